@@ -1,0 +1,69 @@
+"""Data sets come in: from the user's folder or archive, or from their known addresses."""
+
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlparse
+
+from srkd_bench.archive import images_in, read_images, select_hr
+from srkd_bench.datasets import Image, Source, builtin_images, choose, find, pack, pixels_of
+from srkd_bench.download import fetch
+from srkd_bench.errors import IntegrityError, MissingError, SrkdError
+from srkd_bench.images import read_rgb
+from srkd_bench.progress import Display
+from srkd_bench.store import ArtifactStore
+
+
+def adopt(store: ArtifactStore, name: str, source: Path, display: Display) -> str:
+    """Pack a data set from a folder or archive that holds its HR images somewhere, and return their digest.
+
+    Raises:
+        SrkdError: no such file, a hostile or broken archive, a broken image, or not as many images as it has.
+    """
+    find(name)
+    paths = choose(name, select_hr([entry.path for entry in images_in(source)], pattern=None))
+    if not paths:
+        raise MissingError(f"no images of '{name}' in '{source}'", f"srkd download {name}")
+
+    def images() -> Iterator[tuple[str, Image]]:
+        with display.bar(f"packing {name}") as tick:
+            for i, (path, content) in enumerate(read_images(source, paths)):
+                yield PurePosixPath(path).stem, read_rgb(BytesIO(content), path)
+                tick(i + 1, len(paths))
+
+    return pack(store, name, images())
+
+
+def download(store: ArtifactStore, name: str, display: Display) -> str:
+    """Fetch a data set from the first of its sources that works, pack it, and return its pixels' digest.
+
+    A built-in set is packed from its package. The downloaded file is kept: other sets may be in it.
+
+    Raises:
+        MissingError: nobody has it. IntegrityError: a checksum doesn't fit.
+    """
+    spec = find(name)
+    if spec.builtin:
+        return pack(store, name, builtin_images(spec))
+    failures: list[SrkdError] = []
+    for source in spec.sources:
+        try:
+            return adopt(store, name, _fetch(store, name, source, display), display)
+        except (MissingError, IntegrityError) as error:
+            failures.append(error)
+    worst = max(failures, key=lambda error: error.exit_code)
+    raise type(worst)(
+        "; ".join(error.message for error in failures), f"srkd download {name} --from FOLDER_OR_ARCHIVE"
+    )
+
+
+def is_known_copy(store: ArtifactStore, name: str) -> bool:
+    """Say whether the images here have the pixels that srkd's own numbers were measured on, if that is known."""
+    return find(name).pixels in (None, pixels_of(store, name))
+
+
+def _fetch(store: ArtifactStore, name: str, source: Source, display: Display) -> Path:
+    host, file = urlparse(source.urls[0]).netloc, PurePosixPath(urlparse(source.urls[0]).path).name
+    path = store.downloads / (file if source.checksum is None else f"{source.checksum[-12:]}-{file}")
+    with display.bar(f"downloading {name} from {host}", bytes=True) as tick:
+        return fetch(source.urls, path, checksum=source.checksum, size=source.size, progress=tick)

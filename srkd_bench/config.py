@@ -1,0 +1,260 @@
+"""Suites and runs as frozen specs; what a spec says decides its digest."""
+
+import hashlib
+import json
+from collections.abc import Hashable
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+# Raise it when the loop, the initial weights or the choice of patches change a run's bits.
+RECIPE = 1
+
+Count = Annotated[int, Field(ge=1, le=100_000_000)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Rate = Annotated[float, Field(gt=0, le=1)]
+Params = dict[str, int | float | bool | str]
+
+
+class Spec(BaseModel):
+    """A frozen record that refuses unknown keys and wrong types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256, in hex, of the spec's canonical JSON with all defaults written out."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class ModelSpec(Spec):
+    """An EDSR: `n_feats` filters, `n_resblocks` blocks whose output is multiplied by `res_scale`."""
+
+    n_feats: Annotated[int, Field(ge=1, le=1024)]
+    n_resblocks: Annotated[int, Field(ge=1, le=256)]
+    res_scale: Rate = 1.0
+    scale: Literal[2, 3, 4] = 2
+
+    def __str__(self) -> str:
+        return f"EDSR {self.n_feats}×{self.n_resblocks}"
+
+    def _convolutions(self) -> list[tuple[int, int, int]]:
+        """Return (inputs, outputs, pixels per LR pixel) of every 3x3 convolution."""
+        n, s = self.n_feats, self.scale
+        up = [(n, 4 * n, 1), (n, 4 * n, 4)] if s == 4 else [(n, s * s * n, 1)]
+        return [(3, n, 1), *[(n, n, 1)] * (2 * self.n_resblocks + 1), *up[: s // 2], (n, 3, s * s)]
+
+    @property
+    def parameters(self) -> int:
+        """How many weights are trained; the fixed mean shift isn't counted."""
+        return sum(9 * i * o + o for i, o, _ in self._convolutions())
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds for one LR pixel, biases left out."""
+        return sum(9 * i * o * pixels for i, o, pixels in self._convolutions())
+
+
+class TrainSpec(Spec):
+    """How a network is trained.
+
+    `epochs` (of `steps_per_epoch` steps, 1000 if not said) may stand for `steps`.
+
+    Args:
+        loss: against HR; both are means over all elements of SR and HR in [0, 1].
+        patch: side of a training patch in LR pixels.
+        schedule: `constant`; `step` multiplies by `decay_factor` every `decay_every` steps;
+            `cosine` falls to 0.
+        augment: flips and rotations, each of the eight with equal chance.
+    """
+
+    loss: Literal["mse", "l1"] = "mse"
+    batch: Annotated[int, Field(ge=1, le=4096)] = 8
+    patch: Annotated[int, Field(ge=1, le=4096)] = 48
+    steps: Count
+    learning_rate: Rate = 1e-4
+    schedule: Literal["constant", "step", "cosine"] = "constant"
+    decay_every: Count = 200_000
+    decay_factor: Rate = 0.5
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    augment: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _epochs_are_steps(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict) or "epochs" not in raw:
+            return raw
+        rest = {key: value for key, value in raw.items() if key not in ("epochs", "steps_per_epoch")}
+        epochs, each = raw["epochs"], raw.get("steps_per_epoch", 1000)
+        if "steps" in rest:
+            raise ValueError("steps and epochs are both given")
+        if type(epochs) is not int or type(each) is not int:
+            raise ValueError("epochs and steps_per_epoch are whole numbers")
+        return rest | {"steps": epochs * each}
+
+    def __str__(self) -> str:
+        return f"{self.steps:,} steps of {self.batch} patches of {self.patch}×{self.patch} LR pixels"
+
+
+class DataSpec(Spec):
+    """Names of data sets: one to train on, any number to measure on, and the scale."""
+
+    train: str
+    test: Annotated[list[str], Field(min_length=1)]
+    scale: Literal[2, 3, 4] = 2
+
+
+class TeacherSpec(Spec):
+    """A network to train (`model` and `train`), or one that exists (`weights`).
+
+    Args:
+        train: only what differs from the suite's `train`; written out in full when the suite is read.
+        weights: a file, an address or `edsr-official`. The network's size is read from the file; `model` and
+            `train` are dropped.
+    """
+
+    model: ModelSpec | None = None
+    train: TrainSpec | None = None
+    weights: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.model is None and self.weights is None:
+            raise ValueError("give model (to train one) or weights (to load one)")
+        return self
+
+
+class EvaluateSpec(Spec):
+    """What reports show. Every metric is always measured and kept.
+
+    Args:
+        protocol: the rules; scores of two protocols never share a table.
+        metrics: of that protocol; all of them if not said.
+    """
+
+    protocol: Literal["y@1", "rgb@1"] = "y@1"
+    metrics: list[Literal["psnr_y", "ssim_y", "psnr_rgb"]] = []
+    self_ensemble: bool = False
+
+    @model_validator(mode="after")
+    def _metrics_of_the_protocol(self) -> Self:
+        if wrong := [metric for metric in self.metrics if not self._has(metric)]:
+            raise ValueError(f"{wrong[0]} is not measured by protocol {self.protocol}")
+        return self
+
+    def _has(self, metric: str) -> bool:
+        return metric.endswith("_" + self.protocol.partition("@")[0])
+
+    @property
+    def shown(self) -> list[str]:
+        """The metrics to show, in order."""
+        return list(self.metrics) or [m for m in ("psnr_y", "ssim_y", "psnr_rgb") if self._has(m)]
+
+
+class Suite(Spec):
+    """A whole study: teacher, student, methods × seeds, data sets and how they are measured.
+
+    Args:
+        methods: names, or `all` for every installed one.
+        params: hyper-parameters by method; a composition `a+b` takes those of `a` and of `b`.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    data: DataSpec
+    teacher: TeacherSpec
+    student: ModelSpec
+    train: TrainSpec
+    methods: Annotated[list[str], Field(min_length=1)]
+    params: dict[str, Params] = {}
+    seeds: Annotated[list[Seed], Field(min_length=1)] = [0]
+    evaluate: EvaluateSpec = EvaluateSpec()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, raw: Any) -> Any:
+        """Write the suite's scale into its networks, and its `train` into the teacher's."""
+        try:
+            scale = {"scale": raw["data"].get("scale", 2)}
+            teacher = dict(raw["teacher"])
+            if teacher.get("weights") is not None:
+                teacher = {"weights": teacher["weights"]}
+            elif teacher.get("model") is not None:
+                teacher["model"] = scale | teacher["model"]
+                teacher["train"] = overridden(raw["train"], teacher.get("train") or {})
+            methods = ["all"] if raw["methods"] == "all" else raw["methods"]
+            return raw | {"student": scale | raw["student"], "teacher": teacher, "methods": methods}
+        except (KeyError, TypeError, AttributeError, ValueError):
+            return raw  # something is missing or no mapping: the fields' own checks say what
+
+    @field_validator("methods", "seeds")
+    @classmethod
+    def _no_repetition(cls, value: list[Hashable]) -> list[Hashable]:
+        if len(set(value)) < len(value):
+            raise ValueError("something is listed twice")
+        return value
+
+    @model_validator(mode="after")
+    def _one_scale(self) -> Self:
+        for model in (self.student, self.teacher.model):
+            if model is not None and model.scale != self.data.scale:
+                raise ValueError(f"data.scale is {self.data.scale}, but a network's scale is {model.scale}")
+        return self
+
+
+class Weights(Spec):
+    """A network that was trained elsewhere, known by its file's sha256."""
+
+    folder: ClassVar[str] = "weights"
+
+    sha256: str
+    model: ModelSpec
+
+
+class Run(Spec):
+    """One training, with everything that decides its numbers.
+
+    Args:
+        data, pixels: name of the training set, and the digest of its decoded pixels.
+        method: `none` for teachers and controls; `a+b` for a composition.
+        params: of each part of the method, defaults written out, with its `version`.
+        teacher: None if no part of the method looks at one.
+    """
+
+    folder: ClassVar[str] = "runs"
+
+    model: ModelSpec
+    train: TrainSpec
+    data: str
+    pixels: str
+    method: str
+    params: dict[str, Params]
+    seed: int
+    teacher: "Run | Weights | None"
+    recipe: int = RECIPE
+
+
+class Measurement(Spec):
+    """The scores of one network on one data set: always all metrics.
+
+    Args:
+        network: digest of a `Run` or `Weights`, or `bicubic`.
+        pixels: digest of the data set's decoded pixels.
+        recipe: raise it when a number changes that a protocol's name doesn't tell apart.
+    """
+
+    folder: ClassVar[str] = "scores"
+
+    network: str
+    pixels: str
+    scale: int
+    self_ensemble: bool = False
+    recipe: int = 1
+
+
+def overridden(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return `base` with `changes`; a length given in steps or epochs replaces one given in the other."""
+    length = {"steps", "epochs", "steps_per_epoch"}
+    drop = length if {"steps", "epochs"} & set(changes) else set()
+    return {key: value for key, value in base.items() if key not in drop} | changes

@@ -1,0 +1,54 @@
+"""What srkd tells its user when something can't be done: one message, one hint, one exit code."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SrkdError(Exception):
+    """Something the user can mend.
+
+    Args:
+        message: what is wrong, one line without a full stop.
+        hint: the next command or setting; may be empty.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class MissingError(SrkdError):
+    """Data or an artifact that isn't here yet."""
+
+    exit_code = 3
+
+
+class IntegrityError(SrkdError):
+    """A checksum that doesn't fit, or a file that isn't what it says."""
+
+    exit_code = 4
+
+
+class FailedRuns(SrkdError):
+    """Some runs failed; the others are finished and kept."""
+
+    exit_code = 6
+
+
+class Stopped(SrkdError):
+    """Work that was interrupted after a checkpoint was written: 75 after SIGTERM, 130 after Ctrl-C."""
+
+    def __init__(self, message: str, hint: str, exit_code: int) -> None:
+        super().__init__(message, hint)
+        self.exit_code = exit_code
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> SrkdError:
+    """Return the error for a name that isn't known, with the nearest known one as its hint."""
+    names = sorted(known)
+    near = get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
+    return SrkdError(f"no {kind} named '{name}'", hint)

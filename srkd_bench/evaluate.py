@@ -1,0 +1,125 @@
+"""Model × data set → scores of each image."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from srkd_bench import images as pixels
+from srkd_bench.datasets import ImageSet, Tick
+from srkd_bench.errors import MissingError, SrkdError
+from srkd_bench.metrics import METRICS, measure
+from srkd_bench.models import EDSR
+
+Image = NDArray[np.uint8]
+Upscaler = Callable[[str, Image], Image]
+Scores = dict[str, dict[str, float]]
+TILE_BYTES = 1.2e9
+
+
+def score(upscale: Upscaler, images: ImageSet, tick: Tick = lambda done, total: None) -> Scores:
+    """Return every metric of every image, by image and metric.
+
+    Args:
+        upscale: maps an image's name and LR (h, w, 3) to SR (scale*h, scale*w, 3), both uint8.
+    Raises:
+        SrkdError: an SR image has another size than HR.
+    """
+    scores: Scores = {}
+    for i, name in enumerate(images.names):
+        sr, hr = upscale(name, images.lr(i)), images.hr(i)
+        if sr.shape != hr.shape:
+            size, wanted = ("×".join(map(str, one.shape[1::-1])) for one in (sr, hr))
+            raise SrkdError(f"SR of '{name}' ({images.name}) is {size} pixels, HR is {wanted}")
+        scores[name] = measure(sr, hr, scale=images.scale, metrics=METRICS)
+        tick(i + 1, len(images))
+    return dict(sorted(scores.items()))
+
+
+def bicubic(scale: int) -> Upscaler:
+    """Return MATLAB's bicubic interpolation."""
+    return lambda name, lr: pixels.upscale(lr, scale)
+
+
+def folder(path: Path) -> Upscaler:
+    """Return the look-up of someone's SR images by name: `baby.png`, or `baby` with anything after `_` or `x2`.
+
+    Raises:
+        SrkdError: no folder. MissingError: an image has no SR, or several.
+    """
+    if not path.is_dir():
+        raise MissingError(f"no folder '{path}'")
+    files = sorted(
+        file for file in path.rglob("*") if file.suffix.lower() in (".png", ".webp", ".bmp", ".tif")
+    )
+    if not files:
+        raise MissingError(f"no images in '{path}'", "SR images are PNG, WebP, BMP or TIFF files")
+
+    def find(name: str, lr: Image) -> Image:
+        found = [file for file in files if file.stem == name]
+        found = found or [file for file in files if file.stem.startswith((f"{name}_", f"{name}x"))]
+        if len(found) != 1:
+            count = "no SR image" if not found else f"{len(found)} SR images"
+            raise MissingError(f"{count} for '{name}' in '{path}'", f"name it {name}.png")
+        return pixels.read_rgb(found[0], found[0].name)
+
+    return find
+
+
+def network(model: EDSR, *, device: torch.device, self_ensemble: bool = False) -> Upscaler:
+    """Return a network as an upscaler: float32, tiled where memory asks for it, rounded to 8 bits.
+
+    Args:
+        self_ensemble: the mean over all eight flips and rotations (EDSR's "+").
+    """
+    model = model.to(device).eval()
+
+    @torch.inference_mode()
+    def upscale(name: str, lr: Image) -> Image:
+        x = torch.from_numpy(np.array(lr)).to(device).permute(2, 0, 1)[None].float() / 255
+        sr = _self_ensemble(model, x) if self_ensemble else tiled(model, x)
+        return sr[0].mul(255).clamp(0, 255).round().byte().permute(1, 2, 0).cpu().numpy()
+
+    return upscale
+
+
+def _self_ensemble(model: EDSR, x: Tensor) -> Tensor:
+    total = torch.zeros(())
+    for turns in range(4):
+        for flip in (False, True):
+            view = torch.rot90(x.flip(-1) if flip else x, turns, (-2, -1))
+            sr = torch.rot90(tiled(model, view), -turns, (-2, -1))
+            total = total + (sr.flip(-1) if flip else sr)
+    return total / 8
+
+
+def tiled(model: EDSR, lr: Tensor, side: int | None = None) -> Tensor:
+    """Return the SR of (1, 3, h, w), computed in tiles that overlap by the receptive field.
+
+    Args:
+        side: of a tile in LR pixels, without the overlap; chosen by memory if None.
+    """
+    spec = model.spec
+    halo = (
+        2 * spec.n_resblocks + 5
+    )  # pixels that one output pixel looks at: head, body, upsampler, last layer
+    if side is None:
+        # The upsampler's output before and after its pixels are shuffled is the largest thing held.
+        side = max(32, int(math.sqrt(TILE_BYTES / (8 * spec.n_feats * spec.scale**2))) - 2 * halo)
+    height, width = lr.shape[-2:]
+    if height <= side + 2 * halo and width <= side + 2 * halo:
+        return model(lr).sr  # type: ignore[no-any-return]
+    s = spec.scale
+    sr = lr.new_empty(1, 3, s * height, s * width)
+    for top in range(0, height, side):
+        for left in range(0, width, side):
+            y, x = max(0, top - halo), max(0, left - halo)
+            bottom, right = min(height, top + side), min(width, left + side)
+            part = model(lr[..., y : bottom + halo, x : right + halo]).sr
+            part = part[..., s * (top - y) : s * (bottom - y), s * (left - x) : s * (right - x)]
+            sr[..., s * top : s * bottom, s * left : s * right] = part
+    return sr

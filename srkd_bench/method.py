@@ -1,0 +1,134 @@
+"""What a distillation method is, and what it is shown at each step."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+Losses = dict[str, Tensor]
+
+# Types of hyper-parameters: every number has its bounds.
+Weight = Annotated[float, Field(ge=0, le=1e6)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Width = Annotated[int, Field(ge=1, le=4096)]
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a network gives for a batch.
+
+    Args:
+        sr: (N, 3, scale*h, scale*w) float32, about [0, 1], not clipped.
+        feats: (N, n_feats, h, w) float32 by tap, a depth in (0, 1].
+    """
+
+    sr: Tensor
+    feats: dict[float, Tensor]
+
+
+class TeacherView:
+    """The teacher as seen by all students of a step: it looks at the batch once, when first asked.
+
+    Args:
+        forward: maps LR (N, 3, h, w) in [0, 1] to the teacher's output, without gradient.
+        lr: the step's batch.
+    """
+
+    def __init__(self, forward: Callable[[Tensor], Output], lr: Tensor) -> None:
+        self.see = forward
+        self._lr = lr
+        self._output: Output | None = None
+
+    @property
+    def output(self) -> Output:
+        """The teacher's output for the batch."""
+        if self._output is None:
+            self._output = self.see(self._lr)
+        return self._output
+
+    @property
+    def sr(self) -> Tensor:
+        """The teacher's SR of the batch, as in `Output`."""
+        return self.output.sr
+
+    @property
+    def feats(self) -> dict[float, Tensor]:
+        """The teacher's features of the batch at the taps that the methods declare, as in `Output`."""
+        return self.output.feats
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a method sees of a training step. Losses are computed in float32, on images in [0, 1].
+
+    Args:
+        lr, hr: the batch, (N, 3, h, w) and (N, 3, scale*h, scale*w).
+        student: its output for `lr`, with gradient.
+        teacher: its view of the same batch; methods that don't declare `looks` must not ask it.
+        rec: the loss against HR that the suite chose (`train.loss`), with gradient.
+        progress: the part of the training that is done, in [0, 1).
+        generator: the method's own random numbers.
+    """
+
+    lr: Tensor
+    hr: Tensor
+    student: Output
+    teacher: TeacherView
+    rec: Tensor
+    progress: float
+    generator: torch.Generator
+
+
+class Method(ABC):
+    """A way to train a student: a frozen dataclass whose fields are its hyper-parameters.
+
+    The file `methods/<name>.py` that holds it gives it its name.
+
+    Attributes:
+        kind: what is compared: `none`, `response`, `relation` or `feature`.
+        source: authors, place and year, arXiv number.
+        version: raise it when the same parameters would give other numbers.
+        taps: depths in (0, 1] at which features of student and teacher are read.
+        looks: whether the teacher is looked at.
+        min_batch: the least number of images in a batch that it can work with.
+    """
+
+    kind: ClassVar[str]
+    source: ClassVar[str]
+    version: ClassVar[int] = 1
+    taps: ClassVar[tuple[float, ...]] = ()
+    looks: ClassVar[bool] = True
+    min_batch: ClassVar[int] = 1
+
+    def adapter(self, teacher: nn.Module | None, student: nn.Module, lr: Tensor) -> nn.Module:
+        """Return what is trained beside the student and thrown away afterwards; nothing by default.
+
+        Args:
+            teacher: None for methods that don't look at one.
+            lr: (64, 3, h, w) in [0, 1]: fixed training patches, for statistics.
+        """
+        return nn.Module()
+
+    @abstractmethod
+    def losses(self, step: Step, adapter: nn.Module) -> Losses:
+        """Return the weighted loss terms by name; `rec` is the one against HR. The loop adds and logs them."""
+
+
+def seed_of(*words: int | str) -> int:
+    """Return a 63-bit seed that depends on the words alone: streams with other words are independent."""
+    digest = hashlib.sha256("/".join(map(str, words)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+@contextmanager
+def seeded(*words: int | str) -> Iterator[None]:
+    """Seed torch's global random numbers inside the block, and leave them untouched outside."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed_of(*words))
+        yield

@@ -1,0 +1,167 @@
+"""EDSR, and reading and writing its weights."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from srkd_bench.config import ModelSpec
+from srkd_bench.errors import SrkdError
+from srkd_bench.method import Output, seeded
+
+DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
+
+
+class ResBlock(nn.Module):
+    """Two 3x3 convolutions around a ReLU, multiplied by `res_scale` and added to the input."""
+
+    def __init__(self, n_feats: int, res_scale: float) -> None:
+        super().__init__()
+        self.body = nn.Sequential(_conv(n_feats, n_feats), nn.ReLU(inplace=True), _conv(n_feats, n_feats))
+        self.res_scale = res_scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, n_feats, h, w) to the same shape."""
+        residual: Tensor = self.body(x)
+        return x + (residual if self.res_scale == 1 else residual * self.res_scale)
+
+
+class EDSR(nn.Module):
+    """Enhanced deep residual network (Lim et al., CVPRW 2017, arXiv:1707.02921).
+
+    Parameters have the names that EDSR-PyTorch gives them and work on its range 0..255, so that its files load
+    as they are; images go in and come out in [0, 1].
+
+    Under autocast the residual blocks and the upsampler follow it; head, last layer and the sum along the
+    blocks stay in float32, which costs nothing and keeps bfloat16 within a thousandth of a dB.
+    """
+
+    mean: Tensor
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        n, scale = spec.n_feats, spec.scale
+        self.spec = spec
+        self.head = nn.Sequential(_conv(3, n))
+        self.body = nn.Sequential(
+            *[ResBlock(n, spec.res_scale) for _ in range(spec.n_resblocks)], _conv(n, n)
+        )
+        upsampler: list[nn.Module] = []
+        for factor in (2, 2) if scale == 4 else (scale,):
+            upsampler += [_conv(n, factor**2 * n), nn.PixelShuffle(factor)]
+        self.tail = nn.Sequential(nn.Sequential(*upsampler), _conv(n, 3))
+        self.register_buffer("mean", 255 * torch.tensor(DIV2K_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+
+    def forward(self, lr: Tensor, taps: Sequence[float] = ()) -> Output:
+        """Super-resolve a batch.
+
+        Args:
+            lr: (N, 3, h, w) in [0, 1].
+            taps: depths in (0, 1] to read features at: the output of block `round(depth * n_resblocks)`.
+        Returns:
+            SR (N, 3, scale*h, scale*w) in float32, not clipped, and the features (N, n_feats, h, w) by tap.
+        """
+        wanted = {tap: max(1, round(tap * self.spec.n_resblocks)) for tap in taps}
+        feats: dict[int, Tensor] = {}
+        float32 = torch.autocast(lr.device.type, enabled=False)
+        with float32:
+            head = self.head(255 * lr.contiguous(memory_format=torch.channels_last) - self.mean)
+        x = head
+        for i, block in enumerate(self.body, start=1):
+            x = block(x)
+            if i in wanted.values():
+                feats[i] = x
+        x = self.tail[0](head + x)
+        with float32:
+            sr = (self.tail[1](x.float()) + self.mean) / 255
+        return Output(sr, {tap: feats[i] for tap, i in wanted.items()})
+
+
+def _conv(inputs: int, outputs: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, padding=1)
+
+
+def build(spec: ModelSpec, *seed: int | str) -> EDSR:
+    """Return a network whose initial weights depend on the seed alone."""
+    with seeded("model", *seed):
+        return EDSR(spec)
+
+
+def save_weights(model: EDSR, path: Path) -> None:
+    """Write the parameters as safetensors, with the network's spec in the file's metadata."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    save_file(tensors, path, metadata={"srkd": model.spec.model_dump_json()})
+
+
+def load_weights(path: Path) -> EDSR:
+    """Return the network in a file: srkd's safetensors, or a state dict with EDSR-PyTorch's names.
+
+    Its size is read from the shapes. EDSR-PyTorch's files don't say `res_scale`: it is taken as 0.1 from 256
+    filters on and as 1 below, as its authors trained them.
+
+    Raises:
+        SrkdError: the file can't be read, would run code, or is no EDSR.
+    """
+    state, metadata = _read(path)
+    state = {name.removeprefix("module.").removeprefix("model."): value for name, value in state.items()}
+    state = {name: v for name, v in state.items() if not name.startswith(("sub_mean.", "add_mean."))}
+    spec = ModelSpec.model_validate_json(metadata["srkd"]) if "srkd" in metadata else _spec_of(state, path)
+    with torch.device("meta"):
+        shapes = {name: value.shape for name, value in EDSR(spec).state_dict().items()}
+    for name in [*shapes, *state]:
+        if name not in state or name not in shapes or state[name].shape != shapes[name]:
+            have, want = (_shape(one.get(name)) for one in ({k: v.shape for k, v in state.items()}, shapes))
+            raise SrkdError(f"{path.name} does not fit {spec}: '{name}' is {have}, should be {want}")
+        if not state[name].isfinite().all():
+            raise SrkdError(f"{path.name} is broken: '{name}' has values that are not finite")
+    model = EDSR(spec)
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="pt") as file:
+                return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise SrkdError(f"no weights file '{path}'") from None
+    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise SrkdError(f"cannot read weights '{path}': {str(error).splitlines()[0][:100]}") from None
+    except Exception as error:  # what unpickling raises has no common class
+        raise SrkdError(
+            f"'{path}' is not a plain file of weights ({type(error).__name__})",
+            "srkd loads tensors only, never pickled code; save the state dict, or use safetensors",
+        ) from None
+    for wrapper in ("params_ema", "params", "state_dict"):
+        if isinstance(state, dict) and wrapper in state:
+            state = state[wrapper]
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise SrkdError(f"'{path}' holds no state dict")
+    return {str(name): value.float() for name, value in state.items()}, {}
+
+
+def _spec_of(state: Mapping[str, Tensor], path: Path) -> ModelSpec:
+    try:
+        n_feats = state["head.0.weight"].shape[0]
+        factor = state["tail.0.0.weight"].shape[0] // n_feats
+        raw = {
+            "n_feats": n_feats,
+            "n_resblocks": sum(name.endswith(".body.0.weight") for name in state),
+            "res_scale": 0.1 if n_feats >= 256 else 1.0,
+            "scale": 4 if "tail.0.2.weight" in state else {4: 2, 9: 3}[factor],
+        }
+        return ModelSpec.model_validate(raw)
+    except (KeyError, IndexError, ValueError):
+        hint = "it needs EDSR-PyTorch's names: head.0.weight, body.0.body.0.weight, …"
+        raise SrkdError(f"'{path}' is no EDSR", hint) from None
+
+
+def _shape(shape: torch.Size | None) -> str:
+    return "missing" if shape is None else "×".join(map(str, shape))

@@ -1,0 +1,64 @@
+"""Networks that others trained: a file, an address, or EDSR's own."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlparse
+
+from srkd_bench.config import Weights
+from srkd_bench.download import checksum_of, fetch
+from srkd_bench.errors import MissingError, SrkdError
+from srkd_bench.models import load_weights
+from srkd_bench.progress import Display
+from srkd_bench.store import ArtifactStore
+
+
+@dataclass(frozen=True)
+class Official:
+    """A released network; `checksum` is what torch-hub's file naming promises."""
+
+    urls: tuple[str, ...]
+    checksum: str
+
+
+# Keys of `teacher.weights`; both are for scale 2, the only one whose address is known.
+OFFICIAL = {
+    "edsr-official": Official(
+        (
+            "https://cv.snu.ac.kr/research/EDSR/models/edsr_x2-0edfb8a3.pt",
+            "https://github.com/Coloquinte/torchSR/releases/download/v1.0.3/edsr_x2.pt",
+        ),
+        "sha256:0edfb8a3",
+    ),
+    "edsr-baseline-official": Official(
+        ("https://cv.snu.ac.kr/research/EDSR/models/edsr_baseline_x2-1bc95232.pt",), "sha256:1bc95232"
+    ),
+}
+
+
+def find_weights(where: str, scale: int, store: ArtifactStore, display: Display) -> tuple[Path, Weights]:
+    """Return the local file of a network and its key, downloading it if `where` is an address or a known name.
+
+    Raises:
+        MissingError: no such file, or no mirror has it. SrkdError: it isn't an EDSR, or no such name.
+    """
+    if where in OFFICIAL:
+        if scale != 2:
+            raise SrkdError(f"{where} is known for scale 2 only, not {scale}", "give a file or an address")
+        path = _fetched(OFFICIAL[where].urls, OFFICIAL[where].checksum, store, display)
+    elif where.startswith(("https://", "http://")):
+        path = _fetched((where,), None, store, display)
+    else:
+        path = Path(where).expanduser()
+        if not path.is_file():
+            raise MissingError(f"no weights file '{where}'", f"a file, an address, or {', '.join(OFFICIAL)}")
+    return path, Weights(sha256=checksum_of(path, "sha256"), model=load_weights(path).spec)
+
+
+def _fetched(urls: tuple[str, ...], checksum: str | None, store: ArtifactStore, display: Display) -> Path:
+    name = PurePosixPath(urlparse(urls[0]).path).name or "weights"
+    path = store.downloads / f"{hashlib.sha256(urls[0].encode()).hexdigest()[:12]}-{name}"
+    with display.bar(f"downloading {name}", bytes=True) as tick:
+        return fetch(
+            urls, path, checksum=checksum, progress=tick, hint="set teacher.weights to a file that you have"
+        )

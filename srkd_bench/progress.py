@@ -1,0 +1,157 @@
+"""Progress on stderr: a live display on a terminal, quiet plain lines elsewhere."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+QUIET_SECONDS = 15.0
+
+
+class Watched(Protocol):
+    """What the training display reads of a learner."""
+
+    last: dict[str, Any]
+    error: Exception | None
+
+
+class Display:
+    """What a long command shows while it works.
+
+    Args:
+        console: for stderr; its `is_terminal` decides between live display and plain lines.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    @contextmanager
+    def bar(self, title: str, *, bytes: bool = False) -> Iterator[Callable[[int, int | None], None]]:
+        """Show a bar; give what moves it: (done, total) in items or bytes, total None if unknown."""
+        if not self.console.is_terminal:
+            yield self._lines(title)
+            return
+        with _progress(self.console, "items" if not bytes else "MB") as progress:
+            task = progress.add_task(title, total=None)
+            factor = 1e6 if bytes else 1
+            yield lambda done, total: progress.update(
+                task, completed=round(done / factor, 1), total=total and round(total / factor, 1)
+            )
+
+    @contextmanager
+    def training(
+        self, title: str, first: int, steps: int
+    ) -> Iterator[Callable[[int, Mapping[str, Watched]], None]]:
+        """Show a training from step `first` on; give what moves it: (step, learners by name)."""
+        if not self.console.is_terminal:
+            line = self._lines(title, first)
+            yield lambda step, learners: line(step, steps, _terms(learners))
+            return
+        progress = _progress(self.console, "steps")
+        task = progress.add_task(title, total=steps, completed=first)
+        with Live(progress, console=self.console, refresh_per_second=4, transient=True) as live:
+            shown = 0.0
+
+            def move(step: int, learners: Mapping[str, Watched]) -> None:
+                nonlocal shown
+                progress.update(task, completed=step)
+                if time.monotonic() - shown > 1:
+                    shown = time.monotonic()
+                    live.update(Group(progress, _table(learners)))
+
+            yield move
+
+    def _lines(self, title: str, first: int = 0) -> Callable[..., None]:
+        """Return what prints a line now and then, with speed and time left."""
+        begun = shown = time.monotonic()
+
+        def move(done: int, total: int | None, more: str = "") -> None:
+            nonlocal shown
+            now = time.monotonic()
+            if now - shown < QUIET_SECONDS:
+                return
+            shown = now
+            speed = (done - first) / (now - begun)
+            left = f", {clock((total - done) / speed)} left" if total and speed else ""
+            of = f"/{total:,}" if total else ""
+            self.say(f"{title}: {done:,}{of}, {speed:,.1f}/s{left}{more}")
+
+        return move
+
+
+class _Speed(ProgressColumn):
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.unit = unit
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:,.1f} {self.unit}/s" if task.speed else "", style="dim")
+
+
+def _progress(console: Console, unit: str) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Speed(unit),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+
+
+def _table(learners: Mapping[str, Watched]) -> Table:
+    table = Table(box=None, padding=(0, 2))
+    for header in ("", "loss terms", "gradient share"):
+        table.add_column(header)
+    for name, learner in learners.items():
+        if learner.error is not None:
+            table.add_row(name, Text(str(learner.error), style="red"), "")
+        elif learner.last:
+            terms = "  ".join(f"{term} {value:.2e}" for term, value in learner.last["terms"].items())
+            table.add_row(name, terms, f"{learner.last['share']:.2g}" if learner.last["share"] else "")
+    return table
+
+
+def _terms(learners: Mapping[str, Watched]) -> str:
+    sums = [f"{name} {sum(one.last['terms'].values()):.2e}" for name, one in learners.items() if one.last]
+    return "; loss " + ", ".join(sums) if sums else ""
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as people say it: `45 s`, `12 min`, `3 h 20 min`, `5 days`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 48 * 3600:
+        return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
+    return f"{seconds / 86400:.1f} days"
+
+
+def size(count: float) -> str:
+    """Return a number of bytes as people say it: `12 MB`, `3.5 GB`."""
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"

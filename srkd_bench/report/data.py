@@ -1,0 +1,60 @@
+"""The scores as data: JSON with a row a measurement of a data set, CSV with a row an image."""
+
+import csv
+import json
+import math
+from collections import defaultdict
+from dataclasses import asdict, astuple, fields
+from io import StringIO
+from statistics import fmean
+
+from srkd_bench.metrics import METRICS
+from srkd_bench.report.results import Results
+from srkd_bench.scores import Score
+
+SCHEMA = 1
+
+
+def to_json(results: Results) -> str:
+    """Return strict JSON; an infinite value (SR equal to HR), or a mean with one in it, is null.
+
+    `protocol` is the default one, or that of the scores where they share another; every row carries its own.
+    """
+    rows: dict[tuple[object, ...], dict[str, float]] = defaultdict(dict)
+    for score in results.scores:
+        key = (score.model, score.run, score.method, score.seed, score.dataset, score.metric, score.protocol)
+        rows[key][score.image] = score.value
+    protocols = {score.protocol for score in results.scores}
+    names = ("model", "run", "method", "seed", "dataset", "metric", "protocol")
+    document = {
+        "schema": SCHEMA,
+        "protocol": protocols.pop() if len(protocols) == 1 else METRICS["psnr_y"].protocol,
+        "suite": results.suite,
+        "seeds": results.seeds,
+        "budget": results.budget,
+        "scores": [
+            {
+                **dict(zip(names, key, strict=True)),
+                "mean": _finite(fmean(images.values())),
+                "n": len(images),
+                "images": {image: _finite(value) for image, value in images.items()},
+            }
+            for key, images in rows.items()
+        ],
+        "networks": [asdict(network) for network in results.networks],
+        "notes": results.notes,
+    }
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
+def to_csv(results: Results) -> str:
+    """Return a line a score, its columns named as the fields of `Score`; None is empty, infinity is `inf`."""
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(column.name for column in fields(Score))
+    writer.writerows(astuple(score) for score in results.scores)
+    return text.getvalue()
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

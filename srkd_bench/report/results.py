@@ -1,0 +1,48 @@
+"""Results: what a report is made from."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from srkd_bench.scores import Score
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a network costs.
+
+    Args:
+        role: whose place it takes in the comparison.
+        description: such as `EDSR 256x32`.
+        parameters: true count of the network as it is used, without what is only trained beside it.
+        multiply_adds: for one SR image of 1280x720 pixels.
+    """
+
+    role: Literal["teacher", "student"]
+    description: str
+    parameters: int
+    multiply_adds: int
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that a report says, and the order it says it in.
+
+    Args:
+        suite: the report's name.
+        columns: models in order: `bicubic`, `teacher`, methods (`none`, `rkd+hkd`), weight files, image folders.
+        datasets, metrics: rows and tables in order; metrics are keys of `metrics.METRICS`.
+        scores: what was measured so far; columns or data sets without any are shown as missing.
+        seeds: those asked for; a student that was measured on fewer is marked.
+        budget: how long each student is trained, in words: `1,500 steps of 8 patches of 24x24 LR pixels`.
+        notes: whatever is partial or unusual: `hkd seed 2: not trained yet`, `self-ensemble`.
+    """
+
+    suite: str
+    columns: list[str]
+    datasets: list[str]
+    metrics: list[str]
+    scores: list[Score] = field(default_factory=list)
+    networks: list[Network] = field(default_factory=list)
+    seeds: list[int] = field(default_factory=list)
+    budget: str = ""
+    notes: list[str] = field(default_factory=list)

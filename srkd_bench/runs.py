@@ -1,0 +1,336 @@
+"""From a suite to its finished runs and scores: find them in the store, or make them."""
+
+import json
+import os
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import torch
+
+from srkd_bench import __version__, methods
+from srkd_bench.config import Measurement, Run, Suite, Weights
+from srkd_bench.datasets import ImageSet, check_patch, open_set, pixels_of
+from srkd_bench.errors import FailedRuns, MissingError, SrkdError
+from srkd_bench.evaluate import Scores, Upscaler, bicubic, network, score
+from srkd_bench.method import Method
+from srkd_bench.models import EDSR, load_weights, save_weights
+from srkd_bench.patches import Patches
+from srkd_bench.pretrained import find_weights
+from srkd_bench.progress import Display, clock
+from srkd_bench.store import ArtifactStore
+from srkd_bench.train import Learner, fit
+
+SAMPLE = 64  # training patches that a method's adapter may take statistics of
+WEIGHTS, CARD, SCORES, EVENTS, FAILED = (
+    "weights.safetensors", "card.json", "scores.json", "events.jsonl", "failed.json",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where and how work is done; nothing here changes a number."""
+
+    store: ArtifactStore
+    display: Display
+    device: torch.device = torch.device("cpu")
+    checkpoint_seconds: float = 300.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A suite with its data, teacher and methods looked up.
+
+    Args:
+        teacher: the suite's, whether a student looks at it or not.
+        students: methods × seeds, seed by seed.
+    """
+
+    suite: Suite
+    teacher: Run | Weights
+    students: tuple[Run, ...]
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods' names, in the suite's order."""
+        return list(dict.fromkeys(run.method for run in self.students))
+
+
+def plan(suite: Suite, store: ArtifactStore, display: Display, chosen: Iterable[str] = ()) -> Plan:
+    """Look up what a suite names. Data that isn't here has the digest `missing`; nothing is trained.
+
+    Args:
+        chosen: methods instead of the suite's; `all` is every installed one.
+    Raises:
+        SrkdError: an unknown method, parameter or data set, or settings that a method can't work with.
+    """
+    names = list(dict.fromkeys(chosen or suite.methods))
+    names = methods.names() if names == ["all"] else names
+    built = {name: _checked(name, methods.build(name, suite.params), suite) for name in names}
+    for name in suite.params:
+        methods.build(name, suite.params)
+    for name in suite.data.test:
+        pixels_of(store, name)
+    pixels = pixels_of(store, suite.data.train) or "missing"
+    teacher = _teacher(suite, pixels, store, display)
+    students = tuple(
+        Run(
+            model=suite.student,
+            train=suite.train,
+            data=suite.data.train,
+            pixels=pixels,
+            method=name,
+            params=methods.identity(method, name),
+            seed=seed,
+            teacher=teacher if method.looks else None,
+        )
+        for seed in suite.seeds
+        for name, method in built.items()
+    )
+    return Plan(suite, teacher, students)
+
+
+def _checked(name: str, method: Method, suite: Suite) -> Method:
+    if suite.train.batch < method.min_batch:
+        raise SrkdError(
+            f"{name} compares the images of a batch and can't work with a batch of {suite.train.batch}",
+            f"--set train.batch={max(8, method.min_batch)}",
+        )
+    return method
+
+
+def _teacher(suite: Suite, pixels: str, store: ArtifactStore, display: Display) -> Run | Weights:
+    if suite.teacher.weights is not None:
+        _, weights = find_weights(suite.teacher.weights, suite.data.scale, store, display)
+        if weights.model.scale != suite.data.scale:
+            raise SrkdError(
+                f"the teacher's weights are for scale {weights.model.scale}, the suite's is {suite.data.scale}"
+            )
+        return weights
+    assert suite.teacher.model is not None and suite.teacher.train is not None
+    none = methods.build("none", {})
+    return Run(
+        model=suite.teacher.model,
+        train=suite.teacher.train,
+        data=suite.data.train,
+        pixels=pixels,
+        method="none",
+        params=methods.identity(none, "none"),
+        seed=0,
+        teacher=None,
+    )
+
+
+def prepare(plan: Plan, place: Workplace) -> tuple[ImageSet, list[ImageSet]]:
+    """Return training and test images, after checking all that can be checked before work starts.
+
+    Raises:
+        SrkdError: data is missing, a patch is larger than an image, or the device can't do the precision.
+    """
+    suite = plan.suite
+    specs = [suite.train, *([plan.teacher.train] if isinstance(plan.teacher, Run) else [])]
+    if place.device.type == "cpu" and any(spec.precision == "fp16" for spec in specs):
+        raise SrkdError("precision fp16 needs a CUDA device", "--set train.precision=bf16")
+    missing = [name for name in [suite.data.train, *suite.data.test] if pixels_of(place.store, name) is None]
+    if missing:
+        names = " ".join(dict.fromkeys(missing))
+        raise MissingError(f"data sets that are not here: {names}", f"srkd download {names}")
+    train = open_set(place.store, suite.data.train, suite.data.scale)
+    for spec in specs:
+        check_patch(train, spec.patch)
+    return train, [open_set(place.store, name, suite.data.scale) for name in suite.data.test]
+
+
+def ensure_teacher(plan: Plan, images: ImageSet, place: Workplace) -> None:
+    """Train the suite's teacher, or take its weights into the store, unless it is there."""
+    if isinstance(plan.teacher, Run):
+        _ensure_group([plan.teacher], images, place)
+    else:
+        adopt_weights(plan.suite.teacher.weights or "", plan.suite.data.scale, place)
+
+
+def ensure_students(plan: Plan, images: ImageSet, place: Workplace) -> None:
+    """Train the plan's students that aren't in the store, all of a seed side by side.
+
+    Raises:
+        FailedRuns: some failed; the others are finished.
+        Stopped: a signal came; checkpoints are written.
+    """
+    if any(run.teacher and not place.store.has(run) for run in plan.students):
+        ensure_teacher(plan, images, place)
+    failures: list[SrkdError] = []
+    for seed in plan.suite.seeds:
+        failures += _ensure_group([run for run in plan.students if run.seed == seed], images, place)
+    if failures:
+        raise FailedRuns("; ".join(error.message for error in failures), failures[0].hint)
+
+
+def _ensure_group(runs: list[Run], images: ImageSet, place: Workplace) -> list[SrkdError]:
+    """Make the runs that are missing, on the same batches, and return what failed."""
+    store = place.store
+    with store.locked(f"run-{run.digest[:20]}" for run in runs if not store.has(run)):
+        runs = [run for run in runs if not store.has(run)]
+        if not runs:
+            return []
+        begun = time.monotonic()
+        train, seed = runs[0].train, runs[0].seed
+        known = next((run.teacher for run in runs if run.teacher), None)
+        teacher = load(known, store).to(place.device).requires_grad_(False) if known else None
+        sample, _ = Patches(images, train.model_copy(update={"batch": SAMPLE}), "sample").batch(0)
+        learners: dict[str, Learner] = {}
+        for run in runs:
+            (store.work(run) / FAILED).unlink(missing_ok=True)
+            method = methods.build(run.method, _params(run))
+            sees = teacher if method.looks else None
+            learners[run.method] = Learner(run, method, sees, sample, store.work(run), place.device)
+        title = f"{runs[0].model}, seed {seed}: {', '.join(learners)}"
+        first = min(learner.step for learner in learners.values())
+        place.display.say(f"training {title}" + (f", from step {first:,}" if first else ""))
+        with place.display.training(f"seed {seed}", first, train.steps) as move:
+            fit(
+                list(learners.values()),
+                teacher,
+                Patches(images, train, seed),
+                device=place.device,
+                checkpoint_seconds=place.checkpoint_seconds,
+                watch=lambda step: move(step, learners),
+            )
+        failures = [learner.error for learner in learners.values() if learner.error]
+        for learner in learners.values():
+            _keep(learner, sorted(learners), store)
+        if not failures:
+            place.display.say(f"trained  {title} in {clock(time.monotonic() - begun)}")
+        return failures
+
+
+def _params(run: Run) -> dict[str, dict[str, object]]:
+    return {
+        part: {key: value for key, value in params.items() if key != "version"}
+        for part, params in run.params.items()
+    }
+
+
+def _keep(learner: Learner, group: list[str], store: ArtifactStore) -> None:
+    """Put a finished run into the store; of a failed one, keep the reason beside its last checkpoint."""
+    if learner.error is not None:
+        (learner.folder / FAILED).write_text(json.dumps({"error": learner.error.message}))
+        return
+    with store.writing(learner.run) as folder:
+        save_weights(learner.student, folder / WEIGHTS)
+        (folder / EVENTS).write_text((learner.folder / EVENTS).read_text())
+        card = _card(learner.device) | {"seconds": round(learner.seconds, 1), "trained beside": group}
+        (folder / CARD).write_text(json.dumps(card, indent=1))
+
+
+def _card(device: torch.device) -> dict[str, object]:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
+    return {
+        "srkd": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "machine": f"{platform.platform()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
+        "device": f"{device.type} {name}".strip(),
+        "command": shlex.join(["srkd", *sys.argv[1:]]),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def adopt_weights(where: str, scale: int, place: Workplace) -> Weights:
+    """Take a file, address or `edsr-official` into the store, and return its key."""
+    path, weights = find_weights(where, scale, place.store, place.display)
+    with place.store.locked([f"weights-{weights.digest[:20]}"]):
+        if not place.store.has(weights):
+            model = load_weights(path)
+            with place.store.writing(weights) as folder:
+                save_weights(model, folder / WEIGHTS)
+                card = _card(torch.device("cpu")) | {"from": where}
+                (folder / CARD).write_text(json.dumps(card, indent=1))
+    return weights
+
+
+def load(key: Run | Weights, store: ArtifactStore) -> EDSR:
+    """Return a finished network, its file checked against what was written.
+
+    Raises:
+        MissingError: it isn't in the store. IntegrityError: the file has changed.
+    """
+    return load_weights(store.file(key, WEIGHTS))
+
+
+def measured(
+    key: Run | Weights | None,
+    images: ImageSet,
+    place: Workplace,
+    *,
+    title: str = "",
+    self_ensemble: bool = False,
+) -> Scores:
+    """Return the scores of a finished network (None: bicubic) on a data set, from the store or measured now."""
+    wanted = measurement(key, images.pixels, images.scale, self_ensemble=self_ensemble)
+    with place.store.locked([f"score-{wanted.digest[:20]}"]):
+        if (found := kept_scores(wanted, place.store)) is not None:
+            return found
+        upscale: Upscaler = bicubic(images.scale)
+        if key is not None:
+            upscale = network(load(key, place.store), device=place.device, self_ensemble=self_ensemble)
+        with place.display.bar(f"measuring {title} on {images.name}") as tick:
+            scores = score(upscale, images, tick)
+        with place.store.writing(wanted) as folder:
+            (folder / SCORES).write_text(json.dumps({"dataset": images.name, "images": scores}))
+    return scores
+
+
+def measurement(key: Run | Weights | None, pixels: str, scale: int, *, self_ensemble: bool) -> Measurement:
+    """Return the key that a network's scores are kept under; bicubic knows no self-ensemble."""
+    name = "bicubic" if key is None else key.digest
+    return Measurement(
+        network=name, pixels=pixels, scale=scale, self_ensemble=self_ensemble and key is not None
+    )
+
+
+def kept_scores(key: Measurement, store: ArtifactStore) -> Scores | None:
+    """Return scores that are in the store, or None."""
+    if not store.has(key):
+        return None
+    scores: Scores = json.loads(store.file(key, SCORES).read_text())["images"]
+    return scores
+
+
+def ensure_scores(plan: Plan, tests: list[ImageSet], place: Workplace) -> None:
+    """Measure bicubic and every finished network of the plan on the suite's data sets."""
+    finished = [run for run in (plan.teacher, *plan.students) if place.store.has(run)]
+    for images in tests:
+        for key in [None, *finished]:
+            measured(
+                key, images, place, title=_title(key, plan), self_ensemble=plan.suite.evaluate.self_ensemble
+            )
+
+
+def _title(key: Run | Weights | None, plan: Plan) -> str:
+    if key is None or key == plan.teacher:
+        return "bicubic" if key is None else "teacher"
+    assert isinstance(key, Run)
+    return f"{key.method} seed {key.seed}"
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device by its name; `auto` is CUDA where there is one.
+
+    Raises:
+        SrkdError: it isn't there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise SrkdError(f"no device named '{name}'", "auto, cpu, cuda or cuda:1") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise SrkdError(f"device '{name}' is not here", "--device cpu")
+    if device.type not in ("cpu", "cuda"):
+        raise SrkdError(f"device '{name}' is not supported", "--device cpu or cuda")
+    return device

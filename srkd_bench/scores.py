@@ -1,0 +1,28 @@
+"""Score: one measured number. Everything that a report says comes from a list of these."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One metric of one image.
+
+    Args:
+        model: the column it belongs to: `bicubic`, `teacher`, or a method's name as in the suite (`rkd+hkd`).
+        dataset, image: where it was measured; `image` is the file's stem.
+        metric: a key of `metrics.METRICS`: `psnr_y`, `ssim_y`, `psnr_rgb`.
+        protocol: name and version of the rules that it was measured by: `y@1`, `rgb@1`.
+        value: dB for PSNR (may be `inf`), 0..1 for SSIM.
+        run: digest of the run, empty for bicubic, weight files and image folders.
+        method, seed: of a student; None for everything else.
+    """
+
+    model: str
+    dataset: str
+    image: str
+    metric: str
+    protocol: str
+    value: float
+    run: str = ""
+    method: str | None = None
+    seed: int | None = None

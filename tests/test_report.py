@@ -1,0 +1,307 @@
+"""Reports. `python tests/test_report.py` writes the golden files anew; look at the difference before keeping it."""
+
+import csv
+import html
+import io
+import json
+import math
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from markdown_it import MarkdownIt
+from rich.console import Console
+
+from srkd_bench.errors import SrkdError
+from srkd_bench.report import (
+    FORMATS,
+    Network,
+    Results,
+    Table,
+    comparison,
+    costs,
+    format_of,
+    print_report,
+    render,
+    study,
+)
+from srkd_bench.scores import Score
+
+GOLDEN = Path(__file__).parent / "golden"
+NASTY = "<script>|\\_%$#&{}~^[x]*`\"'\n\r\x1b[31m../é"
+SHOWN = re.sub(r"[\n\r\x1b]", " ", NASTY)  # on one line, and harmless to a terminal
+
+
+def score(model: str, image: str, value: float, seed: int | None = None, **others: str) -> Score:
+    method = None if seed is None else model
+    facts = {"dataset": "set5", "metric": "psnr_y", "protocol": "y@1", **others}
+    return Score(model, image=image, value=value, seed=seed, method=method, **facts)
+
+
+def results(scores: list[Score], *columns: str, seeds: list[int] | None = None) -> Results:
+    return Results("demo", list(columns), ["set5"], ["psnr_y"], scores, seeds=seeds or [])
+
+
+def the_study() -> Results:
+    """The study's Table 2 as if it had been measured, one image a data set."""
+    return Results(
+        suite="paper",
+        columns=list(study.COLUMNS),
+        datasets=list(study.PSNR_Y_X2),
+        metrics=["psnr_y"],
+        scores=[
+            score(model, "all", value, None if model == "teacher" else 0, dataset=dataset)
+            for dataset, values in study.PSNR_Y_X2.items()
+            for model, value in zip(study.COLUMNS, values, strict=True)
+        ],
+        networks=[
+            Network("teacher", "EDSR 256x32", 40_729_603, 9_384_748_646_400),
+            Network("student", "EDSR 64x16", 1_369_859, 316_248_883_200),
+        ],
+        seeds=[0],
+        budget="100 epochs of batches of 8",
+        notes=["self-ensemble"],
+    )
+
+
+def texts(table: Table, row: int = 0) -> list[str]:
+    return [cell.text for cell in table.rows[row][1:]]
+
+
+def highlights(table: Table, row: int = 0) -> tuple[set[str], set[str], set[str]]:
+    """Return the labels of the best, the second and those that beat the control."""
+    cells = list(zip(table.header, table.rows[row], strict=True))
+    best, second = ({label for label, cell in cells if cell.rank == rank} for rank in (1, 2))
+    return best, second, {label for label, cell in cells if cell.beats}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_studys_table_is_written_as_in_the_golden_file(format: str) -> None:
+    golden = GOLDEN / f"report{FORMATS[format]}"
+    assert render(the_study(), format) == golden.read_text(encoding="utf-8")
+
+
+def test_the_studys_highlights_come_out_of_its_numbers() -> None:
+    table = comparison(the_study(), "psnr_y")
+    assert highlights(table, 0) == ({"CKD"}, {"RKD"}, {"HKD", "CKD", "RKD", "RKD+HKD"})  # RVKD ties w/o KD
+    assert highlights(table, 1) == ({"RKD+HKD"}, {"CKD"}, {"CKD", "RKD+HKD"})
+    assert highlights(table, 2) == ({"RKD+HKD"}, {"HKD"}, {"HKD", "CKD", "RKD+HKD"})
+    assert highlights(table, 3) == ({"HKD", "RKD+HKD"}, {"CKD"}, {"HKD", "CKD", "RKD+HKD"})
+
+
+def test_equal_prints_tie_however_the_values_differ() -> None:
+    values = {"none": 30.0004, "hkd": 30.00049, "ckd": 30.0011, "rkd": 30.0014}
+    table = comparison(results([score(m, "a", v, 0) for m, v in values.items()], *values), "psnr_y")
+    assert texts(table) == ["30.000", "30.000", "30.001", "30.001"]
+    assert highlights(table) == ({"CKD", "RKD"}, {"w/o KD", "HKD"}, {"CKD", "RKD"})
+
+
+def test_teacher_and_bicubic_neither_compete_nor_beat() -> None:
+    scores = [score("bicubic", "a", 40), score("teacher", "a", 39), score("none", "a", 30, 0)]
+    table = comparison(results(scores, "bicubic", "teacher", "none"), "psnr_y")
+    assert highlights(table) == ({"w/o KD"}, set(), set())
+
+
+def test_mean_and_deviation_are_over_seeds_of_means_over_images() -> None:
+    scores = [score("hkd", image, value, seed) for seed, image, value in
+              [(0, "a", 30), (0, "b", 32), (1, "a", 31), (1, "b", 35)]]  # means 31 and 33  # fmt: skip
+    table = comparison(results(scores, "hkd", seeds=[0, 1]), "psnr_y")
+    assert texts(table) == ["32.000 ± 1.414"]
+    assert "Mean ± sample standard deviation over seeds 0, 1" in table.footnotes
+
+
+def test_one_seed_has_no_deviation_and_the_table_says_what_that_means() -> None:
+    table = comparison(results([score("hkd", "a", 30, 7)], "hkd"), "psnr_y")
+    assert texts(table) == ["30.000"]
+    assert any("Seed 7 only: one seed cannot show" in note for note in table.footnotes)
+
+
+def test_a_mean_over_other_images_does_not_compete() -> None:
+    scores = [score(model, image, 30, 0) for model in ("none", "hkd") for image in "abc"]
+    scores += [score("ckd", image, 40, 0) for image in "ab"]
+    table = comparison(results(scores, "none", "hkd", "ckd"), "psnr_y")
+    assert texts(table) == ["30.000", "30.000", "40.000*"]
+    assert highlights(table) == ({"w/o KD", "HKD"}, set(), set())
+    assert table.footnotes[0] == "* CKD on Set5: 2 of 3 images, not ranked"
+
+
+def test_an_image_that_one_seed_lacks_is_not_hidden_by_the_other_seed() -> None:
+    scores = [score("none", image, 30, seed) for image in "ab" for seed in (0, 1)]
+    scores += [score("hkd", "a", 40, 0), score("hkd", "b", 40, 0), score("hkd", "a", 40, 1)]
+    table = comparison(results(scores, "none", "hkd"), "psnr_y")
+    assert highlights(table) == ({"w/o KD"}, set(), set())
+    assert table.footnotes[0] == "* HKD on Set5: 1 of 2 images, not ranked"
+
+
+def test_fewer_seeds_are_marked() -> None:
+    scores = [score("none", "a", 30, 0), score("none", "a", 31, 1), score("hkd", "a", 32, 0)]
+    table = comparison(results([score("teacher", "a", 33), *scores], "teacher", "none", "hkd"), "psnr_y")
+    assert texts(table) == ["33.000", "30.500 ± 0.707", "32.000*"]
+    assert table.footnotes[0] == "* HKD: 1 of 2 seeds"
+
+
+def test_infinite_values_are_printed_and_rank() -> None:
+    scores = [
+        score("none", "a", 30, 0),
+        *(score("hkd", image, math.inf, seed) for image in "a" for seed in (0, 1)),
+    ]
+    table = comparison(results(scores, "none", "hkd"), "psnr_y")
+    assert texts(table)[1] == "inf"
+    assert highlights(table) == ({"HKD"}, {"w/o KD"}, {"HKD"})
+
+
+def test_protocols_never_share_a_table() -> None:
+    scores = [score("none", "a", 30, 0), score("hkd", "a", 31, 0, protocol="y@0")]
+    with pytest.raises(SrkdError, match="psnr_y was measured by y@0 and by y@1"):
+        comparison(results(scores, "none", "hkd"), "psnr_y")
+    assert comparison(results(scores[1:], "hkd"), "psnr_y").protocol == "y@0"
+
+
+def test_an_unknown_metric_is_an_error_with_a_hint() -> None:
+    with pytest.raises(SrkdError) as error:
+        comparison(results([], "none"), "psnry")
+    assert error.value.hint == "did you mean 'psnr_y'?"
+
+
+def test_the_studys_row_stands_below_ours_with_highlights_of_its_own() -> None:
+    ours = replace(the_study(), columns=["none", "dml", "ckd", "rkd"], datasets=["set5", "photos-test"])
+    table = comparison(ours, "psnr_y", reference=True)
+    assert [row[0].text for row in table.rows] == ["Set5", "Set5 (study)", "photos-test"]
+    assert texts(table, 1) == ["37.832", "–", "37.879", "37.868"]
+    assert highlights(table, 1) == ({"CKD"}, {"RKD"}, {"CKD", "RKD"})
+    assert texts(table, 2) == ["–"] * 4
+    assert len(comparison(ours, "ssim_y", reference=True).rows) == 2
+
+
+def test_methods_are_upper_cased_and_names_of_strangers_are_not() -> None:
+    scores = [score("none", "a", 30, 0), score("my_net.pt", "a", 30)]
+    table = comparison(results(scores, "teacher", "none", "rkd+hkd", "my_net.pt"), "psnr_y")
+    assert table.header == ["", "Teacher", "w/o KD", "RKD+HKD", "my_net.pt"]
+
+
+def test_costs_are_true_counts_and_their_ratio() -> None:
+    table = costs(the_study())
+    assert texts(table, 0) == ["40,729,603", "9,384.7 G", "–"]
+    assert texts(table, 1) == ["1,369,859", "316.2 G", "29.7x"]
+    assert texts(costs(replace(the_study(), networks=the_study().networks[1:]))) == [
+        "1,369,859",
+        "316.2 G",
+        "–",
+    ]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_report_of_nothing_trained_yet_renders(format: str) -> None:
+    nothing = Results("demo", ["teacher", "none"], ["set5"], ["psnr_y"], notes=["none: not trained yet"])
+    assert render(nothing, format)
+    assert render(Results("demo", [], [], ["psnr_y"]), format)
+
+
+def nasty() -> Results:
+    return Results(
+        NASTY, [NASTY], [NASTY], ["psnr_y"], [score(NASTY, NASTY, 30, dataset=NASTY)], notes=[NASTY]
+    )
+
+
+def test_markdown_shows_names_and_never_obeys_them() -> None:
+    page = MarkdownIt("commonmark").enable("table").render(render(nasty(), "markdown"))
+    name = html.escape(SHOWN).replace("&#x27;", "'")
+    assert f"<h3>{name}: PSNR-Y in dB</h3>" in page
+    assert f">{name}</th>" in page
+    assert f">{name}</td>" in page
+    assert f"<li>{name}</li>" in page
+    assert "<strong>30.000</strong>" in page
+
+
+def test_latex_shows_names_and_never_obeys_them() -> None:
+    text = render(nasty(), "latex")
+    name = (
+        r"\textless{}script\textgreater{}\textbar{}\textbackslash{}\_\%\$\#\&\{\}\textasciitilde{}\textasciicircum{}"
+        r"{[}x{]}$^{*}$\textasciigrave{}\char34{}'   {[}31m../é"
+    )
+    assert f"\\caption{{{name}: PSNR-Y in dB}}" in text
+    assert f"\n & {name} \\\\\n\\midrule\n{name} & \\textcolor{{red}}{{30.000}} \\\\\n" in text
+    assert f"\n{name}\\par\n" in text
+
+
+def test_the_terminal_is_not_steered_by_names() -> None:
+    text = render(nasty(), "terminal")
+    assert "\x1b" not in text
+    assert "\r" not in text
+    assert SHOWN in text
+
+
+def test_csv_and_json_keep_names_as_they_are() -> None:
+    (row,) = csv.DictReader(io.StringIO(render(nasty(), "csv"), newline=""))
+    assert (row["model"], row["image"]) == (NASTY, NASTY)
+    assert json.loads(render(nasty(), "json"))["scores"][0]["images"] == {NASTY: 30}
+
+
+def test_pandas_reads_csv_and_json_in_one_line() -> None:
+    table = pd.read_csv(io.StringIO(render(the_study(), "csv")))
+    assert table.groupby("model").value.mean()["none"] == pytest.approx(33.714)
+    table = pd.json_normalize(json.loads(render(the_study(), "json"))["scores"])
+    assert table.groupby("model")["mean"].mean()["none"] == pytest.approx(33.714)
+
+
+def test_json_is_strict_and_infinity_is_null() -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    scores = [score("none", "a", math.inf, 0), score("none", "b", 30, 0)]
+    document = json.loads(render(results(scores, "none"), "json"), parse_constant=refuse)
+    (row,) = document["scores"]
+    assert (row["mean"], row["n"], row["images"]) == (None, 2, {"a": None, "b": 30})
+
+
+def test_json_names_the_default_protocol_or_the_only_one() -> None:
+    rgb = score("none", "a", 30, 0, metric="psnr_rgb", protocol="rgb@1")
+    for scores, protocol in ([], "y@1"), ([rgb], "rgb@1"), ([rgb, score("none", "a", 30, 0)], "y@1"):
+        assert json.loads(render(results(scores, "none"), "json"))["protocol"] == protocol
+
+
+def test_colours_are_the_studys_where_the_console_has_them() -> None:
+    console = Console(file=io.StringIO(), width=80, color_system="standard", force_terminal=True)
+    with console.capture() as captured:
+        print_report(the_study(), console)
+    styles = dict(re.findall(r"\x1b\[([\d;]+)m *(3[78]\.\d{3})\x1b", captured.get())[::-1])
+    assert styles == {"1;31": "37.879", "1;94": "37.868", "1": "37.852"}
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_numbers_are_never_cut_by_a_narrow_terminal(width: int) -> None:
+    many = [f"m{index}" for index in range(20)]
+    scores = [score(model, "a", 30 + seed, seed) for model in many for seed in (0, 1)]
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    with console.capture() as captured:
+        print_report(results(scores, *many), console)
+    assert captured.get().count("30.500 ± 0.707") == 20
+
+
+@pytest.mark.parametrize(
+    ("name", "format"), [("a.md", "markdown"), ("a.b.TEX", "latex"), ("a.txt", "terminal")]
+)
+def test_a_files_suffix_says_its_format(name: str, format: str) -> None:
+    assert format_of(Path(name)) == format
+
+
+def test_an_unknown_suffix_or_format_is_an_error_with_a_hint() -> None:
+    with pytest.raises(SrkdError, match=r"no report format for 'a\.docx'") as error:
+        format_of(Path("a.docx"))
+    assert error.value.hint == "end the name in .txt, .md, .tex, .csv, .json"
+    with pytest.raises(SrkdError, match="no report format named 'yaml'"):
+        render(the_study(), "yaml")
+
+
+def test_report_is_imported_without_torch_and_pandas() -> None:
+    code = "import sys, srkd_bench.report; sys.exit(bool({'torch', 'pandas'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+if __name__ == "__main__":
+    for format, suffix in FORMATS.items():
+        (GOLDEN / f"report{suffix}").write_text(render(the_study(), format), encoding="utf-8", newline="\n")
