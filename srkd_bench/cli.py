@@ -1,1 +1,460 @@
-def main(): ...
+"""The `srkd` command: parse, call, print. Nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Never
+
+import typer
+from rich.console import Console
+
+from srkd_bench import __version__
+from srkd_bench.errors import SrkdError
+
+if TYPE_CHECKING:
+    from srkd_bench.runs import Plan, Workplace
+    from srkd_bench.store import ArtifactStore
+
+app = typer.Typer(
+    help="Which way of distilling a super-resolution network really helps, by how much, and how sure is that?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+out, err = Console(), Console(stderr=True)
+
+SuiteName = Annotated[
+    str, typer.Option("--suite", metavar="NAME|FILE", help="The study: a name or a YAML file.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change any key of the suite; repeatable."),
+]
+Home = Annotated[
+    Path | None,
+    typer.Option(
+        "--home", metavar="DIR", envvar="SRKD_HOME", help="The store; the user's cache if not given."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what is cached, what will run, how long, how much disk.")
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:1.")]
+Checkpoint = Annotated[float, typer.Option("--checkpoint-seconds", min=0, help="Time between checkpoints.")]
+
+
+class What(StrEnum):
+    """What `ls` lists."""
+
+    RUNS = "runs"
+    METHODS = "methods"
+    DATASETS = "datasets"
+    SUITES = "suites"
+
+
+@app.command()
+def download(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME…", help="Data sets, see `srkd ls datasets`.")
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="DIR|ARCHIVE", help="Adopt images that you have; LR ones are ignored."
+        ),
+    ] = None,
+    listing: Annotated[bool, typer.Option("--list", help="Show what is here.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Take it again, even if it is here.")] = False,
+    home: Home = None,
+    json_: Json = False,
+) -> None:
+    """Fetch data sets, or adopt what you have, and pack their images."""
+    from srkd_bench import adopt, datasets
+    from srkd_bench.progress import Display
+
+    store, display = _store(home), Display(err)
+    if listing or not names:
+        _list_datasets(store, json_)
+        return
+    for name in names:
+        datasets.find(name)
+    digests = {}
+    for name in names:
+        here = None if replace else datasets.packed(store, name)
+        if here is not None and source is None:
+            display.say(f"{name} is here")
+            digests[name] = here
+            continue
+        digests[name] = (
+            adopt.adopt(store, name, source, display) if source else adopt.download(store, name, display)
+        )
+        known = (
+            ""
+            if adopt.is_known_copy(store, name)
+            else "; its pixels differ from those that srkd's own numbers are of"
+        )
+        display.say(f"{name}: {datasets.find(name).count} images packed{known}")
+    if json_:
+        _print_json(
+            {"schema": 1, "datasets": [{"name": name, "pixels": pixels} for name, pixels in digests.items()]}
+        )
+
+
+@app.command("train-teacher")
+def train_teacher(
+    suite: SuiteName = "demo",
+    settings: Settings = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="FILE|URL|edsr-official", help="Take these weights instead of training."
+        ),
+    ] = None,
+    home: Home = None,
+    device: Device = "auto",
+    checkpoint_seconds: Checkpoint = 300,
+    dry_run: DryRun = False,
+    json_: Json = False,
+) -> None:
+    """Train the suite's teacher, or load its weights, and measure it."""
+    from srkd_bench import runs
+
+    changes = [*(settings or []), *([f"teacher.weights={json.dumps(source)}"] if source else [])]
+    plan, place = _plan(suite, changes, home, device, checkpoint_seconds, ["none"])
+    plan = runs.Plan(plan.suite, plan.teacher, ())
+    if dry_run:
+        _print_forecast(plan, place, json_)
+        return
+    images, tests = runs.prepare(plan, place)
+    runs.ensure_teacher(plan, images, place)
+    runs.ensure_scores(plan, tests, place)
+    _print_results(plan, place.store, json_)
+    if source:
+        place.display.say(f"to distil from it: srkd run {suite} --set teacher.weights={source}")
+
+
+@app.command()
+def distill(
+    method: Annotated[
+        list[str],
+        typer.Option("--method", "-m", help="A method, or a+b; repeatable; `all` is every installed one."),
+    ],
+    suite: SuiteName = "demo",
+    settings: Settings = None,
+    home: Home = None,
+    device: Device = "auto",
+    checkpoint_seconds: Checkpoint = 300,
+    dry_run: DryRun = False,
+    json_: Json = False,
+) -> None:
+    """Train students by some methods, side by side, and measure them. The teacher is trained first if need be."""
+    _work(*_plan(suite, settings, home, device, checkpoint_seconds, method), dry_run, json_)
+
+
+@app.command()
+def run(
+    suite: Annotated[str, typer.Argument(metavar="[SUITE]", help="A name or a YAML file.")] = "demo",
+    suite_option: Annotated[
+        str | None, typer.Option("--suite", metavar="NAME|FILE", help="The same.")
+    ] = None,
+    settings: Settings = None,
+    home: Home = None,
+    device: Device = "auto",
+    checkpoint_seconds: Checkpoint = 300,
+    dry_run: DryRun = False,
+    json_: Json = False,
+) -> None:
+    """Do all of a suite: teacher, students, scores, table. What is in the store already isn't done again."""
+    _work(*_plan(suite_option or suite, settings, home, device, checkpoint_seconds), dry_run, json_)
+
+
+@app.command()
+def evaluate(
+    suite: SuiteName = "demo",
+    settings: Settings = None,
+    model: Annotated[str | None, typer.Option("--model", help="`bicubic`: needs no suite.")] = None,
+    weights: Annotated[
+        str | None, typer.Option("--weights", metavar="FILE", help="Any EDSR's weights: needs no suite.")
+    ] = None,
+    sr_dir: Annotated[
+        Path | None,
+        typer.Option("--sr-dir", metavar="DIR", help="Anyone's SR images, by name: needs no suite."),
+    ] = None,
+    datasets: Annotated[
+        str | None, typer.Option("--datasets", metavar="A,B", help="Instead of the suite's.")
+    ] = None,
+    scale: Annotated[int, typer.Option("--scale", min=2, max=4, help="Of bicubic and --sr-dir.")] = 2,
+    self_ensemble: Annotated[
+        bool, typer.Option("--self-ensemble", help="Mean over 8 flips and rotations.")
+    ] = False,
+    home: Home = None,
+    device: Device = "auto",
+    json_: Json = False,
+) -> None:
+    """Measure a suite's finished runs, or bicubic, a weights file or a folder of SR images."""
+    from srkd_bench import runs, standalone
+
+    names = [name.strip() for name in (datasets or "").split(",") if name.strip()]
+    if (model is not None) + (weights is not None) + (sr_dir is not None) > 1:
+        raise SrkdError(
+            "--model, --weights and --sr-dir are three ways to say what to measure", "give one of them"
+        )
+    if model is None and weights is None and sr_dir is None:
+        changes = [*(settings or [])]
+        changes += [f"data.test={json.dumps(names)}"] if names else []
+        changes += ["evaluate.self_ensemble=true"] if self_ensemble else []
+        plan, place = _plan(suite, changes, home, device)
+        runs.ensure_scores(plan, runs.prepare(plan, place)[1], place)
+        _print_results(plan, place.store, json_)
+        return
+    if model not in (None, "bicubic"):
+        raise SrkdError(f"no model named '{model}'", "--model bicubic, or --weights FILE")
+    if not names:
+        raise SrkdError("say what to measure on", "--datasets set5,set14")
+    if self_ensemble and weights is None:
+        raise SrkdError(
+            "--self-ensemble goes with --weights", "SR images and bicubic are measured as they are"
+        )
+    place = _place(home, device)
+    results = standalone.measure(
+        names, place, scale=scale, weights=weights, sr_dir=sr_dir, self_ensemble=self_ensemble
+    )
+    _print_report(results, json_)
+
+
+@app.command()
+def report(
+    suite: SuiteName = "demo",
+    settings: Settings = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", "-f", help="terminal, markdown, latex, csv or json, on stdout.")
+    ] = None,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="By suffix: .md .tex .csv .json .txt; repeatable."
+        ),
+    ] = None,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Put the study's own numbers beside.")
+    ] = False,
+    home: Home = None,
+    json_: Json = False,
+) -> None:
+    """Print the comparison table of what is finished so far."""
+    from srkd_bench import collect, runs
+    from srkd_bench.progress import Display
+    from srkd_bench.report import format_of, print_report, render
+    from srkd_bench.suitefile import load_suite
+
+    files = [(path, format_of(path)) for path in output or []]
+    store = _store(home)
+    results = collect.results(runs.plan(load_suite(suite, settings or []), store, Display(err)), store)
+    for path, chosen in files:
+        try:
+            path.write_text(render(results, chosen, reference=reference), encoding="utf-8")
+        except OSError as error:
+            raise SrkdError(f"cannot write '{path}': {error.strerror}") from None
+        err.print(f"wrote {path}", markup=False, highlight=False)
+    format_ = "json" if json_ else format_
+    if format_ in (None, "terminal"):
+        if format_ or not files:
+            print_report(results, out, reference=reference)
+    else:
+        print(render(results, format_, reference=reference), end="")
+
+
+@app.command("ls")
+def list_(
+    what: Annotated[What, typer.Argument(help="What to list.")] = What.RUNS,
+    home: Home = None,
+    json_: Json = False,
+) -> None:
+    """List runs, methods, data sets or suites."""
+    from srkd_bench import listing
+
+    if what == What.DATASETS:
+        _list_datasets(_store(home), json_)
+    else:
+        make = {What.RUNS: listing.runs, What.METHODS: listing.methods, What.SUITES: listing.suites}[what]
+        _print_rows(what, make(_store(home)), json_)
+
+
+@app.command()
+def show(
+    name: Annotated[
+        str, typer.Argument(metavar="RUN|SUITE", help="The first digits of a run's id, or a suite.")
+    ],
+    home: Home = None,
+    json_: Json = False,
+) -> None:
+    """Show a run's settings, card and scores, or print a suite."""
+    from srkd_bench import listing, suitefile
+
+    if name in suitefile.suite_files():
+        print(suitefile.suite_files()[name].read_text(), end="")
+        return
+    shown = listing.one_run(_store(home), name)
+    if json_:
+        _print_json({"schema": 1, **shown})
+    else:
+        import yaml
+
+        print(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True), end="")
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(f"srkd {__version__}")
+        raise typer.Exit
+
+
+def _store(home: Path | None) -> ArtifactStore:
+    from srkd_bench.store import ArtifactStore
+
+    return ArtifactStore(home)
+
+
+def _place(home: Path | None, device: str, checkpoint_seconds: float = 300) -> Workplace:
+    from srkd_bench import runs
+    from srkd_bench.progress import Display
+
+    return runs.Workplace(_store(home), Display(err), runs.choose_device(device), checkpoint_seconds)
+
+
+def _plan(
+    suite: str,
+    settings: list[str] | None,
+    home: Path | None,
+    device: str,
+    checkpoint_seconds: float = 300,
+    chosen: list[str] | None = None,
+) -> tuple[Plan, Workplace]:
+    from srkd_bench.suitefile import load_suite
+
+    read = load_suite(suite, settings or [])
+    from srkd_bench import runs
+
+    place = _place(home, device, checkpoint_seconds)
+    return runs.plan(read, place.store, place.display, chosen or []), place
+
+
+def _work(plan: Plan, place: Workplace, dry_run: bool, json_: bool) -> None:
+    """Train, measure and print; what failed is raised after all else is done and shown."""
+    from srkd_bench import runs
+    from srkd_bench.errors import FailedRuns
+
+    if dry_run:
+        _print_forecast(plan, place, json_)
+        return
+    images, tests = runs.prepare(plan, place)
+    runs.announce(plan, place)
+    failed: FailedRuns | None = None
+    runs.ensure_teacher(plan, images, place)
+    try:
+        runs.ensure_students(plan, images, place)
+    except FailedRuns as error:
+        failed = error
+    runs.ensure_scores(plan, tests, place)
+    _print_results(plan, place.store, json_)
+    place.display.say(f"everything is kept in {place.store.home}")
+    if failed:
+        raise failed
+
+
+def _print_results(plan: Plan, store: ArtifactStore, json_: bool) -> None:
+    from srkd_bench import collect
+
+    _print_report(collect.results(plan, store), json_)
+
+
+def _print_report(results: Any, json_: bool) -> None:
+    from srkd_bench.report import print_report, render
+
+    if json_:
+        print(render(results, "json"), end="")
+    else:
+        print_report(results, out)
+
+
+def _print_forecast(plan: Plan, place: Workplace, json_: bool) -> None:
+    from srkd_bench.forecast import forecast
+    from srkd_bench.progress import clock, size
+
+    jobs = forecast(plan, place)
+    known = [job.seconds for job in jobs if job.seconds is not None]
+    total = {"seconds": round(sum(known)), "disk": sum(job.disk for job in jobs)}
+    if json_:
+        rows = [vars(job) for job in jobs]
+        _print_json({"schema": 1, "suite": plan.suite.name, "jobs": rows, **total})
+        return
+    shown = [
+        {
+            "what": job.what,
+            "state": job.state,
+            "time": "" if not job.seconds else f"about {clock(job.seconds)}",
+            "disk": size(job.disk) if job.disk else "",
+        }
+        for job in jobs
+    ]
+    _print_table(shown)
+    print(f"in all about {clock(total['seconds'])} on {place.device}, {size(total['disk'])} of disk")
+    print(f"store: {place.store.home}")
+
+
+def _list_datasets(store: ArtifactStore, json_: bool) -> None:
+    from srkd_bench import listing
+
+    _print_rows(What.DATASETS, listing.datasets(store), json_)
+
+
+def _print_rows(what: str, rows: list[dict[str, Any]], json_: bool) -> None:
+    if json_:
+        _print_json({"schema": 1, what: rows})
+    elif rows:
+        _print_table(rows)
+    else:
+        err.print(f"no {what} yet", markup=False)
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(str(value)) for value in row.values()))
+    out.print(table)
+
+
+def _print_json(data: dict[str, Any]) -> None:
+    print(json.dumps(data, indent=1))
+
+
+def main() -> Never:
+    """Run the command; a mistake of the user's ends with one message, one hint and its exit code."""
+    try:
+        app()
+    except SrkdError as error:
+        err.print(f"[bold red]error:[/] {_plain(error.message)}", highlight=False, soft_wrap=True)
+        if error.hint:
+            err.print(f"[bold]hint:[/] {_plain(error.hint)}", highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+    sys.exit(0)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

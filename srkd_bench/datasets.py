@@ -202,14 +202,18 @@ class ImageSet:
         return min((min(one["height"], one["width"]), one["name"]) for one in self._lr["images"])
 
 
-def pixels_of(store: ArtifactStore, name: str) -> str | None:
-    """Return the digest of a data set's pixels, or None if it isn't here and can't be made without its files."""
-    spec = find(name)
+def packed(store: ArtifactStore, name: str) -> str | None:
+    """Return the digest of the pixels of a data set that is here, or None."""
+    find(name)
     index = store.home / "data" / name / "index.json"
-    if index.is_file():
-        digest: str = json.loads(index.read_text())["pixels"]
-        return digest
-    return spec.pixels if spec.builtin else None
+    digest: str | None = json.loads(index.read_text())["pixels"] if index.is_file() else None
+    return digest
+
+
+def pixels_of(store: ArtifactStore, name: str) -> str | None:
+    """Return the digest of the pixels of a data set that is here or built in, or None."""
+    spec = find(name)
+    return packed(store, name) or (spec.pixels if spec.builtin else None)
 
 
 def open_set(store: ArtifactStore, name: str, scale: int) -> ImageSet:
@@ -269,7 +273,7 @@ def pack(store: ArtifactStore, name: str, images: Iterable[tuple[str, Image]]) -
 
 
 def choose(name: str, paths: Iterable[str]) -> list[str]:
-    """Return those of a folder's or archive's HR images that belong to a data set."""
+    """Return those of a folder's or archive's images that belong to a data set, in any resolution."""
     spec, found = find(name), list(paths)
     if spec.pattern is None:
         return found

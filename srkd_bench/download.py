@@ -136,11 +136,10 @@ def _complete(url: str, part: Path, size: int | None, progress: Progress, *, res
 
     Without a checksum nothing could prove that two answers belong together: `resume` is False then.
     """
-    failed = longest = 0
+    failed, longest = 0, _length(part)
     while True:
         if not resume:
             part.unlink(missing_ok=True)
-        longest = max(longest, _length(part))
         try:
             return _receive(url, part, size, progress)
         except _Interrupted as error:
@@ -150,6 +149,7 @@ def _complete(url: str, part: Path, size: int | None, progress: Progress, *, res
         except requests.RequestException as error:
             raise _Unusable(str(error)) from error
         failed = 0 if _length(part) > longest else failed + 1
+        longest = max(longest, _length(part))
         if failed == ATTEMPTS:
             raise _Unusable(reason)
         time.sleep(min(LONGEST_WAIT, BACKOFF * 2**failed if wait is None else wait))

@@ -26,8 +26,15 @@ QUIET_SECONDS = 15.0
 class Watched(Protocol):
     """What the training display reads of a learner."""
 
-    last: dict[str, Any]
-    error: Exception | None
+    @property
+    def last(self) -> dict[str, Any]:
+        """The last step's events: `terms` by name, and the gradients' `share`."""
+        ...
+
+    @property
+    def error(self) -> Exception | None:
+        """Why it left the loop."""
+        ...
 
 
 class Display:

@@ -31,13 +31,16 @@ WEIGHTS, CARD, SCORES, EVENTS, FAILED = (
 )  # fmt: skip
 
 
+CPU = torch.device("cpu")
+
+
 @dataclass(frozen=True)
 class Workplace:
     """Where and how work is done; nothing here changes a number."""
 
     store: ArtifactStore
     display: Display
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
     checkpoint_seconds: float = 300.0
 
 
@@ -111,7 +114,8 @@ def _teacher(suite: Suite, pixels: str, store: ArtifactStore, display: Display) 
                 f"the teacher's weights are for scale {weights.model.scale}, the suite's is {suite.data.scale}"
             )
         return weights
-    assert suite.teacher.model is not None and suite.teacher.train is not None
+    assert suite.teacher.model is not None
+    assert suite.teacher.train is not None
     none = methods.build("none", {})
     return Run(
         model=suite.teacher.model,
@@ -143,6 +147,18 @@ def prepare(plan: Plan, place: Workplace) -> tuple[ImageSet, list[ImageSet]]:
     for spec in specs:
         check_patch(train, spec.patch)
     return train, [open_set(place.store, name, suite.data.scale) for name in suite.data.test]
+
+
+def announce(plan: Plan, place: Workplace) -> None:
+    """Say what is in the store and what will be made."""
+    runs = (plan.teacher, *plan.students)
+    cached = sum(place.store.has(run) for run in runs)
+    begun = sum(place.store.has_work(run) for run in runs)
+    more = f" ({begun} of them begun)" if begun else ""
+    place.display.say(
+        f"suite {plan.suite.name}: {cached} of {len(runs)} networks are in the store,"
+        f" {len(runs) - cached} to make{more}"
+    )
 
 
 def ensure_teacher(plan: Plan, images: ImageSet, place: Workplace) -> None:
@@ -247,7 +263,7 @@ def adopt_weights(where: str, scale: int, place: Workplace) -> Weights:
             model = load_weights(path)
             with place.store.writing(weights) as folder:
                 save_weights(model, folder / WEIGHTS)
-                card = _card(torch.device("cpu")) | {"from": where}
+                card = _card(CPU) | {"from": where}
                 (folder / CARD).write_text(json.dumps(card, indent=1))
     return weights
 

@@ -146,12 +146,6 @@ class ArtifactStore:
             raise IntegrityError(f"{path} is not what was written", f"remove {folder} to make it again")
         return path
 
-    def keys(self, folder: str) -> Iterator[dict[str, Any]]:
-        """Give the key of every finished artifact of a kind, as plain data, the oldest first."""
-        manifests = (self.home / folder).glob(f"*/{MANIFEST}")
-        for manifest in sorted(manifests, key=lambda path: path.stat().st_mtime):
-            yield json.loads(manifest.read_text())["key"]
-
     def _begin(self) -> None:
         try:
             for name in ("tmp", "locks", "downloads"):

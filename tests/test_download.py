@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ MD5 = "md5:" + hashlib.md5(DATA).hexdigest()
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
-def send(handler: BaseHTTPRequestHandler, code: int, body: bytes = b"", **headers: str | int) -> None:
+def send(handler: BaseHTTPRequestHandler, code: int, body: bytes = b"", **headers: Any) -> None:
     handler.send_response(code)
     for name, value in ({"Content_Length": len(body)} | headers).items():
         handler.send_header(name.replace("_", "-"), str(value))
@@ -35,11 +36,11 @@ def send(handler: BaseHTTPRequestHandler, code: int, body: bytes = b"", **header
     handler.wfile.write(body)
 
 
-def status(code: int, **headers: str | int) -> Answer:
+def status(code: int, **headers: Any) -> Answer:
     return lambda handler: send(handler, code, **headers)
 
 
-def whole(data: bytes = DATA, **headers: str | int) -> Answer:
+def whole(data: bytes = DATA, **headers: Any) -> Answer:
     """Knows no Range."""
     return lambda handler: send(handler, 200, data, **headers)
 
@@ -251,9 +252,7 @@ def test_a_wrong_checksum_everywhere_is_an_integrity_error(server: Server, path:
 
 
 @pytest.mark.parametrize("headers", [{}, {"Content_Length": ""}])
-def test_a_wrong_length_is_an_integrity_error(
-    server: Server, path: Path, headers: dict[str, str | int]
-) -> None:
+def test_a_wrong_length_is_an_integrity_error(server: Server, path: Path, headers: dict[str, Any]) -> None:
     with pytest.raises(IntegrityError, match="9,999"):
         fetch([server.serve("/a", whole(**headers))], path, checksum=None, size=9999)
     assert not path.exists()

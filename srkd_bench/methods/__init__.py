@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -51,16 +51,17 @@ def build(name: str, params: Mapping[str, Mapping[str, Any]]) -> Method:
 
 def _one(name: str, params: Mapping[str, Any]) -> Method:
     method = find(name)
+    types = get_type_hints(method, include_extras=True)
     known = [field.name for field in fields(method)]  # type: ignore[arg-type]  # every method is a dataclass
-    for key in params:
+    for key, value in params.items():
         if key not in known:
             raise unknown(f"parameter of {name}", key, known)
-    try:
-        return TypeAdapter(method).validate_python(dict(params), strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"]))
-        raise SrkdError(f"params.{name}.{key}: {first['msg'].lower()}, not {first['input']!r}") from None
+        try:
+            TypeAdapter(types[key]).validate_python(value, strict=True)
+        except ValidationError as error:
+            reason = error.errors(include_url=False)[0]["msg"].lower()
+            raise SrkdError(f"params.{name}.{key}: {reason}, not {value!r}") from None
+    return method(**params)
 
 
 class Composition(Method):

@@ -1,0 +1,91 @@
+"""What the store holds of a plan, as the results that a report is made from."""
+
+import json
+from collections import defaultdict
+
+from srkd_bench.config import ModelSpec, Run, Weights
+from srkd_bench.datasets import pixels_of
+from srkd_bench.metrics import METRICS
+from srkd_bench.report.results import Network, Results
+from srkd_bench.runs import FAILED, Plan, kept_scores, measurement
+from srkd_bench.scores import Score
+from srkd_bench.store import ArtifactStore
+
+HR_PIXELS = 1280 * 720  # of the image that multiply-adds are given for, as the field does
+
+
+def results(plan: Plan, store: ArtifactStore) -> Results:
+    """Return all scores of a plan that are in the store, with a note for each that isn't."""
+    suite = plan.suite
+    scores: list[Score] = []
+    notes: dict[str, list[int]] = defaultdict(list)
+    runs: list[tuple[str, Run | Weights | None]] = [("bicubic", None), ("teacher", plan.teacher)]
+    runs += [(run.method, run) for run in plan.students]
+    for model, key in runs:
+        seed = key.seed if isinstance(key, Run) and model != "teacher" else None
+        state = "" if key is None else _state(key, store)
+        for dataset in suite.data.test:
+            pixels = pixels_of(store, dataset) or "missing"
+            wanted = measurement(key, pixels, suite.data.scale, self_ensemble=suite.evaluate.self_ensemble)
+            kept = kept_scores(wanted, store)
+            if kept is None:
+                problem = state or f"not measured on {dataset} yet"
+                notes[f"{model}: {problem}"] += [] if seed is None else [seed]
+                continue
+            scores += [
+                Score(
+                    model=model,
+                    dataset=dataset,
+                    image=image,
+                    metric=metric,
+                    protocol=METRICS[metric].protocol,
+                    value=value,
+                    run=key.digest if isinstance(key, Run) else "",
+                    method=key.method if isinstance(key, Run) else None,
+                    seed=seed,
+                )
+                for image, values in kept.items()
+                for metric, value in values.items()
+                if metric in suite.evaluate.shown
+            ]
+    return Results(
+        suite=suite.name,
+        columns=["bicubic", "teacher", *plan.methods],
+        datasets=list(suite.data.test),
+        metrics=suite.evaluate.shown,
+        scores=scores,
+        networks=[_network("teacher", plan.teacher.model), _network("student", suite.student)],
+        seeds=list(suite.seeds),
+        budget=f"every student is trained for {suite.train} of {suite.data.train}",
+        notes=[_note(problem, seeds) for problem, seeds in notes.items()]
+        + (["self-ensemble: every network's SR is the mean over eight flips and rotations"]
+           if suite.evaluate.self_ensemble else []),
+    )  # fmt: skip
+
+
+def _state(key: Run | Weights, store: ArtifactStore) -> str:
+    """Return why there is no network, or an empty string."""
+    if store.has(key):
+        return ""
+    if store.has_work(key):
+        failed = store.work(key) / FAILED
+        return (
+            f"failed ({json.loads(failed.read_text())['error']})" if failed.exists() else "not finished yet"
+        )
+    return "not trained yet" if isinstance(key, Run) else "not loaded yet"
+
+
+def _note(problem: str, seeds: list[int]) -> str:
+    if not seeds:
+        return problem
+    listed = ", ".join(str(seed) for seed in sorted(set(seeds)))
+    return f"{problem} (seed {listed})"
+
+
+def _network(role: str, model: ModelSpec) -> Network:
+    return Network(
+        role="teacher" if role == "teacher" else "student",
+        description=str(model),
+        parameters=model.parameters,
+        multiply_adds=model.multiply_adds * HR_PIXELS // model.scale**2,
+    )
