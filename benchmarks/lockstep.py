@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -62,17 +63,18 @@ def measure(
                 learner.advance(lr, hr, view)
 
         known = look(lr)
+
+        def look_again(images: torch.Tensor) -> Output:
+            return known
+
         all_at_once()
         ratios, wholes, passes, alone = [], [], [], []
         for _ in range(rounds):
             wholes.append(seconds(all_at_once))
             passes.append(seconds(lambda: look(lr)))
             alone.append(
-                [
-                    seconds(lambda one=one: one.advance(lr, hr, TeacherView(lambda _: known, lr)))
-                    for one in learners
-                ]
-            )  # type: ignore[misc]  # noqa: E501
+                [seconds(partial(one.advance, lr, hr, TeacherView(look_again, lr))) for one in learners]
+            )
             ratios.append(wholes[-1] / (passes[-1] + sum(alone[-1])))
         with_pass = [sum(steps) + passes[i] * (len(METHODS) - 1) for i, steps in enumerate(alone)]
     return {

@@ -6,7 +6,6 @@ import io
 import lzma
 import re
 import stat
-import struct
 import tarfile
 import zipfile
 import zlib
@@ -112,7 +111,7 @@ def _is_image(path: str) -> bool:
 @contextmanager
 def _readable(source: Path) -> Iterator[None]:
     """Turn what the standard library raises at broken or malicious bytes into an IntegrityError."""
-    formats = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
+    formats = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
     try:
         yield
     except (*formats, EOFError, OSError, RuntimeError, ValueError) as error:
@@ -186,7 +185,7 @@ def _zip(source: Path) -> Iterator[_Member]:
                 fault = "is a link in an image's place"
             read = partial(_read_zip, archive, info)
             name = info.orig_filename  # `filename` ends at a NUL
-            yield _Member(name, info.file_size, info.compress_size, not info.is_dir(), fault, read)
+            yield _Member(name, info.file_size, info.compress_size, not name.endswith("/"), fault, read)
 
 
 def _read_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:

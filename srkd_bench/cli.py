@@ -405,6 +405,8 @@ def _print_forecast(plan: Plan, place: Workplace, json_: bool) -> None:
         for job in jobs
     ]
     _print_table(shown)
+    if missing := [job.what.removeprefix("data ") for job in jobs if job.state == "to download"]:
+        print(f"first: srkd download {' '.join(missing)}")
     print(f"in all about {clock(total['seconds'])} on {place.device}, {size(total['disk'])} of disk")
     print(f"store: {place.store.home}")
 

@@ -62,7 +62,7 @@ def _data(name: str, store: ArtifactStore) -> Job:
     sizes = [source.size for source in find(name).sources if source.size]
     # An archive of PNGs is about half of its pixels, and LR adds a quarter of those.
     return Job(
-        f"data {name}", f"to download: srkd download {name}", None, int(3.5 * sizes[0]) if sizes else 0
+        f"data {name}", "to download", None, int(3.5 * sizes[0]) if sizes else 0
     )
 
 

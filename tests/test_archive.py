@@ -11,6 +11,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 
 from srkd_bench import archive
 from srkd_bench.archive import Entry, images_in, read_images, select_hr
-from srkd_bench.errors import IntegrityError, MissingError
+from srkd_bench.errors import IntegrityError, MissingError, SrkdError
 
 NOISE = random.Random(0)
 IMAGES = {
@@ -161,6 +162,14 @@ def test_a_packed_tar_is_unpacked_once_and_forwards(tmp_path: Path, monkeypatch:
     assert len(unpacked) == 1
 
 
+def test_a_folder_named_like_an_image_is_none(tmp_path: Path) -> None:
+    image = (tarfile.TarInfo("x.png"), b"image")
+    packed_tar = pack_tar(tmp_path / "x.tar", header("folder.png", type=tarfile.DIRTYPE), image)
+    packed_zip = pack_zip(tmp_path / "x.zip", ("folder.png/", b""), ("x.png", b"image"))
+    for source in (packed_tar, packed_zip):
+        assert images_in(source) == [Entry("x.png", 5)]
+
+
 def test_nothing_there_and_nothing_to_see_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="no file or folder"):
         images_in(tmp_path / "x.zip")
@@ -199,6 +208,7 @@ def test_an_absolute_name_writes_nothing_where_it_points(tmp_path: Path) -> None
 
 def test_a_nul_in_a_name_is_refused(tmp_path: Path) -> None:
     refused(patch(pack(tmp_path / "x.zip", {"a.pngX.txt": b""}), b"a.pngX", b"a.png\0"), "unsafe name")
+    refused(patch(pack(tmp_path / "x.zip", {"X.png": b""}), b"X.png", b"\0.png"), "unsafe name")
     info, _ = header("a.png", pax_headers={"path": "a.png\0.txt"})
     data = info.tobuf(tarfile.PAX_FORMAT) + bytes(1024)
     (tmp_path / "x.tar").write_bytes(data)
@@ -316,6 +326,15 @@ def test_a_header_that_leads_backwards_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "x.tar", "larger than")
 
 
+def test_a_stream_neither_goes_back_nor_past_its_limit() -> None:
+    stream = archive._Bounded(io.BytesIO(bytes(2000)), Path("x.tar"), limit=1000)
+    stream.seek(600)
+    for offset in (599, 1001):
+        with pytest.raises(IntegrityError, match="headers lie"):
+            stream.seek(offset)
+    assert len(stream.read(400)) == 400
+
+
 def count_inflated(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list that grows by the number of bytes that each call of zlib unpacks."""
     inflated: list[int] = []
@@ -408,6 +427,23 @@ def test_a_flipped_bit_of_an_image_is_found(tmp_path: Path) -> None:
         list(read_images(source, list(IMAGES)))
 
 
+@pytest.mark.parametrize("kind", FORMATS)
+def test_no_flipped_byte_ends_in_a_traceback(tmp_path: Path, kind: str) -> None:
+    source = pack(tmp_path / f"x.{kind}", {"x.png": b"image" * 100, "y.png": b"y"})
+    data = source.read_bytes()
+    for position in [*range(0, min(len(data), 600), 5), *range(600, len(data), 512)]:
+        source.write_bytes(data[:position] + bytes([data[position] ^ 0xFF]) + data[position + 1 :])
+        with suppress(SrkdError):
+            assert [path for path, _ in read_images(source, [entry.path for entry in images_in(source)])]
+
+
+def test_a_zip_that_python_cannot_read_is_refused(tmp_path: Path) -> None:
+    refused(
+        patch(pack(tmp_path / "x.zip", {"é.png": b"image"}), "é".encode(), b"\xff\xff"), "can't decode byte"
+    )
+    refused(patch(pack(tmp_path / "x.zip", IMAGES), b"PK\1\2\x14\3\x14", b"PK\1\2\x14\3\xff"), "version")
+
+
 def test_what_is_no_archive_is_refused_with_the_kinds_that_are_read(tmp_path: Path) -> None:
     for data in (b"", b"hello", IMAGES["Set5/HR/baby.PNG"], gzip.compress(b"hello")):
         (tmp_path / "x").write_bytes(data)
@@ -445,6 +481,7 @@ def test_what_is_no_archive_is_refused_with_the_kinds_that_are_read(tmp_path: Pa
         ("my_lr_and_hr/HR/matrix2.png", ["my_lr_and_hr/LR/matrix2.png"]),
         ("all-lr/Set5_HR/baby.png", ["all-lr/Set5/baby.png"]),
         ("photos/lrrh.png", []),
+        ("lr_hr_pairs/baby.png", []),
         ("photos/x2.png", []),
     ],
 )

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import os
 import random
 import re
 import shutil
@@ -70,7 +71,6 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers: dict[str, list[Answer]] = {}
         self.asked: list[tuple[str, str | None]] = []
-        self.closing = threading.Event()
 
     def serve(self, path: str, *answers: Answer) -> str:
         self.answers[path] = list(answers)
@@ -99,7 +99,6 @@ def server() -> Iterator[Server]:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
-        server.closing.set()
         server.shutdown()
         thread.join()
 
@@ -145,6 +144,15 @@ def test_a_file_arrives_whole_and_leaves_no_part(server: Server, path: Path, che
     assert not part_of(path).exists()
 
 
+def test_a_file_is_safe_on_disk_before_it_gets_its_name(
+    server: Server, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named: list[bool] = []
+    monkeypatch.setattr(os, "fsync", lambda _: named.append(path.exists()))
+    fetch([server.serve("/a", ranged)], path, checksum=SHA256)
+    assert named == [False]
+
+
 def test_a_file_that_is_there_is_not_asked_for_again(server: Server, path: Path) -> None:
     url = server.serve("/a", ranged)
     for _ in range(2):
@@ -168,14 +176,28 @@ def test_a_broken_connection_is_resumed_where_it_broke(server: Server, path: Pat
 
 
 def test_a_stalled_connection_is_resumed(server: Server, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_again, server_hung_up_first = threading.Event(), threading.Event()
+
     def stall(handler: BaseHTTPRequestHandler) -> None:
         broken(after=50_000)(handler)
-        handler.wfile.flush()
-        server.closing.wait(5)
+        if not asked_again.wait(3):
+            server_hung_up_first.set()
+
+    def go_on(handler: BaseHTTPRequestHandler) -> None:
+        asked_again.set()
+        ranged(handler)
 
     monkeypatch.setattr(download, "READ_TIMEOUT", 0.2)
-    fetch([server.serve("/a", stall, ranged)], path, checksum=SHA256)
+    fetch([server.serve("/a", stall, go_on)], path, checksum=SHA256)
     assert server.ranges == [None, "bytes=50000-"]
+    assert path.read_bytes() == DATA
+    assert not server_hung_up_first.is_set()
+
+
+def test_an_end_too_early_is_noticed_where_only_the_caller_knows_the_size(server: Server, path: Path) -> None:
+    url = server.serve("/a", whole(DATA[:5000], Content_Length=""), ranged)
+    fetch([url], path, checksum=SHA256, size=len(DATA))
+    assert server.ranges == [None, "bytes=5000-"]
     assert path.read_bytes() == DATA
 
 
@@ -201,16 +223,15 @@ def test_a_whole_part_of_an_earlier_run_is_only_verified(server: Server, path: P
 
 
 def test_a_server_without_range_starts_anew(server: Server, path: Path) -> None:
-    leave_part(path, DATA[:1234])
-    fetch([server.serve("/a", whole())], path, checksum=SHA256)
+    fetch([server.serve("/a", broken(after=5000), whole())], path, checksum=SHA256)
+    assert server.ranges == [None, "bytes=5000-"]
     assert path.read_bytes() == DATA
 
 
 @pytest.mark.parametrize("refusal", [status(416), status(206, Content_Range="bytes 0-9/10")])
 def test_a_refused_range_starts_anew(server: Server, path: Path, refusal: Answer) -> None:
-    leave_part(path, DATA[:1234])
-    fetch([server.serve("/a", refusal, ranged)], path, checksum=SHA256)
-    assert server.ranges == ["bytes=1234-", None]
+    fetch([server.serve("/a", broken(after=5000), refusal, ranged)], path, checksum=SHA256)
+    assert server.ranges == [None, "bytes=5000-", None]
     assert path.read_bytes() == DATA
 
 
@@ -271,6 +292,7 @@ def test_when_all_mirrors_fail_each_is_listed_with_its_reason(server: Server, pa
         fetch(urls, path, checksum=SHA256, hint="srkd download set5 --from FILE")
     for url, reason in zip(urls, ["refused", "HTTP 404", "HTTP 503", "Invalid URL"], strict=True):
         assert re.search(f"{re.escape(url)}: [^;]*{reason}", caught.value.message)
+    assert "Pool" not in caught.value.message
     assert caught.value.hint == "srkd download set5 --from FILE"
     assert [asked for asked, _ in server.asked] == ["/gone"] + ["/busy"] * download.ATTEMPTS
     assert not path.exists()
