@@ -231,9 +231,6 @@ class _Bounded(io.BufferedIOBase):
         self.stream, self.source, self.limit = stream, source, limit
         self.latest = b""  # what the last read gave
 
-    def seekable(self) -> bool:
-        return True
-
     def tell(self) -> int:
         return self.stream.tell()
 
@@ -248,6 +245,4 @@ class _Bounded(io.BufferedIOBase):
 
     def _allow(self, step: int) -> None:
         if not 0 <= step <= MAX_MEMBER or self.tell() + step > self.limit:
-            raise IntegrityError(
-                f"{self.source} grows more than {MAX_RATIO} times, or its headers lie", _HINT
-            )
+            raise IntegrityError(f"{self.source} grows more than {MAX_RATIO} times, or a header lies", _HINT)

@@ -111,14 +111,13 @@ def _fetch_from(url: str, part: Path, checksum: str | None, size: int | None, pr
     resumed = part.exists()
     try:
         _complete(url, part, size, progress, resume=checksum is not None)
-        _verify(part, checksum)
+        return _verify(part, checksum)
     except _Wrong:
         part.unlink(missing_ok=True)
         if not resumed:
             raise
-        _fetch_from(
-            url, part, checksum, size, progress
-        )  # the fault may lie in the bytes that were there before
+    # the fault may lie in the bytes that were there before
+    return _fetch_from(url, part, checksum, size, progress)
 
 
 def _verify(part: Path, checksum: str | None) -> None:

@@ -320,7 +320,7 @@ def test_a_bomb_behind_the_end_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_header_that_leads_backwards_is_refused(tmp_path: Path) -> None:
     info, _ = header("x", type=tarfile.GNUTYPE_LONGNAME, size=-1024)
     (tmp_path / "x.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
-    refused(tmp_path / "x.tar", "headers lie")
+    refused(tmp_path / "x.tar", "header lies")
     info, _ = header("x.png", size=-1024)
     (tmp_path / "x.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
     refused(tmp_path / "x.tar", "larger than")
@@ -330,7 +330,7 @@ def test_a_stream_neither_goes_back_nor_past_its_limit() -> None:
     stream = archive._Bounded(io.BytesIO(bytes(2000)), Path("x.tar"), limit=1000)
     stream.seek(600)
     for offset in (599, 1001):
-        with pytest.raises(IntegrityError, match="headers lie"):
+        with pytest.raises(IntegrityError, match="header lies"):
             stream.seek(offset)
     assert len(stream.read(400)) == 400
 

@@ -242,6 +242,14 @@ def test_a_part_of_another_file_does_not_spoil_a_good_mirror(server: Server, pat
     assert path.read_bytes() == DATA
 
 
+def test_a_mirror_that_fails_after_a_bad_part_is_blamed_for_its_own_fault(server: Server, path: Path) -> None:
+    leave_part(path, DATA[:1234][::-1])
+    hang_up = broken(after=0)
+    with pytest.raises(MissingError, match="IncompleteRead"):
+        fetch([server.serve("/a", ranged, hang_up)], path, checksum=SHA256)
+    assert not path.exists()
+
+
 def test_without_a_checksum_nothing_is_resumed(server: Server, path: Path) -> None:
     leave_part(path, b"\0" * 1234)
     fetch([server.serve("/a", broken(after=5000), ranged)], path, checksum=None)

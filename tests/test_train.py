@@ -1,0 +1,179 @@
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from srkd_bench import methods
+from srkd_bench.config import ModelSpec, Run, TrainSpec
+from srkd_bench.datasets import open_set
+from srkd_bench.errors import Stopped
+from srkd_bench.models import EDSR, build
+from srkd_bench.patches import Patches
+from srkd_bench.store import ArtifactStore
+from srkd_bench.train import Learner, fit, learning_rate
+
+ALL = ["none", "hkd", "ckd", "rkd", "rvkd", "rkd+hkd"]
+TRAIN = TrainSpec(batch=4, patch=8, steps=8, learning_rate=1e-3)
+CPU = torch.device("cpu")
+
+
+class Lab:
+    """Trains learners on the built-in photographs, in a folder of its own."""
+
+    def __init__(self, store: ArtifactStore, folder: Path) -> None:
+        self.folder = folder
+        self.images = open_set(store, "photos", 2)
+        self.teacher = build(ModelSpec(n_feats=6, n_resblocks=4), "teacher").requires_grad_(False).eval()
+
+    def learner(self, name: str, place: str, train: TrainSpec = TRAIN) -> Learner:
+        method = methods.build(name, {})
+        run = Run(
+            model=ModelSpec(n_feats=4, n_resblocks=4), train=train, data="photos", pixels="", method=name,
+            params=methods.identity(method, name), seed=0, teacher=None,
+        )  # fmt: skip
+        folder = self.folder / place / name
+        folder.mkdir(parents=True, exist_ok=True)
+        sample, _ = Patches(self.images, train.model_copy(update={"batch": 16}), "sample").batch(0)
+        return Learner(run, method, self.teacher if method.looks else None, sample, folder, CPU)
+
+    def fit(
+        self,
+        names: list[str],
+        place: str,
+        train: TrainSpec = TRAIN,
+        watch: Callable[[int], None] = lambda step: None,
+    ) -> dict[str, Learner]:
+        learners = {name: self.learner(name, place, train) for name in names}
+        patches = Patches(self.images, train, 0)
+        fit(list(learners.values()), self.teacher, patches, device=CPU, watch=watch)
+        return learners
+
+
+@pytest.fixture
+def lab(store: ArtifactStore, tmp_path: Path) -> Lab:
+    return Lab(store, tmp_path / "work")
+
+
+def bits(learner: Learner) -> list[torch.Tensor]:
+    parts = (learner.student, learner.adapter)
+    return [value.clone() for part in parts for value in part.state_dict().values()]
+
+
+def same(a: Learner, b: Learner) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(bits(a), bits(b), strict=True))
+
+
+def test_side_by_side_equals_alone_bit_for_bit(lab: Lab) -> None:
+    together = lab.fit(ALL, "together")
+    for name in ALL:
+        assert same(together[name], lab.fit([name], "alone")[name]), name
+    assert not same(together["none"], together["hkd"])
+
+
+def test_the_teacher_looks_once_a_step_and_never_for_none(lab: Lab) -> None:
+    passes: list[torch.Size] = []
+    before = [weight.clone() for weight in lab.teacher.parameters()]
+    learners = {name: lab.learner(name, "x") for name in ALL}
+    patches = Patches(lab.images, TRAIN, 0)
+    handle = lab.teacher.register_forward_hook(lambda module, args, output: passes.append(args[0].shape))
+    fit(list(learners.values()), lab.teacher, patches, device=CPU)
+    assert len(passes) == TRAIN.steps
+    fit([lab.learner("none", "y")], lab.teacher, patches, device=CPU)
+    assert len(passes) == TRAIN.steps
+    handle.remove()
+    assert all(torch.equal(a, b) for a, b in zip(before, lab.teacher.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_signal_writes_checkpoints_and_the_rest_ends_in_the_same_bits(
+    lab: Lab, number: signal.Signals, code: int
+) -> None:
+    whole = lab.fit(ALL, "whole")
+
+    def stop(step: int) -> None:
+        if step == 3:
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(Stopped) as stopped:
+        lab.fit(ALL, "stopped", watch=stop)
+    assert stopped.value.exit_code == code
+    resumed = {name: lab.learner(name, "stopped") for name in ALL}
+    assert {learner.step for learner in resumed.values()} == {3}
+    resumed = lab.fit(ALL, "stopped")
+    assert all(same(whole[name], resumed[name]) for name in ALL)
+    for name in ALL:
+        lines = (lab.folder / "stopped" / name / "events.jsonl").read_text().splitlines()
+        assert [json.loads(line)["step"] for line in lines] == list(range(TRAIN.steps))
+
+
+def test_a_learner_that_is_behind_catches_up_alone(lab: Lab) -> None:
+    whole = lab.fit(["none", "hkd"], "whole")
+
+    def stop(step: int) -> None:
+        if step == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Stopped):
+        lab.fit(["none"], "uneven", watch=stop)
+    uneven = lab.fit(["none", "hkd"], "uneven")
+    assert all(same(whole[name], uneven[name]) for name in whole)
+
+
+def test_a_loss_that_is_not_finite_stops_that_learner_alone(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = lab.fit(["none"], "whole")
+    learners = {name: lab.learner(name, "x") for name in ("none", "hkd")}
+    monkeypatch.setattr(
+        type(learners["hkd"].method), "losses",
+        lambda self, step, adapter: {"rec": step.rec, "hkd": step.rec * (float("nan") if step.progress > 0.3 else 1)},
+    )  # fmt: skip
+    fit(list(learners.values()), lab.teacher, Patches(lab.images, TRAIN, 0), device=CPU)
+    error = learners["hkd"].error
+    assert error is not None
+    assert error.message == "hkd seed 0: loss 'hkd' is nan at step 3"
+    assert all(value.isfinite().all() for value in bits(learners["hkd"]))
+    assert same(whole["none"], learners["none"])
+
+
+def test_bf16_and_l1_are_other_trainings_that_work(lab: Lab) -> None:
+    plain = lab.fit(["hkd"], "fp32")["hkd"]
+    for change in ({"precision": "bf16"}, {"loss": "l1"}, {"augment": False}):
+        other = lab.fit(["hkd"], "-".join(change), TRAIN.model_copy(update=change))["hkd"]
+        assert other.error is None
+        assert not same(plain, other)
+
+
+def test_the_gradient_share_of_hkd_with_the_truth_as_teacher_is_its_weight(lab: Lab) -> None:
+    learner = lab.learner("hkd", "x")
+    lr, hr = Patches(lab.images, TRAIN, 0).batch(0)
+    from srkd_bench.method import Output, TeacherView
+
+    learner.advance(lr, hr, TeacherView(lambda _: Output(hr, {}), lr), log=True)
+    assert learner.last["share"] == pytest.approx(1.0, rel=1e-5)
+
+
+def test_learning_rates_follow_their_schedules() -> None:
+    def rate(step: int, **more: object) -> float:
+        return learning_rate(TrainSpec.model_validate({"steps": 100, "learning_rate": 0.01, **more}), step)
+
+    assert rate(99) == 0.01
+    assert [rate(step, schedule="step", decay_every=40) for step in (39, 40, 80)] == [0.01, 0.005, 0.0025]
+    assert rate(0, schedule="cosine") == 0.01
+    assert rate(50, schedule="cosine") == pytest.approx(0.005)
+    assert rate(99, schedule="cosine") < 1e-5
+
+
+def test_students_of_a_seed_begin_alike_and_of_others_differ() -> None:
+    spec = ModelSpec(n_feats=4, n_resblocks=2)
+
+    def weights(*seed: int) -> torch.Tensor:
+        model: EDSR = build(spec, *seed)
+        return torch.cat([weight.flatten() for weight in model.parameters()])
+
+    assert torch.equal(weights(0), weights(0))
+    assert not torch.equal(weights(0), weights(1))
