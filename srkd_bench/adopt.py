@@ -66,4 +66,10 @@ def _fetch(store: ArtifactStore, name: str, source: Source, display: Display) ->
     host, file = urlparse(source.urls[0]).netloc, PurePosixPath(urlparse(source.urls[0]).path).name
     path = store.downloads / (file if source.checksum is None else f"{source.checksum[-12:]}-{file}")
     with display.bar(f"downloading {name} from {host}", bytes=True) as tick:
-        return fetch(source.urls, path, checksum=source.checksum, size=source.size, progress=tick)
+        return fetch(
+            source.urls, path, checksum=source.checksum, size=source.size, progress=tick, hint=_own(name)
+        )
+
+
+def _own(name: str) -> str:
+    return f"srkd download {name} --from FOLDER_OR_ARCHIVE"

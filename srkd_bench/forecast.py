@@ -61,9 +61,7 @@ def _data(name: str, store: ArtifactStore) -> Job:
         return Job(f"data {name}", "here")
     sizes = [source.size for source in find(name).sources if source.size]
     # An archive of PNGs is about half of its pixels, and LR adds a quarter of those.
-    return Job(
-        f"data {name}", "to download", None, int(3.5 * sizes[0]) if sizes else 0
-    )
+    return Job(f"data {name}", "to download", None, int(3.5 * sizes[0]) if sizes else 0)
 
 
 def _group(what: str, runs: list[Run], place: Workplace, alike: Job | None = None) -> Job:

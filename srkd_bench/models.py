@@ -110,7 +110,7 @@ def load_weights(path: Path) -> EDSR:
     state, metadata = _read(path)
     state = {name.removeprefix("module.").removeprefix("model."): value for name, value in state.items()}
     state = {name: v for name, v in state.items() if not name.startswith(("sub_mean.", "add_mean."))}
-    spec = ModelSpec.model_validate_json(metadata["srkd"]) if "srkd" in metadata else _spec_of(state, path)
+    spec = _spec_of(state, metadata, path)
     with torch.device("meta"):
         shapes = {name: value.shape for name, value in EDSR(spec).state_dict().items()}
     for name in [*shapes, *state]:
@@ -132,8 +132,10 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise SrkdError(f"no weights file '{path}'") from None
-    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise SrkdError(f"cannot read weights '{path}': {str(error).splitlines()[0][:100]}") from None
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise SrkdError(
+            f"cannot read weights '{path}': {(str(error) or type(error).__name__)[:100]!r}"
+        ) from None
     except Exception as error:  # what unpickling raises has no common class
         raise SrkdError(
             f"'{path}' is not a plain file of weights ({type(error).__name__})",
@@ -147,8 +149,10 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
     return {str(name): value.float() for name, value in state.items()}, {}
 
 
-def _spec_of(state: Mapping[str, Tensor], path: Path) -> ModelSpec:
+def _spec_of(state: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path) -> ModelSpec:
     try:
+        if "srkd" in metadata:
+            return ModelSpec.model_validate_json(metadata["srkd"])
         n_feats = state["head.0.weight"].shape[0]
         factor = state["tail.0.0.weight"].shape[0] // n_feats
         raw = {
@@ -158,7 +162,7 @@ def _spec_of(state: Mapping[str, Tensor], path: Path) -> ModelSpec:
             "scale": 4 if "tail.0.2.weight" in state else {4: 2, 9: 3}[factor],
         }
         return ModelSpec.model_validate(raw)
-    except (KeyError, IndexError, ValueError):
+    except (KeyError, IndexError, ValueError, ZeroDivisionError):
         hint = "it needs EDSR-PyTorch's names: head.0.weight, body.0.body.0.weight, …"
         raise SrkdError(f"'{path}' is no EDSR", hint) from None
 

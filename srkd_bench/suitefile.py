@@ -16,9 +16,11 @@ class _Loader(yaml.SafeLoader):
     """YAML as people mean it: `1e-4` is a number, `no` and `on` are words, a key stands once."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        if twice := {str(key) for key in keys if keys.count(key) > 1}:
-            raise SrkdError(f"key '{min(twice)}' stands twice{_place(node.start_mark)}")
+        seen = set()
+        for key, _ in node.value:
+            if (name := self.construct_object(key, deep=True)) in seen:
+                raise SrkdError(f"key '{name}' stands twice{_place(key.start_mark)}")
+            seen.add(name)
         return super().construct_mapping(node, deep=deep)
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:

@@ -11,6 +11,7 @@ from srkd_bench import methods
 from srkd_bench.config import ModelSpec, Run, TrainSpec
 from srkd_bench.datasets import open_set
 from srkd_bench.errors import Stopped
+from srkd_bench.method import Losses, Method, Output, Step, TeacherView
 from srkd_bench.models import EDSR, build
 from srkd_bench.patches import Patches
 from srkd_bench.store import ArtifactStore
@@ -128,10 +129,11 @@ def test_a_loss_that_is_not_finite_stops_that_learner_alone(
 ) -> None:
     whole = lab.fit(["none"], "whole")
     learners = {name: lab.learner(name, "x") for name in ("none", "hkd")}
-    monkeypatch.setattr(
-        type(learners["hkd"].method), "losses",
-        lambda self, step, adapter: {"rec": step.rec, "hkd": step.rec * (float("nan") if step.progress > 0.3 else 1)},
-    )  # fmt: skip
+
+    def losses(self: Method, step: Step, adapter: torch.nn.Module) -> Losses:
+        return {"rec": step.rec, "hkd": step.rec * (float("nan") if step.progress > 0.3 else 1)}
+
+    monkeypatch.setattr(type(learners["hkd"].method), "losses", losses)
     fit(list(learners.values()), lab.teacher, Patches(lab.images, TRAIN, 0), device=CPU)
     error = learners["hkd"].error
     assert error is not None
@@ -151,8 +153,6 @@ def test_bf16_and_l1_are_other_trainings_that_work(lab: Lab) -> None:
 def test_the_gradient_share_of_hkd_with_the_truth_as_teacher_is_its_weight(lab: Lab) -> None:
     learner = lab.learner("hkd", "x")
     lr, hr = Patches(lab.images, TRAIN, 0).batch(0)
-    from srkd_bench.method import Output, TeacherView
-
     learner.advance(lr, hr, TeacherView(lambda _: Output(hr, {}), lr), log=True)
     assert learner.last["share"] == pytest.approx(1.0, rel=1e-5)
 

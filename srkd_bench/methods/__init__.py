@@ -53,15 +53,17 @@ def _one(name: str, params: Mapping[str, Any]) -> Method:
     method = find(name)
     types = get_type_hints(method, include_extras=True)
     known = [field.name for field in fields(method)]  # type: ignore[arg-type]  # every method is a dataclass
+    checked: dict[str, Any] = {}
     for key, value in params.items():
         if key not in known:
             raise unknown(f"parameter of {name}", key, known)
         try:
-            TypeAdapter(types[key]).validate_python(value, strict=True)
+            # What it returns counts: 1 becomes 1.0, so that both are the same run.
+            checked[key] = TypeAdapter(types[key]).validate_python(value, strict=True)
         except ValidationError as error:
             reason = error.errors(include_url=False)[0]["msg"].lower()
             raise SrkdError(f"params.{name}.{key}: {reason}, not {value!r}") from None
-    return method(**params)
+    return method(**checked)
 
 
 class Composition(Method):

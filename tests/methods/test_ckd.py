@@ -1,0 +1,128 @@
+import pytest
+import torch
+from torch import Tensor, nn
+
+from srkd_bench import methods
+from srkd_bench.method import Output, Step, TeacherView
+from srkd_bench.methods.ckd import contrastive_loss
+
+FLOOR = (2 / 255) ** 2
+
+
+def images(seed: int, n: int = 4) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(n, 3, 2, 5, dtype=torch.float64, generator=generator)
+
+
+def flat(*levels: float) -> Tensor:
+    """Return an image of one colour for each grey level."""
+    return torch.tensor(levels, dtype=torch.float64).view(-1, 1, 1, 1).expand(-1, 3, 2, 2)
+
+
+def d(a: Tensor, b: Tensor) -> float:
+    one, other = a.flatten().tolist(), b.flatten().tolist()
+    return float(sum((x - y) ** 2 for x, y in zip(one, other, strict=True)) / len(one))
+
+
+def by_loops(student: Tensor, teacher: Tensor, form: str) -> float:
+    n, total = len(student), 0.0
+    for i in range(n):
+        negatives = [d(student[i], student[j]) for j in range(n) if j != i]
+        positive = d(student[i], teacher[i])
+        if form == "A":
+            total += positive / max(sum(negatives), (n - 1) * FLOOR)
+        else:
+            total += sum(positive / max(negative, FLOOR) for negative in negatives)
+    return total / n
+
+
+def test_ckd_is_as_worked_by_hand() -> None:
+    student, teacher = flat(0.0, 0.1, 0.3), flat(0.1, 0.2, 0.4)  # d(S, T) is .01 for each image
+    sums = (0.01 + 0.09, 0.01 + 0.04, 0.09 + 0.04)
+    form_a = sum(0.01 / total for total in sums) / 3
+    form_b = 2 * (0.01 / 0.01 + 0.01 / 0.09 + 0.01 / 0.04) / 3
+    assert contrastive_loss(student, teacher).item() == pytest.approx(form_a)
+    assert contrastive_loss(student, teacher, form="B").item() == pytest.approx(form_b)
+
+
+@pytest.mark.parametrize("form", ["A", "B"])
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_ckd_agrees_with_plain_loops(form: str, n: int) -> None:
+    student, teacher = images(0, n), images(1, n)
+    loss = contrastive_loss(student, teacher, form=form).item()
+    assert loss == pytest.approx(by_loops(student, teacher, form), rel=1e-12)
+
+
+@pytest.mark.parametrize("form", ["A", "B"])
+def test_an_equal_image_is_a_negative_like_any_other(form: str) -> None:
+    student, teacher = images(0, 3), images(1, 3)
+    student[2] = student[0]
+    loss = contrastive_loss(student, teacher, form=form).item()
+    assert loss == pytest.approx(by_loops(student, teacher, form), rel=1e-12)
+
+
+@pytest.mark.parametrize(("form", "factor"), [("A", 1 / 3), ("B", 3)])
+def test_among_equal_images_a_negative_counts_as_two_grey_levels_away(form: str, factor: float) -> None:
+    student = flat(0.5, 0.5, 0.5, 0.5).clone().requires_grad_()
+    loss = contrastive_loss(student, flat(0.6, 0.6, 0.6, 0.6), form=form)
+    assert loss.item() == pytest.approx(factor * 0.01 / FLOOR)
+    (grad,) = torch.autograd.grad(loss, student)
+    assert grad.isfinite().all()
+    assert (grad < 0).all()  # towards the brighter teacher
+
+
+def test_form_b_is_at_least_the_squared_number_of_negatives_times_form_a() -> None:
+    for seed in range(5):
+        student, teacher = images(seed), images(seed + 10)
+        a = contrastive_loss(student, teacher).item()
+        b = contrastive_loss(student, teacher, form="B").item()
+        assert b >= 9 * a * (1 - 1e-12)
+        assert b < 18 * a
+    spread = flat(0.0, 0.4)  # one negative each: nothing to tell the forms apart
+    a, b = (contrastive_loss(spread, flat(0.1, 0.1), form=form).item() for form in "AB")
+    assert b == pytest.approx(a)
+
+
+def gradient(student: Tensor, teacher: Tensor, *, neg_grad: bool) -> Tensor:
+    student = student.clone().requires_grad_()
+    (grad,) = torch.autograd.grad(contrastive_loss(student, teacher, neg_grad=neg_grad), student)
+    return grad
+
+
+def test_negatives_carry_no_gradient_unless_asked_to() -> None:
+    student, teacher = images(0), images(1)
+    n, size = len(student), student[0].numel()
+    expected = torch.empty_like(student)
+    for i in range(n):
+        total = sum(d(student[i], student[j]) for j in range(n) if j != i)
+        pull = 2 * (student[i] - teacher[i]) / size / total
+        push = 2 * (n * student[i] - student.sum(0)) / size * d(student[i], teacher[i]) / total**2
+        expected[i] = (pull - push) / n
+    torch.testing.assert_close(gradient(student, teacher, neg_grad=False), expected, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("form", ["A", "B"])
+def test_with_neg_grad_the_gradient_is_the_whole_one(form: str) -> None:
+    teacher = images(1)
+
+    def loss(student: Tensor, *, neg_grad: bool) -> Tensor:
+        return contrastive_loss(student, teacher, form=form, neg_grad=neg_grad)
+
+    student = images(0).requires_grad_()
+    assert torch.autograd.gradcheck(lambda one: loss(one, neg_grad=True), student)
+    assert not torch.autograd.gradcheck(lambda one: loss(one, neg_grad=False), student, raise_exception=False)
+
+
+def test_the_parameters_of_ckd_reach_its_loss() -> None:
+    student, teacher = images(0), images(1)
+    view = TeacherView(lambda lr: Output(teacher, {}), student)
+    rec = torch.tensor(0.0)
+    step = Step(student, student, Output(student, {}), view, rec, 0.5, torch.Generator())
+    ckd = methods.build("ckd", {}).losses(step, nn.Module())["ckd"]
+    assert ckd.item() == pytest.approx(by_loops(student, teacher, "A"))
+    ckd = methods.build("ckd", {"ckd": {"weight": 3.0, "form": "B"}}).losses(step, nn.Module())["ckd"]
+    assert ckd.item() == pytest.approx(3 * by_loops(student, teacher, "B"))
+    student.requires_grad_()
+    terms = methods.build("ckd", {"ckd": {"neg_grad": True}}).losses(step, nn.Module())
+    (grad,) = torch.autograd.grad(terms["ckd"], student)
+    torch.testing.assert_close(grad, gradient(student.detach(), teacher, neg_grad=True))

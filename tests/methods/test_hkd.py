@@ -1,0 +1,44 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from srkd_bench import methods
+from srkd_bench.method import Losses, Output, Step, TeacherView
+
+
+def losses(student: Tensor, teacher: Tensor, hr: Tensor, **params: float) -> Losses:
+    rec = F.mse_loss(student, hr)
+    view = TeacherView(lambda lr: Output(teacher, {}), hr)
+    step = Step(hr, hr, Output(student, {}), view, rec, 0.5, torch.Generator())
+    return methods.build("hkd", {"hkd": params}).losses(step, nn.Module())
+
+
+def test_hkd_is_the_mean_squared_error_to_the_teacher_times_its_weight() -> None:
+    student = torch.tensor([[[[0.1, 0.2]]], [[[0.3, 0.4]]]])
+    teacher = torch.tensor([[[[0.1, 0.0]]], [[[0.4, 0.1]]]])
+    by_hand = (0 + 0.04 + 0.01 + 0.09) / 4
+    terms = losses(student, teacher, student)
+    assert list(terms) == ["rec", "hkd"]
+    assert terms["hkd"].item() == pytest.approx(by_hand)  # the weight is 1 unless another is given
+    assert losses(student, teacher, student, weight=2.5)["hkd"].item() == pytest.approx(2.5 * by_hand)
+
+
+@pytest.mark.parametrize("w", [0.5, 1.0, 3.0])
+def test_hkd_is_the_same_as_learning_from_a_mean_of_hr_and_teacher(w: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = [torch.rand(2, 3, 4, 4, dtype=torch.float64, generator=generator) for _ in range(4)]
+    first, second, teacher, hr = images
+    mixed = (hr + w * teacher) / (1 + w)
+
+    def both(student: Tensor) -> tuple[Tensor, Tensor]:
+        student = student.clone().requires_grad_()
+        terms = losses(student, teacher, hr, weight=w)
+        gap = terms["rec"] + terms["hkd"] - (1 + w) * F.mse_loss(student, mixed)
+        (grad,) = torch.autograd.grad(gap, student)
+        return gap, grad
+
+    (gap, grad), (same, _) = both(first), both(second)
+    assert gap.item() == pytest.approx(same.item(), abs=1e-15)  # constant: it doesn't depend on the student
+    assert gap > 0.01
+    assert grad.abs().max() < 1e-15

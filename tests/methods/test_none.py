@@ -1,0 +1,26 @@
+import pytest
+import torch
+
+from srkd_bench import methods
+from srkd_bench.method import Output, Step, TeacherView
+
+
+def test_no_distillation_is_the_loss_against_hr_and_nothing_else() -> None:
+    def see(lr: torch.Tensor) -> Output:
+        pytest.fail("the control looked at a teacher")
+
+    method = methods.build("none", {})
+    lr, hr = torch.rand(1, 3, 4, 4), torch.rand(1, 3, 8, 8)
+    rec = torch.tensor(0.25)
+    step = Step(lr, hr, Output(hr, {}), TeacherView(see, lr), rec, 0.5, torch.Generator())
+    adapter = method.adapter(None, torch.nn.Module(), lr)
+    terms = method.losses(step, adapter)
+    assert list(terms) == ["rec"]
+    assert terms["rec"] is rec
+    assert list(adapter.parameters()) == []
+    assert (method.looks, method.taps, method.min_batch) == (False, (), 1)
+
+
+def test_no_distillation_stands_first_and_has_no_parameters() -> None:
+    assert methods.names()[0] == "none"
+    assert methods.identity(methods.build("none", {}), "none") == {"none": {"version": 1}}

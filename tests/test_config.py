@@ -1,0 +1,103 @@
+from pathlib import Path
+
+import pytest
+
+from srkd_bench.config import ModelSpec, Suite
+from srkd_bench.errors import SrkdError
+from srkd_bench.suitefile import load_suite, suite_files
+
+BASE = """
+name: mine
+data: {train: photos, test: [photos-test]}
+teacher: {model: {n_feats: 8, n_resblocks: 2}, train: {learning_rate: 1e-3}}
+student: {n_feats: 4, n_resblocks: 2}
+train: {steps: 10}
+methods: [none]
+"""
+
+
+def load(tmp_path: Path, *settings: str, text: str = BASE) -> Suite:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    return load_suite(str(path), settings)
+
+
+@pytest.mark.parametrize("name", suite_files())
+def test_every_suite_that_comes_with_srkd_can_be_read(name: str) -> None:
+    assert load_suite(name).name == name
+
+
+def test_epochs_stand_for_steps_and_defaults_for_themselves(tmp_path: Path) -> None:
+    plain = load(tmp_path, "train.steps=2000")
+    assert load(tmp_path, "train.epochs=2").digest == plain.digest
+    assert load(tmp_path, "train.epochs=4", "train.steps_per_epoch=500").digest == plain.digest
+    assert load(tmp_path, "train.steps=2000", "train.loss=mse", "seeds=[0]").digest == plain.digest
+    assert load(tmp_path, "train.steps=2001").digest != plain.digest
+
+
+def test_the_teacher_is_trained_as_the_students_but_for_what_it_says(tmp_path: Path) -> None:
+    teacher = load(tmp_path, "train.batch=5").teacher.train
+    assert teacher is not None
+    assert (teacher.batch, teacher.learning_rate, teacher.steps) == (5, 1e-3, 10)
+
+
+def test_yaml_is_read_as_people_mean_it(tmp_path: Path) -> None:
+    suite = load(tmp_path, text=BASE.replace("[none]", "[no, on]") + "params: {no: {weight: 1e-4}}\n")
+    assert suite.methods == ["no", "on"]
+    assert suite.params == {"no": {"weight": 1e-4}}
+
+
+def test_weights_take_the_place_of_a_teacher_to_train(tmp_path: Path) -> None:
+    teacher = load(tmp_path, "teacher.weights=edsr-official").teacher
+    assert (teacher.weights, teacher.model, teacher.train) == ("edsr-official", None, None)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message", "hint"),
+    [
+        ("tran.steps=3", "'tran'", "'train'"),
+        ("train.stepps=3", "train, named 'stepps'", "'steps'"),
+        ("teacher.train.loos=l1", "teacher.train, named 'loos'", "'loss'"),
+        ("train.steps=0", "train.steps: input should be greater than or equal to 1, not 0", ""),
+        ("train.steps=1.5", "train.steps: input should be a valid integer", ""),
+        ("train.augment=no", "train.augment: input should be a valid boolean, not 'no'", ""),
+        ("train.learning_rate=.inf", "train.learning_rate", ""),
+        ("train.precision=fp8", "train.precision", ""),
+        ("seeds=[1, 1]", "seeds: something is listed twice", ""),
+        ("student.scale=3", "data.scale is 2, but a network's scale is 3", ""),
+        ("name=../x", "name: string should match", ""),
+        ("evaluate.metrics=[psnr_rgb]", "psnr_rgb is not measured by protocol y@1", ""),
+        ("seeds=[1", "--set seeds: ", ""),
+        ("seeds", "--set takes key=value", "--set train.steps=200"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, setting: str, message: str, hint: str) -> None:
+    with pytest.raises(SrkdError) as error:
+        load(tmp_path, setting)
+    assert message in error.value.message
+    assert hint in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (BASE + "seeds: [0]\nseeds: [1]\n", "key 'seeds' stands twice, line 9"),
+        (BASE + "a: &a [1]\nb: *a\n", "aliases are not allowed"),
+        ("- 1", "a suite is a mapping"),
+        ("a: [", "line 1"),
+        (BASE + "x: " + "[" * 2000, "no usable YAML"),
+        ("#" * 1_000_001, "larger than 1 MB"),
+        (BASE + "x: !!python/object/apply:os.getcwd []", "could not determine a constructor"),
+    ],
+)
+def test_a_broken_suite_file_is_one_clear_error(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SrkdError) as error:
+        load(tmp_path, text=text)
+    assert message in error.value.message
+
+
+def test_networks_know_what_they_cost() -> None:
+    teacher, student = ModelSpec(n_feats=256, n_resblocks=32), ModelSpec(n_feats=64, n_resblocks=16)
+    assert (teacher.parameters, student.parameters) == (40_729_603, 1_369_859)
+    assert student.model_copy(update={"scale": 4}).parameters == 1_517_571
+    assert round(teacher.multiply_adds * 48 * 48 / 1e9, 1) == 93.8

@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from srkd_bench.config import ModelSpec
+from srkd_bench.datasets import open_set
+from srkd_bench.errors import MissingError, SrkdError
+from srkd_bench.evaluate import bicubic, folder, network, score, tiled
+from srkd_bench.images import upscale
+from srkd_bench.metrics import METRICS, measure
+from srkd_bench.models import build
+from srkd_bench.store import ArtifactStore
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("side", [5, 16])
+@torch.inference_mode()
+def test_tiled_equals_untiled(scale: int, side: int) -> None:
+    model = build(ModelSpec.model_validate({"n_feats": 6, "n_resblocks": 3, "scale": scale}), 0)
+    lr = torch.rand(1, 3, 43, 61)
+    torch.testing.assert_close(tiled(model, lr, side), model(lr).sr, atol=1e-5, rtol=0)
+
+
+def test_the_self_ensemble_turns_with_the_image() -> None:
+    model = build(ModelSpec(n_feats=6, n_resblocks=2), 0)
+    lr = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8)
+    plus, plain = network(model, device=CPU, self_ensemble=True), network(model, device=CPU)
+    turned = lr[::-1].swapaxes(0, 1)
+    assert np.abs(plus("", turned).astype(int) - plus("", lr)[::-1].swapaxes(0, 1)).max() <= 1
+    assert np.abs(plain("", turned).astype(int) - plain("", lr)[::-1].swapaxes(0, 1)).max() > 1
+
+
+def test_scores_are_those_of_each_image(store: ArtifactStore) -> None:
+    images = open_set(store, "photos-test", 2)
+    scores = score(bicubic(2), images)
+    for i, name in enumerate(images.names):
+        assert scores[name] == measure(upscale(images.lr(i), 2), images.hr(i), scale=2, metrics=METRICS)
+
+
+def test_someones_images_are_found_by_name(tmp_path: Path) -> None:
+    for name in ("baby.png", "bird_x2_SR.png", "womanx2.png", "head_a.png", "head_b.png"):
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    find = folder(tmp_path)
+    for name in ("baby", "bird", "woman"):
+        assert find(name, np.zeros((2, 2, 3), np.uint8)).shape == (4, 4, 3)
+    for name, message in {
+        "head": "2 SR images for 'head'",
+        "butterfly": "no SR image for 'butterfly'",
+    }.items():
+        with pytest.raises(MissingError, match=message):
+            find(name, np.zeros((2, 2, 3), np.uint8))
+
+
+def test_sr_of_another_size_is_refused_by_name(store: ArtifactStore) -> None:
+    with pytest.raises(SrkdError, match=r"SR of '\w+' \(photos-test\) is \d+×\d+ pixels, HR is \d+×\d+"):
+        score(lambda name, lr: lr, open_set(store, "photos-test", 2))

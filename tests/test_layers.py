@@ -1,0 +1,67 @@
+"""Who may import whom: downwards only."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import srkd_bench
+
+PACKAGE = Path(srkd_bench.__file__).parent
+LAYERS = [
+    {"__init__", "errors"},
+    {"config", "method", "scores", "progress"},
+    {"suitefile", "store", "images", "models", "methods", "archive", "download"},
+    {"datasets", "metrics", "pretrained"},
+    {"adopt", "patches"},
+    {"train", "evaluate"},
+    {"runs", "report"},
+    {"collect", "forecast", "standalone", "listing"},
+    {"cli"},
+    {"__main__"},
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Return the full names of the modules that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_downwards_only(path: Path) -> None:
+    own = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    for name in imported(path):
+        first, _, rest = name.partition(".")
+        if first == "srkd_bench":
+            other = rest.split(".")[0]
+            other = other if other in LEVEL else "__init__"
+            assert other == own or LEVEL[other] < LEVEL[own], f"{own} imports {other}"
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if p.parent.name == "methods" and p.name != "__init__.py"])
+def test_a_method_file_needs_torch_and_the_method_interface_only(path: Path) -> None:
+    allowed = (
+        "torch",
+        "dataclasses",
+        "typing",
+        "srkd_bench.method.",
+        "srkd_bench.methods.",
+        "srkd_bench.errors.",
+    )
+    assert all(name.startswith(allowed) for name in imported(path))
+
+
+def test_the_command_starts_without_torch() -> None:
+    names = ["cli", "errors", "config", "suitefile", "store", "datasets", "adopt", "listing", "report"]
+    code = f"import sys, {', '.join(f'srkd_bench.{name}' for name in names)}; print('torch' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"

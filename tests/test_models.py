@@ -1,0 +1,320 @@
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from srkd_bench.config import ModelSpec
+from srkd_bench.errors import SrkdError
+from srkd_bench.evaluate import network
+from srkd_bench.images import cut, downscale, read_rgb
+from srkd_bench.method import Output
+from srkd_bench.metrics import METRICS, measure
+from srkd_bench.models import DIV2K_MEAN, EDSR, build, load_weights, save_weights
+
+DATA = os.environ.get("SRKD_TEST_DATA")
+needs_data = pytest.mark.skipif(not DATA, reason="SRKD_TEST_DATA does not point to the real images")
+TINY = ModelSpec(n_feats=4, n_resblocks=3)
+
+
+def state_of(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.contiguous() for name, value in model.state_dict().items()}
+
+
+def same(one: EDSR, other: EDSR) -> bool:
+    a, b = state_of(one), state_of(other)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def look(model: EDSR, lr: Tensor, *taps: float) -> Output:
+    output = model(lr, taps)
+    assert isinstance(output, Output)
+    return output
+
+
+def noise(*shape: int) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    ("n_feats", "n_resblocks", "scale", "parameters"),
+    [(256, 32, 2, 40_729_603), (64, 16, 2, 1_369_859), (64, 16, 4, 1_517_571), (4, 1, 3, 1_999)],
+)
+def test_the_parameters_of_a_size_are_as_published_and_as_built(
+    n_feats: int, n_resblocks: int, scale: int, parameters: int
+) -> None:
+    spec = ModelSpec.model_validate({"n_feats": n_feats, "n_resblocks": n_resblocks, "scale": scale})
+    with torch.device("meta"):
+        built = sum(weight.numel() for weight in EDSR(spec).parameters())
+    assert built == parameters
+    assert spec.parameters == parameters
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_sr_is_larger_by_the_scale(scale: int) -> None:
+    model = build(ModelSpec.model_validate({"n_feats": 4, "n_resblocks": 1, "scale": scale}), 0)
+    sr = look(model, noise(2, 3, 5, 7)).sr
+    assert sr.shape == (2, 3, 5 * scale, 7 * scale)
+    assert sr.dtype == torch.float32
+
+
+def test_images_are_in_0_to_1_and_the_network_works_on_0_to_255_without_the_mean() -> None:
+    model, seen = build(TINY, 0), []
+    model.head.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.zero_()
+        model.tail[1].bias.copy_(torch.tensor([25.5, 0.0, -51.0]))  # type: ignore[operator]
+    lr = noise(2, 3, 5, 7)
+    sr = look(model, lr).sr
+    mean = torch.tensor(DIV2K_MEAN).view(1, 3, 1, 1)
+    torch.testing.assert_close(seen[0], 255 * (lr - mean), rtol=1e-5, atol=1e-4)
+    expected = mean + torch.tensor([0.1, 0.0, -0.2]).view(1, 3, 1, 1)
+    torch.testing.assert_close(sr, expected.expand_as(sr))
+
+
+def test_a_block_adds_its_residual_times_res_scale() -> None:
+    strong, weak = (build(ModelSpec(n_feats=4, n_resblocks=1, res_scale=r), 0).body[0] for r in (1.0, 0.1))
+    x = noise(1, 4, 5, 5)
+    torch.testing.assert_close(weak(x) - x, 0.1 * (strong(x) - x), rtol=1e-4, atol=1e-6)
+    assert (strong(x) - x).abs().max() > 0.01
+
+
+def test_taps_give_the_blocks_outputs_and_nothing_changes_them_afterwards() -> None:
+    model = build(ModelSpec(n_feats=4, n_resblocks=8), 0)
+    outputs: dict[int, Tensor] = {}
+    for i, block in enumerate(model.body, start=1):
+        block.register_forward_hook(lambda module, inputs, output, i=i: outputs.update({i: output.clone()}))
+    taps = {0.01: 1, 0.25: 2, 0.5: 4, 0.75: 6, 1.0: 8}
+    output = look(model, noise(2, 3, 6, 5), *taps)
+    assert list(output.feats) == list(taps)
+    for tap, block_number in taps.items():
+        assert output.feats[tap].shape == (2, 4, 6, 5)
+        assert torch.equal(output.feats[tap], outputs[block_number])
+    assert look(model, noise(2, 3, 6, 5)).feats == {}
+    assert torch.equal(look(model, noise(2, 3, 6, 5)).sr, output.sr)
+
+
+def test_under_autocast_images_and_features_stay_in_float32() -> None:
+    model = build(TINY, 0)
+    exact = look(model, noise(1, 3, 8, 8)).sr
+    with torch.autocast("cpu", torch.bfloat16):
+        output = look(model, noise(1, 3, 8, 8), 1.0)
+    assert output.sr.dtype == output.feats[1.0].dtype == torch.float32
+    assert 0 < (output.sr - exact).abs().max() < 0.02
+
+
+def test_initial_weights_depend_on_the_seed_alone() -> None:
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    first = build(TINY, 7)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert same(build(TINY, 7), first)
+    assert not same(build(TINY, 8), first)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        ModelSpec(n_feats=4, n_resblocks=3),
+        ModelSpec(n_feats=5, n_resblocks=1, scale=3),
+        ModelSpec(n_feats=3, n_resblocks=2, res_scale=0.3, scale=4),
+    ],
+)
+def test_what_is_written_is_read_back_bit_by_bit(spec: ModelSpec, tmp_path: Path) -> None:
+    model = build(spec, 0)
+    save_weights(model, tmp_path / "x.safetensors")
+    loaded = load_weights(tmp_path / "x.safetensors")
+    assert loaded.spec == spec
+    assert same(loaded, model)
+    assert not loaded.training
+    assert torch.equal(look(loaded, noise(1, 3, 6, 6)).sr, look(model, noise(1, 3, 6, 6)).sr)
+    save_weights(loaded, tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "x.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("prefix", ["", "module.", "model.", "module.model."])
+def test_a_file_with_the_names_of_edsr_pytorch_loads(prefix: str, scale: int, tmp_path: Path) -> None:
+    spec = ModelSpec.model_validate({"n_feats": 4, "n_resblocks": 3, "scale": scale})
+    model = build(spec, 0)
+    state = {prefix + name: value for name, value in state_of(model).items()}
+    for shift in ("sub_mean", "add_mean"):
+        state |= {f"{prefix}{shift}.weight": torch.eye(3).view(3, 3, 1, 1), f"{prefix}{shift}.bias": noise(3)}
+    torch.save(state, tmp_path / "edsr.pt")
+    loaded = load_weights(tmp_path / "edsr.pt")
+    assert loaded.spec == spec
+    assert same(loaded, model)
+
+
+@pytest.mark.parametrize("wrapper", ["state_dict", "params", "params_ema"])
+def test_a_state_dict_inside_a_checkpoint_loads(wrapper: str, tmp_path: Path) -> None:
+    torch.save({wrapper: state_of(build(TINY, 0)), "epoch": 3}, tmp_path / "edsr.pt")
+    assert same(load_weights(tmp_path / "edsr.pt"), build(TINY, 0))
+
+
+def test_the_large_edsr_of_others_scales_its_residuals_by_a_tenth(tmp_path: Path) -> None:
+    torch.save(state_of(EDSR(ModelSpec(n_feats=256, n_resblocks=1))), tmp_path / "edsr.pt")
+    assert load_weights(tmp_path / "edsr.pt").spec == ModelSpec(n_feats=256, n_resblocks=1, res_scale=0.1)
+
+
+class Touch:
+    """Unpickling it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return open, (str(self.path), "w")
+
+
+def refused(path: Path) -> SrkdError:
+    with pytest.raises(SrkdError) as caught:
+        load_weights(path)
+    assert path.name in caught.value.message
+    return caught.value
+
+
+def test_a_file_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    torch.save(state_of(build(TINY, 0)) | {"extra": Touch(ran)}, tmp_path / "x.pt")
+    error = refused(tmp_path / "x.pt")
+    assert "not a plain file of weights" in error.message
+    assert "never pickled code" in error.hint
+    (tmp_path / "x.safetensors").write_bytes((tmp_path / "x.pt").read_bytes())
+    refused(tmp_path / "x.safetensors")
+    assert not ran.exists()
+    torch.load(tmp_path / "x.pt", weights_only=False)  # the file does what it says where it may
+    assert ran.exists()
+
+
+def test_a_whole_network_is_refused_and_told_what_to_save(tmp_path: Path) -> None:
+    torch.save(build(TINY, 0), tmp_path / "x.pt")
+    assert "save the state dict" in refused(tmp_path / "x.pt").hint
+
+
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+@pytest.mark.parametrize("content", [b"", b"hello", b"There are no weights in here.\n\n" * 9, b"\x80\x02."])
+def test_a_file_that_holds_no_weights_is_refused(suffix: str, content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / f"x.{suffix}"
+    path.write_bytes(content)
+    message = refused(path).message
+    assert re.match("cannot read weights|.* is not a plain file of weights", message)
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+def test_a_file_that_is_cut_off_is_refused(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"x.{suffix}"
+    if suffix == "pt":
+        torch.save(state_of(build(TINY, 0)), path)
+    else:
+        save_weights(build(TINY, 0), path)
+    path.write_bytes(path.read_bytes()[:-1000])
+    assert refused(path).message.startswith("cannot read weights")
+
+
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+def test_no_file_and_a_folder_are_told_from_a_broken_file(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"x.{suffix}"
+    assert refused(path).message == f"no weights file '{path}'"
+    path.mkdir()
+    assert refused(path).message.startswith("cannot read weights")
+
+
+def changed(tmp_path: Path, suffix: str, **values: Tensor | None) -> Path:
+    """Write a network with weights replaced, or left out where None; `__` stands for a point."""
+    state = state_of(build(TINY, 0))
+    for key, value in values.items():
+        name = key.replace("__", ".")
+        if value is None:
+            del state[name]
+        else:
+            state[name] = value
+    path = tmp_path / f"x.{suffix}"
+    if suffix == "pt":
+        torch.save(state, path)
+    else:
+        save_file(state, path, metadata={"srkd": TINY.model_dump_json()})
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+def test_a_weight_that_does_not_fit_is_named(suffix: str, tmp_path: Path) -> None:
+    fits = f"x.{suffix} does not fit EDSR 4×3: "
+    missing = refused(changed(tmp_path, suffix, body__1__body__2__bias=None))
+    assert missing.message == fits + "'body.1.body.2.bias' is missing, should be 4"
+    surplus = refused(changed(tmp_path, suffix, body__9__bias=noise(2)))
+    assert surplus.message == fits + "'body.9.bias' is 2, should be missing"
+    wrong = refused(changed(tmp_path, suffix, tail__1__weight=noise(3, 5, 3, 3)))
+    assert wrong.message == fits + "'tail.1.weight' is 3×5×3×3, should be 3×4×3×3"
+
+
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_weight_that_is_not_finite_is_named(suffix: str, value: float, tmp_path: Path) -> None:
+    bias = torch.tensor([0.0, value, 0.0, 0.0])
+    error = refused(changed(tmp_path, suffix, head__0__bias=bias))
+    assert error.message == f"x.{suffix} is broken: 'head.0.bias' has values that are not finite"
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"conv.weight": noise(1)},
+        {"head.0.weight": noise(0, 3, 3, 3), "tail.0.0.weight": noise(16, 4, 3, 3)},
+        {"head.0.weight": torch.tensor(1.0)},
+        {"head.0.weight": noise(4, 3, 3, 3), "tail.0.0.weight": noise(20, 4, 3, 3)},
+    ],
+)
+def test_the_weights_of_another_network_are_refused(state: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save(state, tmp_path / "x.pt")
+    error = refused(tmp_path / "x.pt")
+    assert error.message.endswith("is no EDSR")
+    assert "head.0.weight" in error.hint
+
+
+@pytest.mark.parametrize("holds", [[1, 2], "text", {"params": {"lr": 0.1}}, noise(2)])
+def test_a_file_of_other_things_holds_no_state_dict(holds: object, tmp_path: Path) -> None:
+    torch.save(holds, tmp_path / "x.pt")
+    assert refused(tmp_path / "x.pt").message.endswith("holds no state dict")
+
+
+@pytest.mark.parametrize("metadata", ["", "{}", '{"n_feats": 9999, "n_resblocks": 3}', "[1]"])
+def test_a_spec_that_is_none_is_refused(metadata: str, tmp_path: Path) -> None:
+    save_file(state_of(build(TINY, 0)), tmp_path / "x.safetensors", metadata={"srkd": metadata})
+    assert refused(tmp_path / "x.safetensors").message.endswith("is no EDSR")
+
+
+def scores(model: EDSR, folder: Path) -> dict[str, float]:
+    """Return the mean of each metric over the images of a folder."""
+    upscale, files = network(model, device=torch.device("cpu")), sorted(folder.iterdir())
+    rows = []
+    for file in files:
+        hr = cut(read_rgb(file, file.name), 2)
+        rows.append(measure(upscale(file.stem, downscale(hr, 2)), hr, scale=2, metrics=METRICS))
+    return {metric: float(np.mean([row[metric] for row in rows])) for metric in METRICS}
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("images", "count", "psnr_y", "ssim_y"), [("set5", 5, 37.8011, 0.95981), ("set14", 14, 33.3730, 0.91595)]
+)
+def test_a_network_that_others_trained_reaches_its_scores(
+    images: str, count: int, psnr_y: float, ssim_y: float
+) -> None:
+    model = load_weights(Path(DATA or "") / "weights" / "edsr_r8f64_x2.pt")
+    assert model.spec == ModelSpec(n_feats=64, n_resblocks=8)
+    assert sum(weight.numel() for weight in model.parameters()) == model.spec.parameters == 779_011
+    folder = Path(DATA or "") / images / "HR"
+    assert len(list(folder.iterdir())) == count
+    found = scores(model, folder)
+    print(images, found)
+    assert found["psnr_y"] == pytest.approx(psnr_y, abs=0.002)
+    assert found["ssim_y"] == pytest.approx(ssim_y, abs=0.0001)

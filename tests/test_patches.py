@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+import torch
+
+from srkd_bench.config import TrainSpec
+from srkd_bench.datasets import open_set
+from srkd_bench.errors import SrkdError
+from srkd_bench.patches import Patches, turned
+from srkd_bench.store import ArtifactStore
+
+TRAIN = TrainSpec(batch=16, patch=12, steps=1)
+
+
+def test_patches_are_a_pure_function_of_seed_and_step(store: ArtifactStore) -> None:
+    images = open_set(store, "photos", 2)
+    first, second = Patches(images, TRAIN, 0), Patches(images, TRAIN, 0)
+    forward = [first.batch(step)[1] for step in range(4)]
+    backward = [second.batch(step)[1] for step in reversed(range(4))][::-1]
+    assert all(torch.equal(a, b) for a, b in zip(forward, backward, strict=True))
+    assert not torch.equal(forward[0], forward[1])
+    assert not torch.equal(forward[0], Patches(images, TRAIN, 1).batch(0)[1])
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_every_lr_patch_lies_under_its_hr_patch(store: ArtifactStore, scale: int) -> None:
+    images = open_set(store, "photos", scale)
+    plain = TRAIN.model_copy(update={"augment": False})
+    lr, hr = Patches(images, plain, 0).batch(0)
+    assert lr.shape == (16, 3, 12, 12)
+    assert hr.shape == (16, 3, 12 * scale, 12 * scale)
+    assert 0 <= lr.min() <= hr.max() <= 1
+    for a, b in zip(lr, hr, strict=True):
+        where = [
+            (i, y, x)
+            for i in range(len(images))
+            for y, x in np.argwhere(
+                (images.lr(i)[:-11, :-11] == (a[:, 0, 0] * 255).round().byte().numpy()).all(-1)
+            )
+            if np.array_equal(
+                images.lr(i)[y : y + 12, x : x + 12], (a * 255).round().byte().permute(1, 2, 0).numpy()
+            )
+        ]
+        wanted = (b * 255).round().byte().permute(1, 2, 0).numpy()
+        side = 12 * scale
+        assert any(
+            np.array_equal(images.hr(i)[y * scale : y * scale + side, x * scale : x * scale + side], wanted)
+            for i, y, x in where
+        )
+
+
+def test_the_eight_turns_are_all_different_and_all_occur(store: ArtifactStore) -> None:
+    patch = np.arange(27, dtype=np.uint8).reshape(3, 3, 3)
+    assert len({turned(patch, turn).tobytes() for turn in range(8)}) == 8
+    assert np.array_equal(turned(patch, 0), patch)
+    images = open_set(store, "photos", 2)
+    plain = Patches(images, TRAIN.model_copy(update={"augment": False}), 0).batch(0)
+    both = Patches(images, TRAIN, 0).batch(0)
+    seen = set()
+    for flat_lr, flat_hr, lr, hr in zip(*plain, *both, strict=True):
+        for turn in range(8):
+            pair = [turned(one.permute(1, 2, 0).numpy(), turn) for one in (flat_lr, flat_hr)]
+            if np.array_equal(pair[0], lr.permute(1, 2, 0)):
+                assert np.array_equal(pair[1], hr.permute(1, 2, 0))
+                seen.add(turn)
+                break
+        else:
+            pytest.fail("a patch is no turn of the plain one")
+    assert len(seen) > 4
+
+
+def test_a_patch_that_does_not_fit_names_the_image(store: ArtifactStore) -> None:
+    with pytest.raises(SrkdError, match="larger than image 'coins'"):
+        Patches(open_set(store, "photos", 2), TRAIN.model_copy(update={"patch": 152}), 0)

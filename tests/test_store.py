@@ -1,0 +1,80 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from srkd_bench.config import Measurement
+from srkd_bench.errors import IntegrityError, MissingError, SrkdError
+from srkd_bench.store import ArtifactStore
+
+KEY = Measurement(network="bicubic", pixels="0", scale=2)
+
+
+def test_an_artifact_is_complete_or_absent(store: ArtifactStore) -> None:
+    (store.work(KEY) / "checkpoint.pt").write_text("half")
+
+    def fail() -> None:
+        with store.writing(KEY) as folder:
+            (folder / "scores.json").write_text("{}")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert not store.has(KEY)
+    assert store.has_work(KEY)
+    assert not list((store.home / "tmp").iterdir())
+    with store.writing(KEY) as folder:
+        (folder / "scores.json").write_text("{}")
+        assert not store.has(KEY)
+    assert store.file(KEY, "scores.json").read_text() == "{}"
+    assert not store.has_work(KEY)
+
+
+def test_a_changed_or_missing_file_is_never_used(store: ArtifactStore) -> None:
+    with pytest.raises(MissingError):
+        store.file(KEY, "scores.json")
+    with store.writing(KEY) as folder:
+        (folder / "scores.json").write_text("{}")
+    (store.path(KEY) / "scores.json").write_text("{]")
+    with pytest.raises(IntegrityError, match="is not what was written"):
+        store.file(KEY, "scores.json")
+    (store.path(KEY) / "scores.json").unlink()
+    with pytest.raises(IntegrityError):
+        store.file(KEY, "scores.json")
+
+
+def test_a_store_of_a_newer_format_is_refused(store: ArtifactStore) -> None:
+    store.work(KEY)
+    (store.home / "format").write_text("2\n")
+    with pytest.raises(SrkdError, match="has format '2'"):
+        ArtifactStore(store.home)
+
+
+def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SrkdError, match=r"cannot write to .*file"):
+        ArtifactStore(tmp_path / "file").work(KEY)
+
+
+def test_a_lock_keeps_other_processes_out_and_dies_with_its_holder(store: ArtifactStore) -> None:
+    code = f"""
+import pathlib, sys
+from srkd_bench.store import ArtifactStore
+with ArtifactStore(pathlib.Path({str(store.home)!r})).locked(["a", "b"]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    other = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    )
+    with pytest.raises(subprocess.TimeoutExpired):
+        other.wait(1.5)
+    holder.kill()
+    assert other.communicate(timeout=20)[0] == "held\n"
+    holder.communicate()
