@@ -3,6 +3,7 @@
 `table` makes a `Table` from `Results`; `terminal`, `markdown` and `latex` write it; `data` writes the scores.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -52,9 +53,11 @@ def render(results: Results, format: str, *, reference: bool = False) -> str:
 
 
 def print_report(results: Results, console: Console, *, reference: bool = False) -> None:
-    """Print the terminal's report, in the colours that the console has."""
-    for table in _tables(results, reference):
-        print_table(table, console)
+    """Print the terminal's report, in the console's colours; what two tables say is said below the last."""
+    tables = _tables(results, reference)
+    for i, table in enumerate(tables):
+        later = {note for other in tables[i + 1 :] for note in other.footnotes}
+        print_table(replace(table, footnotes=[note for note in table.footnotes if note not in later]), console)
         console.print()
 
 
