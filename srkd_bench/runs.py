@@ -162,9 +162,13 @@ def announce(plan: Plan, place: Workplace) -> None:
 
 
 def ensure_teacher(plan: Plan, images: ImageSet, place: Workplace) -> None:
-    """Train the suite's teacher, or take its weights into the store, unless it is there."""
+    """Train the suite's teacher, or take its weights into the store, unless it is there.
+
+    Raises:
+        FailedRuns: its loss became infinite or nan. Stopped: a signal came; a checkpoint is written.
+    """
     if isinstance(plan.teacher, Run):
-        _ensure_group([plan.teacher], images, place)
+        _raise_failures(_ensure_group([plan.teacher], images, place))
     else:
         adopt_weights(plan.suite.teacher.weights or "", plan.suite.data.scale, place)
 
@@ -181,6 +185,10 @@ def ensure_students(plan: Plan, images: ImageSet, place: Workplace) -> None:
     failures: list[SrkdError] = []
     for seed in plan.suite.seeds:
         failures += _ensure_group([run for run in plan.students if run.seed == seed], images, place)
+    _raise_failures(failures)
+
+
+def _raise_failures(failures: list[SrkdError]) -> None:
     if failures:
         raise FailedRuns("; ".join(error.message for error in failures), failures[0].hint)
 

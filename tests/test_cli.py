@@ -272,6 +272,17 @@ def test_a_loss_that_becomes_nan_fails_that_run_alone(srkd: Srkd, monkeypatch: p
     assert "2 of 3 networks are in the store" in srkd("run", "tiny.yaml", "--set", "methods=[none,hkd]")[2]
 
 
+def test_a_teacher_that_fails_ends_the_command_by_name(srkd: Srkd, monkeypatch: pytest.MonkeyPatch) -> None:
+    from srkd_bench.methods.none import NoDistillation
+
+    monkeypatch.setattr(
+        NoDistillation, "losses", lambda self, step, adapter: {"rec": step.rec * float("nan")}
+    )
+    code, _, messages = srkd("train-teacher", "--suite", "tiny.yaml")
+    assert code == 6
+    assert "error: none seed 0: loss 'rec' is nan at step 0" in messages
+
+
 def test_lists_are_tables_and_json(srkd: Srkd) -> None:
     for what, name in {"methods": "rvkd", "datasets": "photos-test", "suites": "paper"}.items():
         code, text, _ = srkd("ls", what)

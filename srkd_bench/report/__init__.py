@@ -57,7 +57,9 @@ def print_report(results: Results, console: Console, *, reference: bool = False)
     tables = _tables(results, reference)
     for i, table in enumerate(tables):
         later = {note for other in tables[i + 1 :] for note in other.footnotes}
-        print_table(replace(table, footnotes=[note for note in table.footnotes if note not in later]), console)
+        print_table(
+            replace(table, footnotes=[note for note in table.footnotes if note not in later]), console
+        )
         console.print()
 
 
