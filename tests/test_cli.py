@@ -161,7 +161,9 @@ def test_the_paper_suite_can_be_planned_without_its_data(srkd: Srkd, monkeypatch
     code, text, _ = srkd("run", "paper", "--dry-run")
     assert code == 0
     assert "srkd download div2k" in text
-    assert "none, hkd, ckd, rkd, rvkd, rkd+hkd" in text
+    jobs = json.loads(srkd("run", "paper", "--dry-run", "--json")[1])["jobs"]
+    assert jobs[-1]["what"] == "seed 0: none, hkd, ckd, rkd, rvkd, rkd+hkd"
+    assert jobs[-1]["seconds"] == 200_000
 
 
 def test_bicubic_is_measured_without_a_suite(srkd: Srkd) -> None:

@@ -315,6 +315,5 @@ def test_a_network_that_others_trained_reaches_its_scores(
     folder = Path(DATA or "") / images / "HR"
     assert len(list(folder.iterdir())) == count
     found = scores(model, folder)
-    print(images, found)
     assert found["psnr_y"] == pytest.approx(psnr_y, abs=0.002)
     assert found["ssim_y"] == pytest.approx(ssim_y, abs=0.0001)

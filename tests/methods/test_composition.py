@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,6 +11,15 @@ from srkd_bench.method import Losses, Step, TeacherView, seeded
 from srkd_bench.models import build
 
 Params = dict[str, dict[str, float]]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Networks this small are slower on several."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def losses(name: str, params: Params) -> Losses:

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
@@ -33,6 +34,15 @@ NEVER_ZERO = {"rvkd": "the student's features pass through fusions, which are ra
 
 every_method = pytest.mark.parametrize("name", NAMES)
 every_installed_method = pytest.mark.parametrize("name", INSTALLED)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Networks this small are slower on several."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @dataclass

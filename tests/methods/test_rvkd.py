@@ -1,4 +1,5 @@
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -11,6 +12,15 @@ from srkd_bench.methods.rvkd import Fusion, Review, context_loss
 from srkd_bench.models import build
 
 TAPS = (0.25, 0.5, 0.75, 1.0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Networks this small are slower on several."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def features(channels: int, seed: int, side: int = 8, n: int = 2) -> Tensor:
