@@ -59,9 +59,9 @@ def forecast(plan: Plan, place: Workplace) -> list[Job]:
 def _data(name: str, store: ArtifactStore) -> Job:
     if pixels_of(store, name) is not None:
         return Job(f"data {name}", "here")
-    sizes = [source.size for source in find(name).sources if source.size]
+    size = find(name).sources[0].size or 0
     # An archive of PNGs is about half of its pixels, and LR adds a quarter of those.
-    return Job(f"data {name}", "to download", None, int(3.5 * sizes[0]) if sizes else 0)
+    return Job(f"data {name}", "to download", None, int(3.5 * size))
 
 
 def _group(what: str, runs: list[Run], place: Workplace, alike: Job | None = None) -> Job:

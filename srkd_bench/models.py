@@ -144,9 +144,13 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
     for wrapper in ("params_ema", "params", "state_dict"):
         if isinstance(state, dict) and wrapper in state:
             state = state[wrapper]
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(_is_dense(value) for value in state.values()):
         raise SrkdError(f"'{path}' holds no state dict")
     return {str(name): value.float() for name, value in state.items()}, {}
+
+
+def _is_dense(value: object) -> bool:
+    return isinstance(value, Tensor) and value.layout == torch.strided
 
 
 def _spec_of(state: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path) -> ModelSpec:

@@ -20,6 +20,7 @@ def print_table(table: Table, console: Console) -> None:
     grid = _grid(table, cells, coloured)
     if console.measure(grid, options=console.options.update(max_width=10_000)).maximum > console.width:
         grid = _grid(table, [list(column) for column in zip(*cells, strict=True)], coloured)
+    console.print(Text(table.title))
     console.print(grid)
     console.print()
     for note in table.footnotes:
@@ -39,8 +40,6 @@ def to_text(table: Table) -> str:
 def _grid(table: Table, cells: list[list[Cell]], coloured: bool) -> Grid:
     header, *rows = cells
     grid = Grid(
-        title=Text(table.title),
-        title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         show_edge=False,
