@@ -28,6 +28,7 @@ IMAGES = {
     "Set5/LR/babyx2.jpg": NOISE.randbytes(512),
 }
 REST = {"Set5/readme.txt": b"hello", "Set5/HR/._baby.png": b"finder", "__MACOSX/Set5/baby.png": b"finder"}
+REST |= {"Set5/.cache/baby.png": b"hidden", "Set5/__MACOSX/baby.png": b"finder"}
 FORMATS = ["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"]
 BOMB = bytes(64 * 10**6)  # packs to a thousandth
 
@@ -320,10 +321,10 @@ def test_a_bomb_behind_the_end_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_header_that_leads_backwards_is_refused(tmp_path: Path) -> None:
     info, _ = header("x", type=tarfile.GNUTYPE_LONGNAME, size=-1024)
     (tmp_path / "x.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
-    refused(tmp_path / "x.tar", "header lies")
+    refused(tmp_path / "x.tar", "header lies|invalid offset")  # newer Pythons see it first
     info, _ = header("x.png", size=-1024)
     (tmp_path / "x.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
-    refused(tmp_path / "x.tar", "larger than")
+    refused(tmp_path / "x.tar", "larger than|invalid offset")
 
 
 def test_a_stream_neither_goes_back_nor_past_its_limit() -> None:
@@ -463,6 +464,7 @@ def test_what_is_no_archive_is_refused_with_the_kinds_that_are_read(tmp_path: Pa
             ["DIV2K_train_LR_bicubic/X2/0001x2.png", "DIV2K_train_LR_wild/0001x4w1.png"],
         ),
         ("Set5_HR/baby.png", ["Set5_LR_x2/baby.png"]),
+        ("set5/HR/baby.png", ["set5/LR_x2_symmetric/baby.png"]),
         (
             "Set5/image_SRF_2/img_001_SRF_2_HR.png",
             ["Set5/image_SRF_2/img_001_SRF_2_LR.png", "Set5/image_SRF_2/img_001_SRF_2_bicubic.png"],

@@ -86,6 +86,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append((self.path, self.headers.get("Range")))
+        if len(self.server.asked) > 50:
+            return  # who never gives up shall fail, not hang
         answers = self.server.answers[self.path]
         (answers.pop(0) if len(answers) > 1 else answers[0])(self)
 
@@ -263,6 +265,13 @@ def test_a_connection_that_always_breaks_is_given_up(server: Server, path: Path,
     assert len(server.asked) == download.ATTEMPTS + 1  # the first one brought something
     assert waits == [0.5, 1, 2, 4, 8]
     assert not path.exists()
+
+
+def test_bytes_of_an_earlier_run_are_no_progress(server: Server, path: Path) -> None:
+    leave_part(path, DATA[:1234])
+    with pytest.raises(MissingError):
+        fetch([server.serve("/a", status(503))], path, checksum=SHA256)
+    assert len(server.asked) == download.ATTEMPTS
 
 
 def test_a_mirror_with_another_file_is_passed_over(server: Server, path: Path) -> None:
