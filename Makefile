@@ -8,7 +8,7 @@ demo: .venv/ready
 	$(BIN)/srkd run demo
 
 test: .venv/ready
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest
 
 check: .venv/ready
 	$(BIN)/ruff check .

@@ -6,13 +6,22 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Never
+from typing import TYPE_CHECKING, Annotated, Never
 
 import typer
-from rich.console import Console
 
 from srkd_bench import __version__
 from srkd_bench.errors import SrkdError
+from srkd_bench.printing import (
+    err,
+    out,
+    print_datasets,
+    print_forecast,
+    print_json,
+    print_results,
+    print_rows,
+    print_scores,
+)
 
 if TYPE_CHECKING:
     from srkd_bench.runs import Plan, Workplace
@@ -24,7 +33,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-out, err = Console(), Console(stderr=True)
 
 SuiteName = Annotated[
     str, typer.Option("--suite", metavar="NAME|FILE", help="The study: a name or a YAML file.")
@@ -78,7 +86,7 @@ def download(
 
     store, display = _store(home), Display(err)
     if listing or not names:
-        _list_datasets(store, json_)
+        print_datasets(store, json_)
         return
     for name in names:
         datasets.find(name)
@@ -99,7 +107,7 @@ def download(
         )
         display.say(f"{name}: {datasets.find(name).count} images packed{known}")
     if json_:
-        _print_json(
+        print_json(
             {"schema": 1, "datasets": [{"name": name, "pixels": pixels} for name, pixels in digests.items()]}
         )
 
@@ -127,12 +135,12 @@ def train_teacher(
     plan, place = _plan(suite, changes, home, device, checkpoint_seconds, ["none"])
     plan = runs.Plan(plan.suite, plan.teacher, ())
     if dry_run:
-        _print_forecast(plan, place, json_)
+        print_forecast(plan, place, json_)
         return
     images, tests = runs.prepare(plan, place)
     runs.ensure_teacher(plan, images, place)
     runs.ensure_scores(plan, tests, place)
-    _print_results(plan, place.store, json_)
+    print_results(plan, place.store, json_)
     if source:
         place.display.say(f"to distil from it: srkd run {suite} --set teacher.weights={source}")
 
@@ -209,7 +217,7 @@ def evaluate(
         changes += ["evaluate.self_ensemble=true"] if self_ensemble else []
         plan, place = _plan(suite, changes, home, device)
         runs.ensure_scores(plan, runs.prepare(plan, place)[1], place)
-        _print_results(plan, place.store, json_)
+        print_results(plan, place.store, json_)
         return
     if model not in (None, "bicubic"):
         raise SrkdError(f"no model named '{model}'", "--model bicubic, or --weights FILE")
@@ -223,7 +231,7 @@ def evaluate(
     results = standalone.measure(
         names, place, scale=scale, weights=weights, sr_dir=sr_dir, self_ensemble=self_ensemble
     )
-    _print_report(results, json_)
+    print_scores(results, json_)
 
 
 @app.command()
@@ -278,10 +286,10 @@ def list_(
     from srkd_bench import listing
 
     if what == What.DATASETS:
-        _list_datasets(_store(home), json_)
+        print_datasets(_store(home), json_)
     else:
         make = {What.RUNS: listing.runs, What.METHODS: listing.methods, What.SUITES: listing.suites}[what]
-        _print_rows(what, make(_store(home)), json_)
+        print_rows(what, make(_store(home)), json_)
 
 
 @app.command()
@@ -300,7 +308,7 @@ def show(
         return
     shown = listing.one_run(_store(home), name)
     if json_:
-        _print_json({"schema": 1, **shown})
+        print_json({"schema": 1, **shown})
     else:
         import yaml
 
@@ -352,7 +360,7 @@ def _work(plan: Plan, place: Workplace, dry_run: bool, json_: bool) -> None:
     from srkd_bench.errors import FailedRuns
 
     if dry_run:
-        _print_forecast(plan, place, json_)
+        print_forecast(plan, place, json_)
         return
     images, tests = runs.prepare(plan, place)
     runs.announce(plan, place)
@@ -363,83 +371,10 @@ def _work(plan: Plan, place: Workplace, dry_run: bool, json_: bool) -> None:
     except FailedRuns as error:
         failed = error
     runs.ensure_scores(plan, tests, place)
-    _print_results(plan, place.store, json_)
+    print_results(plan, place.store, json_)
     place.display.say(f"everything is kept in {place.store.home}")
     if failed:
         raise failed
-
-
-def _print_results(plan: Plan, store: ArtifactStore, json_: bool) -> None:
-    from srkd_bench import collect
-
-    _print_report(collect.results(plan, store), json_)
-
-
-def _print_report(results: Any, json_: bool) -> None:
-    from srkd_bench.report import print_report, render
-
-    if json_:
-        print(render(results, "json"), end="")
-    else:
-        print_report(results, out)
-
-
-def _print_forecast(plan: Plan, place: Workplace, json_: bool) -> None:
-    from srkd_bench.forecast import forecast
-    from srkd_bench.progress import clock, size
-
-    jobs = forecast(plan, place)
-    known = [job.seconds for job in jobs if job.seconds is not None]
-    total = {"seconds": round(sum(known)), "disk": sum(job.disk for job in jobs)}
-    if json_:
-        rows = [vars(job) for job in jobs]
-        _print_json({"schema": 1, "suite": plan.suite.name, "jobs": rows, **total})
-        return
-    shown = [
-        {
-            "what": job.what,
-            "state": job.state,
-            "time": "" if not job.seconds else f"about {clock(job.seconds)}",
-            "disk": size(job.disk) if job.disk else "",
-        }
-        for job in jobs
-    ]
-    _print_table(shown)
-    if missing := [job.what.removeprefix("data ") for job in jobs if job.state == "to download"]:
-        print(f"first: srkd download {' '.join(missing)}")
-    print(f"in all about {clock(total['seconds'])} on {place.device}, {size(total['disk'])} of disk")
-    print(f"store: {place.store.home}")
-
-
-def _list_datasets(store: ArtifactStore, json_: bool) -> None:
-    from srkd_bench import listing
-
-    _print_rows(What.DATASETS, listing.datasets(store), json_)
-
-
-def _print_rows(what: str, rows: list[dict[str, Any]], json_: bool) -> None:
-    if json_:
-        _print_json({"schema": 1, what: rows})
-    elif rows:
-        _print_table(rows)
-    else:
-        err.print(f"no {what} yet", markup=False)
-
-
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in rows[0]:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(str(value)) for value in row.values()))
-    out.print(table)
-
-
-def _print_json(data: dict[str, Any]) -> None:
-    print(json.dumps(data, indent=1))
 
 
 def main() -> Never:

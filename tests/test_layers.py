@@ -19,6 +19,7 @@ LAYERS = [
     {"train", "evaluate"},
     {"runs", "report"},
     {"collect", "forecast", "standalone", "listing"},
+    {"printing"},
     {"cli"},
     {"__main__"},
 ]

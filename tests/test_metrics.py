@@ -42,7 +42,7 @@ def test_psnr_agrees_with_scikit_image() -> None:
 def test_ssim_agrees_with_scikit_image(height: int, width: int) -> None:
     sr, hr = (luma(image) for image in pair(height, width))
     inside = np.s_[2:-2, 2:-2]
-    expected = structural_similarity(
+    expected = structural_similarity(  # type: ignore[no-untyped-call]
         sr[inside], hr[inside], data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
     )
     assert ssim(sr, hr, border=2) == pytest.approx(expected, abs=1e-12)

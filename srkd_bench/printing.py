@@ -1,0 +1,95 @@
+"""What commands print: tables for people, one JSON object for programs, on stdout."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from srkd_bench.report.results import Results
+    from srkd_bench.runs import Plan, Workplace
+    from srkd_bench.store import ArtifactStore
+
+out, err = Console(), Console(stderr=True)
+
+
+def print_results(plan: Plan, store: ArtifactStore, json_: bool) -> None:
+    """Print the tables of what is finished of a plan, or its scores as JSON."""
+    from srkd_bench import collect
+
+    print_scores(collect.results(plan, store), json_)
+
+
+def print_scores(results: Results, json_: bool) -> None:
+    """Print results as tables, or as JSON."""
+    from srkd_bench.report import print_report, render
+
+    if json_:
+        print(render(results, "json"), end="")
+    else:
+        print_report(results, out)
+
+
+def print_forecast(plan: Plan, place: Workplace, json_: bool) -> None:
+    """Print what a plan needs."""
+    from srkd_bench.forecast import forecast
+    from srkd_bench.progress import clock, size
+
+    jobs = forecast(plan, place)
+    known = [job.seconds for job in jobs if job.seconds is not None]
+    total = {"seconds": round(sum(known)), "disk": sum(job.disk for job in jobs)}
+    if json_:
+        rows = [vars(job) for job in jobs]
+        print_json({"schema": 1, "suite": plan.suite.name, "jobs": rows, **total})
+        return
+    shown = [
+        {
+            "what": job.what,
+            "state": job.state,
+            "time": "" if not job.seconds else f"about {clock(job.seconds)}",
+            "disk": size(job.disk) if job.disk else "",
+        }
+        for job in jobs
+    ]
+    print_table(shown)
+    if missing := [job.what.removeprefix("data ") for job in jobs if job.state == "to download"]:
+        print(f"first: srkd download {' '.join(missing)}")
+    print(f"in all about {clock(total['seconds'])} on {place.device}, {size(total['disk'])} of disk")
+    print(f"store: {place.store.home}")
+
+
+def print_datasets(store: ArtifactStore, json_: bool) -> None:
+    """Print the table of data sets."""
+    from srkd_bench import listing
+
+    print_rows("datasets", listing.datasets(store), json_)
+
+
+def print_rows(what: str, rows: list[dict[str, Any]], json_: bool) -> None:
+    """Print rows as a table, or as JSON."""
+    if json_:
+        print_json({"schema": 1, what: rows})
+    elif rows:
+        print_table(rows)
+    else:
+        err.print(f"no {what} yet", markup=False)
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    """Print rows that have the same keys."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(str(value)) for value in row.values()))
+    out.print(table)
+
+
+def print_json(data: dict[str, Any]) -> None:
+    """Print one object."""
+    print(json.dumps(data, indent=1))
