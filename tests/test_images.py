@@ -108,8 +108,9 @@ def test_the_orientation_in_exif_is_applied() -> None:
     np.testing.assert_array_equal(upright, np.rot90(image, -1))
 
 
-def test_16_bit_grey_is_refused() -> None:
-    error = refused(saved(Image.fromarray(np.zeros((2, 3), np.uint16))))
+@pytest.mark.parametrize(("dtype", "kind"), [(np.uint16, "PNG"), (np.uint16, "TIFF"), (np.float32, "TIFF")])
+def test_grey_of_more_than_8_bits_is_refused(dtype: type, kind: str) -> None:
+    error = refused(saved(Image.fromarray(np.zeros((2, 3), dtype)), kind))
     assert "more than 8 bits" in error.message
     assert "8 bits" in error.hint
 
