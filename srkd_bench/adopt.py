@@ -21,7 +21,7 @@ def adopt(store: ArtifactStore, name: str, source: Path, display: Display) -> st
         SrkdError: no such file, a hostile or broken archive, a broken image, or not as many images as it has.
     """
     find(name)
-    paths = select_hr(choose(name, [entry.path for entry in images_in(source)]), pattern=None)
+    paths = select_hr(choose(name, [entry.path for entry in images_in(source)]))
     if not paths:
         raise MissingError(f"no images of '{name}' in '{source}'", f"srkd download {name}")
 

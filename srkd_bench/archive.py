@@ -74,15 +74,12 @@ def read_images(source: Path, paths: Collection[str]) -> Iterator[tuple[str, byt
         raise IntegrityError(f"{source}: {min(wanted)!r} is gone")
 
 
-def select_hr(paths: Sequence[str], *, pattern: str | None) -> list[str]:
+def select_hr(paths: Sequence[str]) -> list[str]:
     """Return the high-resolution ones of a source's images, in their order.
 
-    Left out is what doesn't match `pattern` (a regular expression, found anywhere, case ignored), what is named as
-    LR, and, if anything is named as HR, all the rest.
+    Left out is what is named as LR, and, if anything is named as HR, all the rest.
     """
-    roles = {
-        path: _role(path) for path in paths if pattern is None or re.search(pattern, path, re.IGNORECASE)
-    }
+    roles = {path: _role(path) for path in paths}
     wanted = "hr" if "hr" in roles.values() else ""
     return [path for path, role in roles.items() if role == wanted]
 

@@ -99,10 +99,7 @@ def seconds_a_step(runs: list[Run], place: Workplace) -> float:
     with tempfile.TemporaryDirectory() as folder:
         learners = []
         for run in runs:
-            params = {
-                part: {k: v for k, v in one.items() if k != "version"} for part, one in run.params.items()
-            }
-            method = methods.build(run.method, params)
+            method = methods.rebuild(run.method, run.params)
             sees = teacher if method.looks else None
             learners.append(Learner(run, method, sees, lr, Path(folder), place.device))
         taps = sorted({tap for learner in learners for tap in learner.method.taps})

@@ -208,7 +208,7 @@ def _ensure_group(runs: list[Run], images: ImageSet, place: Workplace) -> list[S
         learners: dict[str, Learner] = {}
         for run in runs:
             (store.work(run) / FAILED).unlink(missing_ok=True)
-            method = methods.build(run.method, _params(run))
+            method = methods.rebuild(run.method, run.params)
             sees = teacher if method.looks else None
             learners[run.method] = Learner(run, method, sees, sample, store.work(run), place.device)
         title = f"{runs[0].model}, seed {seed}: {', '.join(learners)}"
@@ -229,13 +229,6 @@ def _ensure_group(runs: list[Run], images: ImageSet, place: Workplace) -> list[S
         if not failures:
             place.display.say(f"trained  {title} in {clock(time.monotonic() - begun)}")
         return failures
-
-
-def _params(run: Run) -> dict[str, dict[str, object]]:
-    return {
-        part: {key: value for key, value in params.items() if key != "version"}
-        for part, params in run.params.items()
-    }
 
 
 def _keep(learner: Learner, group: list[str], store: ArtifactStore) -> None:

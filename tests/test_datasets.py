@@ -70,8 +70,8 @@ def test_a_zip_or_a_parent_folder_gives_the_same_set(
     store: ArtifactStore, display: Display, three: Path
 ) -> None:
     digest = adopt(store, "trio", three / "trio", display)
-    (three / "other").mkdir()
-    Image.new("RGB", (8, 8)).save(three / "other" / "x.png")
+    (three / "other" / "HR").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(three / "other" / "HR" / "x.png")
     (three / "trio" / "LR_x2").mkdir()
     Image.new("RGB", (8, 8)).save(three / "trio" / "LR_x2" / "0.png")
     assert adopt(store, "trio", three, display) == digest
@@ -79,6 +79,16 @@ def test_a_zip_or_a_parent_folder_gives_the_same_set(
         for path in three.rglob("*.png"):
             archive.write(path, path.relative_to(three))
     assert adopt(store, "trio", three / "all.zip", display) == digest
+
+
+def test_another_set_that_is_named_hr_hides_no_images(
+    store: ArtifactStore, display: Display, three: Path
+) -> None:
+    digest = adopt(store, "trio", three, display)
+    (three / "trio" / "HR").rename(three / "trio" / "train")
+    (three / "other" / "HR").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(three / "other" / "HR" / "x.png")
+    assert adopt(store, "trio", three, display) == digest
 
 
 def test_a_wrong_number_of_images_is_refused_and_nothing_is_kept(

@@ -98,3 +98,10 @@ def identity(method: Method, name: str) -> dict[str, dict[str, Any]]:
     """Return what decides a method's numbers: version and parameters of each part, defaults written out."""
     parts = method.parts if isinstance(method, Composition) else {name: method}
     return {part: {"version": one.version, **asdict(one)} for part, one in parts.items()}  # type: ignore[call-overload]
+
+
+def rebuild(name: str, params: Mapping[str, Mapping[str, Any]]) -> Method:
+    """Return the method that `identity` was taken of."""
+    return build(
+        name, {part: {k: v for k, v in one.items() if k != "version"} for part, one in params.items()}
+    )
