@@ -20,6 +20,7 @@ smoke: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python benchmarks/lockstep.py
+	$(BIN)/python benchmarks/memory.py
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
