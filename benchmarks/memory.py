@@ -20,9 +20,10 @@ import numpy as np
 import torch
 
 from srkd_bench.config import ModelSpec, TrainSpec
-from srkd_bench.datasets import DATASETS, DatasetSpec, open_set, pack
+from srkd_bench.datasets import DATASETS, DatasetSpec
 from srkd_bench.evaluate import network
 from srkd_bench.models import build
+from srkd_bench.packs import open_set, pack
 from srkd_bench.patches import Patches
 from srkd_bench.store import ArtifactStore
 

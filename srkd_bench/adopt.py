@@ -6,10 +6,11 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlparse
 
 from srkd_bench.archive import images_in, read_images, select_hr
-from srkd_bench.datasets import Image, Source, builtin_images, choose, find, pack, pixels_of
+from srkd_bench.datasets import Source, choose, find
 from srkd_bench.download import fetch
 from srkd_bench.errors import IntegrityError, MissingError, SrkdError
 from srkd_bench.images import read_rgb
+from srkd_bench.packs import Image, builtin_images, pack, pixels_of
 from srkd_bench.progress import Display
 from srkd_bench.store import ArtifactStore
 
@@ -31,7 +32,8 @@ def adopt(store: ArtifactStore, name: str, source: Path, display: Display) -> st
                 yield PurePosixPath(path).stem, read_rgb(BytesIO(content), path)
                 tick(i + 1, len(paths))
 
-    return pack(store, name, images())
+    with store.locked([f"data-{name}"]):
+        return pack(store, name, images())
 
 
 def download(store: ArtifactStore, name: str, display: Display) -> str:
@@ -44,7 +46,8 @@ def download(store: ArtifactStore, name: str, display: Display) -> str:
     """
     spec = find(name)
     if spec.builtin:
-        return pack(store, name, builtin_images(spec))
+        with store.locked([f"data-{name}"]):
+            return pack(store, name, builtin_images(spec))
     failures: list[SrkdError] = []
     for source in spec.sources:
         try:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Never
 import typer
 
 from srkd_bench import __version__
-from srkd_bench.errors import SrkdError
+from srkd_bench.errors import SrkdError, Stopped
+from srkd_bench.options import Checkpoint, Device, DryRun, Home, Json, Offline, Settings, SuiteName
 from srkd_bench.printing import (
     err,
     out,
@@ -33,26 +34,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-SuiteName = Annotated[
-    str, typer.Option("--suite", metavar="NAME|FILE", help="The study: a name or a YAML file.")
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change any key of the suite; repeatable."),
-]
-Home = Annotated[
-    Path | None,
-    typer.Option(
-        "--home", metavar="DIR", envvar="SRKD_HOME", help="The store; the user's cache if not given."
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say what is cached, what will run, how long, how much disk.")
-]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:1.")]
-Checkpoint = Annotated[float, typer.Option("--checkpoint-seconds", min=0, help="Time between checkpoints.")]
 
 
 class What(StrEnum):
@@ -78,10 +59,11 @@ def download(
     listing: Annotated[bool, typer.Option("--list", help="Show what is here.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Take it again, even if it is here.")] = False,
     home: Home = None,
+    offline: Offline = False,
     json_: Json = False,
 ) -> None:
     """Fetch data sets, or adopt what you have, and pack their images."""
-    from srkd_bench import adopt, datasets
+    from srkd_bench import adopt, datasets, packs
     from srkd_bench.progress import Display
 
     store, display = _store(home), Display(err)
@@ -92,7 +74,7 @@ def download(
         datasets.find(name)
     digests = {}
     for name in names:
-        here = None if replace else datasets.packed(store, name)
+        here = None if replace else packs.packed(store, name)
         if here is not None and source is None:
             display.say(f"{name} is here")
             digests[name] = here
@@ -125,6 +107,7 @@ def train_teacher(
     home: Home = None,
     device: Device = "auto",
     checkpoint_seconds: Checkpoint = 300,
+    offline: Offline = False,
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
@@ -132,7 +115,7 @@ def train_teacher(
     from srkd_bench import runs
 
     changes = [*(settings or []), *([f"teacher.weights={json.dumps(source)}"] if source else [])]
-    plan, place = _plan(suite, changes, home, device, checkpoint_seconds, ["none"])
+    plan, place = _plan(suite, changes, home, device, checkpoint_seconds, ["none"], fetch=not dry_run)
     plan = runs.Plan(plan.suite, plan.teacher, ())
     if dry_run:
         print_forecast(plan, place, json_)
@@ -156,11 +139,14 @@ def distill(
     home: Home = None,
     device: Device = "auto",
     checkpoint_seconds: Checkpoint = 300,
+    offline: Offline = False,
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
     """Train students by some methods, side by side, and measure them. The teacher is trained first if need be."""
-    _work(*_plan(suite, settings, home, device, checkpoint_seconds, method), dry_run, json_)
+    _work(
+        *_plan(suite, settings, home, device, checkpoint_seconds, method, fetch=not dry_run), dry_run, json_
+    )
 
 
 @app.command()
@@ -173,11 +159,16 @@ def run(
     home: Home = None,
     device: Device = "auto",
     checkpoint_seconds: Checkpoint = 300,
+    offline: Offline = False,
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
     """Do all of a suite: teacher, students, scores, table. What is in the store already isn't done again."""
-    _work(*_plan(suite_option or suite, settings, home, device, checkpoint_seconds), dry_run, json_)
+    _work(
+        *_plan(suite_option or suite, settings, home, device, checkpoint_seconds, fetch=not dry_run),
+        dry_run,
+        json_,
+    )
 
 
 @app.command()
@@ -201,6 +192,7 @@ def evaluate(
     ] = False,
     home: Home = None,
     device: Device = "auto",
+    offline: Offline = False,
     json_: Json = False,
 ) -> None:
     """Measure a suite's finished runs, or bicubic, a weights file or a folder of SR images."""
@@ -255,18 +247,17 @@ def report(
 ) -> None:
     """Print the comparison table of what is finished so far."""
     from srkd_bench import collect, runs
+    from srkd_bench.disk import put
     from srkd_bench.progress import Display
     from srkd_bench.report import format_of, print_report, render
     from srkd_bench.suitefile import load_suite
 
     files = [(path, format_of(path)) for path in output or []]
     store = _store(home)
-    results = collect.results(runs.plan(load_suite(suite, settings or []), store, Display(err)), store)
+    plan = runs.plan(load_suite(suite, settings or []), store, Display(err), fetch=False)
+    results = collect.results(plan, store)
     for path, chosen in files:
-        try:
-            path.write_text(render(results, chosen, reference=reference), encoding="utf-8")
-        except OSError as error:
-            raise SrkdError(f"cannot write '{path}': {error.strerror}") from None
+        put(path, render(results, chosen, reference=reference))
         err.print(f"wrote {path}", markup=False, highlight=False)
     format_ = "json" if json_ else format_
     if format_ in (None, "terminal"):
@@ -327,7 +318,7 @@ def _version(
 def _store(home: Path | None) -> ArtifactStore:
     from srkd_bench.store import ArtifactStore
 
-    return ArtifactStore(home)
+    return ArtifactStore(home, say=lambda line: err.print(line, markup=False, highlight=False))
 
 
 def _place(home: Path | None, device: str, checkpoint_seconds: float = 300) -> Workplace:
@@ -344,6 +335,8 @@ def _plan(
     device: str,
     checkpoint_seconds: float = 300,
     chosen: list[str] | None = None,
+    *,
+    fetch: bool = True,
 ) -> tuple[Plan, Workplace]:
     from srkd_bench.suitefile import load_suite
 
@@ -351,7 +344,7 @@ def _plan(
     from srkd_bench import runs
 
     place = _place(home, device, checkpoint_seconds)
-    return runs.plan(read, place.store, place.display, chosen or []), place
+    return runs.plan(read, place.store, place.display, chosen or [], fetch=fetch), place
 
 
 def _work(plan: Plan, place: Workplace, dry_run: bool, json_: bool) -> None:
@@ -379,16 +372,25 @@ def _work(plan: Plan, place: Workplace, dry_run: bool, json_: bool) -> None:
 
 def main() -> Never:
     """Run the command; a mistake of the user's ends with one message, one hint and its exit code."""
+    from srkd_bench.signals import Interrupted, interruptible
+
     try:
-        app()
+        with interruptible():
+            app()
+    except Interrupted as signal:
+        _end(Stopped(f"stopped by {signal}; what is finished is kept", signal.exit_code))
     except SrkdError as error:
-        err.print(f"[bold red]error:[/] {_plain(error.message)}", highlight=False, soft_wrap=True)
-        if error.hint:
-            err.print(f"[bold]hint:[/] {_plain(error.hint)}", highlight=False, soft_wrap=True)
-        sys.exit(error.exit_code)
+        _end(error)
     except BrokenPipeError:
         sys.stderr.close()
     sys.exit(0)
+
+
+def _end(error: SrkdError) -> Never:
+    err.print(f"[bold red]error:[/] {_plain(error.message)}", highlight=False, soft_wrap=True)
+    if error.hint:
+        err.print(f"[bold]hint:[/] {_plain(error.hint)}", highlight=False, soft_wrap=True)
+    sys.exit(error.exit_code)
 
 
 def _plain(text: str) -> str:

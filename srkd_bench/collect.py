@@ -4,8 +4,8 @@ import json
 from collections import defaultdict
 
 from srkd_bench.config import ModelSpec, Run, Weights
-from srkd_bench.datasets import pixels_of
 from srkd_bench.metrics import METRICS
+from srkd_bench.packs import pixels_of
 from srkd_bench.report.results import Network, Results
 from srkd_bench.runs import FAILED, Plan, kept_scores, measurement
 from srkd_bench.scores import Score
@@ -67,11 +67,11 @@ def _state(key: Run | Weights, store: ArtifactStore) -> str:
     """Return why there is no network, or an empty string."""
     if store.has(key):
         return ""
-    if store.has_work(key):
-        failed = store.work(key) / FAILED
-        return (
-            f"failed ({json.loads(failed.read_text())['error']})" if failed.exists() else "not finished yet"
-        )
+    failed = store.work(key) / FAILED
+    if failed.is_file():
+        return f"failed ({json.loads(failed.read_text())['error']})"
+    if store.work(key).is_dir():
+        return "not finished yet"
     return "not trained yet" if isinstance(key, Run) else "not loaded yet"
 
 

@@ -29,6 +29,17 @@ class Spec(BaseModel):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+class Artifact(Spec):
+    """A spec that names what is kept in the store, in one of its folders."""
+
+    folder: ClassVar[str]
+
+    @property
+    def place(self) -> str:
+        """Where it is kept."""
+        return f"{self.folder}/{self.digest[:20]}"
+
+
 class ModelSpec(Spec):
     """An EDSR: `n_feats` filters, `n_resblocks` blocks whose output is multiplied by `res_scale`."""
 
@@ -203,7 +214,7 @@ class Suite(Spec):
         return self
 
 
-class Weights(Spec):
+class Weights(Artifact):
     """A network that was trained elsewhere, known by its file's sha256."""
 
     folder: ClassVar[str] = "weights"
@@ -212,7 +223,7 @@ class Weights(Spec):
     model: ModelSpec
 
 
-class Run(Spec):
+class Run(Artifact):
     """One training, with everything that decides its numbers.
 
     Args:
@@ -235,7 +246,7 @@ class Run(Spec):
     recipe: int = RECIPE
 
 
-class Measurement(Spec):
+class Measurement(Artifact):
     """The scores of one network on one data set: always all metrics.
 
     Args:
@@ -251,6 +262,20 @@ class Measurement(Spec):
     scale: int
     self_ensemble: bool = False
     recipe: int = 1
+
+
+class Pack(Artifact):
+    """A data set's images: HR for scale 1, else LR. The latest copy of a data set is kept, whatever its pixels."""
+
+    folder: ClassVar[str] = "data"
+
+    dataset: str
+    scale: Literal[1, 2, 3, 4]
+
+    @property
+    def place(self) -> str:
+        """Where it is kept: by its name."""
+        return f"{self.folder}/{self.dataset}" + (f"_x{self.scale}" if self.scale > 1 else "")
 
 
 def overridden(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

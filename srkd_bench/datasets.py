@@ -1,23 +1,10 @@
-"""Data-set table; image packs: decoded once, kept as a uint8 memory map."""
+"""The table of data sets: what srkd knows, where it can be had, and which images belong to it."""
 
-import hashlib
-import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from srkd_bench.errors import IntegrityError, MissingError, SrkdError, unknown
-from srkd_bench.images import cut, downscale, read_rgb
-from srkd_bench.store import ArtifactStore
-
-Image = NDArray[np.uint8]
-Tick = Callable[[int, int | None], None]
+from srkd_bench.errors import unknown
 
 
 @dataclass(frozen=True)
@@ -167,111 +154,6 @@ def find(name: str) -> DatasetSpec:
     return DATASETS[name]
 
 
-class ImageSet:
-    """A data set's HR and LR images, read from the packs in the store.
-
-    Images stand in the order of their pixels' digests, so that the same images under other names are the same
-    set and give the same training.
-
-    Attributes:
-        names: the files' stems.
-        pixels: digest of the decoded HR images.
-    """
-
-    def __init__(self, name: str, scale: int, hr: Path, lr: Path) -> None:
-        self.name, self.scale = name, scale
-        self._hr, self._hr_data = _open_pack(hr)
-        self._lr, self._lr_data = _open_pack(lr)
-        self.pixels: str = self._hr["pixels"]
-        self.names: list[str] = [image["name"] for image in self._hr["images"]]
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def hr(self, i: int) -> Image:
-        """Return HR image `i`, cut to a multiple of the scale: (H, W, 3), not writable."""
-        return cut(_image(self._hr["images"][i], self._hr_data), self.scale)
-
-    def lr(self, i: int) -> Image:
-        """Return LR image `i`: (H/scale, W/scale, 3), not writable."""
-        return _image(self._lr["images"][i], self._lr_data)
-
-    @property
-    def smallest(self) -> tuple[int, str]:
-        """The shortest side of all LR images, in pixels, and the name of the image."""
-        return min((min(one["height"], one["width"]), one["name"]) for one in self._lr["images"])
-
-
-def packed(store: ArtifactStore, name: str) -> str | None:
-    """Return the digest of the pixels of a data set that is here, or None."""
-    find(name)
-    index = store.home / "data" / name / "index.json"
-    digest: str | None = json.loads(index.read_text())["pixels"] if index.is_file() else None
-    return digest
-
-
-def pixels_of(store: ArtifactStore, name: str) -> str | None:
-    """Return the digest of the pixels of a data set that is here or built in, or None."""
-    spec = find(name)
-    return packed(store, name) or (spec.pixels if spec.builtin else None)
-
-
-def open_set(store: ArtifactStore, name: str, scale: int) -> ImageSet:
-    """Return a data set that is here; LR images and built-in sets are packed when first asked for.
-
-    Raises:
-        MissingError: it has to be downloaded first.
-    """
-    spec = find(name)
-    hr = store.home / "data" / name
-    lr = store.home / "data" / f"{name}_x{scale}"
-    with store.locked([f"data-{name}"]):
-        if not hr.is_dir():
-            if not spec.builtin:
-                raise MissingError(f"data set '{name}' is not here", f"srkd download {name}")
-            pack(store, name, builtin_images(spec))
-        if not lr.is_dir() or _index(lr)["pixels"] != _index(hr)["pixels"]:
-            index, data = _open_pack(hr)
-            images = ((one["name"], cut(_image(one, data), scale)) for one in index["images"])
-            small = ((image_name, downscale(image, scale)) for image_name, image in images)
-            with store.replacing(lr) as folder:
-                _write_pack(folder, small, in_order=True, pixels=index["pixels"])
-    return ImageSet(name, scale, hr, lr)
-
-
-def builtin_images(spec: DatasetSpec) -> Iterator[tuple[str, Image]]:
-    """Give name and pixels of the photographs in scikit-image's wheel, without importing it."""
-    package = find_spec("skimage")
-    if package is None or not package.submodule_search_locations:
-        raise MissingError("the built-in photographs come with scikit-image", "pip install scikit-image")
-    folder = Path(package.submodule_search_locations[0]) / "data"
-    for file in spec.builtin:
-        yield Path(file).stem, read_rgb(folder / file, file)
-
-
-def pack(store: ArtifactStore, name: str, images: Iterable[tuple[str, Image]]) -> str:
-    """Write a data set's HR pack and return the digest of its pixels.
-
-    Raises:
-        IntegrityError: the number of images isn't the data set's, or two have one name. Nothing is kept.
-    """
-    spec = find(name)
-    with store.replacing(store.home / "data" / name) as folder:
-        index = _write_pack(folder, images)
-        names = [image["name"] for image in index["images"]]
-        if len(names) != spec.count:
-            hint = "give the folder or archive that holds its HR images, each once"
-            raise IntegrityError(f"data set '{name}' has {spec.count} images, not {len(names)}", hint)
-        if twice := {one for one in names if names.count(one) > 1}:
-            raise IntegrityError(f"data set '{name}' has two images named '{min(twice)}'")
-        if spec.builtin and index["pixels"] != spec.pixels:
-            raise IntegrityError(
-                f"scikit-image's photographs are not those of '{name}'", "install scikit-image 0.22 or newer"
-            )
-    digest: str = index["pixels"]
-    return digest
-
-
 def choose(name: str, paths: Iterable[str]) -> list[str]:
     """Return those of a folder's or archive's images that belong to a data set, in any resolution."""
     spec, found = find(name), list(paths)
@@ -279,52 +161,3 @@ def choose(name: str, paths: Iterable[str]) -> list[str]:
         return found
     fitting = [path for path in found if re.search(spec.pattern, path, re.IGNORECASE)]
     return fitting or ([] if spec.strict else found)
-
-
-def _write_pack(
-    folder: Path, images: Iterable[tuple[str, Image]], *, in_order: bool = False, pixels: str = ""
-) -> dict[str, Any]:
-    """Write images one by one, so that memory holds one at a time, and an index of where they are."""
-    entries: list[dict[str, Any]] = []
-    with (folder / "images.u8").open("wb") as file:
-        for name, image in images:
-            height, width, _ = image.shape
-            digest = hashlib.sha256(f"{height}x{width}:".encode() + image.tobytes()).hexdigest()
-            entry = {"name": name, "height": height, "width": width, "offset": file.tell(), "sha256": digest}
-            entries.append(entry)
-            file.write(image.tobytes())
-    if not in_order:
-        entries.sort(key=lambda entry: (entry["sha256"], entry["name"]))
-    pixels = pixels or hashlib.sha256("".join(entry["sha256"] for entry in entries).encode()).hexdigest()
-    index = {"pixels": pixels, "images": entries}
-    (folder / "index.json").write_text(json.dumps(index))
-    return index
-
-
-def _index(folder: Path) -> dict[str, Any]:
-    index: dict[str, Any] = json.loads((folder / "index.json").read_text())
-    return index
-
-
-def _open_pack(folder: Path) -> tuple[dict[str, Any], Image]:
-    index = _index(folder)
-    size = sum(image["height"] * image["width"] * 3 for image in index["images"])
-    data = folder / "images.u8"
-    if not data.is_file() or data.stat().st_size != size:
-        raise IntegrityError(f"{data} is not what was written", f"remove {folder} to make it again")
-    return index, np.memmap(data, dtype=np.uint8, mode="r")
-
-
-def _image(entry: dict[str, Any], data: Image) -> Image:
-    height, width, offset = entry["height"], entry["width"], entry["offset"]
-    return data[offset : offset + height * width * 3].reshape(height, width, 3)
-
-
-def check_patch(images: ImageSet, patch: int) -> None:
-    """Raise an SrkdError if a training patch (LR pixels) doesn't fit into every image."""
-    side, name = images.smallest
-    if patch > side:
-        raise SrkdError(
-            f"a patch of {patch} LR pixels is larger than image '{name}' of '{images.name}' ({side} pixels)",
-            f"--set train.patch={side}",
-        )

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +12,8 @@ from filelock import FileLock
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
-from srkd_bench.errors import IntegrityError, MissingError, SrkdError
+from srkd_bench.disk import put, room_for, sync, writable
+from srkd_bench.errors import IntegrityError, MissingError
 
 CONNECT_TIMEOUT = 10.0  # seconds
 READ_TIMEOUT = 30.0  # seconds without a byte
@@ -26,7 +26,6 @@ CHUNK = 1 << 16  # bytes; what a broken connection can lose
 Progress = Callable[[int, int | None], None]
 
 _CHECKSUM = re.compile(r"sha256:[0-9a-f]{8,64}|md5:[0-9a-f]{32}")
-_ROOM = "make room there and run the command again: it goes on where it stopped"
 
 
 class _Unusable(Exception):
@@ -56,7 +55,8 @@ def fetch(
 ) -> Path:
     """Download `path` unless it is there, and return it.
 
-    Bytes gather in `path.part`, where a later call goes on; only a verified file gets the final name.
+    Bytes gather in `path.part`, where a later call goes on; only a verified file gets the final name. Its sha256
+    is kept beside it in `path.sha256`, and a file that is there is checked against it.
 
     Args:
         urls: mirrors of the same file, best first.
@@ -66,38 +66,71 @@ def fetch(
         hint: how else the user can get the file.
     Raises:
         MissingError: no mirror gave anything whole, or SRKD_OFFLINE=1.
-        IntegrityError: no mirror gave the right file, and at least one gave a wrong one.
+        IntegrityError: no mirror gave the right file, and at least one gave a wrong one; or the file that is here
+            has changed.
         SrkdError: the disk is full or can't be written.
         ValueError: `checksum` is malformed.
     """
     if checksum is not None and not _CHECKSUM.fullmatch(checksum):
         raise ValueError(f"malformed checksum {checksum!r}")
     if path.exists():
-        return path
-    if os.environ.get("SRKD_OFFLINE") == "1":
-        ways = f"unset SRKD_OFFLINE, or {hint}" if hint else "unset SRKD_OFFLINE"
-        raise MissingError(f"{path.name} isn't here and SRKD_OFFLINE=1 forbids downloading it", ways)
+        return _kept(path, checksum)
+    if os.environ.get("SRKD_OFFLINE", "0") not in ("", "0"):
+        ways = (
+            f"leave out --offline (SRKD_OFFLINE), or {hint}" if hint else "leave out --offline (SRKD_OFFLINE)"
+        )
+        raise MissingError(f"{path.name} isn't here and srkd is offline", ways)
 
     part = path.with_name(path.name + ".part")
     failures: dict[str, _Unusable] = {}
-    try:
+    with writable(part, size):
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(path.name + ".lock")):
             if path.exists():  # another process was faster
-                return path
+                return _kept(path, checksum)
             for url in urls:
                 try:
-                    _fetch_from(url, part, checksum, size, progress)
+                    sha256 = _fetch_from(url, part, checksum, size, progress)
                 except _Unusable as error:
                     failures[url] = error
                 else:
+                    _stamp(path, sha256)
                     return part.replace(path)
-    except OSError as error:
-        needed = f" ({size:,} bytes are needed)" if size else ""
-        raise SrkdError(f"cannot write {part}: {error.strerror}{needed}", _ROOM) from error
     wrong = any(isinstance(error, _Wrong) for error in failures.values())
     reasons = "; ".join(f"{url}: {error}" for url, error in failures.items())
     raise (IntegrityError if wrong else MissingError)(f"cannot download {path.name} ({reasons})", hint)
+
+
+def is_unchanged(path: Path) -> bool:
+    """Say whether a downloaded file is there and has the sha256 that is kept beside it."""
+    if not path.is_file() or not sidecar(path).is_file():
+        return False
+    return sidecar(path).read_bytes() == _line(path, checksum_of(path, "sha256"))
+
+
+def sidecar(path: Path) -> Path:
+    """Return where a downloaded file's sha256 is kept, as `sha256sum` writes and checks it."""
+    return path.with_name(path.name + ".sha256")
+
+
+def _line(path: Path, sha256: str) -> bytes:
+    return f"{sha256}  {path.name}\n".encode()
+
+
+def _stamp(path: Path, sha256: str) -> None:
+    put(sidecar(path), _line(path, sha256))
+
+
+def _kept(path: Path, checksum: str | None) -> Path:
+    """Return the path of a file that is there, checked; one that the user put there is taken as it is."""
+    if not sidecar(path).exists():
+        try:
+            _stamp(path, _verify(path, checksum))
+        except _Wrong as error:
+            raise IntegrityError(f"{path} {error}", f"remove {path}") from None
+    elif not is_unchanged(path):
+        raise IntegrityError(f"{path} is not what was downloaded", "srkd store verify --repair")
+    return path
 
 
 def checksum_of(path: Path, algorithm: str) -> str:
@@ -106,8 +139,8 @@ def checksum_of(path: Path, algorithm: str) -> str:
         return hashlib.file_digest(file, algorithm).hexdigest()
 
 
-def _fetch_from(url: str, part: Path, checksum: str | None, size: int | None, progress: Progress) -> None:
-    """Make `part` whole, verified and safe on disk, or leave what the next mirror can go on from."""
+def _fetch_from(url: str, part: Path, checksum: str | None, size: int | None, progress: Progress) -> str:
+    """Make `part` whole, verified and safe on disk, and return its sha256; or leave what another can go on from."""
     resumed = part.exists()
     try:
         _complete(url, part, size, progress, resume=checksum is not None)
@@ -120,14 +153,15 @@ def _fetch_from(url: str, part: Path, checksum: str | None, size: int | None, pr
     return _fetch_from(url, part, checksum, size, progress)
 
 
-def _verify(part: Path, checksum: str | None) -> None:
+def _verify(part: Path, checksum: str | None) -> str:
+    sha256 = checksum_of(part, "sha256")
     if checksum is not None:
         algorithm, expected = checksum.split(":")
-        actual = checksum_of(part, algorithm)
+        actual = sha256 if algorithm == "sha256" else checksum_of(part, algorithm)
         if not actual.startswith(expected):
             raise _Wrong(f"has {algorithm}:{actual} instead of {checksum}")
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
+    sync(part)
+    return sha256
 
 
 def _complete(url: str, part: Path, size: int | None, progress: Progress, *, resume: bool) -> None:
@@ -176,9 +210,7 @@ def _receive(url: str, part: Path, size: int | None, progress: Progress) -> None
         total = have + int(length) if length.isdigit() else size
         if size and total and total != size:
             raise _Wrong(f"has {total:,} bytes instead of {size:,}")
-        free = shutil.disk_usage(part.parent).free
-        if total and total - have > free:
-            raise SrkdError(f"no room for {part}: {total - have:,} bytes are needed, {free:,} free", _ROOM)
+        room_for(part, (total or 0) - have)
         with part.open("ab" if have else "wb") as file:
             for chunk in response.raw.stream(CHUNK, decode_content=False):
                 have += file.write(chunk)

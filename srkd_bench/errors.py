@@ -1,5 +1,7 @@
 """What srkd tells its user when something can't be done: one message, one hint, one exit code."""
 
+import shlex
+import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -39,11 +41,16 @@ class FailedRuns(SrkdError):
 
 
 class Stopped(SrkdError):
-    """Work that was interrupted after a checkpoint was written: 75 after SIGTERM, 130 after Ctrl-C."""
+    """Work that was interrupted, with nothing lost: 75 after SIGTERM, 130 after Ctrl-C."""
 
-    def __init__(self, message: str, hint: str, exit_code: int) -> None:
-        super().__init__(message, hint)
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message, f"to go on: {command_line()}")
         self.exit_code = exit_code
+
+
+def command_line() -> str:
+    """Return the command that is running, as one would type it."""
+    return shlex.join(["srkd", *sys.argv[1:]])
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> SrkdError:

@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from srkd_bench import images as pixels
-from srkd_bench.datasets import ImageSet, Tick
 from srkd_bench.errors import MissingError, SrkdError
 from srkd_bench.metrics import METRICS, measure
 from srkd_bench.models import EDSR
+from srkd_bench.packs import ImageSet, Tick
 
 Image = NDArray[np.uint8]
 Upscaler = Callable[[str, Image], Image]
 Scores = dict[str, dict[str, float]]
 TILE_BYTES = 1.2e9
+SMALLEST_TILE = 32  # LR pixels a side
 
 
 def score(upscale: Upscaler, images: ImageSet, tick: Tick = lambda done, total: None) -> Scores:
@@ -70,56 +71,101 @@ def folder(path: Path) -> Upscaler:
     return find
 
 
-def network(model: EDSR, *, device: torch.device, self_ensemble: bool = False) -> Upscaler:
+def network(
+    model: EDSR,
+    *,
+    device: torch.device,
+    self_ensemble: bool = False,
+    card: dict[str, object] | None = None,
+) -> Upscaler:
     """Return a network as an upscaler: float32, tiled where memory asks for it, rounded to 8 bits.
 
     Args:
         self_ensemble: the mean over all eight flips and rotations (EDSR's "+").
+        card: told `tile`, the side in LR pixels, when memory runs out and smaller tiles are taken.
     """
     model = model.to(device).eval()
+    tiled = Tiled(model, card if card is not None else {})
 
     @torch.inference_mode()
     def upscale(name: str, lr: Image) -> Image:
         x = torch.from_numpy(np.array(lr)).to(device).permute(2, 0, 1)[None].float() / 255
-        sr = _self_ensemble(model, x) if self_ensemble else tiled(model, x)
+        sr = _self_ensemble(tiled, x) if self_ensemble else tiled(x)
         return sr[0].mul(255).clamp(0, 255).round().byte().permute(1, 2, 0).cpu().numpy()
 
     return upscale
 
 
-def _self_ensemble(model: EDSR, x: Tensor) -> Tensor:
+def _self_ensemble(upscale: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     total = torch.zeros(())
     for turns in range(4):
         for flip in (False, True):
             view = torch.rot90(x.flip(-1) if flip else x, turns, (-2, -1))
-            sr = torch.rot90(tiled(model, view), -turns, (-2, -1))
+            sr = torch.rot90(upscale(view), -turns, (-2, -1))
             total = total + (sr.flip(-1) if flip else sr)
     return total / 8
 
 
-def tiled(model: EDSR, lr: Tensor, side: int | None = None) -> Tensor:
+class Tiled:
+    """A network that works in tiles, and in smaller ones from the moment that memory runs out.
+
+    Args:
+        card: told `tile`, the side in LR pixels, when that happens.
+    """
+
+    def __init__(self, model: EDSR, card: dict[str, object]) -> None:
+        self.model, self.card = model, card
+        # The upsampler's output before and after its pixels are shuffled is the largest thing held.
+        side = math.sqrt(TILE_BYTES / (8 * model.spec.n_feats * model.spec.scale**2))
+        self.side = max(SMALLEST_TILE, int(side) - 2 * halo(model))
+
+    def __call__(self, lr: Tensor) -> Tensor:
+        """Return the SR of (1, 3, h, w).
+
+        Raises:
+            SrkdError: memory runs out even with the smallest tiles.
+        """
+        while True:
+            try:
+                return tiled(self.model, lr, self.side)
+            except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
+                if not _out_of_memory(error):
+                    raise
+            if self.side <= SMALLEST_TILE:
+                raise SrkdError(
+                    f"not enough memory for {self.model.spec} on tiles of {self.side}×{self.side} pixels",
+                    "free some memory, or choose another --device",
+                )
+            self.side = max(SMALLEST_TILE, min(self.side, *lr.shape[-2:]) // 2)
+            self.card["tile"] = self.side
+
+
+def _out_of_memory(error: Exception) -> bool:
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "memory" in str(error)
+
+
+def halo(model: EDSR) -> int:
+    """Return how many LR pixels around it one pixel looks at: head, body, upsampler, last layer."""
+    return 2 * model.spec.n_resblocks + 5
+
+
+def tiled(model: EDSR, lr: Tensor, side: int) -> Tensor:
     """Return the SR of (1, 3, h, w), computed in tiles that overlap by the receptive field.
 
     Args:
-        side: of a tile in LR pixels, without the overlap; chosen by memory if None.
+        side: of a tile in LR pixels, without the overlap.
     """
-    spec = model.spec
-    halo = (
-        2 * spec.n_resblocks + 5
-    )  # pixels that one output pixel looks at: head, body, upsampler, last layer
-    if side is None:
-        # The upsampler's output before and after its pixels are shuffled is the largest thing held.
-        side = max(32, int(math.sqrt(TILE_BYTES / (8 * spec.n_feats * spec.scale**2))) - 2 * halo)
+    around = halo(model)
     height, width = lr.shape[-2:]
-    if height <= side + 2 * halo and width <= side + 2 * halo:
+    if height <= side + 2 * around and width <= side + 2 * around:
         return model(lr).sr  # type: ignore[no-any-return]
-    s = spec.scale
+    s = model.spec.scale
     sr = lr.new_empty(1, 3, s * height, s * width)
     for top in range(0, height, side):
         for left in range(0, width, side):
-            y, x = max(0, top - halo), max(0, left - halo)
+            y, x = max(0, top - around), max(0, left - around)
             bottom, right = min(height, top + side), min(width, left + side)
-            part = model(lr[..., y : bottom + halo, x : right + halo]).sr
+            part = model(lr[..., y : bottom + around, x : right + around]).sr
             part = part[..., s * (top - y) : s * (bottom - y), s * (left - x) : s * (right - x)]
             sr[..., s * top : s * bottom, s * left : s * right] = part
     return sr

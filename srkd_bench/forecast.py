@@ -1,6 +1,5 @@
 """What a plan will cost: what is cached, what will run, about how long, how much disk."""
 
-import json
 import tempfile
 import time
 from dataclasses import dataclass
@@ -8,11 +7,12 @@ from pathlib import Path
 
 import torch
 
-from srkd_bench import methods
+from srkd_bench import checkpoint, methods
 from srkd_bench.config import Run, Weights
-from srkd_bench.datasets import find, pixels_of
+from srkd_bench.datasets import find
 from srkd_bench.method import TeacherView
 from srkd_bench.models import build
+from srkd_bench.packs import pixels_of
 from srkd_bench.runs import Plan, Workplace
 from srkd_bench.store import ArtifactStore
 from srkd_bench.train import Learner, autocast
@@ -68,7 +68,7 @@ def _group(what: str, runs: list[Run], place: Workplace, alike: Job | None = Non
     store, steps = place.store, runs[0].train.steps
     if all(store.has(run) for run in runs):
         return Job(what, "cached")
-    done = min(_steps_done(run, store) for run in runs)
+    done = min(checkpoint.steps_done(store.work(run)) for run in runs)
     # Weights, Adam's two moments and the weights in the checkpoint, four bytes each.
     disk = sum(4 * 4 * run.model.parameters for run in runs)
     if alike is not None and alike.seconds is not None and not done and alike.state == "to do":
@@ -76,12 +76,6 @@ def _group(what: str, runs: list[Run], place: Workplace, alike: Job | None = Non
     else:
         seconds = (steps - done) * seconds_a_step(runs, place)
     return Job(what, f"{done / steps:.0%} done" if done else "to do", seconds, disk)
-
-
-def _steps_done(run: Run, store: ArtifactStore) -> int:
-    events = store.home / "work" / run.digest[:20] / "events.jsonl"
-    lines = events.read_text().splitlines() if events.exists() else []
-    return int(json.loads(lines[-1])["step"]) if lines else 0
 
 
 def seconds_a_step(runs: list[Run], place: Workplace) -> float:

@@ -7,8 +7,9 @@ from statistics import fmean
 from typing import Any
 
 from srkd_bench.config import ModelSpec
-from srkd_bench.datasets import DATASETS, packed
+from srkd_bench.datasets import DATASETS
 from srkd_bench.errors import MissingError, SrkdError
+from srkd_bench.packs import packed
 from srkd_bench.store import MANIFEST, ArtifactStore
 from srkd_bench.suitefile import load_suite, suite_files
 

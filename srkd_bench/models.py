@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from srkd_bench.config import ModelSpec
@@ -92,10 +92,10 @@ def build(spec: ModelSpec, *seed: int | str) -> EDSR:
         return EDSR(spec)
 
 
-def save_weights(model: EDSR, path: Path) -> None:
-    """Write the parameters as safetensors, with the network's spec in the file's metadata."""
+def to_safetensors(model: EDSR) -> bytes:
+    """Return a safetensors file of the parameters, with the network's spec in its metadata."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    save_file(tensors, path, metadata={"srkd": model.spec.model_dump_json()})
+    return save(tensors, metadata={"srkd": model.spec.model_dump_json()})
 
 
 def load_weights(path: Path) -> EDSR:

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from srkd_bench.config import TrainSpec
-from srkd_bench.datasets import ImageSet, check_patch
 from srkd_bench.method import seed_of
+from srkd_bench.packs import ImageSet, check_patch
 
 
 class Patches:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlparse
 
+from srkd_bench import download
 from srkd_bench.config import Weights
-from srkd_bench.download import checksum_of, fetch
 from srkd_bench.errors import MissingError, SrkdError
 from srkd_bench.models import load_weights
 from srkd_bench.progress import Display
@@ -36,8 +36,14 @@ OFFICIAL = {
 }
 
 
-def find_weights(where: str, scale: int, store: ArtifactStore, display: Display) -> tuple[Path, Weights]:
-    """Return the local file of a network and its key, downloading it if `where` is an address or a known name.
+def find_weights(
+    where: str, scale: int, store: ArtifactStore, display: Display, *, fetch: bool = True
+) -> tuple[Path, Weights]:
+    """Return the local file of a network and its key.
+
+    Args:
+        where: a file, an address or a key of `OFFICIAL`.
+        fetch: download what isn't here yet.
 
     Raises:
         MissingError: no such file, or no mirror has it. SrkdError: it isn't an EDSR, or no such name.
@@ -45,20 +51,24 @@ def find_weights(where: str, scale: int, store: ArtifactStore, display: Display)
     if where in OFFICIAL:
         if scale != 2:
             raise SrkdError(f"{where} is known for scale 2 only, not {scale}", "give a file or an address")
-        path = _fetched(OFFICIAL[where].urls, OFFICIAL[where].checksum, store, display)
+        path = _fetched(OFFICIAL[where].urls, OFFICIAL[where].checksum, store, display, fetch)
     elif where.startswith(("https://", "http://")):
-        path = _fetched((where,), None, store, display)
+        path = _fetched((where,), None, store, display, fetch)
     else:
         path = Path(where).expanduser()
         if not path.is_file():
             raise MissingError(f"no weights file '{where}'", f"a file, an address, or {', '.join(OFFICIAL)}")
-    return path, Weights(sha256=checksum_of(path, "sha256"), model=load_weights(path).spec)
+    return path, Weights(sha256=download.checksum_of(path, "sha256"), model=load_weights(path).spec)
 
 
-def _fetched(urls: tuple[str, ...], checksum: str | None, store: ArtifactStore, display: Display) -> Path:
+def _fetched(
+    urls: tuple[str, ...], checksum: str | None, store: ArtifactStore, display: Display, wanted: bool
+) -> Path:
     name = PurePosixPath(urlparse(urls[0]).path).name or "weights"
     path = store.downloads / f"{hashlib.sha256(urls[0].encode()).hexdigest()[:12]}-{name}"
+    if not wanted and not path.exists():
+        raise MissingError(f"{urls[0]} is not here yet", "srkd train-teacher --from ADDRESS fetches it")
     with display.bar(f"downloading {name}", bytes=True) as tick:
-        return fetch(
+        return download.fetch(
             urls, path, checksum=checksum, progress=tick, hint="set teacher.weights to a file that you have"
         )

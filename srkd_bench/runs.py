@@ -3,8 +3,6 @@
 import json
 import os
 import platform
-import shlex
-import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,13 +10,14 @@ from datetime import UTC, datetime
 
 import torch
 
-from srkd_bench import __version__, methods
+from srkd_bench import __version__, checkpoint, methods
 from srkd_bench.config import Measurement, Run, Suite, Weights
-from srkd_bench.datasets import ImageSet, check_patch, open_set, pixels_of
-from srkd_bench.errors import FailedRuns, MissingError, SrkdError
+from srkd_bench.disk import put, room_for
+from srkd_bench.errors import FailedRuns, MissingError, SrkdError, command_line
 from srkd_bench.evaluate import Scores, Upscaler, bicubic, network, score
 from srkd_bench.method import Method
-from srkd_bench.models import EDSR, load_weights, save_weights
+from srkd_bench.models import EDSR, load_weights, to_safetensors
+from srkd_bench.packs import ImageSet, check_patch, open_set, pixels_of
 from srkd_bench.patches import Patches
 from srkd_bench.pretrained import find_weights
 from srkd_bench.progress import Display, clock
@@ -63,11 +62,14 @@ class Plan:
         return list(dict.fromkeys(run.method for run in self.students))
 
 
-def plan(suite: Suite, store: ArtifactStore, display: Display, chosen: Iterable[str] = ()) -> Plan:
+def plan(
+    suite: Suite, store: ArtifactStore, display: Display, chosen: Iterable[str] = (), *, fetch: bool = True
+) -> Plan:
     """Look up what a suite names. Data that isn't here has the digest `missing`; nothing is trained.
 
     Args:
         chosen: methods instead of the suite's; `all` is every installed one.
+        fetch: download the teacher's weights if the suite names an address and they aren't here.
     Raises:
         SrkdError: an unknown method, parameter or data set, or settings that a method can't work with.
     """
@@ -79,7 +81,7 @@ def plan(suite: Suite, store: ArtifactStore, display: Display, chosen: Iterable[
     for name in suite.data.test:
         pixels_of(store, name)
     pixels = pixels_of(store, suite.data.train) or "missing"
-    teacher = _teacher(suite, pixels, store, display)
+    teacher = _teacher(suite, pixels, store, display, fetch=fetch)
     students = tuple(
         Run(
             model=suite.student,
@@ -106,9 +108,11 @@ def _checked(name: str, method: Method, suite: Suite) -> Method:
     return method
 
 
-def _teacher(suite: Suite, pixels: str, store: ArtifactStore, display: Display) -> Run | Weights:
+def _teacher(
+    suite: Suite, pixels: str, store: ArtifactStore, display: Display, *, fetch: bool
+) -> Run | Weights:
     if suite.teacher.weights is not None:
-        _, weights = find_weights(suite.teacher.weights, suite.data.scale, store, display)
+        _, weights = find_weights(suite.teacher.weights, suite.data.scale, store, display, fetch=fetch)
         if weights.model.scale != suite.data.scale:
             raise SrkdError(
                 f"the teacher's weights are for scale {weights.model.scale}, the suite's is {suite.data.scale}"
@@ -153,7 +157,7 @@ def announce(plan: Plan, place: Workplace) -> None:
     """Say what is in the store and what will be made."""
     runs = (plan.teacher, *plan.students)
     cached = sum(place.store.has(run) for run in runs)
-    begun = sum(place.store.has_work(run) for run in runs)
+    begun = sum(checkpoint.steps_done(place.store.work(run)) > 0 for run in runs)
     more = f" ({begun} of them begun)" if begun else ""
     place.display.say(
         f"suite {plan.suite.name}: {cached} of {len(runs)} networks are in the store,"
@@ -205,6 +209,9 @@ def _ensure_group(runs: list[Run], images: ImageSet, place: Workplace) -> list[S
         known = next((run.teacher for run in runs if run.teacher), None)
         teacher = load(known, store).to(place.device).requires_grad_(False) if known else None
         sample, _ = Patches(images, train.model_copy(update={"batch": SAMPLE}), "sample").batch(0)
+        room_for(
+            store.home, sum(2 * 16 * run.model.parameters for run in runs)
+        )  # a checkpoint beside the last
         learners: dict[str, Learner] = {}
         for run in runs:
             (store.work(run) / FAILED).unlink(missing_ok=True)
@@ -234,13 +241,14 @@ def _ensure_group(runs: list[Run], images: ImageSet, place: Workplace) -> list[S
 def _keep(learner: Learner, group: list[str], store: ArtifactStore) -> None:
     """Put a finished run into the store; of a failed one, keep the reason beside its last checkpoint."""
     if learner.error is not None:
-        (learner.folder / FAILED).write_text(json.dumps({"error": learner.error.message}))
+        learner.folder.mkdir(parents=True, exist_ok=True)
+        put(learner.folder / FAILED, json.dumps({"error": learner.error.message}))
         return
     with store.writing(learner.run) as folder:
-        save_weights(learner.student, folder / WEIGHTS)
-        (folder / EVENTS).write_text((learner.folder / EVENTS).read_text())
+        put(folder / WEIGHTS, to_safetensors(learner.student))
+        put(folder / EVENTS, "".join(json.dumps(event) + "\n" for event in learner.events))
         card = _card(learner.device) | {"seconds": round(learner.seconds, 1), "trained beside": group}
-        (folder / CARD).write_text(json.dumps(card, indent=1))
+        put(folder / CARD, json.dumps(card, indent=1))
 
 
 def _card(device: torch.device) -> dict[str, object]:
@@ -251,7 +259,7 @@ def _card(device: torch.device) -> dict[str, object]:
         "torch": torch.__version__,
         "machine": f"{platform.platform()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
         "device": f"{device.type} {name}".strip(),
-        "command": shlex.join(["srkd", *sys.argv[1:]]),
+        "command": command_line(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -263,9 +271,8 @@ def adopt_weights(where: str, scale: int, place: Workplace) -> Weights:
         if not place.store.has(weights):
             model = load_weights(path)
             with place.store.writing(weights) as folder:
-                save_weights(model, folder / WEIGHTS)
-                card = _card(CPU) | {"from": where}
-                (folder / CARD).write_text(json.dumps(card, indent=1))
+                put(folder / WEIGHTS, to_safetensors(model))
+                put(folder / CARD, json.dumps(_card(CPU) | {"from": where}, indent=1))
     return weights
 
 
@@ -288,16 +295,22 @@ def measured(
 ) -> Scores:
     """Return the scores of a finished network (None: bicubic) on a data set, from the store or measured now."""
     wanted = measurement(key, images.pixels, images.scale, self_ensemble=self_ensemble)
+    if (found := kept_scores(wanted, place.store)) is not None:
+        return found
     with place.store.locked([f"score-{wanted.digest[:20]}"]):
-        if (found := kept_scores(wanted, place.store)) is not None:
+        if (found := kept_scores(wanted, place.store)) is not None:  # another process was faster
             return found
+        card = _card(place.device)
         upscale: Upscaler = bicubic(images.scale)
         if key is not None:
-            upscale = network(load(key, place.store), device=place.device, self_ensemble=self_ensemble)
+            upscale = network(
+                load(key, place.store), device=place.device, self_ensemble=self_ensemble, card=card
+            )
         with place.display.bar(f"measuring {title} on {images.name}") as tick:
             scores = score(upscale, images, tick)
         with place.store.writing(wanted) as folder:
-            (folder / SCORES).write_text(json.dumps({"dataset": images.name, "images": scores}))
+            put(folder / SCORES, json.dumps({"dataset": images.name, "images": scores}))
+            put(folder / CARD, json.dumps(card, indent=1))
     return scores
 
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from srkd_bench import runs
-from srkd_bench.datasets import open_set
 from srkd_bench.evaluate import folder, score
 from srkd_bench.metrics import METRICS
+from srkd_bench.packs import open_set
 from srkd_bench.report.results import Results
 from srkd_bench.scores import Score
 

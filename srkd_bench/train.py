@@ -1,12 +1,10 @@
 """fit(): the one loop, for teacher and students alike. All students of a seed learn side by side."""
 
-import json
+import dataclasses
 import math
-import os
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from srkd_bench import checkpoint
 from srkd_bench.config import Run, TrainSpec
+from srkd_bench.divergence import Watch
 from srkd_bench.errors import SrkdError, Stopped
 from srkd_bench.method import Method, Output, Step, TeacherView, seed_of, seeded
 from srkd_bench.models import EDSR, build
 from srkd_bench.patches import Patches
+from srkd_bench.signals import Interrupted, interruptible, shielded
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": F.mse_loss, "l1": F.l1_loss}
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -43,7 +44,12 @@ class Learner:
         method: as `run.method` and `run.params` say.
         teacher: None for methods that don't look at one.
         sample: (64, 3, h, w) in [0, 1], fixed training patches for the method's adapter.
-        folder: for its checkpoint and events, kept over interruptions.
+        folder: for its checkpoints; made when there is one.
+
+    Attributes:
+        step: how many are done.
+        events: what was logged so far: step, learning rate, loss terms by name, gradient share, times.
+        error: why it left the loop.
     """
 
     def __init__(
@@ -63,18 +69,29 @@ class Learner:
         trained = [*self.student.parameters(), *self.adapter.parameters()]
         self.optimizer = torch.optim.Adam(trained, run.train.learning_rate, betas=(0.9, 0.999), fused=True)
         self.scaler = torch.amp.GradScaler(device.type, enabled=run.train.precision == "fp16")
+        self.watch = Watch.of(run.train.loss, run.train.steps)
         self.step = 0
         self.seconds = 0.0
+        self.events: list[dict[str, Any]] = []
         self.error: SrkdError | None = None
-        self.last: dict[str, Any] = {}
+        self._before: tuple[Tensor, list[Tensor]] | None = None
         self._resume()
+        for parameter in trained:  # a backward pass is one long call: this lets signals in
+            parameter.register_hook(lambda grad: None)  # type: ignore[no-untyped-call]
 
-    def advance(self, lr: Tensor, hr: Tensor, view: TeacherView, *, log: bool = False) -> None:
-        """Take one training step on a batch; with `log`, keep its terms and gradient share in `last`.
+    @property
+    def last(self) -> dict[str, Any]:
+        """The latest event."""
+        return self.events[-1] if self.events else {}
 
-        A loss that isn't finite is kept in `error`, and the student stays as it was before the step.
+    def advance(self, lr: Tensor, hr: Tensor, view: TeacherView, log: dict[str, float] | None = None) -> None:
+        """Take one training step on a batch; with `log`, keep an event of it that says so too.
+
+        A loss that isn't finite or has diverged is kept in `error`; if it isn't finite, the student stays as it was
+        before the step. When `Interrupted` is raised, `rewind` brings back the state before the step.
         """
         train = self.run.train
+        self._before = self.generator.get_state(), [buffer.clone() for buffer in self.adapter.buffers()]
         with autocast(train, self.device):
             output = self.student(lr, self.method.taps)
         rec = LOSSES[train.loss](output.sr, hr)
@@ -82,36 +99,52 @@ class Learner:
         terms = self.method.losses(step, self.adapter)
         values = {name: term.item() for name, term in terms.items()}
         if broken := [name for name, value in values.items() if not math.isfinite(value)]:
-            self.error = SrkdError(
-                f"{self.run.method} seed {self.run.seed}: loss '{broken[0]}' is {values[broken[0]]}"
-                f" at step {self.step}",
-                "try a smaller train.learning_rate, or a smaller weight of the method",
-            )
+            self._fail(f"loss '{broken[0]}' is {values[broken[0]]} at step {self.step}")
             return
         rate = learning_rate(train, self.step)
-        if log:
-            share = gradient_share(rec, terms, self.student)
-            self.last = {"step": self.step, "learning_rate": rate, "terms": values, "share": share}
+        share = gradient_share(rec, terms, self.student) if log is not None else 0.0
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad()
         torch.autograd.backward(self.scaler.scale(torch.stack(list(terms.values())).sum()))
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.step += 1
+        with shielded():
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+            self.watch.see(self.step, rec.item())
+            if log is not None:
+                event = {"step": self.step, "learning_rate": rate, "terms": values, "share": share}
+                self.events.append(event | log)
+            self.step += 1
+            self._before = None
+        if diverged := self.watch.verdict(self.step - 1, last=self.step == train.steps):
+            self._fail(diverged)
+
+    def rewind(self) -> None:
+        """Forget a step that was begun."""
+        if self._before is not None:
+            random, buffers = self._before
+            self.generator.set_state(random)
+            for buffer, before in zip(self.adapter.buffers(), buffers, strict=True):
+                buffer.copy_(before)
+            self._before = None
 
     def save(self) -> None:
-        """Write a checkpoint; it replaces the one before when it is whole."""
-        part = self.folder / "checkpoint.part"
-        torch.save({name: part.state_dict() for name, part in self._parts().items()} | self._rest(), part)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(self.folder / "checkpoint.pt")
+        """Write a checkpoint in place of the one before, unless the training seems to go wrong just now.
 
-    def log(self, **more: float) -> None:
-        """Append the last step's events to the events file."""
-        with (self.folder / "events.jsonl").open("a") as file:
-            file.write(json.dumps({**self.last, **more}) + "\n")
+        Raises:
+            SrkdError: the disk can't take it; the one before is kept.
+        """
+        if self.error is not None or self.watch.high:
+            return
+        content = BytesIO()
+        torch.save({name: part.state_dict() for name, part in self._parts().items()} | self._rest(), content)
+        checkpoint.write(self.folder, self.step, content.getbuffer())
+
+    def _fail(self, reason: str) -> None:
+        self.error = SrkdError(
+            f"{self.run.method} seed {self.run.seed}: {reason}",
+            "try a smaller train.learning_rate, a smaller weight of the method, or train.precision=fp32",
+        )
 
     def _parts(self) -> dict[str, Any]:
         return {
@@ -122,21 +155,25 @@ class Learner:
         }
 
     def _rest(self) -> dict[str, Any]:
-        return {"generator": self.generator.get_state(), "step": self.step, "seconds": self.seconds}
+        return {
+            "generator": self.generator.get_state(),
+            "watch": dataclasses.asdict(self.watch),
+            "step": self.step,
+            "seconds": self.seconds,
+            "events": self.events,
+        }
 
     def _resume(self) -> None:
-        """Go on from the checkpoint, if there is one, and forget the events that came after it."""
-        checkpoint, events = self.folder / "checkpoint.pt", self.folder / "events.jsonl"
-        if checkpoint.exists():
-            state = torch.load(checkpoint, map_location=self.device, weights_only=True)
-            for name, part in self._parts().items():
-                part.load_state_dict(state[name])
-            self.generator.set_state(state["generator"].cpu())
-            self.step, self.seconds = state["step"], state["seconds"]
-        if events.exists():
-            lines = [line for line in events.read_text().splitlines() if line.endswith("}")]
-            kept = [line for line in lines if json.loads(line)["step"] < self.step]
-            events.write_text("".join(line + "\n" for line in kept))
+        """Go on from the checkpoint, if there is one."""
+        content = checkpoint.read(self.folder)
+        if content is None:
+            return
+        state = torch.load(BytesIO(content), map_location=self.device, weights_only=True)
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.generator.set_state(state["generator"].cpu())
+        self.watch = Watch(**state["watch"])
+        self.step, self.seconds, self.events = state["step"], state["seconds"], state["events"]
 
 
 def gradient_share(rec: Tensor, terms: dict[str, Tensor], student: nn.Module) -> float:
@@ -189,55 +226,34 @@ def fit(
 
     saved = logged = time.monotonic()
     waited = 0.0
-    with _signals() as received:
-        for step in range(min(learner.step for learner in learners), train.steps):
-            begun = time.monotonic()
-            lr, hr = (images.to(device) for images in patches.batch(step))
-            waited += time.monotonic() - begun
-            view = TeacherView(look, lr)
-            active = [one for one in learners if one.error is None and one.step == step]
-            log = step % every == 0 or step == train.steps - 1
-            for learner in active:
-                learner.advance(lr, hr, view, log=log)
-            now = time.monotonic()
-            for learner in active:
-                learner.seconds += now - begun
-            if log:
-                passed = now - logged
-                for learner in active:
-                    if learner.error is None:
-                        learner.log(seconds_a_step=passed / every, waiting=waited / passed)
-                logged, waited = now, 0.0
-            watch(step + 1)
-            if all(learner.error for learner in learners):
-                return
-            if received or now - saved > checkpoint_seconds:
-                for learner in active:
-                    if learner.error is None:
-                        learner.save()
-                saved = time.monotonic()
-            if received:
-                code = 130 if received[0] == signal.SIGINT else 75
-                raise Stopped(
-                    f"stopped at step {step + 1} of {train.steps}", "give the same command to go on", code
-                )
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM in a list; a second one ends the process at once."""
-    received: list[int] = []
-
-    def note(number: int, frame: object) -> None:
-        received.append(number)
-        for one in before:
-            signal.signal(one, signal.SIG_DFL)
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, note)
+    first = step = min(learner.step for learner in learners)
     try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        with interruptible():
+            for step in range(first, train.steps):
+                begun = time.monotonic()
+                lr, hr = (images.to(device) for images in patches.batch(step))
+                waited += time.monotonic() - begun
+                view = TeacherView(look, lr)
+                log = step % every == 0 or step == train.steps - 1
+                passed = max(time.monotonic() - logged, 1e-9)
+                times = {"seconds_a_step": passed / every, "waiting": waited / passed}
+                active = [one for one in learners if one.error is None and one.step == step]
+                for learner in active:
+                    learner.advance(lr, hr, view, times if log else None)
+                if log:
+                    logged, waited = time.monotonic(), 0.0
+                now = time.monotonic()
+                for learner in active:
+                    learner.seconds += now - begun
+                watch(step + 1)
+                if all(learner.error for learner in learners):
+                    return
+                if now - saved > checkpoint_seconds:
+                    for learner in active:
+                        learner.save()
+                    saved = time.monotonic()
+    except Interrupted as signal:
+        for learner in learners:
+            learner.rewind()
+            learner.save()
+        raise Stopped(f"stopped at step {step:,} of {train.steps:,}", signal.exit_code) from None

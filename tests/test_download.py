@@ -152,13 +152,27 @@ def test_a_file_is_safe_on_disk_before_it_gets_its_name(
     named: list[bool] = []
     monkeypatch.setattr(os, "fsync", lambda _: named.append(path.exists()))
     fetch([server.serve("/a", ranged)], path, checksum=SHA256)
-    assert named == [False]
+    assert named == [False, False]  # the file and its checksum
 
 
 def test_a_file_that_is_there_is_not_asked_for_again(server: Server, path: Path) -> None:
     url = server.serve("/a", ranged)
     for _ in range(2):
         fetch([url], path, checksum=SHA256)
+    assert server.ranges == [None]
+
+
+def test_a_file_that_is_there_is_checked_before_it_is_used(server: Server, path: Path) -> None:
+    url = server.serve("/a", ranged)
+    fetch([url], path, checksum=SHA256)
+    path.write_bytes(DATA[:-1] + b"?")
+    with pytest.raises(IntegrityError, match="is not what was downloaded"):
+        fetch([url], path, checksum=SHA256)
+    path.with_name(path.name + ".sha256").unlink()
+    with pytest.raises(IntegrityError, match="instead of sha256"):
+        fetch([url], path, checksum=SHA256)
+    path.write_bytes(DATA)
+    assert fetch([url], path, checksum=SHA256) == path
     assert server.ranges == [None]
 
 
@@ -346,9 +360,9 @@ def test_offline_opens_no_socket(path: Path, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(socket.socket, name, lambda *args: pytest.fail("a socket was opened"))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args: pytest.fail("a name was looked up"))
     monkeypatch.setenv("SRKD_OFFLINE", "1")
-    with pytest.raises(MissingError, match="SRKD_OFFLINE=1") as caught:
+    with pytest.raises(MissingError, match="srkd is offline") as caught:
         fetch(["http://127.0.0.1:9/"], path, checksum=SHA256, hint="srkd download set5 --from FILE")
-    assert caught.value.hint == "unset SRKD_OFFLINE, or srkd download set5 --from FILE"
+    assert caught.value.hint == "leave out --offline (SRKD_OFFLINE), or srkd download set5 --from FILE"
     path.parent.mkdir()
     path.write_bytes(DATA)
     assert fetch(["http://127.0.0.1:9/"], path, checksum=SHA256) == path
@@ -358,7 +372,7 @@ def test_a_disk_too_small_is_told_before_anything_is_written(
     server: Server, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
-    with pytest.raises(SrkdError, match=f"{re.escape(str(path))}.*200,000 bytes are needed, 1,000 free"):
+    with pytest.raises(SrkdError, match=f"{re.escape(str(path))}.*200 kB needed, 1 kB free"):
         fetch([server.serve("/a", ranged)], path, checksum=SHA256)
     assert not part_of(path).exists()
 
@@ -367,7 +381,7 @@ def test_a_disk_too_small_is_told_before_anything_is_written(
 def test_a_disk_that_runs_full_is_told_with_what_was_needed(server: Server, path: Path) -> None:
     path.parent.mkdir()
     part_of(path).symlink_to("/dev/full")
-    with pytest.raises(SrkdError, match=f"{re.escape(str(path))}.*No space left .*200,000 bytes"):
+    with pytest.raises(SrkdError, match=f"{re.escape(str(path))}.*No space left .*200 kB needed"):
         fetch([server.serve("/a", whole())], path, checksum=SHA256, size=len(DATA))
     assert not path.exists()
 

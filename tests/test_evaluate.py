@@ -6,12 +6,12 @@ import torch
 from PIL import Image
 
 from srkd_bench.config import ModelSpec
-from srkd_bench.datasets import open_set
 from srkd_bench.errors import MissingError, SrkdError
 from srkd_bench.evaluate import bicubic, folder, network, score, tiled
 from srkd_bench.images import upscale
 from srkd_bench.metrics import METRICS, measure
 from srkd_bench.models import build
+from srkd_bench.packs import open_set
 from srkd_bench.store import ArtifactStore
 
 CPU = torch.device("cpu")

@@ -13,13 +13,15 @@ PACKAGE = Path(srkd_bench.__file__).parent
 LAYERS = [
     {"__init__", "errors"},
     {"config", "method", "scores", "progress"},
-    {"suitefile", "store", "images", "models", "methods", "archive", "download"},
+    {"disk", "signals", "divergence"},
+    {"suitefile", "store", "checkpoint", "images", "models", "methods", "archive", "download"},
     {"datasets", "metrics", "pretrained"},
+    {"packs"},
     {"adopt", "patches"},
     {"train", "evaluate"},
     {"runs", "report"},
     {"collect", "forecast", "standalone", "listing"},
-    {"printing"},
+    {"printing", "options"},
     {"cli"},
     {"__main__"},
 ]
@@ -64,6 +66,17 @@ def test_a_method_file_needs_torch_and_the_method_interface_only(path: Path) -> 
 
 
 def test_the_command_starts_without_torch() -> None:
-    names = ["cli", "errors", "config", "suitefile", "store", "datasets", "adopt", "listing", "report"]
+    names = [
+        "cli",
+        "errors",
+        "config",
+        "suitefile",
+        "store",
+        "datasets",
+        "packs",
+        "adopt",
+        "listing",
+        "report",
+    ]
     code = f"import sys, {', '.join(f'srkd_bench.{name}' for name in names)}; print('torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"

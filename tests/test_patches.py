@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from srkd_bench.config import TrainSpec
-from srkd_bench.datasets import open_set
 from srkd_bench.errors import SrkdError
+from srkd_bench.packs import open_set
 from srkd_bench.patches import Patches, turned
 from srkd_bench.store import ArtifactStore
 

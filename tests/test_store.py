@@ -12,6 +12,7 @@ KEY = Measurement(network="bicubic", pixels="0", scale=2)
 
 
 def test_an_artifact_is_complete_or_absent(store: ArtifactStore) -> None:
+    store.work(KEY).mkdir(parents=True)
     (store.work(KEY) / "checkpoint.pt").write_text("half")
 
     def fail() -> None:
@@ -22,13 +23,13 @@ def test_an_artifact_is_complete_or_absent(store: ArtifactStore) -> None:
     with pytest.raises(ZeroDivisionError):
         fail()
     assert not store.has(KEY)
-    assert store.has_work(KEY)
+    assert store.work(KEY).is_dir()
     assert not list((store.home / "tmp").iterdir())
     with store.writing(KEY) as folder:
         (folder / "scores.json").write_text("{}")
         assert not store.has(KEY)
     assert store.file(KEY, "scores.json").read_text() == "{}"
-    assert not store.has_work(KEY)
+    assert not store.work(KEY).exists()
 
 
 def test_a_changed_or_missing_file_is_never_used(store: ArtifactStore) -> None:
@@ -45,16 +46,16 @@ def test_a_changed_or_missing_file_is_never_used(store: ArtifactStore) -> None:
 
 
 def test_a_store_of_a_newer_format_is_refused(store: ArtifactStore) -> None:
-    store.work(KEY)
-    (store.home / "format").write_text("2\n")
-    with pytest.raises(SrkdError, match="has format '2'"):
+    store.begin()
+    (store.home / "format").write_text("3\n")
+    with pytest.raises(SrkdError, match="has format '3'"):
         ArtifactStore(store.home)
 
 
 def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(SrkdError, match=r"cannot write to .*file"):
-        ArtifactStore(tmp_path / "file").work(KEY)
+    with pytest.raises(SrkdError, match=r"cannot write .*file"):
+        ArtifactStore(tmp_path / "file").begin()
 
 
 def test_a_lock_keeps_other_processes_out_and_dies_with_its_holder(store: ArtifactStore) -> None:

@@ -1,4 +1,3 @@
-import json
 import os
 import signal
 from collections.abc import Callable
@@ -9,10 +8,10 @@ import torch
 
 from srkd_bench import methods
 from srkd_bench.config import ModelSpec, Run, TrainSpec
-from srkd_bench.datasets import open_set
 from srkd_bench.errors import Stopped
 from srkd_bench.method import Losses, Method, Output, Step, TeacherView
 from srkd_bench.models import EDSR, build
+from srkd_bench.packs import open_set
 from srkd_bench.patches import Patches
 from srkd_bench.store import ArtifactStore
 from srkd_bench.train import Learner, fit, learning_rate
@@ -107,8 +106,7 @@ def test_a_signal_writes_checkpoints_and_the_rest_ends_in_the_same_bits(
     resumed = lab.fit(ALL, "stopped")
     assert all(same(whole[name], resumed[name]) for name in ALL)
     for name in ALL:
-        lines = (lab.folder / "stopped" / name / "events.jsonl").read_text().splitlines()
-        assert [json.loads(line)["step"] for line in lines] == list(range(TRAIN.steps))
+        assert [event["step"] for event in resumed[name].events] == list(range(TRAIN.steps))
 
 
 def test_a_learner_that_is_behind_catches_up_alone(lab: Lab) -> None:
@@ -153,7 +151,7 @@ def test_bf16_and_l1_are_other_trainings_that_work(lab: Lab) -> None:
 def test_the_gradient_share_of_hkd_with_the_truth_as_teacher_is_its_weight(lab: Lab) -> None:
     learner = lab.learner("hkd", "x")
     lr, hr = Patches(lab.images, TRAIN, 0).batch(0)
-    learner.advance(lr, hr, TeacherView(lambda _: Output(hr, {}), lr), log=True)
+    learner.advance(lr, hr, TeacherView(lambda _: Output(hr, {}), lr), log={})
     assert learner.last["share"] == pytest.approx(1.0, rel=1e-5)
 
 

@@ -1,6 +1,5 @@
 """What every installed method must do, without being named here."""
 
-import json
 import math
 import re
 import sys
@@ -18,7 +17,7 @@ from srkd_bench import methods
 from srkd_bench.config import ModelSpec, Run, Suite, TrainSpec
 from srkd_bench.errors import SrkdError
 from srkd_bench.method import Losses, Method, Output, Step, TeacherView, seeded
-from srkd_bench.models import EDSR, build, save_weights
+from srkd_bench.models import EDSR, build, to_safetensors
 from srkd_bench.patches import Patches
 from srkd_bench.progress import Display
 from srkd_bench.runs import plan
@@ -161,7 +160,7 @@ def test_what_is_trained_beside_the_student_never_reaches_its_file(name: str, tm
     networks = {id(weight) for network in (one.student, one.teacher) for weight in network.parameters()}
     assert not networks & {id(weight) for weight in one.adapter.parameters()}
     for network, file in ((one.student, "taught"), (alone, "alone")):
-        save_weights(network, tmp_path / file)
+        (tmp_path / file).write_bytes(to_safetensors(network))
     assert (tmp_path / "taught").read_bytes() == (tmp_path / "alone").read_bytes()
 
 
@@ -295,7 +294,7 @@ def trained(names: list[str], folder: Path) -> dict[str, tuple[dict[str, Tensor]
     return {
         name: (
             dict(learner.student.state_dict()) | dict(learner.adapter.state_dict(prefix="adapter.")),
-            [json.loads(line)["terms"] for line in (folders[name] / "events.jsonl").open()],
+            [event["terms"] for event in learner.events],
         )
         for name, learner in learners.items()
     }

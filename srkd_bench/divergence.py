@@ -1,0 +1,49 @@
+"""Noticing that a training has gone wrong: a loss that jumps far above its best and stays there."""
+
+from dataclasses import dataclass
+
+FACTOR = {"mse": 4.0, "l1": 2.0}  # 6 dB
+SHORTEST = 50  # steps
+
+
+@dataclass
+class Watch:
+    """The means of a loss over windows of steps, against the best of them.
+
+    One batch says little: patches of sky and of leaves differ a hundredfold. A window is a hundredth of the
+    training, at least `SHORTEST` steps; two in a row that are `factor` times above the best mean divergence.
+    """
+
+    window: int
+    factor: float
+    total: float = 0.0
+    count: int = 0
+    best: float = float("inf")
+    best_step: int = 0
+    high: int = 0
+
+    @classmethod
+    def of(cls, loss: str, steps: int) -> "Watch":
+        """Return a watch for a training of so many steps."""
+        return cls(max(SHORTEST, steps // 100), FACTOR[loss])
+
+    def see(self, step: int, loss: float) -> None:
+        """Take note of the loss of a step, counted from 0."""
+        self.total, self.count = self.total + loss, self.count + 1
+        if self.count < self.window:
+            return
+        mean = self.total / self.count
+        self.high = self.high + 1 if mean > self.factor * self.best else 0
+        if mean < self.best:
+            self.best, self.best_step = mean, step
+        self.total, self.count = 0.0, 0
+
+    def verdict(self, step: int, *, last: bool) -> str:
+        """Return in words that the training has diverged, or an empty string; `last`: one window is enough."""
+        if self.high < (1 if last else 2):
+            return ""
+        since = step + 1 - self.count - self.high * self.window
+        return (
+            f"diverged: loss 'rec' has been more than {self.factor:g} times its best"
+            f" ({self.best:.2e}, step {self.best_step:,}) since step {since:,}"
+        )

@@ -1,0 +1,43 @@
+"""The options that several commands share."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def _offline(chosen: bool) -> bool:
+    if chosen:
+        os.environ["SRKD_OFFLINE"] = "1"  # for processes that this one starts, too
+    return chosen
+
+
+SuiteName = Annotated[
+    str, typer.Option("--suite", metavar="NAME|FILE", help="The study: a name or a YAML file.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change any key of the suite; repeatable."),
+]
+Home = Annotated[
+    Path | None,
+    typer.Option(
+        "--home", metavar="DIR", envvar="SRKD_HOME", help="The store; the user's cache if not given."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what is cached, what will run, how long, how much disk.")
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:1.")]
+Checkpoint = Annotated[float, typer.Option("--checkpoint-seconds", min=0, help="Time between checkpoints.")]
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline",
+        envvar="SRKD_OFFLINE",
+        help="Never open a connection.",
+        callback=_offline,
+    ),
+]

@@ -1,0 +1,199 @@
+"""Image packs: a data set's images, decoded once and kept as a uint8 memory map."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srkd_bench.config import Pack
+from srkd_bench.datasets import DatasetSpec, find
+from srkd_bench.disk import put, writable
+from srkd_bench.errors import IntegrityError, MissingError, SrkdError
+from srkd_bench.images import cut, downscale, read_rgb
+from srkd_bench.store import REPAIR, ArtifactStore
+
+Image = NDArray[np.uint8]
+Tick = Callable[[int, int | None], None]
+
+
+class _Pack:
+    """Images of one resolution in a memory map; each is checked when it is first looked at."""
+
+    def __init__(self, store: ArtifactStore, key: Pack) -> None:
+        index = store.file(key, "index.json")
+        self.data = index.with_name("images.u8")
+        read = json.loads(index.read_text())
+        self.pixels: str = read["pixels"]
+        self.entries: list[dict[str, Any]] = read["images"]
+        size = sum(one["height"] * one["width"] * 3 for one in self.entries)
+        if not self.data.is_file() or self.data.stat().st_size != size:
+            raise IntegrityError(f"{self.data} is not what was written", REPAIR)
+        self._bytes: Image = np.memmap(self.data, dtype=np.uint8, mode="r")
+        self._checked: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, i: int) -> Image:
+        entry = self.entries[i]
+        height, width, offset = entry["height"], entry["width"], entry["offset"]
+        image: Image = self._bytes[offset : offset + height * width * 3].reshape(height, width, 3)
+        if i not in self._checked:
+            if _digest(image) != entry["sha256"]:
+                raise IntegrityError(f"{self.data}: image '{entry['name']}' is not what was written", REPAIR)
+            self._checked.add(i)
+        return image
+
+
+class ImageSet:
+    """A data set's HR and LR images, read from the packs in the store.
+
+    Images stand in the order of their pixels' digests, so that the same images under other names are the same
+    set and give the same training.
+
+    Attributes:
+        names: the files' stems.
+        pixels: digest of the decoded HR images.
+    """
+
+    def __init__(self, store: ArtifactStore, name: str, scale: int) -> None:
+        self.name, self.scale = name, scale
+        self._hr, self._lr = _Pack(store, _key(name)), _Pack(store, _key(name, scale))
+        self.pixels = self._hr.pixels
+        self.names: list[str] = [image["name"] for image in self._hr.entries]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def hr(self, i: int) -> Image:
+        """Return HR image `i`, cut to a multiple of the scale: (H, W, 3), not writable.
+
+        Raises:
+            IntegrityError: its pixels are not what was written.
+        """
+        return cut(self._hr[i], self.scale)
+
+    def lr(self, i: int) -> Image:
+        """Return LR image `i`: (H/scale, W/scale, 3), not writable; raises as `hr`."""
+        return self._lr[i]
+
+    @property
+    def smallest(self) -> tuple[int, str]:
+        """The shortest side of all LR images, in pixels, and the name of the image."""
+        return min((min(one["height"], one["width"]), one["name"]) for one in self._lr.entries)
+
+
+def _key(name: str, scale: int = 1) -> Pack:
+    return Pack(dataset=name, scale=scale)  # type: ignore[arg-type]  # pydantic checks the scale
+
+
+def packed(store: ArtifactStore, name: str) -> str | None:
+    """Return the digest of the pixels of a data set that is here, or None."""
+    find(name)
+    key = _key(name)
+    if not store.has(key):
+        return None
+    digest: str = json.loads(store.file(key, "index.json").read_text())["pixels"]
+    return digest
+
+
+def pixels_of(store: ArtifactStore, name: str) -> str | None:
+    """Return the digest of the pixels of a data set that is here or built in, or None."""
+    spec = find(name)
+    return packed(store, name) or (spec.pixels if spec.builtin else None)
+
+
+def open_set(store: ArtifactStore, name: str, scale: int) -> ImageSet:
+    """Return a data set that is here; LR images and built-in sets are packed when first asked for.
+
+    Raises:
+        MissingError: it has to be downloaded first.
+    """
+    spec = find(name)
+    with store.locked([f"data-{name}"]):
+        if not store.has(_key(name)):
+            if not spec.builtin:
+                raise MissingError(f"data set '{name}' is not here", f"srkd download {name}")
+            pack(store, name, builtin_images(spec))
+        hr, lr = _Pack(store, _key(name)), _key(name, scale)
+        if not store.has(lr) or _Pack(store, lr).pixels != hr.pixels:
+            names = (entry["name"] for entry in hr.entries)
+            small = ((image, downscale(cut(hr[i], scale), scale)) for i, image in enumerate(names))
+            with store.writing(lr) as folder:
+                _write_pack(folder, small, in_order=True, pixels=hr.pixels)
+        return ImageSet(store, name, scale)
+
+
+def builtin_images(spec: DatasetSpec) -> Iterator[tuple[str, Image]]:
+    """Give name and pixels of the photographs in scikit-image's wheel, without importing it."""
+    package = find_spec("skimage")
+    if package is None or not package.submodule_search_locations:
+        raise MissingError("the built-in photographs come with scikit-image", "pip install scikit-image")
+    folder = Path(package.submodule_search_locations[0]) / "data"
+    for file in spec.builtin:
+        yield Path(file).stem, read_rgb(folder / file, file)
+
+
+def pack(store: ArtifactStore, name: str, images: Iterable[tuple[str, Image]]) -> str:
+    """Write a data set's HR pack and return the digest of its pixels.
+
+    Raises:
+        IntegrityError: the number of images isn't the data set's, or two have one name. Nothing is kept.
+    """
+    spec = find(name)
+    with store.writing(_key(name)) as folder:
+        index = _write_pack(folder, images)
+        names = [image["name"] for image in index["images"]]
+        if len(names) != spec.count:
+            hint = "give the folder or archive that holds its HR images, each once"
+            raise IntegrityError(f"data set '{name}' has {spec.count} images, not {len(names)}", hint)
+        if twice := {one for one in names if names.count(one) > 1}:
+            raise IntegrityError(f"data set '{name}' has two images named '{min(twice)}'")
+        if spec.builtin and index["pixels"] != spec.pixels:
+            raise IntegrityError(
+                f"scikit-image's photographs are not those of '{name}'", "install scikit-image 0.22 or newer"
+            )
+    digest: str = index["pixels"]
+    return digest
+
+
+def _write_pack(
+    folder: Path, images: Iterable[tuple[str, Image]], *, in_order: bool = False, pixels: str = ""
+) -> dict[str, Any]:
+    """Write images one by one, so that memory holds one at a time, and an index of where they are."""
+    entries: list[dict[str, Any]] = []
+    path = folder / "images.u8"
+    with writable(path), path.open("wb") as file:
+        for name, image in images:
+            height, width, _ = image.shape
+            offset = file.tell()
+            with writable(path, offset + image.nbytes):
+                file.write(image.tobytes())
+            entry = {"name": name, "height": height, "width": width, "offset": offset}
+            entries.append(entry | {"sha256": _digest(image)})
+    if not in_order:
+        entries.sort(key=lambda entry: (entry["sha256"], entry["name"]))
+    pixels = pixels or hashlib.sha256("".join(entry["sha256"] for entry in entries).encode()).hexdigest()
+    index = {"pixels": pixels, "images": entries}
+    put(folder / "index.json", json.dumps(index))
+    return index
+
+
+def _digest(image: Image) -> str:
+    height, width, _ = image.shape
+    return hashlib.sha256(f"{height}x{width}:".encode() + image.tobytes()).hexdigest()
+
+
+def check_patch(images: ImageSet, patch: int) -> None:
+    """Raise an SrkdError if a training patch (LR pixels) doesn't fit into every image."""
+    side, name = images.smallest
+    if patch > side:
+        raise SrkdError(
+            f"a patch of {patch} LR pixels is larger than image '{name}' of '{images.name}' ({side} pixels)",
+            f"--set train.patch={side}",
+        )

@@ -1,0 +1,60 @@
+"""Ctrl-C and SIGTERM: raised where they come, put off where something would be left half done."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 75}  # 75 is what batch systems requeue
+
+_held = 0
+_pending: int | None = None
+
+
+class Interrupted(BaseException):
+    """A signal came; `exit_code` is what the process should end with."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = EXIT_CODES[signal.Signals(number)]
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise `Interrupted` when a signal comes meanwhile; a second one ends the process at once.
+
+    Does nothing outside the main thread, which alone gets signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _received) for number in EXIT_CODES}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def shielded() -> Iterator[None]:
+    """Put off `Interrupted` until the block has ended."""
+    global _held, _pending
+    _held += 1
+    try:
+        yield
+    finally:
+        _held -= 1
+        if _pending is not None and not _held:
+            number, _pending = _pending, None
+            raise Interrupted(number)
+
+
+def _received(number: int, frame: object) -> None:
+    global _pending
+    for one in EXIT_CODES:
+        signal.signal(one, signal.SIG_DFL)
+    if _held:
+        _pending = number
+    else:
+        raise Interrupted(number)
