@@ -1,5 +1,6 @@
 """Noticing that a training has gone wrong: a loss that jumps far above its best and stays there."""
 
+import math
 from dataclasses import dataclass
 
 FACTOR = {"mse": 4.0, "l1": 2.0}  # 6 dB
@@ -8,10 +9,11 @@ SHORTEST = 50  # steps
 
 @dataclass
 class Watch:
-    """The means of a loss over windows of steps, against the best of them.
+    """The geometric means of a loss over windows of steps, against the best of them.
 
-    One batch says little: patches of sky and of leaves differ a hundredfold. A window is a hundredth of the
-    training, at least `SHORTEST` steps; two in a row that are `factor` times above the best mean divergence.
+    One batch says little: patches of sky and of leaves differ a hundredfold, and arithmetic means follow the
+    leaves. A window is a hundredth of the training, at least `SHORTEST` steps; two in a row that are `factor` times
+    above the best mean divergence.
     """
 
     window: int
@@ -29,14 +31,23 @@ class Watch:
 
     def see(self, step: int, loss: float) -> None:
         """Take note of the loss of a step, counted from 0."""
-        self.total, self.count = self.total + loss, self.count + 1
+        self.total, self.count = self.total + math.log(max(loss, 1e-30)), self.count + 1
         if self.count < self.window:
             return
-        mean = self.total / self.count
+        mean = self._mean
         self.high = self.high + 1 if mean > self.factor * self.best else 0
         if mean < self.best:
             self.best, self.best_step = mean, step
         self.total, self.count = 0.0, 0
+
+    @property
+    def uneasy(self) -> bool:
+        """Whether the latest losses are too high for the state to be worth keeping."""
+        return self.high > 0 or (self.count >= 8 and self._mean > self.factor * self.best)
+
+    @property
+    def _mean(self) -> float:
+        return math.exp(self.total / self.count)
 
     def verdict(self, step: int, *, last: bool) -> str:
         """Return in words that the training has diverged, or an empty string; `last`: one window is enough."""

@@ -134,7 +134,7 @@ class Learner:
         Raises:
             SrkdError: the disk can't take it; the one before is kept.
         """
-        if self.error is not None or self.watch.high:
+        if self.error is not None or self.watch.uneasy:
             return
         content = BytesIO()
         torch.save({name: part.state_dict() for name, part in self._parts().items()} | self._rest(), content)

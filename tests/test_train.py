@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 from collections.abc import Callable
@@ -6,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from srkd_bench import methods
+from srkd_bench import checkpoint, methods
 from srkd_bench.config import ModelSpec, Run, TrainSpec
-from srkd_bench.errors import Stopped
+from srkd_bench.errors import IntegrityError, SrkdError, Stopped
 from srkd_bench.method import Losses, Method, Output, Step, TeacherView
 from srkd_bench.models import EDSR, build
 from srkd_bench.packs import open_set
@@ -107,6 +108,97 @@ def test_a_signal_writes_checkpoints_and_the_rest_ends_in_the_same_bits(
     assert all(same(whole[name], resumed[name]) for name in ALL)
     for name in ALL:
         assert [event["step"] for event in resumed[name].events] == list(range(TRAIN.steps))
+
+
+@pytest.mark.parametrize("moment", ["forward", "backward", "update"])
+def test_a_signal_within_a_step_undoes_or_ends_it_and_the_rest_ends_in_the_same_bits(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    whole = lab.fit(["none", "rvkd"], "whole")
+    learners = {name: lab.learner(name, "stopped") for name in ("none", "rvkd")}
+    method = type(learners["rvkd"].method)
+    losses = method.losses
+
+    def stopping(self: Method, step: Step, adapter: torch.nn.Module) -> Losses:
+        terms = losses(self, step, adapter)  # has moved the running means of its batch normalisation
+        torch.rand(1, generator=step.generator)
+        if step.progress >= 0.5:
+            if moment == "backward":
+                terms["rec"].register_hook(lambda grad: os.kill(os.getpid(), signal.SIGTERM))
+            elif moment == "update":
+                stop = learners["rvkd"].optimizer.register_step_post_hook
+                stop(lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+            else:
+                os.kill(os.getpid(), signal.SIGTERM)
+        return terms
+
+    with monkeypatch.context() as patched:
+        patched.setattr(method, "losses", stopping)
+        with pytest.raises(Stopped, match="stopped at step 4 of 8"):
+            fit(list(learners.values()), lab.teacher, Patches(lab.images, TRAIN, 0), device=CPU)
+    assert {name: lab.learner(name, "stopped").step for name in learners} == {
+        "none": 5,
+        "rvkd": 5 if moment == "update" else 4,
+    }
+    resumed = lab.fit(["none", "rvkd"], "stopped")
+    assert all(same(whole[name], resumed[name]) for name in whole)
+
+
+def test_a_checkpoint_that_changed_is_never_used(lab: Lab) -> None:
+    learner = lab.learner("hkd", "x")
+    learner.save()
+    (path,) = learner.folder.iterdir()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(IntegrityError, match=f"{path.name} is not what was written"):
+        lab.learner("hkd", "x")
+
+
+def test_one_checkpoint_is_kept_and_a_failed_write_leaves_it(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner = lab.fit(["hkd"], "x")["hkd"]
+    learner.save()
+    (first,) = learner.folder.iterdir()
+    learner.step += 1
+
+    def full(path: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "replace", full)
+        with pytest.raises(
+            SrkdError, match=r"cannot write .*step-9-.*No space left on device, \d+ kB needed"
+        ):
+            learner.save()
+    assert list(learner.folder.iterdir()) == [first]
+    learner.save()
+    (second,) = learner.folder.iterdir()
+    assert second != first
+
+
+def test_a_training_that_diverges_stops_alone_and_keeps_the_checkpoint_from_before(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = TRAIN.model_copy(update={"steps": 400})
+    learners = {name: lab.learner(name, "x", train) for name in ("none", "hkd")}
+
+    def wreck(step: int) -> None:
+        if step == 110:
+            with torch.no_grad():
+                learners["hkd"].student.tail[1].bias += 1000
+
+    monkeypatch.setattr("srkd_bench.train.learning_rate", lambda train, step: 0.0)
+    patches = Patches(lab.images, train, 0)
+    fit(list(learners.values()), lab.teacher, patches, device=CPU, watch=wreck, checkpoint_seconds=0)
+    assert learners["none"].error is None
+    assert learners["none"].step == 400
+    error = learners["hkd"].error
+    assert error is not None
+    assert error.message.startswith("hkd seed 0: diverged: loss 'rec' has been more than 4 times its best")
+    assert learners["hkd"].step == 200  # the windows 100 to 149 and 150 to 199 are high
+    assert 110 <= checkpoint.steps_done(learners["hkd"].folder) < 130  # a few steps pass before it is noticed
 
 
 def test_a_learner_that_is_behind_catches_up_alone(lab: Lab) -> None:
