@@ -1,20 +1,32 @@
 """Reading images; MATLAB's bicubic, bit by bit; luma."""
 
 import re
-import struct
+import warnings
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL.Image import Transpose
 from scipy import sparse
 
 from srkd_bench.errors import SrkdError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
-MAX_PIXELS = 80_000_000
+MAX_PIXELS = 50_000_000  # Pillow takes up to 18 bytes a pixel, for a WebP: this keeps it below 1 GB
 SCALES = (2, 3, 4)
+
+_BITS, _ORIENTATION, _TILE_WIDTH, _TILE_LENGTH, _SAMPLE_FORMAT = 258, 274, 322, 323, 339  # TIFF's and EXIF's tags
+_TURNS = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
 
 
 def read_rgb(source: Path | BinaryIO, name: str) -> NDArray[np.uint8]:
@@ -22,7 +34,7 @@ def read_rgb(source: Path | BinaryIO, name: str) -> NDArray[np.uint8]:
 
     Grey, palette and CMYK images are converted, an opaque alpha channel is dropped. Images that become 8-bit RGB
     only by a choice of the user's are refused: partly transparent ones and deeper ones. Of several frames the
-    first is read.
+    first is read. Whatever a file claims to hold, it takes less than 1 GB.
 
     Args:
         source: a file or an open one; its content tells which of `FORMATS` it is.
@@ -33,30 +45,54 @@ def read_rgb(source: Path | BinaryIO, name: str) -> NDArray[np.uint8]:
         SrkdError: it can't be read, has more than `MAX_PIXELS` or is refused.
     """
     try:
-        with Image.open(source, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise Image.DecompressionBombError
-            if _is_deep(image):
-                raise _unreadable(name, "more than 8 bits a channel", "convert it to 8 bits first")
-            upright = ImageOps.exif_transpose(image)
-            if upright.has_transparency_data:
-                upright = upright.convert("RGBA")
-                if upright.getchannel("A").getextrema() != (255, 255):
-                    raise _unreadable(name, "partly transparent", "flatten it onto a background first")
-            return np.array(upright.convert("RGB"))
+        with warnings.catch_warnings(action="ignore"):  # Pillow's: an image is read or refused, without advice
+            return np.array(_read(source, name))
+    except SrkdError:
+        raise
     except UnidentifiedImageError:
         raise _unreadable(name, "unknown format", f"srkd reads {', '.join(FORMATS)}") from None
     except Image.DecompressionBombError:
         reason = f"more than {MAX_PIXELS // 10**6} megapixels"
         raise _unreadable(name, reason, "cut it into smaller images first") from None
-    except (OSError, SyntaxError, ValueError, struct.error) as error:  # what Pillow raises on broken bytes
-        reason = getattr(error, "strerror", None) or str(error)
+    except Exception as error:  # what Pillow raises on broken bytes has no common class
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise _unreadable(name, reason, "is the file whole? copy or download it again") from error
 
 
+def _read(source: Path | BinaryIO, name: str) -> Image.Image:
+    """Return the image as RGB; it alone is left when this function ends."""
+    with Image.open(source, formats=FORMATS) as image:
+        tags = getattr(image, "tag_v2", {})
+        tile = tags.get(_TILE_WIDTH, 1) * tags.get(_TILE_LENGTH, 1)  # unpacked whole, however small the image
+        if max(image.width * image.height, tile) > MAX_PIXELS:
+            raise Image.DecompressionBombError
+        if _is_deep(image):
+            raise _unreadable(name, "more than 8 bits a channel", "convert it to 8 bits first")
+        # Pillow scales grey of 2 and 4 bits, but not the value that stands for transparent.
+        unscaled = "transparency" in image.info and re.search("L;[24]", str(image.tile))
+        image.load()  # turns a TIFF itself
+        # Not ImageOps.exif_transpose: it writes the EXIF anew, and fails where another tag is odd.
+        turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+        if unscaled or _is_transparent(image):
+            raise _unreadable(name, "partly transparent", "flatten it onto a background first")
+        image.info.pop("transparency", None)
+        rgb = image if image.mode == "RGB" else image.convert("RGB")
+        return rgb if turn is None else rgb.transpose(turn)
+
+
 def _is_deep(image: ImageFile.ImageFile) -> bool:
-    # Pillow opens 16-bit colour as RGB and drops the low bytes without a word; only the raw mode tells.
-    return image.mode[0] in "IF" or re.search(";16[BLN]", str(image.tile)) is not None
+    # Pillow opens 16-bit colour as RGB and drops the low bytes without a word; only the raw mode tells, and in a
+    # TIFF only its tags. Signed TIFFs it takes for unsigned.
+    tags = getattr(image, "tag_v2", {})
+    tiff = max(tags.get(_BITS, (1,))) > 8 or 2 in tags.get(_SAMPLE_FORMAT, ())
+    return tiff or image.mode[0] in "IF" or re.search(";16[BLN]", str(image.tile)) is not None
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    if not image.has_transparency_data:
+        return False
+    alpha = image if "A" in image.getbands() else image.convert("RGBA")
+    return alpha.getchannel("A").getextrema() != (255, 255)
 
 
 def _unreadable(name: str, reason: str, hint: str) -> SrkdError:
