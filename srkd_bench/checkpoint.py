@@ -14,7 +14,7 @@ def write(folder: Path, step: int, content: bytes | memoryview) -> None:
     """Keep the state after so many steps, with its sha256 in its name, in place of the one before."""
     path = folder / f"step-{step}-{hashlib.sha256(content).hexdigest()[:20]}.pt"
     with writable(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
     put(path, content)
     for older in folder.glob("step-*.pt"):
         if older != path:

@@ -141,7 +141,8 @@ class Tiled:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "memory" in str(error)
+    words = ("memory", "could not create a primitive")  # the allocator's, oneDNN's
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(word in str(error) for word in words)
 
 
 def halo(model: EDSR) -> int:

@@ -115,18 +115,26 @@ def open_set(store: ArtifactStore, name: str, scale: int) -> ImageSet:
         MissingError: it has to be downloaded first.
     """
     spec = find(name)
+    if _is_packed(store, name, scale):
+        return ImageSet(store, name, scale)
     with store.locked([f"data-{name}"]):
         if not store.has(_key(name)):
             if not spec.builtin:
                 raise MissingError(f"data set '{name}' is not here", f"srkd download {name}")
             pack(store, name, builtin_images(spec))
-        hr, lr = _Pack(store, _key(name)), _key(name, scale)
-        if not store.has(lr) or _Pack(store, lr).pixels != hr.pixels:
+        if not _is_packed(store, name, scale):
+            hr = _Pack(store, _key(name))
             names = (entry["name"] for entry in hr.entries)
             small = ((image, downscale(cut(hr[i], scale), scale)) for i, image in enumerate(names))
-            with store.writing(lr) as folder:
+            with store.writing(_key(name, scale)) as folder:
                 _write_pack(folder, small, in_order=True, pixels=hr.pixels)
         return ImageSet(store, name, scale)
+
+
+def _is_packed(store: ArtifactStore, name: str, scale: int) -> bool:
+    """Say whether a data set's HR images are here, and the LR images that were made of them."""
+    hr, lr = _key(name), _key(name, scale)
+    return store.has(hr) and store.has(lr) and _Pack(store, lr).pixels == _Pack(store, hr).pixels
 
 
 def builtin_images(spec: DatasetSpec) -> Iterator[tuple[str, Image]]:

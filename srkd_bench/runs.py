@@ -241,7 +241,7 @@ def _ensure_group(runs: list[Run], images: ImageSet, place: Workplace) -> list[S
 def _keep(learner: Learner, group: list[str], store: ArtifactStore) -> None:
     """Put a finished run into the store; of a failed one, keep the reason beside its last checkpoint."""
     if learner.error is not None:
-        learner.folder.mkdir(parents=True, exist_ok=True)
+        learner.folder.mkdir(exist_ok=True)
         put(learner.folder / FAILED, json.dumps({"error": learner.error.message}))
         return
     with store.writing(learner.run) as folder:

@@ -57,6 +57,7 @@ class ArtifactStore:
         chosen = home or os.environ.get("SRKD_HOME") or platformdirs.user_cache_dir("srkd", appauthor=False)
         self.home = Path(chosen).expanduser().absolute()
         self.say = say
+        self._begun = False
         stamp = self.home / "format"
         found = stamp.read_text(errors="replace").strip() if stamp.is_file() else FORMAT
         if found == "1":
@@ -101,15 +102,26 @@ class ArtifactStore:
     def scratch(self) -> Iterator[Path]:
         """Give an empty folder that is gone when the block ends; while it is in use, it is locked."""
         self.begin()
-        with writable(self.home / "tmp"):
-            folder = Path(tempfile.mkdtemp(dir=self.home / "tmp"))
-            descriptor = os.open(folder, os.O_RDONLY)
+        folder, descriptor = self._own_folder()
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield folder
         finally:
             os.close(descriptor)
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _own_folder(self) -> tuple[Path, int]:
+        """Make a folder in `tmp/` and lock it; a `gc` of that very moment may take it, then another is made."""
+        while True:
+            with writable(self.home / "tmp"):
+                folder = Path(tempfile.mkdtemp(dir=self.home / "tmp"))
+                try:
+                    descriptor = os.open(folder, os.O_RDONLY)
+                except FileNotFoundError:
+                    continue
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if folder.exists():
+                    return folder, descriptor
+                os.close(descriptor)
 
     def publish(self, folder: Path, target: Path) -> None:
         """Move a finished folder to its place, safe on disk; what was there before is removed."""
@@ -164,12 +176,15 @@ class ArtifactStore:
         return path
 
     def begin(self) -> None:
-        """Make the store's folders unless they are there."""
+        """Make the store's folders unless they are there; once, so that a store that vanishes isn't begun anew."""
+        if self._begun:
+            return
         with writable(self.home):
-            for name in ("tmp", "locks", "downloads"):
+            for name in ("tmp", "locks", "downloads", "work"):
                 (self.home / name).mkdir(parents=True, exist_ok=True)
             if not (self.home / "format").exists():
                 put(self.home / "format", FORMAT + "\n")
+        self._begun = True
 
     def _migrate(self) -> None:
         """Bring a store of format 1 up to date: its image packs had no manifest, its downloads no checksum."""

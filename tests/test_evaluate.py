@@ -1,3 +1,6 @@
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -59,3 +62,37 @@ def test_someones_images_are_found_by_name(tmp_path: Path) -> None:
 def test_sr_of_another_size_is_refused_by_name(store: ArtifactStore) -> None:
     with pytest.raises(SrkdError, match=r"SR of '\w+' \(photos-test\) is \d+×\d+ pixels, HR is \d+×\d+"):
         score(lambda name, lr: lr, open_set(store, "photos-test", 2))
+
+
+SHORT_OF_MEMORY = """
+import resource, sys
+import numpy as np, torch
+from srkd_bench.config import ModelSpec
+from srkd_bench.errors import SrkdError
+from srkd_bench.evaluate import network
+from srkd_bench.models import build
+
+model, cpu = build(ModelSpec(n_feats=64, n_resblocks=2), 0), torch.device("cpu")
+lr = np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8)
+enough = network(model, device=cpu)("x", lr)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[1]) * 10**6,) * 2)
+card = {}
+try:
+    little = network(model, device=cpu, card=card)("x", lr)
+    print(card["tile"], int((little != enough).sum()))
+except SrkdError as error:
+    print(error.message)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize(
+    ("megabytes", "said"),
+    [(150, r"\d+ 0\n"), (5, r"not enough memory for EDSR 64×2 on tiles of 32×32 pixels\n")],
+)
+def test_when_memory_runs_out_smaller_tiles_give_the_same_and_the_card_says_so(
+    megabytes: int, said: str
+) -> None:
+    told = subprocess.check_output([sys.executable, "-c", SHORT_OF_MEMORY, str(megabytes)], text=True)
+    assert re.fullmatch(said, told)
