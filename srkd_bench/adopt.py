@@ -65,9 +65,14 @@ def is_known_copy(store: ArtifactStore, name: str) -> bool:
     return find(name).pixels in (None, pixels_of(store, name))
 
 
+def kept_at(store: ArtifactStore, source: Source) -> Path:
+    """Return where the file of a source is kept, or would be."""
+    file = PurePosixPath(urlparse(source.urls[0]).path).name
+    return store.downloads / (file if source.checksum is None else f"{source.checksum[-12:]}-{file}")
+
+
 def _fetch(store: ArtifactStore, name: str, source: Source, display: Display) -> Path:
-    host, file = urlparse(source.urls[0]).netloc, PurePosixPath(urlparse(source.urls[0]).path).name
-    path = store.downloads / (file if source.checksum is None else f"{source.checksum[-12:]}-{file}")
+    host, path = urlparse(source.urls[0]).netloc, kept_at(store, source)
     with display.bar(f"downloading {name} from {host}", bytes=True) as tick:
         return fetch(
             source.urls, path, checksum=source.checksum, size=source.size, progress=tick, hint=_own(name)

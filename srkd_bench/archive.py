@@ -20,11 +20,18 @@ from srkd_bench.errors import IntegrityError, MissingError
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 MAX_MEMBER = 200 * 10**6  # bytes
 MAX_TOTAL = 100 * 10**9  # bytes
-MAX_MEMBERS = 1_000_000
+MAX_MEMBERS = 200_000
+MAX_DIRECTORY = (
+    20 * 10**6
+)  # bytes of a zip's directory, which becomes an object a member before any is looked at
+MAX_HEADERS = 10**6  # bytes before a member of a tar that say what it is
+MAX_DICTIONARY = 100 * 2**20  # bytes of memory that an xz may ask for; `xz -9` asks for 65 MiB
 MAX_RATIO = 200  # unpacked to packed bytes; images are compressed already, what shrinks more is a bomb
 SMALL = 10 * 10**6  # bytes that may have any ratio
 
-_UNSAFE = re.compile(r"^/|^[A-Za-z]:|(^|/)\.\.(/|$)|[\\\x00-\x1f]")
+_LEADS_ELSEWHERE = re.compile(r"^/|^[A-Za-z]:|(^|/)\.\.(/|$)|\\")
+# Control characters, what turns text around, and halves of characters, with which no report could be written.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _HINT = "srkd reads folders, zip, tar, tar.gz, tar.bz2 and tar.xz; unpack the images yourself if you trust it"
 
 Reader = Callable[[], bytes]
@@ -128,6 +135,8 @@ def _folder(source: Path) -> Iterator[tuple[Entry, Reader]]:
     for file in sorted(source.rglob("*")):
         inner = file.relative_to(source).as_posix()
         if _is_image(inner) and file.is_file():
+            if _UNPRINTABLE.search(inner):
+                raise IntegrityError(f"{source}: {inner!r} has an unsafe name", "rename it")
             yield Entry(f"{source.absolute().name}/{inner}", file.stat().st_size), file.read_bytes
 
 
@@ -154,7 +163,7 @@ def _archive(source: Path) -> Iterator[tuple[Entry, Reader]]:
         total += member.size
         path = str(PurePosixPath(member.name))
         faults = {
-            "has an unsafe name": _UNSAFE.search(member.name),
+            "has an unsafe name": _LEADS_ELSEWHERE.search(member.name) or _UNPRINTABLE.search(member.name),
             member.fault: member.fault,
             f"is larger than {MAX_MEMBER:,} bytes": not 0 <= member.size <= MAX_MEMBER,
             f"grows more than {MAX_RATIO} times": member.size > max(SMALL, MAX_RATIO * member.packed),
@@ -171,18 +180,34 @@ def _archive(source: Path) -> Iterator[tuple[Entry, Reader]]:
 
 
 def _zip(source: Path) -> Iterator[_Member]:
-    with zipfile.ZipFile(source) as archive:
+    with _Directory(source) as file, zipfile.ZipFile(file) as archive:
+        file.limit = MAX_MEMBER
         for info in archive.infolist():
-            fault = ""
+            fault, kind = "", stat.S_IFMT(info.external_attr >> 16)
             if info.flag_bits & 1:
                 fault = "is encrypted"
             elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 fault = "is packed otherwise than by deflate"  # which alone stops at the declared size
-            elif stat.S_ISLNK(info.external_attr >> 16) and _is_image(info.filename):
-                fault = "is a link in an image's place"
+            elif kind == stat.S_IFLNK:  # never followed; a licence may be one
+                fault = "is a link in an image's place" if _is_image(info.filename) else ""
+            elif kind in (stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK):
+                fault = "is neither a plain file nor a folder"
             read = partial(_read_zip, archive, info)
             name = info.orig_filename  # `filename` ends at a NUL
             yield _Member(name, info.file_size, info.compress_size, not name.endswith("/"), fault, read)
+
+
+class _Directory(io.BufferedReader):
+    """A zip, of which no more than `limit` bytes are read at once: at first its directory, then a member."""
+
+    def __init__(self, source: Path) -> None:
+        super().__init__(io.FileIO(source))
+        self.limit = MAX_DIRECTORY
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > self.limit:
+            raise IntegrityError(f"{self.name} has a directory of more than {self.limit:,} bytes", _HINT)
+        return super().read(size)
 
 
 def _read_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
@@ -194,21 +219,25 @@ def _tar(source: Path, magic: bytes, limit: int) -> Iterator[_Member]:
     with _unpacked(source, magic) as unpacked:
         stream = _Bounded(unpacked, source, limit)
         with tarfile.open(fileobj=stream, mode="r:") as archive:
-            for info in archive:
+            while info := archive.next():
+                archive.members, archive.pax_headers = [], {}  # type: ignore[attr-defined]  # both would only grow
                 fault = ""
-                if info.issym() or info.islnk():  # never followed; a licence may be one
+                if info.issym() or info.islnk():  # as in a zip
                     fault = "is a link in an image's place" if _is_image(info.name) else ""
                 elif info.issparse() or not (info.isreg() or info.isdir()):
                     fault = "is neither a plain file nor a folder"
-                read = partial(_read_tar, archive, info)
+                read = partial(_read_tar, archive, info, stream)
                 yield _Member(info.name, info.size, info.size, info.isreg(), fault, read)
+                stream.budget = MAX_HEADERS
         if stream.latest != bytes(tarfile.BLOCKSIZE):  # tarfile takes a broken header for the end
             raise IntegrityError(f"{source} ends too early", _HINT)
+        stream.budget = limit
         while stream.read(tarfile.RECORDSIZE):  # up to the checksum of gzip, bzip2 or xz
             pass
 
 
-def _read_tar(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+def _read_tar(archive: tarfile.TarFile, info: tarfile.TarInfo, stream: "_Bounded") -> bytes:
+    stream.budget = info.size
     file = archive.extractfile(info)
     return file.read(info.size) if file else b""
 
@@ -218,14 +247,62 @@ def _unpacked(source: Path, magic: bytes) -> io.BufferedIOBase:
         return gzip.GzipFile(source)
     if magic.startswith(b"BZh"):
         return bz2.BZ2File(source)
-    return lzma.LZMAFile(source) if magic == b"\xfd7zXZ\x00" else source.open("rb")
+    return _Xz(source) if magic == b"\xfd7zXZ\x00" else source.open("rb")
+
+
+class _Xz(io.BufferedIOBase):
+    """An xz file, unpacked forwards; `lzma.LZMAFile` takes all the memory that a header asks for."""
+
+    def __init__(self, source: Path) -> None:
+        self.file, self.place = source.open("rb"), 0
+        self.unpacker = self._of_a_stream()
+
+    def _of_a_stream(self) -> lzma.LZMADecompressor:
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MAX_DICTIONARY)
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
+
+    def tell(self) -> int:
+        return self.place
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        while self.place < offset and self.read(min(offset - self.place, tarfile.RECORDSIZE)):
+            pass
+        return self.place
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data, size = bytearray(), size or 0
+        while len(data) < size and (piece := self._piece(size - len(data))):
+            data += piece
+        self.place += len(data)
+        return bytes(data)
+
+    def _piece(self, most: int) -> bytes:
+        """Return some of what comes next; nothing at the end."""
+        while True:
+            packed = b""
+            if self.unpacker.eof:
+                if not (packed := self.unpacker.unused_data or self.file.read(io.DEFAULT_BUFFER_SIZE)):
+                    return b""
+                self.unpacker = self._of_a_stream()
+            elif self.unpacker.needs_input and not (packed := self.file.read(io.DEFAULT_BUFFER_SIZE)):
+                raise EOFError("it ends too early")
+            if piece := self.unpacker.decompress(packed, most):
+                return piece
 
 
 class _Bounded(io.BufferedIOBase):
-    """An unpacked stream that is read forwards only, and refused before more than `limit` bytes are unpacked."""
+    """An unpacked stream that is read forwards only, and refused before too much is read or unpacked.
+
+    Args:
+        limit: bytes that may be unpacked in all.
+    """
 
     def __init__(self, stream: io.BufferedIOBase, source: Path, limit: int) -> None:
         self.stream, self.source, self.limit = stream, source, limit
+        self.budget = MAX_HEADERS  # bytes that may be read, not skipped, until it is set again
         self.latest = b""  # what the last read gave
 
     def tell(self) -> int:
@@ -236,7 +313,9 @@ class _Bounded(io.BufferedIOBase):
         return self.stream.seek(offset)
 
     def read(self, size: int | None = -1, /) -> bytes:
-        self._allow(-1 if size is None else size)
+        size = -1 if size is None else size
+        self.budget -= size
+        self._allow(size if self.budget >= 0 else -1)
         self.latest = self.stream.read(size)
         return self.latest
 

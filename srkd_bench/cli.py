@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Never
 import typer
 
 from srkd_bench import __version__
+from srkd_bench.cli_store import store_app
 from srkd_bench.errors import SrkdError, Stopped
 from srkd_bench.options import Checkpoint, Device, DryRun, Home, Json, Offline, Settings, SuiteName
 from srkd_bench.printing import (
@@ -34,6 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(store_app, name="store")
 
 
 class What(StrEnum):
@@ -82,11 +84,8 @@ def download(
         digests[name] = (
             adopt.adopt(store, name, source, display) if source else adopt.download(store, name, display)
         )
-        known = (
-            ""
-            if adopt.is_known_copy(store, name)
-            else "; its pixels differ from those that srkd's own numbers are of"
-        )
+        alike = adopt.is_known_copy(store, name)
+        known = "" if alike else "; its pixels differ from those that srkd's own numbers are of"
         display.say(f"{name}: {datasets.find(name).count} images packed{known}")
     if json_:
         print_json(

@@ -142,7 +142,9 @@ class Tiled:
 
 def _out_of_memory(error: Exception) -> bool:
     words = ("memory", "could not create a primitive")  # the allocator's, oneDNN's
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(word in str(error) for word in words)
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
+        word in str(error) for word in words
+    )
 
 
 def halo(model: EDSR) -> int:

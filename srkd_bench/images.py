@@ -17,7 +17,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 50_000_000  # Pillow takes up to 18 bytes a pixel, for a WebP: this keeps it below 1 GB
 SCALES = (2, 3, 4)
 
-_BITS, _ORIENTATION, _TILE_WIDTH, _TILE_LENGTH, _SAMPLE_FORMAT = 258, 274, 322, 323, 339  # TIFF's and EXIF's tags
+# TIFF's and EXIF's tags.
+_BITS, _ORIENTATION, _TILE_WIDTH, _TILE_LENGTH, _SAMPLE_FORMAT = 258, 274, 322, 323, 339
 _TURNS = {
     2: Transpose.FLIP_LEFT_RIGHT,
     3: Transpose.ROTATE_180,
@@ -45,7 +46,7 @@ def read_rgb(source: Path | BinaryIO, name: str) -> NDArray[np.uint8]:
         SrkdError: it can't be read, has more than `MAX_PIXELS` or is refused.
     """
     try:
-        with warnings.catch_warnings(action="ignore"):  # Pillow's: an image is read or refused, without advice
+        with warnings.catch_warnings(action="ignore"):  # Pillow's advice: an image is read or refused
             return np.array(_read(source, name))
     except SrkdError:
         raise
@@ -68,6 +69,8 @@ def _read(source: Path | BinaryIO, name: str) -> Image.Image:
             raise Image.DecompressionBombError
         if _is_deep(image):
             raise _unreadable(name, "more than 8 bits a channel", "convert it to 8 bits first")
+        if 2 in tags.get(_SAMPLE_FORMAT, ()):
+            raise _unreadable(name, "signed pixel values", "convert it to unsigned ones first")
         # Pillow scales grey of 2 and 4 bits, but not the value that stands for transparent.
         unscaled = "transparency" in image.info and re.search("L;[24]", str(image.tile))
         image.load()  # turns a TIFF itself
@@ -82,10 +85,9 @@ def _read(source: Path | BinaryIO, name: str) -> Image.Image:
 
 def _is_deep(image: ImageFile.ImageFile) -> bool:
     # Pillow opens 16-bit colour as RGB and drops the low bytes without a word; only the raw mode tells, and in a
-    # TIFF only its tags. Signed TIFFs it takes for unsigned.
-    tags = getattr(image, "tag_v2", {})
-    tiff = max(tags.get(_BITS, (1,))) > 8 or 2 in tags.get(_SAMPLE_FORMAT, ())
-    return tiff or image.mode[0] in "IF" or re.search(";16[BLN]", str(image.tile)) is not None
+    # TIFF with its channels apart only a tag.
+    bits = getattr(image, "tag_v2", {}).get(_BITS, (1,))
+    return max(bits) > 8 or image.mode[0] in "IF" or re.search(";16[BLN]", str(image.tile)) is not None
 
 
 def _is_transparent(image: Image.Image) -> bool:
@@ -96,7 +98,7 @@ def _is_transparent(image: Image.Image) -> bool:
 
 
 def _unreadable(name: str, reason: str, hint: str) -> SrkdError:
-    return SrkdError(f"cannot read image '{name}': {reason}", hint)
+    return SrkdError(f"cannot read image {name!r}: {reason}", hint)
 
 
 def cut(image: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:

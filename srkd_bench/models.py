@@ -1,8 +1,11 @@
 """EDSR, and reading and writing its weights."""
 
-from collections.abc import Mapping, Sequence
+import pickletools
+import re
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,6 +17,15 @@ from srkd_bench.errors import SrkdError
 from srkd_bench.method import Output, seeded
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+MAX_HEADER = 10**6  # bytes; 256 blocks take 120 kB
+
+# What a state dict is pickled with. torch's own list is longer: some of it makes gigabytes of a few bytes.
+_NEEDED = re.compile(
+    r"collections (OrderedDict|Counter)|torch (Size|device|\w+Storage)"
+    r"|torch\._utils _rebuild_(tensor|tensor_v2|parameter)|torch\.nn\.parameter Parameter"
+)
+_HINT = "srkd loads tensors only, never pickled code; save the state dict, or use safetensors"
 
 
 class ResBlock(nn.Module):
@@ -102,7 +114,8 @@ def load_weights(path: Path) -> EDSR:
     """Return the network in a file: srkd's safetensors, or a state dict with EDSR-PyTorch's names.
 
     Its size is read from the shapes. EDSR-PyTorch's files don't say `res_scale`: it is taken as 0.1 from 256
-    filters on and as 1 below, as its authors trained them.
+    filters on and as 1 below, as its authors trained them. Memory is taken only once all shapes and types fit and
+    the file is long enough to hold them.
 
     Raises:
         SrkdError: the file can't be read, would run code, or is no EDSR.
@@ -116,8 +129,14 @@ def load_weights(path: Path) -> EDSR:
     for name in [*shapes, *state]:
         if name not in state or name not in shapes or state[name].shape != shapes[name]:
             have, want = (_shape(one.get(name)) for one in ({k: v.shape for k, v in state.items()}, shapes))
-            raise SrkdError(f"{path.name} does not fit {spec}: '{name}' is {have}, should be {want}")
-        if not state[name].isfinite().all():
+            raise SrkdError(f"{path.name} does not fit {spec}: {name[:80]!r} is {have}, should be {want}")
+        if state[name].dtype not in FLOATS:
+            raise SrkdError(f"{path.name} does not fit {spec}: '{name}' is {state[name].dtype}, no float")
+    if sum(value.nbytes for value in state.values()) > path.stat().st_size:
+        raise SrkdError(f"{path.name} is broken: it is too short for its weights")
+    state = {name: value.float() for name, value in state.items()}
+    for name, value in state.items():
+        if not value.isfinite().all():
             raise SrkdError(f"{path.name} is broken: '{name}' has values that are not finite")
     model = EDSR(spec)
     model.load_state_dict(state)
@@ -126,31 +145,66 @@ def load_weights(path: Path) -> EDSR:
 
 def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
     try:
+        with path.open("rb") as file:
+            start = file.read(9)
+        if start[8:] == b"{":  # a pickle or zip has something else there
+            return _read_safetensors(path, header=int.from_bytes(start[:8], "little"))
         if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+            reason, hint = "it is no safetensors file", "if torch saved it, let its name end in .pt"
+            raise SrkdError(f"cannot read weights '{path}': {reason}", hint)
+        packed = start.startswith(b"PK\3\4")
+        _check_pickle(path, packed)
+        # A mapped file can't give more bytes than it has, whatever it says.
+        state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=packed)
+    except SrkdError:
+        raise
     except FileNotFoundError:
         raise SrkdError(f"no weights file '{path}'") from None
-    except (OSError, SafetensorError, RuntimeError) as error:
+    except (OSError, SafetensorError, RuntimeError, zipfile.BadZipFile) as error:
         raise SrkdError(
             f"cannot read weights '{path}': {(str(error) or type(error).__name__)[:100]!r}"
         ) from None
     except Exception as error:  # what unpickling raises has no common class
-        raise SrkdError(
-            f"'{path}' is not a plain file of weights ({type(error).__name__})",
-            "srkd loads tensors only, never pickled code; save the state dict, or use safetensors",
-        ) from None
+        raise SrkdError(f"'{path}' is not a plain file of weights ({type(error).__name__})", _HINT) from None
     for wrapper in ("params_ema", "params", "state_dict"):
         if isinstance(state, dict) and wrapper in state:
             state = state[wrapper]
-    if not isinstance(state, dict) or not all(_is_dense(value) for value in state.values()):
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise SrkdError(f"'{path}' holds no state dict")
-    return {str(name): value.float() for name, value in state.items()}, {}
+    return {str(name): value for name, value in state.items()}, {}
 
 
-def _is_dense(value: object) -> bool:
-    return isinstance(value, Tensor) and value.layout == torch.strided
+def _read_safetensors(path: Path, header: int) -> tuple[dict[str, Tensor], Mapping[str, str]]:
+    if header > MAX_HEADER:
+        raise SrkdError(f"'{path}' is no EDSR: its header has {header:,} bytes")
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+
+def _check_pickle(path: Path, packed: bool) -> None:
+    """Refuse what needs more than tensors, before any of it is called."""
+    for file in _pickles(path, packed):
+        for opcode, name, _ in pickletools.genops(file):
+            if opcode.name == "GLOBAL" and not _NEEDED.fullmatch(str(name)):
+                wants = f"it wants {str(name)[:80]!r}"
+                raise SrkdError(f"'{path}' is not a plain file of weights ({wants})", _HINT)
+
+
+def _pickles(path: Path, packed: bool) -> Iterator[IO[bytes]]:
+    if not packed:
+        with path.open("rb") as file:
+            for _ in range(
+                5
+            ):  # a magic number, a version, a system, the state, its keys; then come the numbers
+                yield file
+        return
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if member.compress_type != zipfile.ZIP_STORED:  # mapped, it would be read as numbers
+                raise SrkdError(f"cannot read weights '{path}': it is compressed", "save it with torch.save")
+            if member.filename.endswith(".pkl"):
+                with archive.open(member) as file:
+                    yield file
 
 
 def _spec_of(state: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path) -> ModelSpec:

@@ -61,11 +61,24 @@ def find_weights(
     return path, Weights(sha256=download.checksum_of(path, "sha256"), model=load_weights(path).spec)
 
 
+def kept_at(store: ArtifactStore, where: str) -> Path | None:
+    """Return where an address or a key of `OFFICIAL` is kept, or would be; None for a file of the user's."""
+    if where in OFFICIAL:
+        where = OFFICIAL[where].urls[0]
+    elif not where.startswith(("https://", "http://")):
+        return None
+    return store.downloads / f"{hashlib.sha256(where.encode()).hexdigest()[:12]}-{_name(where)}"
+
+
+def _name(address: str) -> str:
+    return PurePosixPath(urlparse(address).path).name or "weights"
+
+
 def _fetched(
     urls: tuple[str, ...], checksum: str | None, store: ArtifactStore, display: Display, wanted: bool
 ) -> Path:
-    name = PurePosixPath(urlparse(urls[0]).path).name or "weights"
-    path = store.downloads / f"{hashlib.sha256(urls[0].encode()).hexdigest()[:12]}-{name}"
+    name, path = _name(urls[0]), kept_at(store, urls[0])
+    assert path is not None
     if not wanted and not path.exists():
         raise MissingError(f"{urls[0]} is not here yet", "srkd train-teacher --from ADDRESS fetches it")
     with display.bar(f"downloading {name}", bytes=True) as tick:

@@ -11,28 +11,44 @@ from pydantic import BaseModel, ValidationError
 from srkd_bench.config import Spec, Suite, TrainSpec, overridden
 from srkd_bench.errors import MissingError, SrkdError, unknown
 
+MAX_BYTES = 100_000  # two seconds of parsing
+
 
 class _Loader(yaml.SafeLoader):
-    """YAML as people mean it: `1e-4` is a number, `no` and `on` are words, a key stands once."""
+    """YAML as people mean it: `1e-4` is a number, `no`, `010` and `2024-01-01` are words, a key stands once."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise SrkdError(f"a key is a word{_place(key.start_mark)}")
             if (name := self.construct_object(key, deep=True)) in seen:
                 raise SrkdError(f"key '{name}' stands twice{_place(key.start_mark)}")
             seen.add(name)
         return super().construct_mapping(node, deep=deep)
 
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        if not str(node.value).isprintable():  # it would reach terminals, tables and the names of files
+            raise SrkdError(f"characters that cannot be printed are not allowed{_place(node.start_mark)}")
+        return super().construct_scalar(node)
+
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise SrkdError(f"aliases are not allowed{_place(self.peek_event().start_mark)}", "write it out")  # type: ignore[no-untyped-call]
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            raise SrkdError(f"aliases are not allowed{_place(event.start_mark)}", "write it out")
+        if getattr(event, "tag", None):
+            raise SrkdError(f"tags are not allowed{_place(event.start_mark)}", "write the value alone")
         return super().compose_node(parent, index)
 
 
+_REPLACED = [f"tag:yaml.org,2002:{name}" for name in ("bool", "int", "float", "timestamp")]
 _Loader.yaml_implicit_resolvers = {
-    first: [rule for rule in rules if rule[0] not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:float")]
+    first: [rule for rule in rules if rule[0] not in _REPLACED]
     for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"^[-+]?(0|[1-9](_?\d){0,17})$"), list("-+0123456789")
+)
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
 )
@@ -43,8 +59,8 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _place(mark: yaml.Mark) -> str:
-    return f", line {mark.line + 1}"
+def _place(mark: Any) -> str:
+    return f", line {mark.line + 1}" if mark else ""
 
 
 def _parse(text: str, where: str) -> Any:
@@ -52,28 +68,33 @@ def _parse(text: str, where: str) -> Any:
         return yaml.load(text, _Loader)  # a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or "no YAML"
-        raise SrkdError(f"{where}: {problem}{_place(mark) if mark else ''}") from None
+        problem = str(getattr(error, "problem", None) or getattr(error, "reason", "no YAML"))
+        raise SrkdError(f"{where}: {problem[:100]}{_place(mark)}") from None
     except SrkdError as error:
         raise SrkdError(f"{where}: {error.message}", error.hint) from None
-    except (RecursionError, ValueError) as error:
-        raise SrkdError(f"{where}: no usable YAML ({error})") from None
+    except RecursionError:
+        raise SrkdError(f"{where}: nested too deep") from None
 
 
 def _set(raw: dict[str, Any], setting: str) -> dict[str, Any]:
     """Return the suite with one `key=value` of the command line put in."""
     key, equals, text = setting.partition("=")
-    if not equals or not key.strip():
-        raise SrkdError(f"--set takes key=value, not '{setting}'", "for example --set train.steps=200")
-    value = _parse(text, f"--set {key}")
-    first, *rest = key.strip().split(".")
+    path = key.strip().split(".")
+    if not equals or not all(path) or not key.isprintable():
+        raise SrkdError(f"--set takes key=value, not {setting[:80]!r}", "for example --set train.steps=200")
+    if len(path) > 3:
+        raise SrkdError(f"--set {key[:80]}: no key lies that deep", "for example --set params.ckd.weight=0.5")
+    return _put(raw, path, _parse(text, f"--set {key[:80]}"))
+
+
+def _put(raw: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+    first, *rest = path
     if not rest:
         return raw | {first: value}
     inner = raw.get(first) or {}
     if not isinstance(inner, dict):
-        raise SrkdError(f"--set {key}: '{first}' has no keys")
-    changed = _set(inner, ".".join(rest) + "=" + text)
-    return raw | {first: overridden(inner, {rest[0]: changed[rest[0]]})}
+        raise SrkdError(f"--set {'.'.join(path)[:80]}: '{first[:80]}' has no keys")
+    return raw | {first: overridden(inner, {rest[0]: _put(inner, rest, value)[rest[0]]})}
 
 
 def suite_files() -> dict[str, Path]:
@@ -93,14 +114,16 @@ def load_suite(name: str, settings: Iterable[str] = ()) -> Suite:
     path = known.get(name, Path(name))
     if name not in known and path.suffix not in (".yaml", ".yml"):
         raise unknown("suite", name, known)
-    if not path.is_file():
-        raise MissingError(f"no suite file '{name}'", f"built-in suites: {', '.join(known)}")
-    if path.stat().st_size > 1_000_000:
-        raise SrkdError(f"suite file '{name}' is larger than 1 MB")
     try:
+        if not path.is_file():
+            raise MissingError(f"no suite file '{name}'", f"built-in suites: {', '.join(known)}")
+        if path.stat().st_size > MAX_BYTES:
+            raise SrkdError(f"suite file '{name}' is larger than {MAX_BYTES:,} bytes")
         raw = _parse(path.read_text(encoding="utf-8"), str(path))
     except UnicodeDecodeError:
         raise SrkdError(f"{path}: no UTF-8 text") from None
+    except OSError as error:
+        raise SrkdError(f"cannot read suite file '{name}': {error.strerror}") from None
     if not isinstance(raw, dict):
         raise SrkdError(f"{path}: a suite is a mapping of keys", "`srkd show demo` prints one")
     for setting in settings:
@@ -121,9 +144,9 @@ def validated(kind: type[S], raw: Any, where: str) -> S:
         *parents, last = [str(part) for part in first["loc"]] or [""]
         if first["type"] == "extra_forbidden":
             place = f"{where}, {'.'.join(parents)}," if parents else where
-            raise unknown(f"key in {place}", last, _keys(kind, parents)) from None
+            raise unknown(f"key in {place}", last[:80], _keys(kind, parents)) from None
         message = first["msg"].removeprefix("Value error, ")
-        key = f" {'.'.join([*parents, last])}:" if last else ""
+        key = f" {'.'.join([*parents, last])[:80]}:" if last else ""
         given = f", not {first['input']!r}" if last and not isinstance(first["input"], dict) else ""
         raise SrkdError(f"{where}:{key} {message[0].lower() + message[1:]}{given[:80]}") from None
 

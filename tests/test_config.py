@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,17 @@ def test_weights_take_the_place_of_a_teacher_to_train(tmp_path: Path) -> None:
         ("evaluate.metrics=[psnr_rgb]", "psnr_rgb is not measured by protocol y@1", ""),
         ("seeds=[1", "--set seeds: ", ""),
         ("seeds", "--set takes key=value", "--set train.steps=200"),
+        ("train.=1", "--set takes key=value, not 'train.=1'", ""),
+        ("\x1b[31m=1", r"--set takes key=value, not '\x1b[31m=1'", ""),
+        ("\udcff=1", r"--set takes key=value, not '\udcff=1'", ""),
+        ("a" * 99_999, "--set takes key=value", ""),
+        ("a." * 30_000 + "b=1", "no key lies that deep", "params.ckd.weight"),
+        ("methods.x=1", "--set methods.x: 'methods' has no keys", ""),
+        ("name=\udcff", "--set name: special characters are not allowed", ""),
+        ("train.steps=0x" + "f" * 99_999, "train.steps: input should be a valid integer", ""),
+        ("train.steps=010", "train.steps: input should be a valid integer, not '010'", ""),
+        ("train.steps=1:30", "train.steps: input should be a valid integer, not '1:30'", ""),
+        ("train={epochs: 999999999999999999, steps_per_epoch: 999999999999999999}", "train.steps: input", ""),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, setting: str, message: str, hint: str) -> None:
@@ -76,6 +88,8 @@ def test_a_wrong_setting_is_named(tmp_path: Path, setting: str, message: str, hi
         load(tmp_path, setting)
     assert message in error.value.message
     assert hint in error.value.hint
+    assert error.value.message.isprintable()
+    assert len(error.value.message) < 400
 
 
 @pytest.mark.parametrize(
@@ -85,15 +99,74 @@ def test_a_wrong_setting_is_named(tmp_path: Path, setting: str, message: str, hi
         (BASE + "a: &a [1]\nb: *a\n", "aliases are not allowed"),
         ("- 1", "a suite is a mapping"),
         ("a: [", "line 1"),
-        (BASE + "x: " + "[" * 2000, "no usable YAML"),
-        ("#" * 1_000_001, "larger than 1 MB"),
-        (BASE + "x: !!python/object/apply:os.getcwd []", "could not determine a constructor"),
+        (BASE + "x: " + "[" * 2000, "nested too deep"),
+        ("#" * 100_001, "larger than 100,000 bytes"),
+        (BASE + "x: !!python/object/apply:os.getcwd []", "tags are not allowed, line 8"),
+        (BASE + "x: &a [*a]\n", "aliases are not allowed, line 8"),
+        *((BASE + f"x: {tag}\n", "tags are not allowed, line 8") for tag in ('!!int ""', "!!bool x", "! x")),
+        ("%TAG ! tag:yaml.org,2002:\n---\nx: !timestamp x", "tags are not allowed, line 3"),
+        *((BASE + f"? {key}\n: 1\n", "a key is a word, line 8") for key in ("[1]", "{a: 1}", "[[[]]]")),
+        *((BASE + f"{key}: 1\n", "keys should be strings") for key in ("1", "~", "true", "1.5")),
+        (BASE + "params: {1: {a: 1}}", "params.1.[key]: input should be a valid string"),
+        *((BASE + f"<<: {value}\n", "could not determine") for value in ("{a: 1}", "[]", "1")),
+        *(
+            (BASE + f'"{escape}": 1\n', "characters that cannot be printed are not allowed, line 8")
+            for escape in (r"\e[31m", r"\0", r"\n", r"\ud800", r"\u202e", r"\x9b")
+        ),
+        (BASE.replace("photos,", '"../\\e",'), "characters that cannot be printed are not allowed, line 3"),
+        (BASE + "x: \0", "special characters are not allowed"),
+        (
+            BASE.replace("10}", "1" + 5000 * "0" + "}"),
+            "train.steps: input should be a valid integer, not '1000",
+        ),
+        (
+            BASE.replace("10}", "0x" + 9999 * "f" + "}"),
+            "train.steps: input should be a valid integer, not '0xf",
+        ),
+        (BASE + "params: {ckd: {weight: 1e400}}\n", "not inf"),
+        (BASE + f"params: {{ckd: {{weight: {99_000 * '9'}.0}}}}\n", "not inf"),
+        (BASE.replace("mine", "a" * 90_000), "name: string should match pattern"),
+        (BASE + f"? {90_000 * 'a'}\n: 1\n", "no key in"),
+        (BASE + f"x: {90_000 * '!'}\n", "tags are not allowed"),
+        (BASE + "? " * 40_000, "nested too deep"),
+        (BASE + "- " * 40_000, "line 8"),
+        ("name: mine\n---\nname: other\n", "another document, line 2"),
+        ("", "a suite is a mapping"),
     ],
 )
 def test_a_broken_suite_file_is_one_clear_error(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(SrkdError) as error:
         load(tmp_path, text=text)
     assert message in error.value.message
+    assert error.value.message.isprintable()
+    assert len(error.value.message) < 400
+
+
+def test_yaml_of_windows_is_read_and_other_encodings_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(b"\xef\xbb\xbf" + BASE.replace("\n", "\r\n").encode())
+    assert load_suite(str(path)) == load(tmp_path)
+    for encoding in ("utf-16", "latin-1"):
+        path.write_bytes((BASE + "# é").encode(encoding))
+        with pytest.raises(SrkdError, match="no UTF-8 text"):
+            load_suite(str(path))
+
+
+def test_dates_are_words(tmp_path: Path) -> None:
+    assert load(tmp_path, "name=2024-01-01", "data.train=2001-99-99").data.train == "2001-99-99"
+
+
+def test_a_file_that_cannot_be_read_is_one_clear_error(tmp_path: Path) -> None:
+    for name in ("a" * 300 + ".yaml", "a\0.yaml", f"{tmp_path}.yaml/x.yaml"):
+        with pytest.raises(SrkdError, match=r"no suite file|cannot read suite file"):
+            load_suite(name)
+
+
+def test_the_largest_file_is_parsed_in_seconds(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with pytest.raises(SrkdError, match="named 'x'"):
+        load(tmp_path, text=BASE + "x: [" + "a," * 49_800 + "]\n")
+    assert time.monotonic() - began < 20  # two, where nothing else runs
 
 
 def test_networks_know_what_they_cost() -> None:

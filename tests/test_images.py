@@ -29,18 +29,42 @@ def saved(image: Image.Image, kind: str = "PNG", **options: object) -> io.BytesI
     return file
 
 
-def png(width: int, height: int, bits: int, rows: bytes) -> io.BytesIO:
-    """Return a PNG in RGB, made by hand: Pillow can't write 16-bit colour nor a header that lies."""
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-        )
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0))
-    return io.BytesIO(
-        b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    )
+def png(
+    width: int,
+    height: int,
+    bits: int,
+    rows: bytes,
+    *,
+    colour: int = 2,
+    interlaced: int = 0,
+    more: bytes = b"",
+) -> io.BytesIO:
+    """Return a PNG made by hand: Pillow can't write 16-bit colour nor a header that lies."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, interlaced))
+    content = chunk(b"IDAT", zlib.compress(rows, 0)) + chunk(b"IEND", b"")
+    return io.BytesIO(b"\x89PNG\r\n\x1a\n" + header + more + content)
+
+
+def tiff(strips: list[bytes], **tags: list[int]) -> io.BytesIO:
+    """Return a TIFF of 3x2 pixels in RGB, its channels apart; tags in `tags` are called `t258`."""
+    found = {256: [3], 257: [2], 258: [8] * 3, 262: [2], 277: [3], 284: [2], 339: [1] * 3}
+    found |= {273: [0] * len(strips), 279: [len(strip) for strip in strips]}
+    found |= {int(tag[1:]): values for tag, values in tags.items()}
+    place = 8 + 2 + 12 * len(found) + 4
+    found[273] = [place + sum(map(len, strips[:number])) for number in range(len(strips))]
+    place += sum(map(len, strips))
+    entries, rest = b"", b""
+    for tag, values in sorted(found.items()):
+        data = struct.pack(f"<{len(values)}I", *values)
+        entries += struct.pack("<HHI", tag, 4, len(values))
+        entries += data if len(values) == 1 else struct.pack("<I", place + len(rest))
+        rest += data if len(values) > 1 else b""
+    directory = struct.pack("<H", len(found)) + entries + bytes(4)
+    return io.BytesIO(struct.pack("<2sHI", b"II", 42, 8) + directory + b"".join(strips) + rest)
 
 
 def refused(file: io.BytesIO) -> SrkdError:
@@ -117,6 +141,73 @@ def test_grey_of_more_than_8_bits_is_refused(dtype: type, kind: str) -> None:
 
 def test_16_bit_colour_is_refused_though_pillow_opens_it() -> None:
     assert "more than 8 bits" in refused(png(2, 1, 16, b"\0" + bytes(12))).message
+
+
+def test_channels_apart_are_read_and_refused_where_they_are_deep_or_signed() -> None:
+    image = random_image(2, 3)
+    channels = [image[..., channel].tobytes() for channel in range(3)]
+    np.testing.assert_array_equal(read_rgb(tiff(channels), "x.png"), image)
+    deep = [bytes(12)] * 3
+    assert "more than 8 bits" in refused(tiff(deep, t258=[16] * 3)).message
+    refused(tiff([bytes(24)] * 3, t258=[32] * 3))
+    refused(tiff([bytes(24)] * 3, t258=[32] * 3, t339=[3] * 3))
+    grey = {"t277": [1], "t258": [8], "t262": [1]}
+    assert "signed" in refused(tiff(channels[:1], **grey, t339=[2])).message
+    assert read_rgb(tiff(channels[:1], **grey), "x.png").shape == (2, 3, 3)
+
+
+def test_an_interlaced_png_is_read() -> None:
+    image = random_image(2, 3)
+    passes = [image[:1, :1], image[:1, 2:], image[:1, 1:2], image[1:]]  # of Adam7, for 3x2 pixels
+    rows = b"".join(b"\0" + part.tobytes() for part in passes)
+    np.testing.assert_array_equal(read_rgb(png(3, 2, 8, rows, interlaced=1), "x.png"), image)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_transparent_grey_is_refused_at_every_depth(bits: int) -> None:
+    rows = b"\0" + bytes([1 << 8 - bits])
+    opaque = read_rgb(png(1, 1, bits, rows, colour=0), "x.png")
+    np.testing.assert_array_equal(opaque, np.full((1, 1, 3), 255 // (2**bits - 1)))
+    transparent = png(1, 1, bits, rows, colour=0, more=chunk(b"tRNS", b"\0\1"))
+    assert "partly transparent" in refused(transparent).message
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "MPO"])
+def test_of_several_frames_the_first_is_read(kind: str) -> None:
+    frames = [Image.new("RGB", (4, 4), (shade, shade, shade)) for shade in (40, 80)]
+    file = saved(frames[0], kind, save_all=True, append_images=frames[1:], lossless=True)
+    np.testing.assert_array_equal(read_rgb(file, "x.png"), np.full((4, 4, 3), 40))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_turned_upright_once(orientation: int, kind: str) -> None:
+    image = np.kron(random_image(2, 3), np.ones((8, 8, 1), np.uint8))
+    side = image.swapaxes(0, 1)
+    upright = [image, image[:, ::-1], image[::-1, ::-1], image[::-1], side]
+    upright += [side[:, ::-1], side[::-1, ::-1], side[::-1]]
+    turned = Image.Exif()
+    turned[0x0112] = orientation
+    options = {"exif": turned, "lossless": True, "quality": 100, "subsampling": 0}
+    found = read_rgb(saved(Image.fromarray(image), kind, **options), "x.png").astype(int)
+    np.testing.assert_allclose(found, upright[orientation - 1], atol=5 if kind == "JPEG" else 0)
+
+
+def test_an_odd_tag_beside_the_orientation_does_not_matter() -> None:
+    odd = struct.pack(">2sHIHHHIHH", b"MM", 42, 8, 2, 0x0112, 3, 1, 6, 0) + struct.pack(">HHII", 512, 5, 1, 0)
+    image = random_image(2, 3)
+    rows = b"".join(b"\0" + row.tobytes() for row in image)
+    file = png(3, 2, 8, rows, more=chunk(b"eXIf", odd + bytes(4)))
+    np.testing.assert_array_equal(read_rgb(file, "x.png"), np.rot90(image, -1))
+
+
+def test_trailing_garbage_does_not_matter() -> None:
+    for kind in ("PNG", "JPEG", "BMP", "WEBP"):
+        file = saved(Image.fromarray(random_image(16, 16)), kind, lossless=True)
+        expected = read_rgb(file, "x.png")
+        np.testing.assert_array_equal(
+            read_rgb(io.BytesIO(file.getvalue() + b"GIF89a" * 99), "x.png"), expected
+        )
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "TIFF"])

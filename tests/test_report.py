@@ -235,10 +235,66 @@ def test_the_terminal_is_not_steered_by_names() -> None:
     assert SHOWN in text
 
 
-def test_csv_and_json_keep_names_as_they_are() -> None:
+def test_json_keeps_names_as_they_are_and_csv_on_one_line() -> None:
     (row,) = csv.DictReader(io.StringIO(render(nasty(), "csv"), newline=""))
-    assert (row["model"], row["image"]) == (NASTY, NASTY)
+    assert (row["model"], row["image"]) == (SHOWN, SHOWN)
     assert json.loads(render(nasty(), "json"))["scores"][0]["images"] == {NASTY: 30}
+    assert render(nasty(), "json").isascii()
+
+
+@pytest.mark.parametrize(
+    "name", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "\r\n=1", "\u202e=1", "＝1", "－1"]
+)
+def test_no_name_in_csv_is_a_formula(name: str) -> None:
+    measured = score(name, name, -1.5, seed=0, dataset=name)
+    (row,) = csv.DictReader(io.StringIO(render(results([measured], name), "csv"), newline=""))
+    for column in ("model", "dataset", "image", "method"):
+        assert row[column][0] == "'"
+        assert row[column][1:].isprintable()
+    assert row["value"] == "-1.5"
+    assert render(results([measured], name), "csv").count("\n") == 2
+
+
+@pytest.mark.parametrize("format", set(FORMATS) - {"json"})
+@pytest.mark.parametrize(
+    "name",
+    ["\x1b]0;x\x07", "\x9b31m", "\u202egnp.exe", "a\u2028b", "\x00", "\ud800", "\ufeff", "a\x7f", "\x85"],
+)
+def test_what_steers_or_cannot_be_written_reaches_no_report(name: str, format: str) -> None:
+    everywhere = Results(
+        name,
+        [name],
+        [name],
+        ["psnr_y"],
+        [score(name, name, 30, 0, dataset=name)],
+        [Network("student", name, 1, 1)],
+        budget=name,
+        notes=[name],
+    )
+    text = render(everywhere, format)
+    text.encode()
+    assert text.replace("\n", "").isprintable()
+    assert text.count("\n") == render(replace_names(everywhere, "x"), format).count("\n")
+
+
+def replace_names(results: Results, name: str) -> Results:
+    network = replace(results.networks[0], description=name)
+    named = [score(name, name, 30, 0, dataset=name)]
+    return Results(name, [name], [name], ["psnr_y"], named, [network], budget=name, notes=[name])
+
+
+@pytest.mark.parametrize(
+    "note",
+    ["- x", "+ x", "1. x", "23) x", "---", "===", "-", "     x", "> x", "# x", "![x](y)", "<!-- x", "&lt;"],
+)
+def test_no_note_begins_a_list_a_line_or_anything_else_in_markdown(note: str) -> None:
+    page = (
+        MarkdownIt("commonmark")
+        .enable("table")
+        .render(render(Results("demo", ["none"], ["set5"], ["psnr_y"], notes=[note]), "markdown"))
+    )
+    assert f"<li>{html.escape(note.strip(), quote=False)}</li>" in page
+    assert page.count("<ul>") == 1
 
 
 def test_pandas_reads_csv_and_json_in_one_line() -> None:

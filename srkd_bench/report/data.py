@@ -10,9 +10,11 @@ from statistics import fmean
 
 from srkd_bench.metrics import METRICS
 from srkd_bench.report.results import Results
+from srkd_bench.report.table import one_line
 from srkd_bench.scores import Score
 
 SCHEMA = 1
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # what a spreadsheet computes instead of showing
 
 
 def to_json(results: Results) -> str:
@@ -48,12 +50,23 @@ def to_json(results: Results) -> str:
 
 
 def to_csv(results: Results) -> str:
-    """Return a line a score, its columns named as the fields of `Score`; None is empty, infinity is `inf`."""
+    """Return a line a score, its columns named as the fields of `Score`; None is empty, infinity is `inf`.
+
+    A name is one printable line, as in the tables. Before one that begins like a formula stands an apostrophe:
+    images are named by who made the data set, and people open CSV in spreadsheets. JSON has names as they are.
+    """
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(column.name for column in fields(Score))
-    writer.writerows(astuple(score) for score in results.scores)
+    writer.writerows([_shown(value) for value in astuple(score)] for score in results.scores)
     return text.getvalue()
+
+
+def _shown(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    line = one_line(value)
+    return f"'{line}" if line.lstrip().startswith(FORMULA) else line
 
 
 def _finite(value: float) -> float | None:

@@ -35,4 +35,5 @@ def _cell(cell: Cell) -> str:
 
 def _escape(text: str) -> str:
     """Return the text with every character spelled so that GitHub shows it instead of obeying it."""
-    return re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", html.escape(text, quote=False))
+    text = re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", html.escape(text.strip(), quote=False))
+    return re.sub(r"^(\d*)(?=[-+.)](?:[-\s]|$))", r"\1\\", text)  # else it begins a list, or is a line

@@ -132,10 +132,10 @@ def comparison(results: Results, metric: str, *, reference: bool = False) -> Tab
         *results.notes,
     ]
     return Table(
-        title=_one_line(f"{results.suite}: {label}{f' in {unit}' if unit else ''}"),
+        title=one_line(f"{results.suite}: {label}{f' in {unit}' if unit else ''}"),
         header=["", *names.values()],
         rows=rows,
-        footnotes=[_one_line(note) for note in footnotes if note],
+        footnotes=[one_line(note) for note in footnotes if note],
         protocol=protocol,
     )
 
@@ -148,14 +148,14 @@ def costs(results: Results) -> Table:
         smaller = f"{teacher.parameters / network.parameters:.1f}x" if teacher else MISSING
         rows.append(
             [
-                Cell(_one_line(f"{network.role.capitalize()}: {network.description}")),
+                Cell(one_line(f"{network.role.capitalize()}: {network.description}")),
                 Cell(f"{network.parameters:,}"),
                 Cell(f"{network.multiply_adds / 1e9:,.1f} G"),
                 Cell(smaller if network.role == "student" else MISSING),
             ]
         )
     return Table(
-        title=_one_line(f"{results.suite}: networks"),
+        title=one_line(f"{results.suite}: networks"),
         header=["", "Parameters", "Multiply-adds", "Compression"],
         rows=rows,
         footnotes=["Multiply-adds are for one SR image of 1280x720 pixels"],
@@ -223,9 +223,9 @@ def _model_labels(results: Results) -> dict[str, str]:
 
 
 def _label(name: str) -> str:
-    return _one_line(LABELS.get(name, name))
+    return one_line(LABELS.get(name, name))
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Return the text with a space for whatever would break a line or steer a terminal."""
     return "".join(character if character.isprintable() else " " for character in text)

@@ -1,0 +1,105 @@
+"""What a stranger's artifact must be, in everything, before it is taken into the store."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from srkd_bench.config import Artifact, Measurement, Run, Weights
+from srkd_bench.datasets import DATASETS
+from srkd_bench.errors import IntegrityError, SrkdError
+from srkd_bench.metrics import METRICS
+from srkd_bench.store import MANIFEST, read_manifest
+from srkd_bench.verify import artifact_problem
+
+KINDS: dict[str, type[Artifact]] = {"runs": Run, "weights": Weights, "scores": Measurement}
+FILES = {
+    "runs": {"card.json", "events.jsonl", "weights.safetensors"},
+    "weights": {"card.json", "weights.safetensors"},
+    "scores": {"card.json", "scores.json"},
+}
+LARGEST = {MANIFEST: 10**6, "card.json": 10**6, "scores.json": 10**7}  # bytes of what is read at once
+LONGEST_EVENT = 10**6  # bytes
+
+
+def checked(folder: Path, place: str) -> str:
+    """Return the name of the data set that an artifact was made with, after checking everything about it."""
+    kind, path = place.partition("/")[0], folder / place
+    try:
+        manifest = read_manifest(path)
+        key, files = manifest["key"], set(manifest["files"])
+    except (IntegrityError, LookupError, TypeError):
+        raise IntegrityError(f"{place}/{MANIFEST} is missing or not what was written") from None
+    if files != FILES[kind]:
+        raise IntegrityError(f"{place} has other files than srkd writes")
+    if problem := artifact_problem(path):
+        raise IntegrityError(f"{place}: {problem}")
+    try:
+        spec = KINDS[kind].model_validate(key)
+        known = spec.place == place and _printable(key)
+    except (ValueError, RecursionError):
+        known = False
+    if not known:
+        raise IntegrityError(f"{place}: its settings are none that this srkd knows")
+    if not _is_record((path / "card.json").read_bytes()):
+        raise IntegrityError(f"{place}: card.json is no card")
+    if isinstance(spec, Measurement):
+        return _measured_on(path / "scores.json", place)
+    assert isinstance(spec, Run | Weights)
+    _check_network(path, place, spec)
+    return spec.data if isinstance(spec, Run) else ""
+
+
+def _check_network(path: Path, place: str, spec: Run | Weights) -> None:
+    from srkd_bench.models import load_weights
+
+    weights = path / "weights.safetensors"
+    with weights.open("rb") as file:
+        safe = file.read(9)[8:] == b"{"  # `load_weights` would also take a pickled state dict
+    try:
+        fits = safe and load_weights(weights).spec == spec.model
+    except SrkdError:  # its message may quote the stranger's file
+        fits = False
+    if not fits:
+        raise IntegrityError(f"{place}: weights.safetensors holds no {spec.model}")
+    if isinstance(spec, Run):
+        with (path / "events.jsonl").open("rb") as file:
+            while line := file.readline(LONGEST_EVENT):
+                if not _is_record(line):
+                    raise IntegrityError(f"{place}: events.jsonl holds something else than events")
+
+
+def _measured_on(path: Path, place: str) -> str:
+    """Return the data set that scores are of, after checking that they are scores."""
+    try:
+        read = json.loads(path.read_bytes().decode())
+        dataset, images = read["dataset"], read["images"]
+        values = [value for scores in images.values() for value in scores.values()]
+        right = (
+            len(read) == 2
+            and len(images) == DATASETS[dataset].count
+            and _printable(images)
+            and all(set(scores) == set(METRICS) for scores in images.values())
+            and all(type(value) is float and math.isfinite(value) for value in values)
+        )
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        right = False
+    if not right:
+        raise IntegrityError(f"{place}: scores.json holds no scores of a data set that srkd knows")
+    return str(dataset)
+
+
+def _is_record(text: bytes) -> bool:
+    try:
+        return isinstance(json.loads(text.decode()), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _printable(value: Any) -> bool:
+    """Say whether no text in plain data could steer a terminal that it is printed on."""
+    if isinstance(value, dict):
+        return all(_printable(one) for pair in value.items() for one in pair)
+    if isinstance(value, list):
+        return all(map(_printable, value))
+    return not isinstance(value, str) or value.isprintable()

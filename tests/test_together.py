@@ -1,0 +1,59 @@
+"""Several processes at once on one store."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+SUITE = """
+name: {name}
+data: {{train: photos, test: [photos-test], scale: 2}}
+teacher: {{model: {{n_feats: 6, n_resblocks: 4}}, train: {{steps: 40}}}}
+student: {{n_feats: 4, n_resblocks: 4}}
+train: {{batch: 4, patch: 8, steps: {steps}, learning_rate: 1e-3}}
+methods: [{methods}]
+"""
+
+
+def start(folder: Path, suite: str, *more: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "srkd_bench", "run", suite, "--home", "store", *more]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_four_at_once_train_nothing_twice_and_print_the_same_tables(tmp_path: Path) -> None:
+    for name, methods in {"one": "none, hkd", "two": "none, hkd, rkd"}.items():
+        (tmp_path / f"{name}.yaml").write_text(SUITE.format(name=name, methods=methods, steps=20))
+    running = [start(tmp_path, f"{name}.yaml") for name in ("one", "two", "one", "two")]
+    ended = [process.communicate(timeout=300) for process in running]
+    assert [process.returncode for process in running] == [0] * 4, ended
+    assert ended[0][0] == ended[2][0]
+    assert ended[1][0] == ended[3][0]
+    told = [line for _, err in ended for line in err.splitlines() if line.startswith("trained ")]
+    names = [name for line in told for name in line.partition(": ")[2].partition(" in ")[0].split(", ")]
+    assert sorted(names) == [
+        "hkd",
+        "none",
+        "none",
+        "rkd",
+    ]  # a teacher, shared by two suites, and its students
+    assert len(list((tmp_path / "store" / "runs").iterdir())) == 4
+
+
+def test_who_waits_for_a_process_that_dies_takes_over_from_its_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "long.yaml").write_text(SUITE.format(name="long", methods="none", steps=1500))
+    first = start(tmp_path, "long.yaml", "--checkpoint-seconds", "0.1")
+    while len(list(tmp_path.glob("store/runs/*"))) < 1 or not list(tmp_path.glob("store/work/*/step-*.pt")):
+        assert first.poll() is None
+        time.sleep(0.01)
+    second = start(tmp_path, "long.yaml", "--json")
+    assert second.stderr is not None
+    lines = [second.stderr.readline() for _ in range(2)]
+    assert lines[1].startswith("waiting for another srkd that makes the same")
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    out, err = second.communicate(timeout=300)
+    assert second.returncode == 0, err
+    assert ", from step " in err
+    assert {row["model"] for row in json.loads(out)["scores"]} == {"bicubic", "teacher", "none"}

@@ -1,0 +1,603 @@
+import fcntl
+import json
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from srkd_bench import adopt, checkpoint, cli, runs, upkeep, verify
+from srkd_bench.config import Measurement, Pack
+from srkd_bench.datasets import DATASETS
+from srkd_bench.disk import put
+from srkd_bench.download import sidecar
+from srkd_bench.errors import MissingError, SrkdError
+from srkd_bench.packs import open_set, pack
+from srkd_bench.printing import err
+from srkd_bench.progress import Display
+from srkd_bench.store import MANIFEST, ArtifactStore, stamp
+from srkd_bench.suitefile import load_suite
+
+TINY = """
+name: tiny
+data: {train: photos-test, test: [photos-test], scale: 2}
+teacher: {model: {n_feats: 4, n_resblocks: 4}, train: {steps: 2}}
+student: {n_feats: 3, n_resblocks: 4}
+train: {batch: 4, patch: 8, steps: 2, learning_rate: 1e-3}
+methods: [none, hkd]
+"""
+UNFINISHED = "0123456789abcdef0123"
+
+Srkd = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A store with all of the tiny suite, an unfinished run and two downloads, made once."""
+    home = tmp_path_factory.mktemp("finished") / "home"
+    store, display = ArtifactStore(home), Display(err)
+    (home.parent / "tiny.yaml").write_text(TINY)
+    plan = runs.plan(load_suite(str(home.parent / "tiny.yaml")), store, display)
+    place = runs.Workplace(store, display)
+    images, tests = runs.prepare(plan, place)
+    runs.ensure_teacher(plan, images, place)
+    runs.ensure_students(plan, images, place)
+    runs.ensure_scores(plan, tests, place)
+    checkpoint.write(home / "work" / UNFINISHED, 7, random.Random(0).randbytes(5000))
+    downloaded(home, "images.zip")
+    return home
+
+
+@pytest.fixture
+def store(finished: Path, tmp_path: Path) -> ArtifactStore:
+    shutil.copytree(finished, tmp_path / "home")
+    return ArtifactStore(tmp_path / "home")
+
+
+@pytest.fixture
+def srkd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Srkd:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SRKD_HOME", str(tmp_path / "home"))
+    (tmp_path / "tiny.yaml").write_text(TINY)
+
+    def call(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["srkd", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+def downloaded(home: Path, name: str) -> Path:
+    path = home / "downloads" / name
+    put(path, random.Random(name).randbytes(3000))
+    put(sidecar(path), f"{stamp(path)['sha256']}  {name}\n")
+    return path
+
+
+def contents(home: Path) -> dict[str, bytes]:
+    """All files but locks, which anyone may make."""
+    return {
+        str(path.relative_to(home)): path.read_bytes()
+        for path in sorted(home.rglob("*"))
+        if path.is_file() and path.parent.name != "locks" and path.suffix != ".lock"
+    }
+
+
+def broken(store: ArtifactStore, display: Display) -> dict[str, str]:
+    found = verify.verify(store, display)
+    return {str(fault.path.relative_to(store.home)): fault.problem for fault in found.faults}
+
+
+@contextmanager
+def process(store: ArtifactStore, held: str) -> Iterator[None]:
+    """Another process that holds `with {held}:` of the store."""
+    code = f"""
+import pathlib, sys
+from srkd_bench.store import ArtifactStore
+store = ArtifactStore(pathlib.Path({str(store.home)!r}))
+with {held} as held:
+    if held:
+        (held / "half").write_text("x")
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    try:
+        yield
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+def run_of(store: ArtifactStore, method: str, n_feats: int = 3) -> Path:
+    for manifest in (store.home / "runs").glob(f"*/{MANIFEST}"):
+        key = json.loads(manifest.read_text())["key"]
+        if (key["method"], key["model"]["n_feats"]) == (method, n_feats):
+            return manifest.parent
+    raise AssertionError(method)
+
+
+def leave_behind(store: ArtifactStore) -> list[str]:
+    """What killed processes leave, one of each kind."""
+    home, run = store.home, run_of(store, "hkd").name
+    left = ["tmp/killed", f"work/{run}", f"work/{UNFINISHED}/step-9-{20 * '0'}.pt.part", f"runs/{20 * 'f'}"]
+    left += ["downloads/images.zip.part", "downloads/images.zip.sha256.part"]
+    for name in left:
+        path = home / name
+        path.parent.mkdir(exist_ok=True)
+        if path.suffix == ".part":
+            path.write_bytes(bytes(700))
+        else:
+            path.mkdir()
+            (path / "weights.safetensors").write_bytes(bytes(500))
+    return sorted(left)
+
+
+def test_any_flipped_byte_is_found_and_what_it_breaks_is_named(
+    store: ArtifactStore, display: Display
+) -> None:
+    chance = random.Random(1)
+    things: dict[str, list[Path]] = {}
+    for path in sorted(store.home.rglob("*")):
+        place = path.relative_to(store.home).parts
+        if path.is_file() and place[0] in ("runs", "scores", "data"):
+            things.setdefault("/".join(place[:2]), []).append(path)
+        elif path.is_file() and place[0] in ("work", "downloads"):
+            things.setdefault(str(path.relative_to(store.home)).removesuffix(".sha256"), []).append(path)
+    assert {len(files) for files in things.values()} == {
+        4,
+        3,
+        1,
+        2,
+    }  # run; pack or scores; checkpoint; download
+    assert broken(store, display) == {}
+    flipped = 0
+    for _ in range(30):
+        chosen = {thing: chance.choice(files) for thing, files in things.items() if chance.random() < 0.7}
+        before = {path: path.read_bytes() for path in chosen.values()}
+        for path, content in before.items():
+            at = chance.randrange(len(content))
+            path.write_bytes(
+                content[:at] + bytes([content[at] ^ chance.randrange(1, 256)]) + content[at + 1 :]
+            )
+            flipped += 1
+        found = broken(store, display)
+        assert set(found) == set(chosen)
+        for thing, path in chosen.items():
+            if path.name != MANIFEST and thing.startswith(("runs", "scores", "data")):
+                assert found[thing] == f"{path.name} is not what was written"
+        for path, content in before.items():
+            path.write_bytes(content)
+    assert flipped > 200
+
+
+def test_missing_and_added_files_and_renamed_folders_are_found(
+    store: ArtifactStore, display: Display
+) -> None:
+    teacher, hkd = run_of(store, "none", 4), run_of(store, "hkd")
+    (teacher / "events.jsonl").unlink()
+    (hkd / "notes.txt").touch()
+    (store.home / "data" / "photos-test" / MANIFEST).unlink()
+    (store.home / "data" / "photos-test_x2").rename(store.home / "data" / "photos-test_x3")
+    score = next((store.home / "scores").iterdir())
+    (score / "scores.json").rename(store.home / "elsewhere")
+    (score / "scores.json").symlink_to(store.home / "elsewhere")
+    assert broken(store, display) == {
+        f"runs/{teacher.name}": "events.jsonl is missing",
+        f"runs/{hkd.name}": "notes.txt does not belong to it",
+        "data/photos-test": "artifact.json is missing",
+        "data/photos-test_x3": "artifact.json is not what was written: it belongs to data/photos-test_x2",
+        f"scores/{score.name}": "scores.json is not what was written",
+    }
+
+
+def test_what_is_just_being_written_is_no_fault(store: ArtifactStore, display: Display) -> None:
+    for name in (
+        "tmp/abc/half",
+        "downloads/next.zip.part",
+        "downloads/next.zip.lock",
+        f"work/{UNFINISHED}/x.pt.part",
+    ):
+        (store.home / name).parent.mkdir(exist_ok=True)
+        (store.home / name).write_text("half")
+    assert broken(store, display) == {}
+
+
+def test_a_pack_that_is_replaced_meanwhile_is_no_fault(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, replaced = Pack(dataset="photos-test", scale=1), list[Path]()
+
+    class Busy(Display):
+        @contextmanager
+        def bar(self, title: str, *, bytes: bool = False) -> Iterator[Callable[[int, int | None], None]]:
+            yield self.tick
+
+        def tick(self, done: int, total: int | None) -> None:
+            if not replaced and done > 1_000_000:  # the pack's images are being read
+                replaced.append(store.path(key))
+                with store.writing(key) as folder:
+                    (folder / "index.json").write_text("another copy")
+                    (folder / "images.u8").write_bytes(bytes(10))
+
+    monkeypatch.setattr(verify, "CHUNK", 1 << 14)
+    assert broken(store, Busy(err)) == {}
+    assert replaced
+
+
+def test_a_file_that_cannot_be_read_is_a_fault(
+    store: ArtifactStore, display: Display, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: Any = Path.open
+    bad = run_of(store, "hkd")
+
+    def fail(path: Path, *words: Any, **more: Any) -> Any:
+        if path == bad / "card.json":
+            raise OSError(5, "Input/output error")
+        return opened(path, *words, **more)
+
+    monkeypatch.setattr(Path, "open", fail)
+    assert broken(store, display) == {f"runs/{bad.name}": "cannot be read (Input/output error)"}
+
+
+def test_a_failure_and_a_checkpoint_that_say_nothing_are_found(
+    store: ArtifactStore, display: Display
+) -> None:
+    folder = store.home / "work" / UNFINISHED
+    (folder / "failed.json").write_text('{"error": "loss is nan"}')
+    assert broken(store, display) == {}
+    (folder / "failed.json").write_text('{"error": ')
+    (folder / "step-8.pt").write_text("")
+    assert set(broken(store, display)) == {f"work/{UNFINISHED}/failed.json", f"work/{UNFINISHED}/step-8.pt"}
+
+
+def test_a_download_without_a_checksum_is_unverified_and_no_fault(store: ArtifactStore, srkd: Srkd) -> None:
+    sidecar(store.home / "downloads" / "images.zip").unlink()
+    code, text, _ = srkd("store", "verify")
+    assert code == 0
+    assert "downloads/images.zip: can't be checked" in text
+    assert json.loads(srkd("store", "verify", "--json")[1])["unverified"] == ["downloads/images.zip"]
+
+
+def test_verify_needs_no_memory_for_large_files(store: ArtifactStore, display: Display) -> None:
+    for path in (store.home / "work" / UNFINISHED / f"step-8-{20 * '0'}.pt", downloaded(store.home, "large")):
+        with path.open("wb") as file:
+            file.truncate(60_000_000)
+    tracemalloc.start()
+    assert len(broken(store, display)) == 2
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+
+
+def test_verify_ends_with_4_and_the_command_that_repairs(store: ArtifactStore, srkd: Srkd) -> None:
+    files = sum(
+        path.suffix not in (".lock", ".sha256") for path in store.home.rglob("*/*/*") if path.is_file()
+    )
+    code, text, messages = srkd("store", "verify")
+    assert (code, messages) == (0, "")
+    assert text.startswith(f"{files + 1} files, 2 MB checked in ")  # and the download
+    assert text.endswith(", 0 broken\n")
+    (run_of(store, "hkd") / "card.json").write_text("{}")
+    before = contents(store.home)
+    code, text, messages = srkd("store", "verify")
+    assert code == 4
+    assert text.splitlines()[0] == f"runs/{run_of(store, 'hkd').name}: card.json is not what was written"
+    assert text.endswith(", 1 broken\n")
+    assert messages.endswith("hint: srkd store verify --repair\n")
+    code, text, _ = srkd("store", "verify", "--json")
+    assert code == 4
+    assert [one["removed"] for one in json.loads(text)["broken"]] == [False]
+    assert contents(store.home) == before
+
+
+def test_what_repair_removes_is_made_again_in_the_same_bits(store: ArtifactStore, srkd: Srkd) -> None:
+    before = contents(store.home)
+    hkd = run_of(store, "hkd")
+    lost = [run_of(store, "none", 4) / "weights.safetensors", hkd / MANIFEST]
+    lost += [next((store.home / "scores").iterdir()) / "scores.json"]
+    lost += [store.home / "data" / name / "images.u8" for name in ("photos-test", "photos-test_x2")]
+    lost += [store.home / "downloads" / "images.zip", next((store.home / "work" / UNFINISHED).iterdir())]
+    for path in lost:
+        path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+    code, text, _ = srkd("store", "verify", "--repair")
+    assert code == 0
+    assert text.count("; removed, ") == 7
+    assert f"runs/{hkd.name}: artifact.json is not what was written; removed, the next `srkd run`" in text
+    assert not any(path.exists() for path in lost)
+    assert not sidecar(lost[5]).exists()
+    assert srkd("store", "verify")[0] == 0
+    assert srkd("run", "tiny.yaml")[0] == 0
+    after = contents(store.home)
+    cards = ("card.json", "events.jsonl", MANIFEST)  # date and seconds
+    assert set(before) - set(after) == {
+        str(path.relative_to(store.home)) for path in [*lost[5:], sidecar(lost[5])]
+    }
+    assert [name for name in after if before[name] != after[name] and not name.endswith(cards)] == []
+
+
+def test_repair_leaves_what_another_process_makes(store: ArtifactStore, srkd: Srkd) -> None:
+    run = run_of(store, "hkd")
+    (run / "card.json").write_text("{}")
+    with process(store, f"store.locked(['run-{run.name}'])"):
+        code, text, _ = srkd("store", "verify", "--repair")
+    assert code == 4
+    assert "not removed: another srkd is at work on it" in text
+    assert run.exists()
+    assert srkd("store", "verify", "--repair")[0] == 0
+    assert not run.exists()
+
+
+def test_repair_leaves_what_has_been_made_anew_meanwhile(store: ArtifactStore, display: Display) -> None:
+    run = run_of(store, "hkd")
+    content = (run / "card.json").read_bytes()
+    (run / "card.json").write_text("{}")
+    (fault,) = verify.verify(store, display).faults
+    (run / "card.json").write_bytes(content)
+    assert verify.repair(store, fault)
+    assert run.exists()
+
+
+def test_gc_without_yes_changes_nothing(store: ArtifactStore, srkd: Srkd) -> None:
+    left = leave_behind(store)
+    before, names = contents(store.home), sorted(store.home.rglob("*"))
+    code, text, messages = srkd("store", "gc")
+    assert code == 0
+    assert all(name in text for name in left)
+    assert "6 things, 4 kB can go" in text
+    assert "3 finished runs are kept; --keep SUITE names what to keep" in messages
+    assert messages.endswith("to remove what is listed: srkd store gc --yes\n")
+    srkd("store", "gc", "--keep", "tiny.yaml")
+    assert contents(store.home) == before
+    assert sorted(store.home.rglob("*")) == names
+
+
+def test_gc_removes_what_killed_processes_left_and_nothing_else(store: ArtifactStore, srkd: Srkd) -> None:
+    (store.home / "downloads" / "other.zip.part").write_bytes(bytes(9))  # a download can go on from here
+    before = contents(store.home)
+    left = leave_behind(store)
+    removed = json.loads(srkd("store", "gc", "--yes", "--json")[1])
+    assert {one["path"] for one in removed["things"]} == set(left)
+    assert removed["bytes"] == 3 * 500 + 3 * 700
+    assert contents(store.home) == before
+    assert srkd("store", "gc", "--yes")[1] == "nothing can go\n"
+
+
+def test_gc_never_takes_what_a_live_process_holds(store: ArtifactStore, srkd: Srkd) -> None:
+    left = leave_behind(store)
+    with process(store, "store.scratch()"):
+        (scratch,) = (path for path in (store.home / "tmp").iterdir() if path.name != "killed")
+        locks = f"store.locked(['run-{run_of(store, 'hkd').name}', 'run-{UNFINISHED}', 'run-{20 * 'f'}'])"
+        with process(store, locks):
+            free = {name for name in left if name.startswith(("tmp", "down"))}
+            for words in (["--json"], ["--json", "--yes"]):
+                things = json.loads(srkd("store", "gc", *words)[1])["things"]
+                assert {one["path"] for one in things} == free
+        assert (scratch / "half").read_text() == "x"
+    assert {one["path"] for one in json.loads(srkd("store", "gc", "--yes", "--json")[1])["things"]} == {
+        f"tmp/{scratch.name}",
+        *(set(left) - free),
+    }
+
+
+def test_gc_leaves_what_was_made_or_taken_after_it_looked(store: ArtifactStore) -> None:
+    leave_behind(store)
+    waste = upkeep.leftovers(store)
+    half = store.home / "runs" / (20 * "f")
+    shutil.rmtree(half)
+    shutil.copytree(run_of(store, "hkd"), half)
+    with process(store, f"store.locked(['run-{UNFINISHED}'])"):
+        gone = {one.path: upkeep.remove(store, one) for one in waste}
+    assert half.is_dir()
+    assert {path.name for path, removed in gone.items() if not removed} == {
+        half.name,
+        f"step-9-{20 * '0'}.pt.part",
+    }
+
+
+def test_a_process_whose_new_folder_gc_took_makes_another(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, taken = tempfile.mkdtemp, list[Path]()
+
+    def taking(dir: Path) -> str:
+        folder = make(dir=dir)
+        if not taken:
+            taken.append(Path(folder))
+            taken[0].rmdir()
+        return folder
+
+    monkeypatch.setattr(tempfile, "mkdtemp", taking)
+    with store.scratch() as folder:
+        assert folder.is_dir()
+        assert folder not in taken
+
+
+def test_a_process_whose_new_folder_gc_locked_first_makes_another(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, held = fcntl.flock, list[int]()
+
+    def late(descriptor: int, how: int) -> None:
+        if not held:
+            for folder in (store.home / "tmp").iterdir():
+                folder.rmdir()
+        held.append(descriptor)
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with store.scratch() as folder:
+        assert folder.is_dir()
+    assert len(held) == 2
+
+
+def test_gc_keeps_all_that_a_suite_needs(store: ArtifactStore, srkd: Srkd, tmp_path: Path) -> None:
+    (tmp_path / "none.yaml").write_text(TINY.replace("[none, hkd]", "[none]").replace("tiny", "less"))
+    hkd = run_of(store, "hkd").name
+    (score,) = (
+        path
+        for path in (store.home / "scores").iterdir()
+        if upkeep.describe(path).endswith("hkd seed 0, EDSR 3×4")
+    )
+    removed = json.loads(srkd("store", "gc", "--keep", "none.yaml", "--yes", "--json")[1])
+    named = {one["path"]: one["what"] for one in removed["things"]}
+    assert named == {
+        f"runs/{hkd}": "hkd seed 0, EDSR 3×4",
+        f"scores/{score.name}": "scores on photos-test of hkd seed 0, EDSR 3×4",
+        f"work/{UNFINISHED}": "unfinished run, 7 steps done",
+        "downloads/images.zip": "download",
+    }
+    assert not any((store.home / name).exists() for name in named)
+    code, _, messages = srkd("run", "none.yaml")
+    assert code == 0
+    assert "2 of 2 networks are in the store" in messages
+    assert "measuring" not in messages
+    assert srkd("store", "gc", "--keep", "none.yaml", "--keep", "tiny.yaml")[1] == "nothing can go\n"
+
+
+def test_gc_keeps_the_unfinished_runs_of_a_suite(store: ArtifactStore, srkd: Srkd) -> None:
+    hkd = run_of(store, "hkd")
+    checkpoint.write(store.home / "work" / hkd.name, 1, b"half")
+    shutil.rmtree(hkd)
+    things = json.loads(srkd("store", "gc", "--keep", "tiny.yaml", "--json")[1])["things"]
+    assert {one["path"] for one in things} == {f"work/{UNFINISHED}", "downloads/images.zip"}
+
+
+def test_gc_keeps_the_self_ensemble_that_a_suite_asks_for(
+    store: ArtifactStore, srkd: Srkd, tmp_path: Path
+) -> None:
+    text = TINY + "evaluate: {self_ensemble: true}\n"
+    (tmp_path / "turned.yaml").write_text(text.replace("[none, hkd]", "[none]").replace("tiny", "turned"))
+    key = Measurement(network=20 * "a", pixels="0", scale=2)
+    with store.writing(key) as folder:
+        (folder / "scores.json").write_text(json.dumps({"dataset": "set5", "images": {}}))
+    things = json.loads(srkd("store", "gc", "--keep", "turned.yaml", "--json")[1])["things"]
+    scores = sorted(one["what"] for one in things if one["path"].startswith("scores"))
+    assert scores == [
+        "scores on photos-test of hkd seed 0, EDSR 3×4",
+        "scores on photos-test of none seed 0, EDSR 3×4",
+        "scores on photos-test of none seed 0, EDSR 4×4",
+        "scores on set5 of a network that is gone",
+    ]
+
+
+def test_gc_keeps_the_images_and_downloads_of_a_suite(
+    store: ArtifactStore, srkd: Srkd, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
+    for name, count in {"set5": 5, "set14": 14}.items():
+        pack(store, name, ((f"{i}", noise[i % 5] + np.uint8(i)) for i in range(count)))
+        open_set(store, name, 2)
+    kept = [adopt.kept_at(store, source).name for source in DATASETS["set5"].sources]
+    for name in (*kept, "set14.tar"):
+        downloaded(store.home, name)
+    (tmp_path / "set5.yaml").write_text(TINY.replace("[photos-test]", "[set5]"))
+    things = json.loads(srkd("store", "gc", "--keep", "set5.yaml", "--keep", "tiny.yaml", "--json")[1])[
+        "things"
+    ]
+    assert {one["path"] for one in things} == {
+        *("data/set14", "data/set14_x2", "downloads/images.zip", "downloads/set14.tar", f"work/{UNFINISHED}"),
+    }
+
+
+def test_gc_refuses_when_it_cannot_tell_what_is_needed(
+    store: ArtifactStore, srkd: Srkd, tmp_path: Path, display: Display
+) -> None:
+    (tmp_path / "far.yaml").write_text(TINY.replace("[photos-test]", "[set5]"))
+    before = contents(store.home)
+    code, text, messages = srkd("store", "gc", "--keep", "tiny.yaml", "--keep", "far.yaml", "--yes")
+    assert (code, text) == (3, "")
+    assert messages.endswith("hint: srkd download set5\n")
+    with pytest.raises(MissingError, match="without its data: set5"):
+        upkeep.needed(store, load_suite("far.yaml"), display)
+    (tmp_path / "less.yaml").write_text(TINY.replace("[none, hkd]", "[none]"))
+    with process(store, f"store.locked(['run-{run_of(store, 'hkd').name}'])"):
+        code, _, messages = srkd("store", "gc", "--keep", "less.yaml", "--yes")
+        assert code == 1
+        assert "another srkd is at work here for a suite that is not kept" in messages
+        assert contents(store.home) == before
+        assert srkd("store", "gc", "--keep", "tiny.yaml", "--yes")[0] == 0
+    assert not (store.home / "work" / UNFINISHED).exists()
+
+
+def test_du_sums_all_that_is_kept(store: ArtifactStore, srkd: Srkd) -> None:
+    leave_behind(store)
+    code, text, _ = srkd("store", "du", "--json")
+    told = json.loads(text)
+    assert code == 0
+    assert {one["what"]: one["count"] for one in told["places"]} == {
+        "runs": 4,
+        "weights": 0,
+        "scores": 4,
+        "data": 2,
+        "downloads": 1,
+        "work": 2,
+        "tmp": 1,
+    }
+    held = {name: len(content) for name, content in contents(store.home).items() if "/" in name}
+    assert told["bytes"] == sum(held.values())
+    for one in told["places"]:
+        assert one["bytes"] == sum(
+            count for name, count in held.items() if name.startswith(one["what"] + "/")
+        )
+    assert 0 < told["free"] <= shutil.disk_usage(store.home).total
+    assert "in all" in srkd("store", "du")[1]
+
+
+def test_a_store_that_is_not_there_is_empty(srkd: Srkd, tmp_path: Path) -> None:
+    assert srkd("store", "verify")[1].startswith("0 files, 0 kB checked")
+    assert srkd("store", "gc")[1] == "nothing can go\n"
+    assert json.loads(srkd("store", "du", "--json")[1])["bytes"] == 0
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "message"),
+    [
+        ("gc --keep demmo", 1, "hint: did you mean 'demo'?"),
+        ("gc --keep mine.yaml", 3, "no suite file 'mine.yaml'"),
+        ("export -o runs.tar", 1, "hint: some runs of `srkd ls runs`, or --suite SUITE"),
+        ("export 0123 -o runs.tar", 3, "hint: srkd ls runs"),
+        ("export 0123 -o runs.tar.gz", 1, "hint: -o runs.tar"),
+        ("export 0123", 2, "Missing option"),
+        ("import nowhere.tar", 3, "no file 'nowhere.tar'"),
+    ],
+)
+def test_bad_input_gets_one_clear_error(srkd: Srkd, command: str, code: int, message: str) -> None:
+    got, text, messages = srkd("store", *command.split())
+    assert (got, text) == (code, "")
+    assert message in messages
+    assert "Traceback" not in messages
+
+
+def test_locks_and_errors_name_what_they_are_of(tmp_path: Path) -> None:
+    from srkd_bench.locks import lock_of
+
+    for path, lock in {
+        f"runs/{UNFINISHED}": f"locks/run-{UNFINISHED}",
+        f"work/{UNFINISHED}/step-1.pt": f"locks/run-{UNFINISHED}",
+        f"scores/{UNFINISHED}": f"locks/score-{UNFINISHED}",
+        "data/photos-test_x2": "locks/data-photos-test",
+        "data/photos-test": "locks/data-photos-test",
+        "downloads/a.zip": "downloads/a.zip.lock",
+        "downloads/a.zip.part": "downloads/a.zip.lock",
+        "downloads/a.zip.sha256.part": "downloads/a.zip.lock",
+    }.items():
+        assert lock_of(tmp_path, tmp_path / path) == tmp_path / lock
+    (tmp_path / "locks").touch()
+    with pytest.raises(SrkdError, match="cannot write"):
+        verify.repair(ArtifactStore(tmp_path), verify.Fault(tmp_path / "runs" / UNFINISHED, ""))
