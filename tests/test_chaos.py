@@ -1,4 +1,4 @@
-from chaos import PHASES, chaos
+from tests.chaos import PHASES, chaos
 
 
 def test_a_run_that_is_killed_again_and_again_leaves_what_a_calm_one_leaves() -> None:
