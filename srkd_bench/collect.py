@@ -21,11 +21,11 @@ def results(plan: Plan, store: ArtifactStore) -> Results:
     notes: dict[str, list[int]] = defaultdict(list)
     runs: list[tuple[str, Run | Weights | None]] = [("bicubic", None), ("teacher", plan.teacher)]
     runs += [(run.method, run) for run in plan.students]
+    here = {dataset: pixels_of(store, dataset) or "missing" for dataset in suite.data.test}
     for model, key in runs:
         seed = key.seed if isinstance(key, Run) and model != "teacher" else None
         state = "" if key is None else _state(key, store)
-        for dataset in suite.data.test:
-            pixels = pixels_of(store, dataset) or "missing"
+        for dataset, pixels in here.items():
             wanted = measurement(key, pixels, suite.data.scale, self_ensemble=suite.evaluate.self_ensemble)
             kept = kept_scores(wanted, store)
             if kept is None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from srkd_bench.store import ArtifactStore
 
 out, err = Console(), Console(stderr=True)
+LONG = 200  # rows
 
 
 def print_results(plan: Plan, store: ArtifactStore, json_: bool) -> None:
@@ -82,6 +83,12 @@ def print_table(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    if len(rows) > LONG:  # rich takes seconds to lay out thousands
+        texts = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+        widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+        for line in texts:
+            print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+        return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name in rows[0]:
         table.add_column(name, overflow="fold")

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 
 from srkd_bench.errors import SrkdError, unknown
 from srkd_bench.metrics import METRICS, PROTOCOLS
@@ -177,8 +178,10 @@ def _measured(scores: list[Score]) -> dict[tuple[str, str], _Measured]:
     """Return what was measured by (dataset, model)."""
     import pandas as pd
 
+    names = [column.name for column in fields(Score)]
+    columns = attrgetter(*names)
     runs = (
-        pd.DataFrame(scores, columns=[column.name for column in fields(Score)])
+        pd.DataFrame([columns(score) for score in scores], columns=names)
         .groupby(["dataset", "model", "run", "seed"], dropna=False)
         .agg(value=("value", "mean"), images=("image", frozenset))
         .reset_index()

@@ -1,0 +1,81 @@
+"""A store with 2,000 finished runs: `ls`, `report` and `run` of the finished suite each take under 3 s."""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from srkd_bench import runs
+from srkd_bench.disk import put
+from srkd_bench.metrics import METRICS
+from srkd_bench.models import build, to_safetensors
+from srkd_bench.packs import open_set
+from srkd_bench.progress import Display
+from srkd_bench.store import ArtifactStore
+from srkd_bench.suitefile import load_suite
+
+LIMIT = 3.0  # seconds
+SUITE = """
+name: soak
+data: {{train: photos, test: [photos-test], scale: 2}}
+teacher: {{model: {{n_feats: 1, n_resblocks: 4}}}}
+student: {{n_feats: 1, n_resblocks: 4}}
+train: {{batch: 4, patch: 8, steps: 10}}
+methods: [none, hkd, ckd, rkd]
+seeds: {seeds}
+"""
+
+
+def fill(home: Path, suite: Path) -> None:
+    """Put networks that were never trained, and made-up scores, where a suite's own would be."""
+    store, display = ArtifactStore(home), Display(Console(stderr=True))
+    for name in ("photos", "photos-test"):
+        open_set(store, name, 2)
+    plan = runs.plan(load_suite(str(suite)), store, display)
+    tests = open_set(store, "photos-test", 2)
+    weights = to_safetensors(build(plan.students[0].model, 0))
+    scores = {name: dict.fromkeys(METRICS, 30.0) for name in tests.names}
+    for key in (plan.teacher, *plan.students, None):
+        if key is not None:
+            with store.writing(key) as folder:
+                put(folder / runs.WEIGHTS, weights)
+                put(folder / runs.CARD, "{}")
+        with store.writing(runs.measurement(key, tests.pixels, 2, self_ensemble=False)) as folder:
+            put(folder / runs.SCORES, json.dumps({"dataset": "photos-test", "images": scores}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=2000)
+    count = parser.parse_args().runs
+    slow = 0
+    with tempfile.TemporaryDirectory() as name:
+        home, suite = Path(name) / "store", Path(name) / "soak.yaml"
+        suite.write_text(SUITE.format(seeds=list(range(count // 4))))
+        fill(home, suite)
+        for words in (
+            ["ls", "runs"],
+            ["report", "--suite", str(suite)],
+            ["run", str(suite)],
+            ["store", "du"],
+        ):
+            command = [sys.executable, "-m", "srkd_bench", *words, "--home", str(home)]
+            begun = time.monotonic()
+            subprocess.run(command, check=True, capture_output=True)
+            seconds = time.monotonic() - begun
+            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+            slow += seconds > LIMIT
+            print(
+                f"srkd {words[0]:<8} {count} runs: {seconds:.2f} s (limit {LIMIT:g}), at most {peak:.0f} MB"
+            )
+    sys.exit(slow > 0)
+
+
+if __name__ == "__main__":
+    main()
