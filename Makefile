@@ -1,8 +1,9 @@
 # `make demo` and `make test` set up all they need: Python 3.11 or newer is enough.
 PYTHON ?= python3
 BIN := .venv/bin
+FUZZ_SECONDS ?= 600
 
-.PHONY: demo test check smoke bench clean
+.PHONY: demo test check smoke bench chaos clean
 
 demo: .venv/ready
 	$(BIN)/srkd run demo
@@ -21,6 +22,15 @@ smoke: .venv/ready
 bench: .venv/ready
 	$(BIN)/python benchmarks/lockstep.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/soak.py
+
+# The long tests: kills in every phase, then each door for strangers' files under the fuzzer; half an hour or so.
+chaos: .venv/ready
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.chaos --kills 50
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	for door in suites weights images archives; do \
+		OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz $$door --seconds $(FUZZ_SECONDS) 2>/dev/null || exit 1; \
+	done
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

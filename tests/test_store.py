@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from srkd_bench.config import Measurement
+from srkd_bench.config import Measurement, Pack
+from srkd_bench.download import is_unchanged
 from srkd_bench.errors import IntegrityError, MissingError, SrkdError
+from srkd_bench.packs import open_set
 from srkd_bench.store import ArtifactStore
 
 KEY = Measurement(network="bicubic", pixels="0", scale=2)
@@ -50,6 +52,25 @@ def test_a_store_of_a_newer_format_is_refused(store: ArtifactStore) -> None:
     (store.home / "format").write_text("3\n")
     with pytest.raises(SrkdError, match="has format '3'"):
         ArtifactStore(store.home)
+
+
+def test_a_store_of_format_1_is_brought_up_to_date(store: ArtifactStore) -> None:
+    images = open_set(store, "photos-test", 2)
+    for pack in ("photos-test", "photos-test_x2"):
+        (store.home / "data" / pack / "artifact.json").unlink()
+    (store.downloads / "old.tar").write_bytes(b"old")
+    (store.home / "format").write_text("1\n")
+    with pytest.raises(MissingError):
+        store.file(Pack(dataset="photos-test", scale=2), "index.json")
+    migrated = ArtifactStore(store.home)
+    assert (store.home / "format").read_text() == "2\n"
+    assert is_unchanged(store.downloads / "old.tar")
+    index = migrated.file(Pack(dataset="photos-test", scale=2), "index.json")
+    assert index.is_file()
+    before = index.stat().st_mtime_ns
+    again = open_set(migrated, "photos-test", 2)
+    assert again.pixels == images.pixels
+    assert index.stat().st_mtime_ns == before  # found, not packed again
 
 
 def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
