@@ -105,7 +105,7 @@ def train_teacher(
     ] = None,
     home: Home = None,
     device: Device = "auto",
-    checkpoint_seconds: Checkpoint = 300,
+    checkpoint_seconds: Checkpoint = None,
     offline: Offline = False,
     dry_run: DryRun = False,
     json_: Json = False,
@@ -137,7 +137,7 @@ def distill(
     settings: Settings = None,
     home: Home = None,
     device: Device = "auto",
-    checkpoint_seconds: Checkpoint = 300,
+    checkpoint_seconds: Checkpoint = None,
     offline: Offline = False,
     dry_run: DryRun = False,
     json_: Json = False,
@@ -157,7 +157,7 @@ def run(
     settings: Settings = None,
     home: Home = None,
     device: Device = "auto",
-    checkpoint_seconds: Checkpoint = 300,
+    checkpoint_seconds: Checkpoint = None,
     offline: Offline = False,
     dry_run: DryRun = False,
     json_: Json = False,
@@ -320,7 +320,7 @@ def _store(home: Path | None) -> ArtifactStore:
     return ArtifactStore(home, say=lambda line: err.print(line, markup=False, highlight=False))
 
 
-def _place(home: Path | None, device: str, checkpoint_seconds: float = 300) -> Workplace:
+def _place(home: Path | None, device: str, checkpoint_seconds: float | None = None) -> Workplace:
     from srkd_bench import runs
     from srkd_bench.progress import Display
 
@@ -332,7 +332,7 @@ def _plan(
     settings: list[str] | None,
     home: Path | None,
     device: str,
-    checkpoint_seconds: float = 300,
+    checkpoint_seconds: float | None = None,
     chosen: list[str] | None = None,
     *,
     fetch: bool = True,

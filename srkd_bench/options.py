@@ -31,7 +31,14 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Say what is cached, what will run, how long, how much disk.")
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:1.")]
-Checkpoint = Annotated[float, typer.Option("--checkpoint-seconds", min=0, help="Time between checkpoints.")]
+Checkpoint = Annotated[
+    float | None,
+    typer.Option(
+        "--checkpoint-seconds",
+        min=0,
+        help="Time between checkpoints; 300 if not given, or more where they would take over 1 % of it.",
+    ),
+]
 Offline = Annotated[
     bool,
     typer.Option(

@@ -40,7 +40,7 @@ class Workplace:
     store: ArtifactStore
     display: Display
     device: torch.device = CPU
-    checkpoint_seconds: float = 300.0
+    checkpoint_seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,23 @@ def test_one_checkpoint_is_kept_and_a_failed_write_leaves_it(
     assert second != first
 
 
+def test_checkpoints_take_a_hundredth_of_the_time(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    saves: list[int] = []
+    clock = [0.0]
+    monkeypatch.setattr("srkd_bench.train.time.monotonic", lambda: clock[0])
+
+    def save(learner: Learner) -> None:
+        saves.append(learner.step)
+        clock[0] += 6  # slow: 600 seconds have to pass
+
+    def minute(step: int) -> None:
+        clock[0] += 60
+
+    monkeypatch.setattr(Learner, "save", save)
+    lab.fit(["none"], "x", TRAIN.model_copy(update={"steps": 40}), watch=minute)
+    assert saves == [6, 17, 28, 39]  # after 300 seconds, then after 600
+
+
 def test_a_training_that_diverges_stops_alone_and_keeps_the_checkpoint_from_before(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
