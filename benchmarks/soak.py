@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from srkd_bench import runs
+from srkd_bench import planning
 from srkd_bench.disk import put
 from srkd_bench.metrics import METRICS
 from srkd_bench.models import build, to_safetensors
@@ -37,17 +37,17 @@ def fill(home: Path, suite: Path) -> None:
     store, display = ArtifactStore(home), Display(Console(stderr=True))
     for name in ("photos", "photos-test"):
         open_set(store, name, 2)
-    plan = runs.plan(load_suite(str(suite)), store, display)
+    plan = planning.plan(load_suite(str(suite)), store, display)
     tests = open_set(store, "photos-test", 2)
     weights = to_safetensors(build(plan.students[0].model, 0))
     scores = {name: dict.fromkeys(METRICS, 30.0) for name in tests.names}
     for key in (plan.teacher, *plan.students, None):
         if key is not None:
             with store.writing(key) as folder:
-                put(folder / runs.WEIGHTS, weights)
-                put(folder / runs.CARD, "{}")
-        with store.writing(runs.measurement(key, tests.pixels, 2, self_ensemble=False)) as folder:
-            put(folder / runs.SCORES, json.dumps({"dataset": "photos-test", "images": scores}))
+                put(folder / planning.WEIGHTS, weights)
+                put(folder / planning.CARD, "{}")
+        with store.writing(planning.measurement(key, tests.pixels, 2, self_ensemble=False)) as folder:
+            put(folder / planning.SCORES, json.dumps({"dataset": "photos-test", "images": scores}))
 
 
 def main() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Never
+from typing import Annotated, Never
 
 import typer
 
@@ -24,10 +25,7 @@ from srkd_bench.printing import (
     print_rows,
     print_scores,
 )
-
-if TYPE_CHECKING:
-    from srkd_bench.runs import Plan, Workplace
-    from srkd_bench.store import ArtifactStore
+from srkd_bench.work import find_plan, make, open_store, work, workplace
 
 app = typer.Typer(
     help="Which way of distilling a super-resolution network really helps, by how much, and how sure is that?",
@@ -68,7 +66,7 @@ def download(
     from srkd_bench import adopt, datasets, packs
     from srkd_bench.progress import Display
 
-    store, display = _store(home), Display(err)
+    store, display = open_store(home), Display(err)
     if listing or not names:
         print_datasets(store, json_)
         return
@@ -111,20 +109,17 @@ def train_teacher(
     json_: Json = False,
 ) -> None:
     """Train the suite's teacher, or load its weights, and measure it."""
-    from srkd_bench import runs
-
     changes = [*(settings or []), *([f"teacher.weights={json.dumps(source)}"] if source else [])]
-    plan, place = _plan(suite, changes, home, device, checkpoint_seconds, ["none"], fetch=not dry_run)
-    plan = runs.Plan(plan.suite, plan.teacher, ())
+    plan, store, display = find_plan(suite, changes, home, ["none"], fetch=not dry_run)
+    plan = replace(plan, students=())
+    place = workplace(store, display, device, checkpoint_seconds)
     if dry_run:
         print_forecast(plan, place, json_)
         return
-    images, tests = runs.prepare(plan, place)
-    runs.ensure_teacher(plan, images, place)
-    runs.ensure_scores(plan, tests, place)
-    print_results(plan, place.store, json_)
+    make(plan, place)
+    print_results(plan, store, json_)
     if source:
-        place.display.say(f"to distil from it: srkd run {suite} --set teacher.weights={source}")
+        display.say(f"to distil from it: srkd run {suite} --set teacher.weights={source}")
 
 
 @app.command()
@@ -143,9 +138,8 @@ def distill(
     json_: Json = False,
 ) -> None:
     """Train students by some methods, side by side, and measure them. The teacher is trained first if need be."""
-    _work(
-        *_plan(suite, settings, home, device, checkpoint_seconds, method, fetch=not dry_run), dry_run, json_
-    )
+    found = find_plan(suite, settings, home, method, fetch=not dry_run)
+    work(*found, device, checkpoint_seconds, dry_run, json_)
 
 
 @app.command()
@@ -163,11 +157,8 @@ def run(
     json_: Json = False,
 ) -> None:
     """Do all of a suite: teacher, students, scores, table. What is in the store already isn't done again."""
-    _work(
-        *_plan(suite_option or suite, settings, home, device, checkpoint_seconds, fetch=not dry_run),
-        dry_run,
-        json_,
-    )
+    found = find_plan(suite_option or suite, settings, home, fetch=not dry_run)
+    work(*found, device, checkpoint_seconds, dry_run, json_)
 
 
 @app.command()
@@ -195,8 +186,6 @@ def evaluate(
     json_: Json = False,
 ) -> None:
     """Measure a suite's finished runs, or bicubic, a weights file or a folder of SR images."""
-    from srkd_bench import runs, standalone
-
     names = [name.strip() for name in (datasets or "").split(",") if name.strip()]
     if (model is not None) + (weights is not None) + (sr_dir is not None) > 1:
         raise SrkdError(
@@ -206,9 +195,13 @@ def evaluate(
         changes = [*(settings or [])]
         changes += [f"data.test={json.dumps(names)}"] if names else []
         changes += ["evaluate.self_ensemble=true"] if self_ensemble else []
-        plan, place = _plan(suite, changes, home, device)
-        runs.ensure_scores(plan, runs.prepare(plan, place)[1], place)
-        print_results(plan, place.store, json_)
+        from srkd_bench import planning, runs
+
+        plan, store, display = find_plan(suite, changes, home)
+        if not planning.finished(plan, store):
+            place = workplace(store, display, device)
+            runs.ensure_scores(plan, runs.prepare(plan, place)[1], place)
+        print_results(plan, store, json_)
         return
     if model not in (None, "bicubic"):
         raise SrkdError(f"no model named '{model}'", "--model bicubic, or --weights FILE")
@@ -218,7 +211,10 @@ def evaluate(
         raise SrkdError(
             "--self-ensemble goes with --weights", "SR images and bicubic are measured as they are"
         )
-    place = _place(home, device)
+    from srkd_bench import standalone
+    from srkd_bench.progress import Display
+
+    place = workplace(open_store(home), Display(err), device)
     results = standalone.measure(
         names, place, scale=scale, weights=weights, sr_dir=sr_dir, self_ensemble=self_ensemble
     )
@@ -245,15 +241,12 @@ def report(
     json_: Json = False,
 ) -> None:
     """Print the comparison table of what is finished so far."""
-    from srkd_bench import collect, runs
+    from srkd_bench import collect
     from srkd_bench.disk import put
-    from srkd_bench.progress import Display
     from srkd_bench.report import format_of, print_report, render
-    from srkd_bench.suitefile import load_suite
 
     files = [(path, format_of(path)) for path in output or []]
-    store = _store(home)
-    plan = runs.plan(load_suite(suite, settings or []), store, Display(err), fetch=False)
+    plan, store, _ = find_plan(suite, settings, home, fetch=False)
     results = collect.results(plan, store)
     for path, chosen in files:
         put(path, render(results, chosen, reference=reference))
@@ -276,10 +269,10 @@ def list_(
     from srkd_bench import listing
 
     if what == What.DATASETS:
-        print_datasets(_store(home), json_)
+        print_datasets(open_store(home), json_)
     else:
-        make = {What.RUNS: listing.runs, What.METHODS: listing.methods, What.SUITES: listing.suites}[what]
-        print_rows(what, make(_store(home)), json_)
+        rows = {What.RUNS: listing.runs, What.METHODS: listing.methods, What.SUITES: listing.suites}[what]
+        print_rows(what, rows(open_store(home)), json_)
 
 
 @app.command()
@@ -296,7 +289,7 @@ def show(
     if name in suitefile.suite_files():
         print(suitefile.suite_files()[name].read_text(), end="")
         return
-    shown = listing.one_run(_store(home), name)
+    shown = listing.one_run(open_store(home), name)
     if json_:
         print_json({"schema": 1, **shown})
     else:
@@ -312,61 +305,6 @@ def _version(
     if version:
         print(f"srkd {__version__}")
         raise typer.Exit
-
-
-def _store(home: Path | None) -> ArtifactStore:
-    from srkd_bench.store import ArtifactStore
-
-    return ArtifactStore(home, say=lambda line: err.print(line, markup=False, highlight=False))
-
-
-def _place(home: Path | None, device: str, checkpoint_seconds: float | None = None) -> Workplace:
-    from srkd_bench import runs
-    from srkd_bench.progress import Display
-
-    return runs.Workplace(_store(home), Display(err), runs.choose_device(device), checkpoint_seconds)
-
-
-def _plan(
-    suite: str,
-    settings: list[str] | None,
-    home: Path | None,
-    device: str,
-    checkpoint_seconds: float | None = None,
-    chosen: list[str] | None = None,
-    *,
-    fetch: bool = True,
-) -> tuple[Plan, Workplace]:
-    from srkd_bench.suitefile import load_suite
-
-    read = load_suite(suite, settings or [])
-    from srkd_bench import runs
-
-    place = _place(home, device, checkpoint_seconds)
-    return runs.plan(read, place.store, place.display, chosen or [], fetch=fetch), place
-
-
-def _work(plan: Plan, place: Workplace, dry_run: bool, json_: bool) -> None:
-    """Train, measure and print; what failed is raised after all else is done and shown."""
-    from srkd_bench import runs
-    from srkd_bench.errors import FailedRuns
-
-    if dry_run:
-        print_forecast(plan, place, json_)
-        return
-    images, tests = runs.prepare(plan, place)
-    runs.announce(plan, place)
-    failed: FailedRuns | None = None
-    runs.ensure_teacher(plan, images, place)
-    try:
-        runs.ensure_students(plan, images, place)
-    except FailedRuns as error:
-        failed = error
-    runs.ensure_scores(plan, tests, place)
-    print_results(plan, place.store, json_)
-    place.display.say(f"everything is kept in {place.store.home}")
-    if failed:
-        raise failed
 
 
 def main() -> Never:

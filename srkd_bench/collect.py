@@ -6,8 +6,8 @@ from collections import defaultdict
 from srkd_bench.config import ModelSpec, Run, Weights
 from srkd_bench.metrics import METRICS
 from srkd_bench.packs import pixels_of
+from srkd_bench.planning import FAILED, Plan, kept_scores, measurement
 from srkd_bench.report.results import Network, Results
-from srkd_bench.runs import FAILED, Plan, kept_scores, measurement
 from srkd_bench.scores import Score
 from srkd_bench.store import ArtifactStore
 

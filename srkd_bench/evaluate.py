@@ -14,10 +14,10 @@ from srkd_bench.errors import MissingError, SrkdError
 from srkd_bench.metrics import METRICS, measure
 from srkd_bench.models import EDSR
 from srkd_bench.packs import ImageSet, Tick
+from srkd_bench.scores import Scores
 
 Image = NDArray[np.uint8]
 Upscaler = Callable[[str, Image], Image]
-Scores = dict[str, dict[str, float]]
 TILE_BYTES = 1.2e9
 SMALLEST_TILE = 32  # LR pixels a side
 

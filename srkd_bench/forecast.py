@@ -13,7 +13,8 @@ from srkd_bench.datasets import find
 from srkd_bench.method import TeacherView
 from srkd_bench.models import build
 from srkd_bench.packs import pixels_of
-from srkd_bench.runs import Plan, Workplace
+from srkd_bench.planning import Plan
+from srkd_bench.runs import Workplace
 from srkd_bench.store import ArtifactStore
 from srkd_bench.train import Learner, autocast
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from srkd_bench.planning import Plan
     from srkd_bench.report.results import Results
-    from srkd_bench.runs import Plan, Workplace
+    from srkd_bench.runs import Workplace
     from srkd_bench.store import ArtifactStore
 
 out, err = Console(), Console(stderr=True)

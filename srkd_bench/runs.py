@@ -1,33 +1,30 @@
-"""From a suite to its finished runs and scores: find them in the store, or make them."""
+"""Making what a plan asks for and the store doesn't have: networks and scores."""
 
 import json
 import os
 import platform
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import torch
 
-from srkd_bench import __version__, checkpoint, methods
-from srkd_bench.config import Measurement, Run, Suite, Weights
+from srkd_bench import __version__, methods
+from srkd_bench.config import Run, Weights
 from srkd_bench.disk import put, room_for
 from srkd_bench.errors import FailedRuns, MissingError, SrkdError, command_line
-from srkd_bench.evaluate import Scores, Upscaler, bicubic, network, score
-from srkd_bench.method import Method
+from srkd_bench.evaluate import Upscaler, bicubic, network, score
 from srkd_bench.models import EDSR, load_weights, to_safetensors
 from srkd_bench.packs import ImageSet, check_patch, open_set, pixels_of
 from srkd_bench.patches import Patches
+from srkd_bench.planning import CARD, EVENTS, FAILED, SCORES, WEIGHTS, Plan, kept_scores, measurement
 from srkd_bench.pretrained import find_weights
 from srkd_bench.progress import Display, clock
+from srkd_bench.scores import Scores
 from srkd_bench.store import ArtifactStore
 from srkd_bench.train import Learner, fit
 
 SAMPLE = 64  # training patches that a method's adapter may take statistics of
-WEIGHTS, CARD, SCORES, EVENTS, FAILED = (
-    "weights.safetensors", "card.json", "scores.json", "events.jsonl", "failed.json",
-)  # fmt: skip
 
 
 CPU = torch.device("cpu")
@@ -41,96 +38,6 @@ class Workplace:
     display: Display
     device: torch.device = CPU
     checkpoint_seconds: float | None = None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A suite with its data, teacher and methods looked up.
-
-    Args:
-        teacher: the suite's, whether a student looks at it or not.
-        students: methods × seeds, seed by seed.
-    """
-
-    suite: Suite
-    teacher: Run | Weights
-    students: tuple[Run, ...]
-
-    @property
-    def methods(self) -> list[str]:
-        """The methods' names, in the suite's order."""
-        return list(dict.fromkeys(run.method for run in self.students))
-
-
-def plan(
-    suite: Suite, store: ArtifactStore, display: Display, chosen: Iterable[str] = (), *, fetch: bool = True
-) -> Plan:
-    """Look up what a suite names. Data that isn't here has the digest `missing`; nothing is trained.
-
-    Args:
-        chosen: methods instead of the suite's; `all` is every installed one.
-        fetch: download the teacher's weights if the suite names an address and they aren't here.
-    Raises:
-        SrkdError: an unknown method, parameter or data set, or settings that a method can't work with.
-    """
-    names = list(dict.fromkeys(chosen or suite.methods))
-    names = methods.names() if names == ["all"] else names
-    built = {name: _checked(name, methods.build(name, suite.params), suite) for name in names}
-    for name in suite.params:
-        methods.build(name, suite.params)
-    for name in suite.data.test:
-        pixels_of(store, name)
-    pixels = pixels_of(store, suite.data.train) or "missing"
-    teacher = _teacher(suite, pixels, store, display, fetch=fetch)
-    students = tuple(
-        Run(
-            model=suite.student,
-            train=suite.train,
-            data=suite.data.train,
-            pixels=pixels,
-            method=name,
-            params=methods.identity(method, name),
-            seed=seed,
-            teacher=teacher if method.looks else None,
-        )
-        for seed in suite.seeds
-        for name, method in built.items()
-    )
-    return Plan(suite, teacher, students)
-
-
-def _checked(name: str, method: Method, suite: Suite) -> Method:
-    if suite.train.batch < method.min_batch:
-        raise SrkdError(
-            f"{name} compares the images of a batch and can't work with a batch of {suite.train.batch}",
-            f"--set train.batch={max(8, method.min_batch)}",
-        )
-    return method
-
-
-def _teacher(
-    suite: Suite, pixels: str, store: ArtifactStore, display: Display, *, fetch: bool
-) -> Run | Weights:
-    if suite.teacher.weights is not None:
-        _, weights = find_weights(suite.teacher.weights, suite.data.scale, store, display, fetch=fetch)
-        if weights.model.scale != suite.data.scale:
-            raise SrkdError(
-                f"the teacher's weights are for scale {weights.model.scale}, the suite's is {suite.data.scale}"
-            )
-        return weights
-    assert suite.teacher.model is not None
-    assert suite.teacher.train is not None
-    none = methods.build("none", {})
-    return Run(
-        model=suite.teacher.model,
-        train=suite.teacher.train,
-        data=suite.data.train,
-        pixels=pixels,
-        method="none",
-        params=methods.identity(none, "none"),
-        seed=0,
-        teacher=None,
-    )
 
 
 def prepare(plan: Plan, place: Workplace) -> tuple[ImageSet, list[ImageSet]]:
@@ -151,18 +58,6 @@ def prepare(plan: Plan, place: Workplace) -> tuple[ImageSet, list[ImageSet]]:
     for spec in specs:
         check_patch(train, spec.patch)
     return train, [open_set(place.store, name, suite.data.scale) for name in suite.data.test]
-
-
-def announce(plan: Plan, place: Workplace) -> None:
-    """Say what is in the store and what will be made."""
-    runs = (plan.teacher, *plan.students)
-    cached = sum(place.store.has(run) for run in runs)
-    begun = sum(checkpoint.steps_done(place.store.work(run)) > 0 for run in runs)
-    more = f" ({begun} of them begun)" if begun else ""
-    place.display.say(
-        f"suite {plan.suite.name}: {cached} of {len(runs)} networks are in the store,"
-        f" {len(runs) - cached} to make{more}"
-    )
 
 
 def ensure_teacher(plan: Plan, images: ImageSet, place: Workplace) -> None:
@@ -311,22 +206,6 @@ def measured(
         with place.store.writing(wanted) as folder:
             put(folder / SCORES, json.dumps({"dataset": images.name, "images": scores}))
             put(folder / CARD, json.dumps(card, indent=1))
-    return scores
-
-
-def measurement(key: Run | Weights | None, pixels: str, scale: int, *, self_ensemble: bool) -> Measurement:
-    """Return the key that a network's scores are kept under; bicubic knows no self-ensemble."""
-    name = "bicubic" if key is None else key.digest
-    return Measurement(
-        network=name, pixels=pixels, scale=scale, self_ensemble=self_ensemble and key is not None
-    )
-
-
-def kept_scores(key: Measurement, store: ArtifactStore) -> Scores | None:
-    """Return scores that are in the store, or None."""
-    if not store.has(key):
-        return None
-    scores: Scores = json.loads(store.file(key, SCORES).read_text())["images"]
     return scores
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+Scores = dict[str, dict[str, float]]  # of one data set: by image, by metric
+
 
 @dataclass(frozen=True, slots=True)
 class Score:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from srkd_bench import adopt, checkpoint
+from srkd_bench import adopt, checkpoint, planning
 from srkd_bench.config import Artifact, ModelSpec, Pack, Suite
 from srkd_bench.datasets import find
 from srkd_bench.disk import writable
@@ -123,8 +123,6 @@ def needed(store: ArtifactStore, suite: Suite, display: Display) -> list[Artifac
     Raises:
         MissingError: data or the teacher's weights aren't here, so that the keys can't be told.
     """
-    from srkd_bench import runs
-
     names, scale = list(dict.fromkeys([suite.data.train, *suite.data.test])), suite.data.scale
     pixels = {name: pixels_of(store, name) for name in names}
     if missing := " ".join(name for name in names if pixels[name] is None):
@@ -132,11 +130,11 @@ def needed(store: ArtifactStore, suite: Suite, display: Display) -> list[Artifac
             f"what belongs to suite {suite.name} can't be told without its data: {missing}",
             f"srkd download {missing}",
         )
-    plan = runs.plan(suite, store, display, fetch=False)
+    plan = planning.plan(suite, store, display, fetch=False)
     networks = [plan.teacher, *plan.students]
     ensemble = suite.evaluate.self_ensemble
     scores = [
-        runs.measurement(network, pixels[name] or "", scale, self_ensemble=ensemble)
+        planning.measurement(network, pixels[name] or "", scale, self_ensemble=ensemble)
         for name in suite.data.test
         for network in (None, *networks)
     ]

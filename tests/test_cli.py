@@ -272,7 +272,8 @@ def test_every_srkd_command_of_the_readme_is_one_that_exists(srkd: Srkd) -> None
     assert len(lines) > 10
     for line in lines:
         words = shlex.split(line.split("#")[0])[1:]
-        code, text, _ = srkd(words[0], "--help") if not words[0].startswith("-") else srkd(*words)
+        command = words[: 2 if words[0] == "store" else 1]
+        code, text, _ = srkd(*command, "--help") if not command[0].startswith("-") else srkd(*words)
         assert code == 0, line
         for option in [word for word in words if word.startswith("--")]:
             assert option in text or option in ("--version", "--help"), line

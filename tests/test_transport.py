@@ -18,7 +18,7 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from srkd_bench import cli, runs, tarball
+from srkd_bench import cli, planning, runs, tarball
 from srkd_bench.config import ModelSpec, Weights
 from srkd_bench.models import build, to_safetensors
 from srkd_bench.printing import err
@@ -46,7 +46,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     store, display = ArtifactStore(folder / "home"), Display(err)
     (folder / "tiny.yaml").write_text(TINY)
-    plan = runs.plan(load_suite(str(folder / "tiny.yaml")), store, display)
+    plan = planning.plan(load_suite(str(folder / "tiny.yaml")), store, display)
     place = runs.Workplace(store, display)
     images, tests = runs.prepare(plan, place)
     runs.ensure_teacher(plan, images, place)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from srkd_bench import adopt, checkpoint, cli, runs, upkeep, verify
+from srkd_bench import adopt, checkpoint, cli, planning, runs, upkeep, verify
 from srkd_bench.config import Measurement, Pack
 from srkd_bench.datasets import DATASETS
 from srkd_bench.disk import put
@@ -45,7 +45,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
     home = tmp_path_factory.mktemp("finished") / "home"
     store, display = ArtifactStore(home), Display(err)
     (home.parent / "tiny.yaml").write_text(TINY)
-    plan = runs.plan(load_suite(str(home.parent / "tiny.yaml")), store, display)
+    plan = planning.plan(load_suite(str(home.parent / "tiny.yaml")), store, display)
     place = runs.Workplace(store, display)
     images, tests = runs.prepare(plan, place)
     runs.ensure_teacher(plan, images, place)

@@ -19,8 +19,8 @@ from srkd_bench.errors import SrkdError
 from srkd_bench.method import Losses, Method, Output, Step, TeacherView, seeded
 from srkd_bench.models import EDSR, build, to_safetensors
 from srkd_bench.patches import Patches
+from srkd_bench.planning import plan
 from srkd_bench.progress import Display
-from srkd_bench.runs import plan
 from srkd_bench.store import ArtifactStore
 from srkd_bench.train import Learner, fit
 

@@ -1,0 +1,92 @@
+"""What the commands that take a suite share: find its plan, make what is missing, print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from srkd_bench.errors import FailedRuns
+from srkd_bench.printing import err, print_forecast, print_results
+
+if TYPE_CHECKING:
+    from srkd_bench.planning import Plan
+    from srkd_bench.progress import Display
+    from srkd_bench.runs import Workplace
+    from srkd_bench.store import ArtifactStore
+
+
+def open_store(home: Path | None) -> ArtifactStore:
+    """Return the store; what makes the user wait is said on stderr."""
+    from srkd_bench.store import ArtifactStore
+
+    return ArtifactStore(home, say=lambda line: err.print(line, markup=False, highlight=False))
+
+
+def find_plan(
+    suite: str,
+    settings: list[str] | None,
+    home: Path | None,
+    chosen: Sequence[str] = (),
+    *,
+    fetch: bool = True,
+) -> tuple[Plan, ArtifactStore, Display]:
+    """Return a suite's plan, and the store and display that it was made with."""
+    from srkd_bench import planning
+    from srkd_bench.progress import Display
+    from srkd_bench.suitefile import load_suite
+
+    read = load_suite(suite, settings or [])
+    store, display = open_store(home), Display(err)
+    return planning.plan(read, store, display, chosen, fetch=fetch), store, display
+
+
+def workplace(
+    store: ArtifactStore, display: Display, device: str, checkpoint_seconds: float | None = None
+) -> Workplace:
+    """Return where to work; the device is looked for."""
+    from srkd_bench import runs
+
+    return runs.Workplace(store, display, runs.choose_device(device), checkpoint_seconds)
+
+
+def work(
+    plan: Plan,
+    store: ArtifactStore,
+    display: Display,
+    device: str,
+    checkpoint_seconds: float | None,
+    dry_run: bool,
+    json_: bool,
+) -> None:
+    """Train, measure and print; what failed is raised after all else is done and shown."""
+    from srkd_bench import planning
+
+    if dry_run:
+        print_forecast(plan, workplace(store, display, device), json_)
+        return
+    failed: FailedRuns | None = None
+    if planning.finished(plan, store):
+        planning.announce(plan, store, display)
+    else:
+        failed = make(plan, workplace(store, display, device, checkpoint_seconds))
+    print_results(plan, store, json_)
+    display.say(f"everything is kept in {store.home}")
+    if failed:
+        raise failed
+
+
+def make(plan: Plan, place: Workplace) -> FailedRuns | None:
+    """Make what isn't in the store; return what failed of the students."""
+    from srkd_bench import planning, runs
+
+    images, tests = runs.prepare(plan, place)
+    planning.announce(plan, place.store, place.display)
+    runs.ensure_teacher(plan, images, place)
+    failed: FailedRuns | None = None
+    try:
+        runs.ensure_students(plan, images, place)
+    except FailedRuns as error:
+        failed = error
+    runs.ensure_scores(plan, tests, place)
+    return failed
