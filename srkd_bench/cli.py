@@ -110,7 +110,7 @@ def train_teacher(
 ) -> None:
     """Train the suite's teacher, or load its weights, and measure it."""
     changes = [*(settings or []), *([f"teacher.weights={json.dumps(source)}"] if source else [])]
-    plan, store, display = find_plan(suite, changes, home, ["none"], fetch=not dry_run)
+    plan, store, display = find_plan(suite, changes, home, ["none"], readonly=dry_run)
     plan = replace(plan, students=())
     place = workplace(store, display, device, checkpoint_seconds)
     if dry_run:
@@ -138,7 +138,7 @@ def distill(
     json_: Json = False,
 ) -> None:
     """Train students by some methods, side by side, and measure them. The teacher is trained first if need be."""
-    found = find_plan(suite, settings, home, method, fetch=not dry_run)
+    found = find_plan(suite, settings, home, method, readonly=dry_run)
     work(*found, device, checkpoint_seconds, dry_run, json_)
 
 
@@ -157,7 +157,7 @@ def run(
     json_: Json = False,
 ) -> None:
     """Do all of a suite: teacher, students, scores, table. What is in the store already isn't done again."""
-    found = find_plan(suite_option or suite, settings, home, fetch=not dry_run)
+    found = find_plan(suite_option or suite, settings, home, readonly=dry_run)
     work(*found, device, checkpoint_seconds, dry_run, json_)
 
 
@@ -195,10 +195,12 @@ def evaluate(
         changes = [*(settings or [])]
         changes += [f"data.test={json.dumps(names)}"] if names else []
         changes += ["evaluate.self_ensemble=true"] if self_ensemble else []
-        from srkd_bench import planning, runs
+        from srkd_bench import planning
 
         plan, store, display = find_plan(suite, changes, home)
         if not planning.finished(plan, store):
+            from srkd_bench import runs
+
             place = workplace(store, display, device)
             runs.ensure_scores(plan, runs.prepare(plan, place)[1], place)
         print_results(plan, store, json_)
@@ -246,7 +248,7 @@ def report(
     from srkd_bench.report import format_of, print_report, render
 
     files = [(path, format_of(path)) for path in output or []]
-    plan, store, _ = find_plan(suite, settings, home, fetch=False)
+    plan, store, _ = find_plan(suite, settings, home, readonly=True)
     results = collect.results(plan, store)
     for path, chosen in files:
         put(path, render(results, chosen, reference=reference))

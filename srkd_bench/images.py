@@ -1,17 +1,21 @@
 """Reading images; MATLAB's bicubic, bit by bit; luma."""
 
+from __future__ import annotations
+
 import re
 import warnings
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 from PIL.Image import Transpose
-from scipy import sparse
 
 from srkd_bench.errors import SrkdError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 50_000_000  # Pillow takes up to 18 bytes a pixel, for a WebP: this keeps it below 1 GB
@@ -158,8 +162,10 @@ def _resize(image: NDArray[np.uint8], *, shrink: int, grow: int, replicate: bool
     return np.ascontiguousarray(image)
 
 
-def _weights(size: int, shrink: int, grow: int, replicate: bool) -> sparse.csr_array:
+def _weights(size: int, shrink: int, grow: int, replicate: bool) -> csr_array:
     """Return the (new size, size) matrix that resizes along one side."""
+    from scipy.sparse import csr_array  # here, since reports import this module and need no scipy
+
     centres = (np.arange(-(-size * grow // shrink)) + 0.5) * shrink / grow - 0.5
     first = np.floor(centres).astype(int) - 2 * shrink
     taps = first[:, None] + np.arange(4 * shrink + 2)
@@ -170,7 +176,7 @@ def _weights(size: int, shrink: int, grow: int, replicate: bool) -> sparse.csr_a
         taps %= 2 * size  # mirrored again and again where the image is smaller than the kernel
         taps = np.minimum(taps, 2 * size - 1 - taps)
     starts = np.arange(0, taps.size + 1, taps.shape[1])
-    matrix = sparse.csr_array((values.astype(np.float32).ravel(), taps.ravel(), starts), (len(taps), size))
+    matrix = csr_array((values.astype(np.float32).ravel(), taps.ravel(), starts), (len(taps), size))
     matrix.eliminate_zeros()
     return matrix
 

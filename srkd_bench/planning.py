@@ -38,13 +38,18 @@ class Plan:
 
 
 def plan(
-    suite: Suite, store: ArtifactStore, display: Display, chosen: Iterable[str] = (), *, fetch: bool = True
+    suite: Suite,
+    store: ArtifactStore,
+    display: Display,
+    chosen: Iterable[str] = (),
+    *,
+    readonly: bool = False,
 ) -> Plan:
     """Look up what a suite names. Data that isn't here has the digest `missing`; nothing is trained.
 
     Args:
         chosen: methods instead of the suite's; `all` is every installed one.
-        fetch: download the teacher's weights if the suite names an address and they aren't here.
+        readonly: leave the store as it is, and download no weights that the suite names by their address.
     Raises:
         SrkdError: an unknown method, parameter or data set, or settings that a method can't work with.
     """
@@ -53,13 +58,13 @@ def plan(
         from srkd_bench import methods
 
         names = methods.names()
-    known = traits([*names, *suite.params, "none"], suite.params, store)
+    known = traits([*names, *suite.params, "none"], suite.params, store, readonly=readonly)
     for name in names:
         _check_batch(name, known[name], suite.train.batch)
     for name in suite.data.test:
         pixels_of(store, name)
     pixels = pixels_of(store, suite.data.train) or "missing"
-    teacher = _teacher(suite, pixels, known["none"], store, display, fetch=fetch)
+    teacher = _teacher(suite, pixels, known["none"], store, display, readonly=readonly)
     students = tuple(
         Run(
             model=suite.student,
@@ -86,12 +91,12 @@ def _check_batch(name: str, method: Traits, batch: int) -> None:
 
 
 def _teacher(
-    suite: Suite, pixels: str, none: Traits, store: ArtifactStore, display: Display, *, fetch: bool
+    suite: Suite, pixels: str, none: Traits, store: ArtifactStore, display: Display, *, readonly: bool
 ) -> Run | Weights:
     if suite.teacher.weights is not None:
         from srkd_bench.pretrained import find_weights
 
-        _, weights = find_weights(suite.teacher.weights, suite.data.scale, store, display, fetch=fetch)
+        _, weights = find_weights(suite.teacher.weights, suite.data.scale, store, display, fetch=not readonly)
         if weights.model.scale != suite.data.scale:
             raise SrkdError(
                 f"the teacher's weights are for scale {weights.model.scale}, the suite's is {suite.data.scale}"

@@ -33,11 +33,14 @@ class _Known(Spec):
     traits: dict[str, Traits]
 
 
-def traits(names: Iterable[str], params: Mapping[str, Params], store: ArtifactStore) -> dict[str, Traits]:
+def traits(
+    names: Iterable[str], params: Mapping[str, Params], store: ArtifactStore, *, readonly: bool = False
+) -> dict[str, Traits]:
     """Return the traits of methods by name. What is kept is of this very code; else the methods are imported.
 
     Args:
         params: hyper-parameters by the name of a part.
+        readonly: keep nothing.
     Raises:
         SrkdError: no such method or parameter, or a value out of bounds.
     """
@@ -51,7 +54,7 @@ def traits(names: Iterable[str], params: Mapping[str, Params], store: ArtifactSt
             known[question] = _ask(name, params)
             fresh = True
         found[name] = known[question]
-    if fresh and path.parent.is_dir():
+    if fresh and not readonly and path.parent.is_dir():
         text = _Known(code=code, traits=known).model_dump_json()
         with suppress(SrkdError):  # a store that can't be written is no obstacle: this only saves time
             put(path, f"{_sha256(text)}\n{text}")

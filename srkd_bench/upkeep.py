@@ -130,7 +130,7 @@ def needed(store: ArtifactStore, suite: Suite, display: Display) -> list[Artifac
             f"what belongs to suite {suite.name} can't be told without its data: {missing}",
             f"srkd download {missing}",
         )
-    plan = planning.plan(suite, store, display, fetch=False)
+    plan = planning.plan(suite, store, display, readonly=True)
     networks = [plan.teacher, *plan.students]
     ensemble = suite.evaluate.self_ensemble
     scores = [

@@ -29,7 +29,7 @@ def find_plan(
     home: Path | None,
     chosen: Sequence[str] = (),
     *,
-    fetch: bool = True,
+    readonly: bool = False,
 ) -> tuple[Plan, ArtifactStore, Display]:
     """Return a suite's plan, and the store and display that it was made with."""
     from srkd_bench import planning
@@ -38,7 +38,7 @@ def find_plan(
 
     read = load_suite(suite, settings or [])
     store, display = open_store(home), Display(err)
-    return planning.plan(read, store, display, chosen, fetch=fetch), store, display
+    return planning.plan(read, store, display, chosen, readonly=readonly), store, display
 
 
 def workplace(

@@ -1,8 +1,8 @@
 """Table: what every renderer is given; made from results by `comparison` and `costs`."""
 
 import math
-from dataclasses import dataclass, field, fields
-from operator import attrgetter
+from dataclasses import dataclass, field
+from statistics import fmean, stdev
 
 from srkd_bench.errors import SrkdError, unknown
 from srkd_bench.metrics import METRICS, PROTOCOLS
@@ -176,20 +176,20 @@ def _protocol(metric: str, scores: list[Score]) -> str:
 
 def _measured(scores: list[Score]) -> dict[tuple[str, str], _Measured]:
     """Return what was measured by (dataset, model)."""
-    import pandas as pd
-
-    names = [column.name for column in fields(Score)]
-    columns = attrgetter(*names)
-    runs = (
-        pd.DataFrame([columns(score) for score in scores], columns=names)
-        .groupby(["dataset", "model", "run", "seed"], dropna=False)
-        .agg(value=("value", "mean"), images=("image", frozenset))
-        .reset_index()
-    )
-    cells = runs.groupby(["dataset", "model"]).agg(
-        mean=("value", "mean"), std=("value", "std"), seeds=("seed", "nunique"), images=("images", list)
-    )
-    return {key: _Measured(*cell) for key, *cell in cells.itertuples(name=None)}
+    runs: dict[tuple[str, str], dict[tuple[str, int | None], dict[str, float]]] = {}
+    for score in scores:
+        own = runs.setdefault((score.dataset, score.model), {})
+        own.setdefault((score.run, score.seed), {})[score.image] = score.value
+    measured = {}
+    for key, own in runs.items():
+        means = [fmean(images.values()) for images in own.values()]
+        measured[key] = _Measured(
+            mean=fmean(means),
+            std=stdev(means) if len(means) > 1 and all(map(math.isfinite, means)) else math.nan,
+            seeds=len({seed for _, seed in own if seed is not None}),
+            images=[frozenset(images) for images in own.values()],
+        )
+    return measured
 
 
 def _row(

@@ -1,0 +1,133 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from srkd_bench import methods, traits
+from srkd_bench.errors import SrkdError
+from srkd_bench.packs import open_set
+from srkd_bench.planning import finished, plan
+from srkd_bench.progress import Display
+from srkd_bench.store import ArtifactStore
+from srkd_bench.suitefile import load_suite
+
+NAMES = ["none", "hkd", "rkd+hkd"]
+PARAMS: dict[str, dict[str, int | float | bool | str]] = {"hkd": {"weight": 0.5}}
+
+FINISHED = """
+name: finished
+data: {train: photos, test: [photos-test], scale: 2}
+teacher: {model: {n_feats: 2, n_resblocks: 4}}
+student: {n_feats: 1, n_resblocks: 4}
+train: {batch: 4, patch: 8, steps: 2}
+methods: [none, rvkd]
+"""
+
+
+@pytest.fixture
+def imports_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*words: object) -> None:
+        raise AssertionError("the methods are asked again")
+
+    monkeypatch.setattr(methods, "build", refuse)
+
+
+def known(store: ArtifactStore) -> dict[str, traits.Traits]:
+    return traits.traits(NAMES, PARAMS, store)
+
+
+def test_traits_are_what_the_methods_say(store: ArtifactStore) -> None:
+    found = known(store)
+    assert {name: one.looks for name, one in found.items()} == {"none": False, "hkd": True, "rkd+hkd": True}
+    assert [one.min_batch for one in found.values()] == [1, 1, 2]
+    assert found["rkd+hkd"].params == {
+        "rkd": {"version": 1, "weight": 25.0},
+        "hkd": {"version": 1, "weight": 0.5},
+    }
+
+
+def test_what_is_known_is_not_asked_again(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    store.begin()
+    first = known(store)
+    request.getfixturevalue("imports_refused")
+    assert known(store) == first
+    with pytest.raises(AssertionError, match="asked again"):
+        traits.traits(["hkd"], {"hkd": {"weight": 0.25}}, store)
+
+
+@pytest.mark.parametrize("change", [b"0.75", b"0.5 ", b""], ids=["another number", "spaces", "cut"])
+def test_a_damaged_memory_is_not_believed(store: ArtifactStore, change: bytes) -> None:
+    store.begin()
+    first = known(store)
+    path = store.home / "methods.json"
+    whole = path.read_bytes()
+    assert b"0.5" in whole
+    path.write_bytes(whole.replace(b"0.5", change) if change else whole[: len(whole) // 2])
+    assert known(store) == first
+    assert path.read_bytes() == whole
+
+
+def test_other_code_is_asked_anew(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    store.begin()
+    known(store)
+    monkeypatch.setattr(traits, "_code", lambda: "other")
+    request.getfixturevalue("imports_refused")
+    with pytest.raises(AssertionError, match="asked again"):
+        known(store)
+
+
+def test_a_store_that_cannot_be_written_is_no_obstacle(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*words: object) -> None:
+        raise SrkdError("no room")
+
+    store.begin()
+    monkeypatch.setattr(traits, "put", full)
+    assert known(store)["hkd"].looks
+
+
+def test_nothing_is_kept_of_a_look(store: ArtifactStore, display: Display, tmp_path: Path) -> None:
+    store.begin()
+    (tmp_path / "finished.yaml").write_text(FINISHED)
+    plan(load_suite(str(tmp_path / "finished.yaml")), store, display, readonly=True)
+    assert not (store.home / "methods.json").exists()
+
+
+def test_wrong_parameters_are_named_and_not_remembered(store: ArtifactStore) -> None:
+    store.begin()
+    for _ in range(2):
+        with pytest.raises(SrkdError, match=r"params\.hkd\.weight"):
+            traits.traits(["hkd"], {"hkd": {"weight": -1.0}}, store)
+
+
+def test_a_finished_suite_is_shown_without_torch(
+    store: ArtifactStore, display: Display, tmp_path: Path
+) -> None:
+    suite = tmp_path / "finished.yaml"
+    suite.write_text(FINISHED)
+    for name in ("photos", "photos-test"):
+        open_set(store, name, 2)
+    words = [sys.executable, "-m", "srkd_bench", "run", str(suite), "--home", str(store.home)]
+    subprocess.run(words, check=True, capture_output=True)
+    assert finished(plan(load_suite(str(suite)), store, display), store)
+    for command in (
+        ["run", str(suite)],
+        ["report", "--suite", str(suite)],
+        ["evaluate", "--suite", str(suite)],
+    ):
+        code = (
+            f"import sys; sys.argv = {['srkd', *command, '--home', str(store.home)]!r}\n"
+            "from srkd_bench.cli import app\n"
+            "try: app()\n"
+            "except SystemExit as end: assert not end.code\n"
+            "print('torch' in sys.modules)"
+        )
+        printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+        assert "RVKD" in printed.stdout
+        assert printed.stdout.endswith("False\n"), command
