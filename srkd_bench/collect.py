@@ -6,16 +6,20 @@ from collections import defaultdict
 from srkd_bench.config import ModelSpec, Run, Weights
 from srkd_bench.metrics import METRICS
 from srkd_bench.packs import pixels_of
-from srkd_bench.planning import FAILED, Plan, kept_scores, measurement
-from srkd_bench.report.results import Network, Results
+from srkd_bench.planning import CARD, EVENTS, FAILED, Plan, kept_scores, measurement
+from srkd_bench.report.results import Network, Results, Training
 from srkd_bench.scores import Score
 from srkd_bench.store import ArtifactStore
 
 HR_PIXELS = 1280 * 720  # of the image that multiply-adds are given for, as the field does
 
 
-def results(plan: Plan, store: ArtifactStore) -> Results:
-    """Return all scores of a plan that are in the store, with a note for each that isn't."""
+def results(plan: Plan, store: ArtifactStore, *, trainings: bool = False) -> Results:
+    """Return all scores of a plan that are in the store, with a note for each that isn't.
+
+    Args:
+        trainings: read how the networks were trained too.
+    """
     suite = plan.suite
     scores: list[Score] = []
     notes: dict[str, list[int]] = defaultdict(list)
@@ -60,6 +64,7 @@ def results(plan: Plan, store: ArtifactStore) -> Results:
         notes=[_note(problem, seeds) for problem, seeds in notes.items()]
         + (["self-ensemble: every network's SR is the mean over eight flips and rotations"]
            if suite.evaluate.self_ensemble else []),
+        trainings=_trainings(plan, store) if trainings else [],
     )  # fmt: skip
 
 
@@ -73,6 +78,20 @@ def _state(key: Run | Weights, store: ArtifactStore) -> str:
     if store.work(key).is_dir():
         return "not finished yet"
     return "not trained yet" if isinstance(key, Run) else "not loaded yet"
+
+
+def _trainings(plan: Plan, store: ArtifactStore) -> list[Training]:
+    keys = [("teacher", plan.teacher), *((run.method, run) for run in plan.students)]
+    return [
+        Training(
+            model=model,
+            seed=None if model == "teacher" else key.seed,
+            events=[json.loads(line) for line in store.file(key, EVENTS).read_text().splitlines()],
+            card=json.loads(store.file(key, CARD).read_text()),
+        )
+        for model, key in keys
+        if isinstance(key, Run) and store.has(key)
+    ]
 
 
 def _note(problem: str, seeds: list[int]) -> str:

@@ -12,7 +12,7 @@ import srkd_bench
 PACKAGE = Path(srkd_bench.__file__).parent
 LAYERS = [
     {"__init__", "errors"},
-    {"config", "method", "scores", "progress"},
+    {"config", "method", "scores", "progress", "stats"},
     {"disk", "signals", "divergence"},
     {"suitefile", "store", "locks", "checkpoint", "images", "models", "methods", "archive", "download"},
     {"datasets", "metrics", "pretrained"},

@@ -1,7 +1,7 @@
 """Results: what a report is made from."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from srkd_bench.scores import Score
 
@@ -24,6 +24,23 @@ class Network:
 
 
 @dataclass(frozen=True)
+class Training:
+    """How a network of the report was trained.
+
+    Args:
+        model, seed: as in `Score`.
+        events: in order of steps, as the loop logged them: `step`, `learning_rate`, `terms` by name, `share` (of the
+            gradient, the distillation terms' against the ground truth's), and `validation` (PSNR-Y in dB) in some.
+        card: versions, machine, command, `seconds`, when it was finished.
+    """
+
+    model: str
+    seed: int | None
+    events: list[dict[str, Any]]
+    card: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Results:
     """All that a report says, and the order it says it in.
 
@@ -35,6 +52,8 @@ class Results:
         seeds: those asked for; a student that was measured on fewer is marked.
         budget: how long each student is trained, in words: `1,500 steps of 8 patches of 24x24 LR pixels`.
         notes: whatever is partial or unusual: `hkd seed 2: not trained yet`, `self-ensemble`.
+        baseline: the method that all others are compared with.
+        trainings: of the networks that are finished; only where they were asked for.
     """
 
     suite: str
@@ -46,3 +65,5 @@ class Results:
     seeds: list[int] = field(default_factory=list)
     budget: str = ""
     notes: list[str] = field(default_factory=list)
+    baseline: str = "none"
+    trainings: list[Training] = field(default_factory=list)
