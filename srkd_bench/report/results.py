@@ -29,8 +29,8 @@ class Training:
 
     Args:
         model, seed: as in `Score`.
-        events: in order of steps, as the loop logged them: `step`, `learning_rate`, `terms` by name, `share` (of the
-            gradient, the distillation terms' against the ground truth's), and `validation` (PSNR-Y in dB) in some.
+        events: in order of steps, as the loop logged them: `step`, `learning_rate`, `terms` by name, `share` (of
+            the gradient: the distillation terms' against the ground truth's), in some `validation` (PSNR-Y in dB).
         card: versions, machine, command, `seconds`, when it was finished.
     """
 
