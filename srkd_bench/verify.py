@@ -71,7 +71,8 @@ def verify(store: ArtifactStore, display: Display) -> Findings:
         for thing in things:
             if problem := _problem(thing, sha256):
                 found.faults.append(Fault(thing, problem))
-            if thing.parent.name == "downloads" and not sidecar(thing).exists() and thing.exists():
+            checked = thing.suffix == ".sha256" or sidecar(thing).exists()
+            if thing.parent.name == "downloads" and not checked and thing.exists():
                 found.unverified.append(thing)
     return found
 
@@ -168,9 +169,16 @@ def _checkpoints(home: Path) -> Iterator[Path]:
 
 
 def _downloads(home: Path) -> Iterator[Path]:
+    """Yield downloads, and the checksums of those that are missing."""
     for path in _files(home / "downloads"):
-        if path.is_file() and not re.search(rf"({BESIDE.pattern})$", path.name):
+        if path.is_file() and (not re.search(rf"({BESIDE.pattern})$", path.name) or _is_left_alone(path)):
             yield path
+
+
+def _is_left_alone(path: Path) -> bool:
+    """Say whether this is a checksum without the file that it is of, whole or half."""
+    file = path.with_suffix("")
+    return path.suffix == ".sha256" and not file.exists() and not file.with_name(file.name + ".part").exists()
 
 
 def _files(folder: Path) -> list[Path]:
@@ -196,6 +204,8 @@ def _problem(thing: Path, sha256: Hasher = _sha256) -> str:
 def _examined(thing: Path, sha256: Hasher) -> str:
     if thing.parent.name in ARTIFACTS:
         return artifact_problem(thing, sha256)
+    if thing.suffix == ".sha256":
+        return f"{thing.stem} is missing" if _is_left_alone(thing) else ""
     digest = sha256(thing)
     if thing.parent.name == "downloads":
         beside = sidecar(thing)

@@ -1,4 +1,5 @@
-"""Kills `srkd` with SIGKILL in every phase of its work, over and over, and compares what is left with a calm run.
+"""Kills `srkd` with SIGKILL in every phase of its work, over and over, and compares what is left with a calm run;
+then damages files of a finished store, and looks whether `verify` finds each.
 
 By hand: `python -m tests.chaos --kills 50`. Exit code 1 if a single bit differs.
 """
@@ -22,6 +23,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
 
 PHASES = ("download", "pack", "teacher", "students", "evaluation", "report")
 SLOW = 0.01  # seconds for each 64 kB that the server sends
@@ -187,8 +190,52 @@ def srkd(*words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
 
-def chaos(kills: int, seed: int, settings: list[str], say: Callable[[str], None] = print) -> dict[str, Any]:
-    """Kill so many times; return how many kills landed where, and in how many files the stores differ.
+def damage(home: Path, count: int, random: random.Random) -> tuple[Counter[str], int]:
+    """Flip a bit of, cut or remove a file of the store, so many times, each healed before the next.
+
+    Return how often each was done, and how many of them `verify` didn't find, or called by another name.
+    """
+    from srkd_bench.progress import Display
+    from srkd_bench.store import ArtifactStore
+    from srkd_bench.verify import verify
+
+    store, display = ArtifactStore(home), Display(Console(file=io.StringIO()))
+    files = [
+        path
+        for place in ("runs", "scores", "data", "downloads")
+        for path in sorted((home / place).rglob("*"))
+        if path.is_file() and path.suffix != ".lock"
+    ]
+    done: Counter[str] = Counter()
+    missed = 0
+    for _ in range(count):
+        path, kind = random.choice(files), random.choice(["flipped", "cut", "removed"])
+        content = path.read_bytes()
+        if kind == "removed" and path.suffix == ".sha256":
+            continue  # that is a download without a checksum: not wrong, only unverified
+        at = random.randrange(len(content))
+        if kind == "removed":
+            path.unlink()
+        elif kind == "cut":
+            path.write_bytes(content[:at])
+        else:
+            path.write_bytes(
+                content[:at] + bytes([content[at] ^ 1 << random.randrange(8)]) + content[at + 1 :]
+            )
+        done[kind] += 1
+        named = [fault.path for fault in verify(store, display).faults]
+        wanted = (
+            path.parent if path.parent.parent != home else path.with_name(path.name.removesuffix(".sha256"))
+        )
+        missed += [str(one).removesuffix(".sha256") for one in named] != [str(wanted)]
+        path.write_bytes(content)
+    return done, missed
+
+
+def chaos(
+    kills: int, faults: int, seed: int, settings: list[str], say: Callable[[str], None] = print
+) -> dict[str, Any]:
+    """Kill so many times and put so many faults into a finished store; return what landed where, and what was lost.
 
     A round kills one store up to a dozen times, then lets it end; each is compared with one that was never killed.
     """
@@ -210,6 +257,8 @@ def chaos(kills: int, seed: int, settings: list[str], say: Callable[[str], None]
             lost += len(differ)
             left += len(list(home.glob("tmp/*")) + list(home.glob("work/*")))
             say(f"round {rounds}: {dict(test.landed)} kills so far; files that differ: {differ or 0}")
+        injected, missed = damage(calm, faults, test.random)
+        say(f"{sum(injected.values())} faults put into a store: {dict(injected)}; not found: {missed}")
         return {
             "kills": sum(test.landed.values()),
             "landed": {phase: test.landed[phase] for phase in (*PHASES, "in between")},
@@ -217,6 +266,8 @@ def chaos(kills: int, seed: int, settings: list[str], say: Callable[[str], None]
             "files compared": rounds * len(wanted),
             "stores with faults": broken,
             "left after gc": left,
+            "faults injected": dict(injected),
+            "faults not found": missed,
             "lost": lost,
         }
 
@@ -235,14 +286,17 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--faults", type=int, default=500)
     parser.add_argument(
         "--seed", type=int, default=0, help="of the moments; threads make them differ all the same"
     )
     parser.add_argument("--set", action="append", default=[], help="settings of the smoke suite")
     chosen = parser.parse_args()
-    result = chaos(chosen.kills, chosen.seed, chosen.set, lambda line: print(line, file=sys.stderr))
+    result = chaos(
+        chosen.kills, chosen.faults, chosen.seed, chosen.set, lambda line: print(line, file=sys.stderr)
+    )
     print(json.dumps(result, indent=1))
-    sys.exit(any(result[key] for key in ("lost", "stores with faults", "left after gc")))
+    sys.exit(any(result[key] for key in ("lost", "stores with faults", "left after gc", "faults not found")))
 
 
 if __name__ == "__main__":

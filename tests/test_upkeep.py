@@ -206,6 +206,23 @@ def test_missing_and_added_files_and_renamed_folders_are_found(
     }
 
 
+def test_a_download_that_is_gone_is_found_by_its_checksum(
+    store: ArtifactStore, display: Display, srkd: Srkd
+) -> None:
+    download = next(path for path in (store.home / "downloads").iterdir() if sidecar(path).exists())
+    download.unlink()
+    part = download.with_name(download.name + ".part")
+    part.write_bytes(b"half")
+    assert broken(store, display) == {}
+    part.unlink()
+    name = f"downloads/{sidecar(download).name}"
+    assert broken(store, display) == {name: f"{download.name} is missing"}
+    assert verify.verify(store, display).unverified == []
+    assert srkd("store", "verify", "--repair")[0] == 0
+    assert not sidecar(download).exists()
+    assert broken(store, display) == {}
+
+
 def test_what_is_just_being_written_is_no_fault(store: ArtifactStore, display: Display) -> None:
     for name in (
         "tmp/abc/half",
