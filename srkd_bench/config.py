@@ -110,11 +110,21 @@ class TrainSpec(Spec):
 
 
 class DataSpec(Spec):
-    """Names of data sets: one to train on, any number to measure on, and the scale."""
+    """Names of data sets: one to train on, any number to measure on, and the scale.
+
+    Args:
+        validation: looked at while training goes on, for learning curves; it changes no number.
+    """
 
     train: str
     test: Annotated[list[str], Field(min_length=1)]
+    validation: str | None = None
     scale: Literal[2, 3, 4] = 2
+
+    @property
+    def names(self) -> list[str]:
+        """All of them, each once, training first."""
+        return list(dict.fromkeys(filter(None, [self.train, self.validation, *self.test])))
 
 
 class TeacherSpec(Spec):

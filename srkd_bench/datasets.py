@@ -70,6 +70,12 @@ DATASETS: dict[str, DatasetSpec] = {
             "motorcycle_right.png",
         ),
     ),
+    "photos-valid": DatasetSpec(
+        "validation",
+        2,
+        pixels="75297da741714429dcd3c702308339b38c2609dfc61e67606f8fffe7076c442a",
+        builtin=("clock_motion.png", "ihc.png"),
+    ),
     "photos-test": DatasetSpec(
         "test",
         3,

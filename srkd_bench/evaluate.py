@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ Image = NDArray[np.uint8]
 Upscaler = Callable[[str, Image], Image]
 TILE_BYTES = 1.2e9
 SMALLEST_TILE = 32  # LR pixels a side
+VALIDATION_SIDE = 128  # LR pixels
 
 
 def score(upscale: Upscaler, images: ImageSet, tick: Tick = lambda done, total: None) -> Scores:
@@ -39,6 +41,29 @@ def score(upscale: Upscaler, images: ImageSet, tick: Tick = lambda done, total: 
         scores[name] = measure(sr, hr, scale=images.scale, metrics=METRICS)
         tick(i + 1, len(images))
     return dict(sorted(scores.items()))
+
+
+def validation(images: ImageSet, device: torch.device) -> Callable[[EDSR], float]:
+    """Return what gives a network's mean PSNR-Y in dB on the images, each cut to a square in its middle.
+
+    The squares have at most 128 LR pixels a side: this is done often while a network is trained.
+    """
+    pairs = [_middle(images.lr(i), images.hr(i), images.scale) for i in range(len(images))]
+
+    def psnr(model: EDSR) -> float:
+        upscale = network(model, device=device)
+        return fmean(
+            measure(upscale("", lr), hr, scale=images.scale, metrics=["psnr_y"])["psnr_y"] for lr, hr in pairs
+        )
+
+    return psnr
+
+
+def _middle(lr: Image, hr: Image, scale: int) -> tuple[Image, Image]:
+    height, width = (min(side, VALIDATION_SIDE) for side in lr.shape[:2])
+    top, left = (lr.shape[0] - height) // 2, (lr.shape[1] - width) // 2
+    bottom, right = top + height, left + width
+    return lr[top:bottom, left:right], hr[scale * top : scale * bottom, scale * left : scale * right]
 
 
 def bicubic(scale: int) -> Upscaler:

@@ -40,7 +40,7 @@ class Job:
 def forecast(plan: Plan, place: Workplace) -> list[Job]:
     """Return what a plan needs, in order. Speeds come from a few real steps on this machine."""
     store = place.store
-    names = dict.fromkeys([plan.suite.data.train, *plan.suite.data.test])
+    names = plan.suite.data.names
     jobs = [_data(name, store) for name in names]
     if isinstance(plan.teacher, Weights):
         done = store.has(plan.teacher)

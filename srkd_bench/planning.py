@@ -61,7 +61,7 @@ def plan(
     known = traits([*names, *suite.params, "none"], suite.params, store, readonly=readonly)
     for name in names:
         _check_batch(name, known[name], suite.train.batch)
-    for name in suite.data.test:
+    for name in suite.data.names:
         pixels_of(store, name)
     pixels = pixels_of(store, suite.data.train) or "missing"
     teacher = _teacher(suite, pixels, known["none"], store, display, readonly=readonly)

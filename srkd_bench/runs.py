@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 import torch
 
 from srkd_bench import __version__, methods
-from srkd_bench.config import Run, Weights
+from srkd_bench.config import DataSpec, Run, Weights
 from srkd_bench.disk import put, room_for
 from srkd_bench.errors import FailedRuns, MissingError, SrkdError, command_line
-from srkd_bench.evaluate import Upscaler, bicubic, network, score
+from srkd_bench.evaluate import Upscaler, bicubic, network, score, validation
 from srkd_bench.models import EDSR, load_weights, to_safetensors
 from srkd_bench.packs import ImageSet, check_patch, open_set, pixels_of
 from srkd_bench.patches import Patches
@@ -50,9 +50,9 @@ def prepare(plan: Plan, place: Workplace) -> tuple[ImageSet, list[ImageSet]]:
     specs = [suite.train, *([plan.teacher.train] if isinstance(plan.teacher, Run) else [])]
     if place.device.type == "cpu" and any(spec.precision == "fp16" for spec in specs):
         raise SrkdError("precision fp16 needs a CUDA device", "--set train.precision=bf16")
-    missing = [name for name in [suite.data.train, *suite.data.test] if pixels_of(place.store, name) is None]
+    missing = [name for name in suite.data.names if pixels_of(place.store, name) is None]
     if missing:
-        names = " ".join(dict.fromkeys(missing))
+        names = " ".join(missing)
         raise MissingError(f"data sets that are not here: {names}", f"srkd download {names}")
     train = open_set(place.store, suite.data.train, suite.data.scale)
     for spec in specs:
@@ -67,7 +67,7 @@ def ensure_teacher(plan: Plan, images: ImageSet, place: Workplace) -> None:
         FailedRuns: its loss became infinite or nan. Stopped: a signal came; a checkpoint is written.
     """
     if isinstance(plan.teacher, Run):
-        _raise_failures(_ensure_group([plan.teacher], images, place))
+        _raise_failures(_ensure_group([plan.teacher], images, plan.suite.data, place))
     else:
         adopt_weights(plan.suite.teacher.weights or "", plan.suite.data.scale, place)
 
@@ -83,7 +83,9 @@ def ensure_students(plan: Plan, images: ImageSet, place: Workplace) -> None:
         ensure_teacher(plan, images, place)
     failures: list[SrkdError] = []
     for seed in plan.suite.seeds:
-        failures += _ensure_group([run for run in plan.students if run.seed == seed], images, place)
+        failures += _ensure_group(
+            [run for run in plan.students if run.seed == seed], images, plan.suite.data, place
+        )
     _raise_failures(failures)
 
 
@@ -92,7 +94,7 @@ def _raise_failures(failures: list[SrkdError]) -> None:
         raise FailedRuns("; ".join(error.message for error in failures), failures[0].hint)
 
 
-def _ensure_group(runs: list[Run], images: ImageSet, place: Workplace) -> list[SrkdError]:
+def _ensure_group(runs: list[Run], images: ImageSet, data: DataSpec, place: Workplace) -> list[SrkdError]:
     """Make the runs that are missing, on the same batches, and return what failed."""
     store = place.store
     with store.locked(f"run-{run.digest[:20]}" for run in runs if not store.has(run)):
@@ -113,6 +115,9 @@ def _ensure_group(runs: list[Run], images: ImageSet, place: Workplace) -> list[S
             method = methods.rebuild(run.method, run.params)
             sees = teacher if method.looks else None
             learners[run.method] = Learner(run, method, sees, sample, store.work(run), place.device)
+        validate = None
+        if data.validation is not None:
+            validate = validation(open_set(store, data.validation, data.scale), place.device)
         title = f"{runs[0].model}, seed {seed}: {', '.join(learners)}"
         first = min(learner.step for learner in learners.values())
         place.display.say(f"training {title}" + (f", from step {first:,}" if first else ""))
@@ -123,6 +128,7 @@ def _ensure_group(runs: list[Run], images: ImageSet, place: Workplace) -> list[S
                 Patches(images, train, seed),
                 device=place.device,
                 checkpoint_seconds=place.checkpoint_seconds,
+                validate=validate,
                 watch=lambda step: move(step, learners),
             )
         failures = [learner.error for learner in learners.values() if learner.error]

@@ -24,6 +24,7 @@ from srkd_bench.signals import Interrupted, interruptible, shielded
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": F.mse_loss, "l1": F.l1_loss}
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 EVENTS_A_RUN = 100
+VALIDATE = 5  # each so many events
 CHECKPOINT_SECONDS = 300.0
 
 
@@ -49,7 +50,8 @@ class Learner:
 
     Attributes:
         step: how many are done.
-        events: what was logged so far: step, learning rate, loss terms by name, gradient share, times.
+        events: what was logged so far: step, learning rate, loss terms by name, gradient share, times; in some
+            `validation`, the student's PSNR-Y in dB before the step.
         error: why it left the loop.
     """
 
@@ -203,6 +205,7 @@ def fit(
     *,
     device: torch.device,
     checkpoint_seconds: float | None = None,
+    validate: Callable[[EDSR], float] | None = None,
     watch: Callable[[int], None] = lambda step: None,
 ) -> None:
     """Train all learners to their end on the same batches; the teacher looks at each batch at most once.
@@ -212,6 +215,7 @@ def fit(
     Args:
         patches: of the learners' seed and training spec, which they share.
         checkpoint_seconds: between checkpoints; if None, 300 or as many as make them cost 1 % of the time.
+        validate: gives a network's PSNR-Y in dB on validation images; nothing depends on it.
         watch: called after each step with its number, counted from 1.
     Raises:
         Stopped: a signal came; every learner has a checkpoint.
@@ -241,8 +245,12 @@ def fit(
                 passed = max(time.monotonic() - logged, 1e-9)
                 times = {"seconds_a_step": passed / every, "waiting": waited / passed}
                 active = [one for one in learners if one.error is None and one.step == step]
+                look_closer = validate if step // every % VALIDATE == 0 or step == train.steps - 1 else None
                 for learner in active:
-                    learner.advance(lr, hr, view, times if log else None)
+                    seen = (
+                        {"validation": look_closer(learner.student)} if log and look_closer and step else {}
+                    )
+                    learner.advance(lr, hr, view, times | seen if log else None)
                 if log:
                     logged, waited = time.monotonic(), 0.0
                 now = time.monotonic()

@@ -123,7 +123,7 @@ def needed(store: ArtifactStore, suite: Suite, display: Display) -> list[Artifac
     Raises:
         MissingError: data or the teacher's weights aren't here, so that the keys can't be told.
     """
-    names, scale = list(dict.fromkeys([suite.data.train, *suite.data.test])), suite.data.scale
+    names, scale = suite.data.names, suite.data.scale
     pixels = {name: pixels_of(store, name) for name in names}
     if missing := " ".join(name for name in names if pixels[name] is None):
         raise MissingError(
@@ -203,7 +203,7 @@ def _sources(store: ArtifactStore, suite: Suite) -> Iterator[Path]:
     """Give where the downloads of a suite's data sets and of its teacher are, or would be."""
     from srkd_bench import pretrained
 
-    for name in (suite.data.train, *suite.data.test):
+    for name in suite.data.names:
         yield from (adopt.kept_at(store, source) for source in find(name).sources)
     if suite.teacher.weights is not None and (path := pretrained.kept_at(store, suite.teacher.weights)):
         yield path

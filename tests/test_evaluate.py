@@ -2,15 +2,17 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from srkd_bench import evaluate
 from srkd_bench.config import ModelSpec
 from srkd_bench.errors import MissingError, SrkdError
-from srkd_bench.evaluate import bicubic, folder, network, score, tiled
+from srkd_bench.evaluate import bicubic, folder, network, score, tiled, validation
 from srkd_bench.images import upscale
 from srkd_bench.metrics import METRICS, measure
 from srkd_bench.models import build
@@ -45,6 +47,26 @@ def test_scores_are_those_of_each_image(store: ArtifactStore) -> None:
         assert scores[name] == measure(upscale(images.lr(i), 2), images.hr(i), scale=2, metrics=METRICS)
 
 
+def test_validation_is_the_mean_psnr_of_the_images_middles(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, model = open_set(store, "photos-test", 2), build(ModelSpec(n_feats=4, n_resblocks=4), 0)
+    monkeypatch.setattr(evaluate, "VALIDATION_SIDE", 500)  # whole images
+    scores = score(network(model, device=CPU), images)
+    whole = fmean(one["psnr_y"] for one in scores.values())
+    assert validation(images, CPU)(model) == pytest.approx(whole, abs=1e-9)
+
+    monkeypatch.setattr(evaluate, "VALIDATION_SIDE", 20)
+    values = []
+    for i in range(len(images)):
+        lr, hr = images.lr(i), images.hr(i)
+        top, left = (lr.shape[0] - 20) // 2, (lr.shape[1] - 20) // 2
+        sr = network(model, device=CPU)("", lr[top : top + 20, left : left + 20])
+        part = hr[2 * top : 2 * top + 40, 2 * left : 2 * left + 40]
+        values.append(measure(sr, part, scale=2, metrics=["psnr_y"])["psnr_y"])
+    assert validation(images, CPU)(model) == pytest.approx(fmean(values), abs=1e-9)
+
+
 def test_someones_images_are_found_by_name(tmp_path: Path) -> None:
     for name in ("baby.png", "bird_x2_SR.png", "womanx2.png", "head_a.png", "head_b.png"):
         Image.new("RGB", (4, 4)).save(tmp_path / name)
@@ -67,6 +89,7 @@ def test_sr_of_another_size_is_refused_by_name(store: ArtifactStore) -> None:
 SHORT_OF_MEMORY = """
 import resource, sys
 import numpy as np, torch
+from srkd_bench import evaluate
 from srkd_bench.config import ModelSpec
 from srkd_bench.errors import SrkdError
 from srkd_bench.evaluate import network

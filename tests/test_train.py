@@ -89,6 +89,26 @@ def test_the_teacher_looks_once_a_step_and_never_for_none(lab: Lab) -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, lab.teacher.parameters(), strict=True))
 
 
+def test_validation_is_logged_now_and_then_and_changes_no_bit(lab: Lab) -> None:
+    train = TRAIN.model_copy(update={"steps": 12})
+    seen: list[list[torch.Tensor]] = []
+
+    def validate(model: EDSR) -> float:
+        seen.append([weight.clone() for weight in model.parameters()])
+        return float(len(seen))
+
+    learner, plain = lab.learner("rvkd", "watched", train), lab.fit(["rvkd"], "plain", train)["rvkd"]
+    assert not any("validation" in event for event in plain.events)
+    fit([learner], lab.teacher, Patches(lab.images, train, 0), device=CPU, validate=validate)
+    assert {event["step"]: event.get("validation") for event in learner.events if "validation" in event} == {
+        5: 1.0,
+        10: 2.0,
+        11: 3.0,
+    }
+    assert same(learner, plain)
+    assert not all(torch.equal(a, b) for a, b in zip(seen[-1], learner.student.parameters(), strict=True))
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
 def test_a_signal_writes_checkpoints_and_the_rest_ends_in_the_same_bits(
     lab: Lab, number: signal.Signals, code: int
