@@ -14,7 +14,17 @@ import typer
 from srkd_bench import __version__
 from srkd_bench.cli_store import store_app
 from srkd_bench.errors import SrkdError, Stopped
-from srkd_bench.options import Checkpoint, Device, DryRun, Home, Json, Offline, Settings, SuiteName
+from srkd_bench.options import (
+    Checkpoint,
+    Device,
+    DryRun,
+    Home,
+    Json,
+    Offline,
+    Settings,
+    SuiteName,
+    TeacherCache,
+)
 from srkd_bench.printing import (
     err,
     out,
@@ -133,13 +143,14 @@ def distill(
     home: Home = None,
     device: Device = "auto",
     checkpoint_seconds: Checkpoint = None,
+    teacher_cache: TeacherCache = 2.0,
     offline: Offline = False,
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
     """Train students by some methods, side by side, and measure them. The teacher is trained first if need be."""
     found = find_plan(suite, settings, home, method, readonly=dry_run)
-    work(*found, device, checkpoint_seconds, dry_run, json_)
+    work(*found, device, checkpoint_seconds, teacher_cache, dry_run, json_)
 
 
 @app.command()
@@ -152,13 +163,14 @@ def run(
     home: Home = None,
     device: Device = "auto",
     checkpoint_seconds: Checkpoint = None,
+    teacher_cache: TeacherCache = 2.0,
     offline: Offline = False,
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
     """Do all of a suite: teacher, students, scores, table. What is in the store already isn't done again."""
     found = find_plan(suite_option or suite, settings, home, readonly=dry_run)
-    work(*found, device, checkpoint_seconds, dry_run, json_)
+    work(*found, device, checkpoint_seconds, teacher_cache, dry_run, json_)
 
 
 @app.command()

@@ -38,12 +38,25 @@ class TeacherView:
     Args:
         forward: maps LR (N, 3, h, w) in [0, 1] to the teacher's output, without gradient.
         lr: the step's batch.
+        kept: gives the SR of the batch where an earlier run has kept it: then the teacher needn't look for that.
     """
 
-    def __init__(self, forward: Callable[[Tensor], Output], lr: Tensor) -> None:
+    def __init__(
+        self,
+        forward: Callable[[Tensor], Output],
+        lr: Tensor,
+        kept: Callable[[], Tensor | None] = lambda: None,
+    ) -> None:
         self.see = forward
         self._lr = lr
+        self._kept = kept
+        self._sr: Tensor | None = None
         self._output: Output | None = None
+
+    @property
+    def has_looked(self) -> bool:
+        """Whether the teacher's pass over the batch was made."""
+        return self._output is not None
 
     @property
     def output(self) -> Output:
@@ -55,7 +68,10 @@ class TeacherView:
     @property
     def sr(self) -> Tensor:
         """The teacher's SR of the batch, as in `Output`."""
-        return self.output.sr
+        if self._sr is None:
+            self._sr = self._kept() if self._output is None else None
+            self._sr = self.output.sr if self._sr is None else self._sr
+        return self._sr
 
     @property
     def feats(self) -> dict[float, Tensor]:

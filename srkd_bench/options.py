@@ -39,6 +39,16 @@ Checkpoint = Annotated[
         help="Time between checkpoints; 300 if not given, or more where they would take over 1 % of it.",
     ),
 ]
+TeacherCache = Annotated[
+    float,
+    typer.Option(
+        "--teacher-cache",
+        metavar="GB",
+        min=0,
+        envvar="SRKD_TEACHER_CACHE",
+        help="Keep what the teacher sees for methods that are added later, up to so many GB; 0: don't.",
+    ),
+]
 Offline = Annotated[
     bool,
     typer.Option(

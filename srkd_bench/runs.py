@@ -22,6 +22,7 @@ from srkd_bench.pretrained import find_weights
 from srkd_bench.progress import Display, clock
 from srkd_bench.scores import Scores
 from srkd_bench.store import ArtifactStore
+from srkd_bench.teacher_cache import TeacherCache, TeacherSR, open_cache
 from srkd_bench.train import Learner, fit
 
 SAMPLE = 64  # training patches that a method's adapter may take statistics of
@@ -38,6 +39,7 @@ class Workplace:
     display: Display
     device: torch.device = CPU
     checkpoint_seconds: float | None = None
+    teacher_cache: float = 0.0  # bytes that the teacher's kept SR may take
 
 
 def prepare(plan: Plan, place: Workplace) -> tuple[ImageSet, list[ImageSet]]:
@@ -118,6 +120,7 @@ def _ensure_group(runs: list[Run], images: ImageSet, data: DataSpec, place: Work
         validate = None
         if data.validation is not None:
             validate = validation(open_set(store, data.validation, data.scale), place.device)
+        cache = _cache(runs, known, data.scale, place) if known else None
         title = f"{runs[0].model}, seed {seed}: {', '.join(learners)}"
         first = min(learner.step for learner in learners.values())
         place.display.say(f"training {title}" + (f", from step {first:,}" if first else ""))
@@ -128,15 +131,38 @@ def _ensure_group(runs: list[Run], images: ImageSet, data: DataSpec, place: Work
                 Patches(images, train, seed),
                 device=place.device,
                 checkpoint_seconds=place.checkpoint_seconds,
+                cache=cache,
                 validate=validate,
                 watch=lambda step: move(step, learners),
             )
+        if cache:
+            cache.close()
         failures = [learner.error for learner in learners.values() if learner.error]
         for learner in learners.values():
             _keep(learner, sorted(learners), store)
         if not failures:
             place.display.say(f"trained  {title} in {clock(time.monotonic() - begun)}")
         return failures
+
+
+def _cache(runs: list[Run], teacher: Run | Weights, scale: int, place: Workplace) -> TeacherCache | None:
+    train = runs[0].train
+    key = TeacherSR(
+        teacher=teacher.digest,
+        pixels=runs[0].pixels,
+        scale=scale,
+        seed=runs[0].seed,
+        batch=train.batch,
+        patch=train.patch,
+        augment=train.augment,
+        precision=train.precision,
+        machine=f"{platform.machine()} {_device_name(place.device)}, torch {torch.__version__},"
+        f" {torch.get_num_threads()} threads",
+    )
+    cache, why = open_cache(key, train, place.store, place.teacher_cache)
+    if why:
+        place.display.say(f"what the teacher sees is not kept for later runs: {why}")
+    return cache
 
 
 def _keep(learner: Learner, group: list[str], store: ArtifactStore) -> None:
@@ -153,16 +179,20 @@ def _keep(learner: Learner, group: list[str], store: ArtifactStore) -> None:
 
 
 def _card(device: torch.device) -> dict[str, object]:
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
     return {
         "srkd": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "machine": f"{platform.platform()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
-        "device": f"{device.type} {name}".strip(),
+        "device": _device_name(device),
         "command": command_line(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _device_name(device: torch.device) -> str:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
+    return f"{device.type} {name}".strip()
 
 
 def adopt_weights(where: str, scale: int, place: Workplace) -> Weights:

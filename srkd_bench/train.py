@@ -4,6 +4,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from srkd_bench.method import Method, Output, Step, TeacherView, seed_of, seeded
 from srkd_bench.models import EDSR, build
 from srkd_bench.patches import Patches
 from srkd_bench.signals import Interrupted, interruptible, shielded
+from srkd_bench.teacher_cache import TeacherCache, on_grid
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": F.mse_loss, "l1": F.l1_loss}
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -198,6 +200,11 @@ def autocast(train: TrainSpec, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, PRECISIONS[train.precision], enabled=train.precision != "fp32")
 
 
+def _kept(cache: TeacherCache | None, step: int, device: torch.device) -> Tensor | None:
+    sr = cache.read(step) if cache is not None else None
+    return None if sr is None else sr.to(device)
+
+
 def fit(
     learners: Sequence[Learner],
     teacher: EDSR | None,
@@ -205,6 +212,7 @@ def fit(
     *,
     device: torch.device,
     checkpoint_seconds: float | None = None,
+    cache: TeacherCache | None = None,
     validate: Callable[[EDSR], float] | None = None,
     watch: Callable[[int], None] = lambda step: None,
 ) -> None:
@@ -215,6 +223,7 @@ def fit(
     Args:
         patches: of the learners' seed and training spec, which they share.
         checkpoint_seconds: between checkpoints; if None, 300 or as many as make them cost 1 % of the time.
+        cache: of the teacher's SR for these very patches; what it has isn't computed again.
         validate: gives a network's PSNR-Y in dB on validation images; nothing depends on it.
         watch: called after each step with its number, counted from 1.
     Raises:
@@ -228,7 +237,8 @@ def fit(
     def look(lr: Tensor) -> Output:
         assert teacher is not None
         with autocast(train, device):
-            return teacher(lr, taps)  # type: ignore[no-any-return]
+            output: Output = teacher(lr, taps)
+        return dataclasses.replace(output, sr=on_grid(output.sr))
 
     saved = logged = time.monotonic()
     pause = CHECKPOINT_SECONDS if checkpoint_seconds is None else checkpoint_seconds
@@ -240,7 +250,7 @@ def fit(
                 begun = time.monotonic()
                 lr, hr = (images.to(device) for images in patches.batch(step))
                 waited += time.monotonic() - begun
-                view = TeacherView(look, lr)
+                view = TeacherView(look, lr, partial(_kept, cache, step, device))
                 log = step % every == 0 or step == train.steps - 1
                 passed = max(time.monotonic() - logged, 1e-9)
                 times = {"seconds_a_step": passed / every, "waiting": waited / passed}
@@ -251,6 +261,8 @@ def fit(
                         {"validation": look_closer(learner.student)} if log and look_closer and step else {}
                     )
                     learner.advance(lr, hr, view, times | seen if log else None)
+                if cache is not None and view.has_looked and not cache.has(step):
+                    cache.write(step, view.sr)
                 if log:
                     logged, waited = time.monotonic(), 0.0
                 now = time.monotonic()

@@ -42,12 +42,16 @@ def find_plan(
 
 
 def workplace(
-    store: ArtifactStore, display: Display, device: str, checkpoint_seconds: float | None = None
+    store: ArtifactStore,
+    display: Display,
+    device: str,
+    checkpoint_seconds: float | None = None,
+    teacher_cache: float = 0,
 ) -> Workplace:
     """Return where to work; the device is looked for."""
     from srkd_bench import runs
 
-    return runs.Workplace(store, display, runs.choose_device(device), checkpoint_seconds)
+    return runs.Workplace(store, display, runs.choose_device(device), checkpoint_seconds, 1e9 * teacher_cache)
 
 
 def work(
@@ -56,6 +60,7 @@ def work(
     display: Display,
     device: str,
     checkpoint_seconds: float | None,
+    teacher_cache: float,
     dry_run: bool,
     json_: bool,
 ) -> None:
@@ -69,7 +74,7 @@ def work(
     if planning.finished(plan, store):
         planning.announce(plan, store, display)
     else:
-        failed = make(plan, workplace(store, display, device, checkpoint_seconds))
+        failed = make(plan, workplace(store, display, device, checkpoint_seconds, teacher_cache))
     print_results(plan, store, json_)
     display.say(f"everything is kept in {store.home}")
     if failed:

@@ -198,7 +198,7 @@ def test_a_report_is_made_of_an_unfinished_suite_in_every_format(srkd: Srkd, tmp
         ),
         ("run --set data.train=bsds50", 1, "hint: did you mean 'bsds500'?"),
         ("run --set data.test=[set55]", 1, "hint: did you mean 'set5'?"),
-        ("run bsds", 3, "hint: srkd download bsds500 set5 set14 bsd100 urban100"),
+        ("run bsds", 3, "hint: srkd download bsds500 div2k-valid set5 set14 bsd100 urban100"),
         ("run --set train.batch=1", 1, "ckd compares the images of a batch"),
         ("run --set train.patch=200", 1, "larger than image"),
         ("run --set train.precision=fp16", 1, "hint: --set train.precision=bf16"),

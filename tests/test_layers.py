@@ -18,6 +18,7 @@ LAYERS = [
     {"datasets", "metrics", "pretrained"},
     {"packs"},
     {"adopt", "patches"},
+    {"teacher_cache"},
     {"train", "evaluate"},
     {"traits"},
     {"planning"},

@@ -1,0 +1,207 @@
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from srkd_bench import methods, teacher_cache
+from srkd_bench.config import ModelSpec, Run, TrainSpec
+from srkd_bench.metrics import measure
+from srkd_bench.models import EDSR, build
+from srkd_bench.packs import ImageSet, open_set
+from srkd_bench.patches import Patches
+from srkd_bench.store import ArtifactStore
+from srkd_bench.teacher_cache import TeacherCache, TeacherSR, on_grid, open_cache
+from srkd_bench.train import Learner, fit
+
+CPU = torch.device("cpu")
+TRAIN = TrainSpec(batch=4, patch=8, steps=6, learning_rate=1e-3)
+SHAPE = (4, 3, 16, 16)
+RECORD = teacher_cache.HEADER.size + 2 * 4 * 3 * 16 * 16
+
+
+def key(seed: int) -> TeacherSR:
+    return TeacherSR(
+        teacher="t", pixels="p", scale=2, seed=seed, batch=4, patch=8, augment=True, precision="fp32",
+        machine="m",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> TeacherCache:
+    return TeacherCache(tmp_path / "x.sr", SHAPE)
+
+
+def sr(seed: int) -> torch.Tensor:
+    return torch.rand(SHAPE, generator=torch.Generator().manual_seed(seed)) * 1.2 - 0.1
+
+
+def test_the_grid_has_128_levels_between_two_of_an_image() -> None:
+    exact = torch.tensor([-0.5, 0.0, 1 / 32768, 0.25, 1.0, 1.5 - 1 / 32768])
+    assert torch.equal(on_grid(exact), exact)
+    assert torch.equal(on_grid(torch.tensor([-3.0, 7.0])), torch.tensor([-0.5, 1.5 - 1 / 32768]))
+    assert on_grid(torch.tensor([float("nan")])).isnan().all()
+    images = sr(0)
+    assert 0 < (on_grid(images) - images).abs().max() <= 2**-16
+    assert torch.equal(on_grid(on_grid(images)), on_grid(images))
+
+
+def test_the_grid_costs_no_psnr(store: ArtifactStore) -> None:
+    images, network = open_set(store, "photos-test", 2), build(ModelSpec(n_feats=4, n_resblocks=4), 0)
+    lr = torch.from_numpy(np.array(images.lr(0))).permute(2, 0, 1)[None].float() / 255
+    with torch.no_grad():
+        exact = network(lr).sr
+
+    def psnr(one: torch.Tensor) -> float:
+        image = one[0].mul(255).clamp(0, 255).round().byte().permute(1, 2, 0).numpy()
+        return measure(image, images.hr(0), scale=2, metrics=["psnr_y"])["psnr_y"]
+
+    assert psnr(on_grid(exact)) == pytest.approx(psnr(exact), abs=1e-4)
+
+
+def test_what_was_written_is_read_as_it_was_seen(cache: TeacherCache) -> None:
+    for step in (2, 0):
+        cache.write(step, sr(step))
+    for step in (0, 2):
+        found = cache.read(step)
+        assert found is not None
+        assert torch.equal(found, on_grid(sr(step)))
+        assert cache.has(step)
+    assert cache.read(1) is None
+    assert cache.read(3) is None
+    assert not cache.has(1)
+
+
+@pytest.mark.parametrize("at", [0, 9, 12, RECORD - 1], ids=["number", "checksum", "first", "last"])
+def test_a_damaged_record_is_not_read_and_can_be_written_again(
+    cache: TeacherCache, tmp_path: Path, at: int
+) -> None:
+    path = tmp_path / "x.sr"
+    for step in range(3):
+        cache.write(step, sr(step))
+    content = bytearray(path.read_bytes())
+    content[RECORD + at] ^= 4
+    path.write_bytes(content)
+    assert cache.read(1) is None
+    assert not cache.has(1)
+    assert cache.read(0) is not None
+    cache.write(1, sr(1))
+    assert path.read_bytes() != content
+    assert cache.read(1) is not None
+
+
+def test_half_a_record_is_not_read(cache: TeacherCache, tmp_path: Path) -> None:
+    cache.write(0, sr(0))
+    os.truncate(tmp_path / "x.sr", RECORD - 1)
+    assert cache.read(0) is None
+
+
+def test_what_is_not_finite_is_not_kept(cache: TeacherCache) -> None:
+    broken = sr(0)
+    broken[0, 0, 0, 0] = torch.nan
+    cache.write(0, broken)
+    assert not cache.has(0)
+
+
+def test_a_full_disk_only_ends_the_keeping(cache: TeacherCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*words: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    cache.write(0, sr(0))
+    cache.write(1, sr(1))
+    assert cache.read(0) is None
+    cache.close()
+
+
+def test_too_large_a_cache_is_not_begun(store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = TRAIN.steps * RECORD
+    found, why = open_cache(key(0), TRAIN, store, needed - 1)
+    assert (found, why.startswith("its SR would take")) == (None, True)
+    assert open_cache(key(0), TRAIN, store, 0) == (None, "")
+    assert not (store.home / "cache").exists()
+    found, why = open_cache(key(0), TRAIN, store, needed)
+    assert (found is not None, why) == (True, "")
+    monkeypatch.setattr(teacher_cache, "free", lambda path: needed + teacher_cache.ROOM - 1)
+    found, why = open_cache(key(1), TRAIN, store, 9e9)
+    assert found is None
+    assert why.endswith("are free")
+
+
+def test_those_used_longest_ago_make_room(store: ArtifactStore) -> None:
+    size = TRAIN.steps * RECORD
+    keys = [key(seed) for seed in range(4)]
+    paths = [store.path(one).with_suffix(".sr") for one in keys]
+    for i, one in enumerate(keys[:3]):
+        found, _ = open_cache(one, TRAIN, store, 3 * size)
+        assert found is not None
+        for step in range(TRAIN.steps):
+            found.write(step, sr(step))
+        found.close()
+        os.utime(paths[i], (1000 + i, 1000 + i))
+    assert open_cache(keys[0], TRAIN, store, 3 * size)[0] is not None  # now the youngest
+    assert open_cache(keys[3], TRAIN, store, 3 * size)[0] is not None
+    assert [path.exists() for path in paths] == [True, False, True, True]
+
+
+class Lab:
+    def __init__(self, images: ImageSet, folder: Path) -> None:
+        self.images, self.folder, self.passes = images, folder, 0
+        self.teacher = build(ModelSpec(n_feats=6, n_resblocks=4), "teacher").requires_grad_(False).eval()
+        self.teacher.register_forward_hook(self._count)
+
+    def _count(self, *words: Any) -> None:
+        self.passes += 1
+
+    def train(self, names: list[str], place: str, cache: TeacherCache | None) -> dict[str, EDSR]:
+        learners = {}
+        for name in names:
+            method = methods.build(name, {})
+            run = Run(
+                model=ModelSpec(n_feats=4, n_resblocks=4), train=TRAIN, data="photos", pixels="", method=name,
+                params=methods.identity(method, name), seed=0, teacher=None,
+            )  # fmt: skip
+            sample, _ = Patches(self.images, TRAIN, "sample").batch(0)
+            learners[name] = Learner(run, method, self.teacher, sample, self.folder / place, CPU)
+        self.passes = 0
+        patches = Patches(self.images, TRAIN, 0)
+        fit(list(learners.values()), self.teacher, patches, device=CPU, cache=cache)
+        return {name: learner.student for name, learner in learners.items()}
+
+
+def same(a: EDSR, b: EDSR) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+
+
+def test_a_method_added_later_ends_in_the_same_bits_without_the_teachers_pass(
+    store: ArtifactStore, tmp_path: Path, cache: TeacherCache
+) -> None:
+    lab = Lab(open_set(store, "photos", 2), tmp_path)
+    live = lab.train(["hkd", "ckd", "rvkd"], "live", None)
+    assert lab.passes == TRAIN.steps
+    lab.train(["rkd"], "first", cache)
+    assert lab.passes == TRAIN.steps
+    kept = lab.train(["hkd", "ckd"], "kept", cache)
+    assert lab.passes == 0
+    assert same(kept["hkd"], live["hkd"])
+    assert same(kept["ckd"], live["ckd"])
+    features = lab.train(["rvkd"], "features", cache)
+    assert lab.passes == TRAIN.steps
+    assert same(features["rvkd"], live["rvkd"])
+
+
+def test_a_step_that_is_missing_or_damaged_is_looked_at_and_kept(
+    store: ArtifactStore, tmp_path: Path, cache: TeacherCache
+) -> None:
+    lab = Lab(open_set(store, "photos", 2), tmp_path)
+    live = lab.train(["hkd"], "live", cache)
+    content = bytearray((tmp_path / "x.sr").read_bytes())
+    content[2 * RECORD + 500] ^= 1
+    (tmp_path / "x.sr").write_bytes(content)
+    again = lab.train(["hkd"], "again", cache)
+    assert lab.passes == 1
+    assert same(again["hkd"], live["hkd"])
+    lab.train(["ckd"], "third", cache)
+    assert lab.passes == 0
