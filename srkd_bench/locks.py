@@ -11,7 +11,14 @@ from filelock import FileLock, Timeout
 
 from srkd_bench.disk import writable
 
-KINDS = {"runs": "run", "weights": "weights", "scores": "score", "data": "data", "work": "run"}
+KINDS = {
+    "runs": "run",
+    "weights": "weights",
+    "scores": "score",
+    "data": "data",
+    "work": "run",
+    "cache": "cache",
+}
 BESIDE = re.compile(r"(\.sha256)?\.part|\.sha256|\.lock")  # what stands beside a download, after its name
 
 

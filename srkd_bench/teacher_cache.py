@@ -56,6 +56,11 @@ class TeacherSR(Artifact):
     machine: str
     recipe: int = 1
 
+    @property
+    def place(self) -> str:
+        """Where it is kept: by its teacher, so that they can go together."""
+        return f"{self.folder}/{self.teacher[:20]}-{self.digest[:20]}.sr"
+
 
 class TeacherCache:
     """The file of one `TeacherSR`; open until `close`.
@@ -127,7 +132,7 @@ def open_cache(
     """
     side = key.scale * train.patch
     shape = (train.batch, 3, side, side)
-    path = store.path(key).with_suffix(".sr")
+    path = store.path(key)
     needed = train.steps * (HEADER.size + 2 * int(np.prod(shape)))
     if needed > limit:
         return None, f"its SR would take {size(needed)} (--teacher-cache {limit / 1e9:g})" if limit else ""

@@ -21,7 +21,7 @@ from srkd_bench.progress import Display
 from srkd_bench.store import MANIFEST, ArtifactStore, read_manifest
 from srkd_bench.verify import ARTIFACTS, identity
 
-PLACES = (*ARTIFACTS, "downloads", "work", "tmp")
+PLACES = (*ARTIFACTS, "downloads", "work", "cache", "tmp")
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,10 @@ def unneeded(store: ArtifactStore, suites: Iterable[Suite], display: Display) ->
         stays = f"downloads/{download_of(path)}" in keep or path.suffix in (".lock", ".sha256")
         if not stays and path not in found and not is_held(lock_of(home, path)):
             found[path] = _waste(path, "half a download" if path.suffix == ".part" else "download")
+    for path in _inside(home / "cache"):
+        teacher = path.name[:20]
+        if not keep & {f"runs/{teacher}", f"weights/{teacher}"}:
+            found[path] = _waste(path, "SR of a teacher, kept to save time")
     return sorted(
         (waste for waste in found.values() if waste.path.parent not in found), key=lambda one: one.path
     )

@@ -133,7 +133,7 @@ def test_too_large_a_cache_is_not_begun(store: ArtifactStore, monkeypatch: pytes
 def test_those_used_longest_ago_make_room(store: ArtifactStore) -> None:
     size = TRAIN.steps * RECORD
     keys = [key(seed) for seed in range(4)]
-    paths = [store.path(one).with_suffix(".sr") for one in keys]
+    paths = [store.path(one) for one in keys]
     for i, one in enumerate(keys[:3]):
         found, _ = open_cache(one, TRAIN, store, 3 * size)
         assert found is not None

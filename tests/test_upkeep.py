@@ -46,7 +46,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
     store, display = ArtifactStore(home), Display(err)
     (home.parent / "tiny.yaml").write_text(TINY)
     plan = planning.plan(load_suite(str(home.parent / "tiny.yaml")), store, display)
-    place = runs.Workplace(store, display)
+    place = runs.Workplace(store, display, teacher_cache=1e9)
     images, tests = runs.prepare(plan, place)
     runs.ensure_teacher(plan, images, place)
     runs.ensure_students(plan, images, place)
@@ -472,6 +472,9 @@ def test_gc_keeps_all_that_a_suite_needs(store: ArtifactStore, srkd: Srkd, tmp_p
         for path in (store.home / "scores").iterdir()
         if upkeep.describe(path).endswith("hkd seed 0, EDSR 3×4")
     )
+    cached = list((store.home / "cache").iterdir())
+    other = f"{'0' * 20}-{cached[0].name}"
+    shutil.copy(cached[0], store.home / "cache" / other)
     removed = json.loads(srkd("store", "gc", "--keep", "none.yaml", "--yes", "--json")[1])
     named = {one["path"]: one["what"] for one in removed["things"]}
     assert named == {
@@ -479,7 +482,9 @@ def test_gc_keeps_all_that_a_suite_needs(store: ArtifactStore, srkd: Srkd, tmp_p
         f"scores/{score.name}": "scores on photos-test of hkd seed 0, EDSR 3×4",
         f"work/{UNFINISHED}": "unfinished run, 7 steps done",
         "downloads/images.zip": "download",
+        f"cache/{other}": "SR of a teacher, kept to save time",
     }
+    assert [path.is_file() for path in cached] == [True]
     assert not any((store.home / name).exists() for name in named)
     code, _, messages = srkd("run", "none.yaml")
     assert code == 0
@@ -565,6 +570,7 @@ def test_du_sums_all_that_is_kept(store: ArtifactStore, srkd: Srkd) -> None:
         "data": 2,
         "downloads": 1,
         "work": 2,
+        "cache": 1,
         "tmp": 1,
     }
     held = {name: len(content) for name, content in contents(store.home).items() if "/" in name}
