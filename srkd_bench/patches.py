@@ -51,4 +51,4 @@ def turned(patch: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
 
 
 def _tensor(images: NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(255)
+    return torch.from_numpy(images).permute(0, 3, 1, 2) / 255
