@@ -12,8 +12,8 @@ import srkd_bench
 PACKAGE = Path(srkd_bench.__file__).parent
 LAYERS = [
     {"__init__", "errors"},
-    {"config", "method", "scores", "progress", "stats"},
-    {"disk", "signals", "divergence"},
+    {"config", "method", "scores", "progress"},
+    {"disk", "signals", "divergence", "stats"},
     {"suitefile", "store", "locks", "checkpoint", "images", "models", "methods", "archive", "download"},
     {"datasets", "metrics", "pretrained"},
     {"packs"},
