@@ -12,6 +12,7 @@ from typing import Annotated, Never
 import typer
 
 from srkd_bench import __version__
+from srkd_bench.cli_report import compare, report
 from srkd_bench.cli_store import store_app
 from srkd_bench.errors import SrkdError, Stopped
 from srkd_bench.options import (
@@ -27,7 +28,6 @@ from srkd_bench.options import (
 )
 from srkd_bench.printing import (
     err,
-    out,
     print_datasets,
     print_forecast,
     print_json,
@@ -235,42 +235,8 @@ def evaluate(
     print_scores(results, json_)
 
 
-@app.command()
-def report(
-    suite: SuiteName = "demo",
-    settings: Settings = None,
-    format_: Annotated[
-        str | None, typer.Option("--format", "-f", help="terminal, markdown, latex, csv or json, on stdout.")
-    ] = None,
-    output: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="By suffix: .md .tex .csv .json .txt; repeatable."
-        ),
-    ] = None,
-    reference: Annotated[
-        bool, typer.Option("--reference", help="Put the study's own numbers beside.")
-    ] = False,
-    home: Home = None,
-    json_: Json = False,
-) -> None:
-    """Print the comparison table of what is finished so far."""
-    from srkd_bench import collect
-    from srkd_bench.disk import put
-    from srkd_bench.report import format_of, print_report, render
-
-    files = [(path, format_of(path)) for path in output or []]
-    plan, store, _ = find_plan(suite, settings, home, readonly=True)
-    results = collect.results(plan, store)
-    for path, chosen in files:
-        put(path, render(results, chosen, reference=reference))
-        err.print(f"wrote {path}", markup=False, highlight=False)
-    format_ = "json" if json_ else format_
-    if format_ in (None, "terminal"):
-        if format_ or not files:
-            print_report(results, out, reference=reference)
-    else:
-        print(render(results, format_, reference=reference), end="")
+app.command()(report)
+app.command()(compare)
 
 
 @app.command("ls")

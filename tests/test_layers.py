@@ -12,8 +12,8 @@ import srkd_bench
 PACKAGE = Path(srkd_bench.__file__).parent
 LAYERS = [
     {"__init__", "errors"},
-    {"config", "method", "scores", "progress", "stats"},
-    {"disk", "signals", "divergence"},
+    {"config", "method", "scores", "progress"},
+    {"disk", "signals", "divergence", "stats"},
     {"suitefile", "store", "locks", "checkpoint", "images", "models", "methods", "archive", "download"},
     {"datasets", "metrics", "pretrained"},
     {"packs"},
@@ -23,12 +23,13 @@ LAYERS = [
     {"traits"},
     {"planning"},
     {"runs", "report"},
-    {"collect", "forecast", "standalone", "listing", "verify", "tarball"},
+    {"collect", "conditions", "forecast", "standalone", "listing", "verify", "tarball"},
+    {"comparing"},
     {"upkeep", "vetting"},
     {"transport"},
     {"printing", "options"},
     {"work"},
-    {"cli_store"},
+    {"cli_store", "cli_report"},
     {"cli"},
     {"__main__"},
 ]
