@@ -20,9 +20,7 @@ smoke: .venv/ready
 	$(BIN)/srkd run smoke
 
 bench: .venv/ready
-	$(BIN)/python benchmarks/lockstep.py
-	$(BIN)/python benchmarks/memory.py
-	$(BIN)/python benchmarks/soak.py
+	$(BIN)/python -m benchmarks -o bench.json
 
 # The long tests: kills in every phase, then each door for strangers' files under the fuzzer; half an hour or so.
 chaos: .venv/ready

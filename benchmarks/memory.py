@@ -1,14 +1,9 @@
-"""Memory: training on 10 or on 400 images, and the 40.7M teacher on the largest Urban100-sized image.
+"""Memory: training on 10 or on 1,000 images, and the 40.7M teacher on a large image.
 
 Training's own memory (anonymous pages; pages of the memory map belong to the system's cache) must not grow with the
-number of images; evaluating must peak under 3 GB. Each case runs in a process of its own. Linux only.
-
-    python benchmarks/memory.py            both (the teacher's pass takes a minute or more on two cores)
-    python benchmarks/memory.py --quick    training alone
+number of images. Each case runs in a process of its own. Linux only.
 """
 
-import argparse
-import json
 import re
 import resource
 import subprocess
@@ -19,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.measure import Row
 from srkd_bench.config import ModelSpec, TrainSpec
 from srkd_bench.datasets import DATASETS, DatasetSpec
 from srkd_bench.evaluate import network
@@ -55,26 +51,26 @@ def evaluate() -> float:
 
 
 def alone(case: str) -> float:
-    return float(subprocess.check_output([sys.executable, __file__, "--case", case], text=True))
+    command = [sys.executable, "-m", "benchmarks.memory", case]
+    return float(subprocess.check_output(command, text=True))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--case", help=argparse.SUPPRESS)
-    words = parser.parse_args()
-    if words.case:
-        print(evaluate() if words.case == "evaluate" else train(int(words.case)))
-        return
-    few, many = alone("10"), alone("400")
-    print(
-        json.dumps(
-            {"training_10_images_mb": few, "training_400_images_mb": many, "ratio": round(many / few, 3)}
-        )
-    )
-    if not words.quick:
-        print(json.dumps({"evaluating_teacher_peak_mb": alone("evaluate"), "limit": 3000}))
+def rows(quick: bool) -> list[Row]:
+    few, many = alone("10"), alone("20" if quick else "1000")
+    found = [
+        Row(
+            "8. memory of training on 1,000 images / on 10",
+            many / few,
+            "x",
+            1.1,
+            note=f"{many:.0f} MB and {few:.0f} MB",
+        ),
+    ]
+    if not quick:
+        peak = alone("evaluate")
+        found.append(Row("8. memory of the study's teacher on a 1024×1024 image", peak, "MB", 3000))
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    print(evaluate() if sys.argv[1] == "evaluate" else train(int(sys.argv[1])))

@@ -1,6 +1,5 @@
-"""A store with 2,000 finished runs: `ls`, `report` and `run` of the finished suite each take under 3 s."""
+"""Stores of 20, 1,000 and 2,000 finished runs: how long `ls`, `report` and `run` of the finished suite take."""
 
-import argparse
 import json
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.measure import Row
 from srkd_bench import planning
 from srkd_bench.disk import put
 from srkd_bench.metrics import METRICS
@@ -18,7 +18,6 @@ from srkd_bench.progress import Display
 from srkd_bench.store import ArtifactStore
 from srkd_bench.suitefile import load_suite
 
-LIMIT = 3.0  # seconds
 SUITE = """
 name: soak
 data: {{train: photos, test: [photos-test], scale: 2}}
@@ -56,32 +55,19 @@ def fill(home: Path, suite: Path) -> None:
             put(folder / planning.SCORES, json.dumps({"dataset": "photos-test", "images": scores}))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=2000)
-    count = parser.parse_args().runs
-    slow = 0
-    with tempfile.TemporaryDirectory() as name:
-        home, suite = Path(name) / "store", Path(name) / "soak.yaml"
-        suite.write_text(SUITE.format(seeds=list(range(count // 4))))
-        fill(home, suite)
-        for words in (
-            ["ls", "runs"],
-            ["report", "--suite", str(suite)],
-            ["run", str(suite)],
-            ["store", "du"],
-        ):
-            command = [sys.executable, "-m", "srkd_bench", *words, "--home", str(home)]
-            measured = subprocess.run(
-                [sys.executable, "-c", MEASURE, *command], check=True, capture_output=True, text=True
-            )
-            seconds, peak = map(float, measured.stdout.split())
-            slow += seconds > LIMIT
-            print(
-                f"srkd {words[0]:<8} {count} runs: {seconds:.2f} s (limit {LIMIT:g}), at most {peak:.0f} MB"
-            )
-    sys.exit(slow > 0)
-
-
-if __name__ == "__main__":
-    main()
+def rows(quick: bool) -> list[Row]:
+    found = []
+    for count, limit in ((20, None),) if quick else ((20, None), (1000, 1.5), (2000, 3.0)):
+        with tempfile.TemporaryDirectory() as name:
+            home, suite = Path(name) / "store", Path(name) / "soak.yaml"
+            suite.write_text(SUITE.format(seeds=list(range(count // 4))))
+            fill(home, suite)
+            for words in (["ls", "runs"], ["report", "--suite", str(suite)], ["run", str(suite)]):
+                command = [sys.executable, "-m", "srkd_bench", *words, "--home", str(home)]
+                measured = subprocess.run(
+                    [sys.executable, "-c", MEASURE, *command], check=True, capture_output=True, text=True
+                )
+                took, peak = map(float, measured.stdout.split())
+                what = f"7. srkd {words[0]}, {count:,} finished runs"
+                found.append(Row(what, took, "s", limit, note=f"{peak:.0f} MB"))
+    return found

@@ -33,7 +33,9 @@ class _Pack:
         size = sum(one["height"] * one["width"] * 3 for one in self.entries)
         if not self.data.is_file() or self.data.stat().st_size != size:
             raise IntegrityError(f"{self.data} is not what was written", REPAIR)
-        self._bytes: Image = np.asarray(np.memmap(self.data, dtype=np.uint8, mode="r"))  # views of it cost less
+        self._bytes: Image = np.asarray(
+            np.memmap(self.data, dtype=np.uint8, mode="r")
+        )  # views of it cost less
         self._checked: set[int] = set()
 
     def __len__(self) -> int:

@@ -1,0 +1,74 @@
+"""Reading training patches; making LR images; waiting for data in a step."""
+
+import io
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from benchmarks.lockstep import steps
+from benchmarks.measure import Row, by_turns, ratio
+from srkd_bench.config import ModelSpec, TrainSpec
+from srkd_bench.datasets import DATASETS, DatasetSpec
+from srkd_bench.images import downscale
+from srkd_bench.packs import open_set, pack
+from srkd_bench.patches import Patches
+from srkd_bench.store import ArtifactStore
+
+
+def smooth(height: int, width: int) -> np.ndarray:
+    """Return an image that PNG compresses about as well as a photograph, (height, width, 3) uint8."""
+    small = np.random.default_rng(0).integers(0, 256, (height // 4, width // 4, 3), np.uint8)
+    return np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def rows(quick: bool) -> list[Row]:
+    threads, count, rounds = torch.get_num_threads(), 16 if quick else 64, 1 if quick else 7
+    torch.set_num_threads(1)
+    DATASETS["smooth"] = DatasetSpec("train", 16)
+    with tempfile.TemporaryDirectory() as folder:
+        store = ArtifactStore(Path(folder))
+        image = smooth(320, 480)
+        pack(store, "smooth", ((str(i), np.roll(image, i, 0)) for i in range(16)))
+        images = open_set(store, "smooth", 2)
+        files = io.BytesIO()
+        Image.fromarray(image).save(files, "png")
+        patches = Patches(images, TrainSpec(batch=8, patch=48, steps=1000), 0)
+        small = Patches(images, TrainSpec(batch=8, patch=24, steps=1000), 0)
+
+        def packed() -> None:
+            for step in range(count // 8):
+                patches.batch(step)
+
+        def from_png() -> None:
+            for _ in range(8):
+                hr = np.asarray(Image.open(io.BytesIO(files.getvalue())))[:96, :96]
+                torch.from_numpy(np.ascontiguousarray(hr.transpose(2, 0, 1))).float() / 255
+
+        times = by_turns(rounds, packed=packed, png=from_png)
+        large = smooth(64, 64) if quick else smooth(1356, 2040)
+        shrink = by_turns(rounds, shrink=lambda: downscale(large, 2))["shrink"]
+        torch.set_num_threads(threads)
+        sizes = ModelSpec(n_feats=32, n_resblocks=8), ModelSpec(n_feats=16, n_resblocks=4)
+        step = steps(*sizes, TrainSpec(batch=8, patch=8 if quick else 24, steps=1000))["whole"]
+        waiting = by_turns(rounds, data=lambda: small.batch(3), step=step)
+    return [
+        Row(
+            "4. patch pairs a second, LR 48, augmented, one core",
+            count / min(times["packed"]),
+            "/s",
+            5000,
+            more=True,
+            peer=8 / min(times["png"]),
+            note="other way: a PNG of 480×320 is decoded for each HR patch alone",
+        ),
+        Row("4. MATLAB's bicubic ×2 of 2040×1356, one core", min(shrink), "s", 0.15),
+        Row(
+            "4. getting a batch / a step of all six methods, demo's sizes",
+            ratio(waiting["data"], waiting["step"]),
+            "x",
+            0.01,
+        ),
+    ]

@@ -1,0 +1,39 @@
+"""That each benchmark works; never how fast anything is."""
+
+import math
+from importlib import import_module
+
+import pytest
+import torch
+
+from benchmarks.__main__ import SCRIPTS, table
+from benchmarks.measure import Row, by_turns, ratio
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_each_benchmark_measures_something(name: str) -> None:
+    threads = torch.get_num_threads()
+    rows: list[Row] = import_module(f"benchmarks.{name}").rows(True)
+    assert rows
+    for row in rows:
+        assert row.measured is not None
+        assert math.isfinite(row.measured)
+        assert row.measured > 0
+    assert torch.get_num_threads() == threads
+    assert table(rows).row_count == len(rows)
+
+
+def test_a_limit_is_kept_on_its_own_side() -> None:
+    assert Row("x", 1.0, "s", 1.0).kept
+    assert not Row("x", 1.1, "s", 1.0).kept
+    assert Row("x", 1.1, "/s", 1.0, more=True).kept
+    assert not Row("x", 0.9, "/s", 1.0, more=True).kept
+    assert Row("x", 0.9, "s").kept is None
+
+
+def test_works_take_turns_after_a_round_to_warm_up() -> None:
+    order: list[str] = []
+    times = by_turns(2, a=lambda: order.append("a"), b=lambda: order.append("b"))
+    assert order == ["a", "b"] * 3
+    assert [len(each) for each in times.values()] == [2, 2]
+    assert ratio([2.0, 9.0, 3.0], [1.0, 3.0, 3.0]) == 2.0
