@@ -20,7 +20,7 @@ LEAST_SEEDS = 6  # 2 of 2^6 sign flips are .031; of 2^5 they would be .063, what
 REPLICATES = 5_000  # of the seeds
 RESAMPLES = 2_000  # of a data set's images
 EXACT_SEEDS = 14  # up to here all 2^n flips are made
-RANDOM_FLIPS = 20_000
+RANDOM_FLIPS = 10_000
 RANDOM_STATE = 2026
 
 
@@ -106,11 +106,10 @@ def differences(results: Measured, metric: str, baseline: str | None = None) -> 
             if (paired := _paired(ours, theirs)).values.size:
                 pairs[dataset] = paired
                 found.append(_difference(model, baseline, metric, dataset, {dataset: paired}))
-        together = _together(pairs)
-        if together:
-            whole = _difference(model, baseline, metric, None, together)
+        if together := _together(pairs):
+            whole = found[-1] if len(together) == 1 else _difference(model, baseline, metric, None, together)
             lacking = [f"data set {name}" for name in results.datasets if name not in pairs]
-            found.append(replace(whole, left_out=(*lacking, *whole.left_out)))
+            found.append(replace(whole, dataset=None, left_out=(*lacking, *whole.left_out)))
     return _with_holm(found)
 
 
@@ -213,8 +212,7 @@ def interval(of_seeds: Array, resampled: Array) -> tuple[float, float]:
     n = len(of_seeds)
     if n < 2:
         return math.nan, math.nan
-    rows, seeds = _draws(n)
-    low, high = np.quantile(resampled[rows, seeds].mean(axis=1), [LEVEL / 2, 1 - LEVEL / 2])
+    low, high = np.quantile(resampled.take(_draws(n)).mean(axis=1), [LEVEL / 2, 1 - LEVEL / 2])
     mean = of_seeds.mean()
     stretch = math.sqrt(n / (n - 1)) * stdtrit(n - 1, 1 - LEVEL / 2) / ndtri(1 - LEVEL / 2)
     return float(mean + stretch * min(low - mean, 0.0)), float(mean + stretch * max(high - mean, 0.0))
@@ -258,11 +256,10 @@ def _image_weights(name: str, images: int) -> Array:
 
 
 @lru_cache(maxsize=4)
-def _draws(seeds: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return rows and columns of what `resample` gives, (REPLICATES, seeds) each."""
+def _draws(seeds: int) -> NDArray[np.int64]:
+    """Return (REPLICATES, seeds) places in what `resample` gives: any seed, any of its rows."""
     random = np.random.default_rng([RANDOM_STATE, seeds])
-    shape = (REPLICATES, seeds)
-    return random.integers(RESAMPLES, size=shape), random.integers(seeds, size=shape)
+    return random.integers(RESAMPLES * seeds, size=(REPLICATES, seeds))
 
 
 @lru_cache(maxsize=4)
@@ -271,6 +268,6 @@ def _flips(seeds: int) -> Array:
     if seeds <= EXACT_SEEDS:
         return np.array(list(product((1.0, -1.0), repeat=seeds)))
     random = np.random.default_rng([RANDOM_STATE, seeds])
-    flips = random.choice((1.0, -1.0), size=(RANDOM_FLIPS, seeds))
+    flips = np.where(random.integers(2, size=(RANDOM_FLIPS, seeds), dtype=np.int8), 1.0, -1.0)
     flips[0] = 1.0
     return flips

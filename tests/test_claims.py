@@ -164,3 +164,10 @@ def test_json_has_the_verdicts_with_their_differences() -> None:
     (claim,) = json.loads(render(measured, "json", verdicts=verdicts))["claims"]
     assert (claim["claim"], claim["verdict"]) == ("CKD helps", "holds")
     assert claim["evidence"][0]["mean"] == 0.25
+
+
+def test_the_claims_of_the_docs_can_be_read(tmp_path: Path) -> None:
+    page = (BASE.parent.parent / "docs" / "statistics.md").read_text()
+    path = tmp_path / "mine.yaml"
+    path.write_text(BASE.read_text() + page.split("```yaml\n")[1].split("```")[0])
+    assert [one.claim for one in load_suite(str(path)).claims][1] == "HKD is the second"

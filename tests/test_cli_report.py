@@ -36,10 +36,12 @@ def kept(srkd: Srkd, tmp_path: Path, display: Display) -> list[str]:
     return [run.digest[:12] for run in plan.students[:3]]
 
 
-def keep(store: ArtifactStore, run: Run, gain: float) -> None:
-    with store.writing(run) as folder:
-        (folder / CARD).write_text("{}")
-    wanted = planning.measurement(run, pixels_of(store, "photos-test") or "missing", 2, self_ensemble=False)
+def keep(store: ArtifactStore, run: Run, gain: float, pixels: str = "") -> None:
+    if not store.has(run):
+        with store.writing(run) as folder:
+            (folder / CARD).write_text("{}")
+    pixels = pixels or pixels_of(store, "photos-test") or "missing"
+    wanted = planning.measurement(run, pixels, 2, self_ensemble=False)
     values = {
         image: dict.fromkeys(METRICS, 30 + gain * share + 0.01 * run.seed)
         for image, share in (("camera", 0.5), ("chelsea", 1.5), ("coffee", 1.0))
@@ -110,6 +112,17 @@ def test_two_runs_are_compared_by_the_first_digits_of_their_ids(srkd: Srkd, kept
     assert f"hkd seed 0 ({kept[1]}) against none seed 0 ({kept[0]})" in text
     assert "underpowered" in text
     assert "+0.200" in text
+
+
+def test_only_scores_by_the_same_rules_are_compared(
+    srkd: Srkd, kept: list[str], tmp_path: Path, display: Display
+) -> None:
+    store = ArtifactStore(tmp_path / "home")
+    suite = load_suite(str(tmp_path / "tiny.yaml"))
+    keep(store, planning.plan(suite, store, display).students[1], 9.0, pixels="of another copy")
+    compared = json.loads(srkd("compare", kept[1], kept[0], "--json")[1])
+    assert list(compared["images"]) == ["photos-test"]
+    assert [one["mean"] for one in compared["differences"]] == pytest.approx([0.2] * len(METRICS))
 
 
 @pytest.mark.parametrize(

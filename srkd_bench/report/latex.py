@@ -4,6 +4,7 @@ from srkd_bench.report.table import Cell, Table
 
 COLOURS = {0: "{}", 1: r"\textcolor{{red}}{{{}}}", 2: r"\textcolor{{blue}}{{{}}}"}
 LEGEND = r"\textcolor{{red}}{{Red}}: {}; \textcolor{{blue}}{{blue}}: {}; \textbf{{bold}}: {}"
+FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"  # if it is too wide
 ESCAPES = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -32,17 +33,18 @@ def to_latex(table: Table) -> str:
         notes.append(LEGEND.format(*(text.translate(ESCAPES) for text in table.legend)))
     return "\n".join(
         [
-            r"% needs \usepackage{booktabs} and \usepackage{xcolor}",
+            r"% needs \usepackage{booktabs}, \usepackage{graphicx} and \usepackage{xcolor}",
             r"\begin{table}",
             r"\centering",
             rf"\caption{{{table.title.translate(ESCAPES)}}}",
+            FITTED,
             rf"\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}",
             r"\toprule",
             _line([text.translate(ESCAPES) for text in table.header]),
             r"\midrule",
             *(_line([_cell(cell) for cell in row]) for row in table.rows),
             r"\bottomrule",
-            r"\end{tabular}",
+            r"\end{tabular}}",
             "",
             r"\footnotesize\raggedright",
             *(rf"{note}\par" for note in notes),
