@@ -100,7 +100,7 @@ def comparison(results: Results, metric: str, *, reference: bool = False) -> Tab
     scores = [score for score in results.scores if score.metric == metric]
     protocol = _protocol(metric, scores)
     seeds = sorted({*results.seeds, *(score.seed for score in scores if score.seed is not None)})
-    names = _model_labels(results)
+    names = model_labels(results)
     measured = _measured(scores)
     reference = reference and metric == "psnr_y"
 
@@ -112,17 +112,17 @@ def comparison(results: Results, metric: str, *, reference: bool = False) -> Tab
             (images for cell in row.values() for images in cell.images), key=len, default=frozenset()
         )
         flaws = {
-            model: cell.flaws(names[model], _label(dataset), images, len(seeds))
+            model: cell.flaws(names[model], label_of(dataset), images, len(seeds))
             for model, cell in row.items()
         }
         texts = {model: cell.text(decimals) + "*" * bool(flaws[model]) for model, cell in row.items()}
         values = {model: cell.mean for model, cell in row.items() if cell.covers(images)}
         marks += [f"* {flaw}" for model in row for flaw in flaws[model]]
-        rows.append(_row(_label(dataset), results.columns, texts, values, decimals))
+        rows.append(_row(label_of(dataset), results.columns, texts, values, decimals))
         if reference and dataset in study.PSNR_Y_X2:
             values = dict(zip(study.COLUMNS, study.PSNR_Y_X2[dataset], strict=True))
             texts = {model: f"{value:.{decimals}f}" for model, value in values.items()}
-            rows.append(_row(f"{_label(dataset)} (study)", results.columns, texts, values, decimals))
+            rows.append(_row(f"{label_of(dataset)} (study)", results.columns, texts, values, decimals))
 
     footnotes = [
         *dict.fromkeys(marks),
@@ -216,16 +216,17 @@ def _seeds_in_words(seeds: list[int]) -> str:
     return f"Mean ± sample standard deviation over seeds {', '.join(map(str, seeds))}"
 
 
-def _model_labels(results: Results) -> dict[str, str]:
+def model_labels(results: Results) -> dict[str, str]:
     """Return each column's label; methods are upper-cased, names given by strangers stay as they are."""
     foreign = {score.model for score in results.scores if score.method is None}
     return {
-        model: _label(model if model in foreign or model in LABELS else model.upper())
+        model: label_of(model if model in foreign or model in LABELS else model.upper())
         for model in results.columns
     }
 
 
-def _label(name: str) -> str:
+def label_of(name: str) -> str:
+    """Return what reports call a model or data set, on one line."""
     return one_line(LABELS.get(name, name))
 
 
