@@ -12,6 +12,7 @@ from typing import Annotated, Never
 import typer
 
 from srkd_bench import __version__
+from srkd_bench.cli_pictures import crops, write_figures
 from srkd_bench.cli_store import store_app
 from srkd_bench.errors import SrkdError, Stopped
 from srkd_bench.options import Checkpoint, Device, DryRun, Home, Json, Offline, Settings, SuiteName
@@ -34,6 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(store_app, name="store")
+app.command()(crops)
 
 
 class What(StrEnum):
@@ -239,6 +241,9 @@ def report(
     reference: Annotated[
         bool, typer.Option("--reference", help="Put the study's own numbers beside.")
     ] = False,
+    figures: Annotated[
+        Path | None, typer.Option("--figures", metavar="DIR", help="Draw it too, as PDF, PNG and SVG.")
+    ] = None,
     home: Home = None,
     json_: Json = False,
 ) -> None:
@@ -249,7 +254,11 @@ def report(
 
     files = [(path, format_of(path)) for path in output or []]
     plan, store, _ = find_plan(suite, settings, home, readonly=True)
-    results = collect.results(plan, store)
+    results = collect.results(plan, store, trainings=figures is not None)
+    if figures:
+        err.print(
+            f"wrote {len(write_figures(results, figures))} files to {figures}", markup=False, highlight=False
+        )
     for path, chosen in files:
         put(path, render(results, chosen, reference=reference))
         err.print(f"wrote {path}", markup=False, highlight=False)

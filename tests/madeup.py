@@ -86,7 +86,7 @@ def _events(model: str, seed: int, validation: bool) -> list[dict[str, Any]]:
         terms = {"rec": (0.001 + 0.02 * rest) * chance.uniform(0.7, 1.3)}
         for i, part in enumerate([] if model == "none" else model.split("+")):
             terms[part] = (0.0005 * 4**i + 0.05 * rest) * chance.uniform(0.7, 1.3)
-        share = 0.0 if model == "none" else (0.3 + 0.1 * METHODS.index(model)) * chance.uniform(0.8, 1.2)
+        share = 0.0 if model == "none" else (0.3 + 0.1 * len(model)) * chance.uniform(0.8, 1.2)
         event = {"step": step, "learning_rate": 1e-4, "terms": terms, "share": share}
         if validation and step % 5000 == 0:
             gain = GAINS.get(model, 0) if step else 0

@@ -66,11 +66,11 @@ def save(figure: Figure, path: Path) -> None:
     Raises:
         SrkdError: it can't be written.
     """
-    if path.suffix == ".svg":
+    kind = path.suffix.lower().removeprefix(".")
+    if kind == "svg":
         put(path, to_svg(figure, path.stem) + "\n")
         return
     file = BytesIO()
-    kind = path.suffix.removeprefix(".")
     ground, metadata = {"pdf": ("none", {"CreationDate": None}), "png": ("white", {})}[kind]
     with styled():
         figure.savefig(file, format=kind, facecolor=ground, metadata=metadata)

@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 from srkd_bench.metrics import METRICS
-from srkd_bench.report.figures.data import Means, means, methods
+from srkd_bench.report.figures.data import Means, means, methods, names_of, short
 from srkd_bench.report.figures.style import (
     ONE_COLUMN,
     SMALL,
@@ -20,7 +20,6 @@ from srkd_bench.report.figures.style import (
 )  # fmt: skip
 from srkd_bench.report.palette import Look, palette
 from srkd_bench.report.results import Network, Results
-from srkd_bench.report.table import label_of, model_labels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,13 +39,13 @@ def cost(results: Results, metric: str) -> Figure | None:
     datasets = [name for name in results.datasets if _students(results, found, name)]
     if len(networks) < 2 or not datasets:
         return None
-    names, looks = model_labels(results), palette(results.columns)
+    names, looks = names_of(results), palette(results.columns)
     with styled():
         figure = new(ONE_COLUMN, 0.45 + 1.25 * len(datasets))
         grid = figure.subplots(len(datasets), 2, sharex="col", sharey="row", squeeze=False)
         figure.supylabel(axis_label(metric), fontsize=7)
         for row, dataset in zip(grid, datasets, strict=True):
-            row[0].set_title(label_of(dataset))
+            row[0].set_title(short(dataset))
             own = {m: list(found[dataset, m].values()) for m in results.columns if found.get((dataset, m))}
             bicubic = own.pop("bicubic", None)
             for axes, what in zip(row, COSTS, strict=True):
@@ -87,7 +86,7 @@ def _points(
         axes.errorbar([at], [mean], yerr=bar, fmt=look.marker, color=look.colour, ms=size, elinewidth=0.8)
         if model == "teacher":
             axes.annotate(
-                label_of(model), (at, mean), (0, 4), textcoords="offset points", fontsize=SMALL, ha="center"
+                short(model), (at, mean), (0, 4), textcoords="offset points", fontsize=SMALL, ha="center"
             )
     costs = [float(getattr(network, what)) for network in networks.values()]
     axes.set_xscale("log")
@@ -98,7 +97,7 @@ def _points(
 
 def _bicubic(row: Sequence[Axes], value: float, decimals: int, look: Look) -> None:
     """Draw bicubic as a line; where students would become one point for it, write its value at the bottom."""
-    text = f"{label_of('bicubic')} {value:.{decimals}f}"
+    text = f"{short('bicubic')} {value:.{decimals}f}"
     low, high = row[0].get_ylim()
     if value < low - (high - low) / 2:
         row[0].text(0.97, 0.03, f"↓ {text}", transform=row[0].transAxes, fontsize=SMALL, ha="right")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from srkd_bench.report.figures.data import methods
+from srkd_bench.report.figures.data import methods, names_of, short
 from srkd_bench.report.figures.style import (
     End,
     mark,
@@ -21,7 +21,6 @@ from srkd_bench.report.figures.style import (
 )
 from srkd_bench.report.palette import INK, Look, palette
 from srkd_bench.report.results import Results
-from srkd_bench.report.table import model_labels, one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +49,7 @@ def curves(results: Results) -> Figure | None:
     drawn = [panel for panel in _panels(results) if panel.lines]
     if not drawn:
         return None
-    names, looks = model_labels(results), palette(results.columns)
+    names, looks = names_of(results), palette(results.columns)
     with styled():
         figure, grid = panels(len(drawn), 1.75, columns=3 if len(drawn) == 3 else 2)
         for axes, panel in zip(grid, drawn, strict=True):
@@ -64,9 +63,7 @@ def curves(results: Results) -> Figure | None:
 def _ends(panel: _Panel, names: dict[str, str], looks: dict[str, Look]) -> list[End]:
     models = [model for model, _ in panel.lines]
     return [
-        End(
-            *line[-1], names[model] + (f": {one_line(term)}" if models.count(model) > 1 else ""), looks[model]
-        )
+        End(*line[-1], names[model] + (f": {short(term)}" if models.count(model) > 1 else ""), looks[model])
         for (model, term), line in panel.lines.items()
     ]
 

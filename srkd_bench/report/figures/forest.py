@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from srkd_bench import stats
 from srkd_bench.metrics import METRICS
-from srkd_bench.report.figures.data import means, noise
+from srkd_bench.report.figures.data import means, names_of, noise, short
 from srkd_bench.report.figures.style import (
     FAINT,
     ONE_COLUMN,
@@ -20,7 +20,6 @@ from srkd_bench.report.figures.style import (
 )
 from srkd_bench.report.palette import INK, palette
 from srkd_bench.report.results import Results
-from srkd_bench.report.table import label_of, model_labels
 from srkd_bench.stats import Difference
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def forest(results: Results, metric: str) -> Figure | None:
         rows_only(axes)
         spread = means(results, metric)
         banded = False
-        names, looks = model_labels(results), palette(results.columns)
+        names, looks = names_of(results), palette(results.columns)
         for y, row in enumerate(rows):
             if isinstance(row, Difference):
                 _interval(axes, y, row, looks[row.model].colour, looks[row.model].marker)
@@ -65,9 +64,7 @@ def forest(results: Results, metric: str) -> Figure | None:
         axes.margins(x=0.08)
         axes.locator_params(axis="x", nbins=4)
         axes.axvline(0, color=INK, lw=0.5)
-        texts = [
-            names[r.model] if isinstance(r, Difference) else label_of(r or "All data sets") for r in rows
-        ]
+        texts = [names[r.model] if isinstance(r, Difference) else short(r or "All data sets") for r in rows]
         axes.set_yticks(range(len(rows)), texts)
         for tick, row in zip(axes.get_yticklabels(), rows, strict=True):
             tick.set_fontweight("normal" if isinstance(row, Difference) else "bold")
@@ -84,10 +81,10 @@ def forest(results: Results, metric: str) -> Figure | None:
 def _interval(axes: Axes, y: int, one: Difference, colour: str, marker: str) -> None:
     """Draw a row: its interval, its mean, and both in figures at the right."""
     real = one.verdict in ("better", "worse")
-    alpha = 1 if real else 0.45
+    alpha = 1 if real else 0.5
     if math.isfinite(one.low) and math.isfinite(one.high):
         axes.plot([one.low, one.high], [y, y], color=colour, alpha=alpha, solid_capstyle="butt")
-    axes.plot([one.mean], [y], marker, color=colour, alpha=alpha, mew=0)
+    axes.plot([one.mean], [y], marker, color=colour, alpha=alpha, ms=4, mew=0)
     decimals = METRICS[one.metric].decimals
     low, high = signed(one.low, decimals), signed(one.high, decimals)
     interval = f" [{low}, {high}]" if math.isfinite(one.low) and math.isfinite(one.high) else ""

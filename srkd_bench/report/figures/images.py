@@ -7,11 +7,10 @@ from collections import defaultdict
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from srkd_bench.report.figures.data import methods
+from srkd_bench.report.figures.data import methods, names_of, short
 from srkd_bench.report.figures.style import End, axis_label, mark, name_at_right, panels, styled
 from srkd_bench.report.palette import INK, palette
 from srkd_bench.report.results import Results
-from srkd_bench.report.table import label_of, model_labels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,12 +26,12 @@ def images(results: Results, metric: str) -> Figure | None:
     gains = {dataset: curves for dataset, curves in gains.items() if curves}
     if not gains:
         return None
-    names, looks = model_labels(results), palette(results.columns)
+    names, looks = names_of(results), palette(results.columns)
     with styled():
         figure, grid = panels(len(gains), 1.8, columns=2)
         for axes, (dataset, curves) in zip(grid, gains.items(), strict=True):
             count = max(map(len, curves.values()))
-            axes.set_title(f"{label_of(dataset)} ({count} image{'s' * (count != 1)})")
+            axes.set_title(f"{short(dataset)} ({count} image{'s' * (count != 1)})")
             for model, values in curves.items():
                 axes.plot(_shares(len(values)), values, color=looks[model].colour)
             mark(axes, [looks[model].marker for model in curves])

@@ -5,11 +5,10 @@ from __future__ import annotations
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from srkd_bench.report.figures.data import means, methods
+from srkd_bench.report.figures.data import means, methods, names_of, short
 from srkd_bench.report.figures.style import FAINT, axis_label, panels, rows_only, styled
 from srkd_bench.report.palette import INK, palette
 from srkd_bench.report.results import Results
-from srkd_bench.report.table import label_of, model_labels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,11 +24,11 @@ def seeds(results: Results, metric: str) -> Figure | None:
     datasets = [name for name in results.datasets if any(found.get((name, model)) for model in models)]
     if len(numbers) < 2:
         return None
-    names, looks = model_labels(results), palette(results.columns)
+    names, looks = names_of(results), palette(results.columns)
     with styled():
         figure, grid = panels(len(datasets), 0.45 + 0.19 * len(models), sharey=True)
         for axes, dataset in zip(grid, datasets, strict=True):
-            axes.set_title(label_of(dataset))
+            axes.set_title(short(dataset))
             rows_only(axes)
             own = {y: found.get((dataset, model), {}) for y, model in enumerate(models)}
             for seed in numbers:
