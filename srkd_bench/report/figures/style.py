@@ -227,10 +227,11 @@ def steps_in_thousands(axes: Axes) -> None:
 
 
 def plain_numbers(axes: Axes) -> None:
-    """Label a logarithmic vertical axis at 1, 2 and 5, or where it is long at 1 only: 0.02, 1e-05."""
+    """Label a logarithmic vertical axis with plain numbers, the fewer the longer it is: 0.02, 1e-05."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     low, high = axes.get_ylim()
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,), numticks=8))
+    subs = range(1, 10) if high < 6 * low else (1, 2, 5) if high < 100 * low else (1,)
+    axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=8))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter(NullFormatter())
