@@ -12,13 +12,13 @@ from typing import Annotated, Never
 import typer
 
 from srkd_bench import __version__
-from srkd_bench.cli_pictures import crops, write_figures
+from srkd_bench.cli_pictures import crops
+from srkd_bench.cli_report import compare, report
 from srkd_bench.cli_store import store_app
 from srkd_bench.errors import SrkdError, Stopped
 from srkd_bench.options import Checkpoint, Device, DryRun, Home, Json, Offline, Settings, SuiteName
 from srkd_bench.printing import (
     err,
-    out,
     print_datasets,
     print_forecast,
     print_json,
@@ -35,7 +35,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(store_app, name="store")
-app.command()(crops)
 
 
 class What(StrEnum):
@@ -225,49 +224,9 @@ def evaluate(
     print_scores(results, json_)
 
 
-@app.command()
-def report(
-    suite: SuiteName = "demo",
-    settings: Settings = None,
-    format_: Annotated[
-        str | None, typer.Option("--format", "-f", help="terminal, markdown, latex, csv or json, on stdout.")
-    ] = None,
-    output: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="By suffix: .md .tex .csv .json .txt; repeatable."
-        ),
-    ] = None,
-    reference: Annotated[
-        bool, typer.Option("--reference", help="Put the study's own numbers beside.")
-    ] = False,
-    figures: Annotated[
-        Path | None, typer.Option("--figures", metavar="DIR", help="Draw it too, as PDF, PNG and SVG.")
-    ] = None,
-    home: Home = None,
-    json_: Json = False,
-) -> None:
-    """Print the comparison table of what is finished so far."""
-    from srkd_bench import collect
-    from srkd_bench.disk import put
-    from srkd_bench.report import format_of, print_report, render
-
-    files = [(path, format_of(path)) for path in output or []]
-    plan, store, _ = find_plan(suite, settings, home, readonly=True)
-    results = collect.results(plan, store, trainings=figures is not None)
-    if figures:
-        err.print(
-            f"wrote {len(write_figures(results, figures))} files to {figures}", markup=False, highlight=False
-        )
-    for path, chosen in files:
-        put(path, render(results, chosen, reference=reference))
-        err.print(f"wrote {path}", markup=False, highlight=False)
-    format_ = "json" if json_ else format_
-    if format_ in (None, "terminal"):
-        if format_ or not files:
-            print_report(results, out, reference=reference)
-    else:
-        print(render(results, format_, reference=reference), end="")
+app.command()(report)
+app.command()(compare)
+app.command()(crops)
 
 
 @app.command("ls")

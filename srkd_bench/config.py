@@ -164,12 +164,62 @@ class EvaluateSpec(Spec):
         return list(self.metrics) or [m for m in ("psnr_y", "ssim_y", "psnr_rgb") if self._has(m)]
 
 
+class Claim(Spec):
+    """A statement that reports check on a suite's scores; docs/statistics.md says by what evidence.
+
+    Exactly one of `best`, `second`, `gain`, `no_gain` and `only` is given.
+
+    Args:
+        claim: the statement, in words.
+        best: this method is above all others of `among`.
+        second: one method of `among` is above this one, which is above all others.
+        gain: each of these is above `over`, on every data set.
+        no_gain: none of these is above `over`, on any data set.
+        only: these are above `over` on every data set, and no other method of `among` is.
+        on: data sets; if not given, `best` and `second` are about all together, the others about each.
+        not_on: data sets that `gain`, `no_gain` and `only` leave out.
+        margin: `no_gain` and `only` hold where a gain is surely smaller, in the metric's unit.
+        metric: the report's first if not given.
+    """
+
+    claim: Annotated[str, Field(min_length=1, max_length=200)]
+    best: str | None = None
+    second: str | None = None
+    gain: list[str] = []
+    no_gain: list[str] = []
+    only: list[str] = []
+    among: list[str] = []
+    over: str = "none"
+    on: list[str] = []
+    not_on: list[str] = []
+    margin: Annotated[float, Field(ge=0, le=100)] = 0.0
+    metric: Literal["psnr_y", "ssim_y", "psnr_rgb"] | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        forms = ("best", "second", "gain", "no_gain", "only")
+        given = [form for form in forms if getattr(self, form)]
+        if len(given) != 1:
+            raise ValueError(f"give one of {', '.join(forms)}, not {' and '.join(given) or 'none'}")
+        ranked = set(self.only) | {self.best or self.second}
+        if given[0] in ("best", "second", "only") and not set(self.among) - ranked:
+            raise ValueError(f"{given[0]} needs others to compare with: among: [...]")
+        return self
+
+
+class Claims(Spec):
+    """A file of claims."""
+
+    claims: Annotated[list[Claim], Field(max_length=100)]
+
+
 class Suite(Spec):
     """A whole study: teacher, student, methods × seeds, data sets and how they are measured.
 
     Args:
         methods: names, or `all` for every installed one.
         params: hyper-parameters by method; a composition `a+b` takes those of `a` and of `b`.
+        claims: what `srkd report --claims` checks; the study's if there are none.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -181,6 +231,7 @@ class Suite(Spec):
     params: dict[str, Params] = {}
     seeds: Annotated[list[Seed], Field(min_length=1)] = [0]
     evaluate: EvaluateSpec = EvaluateSpec()
+    claims: Annotated[list[Claim], Field(max_length=100)] = []
 
     @model_validator(mode="before")
     @classmethod

@@ -34,6 +34,12 @@ class IntegrityError(SrkdError):
     exit_code = 4
 
 
+class ConditionMet(SrkdError):
+    """What the user named as a failure is so: `srkd report --fail-if`."""
+
+    exit_code = 5
+
+
 class FailedRuns(SrkdError):
     """Some runs failed; the others are finished and kept."""
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, fields
 from statistics import fmean
 from typing import Any
 
@@ -10,6 +10,7 @@ from srkd_bench.config import ModelSpec
 from srkd_bench.datasets import DATASETS
 from srkd_bench.errors import MissingError, SrkdError
 from srkd_bench.packs import packed
+from srkd_bench.scores import Scores
 from srkd_bench.store import MANIFEST, ArtifactStore
 from srkd_bench.suitefile import load_suite, suite_files
 
@@ -85,23 +86,15 @@ def one_run(store: ArtifactStore, digits: str) -> dict[str, Any]:
     Raises:
         MissingError: no run's id begins so. SrkdError: several do.
     """
-    found = [(folder, key) for folder, key in _runs(store) if folder.startswith(digits[:20])]
-    if not found:
-        raise MissingError(f"no finished run '{digits}'", "srkd ls runs")
-    if len(found) > 1:
-        raise SrkdError(f"{len(found)} runs begin with '{digits}'", "give more digits")
-    folder, key = found[0]
+    folder, key = find_run(store, digits)
     path = store.home / "runs" / folder
-    scores: dict[str, dict[str, float]] = {}
-    for kept in (store.home / "scores").glob(f"*/{MANIFEST}"):
-        of = json.loads(kept.read_text())["key"]
-        if of["network"].startswith(folder):
-            measured = json.loads((kept.parent / "scores.json").read_text())
-            images = measured["images"].values()
-            name = measured["dataset"] + (" (self-ensemble)" if of["self_ensemble"] else "")
-            scores[name] = {
-                metric: round(fmean(one[metric] for one in images), 4) for metric in next(iter(images))
-            }
+    scores = {
+        one.name: {
+            metric: round(fmean(values[metric] for values in one.images.values()), 4)
+            for metric in next(iter(one.images.values()))
+        }
+        for one in measured(store, folder)
+    }
     return {
         "run": folder,
         "path": str(path),
@@ -109,6 +102,48 @@ def one_run(store: ArtifactStore, digits: str) -> dict[str, Any]:
         "card": json.loads((path / "card.json").read_text()),
         "settings": key,
     }
+
+
+def find_run(store: ArtifactStore, digits: str) -> tuple[str, dict[str, Any]]:
+    """Return the folder and settings of the one finished run whose id begins so.
+
+    Raises:
+        MissingError: no run's id begins so. SrkdError: several do.
+    """
+    found = [(folder, key) for folder, key in _runs(store) if folder.startswith(digits[:20])]
+    if not found:
+        raise MissingError(f"no finished run '{digits}'", "srkd ls runs")
+    if len(found) > 1:
+        raise SrkdError(f"{len(found)} runs begin with '{digits}'", "give more digits")
+    return found[0]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run's scores on one data set.
+
+    Args:
+        name: of the data set, and whether the network was its own ensemble.
+        rules: what a measurement that can be compared with it has in common: pixels, scale.
+        images: values by image, by metric.
+    """
+
+    name: str
+    rules: dict[str, Any]
+    images: Scores
+
+
+def measured(store: ArtifactStore, folder: str) -> list[Measured]:
+    """Return all scores of a run."""
+    found = []
+    for kept in sorted((store.home / "scores").glob(f"*/{MANIFEST}")):
+        key = json.loads(kept.read_text())["key"]
+        if key["network"].startswith(folder):
+            scores = json.loads((kept.parent / "scores.json").read_text())
+            name = scores["dataset"] + (" (self-ensemble)" if key["self_ensemble"] else "")
+            rules = {setting: value for setting, value in key.items() if setting != "network"}
+            found.append(Measured(name, rules, scores["images"]))
+    return found
 
 
 def _runs(store: ArtifactStore) -> Iterator[tuple[str, dict[str, Any]]]:

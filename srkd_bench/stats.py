@@ -79,6 +79,7 @@ class _Pairs:
     """Differences on one data set, (seeds, images), and in words what had no partner."""
 
     seeds: list[int]
+    images: list[str]
     values: Array
     left_out: list[str]
 
@@ -113,6 +114,17 @@ def differences(results: Measured, metric: str, baseline: str | None = None) -> 
     return _with_holm(found)
 
 
+def image_gains(results: Measured, metric: str, model: str, baseline: str) -> dict[str, dict[str, float]]:
+    """Return by data set how much each image gains, as its mean over paired seeds."""
+    measured = _by_seed(results.scores, metric)
+    gains = {}
+    for dataset in results.datasets:
+        pairs = _paired(measured.get((model, dataset), {}), measured.get((baseline, dataset), {}))
+        if pairs.values.size:
+            gains[dataset] = dict(zip(pairs.images, pairs.values.mean(axis=0).tolist(), strict=True))
+    return gains
+
+
 def _by_seed(scores: Iterable[Score], metric: str) -> dict[tuple[str, str], dict[int, dict[str, float]]]:
     """Return the values by (model, data set), by seed, by image."""
     values: dict[tuple[str, str], dict[int, dict[str, float]]] = {}
@@ -132,7 +144,7 @@ def _paired(ours: Mapping[int, Mapping[str, float]], theirs: Mapping[int, Mappin
     values = [[ours[seed][image] - theirs[seed][image] for image in kept] for seed in seeds]
     lost = [f"seed {seed}" for seed in sorted(ours.keys() ^ theirs.keys())]
     lost += [f"image {image}" for image in every if image not in set(kept)]
-    return _Pairs(seeds, np.array(values, dtype=np.float64).reshape(len(seeds), len(kept)), lost)
+    return _Pairs(seeds, kept, np.array(values, dtype=np.float64).reshape(len(seeds), len(kept)), lost)
 
 
 def _together(pairs: Mapping[str, _Pairs]) -> dict[str, _Pairs]:
@@ -143,6 +155,7 @@ def _together(pairs: Mapping[str, _Pairs]) -> dict[str, _Pairs]:
     return {
         dataset: _Pairs(
             sorted(shared),
+            own.images,
             own.values[[seed in shared for seed in own.seeds]],
             own.left_out + [f"seed {seed}" for seed in own.seeds if seed not in shared],
         )

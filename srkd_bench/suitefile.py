@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from srkd_bench.config import Spec, Suite, TrainSpec, overridden
+from srkd_bench.config import Claim, Claims, Spec, Suite, TrainSpec, overridden
 from srkd_bench.errors import MissingError, SrkdError, unknown
 
 MAX_BYTES = 100_000  # two seconds of parsing
@@ -131,6 +131,12 @@ def load_suite(name: str, settings: Iterable[str] = ()) -> Suite:
     return validated(Suite, raw, str(path) if name not in known else f"suite {name}")
 
 
+def study_claims() -> list[Claim]:
+    """Return what the study says, as claims; the file is an example of how to write one's own."""
+    path = Path(__file__).parent / "report" / "study.yaml"
+    return validated(Claims, _parse(path.read_text(encoding="utf-8"), path.name), path.name).claims
+
+
 S = TypeVar("S", bound=Spec)
 
 
@@ -154,6 +160,8 @@ def validated(kind: type[S], raw: Any, where: str) -> S:
 def _keys(kind: type[BaseModel], parents: list[str]) -> list[str]:
     """Return the keys that are known at a place in a spec."""
     for part in parents:
+        if part.isdecimal():  # a place in a list
+            continue
         annotation = str(kind.model_fields[part].annotation)
-        kind = next(spec for spec in Spec.__subclasses__() if spec.__name__ in annotation)
+        kind = next(spec for spec in Spec.__subclasses__() if f".{spec.__name__}" in annotation)
     return [*kind.model_fields, *(["epochs", "steps_per_epoch"] if kind is TrainSpec else [])]

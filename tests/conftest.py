@@ -13,7 +13,8 @@ def users_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees or touches the folders of who runs it."""
     for name in ("HOME", "XDG_CACHE_HOME", "SRKD_HOME"):
         monkeypatch.setenv(name, str(tmp_path / "user"))
-    monkeypatch.delenv("SRKD_OFFLINE", raising=False)
+    for name in ("SRKD_OFFLINE", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

@@ -22,14 +22,17 @@ from srkd_bench.report import (
     Network,
     Results,
     Table,
+    check,
     comparison,
     costs,
     format_of,
+    paired,
     print_report,
     render,
     study,
 )
 from srkd_bench.scores import Score
+from srkd_bench.suitefile import study_claims
 
 GOLDEN = Path(__file__).parent / "golden"
 NASTY = "<script>|\\%_$#&{}~^[x]*`\"'\n\r\x1b[31m../é"
@@ -68,6 +71,29 @@ def the_study() -> Results:
     )
 
 
+def six_seeds(seeds: int = 6) -> Results:
+    """The study's table with noise that differs by seed and method, two images a data set."""
+    noise = {model: [((7 * seed + 3 * i) % 5 - 2) / 100 for seed in range(seeds)]
+             for i, model in enumerate(study.COLUMNS)}  # fmt: skip
+    return replace(
+        the_study(),
+        seeds=list(range(seeds)),
+        scores=[
+            score(model, image, value + shift + spread, seed, dataset=dataset)
+            for dataset, values in study.PSNR_Y_X2.items()
+            for model, value in zip(study.COLUMNS, values, strict=True)
+            for seed, shift in ([(None, 0.0)] if model == "teacher" else enumerate(noise[model]))
+            for image, spread in (("a", -0.5), ("b", 0.5))
+        ],
+    )
+
+
+def render_seeds(format: str) -> str:
+    measured = six_seeds()
+    verdicts = check(measured, study_claims())
+    return render(measured, format, highlight="significant", verdicts=verdicts)
+
+
 def texts(table: Table, row: int = 0) -> list[str]:
     return [cell.text for cell in table.rows[row][1:]]
 
@@ -85,6 +111,12 @@ def test_the_studys_table_is_written_as_in_the_golden_file(format: str) -> None:
     assert render(the_study(), format) == golden.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_six_seeds_with_differences_and_claims_are_written_as_in_the_golden_file(format: str) -> None:
+    golden = GOLDEN / f"seeds{FORMATS[format]}"
+    assert render_seeds(format) == golden.read_text(encoding="utf-8")
+
+
 def test_the_studys_highlights_come_out_of_its_numbers() -> None:
     table = comparison(the_study(), "psnr_y")
     assert highlights(table, 0) == ({"CKD"}, {"RKD"}, {"HKD", "CKD", "RKD", "RKD+HKD"})  # RVKD ties w/o KD
@@ -98,6 +130,55 @@ def test_equal_prints_tie_however_the_values_differ() -> None:
     table = comparison(results([score(m, "a", v, 0) for m, v in values.items()], *values), "psnr_y")
     assert texts(table) == ["30.000", "30.000", "30.001", "30.001"]
     assert highlights(table) == ({"CKD", "RKD"}, {"w/o KD", "HKD"}, {"CKD", "RKD"})
+
+
+def test_by_difference_the_best_shares_its_place_with_all_that_are_not_shown_to_be_worse() -> None:
+    seeds = range(6)
+    means = {"none": 30.0, "hkd": 30.1, "ckd": 30.11, "rkd": 29.0}
+    noise = {"none": 0, "hkd": 0, "ckd": 0.2, "rkd": 0}
+    scores = [score(m, "a", means[m] + noise[m] * (-1) ** seed, seed) for m in means for seed in seeds]
+    table = comparison(results(scores, *means), "psnr_y", highlight="significant")
+    assert highlights(table) == ({"CKD", "HKD", "w/o KD"}, {"RKD"}, {"HKD"})
+    assert "shown to be better than w/o KD" in table.legend[2]
+
+
+def test_by_difference_too_few_seeds_highlight_nothing_and_say_so() -> None:
+    measured = six_seeds(5)
+    table = comparison(measured, "psnr_y", highlight="significant")
+    assert not table.highlighted
+    assert table.footnotes[0] == ("Set5: underpowered, 5 seeds: nothing is highlighted; 6 are needed")
+    assert comparison(measured, "psnr_y").highlighted
+
+
+def test_differences_are_a_table_of_their_own_from_two_seeds_on() -> None:
+    assert paired(the_study(), "psnr_y") is None
+    assert any("underpowered" in note for note in comparison(the_study(), "psnr_y").footnotes)
+    table = paired(six_seeds(2), "psnr_y")
+    assert table is not None
+    assert len(table.rows) == 5 * (4 + 1)
+    assert texts(table)[-2:] == ["underpowered", "2"]
+    assert "Underpowered, 2 seeds: p is 0.500 at least, whatever was measured" in table.footnotes
+
+
+def test_a_difference_says_how_large_how_sure_and_what_it_shows() -> None:
+    gains = [0.1, 0.2, 0.1, 0.2, 0.1, 0.2]
+    scores = [score("none", "a", 30, seed) for seed in range(7)]
+    scores += [score("hkd", "a", 30 + gain, seed) for seed, gain in enumerate(gains)]
+    table = paired(results(scores, "none", "hkd"), "psnr_y")
+    assert table is not None
+    assert table.title == "demo: PSNR-Y in dB, difference from w/o KD on Set5"
+    ((name, difference, *others),) = [[cell.text for cell in row] for row in table.rows]
+    assert (name, others) == ("HKD*", ["0.031", "0.031", "better", "6"])
+    assert re.fullmatch(r"\+0\.150 \[\+0\.1\d\d, \+0\.1\d\d\]", difference)
+    assert table.footnotes[0] == "* HKD on Set5: left out, as only one of both has it: seed 6"
+
+
+def test_another_baseline_is_named_wherever_it_counts() -> None:
+    ours = replace(six_seeds(), baseline="hkd")
+    text = render(ours, "markdown")
+    assert "difference from HKD" in text
+    assert "above HKD" in text
+    assert "Set14: w/o KD" in text
 
 
 def test_teacher_and_bicubic_neither_compete_nor_beat() -> None:
@@ -302,6 +383,9 @@ def test_pandas_reads_csv_and_json_in_one_line() -> None:
     assert table.groupby("model").value.mean()["none"] == pytest.approx(33.714)
     table = pd.json_normalize(json.loads(render(the_study(), "json"))["scores"])
     assert table.groupby("model")["mean"].mean()["none"] == pytest.approx(33.714)
+    table = pd.DataFrame(json.loads(render(six_seeds(), "json"))["differences"])
+    assert list(table[table.dataset.isna()].model) == ["hkd", "ckd", "rkd", "rvkd", "rkd+hkd"]
+    assert set(table.verdict) <= {"better", "worse", "undecided"}
 
 
 def test_json_is_strict_and_infinity_is_null() -> None:
@@ -360,4 +444,5 @@ def test_report_is_imported_without_torch_and_pandas() -> None:
 
 if __name__ == "__main__":
     for format, suffix in FORMATS.items():
-        (GOLDEN / f"report{suffix}").write_text(render(the_study(), format), encoding="utf-8", newline="\n")
+        for name, text in (("report", render(the_study(), format)), ("seeds", render_seeds(format))):
+            (GOLDEN / f"{name}{suffix}").write_text(text, encoding="utf-8", newline="\n")

@@ -1,30 +1,38 @@
 """Reports: results become tables, and tables become text in the reader's format.
 
-`table` makes a `Table` from `Results`; `terminal`, `markdown` and `latex` write it; `data` writes the scores.
+`table`, `paired` and `claims` make a `Table` from `Results`; `terminal`, `markdown` and `latex` write it; `data`
+writes the scores.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from srkd_bench.errors import SrkdError, unknown
+from srkd_bench.report.claims import Verdict, check, claims_table
 from srkd_bench.report.data import to_csv, to_json
 from srkd_bench.report.latex import to_latex
 from srkd_bench.report.markdown import to_markdown
+from srkd_bench.report.paired import paired
 from srkd_bench.report.results import Network, Results
-from srkd_bench.report.table import Cell, Table, comparison, costs
+from srkd_bench.report.table import Cell, Highlight, Table, comparison, costs
 from srkd_bench.report.terminal import print_table, to_text
 
 __all__ = [
     "FORMATS",
     "Cell",
+    "Highlight",
     "Network",
     "Results",
     "Table",
+    "Verdict",
+    "check",
     "comparison",
     "costs",
     "format_of",
+    "paired",
     "print_report",
     "render",
 ]
@@ -33,28 +41,45 @@ FORMATS = {"terminal": ".txt", "markdown": ".md", "latex": ".tex", "csv": ".csv"
 """Every format and the suffix of its files."""
 
 _OF_TABLES = {"terminal": to_text, "markdown": to_markdown, "latex": to_latex}
-_OF_SCORES = {"csv": to_csv, "json": to_json}
 
 
-def render(results: Results, format: str, *, reference: bool = False) -> str:
-    """Return the whole report: a table a metric and what the networks cost, or all scores for csv and json.
+def render(
+    results: Results,
+    format: str,
+    *,
+    reference: bool = False,
+    highlight: Highlight = "printed",
+    verdicts: Sequence[Verdict] = (),
+) -> str:
+    """Return the whole report: the tables of each metric, claims and what the networks cost; or scores as data.
 
     Args:
         format: a key of `FORMATS`; terminal is without colour here.
         reference: show the study's numbers too; csv and json hold measured scores only.
+        highlight: what the best and the second go by, see `comparison`.
+        verdicts: on claims; csv has none.
     Raises:
         SrkdError: the format or a metric is unknown, or a metric was measured by two protocols.
     """
     if format not in FORMATS:
         raise unknown("report format", format, FORMATS)
-    if format in _OF_SCORES:
-        return _OF_SCORES[format](results)
-    return "\n".join(_OF_TABLES[format](table) for table in _tables(results, reference))
+    if format == "csv":
+        return to_csv(results)
+    if format == "json":
+        return to_json(results, verdicts)
+    return "\n".join(_OF_TABLES[format](table) for table in _tables(results, reference, highlight, verdicts))
 
 
-def print_report(results: Results, console: Console, *, reference: bool = False) -> None:
+def print_report(
+    results: Results,
+    console: Console,
+    *,
+    reference: bool = False,
+    highlight: Highlight = "printed",
+    verdicts: Sequence[Verdict] = (),
+) -> None:
     """Print the terminal's report, in the console's colours; what two tables say is said below the last."""
-    tables = _tables(results, reference)
+    tables = _tables(results, reference, highlight, verdicts)
     for i, table in enumerate(tables):
         later = {note for other in tables[i + 1 :] for note in other.footnotes}
         print_table(
@@ -75,6 +100,13 @@ def format_of(path: Path) -> str:
     raise SrkdError(f"no report format for '{path.name}'", f"end the name in {', '.join(FORMATS.values())}")
 
 
-def _tables(results: Results, reference: bool) -> list[Table]:
-    tables = [comparison(results, metric, reference=reference) for metric in results.metrics]
-    return [*tables, costs(results)] if results.networks else tables
+def _tables(
+    results: Results, reference: bool, highlight: Highlight, verdicts: Sequence[Verdict]
+) -> list[Table]:
+    tables: list[Table | None] = []
+    for metric in results.metrics:
+        tables.append(comparison(results, metric, reference=reference, highlight=highlight))
+        tables.append(paired(results, metric))
+    tables.append(claims_table(results, verdicts) if verdicts else None)
+    tables.append(costs(results) if results.networks else None)
+    return [table for table in tables if table is not None]

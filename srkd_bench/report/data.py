@@ -4,23 +4,27 @@ import csv
 import json
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict, astuple, fields
 from io import StringIO
 from statistics import fmean
 
 from srkd_bench.metrics import METRICS
+from srkd_bench.report.claims import Verdict
 from srkd_bench.report.results import Results
 from srkd_bench.report.table import one_line
 from srkd_bench.scores import Score
+from srkd_bench.stats import Difference, differences
 
-SCHEMA = 1
+SCHEMA = 2
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # what a spreadsheet computes instead of showing
 
 
-def to_json(results: Results) -> str:
+def to_json(results: Results, verdicts: Sequence[Verdict] = ()) -> str:
     """Return strict JSON; an infinite value (SR equal to HR), or a mean with one in it, is null.
 
     `protocol` is the default one, or that of the scores where they share another; every row carries its own.
+    A difference's `dataset` is null for all data sets together.
     """
     rows: dict[tuple[object, ...], dict[str, float]] = defaultdict(dict)
     for score in results.scores:
@@ -43,6 +47,11 @@ def to_json(results: Results) -> str:
             }
             for key, images in rows.items()
         ],
+        "baseline": results.baseline,
+        "differences": [
+            difference_row(one) for metric in results.metrics for one in differences(results, metric)
+        ],
+        "claims": [_verdict(verdict) for verdict in verdicts],
         "networks": [asdict(network) for network in results.networks],
         "notes": results.notes,
     }
@@ -60,6 +69,16 @@ def to_csv(results: Results) -> str:
     writer.writerow(column.name for column in fields(Score))
     writer.writerows([_shown(value) for value in astuple(score)] for score in results.scores)
     return text.getvalue()
+
+
+def _verdict(verdict: Verdict) -> dict[str, object]:
+    return asdict(verdict) | {"evidence": [difference_row(one) for one in verdict.evidence]}
+
+
+def difference_row(one: Difference) -> dict[str, object]:
+    """Return a difference as JSON can hold it, with its verdict; an interval that isn't known is null."""
+    bounds = {"low": _finite(one.low), "high": _finite(one.high)}
+    return asdict(one) | bounds | {"verdict": one.verdict}
 
 
 def _shown(value: object) -> object:

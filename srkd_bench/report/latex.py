@@ -3,9 +3,7 @@
 from srkd_bench.report.table import Cell, Table
 
 COLOURS = {0: "{}", 1: r"\textcolor{{red}}{{{}}}", 2: r"\textcolor{{blue}}{{{}}}"}
-LEGEND = (
-    r"\textcolor{red}{Red}: best of a data set; \textcolor{blue}{blue}: second; \textbf{bold}: above w/o KD"
-)
+LEGEND = r"\textcolor{{red}}{{Red}}: {}; \textcolor{{blue}}{{blue}}: {}; \textbf{{bold}}: {}"
 ESCAPES = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -21,6 +19,7 @@ ESCAPES = str.maketrans(
         "`": r"\textasciigrave{}",
         "±": r"$\pm$",
         "–": "--",
+        "−": "$-$",
         **{character: f"\\{character}" for character in "{}&%$#_"},
     }
 )
@@ -30,7 +29,7 @@ def to_latex(table: Table) -> str:
     """Return a complete `table` environment, its footnotes below the rows."""
     notes = [note.translate(ESCAPES) for note in table.footnotes]
     if table.highlighted:
-        notes.append(LEGEND)
+        notes.append(LEGEND.format(*(text.translate(ESCAPES) for text in table.legend)))
     return "\n".join(
         [
             r"% needs \usepackage{booktabs} and \usepackage{xcolor}",

@@ -6,7 +6,7 @@ import re
 from srkd_bench.report.table import Cell, Table
 
 WRAP = {0: "{}", 1: "**{}**", 2: "<u>{}</u>"}
-LEGEND = "**bold**: best of a data set; <u>underlined</u>: second; +: above w/o KD"
+LEGEND = "**bold**: {}; <u>underlined</u>: {}; +: {}"
 
 
 def to_markdown(table: Table) -> str:
@@ -21,7 +21,7 @@ def to_markdown(table: Table) -> str:
         *(f"- {_escape(note)}" for note in table.footnotes),
     ]
     if table.highlighted:
-        lines.append(f"- {LEGEND}")
+        lines.append(f"- {LEGEND.format(*map(_escape, table.legend))}")
     return "\n".join(lines) + "\n"
 
 

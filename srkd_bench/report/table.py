@@ -3,12 +3,17 @@
 import math
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
+from typing import Literal
 
 from srkd_bench.errors import SrkdError, unknown
 from srkd_bench.metrics import METRICS, PROTOCOLS
 from srkd_bench.report import study
+from srkd_bench.report.ranks import Ranks, by_difference, by_print
 from srkd_bench.report.results import Results
 from srkd_bench.scores import Score
+from srkd_bench.stats import LEAST_SEEDS
+
+Highlight = Literal["printed", "significant"]
 
 MISSING = "–"
 UNRANKED = ("bicubic", "teacher")
@@ -40,6 +45,8 @@ class Table:
         header: C texts; the first stands above the rows' names and is empty.
         rows: C cells each; the first is the row's name.
         protocol: of the scores; empty where none are shown.
+        highlight: what ranks go by.
+        baseline: label of the model that others may beat.
     """
 
     title: str
@@ -47,6 +54,19 @@ class Table:
     rows: list[list[Cell]]
     footnotes: list[str] = field(default_factory=list)
     protocol: str = ""
+    highlight: Highlight = "printed"
+    baseline: str = "w/o KD"
+
+    @property
+    def legend(self) -> tuple[str, str, str]:
+        """What the best's, the second's and the mark of those that beat the baseline mean, in words."""
+        if self.highlight == "printed":
+            return "best of a data set", "second", f"above {self.baseline}"
+        return (
+            "the best of a data set and all not shown to be worse",
+            "the best of the others, likewise",
+            f"shown to be better than {self.baseline}",
+        )
 
     @property
     def highlighted(self) -> bool:
@@ -81,22 +101,26 @@ class _Measured:
         return flaws
 
 
-def comparison(results: Results, metric: str, *, reference: bool = False) -> Table:
+def comparison(
+    results: Results, metric: str, *, reference: bool = False, highlight: Highlight = "printed"
+) -> Table:
     """Return the table of one metric: a row a data set, a column a model.
 
     A cell is the mean over seeds of the mean over images, with the sample standard deviation over seeds where there
-    are two or more. Ranks go by printed value, so equal prints share one. A mean over other images than the row's
-    largest set is shown but not ranked.
+    are two or more. Ranks go by printed value, so equal prints share one, or by what the seeds show. A mean over
+    other images than the row's largest set is shown but not ranked.
 
     Args:
         metric: a key of `METRICS`.
         reference: put the study's row below each data set that it has; it has PSNR-Y only.
+        highlight: `printed`: the two highest values, as the study does; `significant`: the best with all that are
+            not shown to be worse, from six seeds on. The study's rows, one run each, are highlighted by print only.
     Raises:
         SrkdError: the metric is unknown, or its scores were measured by more than one protocol.
     """
     if metric not in METRICS:
         raise unknown("metric", metric, METRICS)
-    label, unit, decimals = METRICS[metric].label, METRICS[metric].unit, METRICS[metric].decimals
+    decimals = METRICS[metric].decimals
     scores = [score for score in results.scores if score.metric == metric]
     protocol = _protocol(metric, scores)
     seeds = sorted({*results.seeds, *(score.seed for score in scores if score.seed is not None)})
@@ -112,17 +136,26 @@ def comparison(results: Results, metric: str, *, reference: bool = False) -> Tab
             (images for cell in row.values() for images in cell.images), key=len, default=frozenset()
         )
         flaws = {
-            model: cell.flaws(names[model], label_of(dataset), images, len(seeds))
-            for model, cell in row.items()
+            model: cell.flaws(names[model], label(dataset), images, len(seeds)) for model, cell in row.items()
         }
         texts = {model: cell.text(decimals) + "*" * bool(flaws[model]) for model, cell in row.items()}
         values = {model: cell.mean for model, cell in row.items() if cell.covers(images)}
         marks += [f"* {flaw}" for model in row for flaw in flaws[model]]
-        rows.append(_row(label_of(dataset), results.columns, texts, values, decimals))
+        competing = {model: value for model, value in values.items() if model not in UNRANKED}
+        if highlight == "significant":
+            ranks = by_difference(results, metric, dataset, competing)
+        else:
+            ranks = by_print(competing, decimals, results.baseline)
+        marks += [f"{label(dataset)}: {ranks.note}"] if ranks.note else []
+        rows.append(_row(label(dataset), results.columns, texts, ranks))
         if reference and dataset in study.PSNR_Y_X2:
             values = dict(zip(study.COLUMNS, study.PSNR_Y_X2[dataset], strict=True))
             texts = {model: f"{value:.{decimals}f}" for model, value in values.items()}
-            rows.append(_row(f"{label_of(dataset)} (study)", results.columns, texts, values, decimals))
+            competing = {
+                model: values[model] for model in results.columns if model in values and model not in UNRANKED
+            }
+            ranks = by_print(competing, decimals, results.baseline) if highlight == "printed" else Ranks()
+            rows.append(_row(f"{label(dataset)} (study)", results.columns, texts, ranks))
 
     footnotes = [
         *dict.fromkeys(marks),
@@ -133,11 +166,13 @@ def comparison(results: Results, metric: str, *, reference: bool = False) -> Tab
         *results.notes,
     ]
     return Table(
-        title=one_line(f"{results.suite}: {label}{f' in {unit}' if unit else ''}"),
+        title=title(results, metric),
         header=["", *names.values()],
         rows=rows,
         footnotes=[one_line(note) for note in footnotes if note],
         protocol=protocol,
+        highlight=highlight,
+        baseline=names.get(results.baseline, label(results.baseline)),
     )
 
 
@@ -192,41 +227,41 @@ def _measured(scores: list[Score]) -> dict[tuple[str, str], _Measured]:
     return measured
 
 
-def _row(
-    name: str, columns: list[str], texts: dict[str, str], values: dict[str, float], decimals: int
-) -> list[Cell]:
-    """Return a row's cells; only columns with a value may be ranked or beat the control."""
-    competing = [model for model in columns if model in values and model not in UNRANKED]
-    printed = {model: float(f"{values[model]:.{decimals}f}") for model in competing}
-    podium = sorted(set(printed.values()), reverse=True)[:2]
-    control = printed.get("none", math.inf)
-    cells = [Cell(name)]
-    for model in columns:
-        value = printed.get(model, -math.inf)
-        rank = podium.index(value) + 1 if value in podium else 0
-        cells.append(Cell(texts.get(model, MISSING), rank, value > control))
-    return cells
+def _row(name: str, columns: list[str], texts: dict[str, str], ranks: Ranks) -> list[Cell]:
+    cells = [
+        Cell(texts.get(model, MISSING), ranks.places.get(model, 0), model in ranks.beats) for model in columns
+    ]
+    return [Cell(name), *cells]
 
 
 def _seeds_in_words(seeds: list[int]) -> str:
     if not seeds:
         return ""
     if len(seeds) == 1:
-        return f"Seed {seeds[0]} only: one seed cannot show differences of a few hundredths of a dB"
+        return (
+            f"Seed {seeds[0]} only: one seed cannot show differences of a few hundredths of a dB"
+            f" (underpowered; {LEAST_SEEDS} are needed)"
+        )
     return f"Mean ± sample standard deviation over seeds {', '.join(map(str, seeds))}"
+
+
+def title(results: Results, metric: str, more: str = "") -> str:
+    """Return a table's title: the suite, the metric and its unit."""
+    name, unit = METRICS[metric].label, METRICS[metric].unit
+    return one_line(f"{results.suite}: {name}{f' in {unit}' if unit else ''}{f', {more}' if more else ''}")
 
 
 def model_labels(results: Results) -> dict[str, str]:
     """Return each column's label; methods are upper-cased, names given by strangers stay as they are."""
     foreign = {score.model for score in results.scores if score.method is None}
     return {
-        model: label_of(model if model in foreign or model in LABELS else model.upper())
+        model: label(model if model in foreign or model in LABELS else model.upper())
         for model in results.columns
     }
 
 
-def label_of(name: str) -> str:
-    """Return what reports call a model or data set, on one line."""
+def label(name: str) -> str:
+    """Return a data set's or model's name as it is printed, on one line."""
     return one_line(LABELS.get(name, name))
 
 

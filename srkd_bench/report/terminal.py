@@ -14,19 +14,20 @@ MARKS = {0: "", 1: "¹", 2: "²"}
 
 
 def print_table(table: Table, console: Console) -> None:
-    """Print the table and its footnotes; a table too wide for the console is printed with its models as rows."""
+    """Print the table and its footnotes; one too wide for the console is printed with its models as rows."""
     coloured = console.color_system is not None and not console.no_color
     cells = [[Cell(text) for text in table.header], *table.rows]
     grid = _grid(table, cells, coloured)
-    if console.measure(grid, options=console.options.update(max_width=10_000)).maximum > console.width:
-        grid = _grid(table, [list(column) for column in zip(*cells, strict=True)], coloured)
+    if (width := _width(grid, console)) > console.width:
+        turned = _grid(table, [list(column) for column in zip(*cells, strict=True)], coloured)
+        grid = turned if _width(turned, console) < width else grid
     console.print(Text(table.title))
     console.print(grid)
     console.print()
     for note in table.footnotes:
         console.print(Text(note))
     if table.highlighted:
-        console.print(_legend(coloured))
+        console.print(_legend(table, coloured))
 
 
 def to_text(table: Table) -> str:
@@ -35,6 +36,10 @@ def to_text(table: Table) -> str:
     with console.capture() as captured:
         print_table(table, console)
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+def _width(grid: Grid, console: Console) -> int:
+    return console.measure(grid, options=console.options.update(max_width=10_000)).maximum
 
 
 def _grid(table: Table, cells: list[list[Cell]], coloured: bool) -> Grid:
@@ -58,14 +63,15 @@ def _text(cell: Cell, coloured: bool) -> Text:
     return Text(f"{MARKS[cell.rank]}{'+' if cell.beats else ''} {cell.text}".lstrip())
 
 
-def _legend(coloured: bool) -> Text:
+def _legend(table: Table, coloured: bool) -> Text:
+    best, second, beats = table.legend
     if coloured:
         return Text.assemble(
             ("red", STYLES[1]),
-            ": best of a data set; ",
+            f": {best}; ",
             ("blue", STYLES[2]),
-            ": second; ",
+            f": {second}; ",
             ("bold", "bold"),
-            ": above w/o KD",
+            f": {beats}",
         )
-    return Text("¹: best of a data set; ²: second; +: above w/o KD")
+    return Text(f"{MARKS[1]}: {best}; {MARKS[2]}: {second}; +: {beats}")

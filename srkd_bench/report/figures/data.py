@@ -7,7 +7,7 @@ from collections import defaultdict
 from statistics import fmean, stdev
 
 from srkd_bench.report.results import Results
-from srkd_bench.report.table import UNRANKED, label_of, model_labels
+from srkd_bench.report.table import UNRANKED, label, model_labels
 
 Means = dict[tuple[str, str], dict[int | None, float]]
 
@@ -49,13 +49,13 @@ LONGEST = 24  # characters of a name: there is room for no more
 
 def short(name: str) -> str:
     """Return what reports call a model or data set, cut where it is long."""
-    text = label_of(name)
+    text = label(name)
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def names_of(results: Results) -> dict[str, str]:
     """Return each column's label, cut where it is long."""
-    return {model: short(label) for model, label in model_labels(results).items()}
+    return {model: short(name) for model, name in model_labels(results).items()}
 
 
 def methods(results: Results) -> list[str]:

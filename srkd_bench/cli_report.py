@@ -1,0 +1,190 @@
+"""`srkd report` and `srkd compare`: what is finished, as tables, data and verdicts."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from srkd_bench.cli_pictures import write_figures
+from srkd_bench.errors import ConditionMet, SrkdError, unknown
+from srkd_bench.options import Home, Json, Settings, SuiteName
+from srkd_bench.printing import err, out, print_json, print_table
+from srkd_bench.work import find_plan
+
+if TYPE_CHECKING:
+    from srkd_bench.comparing import Comparison
+    from srkd_bench.config import Suite
+    from srkd_bench.report import Results, Verdict
+
+SHOWN_IMAGES = 3  # that gain, and that lose most
+SHOWN_VALUE = 40  # characters of a setting
+
+
+class HighlightBy(StrEnum):
+    """What the best and the second of a table go by."""
+
+    PRINTED = "printed"
+    SIGNIFICANT = "significant"
+
+
+def report(
+    suite: SuiteName = "demo",
+    settings: Settings = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", "-f", help="terminal, markdown, latex, csv or json, on stdout.")
+    ] = None,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="By suffix: .md .tex .csv .json .txt; repeatable."
+        ),
+    ] = None,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Put the study's own numbers beside.")
+    ] = False,
+    baseline: Annotated[
+        str, typer.Option("--baseline", metavar="METHOD", help="What all others are compared with.")
+    ] = "none",
+    highlight: Annotated[
+        HighlightBy, typer.Option("--highlight", help="By printed value, or by what the seeds show.")
+    ] = HighlightBy.PRINTED,
+    claims: Annotated[
+        bool, typer.Option("--claims", help="Check the suite's claims, or the study's if it has none.")
+    ] = False,
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fail-if",
+            metavar="CONDITION",
+            help="End with exit code 5 if so: 'ckd.set5 < none.set5 - 0.05'; repeatable.",
+        ),
+    ] = None,
+    figures: Annotated[
+        Path | None, typer.Option("--figures", metavar="DIR", help="Draw it too, as PDF, PNG and SVG.")
+    ] = None,
+    home: Home = None,
+    json_: Json = False,
+) -> None:
+    """Print the comparison table of what is finished so far; in GitHub's CI, put it into the step's summary too."""
+    from srkd_bench import collect, conditions
+    from srkd_bench.disk import put
+    from srkd_bench.report import format_of, print_report, render
+
+    files = [(path, format_of(path)) for path in output or []]
+    asked = [conditions.parse(text) for text in fail_if or []]
+    plan, store, _ = find_plan(suite, settings, home, readonly=True)
+    if baseline not in plan.methods and baseline != "none":
+        raise unknown("method", baseline, plan.methods)
+    results = replace(collect.results(plan, store, trainings=figures is not None), baseline=baseline)
+    verdicts = _verdicts(results, plan.suite) if claims else []
+
+    def text_in(chosen: str) -> str:
+        return render(results, chosen, reference=reference, highlight=highlight.value, verdicts=verdicts)
+
+    if figures:
+        written = len(write_figures(results, figures))
+        err.print(f"wrote {written} files to {figures}", markup=False, highlight=False)
+    for path, chosen in files:
+        put(path, text_in(chosen))
+        err.print(f"wrote {path}", markup=False, highlight=False)
+    format_ = "json" if json_ else format_
+    if format_ in (None, "terminal"):
+        if format_ or not files:
+            print_report(results, out, reference=reference, highlight=highlight.value, verdicts=verdicts)
+    else:
+        print(text_in(format_), end="")
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        _append(Path(summary), text_in("markdown"))
+    if reasons := [reason for one in asked if (reason := conditions.met(one, results))]:
+        raise ConditionMet(f"--fail-if: {'; '.join(reasons)}")
+
+
+def _verdicts(results: Results, suite: Suite) -> list[Verdict]:
+    """Return the verdicts on the suite's claims, whose names must be known, or on the study's."""
+    from srkd_bench.report.claims import check, refuse_unknown_names
+    from srkd_bench.suitefile import study_claims
+
+    if suite.claims:
+        refuse_unknown_names(results, suite.claims)
+    return check(results, suite.claims or study_claims())
+
+
+def _append(path: Path, text: str) -> None:
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise SrkdError(
+            f"cannot write {path}: {error.strerror}", "GITHUB_STEP_SUMMARY names this file; unset it"
+        ) from None
+
+
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="A method, or the first digits of a run's id.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="What A is compared with.")],
+    suite: SuiteName = "demo",
+    settings: Settings = None,
+    home: Home = None,
+    json_: Json = False,
+) -> None:
+    """Compare two methods of a suite, or two runs: paired differences, images, settings."""
+    from srkd_bench import comparing
+
+    plan, store, _ = find_plan(suite, settings, home, readonly=True)
+    compared = comparing.compare(first, second, plan, store)
+    if json_:
+        from srkd_bench.report.data import difference_row
+
+        rows = {"differences": [difference_row(one) for one in compared.differences]}
+        print_json({"schema": 1, **asdict(compared), **rows})
+    else:
+        _print_comparison(compared)
+
+
+def _print_comparison(compared: Comparison) -> None:
+    from srkd_bench.metrics import METRICS
+    from srkd_bench.report.paired import in_words, signed, where
+
+    print(f"{compared.first} against {compared.second}\n")
+    print_table(
+        [
+            {
+                "data set": where(one.dataset),
+                "metric": METRICS[one.metric].label,
+                "difference [95 %]": in_words(one, METRICS[one.metric].decimals),
+                "p": "–" if one.p is None else f"{one.p:.3f}",
+                "verdict": one.verdict,
+                "seeds": one.seeds,
+                "images": one.images,
+            }
+            for one in compared.differences
+        ]
+    )
+    print()
+    decimals = METRICS[compared.metric].decimals
+    for dataset, gains in compared.images.items():
+        names = list(gains)
+        half = min(SHOWN_IMAGES, len(names) // 2)
+        for title, images in (("highest", names[:half]), ("lowest", names[len(names) - half :][::-1])):
+            listed = ", ".join(f"{image} {signed(gains[image], decimals)}" for image in images)
+            out.print(f"{where(dataset)}, {title}: {listed}", markup=False, highlight=False)
+    print()
+    print_table(
+        [
+            {"setting": key, compared.first: _short(one), compared.second: _short(other)}
+            for key, (one, other) in compared.settings.items()
+        ]
+    )
+
+
+def _short(value: object) -> str:
+    if value is None:
+        return "–"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= SHOWN_VALUE else f"{text[: SHOWN_VALUE - 1]}…"

@@ -1,0 +1,127 @@
+"""`srkd report` and `srkd compare` as one types them, on scores that are written down, not trained."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from srkd_bench import planning
+from srkd_bench.config import Run
+from srkd_bench.metrics import METRICS
+from srkd_bench.packs import pixels_of
+from srkd_bench.planning import CARD, SCORES
+from srkd_bench.progress import Display
+from srkd_bench.store import ArtifactStore
+from srkd_bench.suitefile import load_suite
+from tests.test_cli import TINY, Srkd, srkd
+
+__all__ = ["srkd"]  # a fixture
+
+SUITE = ["--suite", "tiny.yaml", "--set", "seeds=[0,1,2,3,4,5]"]
+GAINS = {"none": 0.0, "hkd": 0.2, "rkd+hkd": -0.1}
+
+Keep = Callable[..., list[str]]
+
+
+@pytest.fixture
+def kept(srkd: Srkd, tmp_path: Path, display: Display) -> list[str]:
+    """Keep runs of six seeds whose scores are made up; return the ids of the first seed's runs."""
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    store = ArtifactStore(tmp_path / "home")
+    suite = load_suite(str(tmp_path / "tiny.yaml"), ["seeds=[0,1,2,3,4,5]"])
+    plan = planning.plan(suite, store, display)
+    for run in plan.students:
+        keep(store, run, GAINS[run.method])
+    return [run.digest[:12] for run in plan.students[:3]]
+
+
+def keep(store: ArtifactStore, run: Run, gain: float) -> None:
+    with store.writing(run) as folder:
+        (folder / CARD).write_text("{}")
+    wanted = planning.measurement(run, pixels_of(store, "photos-test") or "missing", 2, self_ensemble=False)
+    values = {
+        image: dict.fromkeys(METRICS, 30 + gain * share + 0.01 * run.seed)
+        for image, share in (("camera", 0.5), ("chelsea", 1.5), ("coffee", 1.0))
+    }
+    with store.writing(wanted) as folder:
+        (folder / SCORES).write_text(json.dumps({"dataset": "photos-test", "images": values}))
+
+
+def test_a_report_shows_differences_claims_and_groups(srkd: Srkd, kept: list[str]) -> None:
+    code, text, _ = srkd("report", *SUITE, "--claims", "--highlight", "significant", "-f", "markdown")
+    assert code == 0
+    assert "| HKD | +0.200" in text
+    assert "| (4) RKD+HKD is the best of all | fails |" in text
+    assert "not shown to be worse" in text
+
+
+def test_the_baseline_can_be_chosen_and_must_be_known(srkd: Srkd, kept: list[str]) -> None:
+    code, text, _ = srkd("report", *SUITE, "--baseline", "hkd", "-f", "markdown")
+    assert code == 0
+    assert "| RKD+HKD | −0.300" in text
+    code, _, message = srkd("report", *SUITE, "--baseline", "hdk")
+    assert (code, "did you mean 'hkd'?" in message) == (1, True)
+
+
+def test_a_condition_that_is_met_ends_with_5_after_the_report(srkd: Srkd, kept: list[str]) -> None:
+    fine = ["--fail-if", "hkd.photos-test < none.photos-test"]
+    assert srkd("report", *SUITE, *fine)[0] == 0
+    code, text, message = srkd(
+        "report", *SUITE, *fine, "--fail-if", "rkd+hkd.photos-test < none.photos-test - 0.05"
+    )
+    assert code == 5
+    assert "RKD+HKD" in text
+    assert "rkd+hkd.photos-test < none.photos-test - 0.05: 29.9250 < 29.9750" in message
+    assert srkd("report", *SUITE, "--fail-if", "teacher.photos-test < 1")[0] == 3
+    assert srkd("report", *SUITE, "--fail-if", "nonsense")[0] == 1
+
+
+def test_githubs_summary_gets_the_markdown_report(
+    srkd: Srkd, kept: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    _, text, _ = srkd("report", *SUITE, "-f", "markdown")
+    assert summary.read_text() == "before\n" + text
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "nowhere" / "summary.md"))
+    code, _, message = srkd("report", *SUITE)
+    assert (code, "GITHUB_STEP_SUMMARY names this file" in message) == (1, True)
+
+
+def test_two_methods_of_a_suite_are_compared(srkd: Srkd, kept: list[str]) -> None:
+    code, text, _ = srkd("compare", "hkd", "none", *SUITE)
+    assert code == 0
+    assert "+0.200 [+" in text
+    assert "photos-test, highest: chelsea +0.300" in text
+    assert "photos-test, lowest: camera +0.100" in text
+    assert "params.hkd" in text
+    compared = json.loads(srkd("compare", "hkd", "none", *SUITE, "--json")[1])
+    assert [one["verdict"] for one in compared["differences"]] == ["better", "better"]
+    assert list(compared["images"]["photos-test"]) == ["chelsea", "coffee", "camera"]
+    assert compared["settings"]["method"] == ["hkd", "none"]
+    assert "seed" not in compared["settings"]
+
+
+def test_two_runs_are_compared_by_the_first_digits_of_their_ids(srkd: Srkd, kept: list[str]) -> None:
+    code, text, _ = srkd("compare", kept[1][:8], kept[0])
+    assert code == 0
+    assert f"hkd seed 0 ({kept[1]}) against none seed 0 ({kept[0]})" in text
+    assert "underpowered" in text
+    assert "+0.200" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["hkd", "nnoe"], 1, "did you mean 'none'?"),
+        (["hkd", "hkd"], 1, "compared with itself"),
+        (["abcdef", "123456"], 3, "no finished run 'abcdef'"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_error(
+    srkd: Srkd, kept: list[str], words: list[str], code: int, message: str
+) -> None:
+    got, _, said = srkd("compare", *words, *SUITE)
+    assert (got, message in said) == (code, True)
