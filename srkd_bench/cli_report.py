@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from srkd_bench.cli_pictures import write_figures
 from srkd_bench.errors import ConditionMet, SrkdError, unknown
 from srkd_bench.options import Home, Json, Settings, SuiteName
 from srkd_bench.printing import err, out, print_json, print_table
@@ -64,6 +65,9 @@ def report(
             help="End with exit code 5 if so: 'ckd.set5 < none.set5 - 0.05'; repeatable.",
         ),
     ] = None,
+    figures: Annotated[
+        Path | None, typer.Option("--figures", metavar="DIR", help="Draw it too, as PDF, PNG and SVG.")
+    ] = None,
     home: Home = None,
     json_: Json = False,
 ) -> None:
@@ -77,12 +81,15 @@ def report(
     plan, store, _ = find_plan(suite, settings, home, readonly=True)
     if baseline not in plan.methods and baseline != "none":
         raise unknown("method", baseline, plan.methods)
-    results = replace(collect.results(plan, store), baseline=baseline)
+    results = replace(collect.results(plan, store, trainings=figures is not None), baseline=baseline)
     verdicts = _verdicts(results, plan.suite) if claims else []
 
     def text_in(chosen: str) -> str:
         return render(results, chosen, reference=reference, highlight=highlight.value, verdicts=verdicts)
 
+    if figures:
+        written = len(write_figures(results, figures))
+        err.print(f"wrote {written} files to {figures}", markup=False, highlight=False)
     for path, chosen in files:
         put(path, text_in(chosen))
         err.print(f"wrote {path}", markup=False, highlight=False)

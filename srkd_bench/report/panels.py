@@ -40,9 +40,11 @@ class Panel:
     Args:
         seed: of the students shown.
         whole: the HR image, small, (h, w, 3) uint8, to show where the region lies.
+        size: the HR image's true width and height, which the region's place is a part of.
     """
 
     crop: Crop
     seed: int | None
     views: list[View]
     whole: NDArray[np.uint8]
+    size: tuple[int, int]

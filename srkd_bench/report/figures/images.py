@@ -1,0 +1,74 @@
+"""Which images gain and which lose against the baseline."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from srkd_bench.report.figures.data import methods, names_of, short
+from srkd_bench.report.figures.style import End, axis_label, mark, name_at_right, panels, styled
+from srkd_bench.report.palette import INK, palette
+from srkd_bench.report.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def images(results: Results, metric: str) -> Figure | None:
+    """Draw each method's differences from the baseline image by image, sorted; None below two methods.
+
+    A difference is the mean over the seeds that both have. Where a curve crosses zero is the share of images that
+    lose.
+    """
+    gains = {dataset: _gains(results, metric, dataset) for dataset in results.datasets}
+    gains = {dataset: curves for dataset, curves in gains.items() if curves}
+    if not gains:
+        return None
+    names, looks = names_of(results), palette(results.columns)
+    with styled():
+        figure, grid = panels(len(gains), 1.8, columns=2)
+        for axes, (dataset, curves) in zip(grid, gains.items(), strict=True):
+            count = max(map(len, curves.values()))
+            axes.set_title(f"{short(dataset)} ({count} image{'s' * (count != 1)})")
+            for model, values in curves.items():
+                axes.plot(_shares(len(values)), values, color=looks[model].colour)
+            mark(axes, [looks[model].marker for model in curves])
+            axes.axhline(0, color=INK, lw=0.5)
+            axes.set_xlim(0, 100)
+            axes.set_xticks([0, 50, 100])
+            axes.set_xlabel("images, from worst to best (%)")
+        base = names.get(results.baseline, results.baseline)
+        figure.supylabel(axis_label(metric, f" minus that of {base}"), fontsize=7)
+        ends = [
+            [
+                End(_shares(len(values))[-1], values[-1], names[model], looks[model])
+                for model, values in curves.items()
+            ]
+            for curves in gains.values()
+        ]
+        name_at_right(figure, list(zip(grid, ends, strict=True)))
+    return figure
+
+
+def _shares(count: int) -> list[float]:
+    return [100 * (i + 0.5) / count for i in range(count)]
+
+
+def _gains(results: Results, metric: str, dataset: str) -> dict[str, list[float]]:
+    """Return each method's differences from the baseline, sorted; the mean over shared seeds, an image each."""
+    values: dict[str, dict[tuple[str, int | None], float]] = defaultdict(dict)
+    for score in results.scores:
+        if score.metric == metric and score.dataset == dataset and math.isfinite(score.value):
+            values[score.model][score.image, score.seed] = score.value
+    base = values.get(results.baseline, {})
+    curves = {}
+    for model in methods(results):
+        pairs: dict[str, list[float]] = defaultdict(list)
+        for (image, seed), value in values.get(model, {}).items():
+            if model != results.baseline and (image, seed) in base:
+                pairs[image].append(value - base[image, seed])
+        if pairs:
+            curves[model] = sorted(map(fmean, pairs.values()))
+    return curves

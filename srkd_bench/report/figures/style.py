@@ -1,0 +1,237 @@
+"""What all figures share: sizes, fonts, thin lines, and labels that stand beside what they name."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from srkd_bench.metrics import METRICS
+from srkd_bench.report.palette import INK, Look
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ONE_COLUMN, TWO_COLUMNS = 3.5, 7.16  # inches, of IEEE's and most two-column papers
+SMALL = 6.0  # points, of the smallest text
+FAINT = 0.12  # opacity of grids and bands
+MINUS = "\N{MINUS SIGN}"
+
+_STYLE: dict[str, Any] = {
+    "font.family": ["DejaVu Sans"],  # comes with matplotlib: figures look alike on every machine
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 4,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.linewidth": 0.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": INK,
+    "grid.alpha": FAINT,
+    "grid.linewidth": 0.4,
+    "xtick.major.width": 0.5,
+    "ytick.major.width": 0.5,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.minor.size": 1.5,
+    "ytick.minor.size": 1.5,
+    "lines.linewidth": 1.0,
+    "lines.markersize": 3.5,
+    "lines.markeredgewidth": 0.6,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "savefig.dpi": 300,
+    "pdf.fonttype": 42,  # whole TrueType outlines: publishers refuse Type 3
+    "svg.fonttype": "path",  # the same wherever it is shown, whatever fonts are there
+    "text.parse_math": False,  # names may hold a dollar
+    "axes.formatter.use_mathtext": False,
+    "axes.formatter.useoffset": False,
+}
+
+
+@contextmanager
+def styled(**more: Any) -> Iterator[None]:
+    """Draw in srkd's style, and with more of matplotlib's settings; the user's are untouched.
+
+    Matplotlib makes some parts of a figure only when it is saved, so drawing and saving both need this.
+    """
+    import matplotlib
+
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # of names in scripts that the font lacks
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE | more)  # type: ignore[arg-type]  # its keys are literals
+        yield
+
+
+def new(width: float, height: float) -> Figure:
+    """Return an empty figure of a size in inches, whose parts make room for each other."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def axis_label(metric: str, of: str = "") -> str:
+    """Return an axis' label with its unit, such as `PSNR-Y (dB)`."""
+    known = METRICS[metric]
+    return f"{known.label}{of}{f' ({known.unit})' if known.unit else ''}"
+
+
+def signed(value: float, decimals: int) -> str:
+    """Return a number with its sign and a true minus; what prints as zero has none."""
+    text = f"{value:+.{decimals}f}"
+    return f"{0:.{decimals}f}" if float(text) == 0 else text.replace("-", MINUS)
+
+
+def rows_only(axes: Axes) -> None:
+    """Leave nothing of the vertical axis but its labels: rows are names."""
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+
+
+def apart(places: Sequence[float], gap: float) -> list[float]:
+    """Return the places moved as little as possible (least squares) so that all are `gap` apart, order kept."""
+    order = sorted(range(len(places)), key=lambda i: (places[i], i))
+    groups: list[list[int]] = []  # of places that touch; a group's middle is its members' mean
+
+    def middle(group: list[int]) -> float:
+        return fmean(places[i] for i in group)
+
+    for i in order:
+        groups.append([i])
+        while len(groups) > 1:
+            below, above = groups[-2:]
+            if middle(above) - middle(below) >= gap * (len(below) + len(above)) / 2:
+                break
+            groups[-2:] = [below + above]
+    moved = list(places)
+    for group in groups:
+        for k, i in enumerate(group):
+            moved[i] = middle(group) + gap * (k - (len(group) - 1) / 2)
+    return moved
+
+
+def within(places: Sequence[float], gap: float) -> list[float]:
+    """Return places as `apart` gives them, moved into 0..1 as far as they fit."""
+    moved = apart(places, gap)
+    order = sorted(range(len(places)), key=lambda i: moved[i])
+    low, high = 0.0, 1.0
+    for i in order:
+        moved[i] = low = max(moved[i], low)
+        low += gap
+    for i in reversed(order):
+        moved[i] = high = min(moved[i], high)
+        high -= gap
+    return moved
+
+
+@dataclass(frozen=True)
+class End:
+    """Where a line or marker ends, in data's coordinates, and the name to write beside it."""
+
+    x: float
+    y: float
+    name: str
+    look: Look
+
+
+def name_at_right(figure: Figure, ends: Sequence[tuple[Axes, Sequence[End]]]) -> None:
+    """Write names right of axes, each as near as it can be to its end, with its marker and a thin line to it.
+
+    Limits must not change afterwards: call it when all else is drawn.
+    """
+    from matplotlib.transforms import offset_copy
+
+    figure.draw_without_rendering()  # lays out: only now are heights known
+    for axes, own in ends:
+        height = axes.get_window_extent().height * 72 / figure.dpi
+        into = axes.transData + axes.transAxes.inverted()
+        tips = [tuple(into.transform((end.x, end.y))) for end in own]
+        heights = within([y for _, y in tips], 1.35 * SMALL / height)
+        marks = offset_copy(axes.transAxes, figure, 10, 0, units="points")
+        texts = offset_copy(axes.transAxes, figure, 14, 0, units="points")
+        for end, tip, y in zip(own, tips, heights, strict=True):
+            line = {
+                "arrowstyle": "-",
+                "lw": 0.4,
+                "color": end.look.colour,
+                "alpha": 0.6,
+                "shrinkA": 2,
+                "shrinkB": 2,
+            }
+            axes.annotate("", tip, (1, y), "axes fraction", marks, arrowprops=line, annotation_clip=False)
+            axes.plot([1], [y], end.look.marker, color=end.look.colour, transform=marks, clip_on=False)
+            axes.text(1, y, end.name, transform=texts, fontsize=SMALL, va="center_baseline")
+
+
+def panels(count: int, height: float, *, columns: int = 4, sharey: bool = False) -> tuple[Figure, list[Axes]]:
+    """Return a figure with panels side by side: one column of a paper wide for one, else two.
+
+    Args:
+        height: of a row in inches.
+        columns: at most; rows are as even as can be.
+    """
+    rows = -(-count // columns)
+    columns = -(-count // rows)
+    figure = new(ONE_COLUMN if count == 1 else TWO_COLUMNS, height * rows)
+    grid = list(figure.subplots(rows, columns, sharey=sharey, squeeze=False).flat)
+    for spare in grid[count:]:
+        spare.remove()
+    return figure, grid[:count]
+
+
+def mark(axes: Axes, markers: Sequence[str]) -> None:
+    """Put a few markers on each line drawn so far, each at places of its own: colour may be lost in print."""
+    for i, (line, marker) in enumerate(zip(axes.get_lines(), markers, strict=True)):
+        count = len(np.atleast_1d(line.get_xdata()))
+        every = max(1, count // 5)
+        line.set(marker=marker, markevery=(every * i // len(markers), every))
+
+
+def powers_of_ten(axes: Axes) -> None:
+    """Label a logarithmic horizontal axis in k, M, G and T."""
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
+    axes.xaxis.set_major_locator(LogLocator(numticks=4))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def steps_in_thousands(axes: Axes) -> None:
+    """Label a horizontal axis of steps in k and M."""
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10], integer=True))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def plain_numbers(axes: Axes) -> None:
+    """Label a logarithmic vertical axis with plain numbers, the fewer the longer it is: 0.02, 1e-05."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = axes.get_ylim()
+    subs = range(1, 10) if high < 6 * low else (1, 2, 5) if high < 100 * low else (1,)
+    axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=8))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())

@@ -1,0 +1,269 @@
+"""Regions of images as networks show them; the networks here have their initial weights."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.text import Text
+from typer.testing import CliRunner
+
+from srkd_bench import cli, crops
+from srkd_bench.config import Run, Suite
+from srkd_bench.crops import Gallery, busiest, choose, panels, parse
+from srkd_bench.disk import put
+from srkd_bench.errors import SrkdError
+from srkd_bench.evaluate import network
+from srkd_bench.models import build, to_safetensors
+from srkd_bench.packs import open_set
+from srkd_bench.planning import CARD, EVENTS, WEIGHTS, Plan, plan
+from srkd_bench.progress import Display
+from srkd_bench.report.cropsheet import sheet
+from srkd_bench.report.panels import Crop, Panel
+from srkd_bench.runs import Workplace, load
+from srkd_bench.store import ArtifactStore
+
+SUITE = """
+name: tiny
+data: {train: photos, test: [photos-test], scale: 2}
+teacher: {model: {n_feats: 6, n_resblocks: 4}, train: {steps: 12}}
+student: {n_feats: 4, n_resblocks: 4}
+train: {batch: 4, patch: 8, steps: 10, learning_rate: 1e-3}
+methods: [none, hkd, rkd]
+seeds: [3, 0]
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Suite:
+    from srkd_bench.suitefile import load_suite
+
+    (tmp_path / "tiny.yaml").write_text(SUITE)
+    return load_suite(str(tmp_path / "tiny.yaml"), [])
+
+
+@pytest.fixture
+def place(store: ArtifactStore, display: Display) -> Workplace:
+    return Workplace(store, display)
+
+
+@pytest.fixture
+def tiny_plan(tiny: Suite, place: Workplace) -> Plan:
+    return plan(tiny, place.store, place.display)
+
+
+def finish(run: Run, store: ArtifactStore) -> None:
+    with store.writing(run) as folder:
+        put(folder / WEIGHTS, to_safetensors(build(run.model, run.method, run.seed)))
+        put(folder / EVENTS, "")
+        put(folder / CARD, "{}")
+
+
+@pytest.fixture
+def gallery(tiny_plan: Plan, place: Workplace) -> Gallery:
+    assert isinstance(tiny_plan.teacher, Run)
+    for run in (tiny_plan.teacher, *tiny_plan.students):
+        finish(run, place.store)
+    return Gallery(tiny_plan, place)
+
+
+def test_the_same_regions_are_chosen_each_time(gallery: Gallery, tiny_plan: Plan, place: Workplace) -> None:
+    chosen = choose(gallery, "photos-test", 4)
+    assert chosen == choose(Gallery(tiny_plan, place), "photos-test", 4)
+    assert len(set(chosen)) == 4
+    assert [crop.image for crop in chosen[:3]] != [chosen[0].image] * 3
+    assert chosen[3].image == chosen[0].image
+
+
+def test_the_first_seed_of_the_suite_is_shown(gallery: Gallery, tiny_plan: Plan, place: Workplace) -> None:
+    assert gallery.seed == 3
+    run = next(run for run in tiny_plan.students if (run.method, run.seed) == ("hkd", 3))
+    assert (gallery.sr("hkd", "photos-test", "camera") == whole(run, place, "camera")).all()
+
+
+def test_images_are_chosen_by_how_their_scores_differ_between_methods(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = {
+        "teacher": {"camera": 90.0, "chelsea": 0.0, "coffee": 0.0},
+        "none": {"camera": 30.0, "chelsea": 30.0, "coffee": 30.0},
+        "hkd": {"camera": 30.0, "chelsea": 31.0, "coffee": 33.0},
+        "rkd": {"camera": 30.0, "chelsea": 31.0, "coffee": math.inf},
+    }
+    monkeypatch.setattr(gallery, "scores", lambda model, dataset: scores[model])
+    assert [crop.image for crop in choose(gallery, "photos-test", 3)] == ["coffee", "chelsea", "camera"]
+
+
+def test_the_region_with_the_largest_differences_is_chosen_on_lr_pixels() -> None:
+    spread = np.zeros((200, 300))
+    spread[90:110, 150:160] = 1
+    x, y, width, height = busiest(spread, 3) or (0, 0, 0, 0)
+    assert (width, height) == (63, 63)
+    assert x % 3 == y % 3 == 0
+    assert y <= 90 <= 110 <= y + height
+    assert x <= 150 <= 160 <= x + width
+
+
+def test_a_second_region_never_lies_on_the_first() -> None:
+    spread = np.ones((128, 128))
+    taken: list[Crop] = []
+    while found := busiest(spread, 2, taken):
+        taken.append(Crop("d", "i", *found))
+    covered = np.zeros((128, 128), int)
+    for crop in taken:
+        covered[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width] += 1
+    assert len(taken) == 4
+    assert covered.max() == 1
+
+
+def whole(run: Run, place: Workplace, image: str) -> np.ndarray:
+    images = open_set(place.store, "photos-test", 2)
+    upscale = network(load(run, place.store), device=torch.device("cpu"))
+    return upscale(image, images.lr(images.names.index(image)))
+
+
+def test_a_view_is_the_region_of_the_whole_sr_that_was_scored(
+    gallery: Gallery, tiny_plan: Plan, place: Workplace
+) -> None:
+    (panel,) = panels(gallery, [Crop("photos-test", "coffee", 40, 60, 32, 24)])
+    views = {view.model: view.pixels for view in panel.views}
+    assert list(views) == ["hr", "lr", "bicubic", "teacher", "none", "hkd", "rkd"]
+    for run in tiny_plan.students:
+        if run.seed == 3:
+            assert (views[run.method] == whole(run, place, "coffee")[60:84, 40:72]).all()
+    images = open_set(place.store, "photos-test", 2)
+    i = images.names.index("coffee")
+    assert (views["hr"] == images.hr(i)[60:84, 40:72]).all()
+    assert (views["lr"] == images.lr(i)[30:42, 20:36]).all()
+    assert panel.size == images.hr(i).shape[1::-1]
+
+
+def test_psnr_is_that_of_the_regions_luma(gallery: Gallery) -> None:
+    (panel,) = panels(gallery, [Crop("photos-test", "chelsea", 0, 0, 20, 20)])
+    weights = np.array([65.481, 128.553, 24.966]) / 255
+    hr = panel.views[0].pixels @ weights
+    for view in panel.views[2:]:
+        error = np.mean((view.pixels @ weights - hr) ** 2)
+        assert view.psnr == pytest.approx(10 * math.log10(255**2 / error))
+    assert [view.psnr for view in panel.views[:2]] == [None, None]
+
+
+def test_what_is_not_finished_is_left_out_and_said(tiny_plan: Plan, place: Workplace) -> None:
+    run = next(run for run in tiny_plan.students if run.method == "hkd" and run.seed == 3)
+    finish(run, place.store)
+    gallery = Gallery(tiny_plan, place)
+    assert gallery.models == ["bicubic", "hkd"]
+    assert gallery.left_out == ["teacher: not finished", "none: not finished", "rkd: not finished"]
+    assert len(choose(gallery, "photos-test", 2)) == 2
+
+
+def test_a_named_region_is_found_with_and_without_its_data_set(gallery: Gallery) -> None:
+    expected = Crop("photos-test", "camera", 10, 20, 30, 40)
+    assert parse("camera:10,20,30,40", gallery) == expected
+    assert parse("photos-test/camera:10,20,30,40", gallery) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("camera", "'camera' names no region", "IMAGE:X,Y,W,H in HR pixels, such as baby:96,64,64,64"),
+        ("camera:1,2,3", "names no region", "IMAGE:X,Y,W,H"),
+        ("camera:-2,0,8,8", "names no region", "IMAGE:X,Y,W,H"),
+        ("camra:0,0,8,8", "no image named 'camra'", "did you mean 'camera'?"),
+        ("photos-test/cofee:0,0,8,8", "no image of photos-test named 'cofee'", "did you mean 'coffee'?"),
+        ("camera:510,0,4,4", "not within 'camera', which is 512×512 pixels", ""),
+        ("camera:0,0,0,8", "not within", ""),
+        ("camera:11,20,31,1", "does not lie on LR pixels", "--crop camera:10,20,30,2"),
+    ],
+)
+def test_a_region_that_cannot_be_shown_is_one_clear_error(
+    text: str, message: str, hint: str, gallery: Gallery
+) -> None:
+    with pytest.raises(SrkdError) as error:
+        parse(text, gallery)
+    assert message in error.value.message
+    assert error.value.hint.startswith(hint)
+
+
+def test_an_image_of_two_sets_needs_its_sets_name(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Gallery, "datasets", ["photos-test", "set5"])
+    images = gallery.images("photos-test")
+    monkeypatch.setattr(gallery, "images", lambda dataset: images)
+    with pytest.raises(SrkdError, match="'camera' is an image of photos-test and of set5"):
+        parse("camera:0,0,8,8", gallery)
+
+
+@pytest.fixture
+def shown(gallery: Gallery) -> list[Panel]:
+    return panels(gallery, [Crop("photos-test", "coffee", 40, 60, 64, 64)])
+
+
+def texts(shown: list[Panel]) -> list[Text]:
+    return [text for text in sheet(shown).findobj(Text) if isinstance(text, Text) and text.get_text()]
+
+
+def test_a_sheet_names_every_model_and_writes_only_the_best_methods_in_bold(shown: list[Panel]) -> None:
+    written = texts(shown)
+    words = [text.get_text() for text in written]
+    for name in ("HR", "LR", "Bicubic", "Teacher", "w/o KD", "HKD", "RKD"):
+        assert name in words
+    assert "photos-test: coffee" in words
+    assert "64×64 pixels at 40, 60; seed 3" in words
+    best = max(view.psnr or 0 for view in shown[0].views if view.model in ("none", "hkd", "rkd"))
+    bold = [text.get_text() for text in written if text.get_fontweight() == "bold"]
+    assert bold[0] == "photos-test: coffee"
+    assert bold[2:] == [f"{best:.2f} dB"]
+
+
+def test_all_error_maps_of_a_region_share_one_scale(shown: list[Panel]) -> None:
+    images = [image for axes in sheet(shown).axes for image in axes.get_images()]
+    maps = [image for image in images if image.get_cmap().name == "magma"]
+    assert len(maps) == 5
+    assert len({image.get_clim() for image in maps}) == 1
+    assert maps[0].get_clim()[0] == 0
+
+
+@pytest.fixture
+def srkd(gallery: Gallery, place: Workplace, tmp_path: Path) -> Callable[..., None]:
+    def call(*words: str) -> None:
+        options = ["--suite", str(tmp_path / "tiny.yaml"), "--home", str(place.store.home)]
+        CliRunner().invoke(
+            cli.app, ["crops", *options, *words], catch_exceptions=False, standalone_mode=False
+        )
+
+    return call
+
+
+@pytest.mark.parametrize("suffix", [".pdf", ".png", ".SVG"])
+def test_the_command_draws_by_suffix(suffix: str, srkd: Callable[..., None], tmp_path: Path) -> None:
+    start = {".pdf": b"%PDF", ".png": b"\x89PNG", ".SVG": b"<svg"}[suffix]
+    path = tmp_path / f"sheet{suffix}"
+    srkd("--crop", "camera:0,0,32,32", "-o", str(path))
+    assert path.read_bytes().startswith(start)
+
+
+def test_a_wrong_suffix_is_refused_before_any_work(
+    srkd: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crops, "Gallery", None)
+    with pytest.raises(SrkdError, match=r"no picture format for 'a\.docx'"):
+        srkd("-o", str(tmp_path / "a.docx"))
+
+
+def test_runs_that_are_named_are_shown_alone_if_they_are_of_one_seed(
+    srkd: Callable[..., None], tmp_path: Path, tiny_plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    galleries: list[Gallery] = []
+    monkeypatch.setattr(crops, "panels", lambda gallery, regions: galleries.append(gallery))
+    monkeypatch.setattr("srkd_bench.report.cropsheet.sheet", lambda panels: None)
+    monkeypatch.setattr("srkd_bench.report.figures.save", lambda figure, path: None)
+    named = [run for run in tiny_plan.students if run.seed == 0 and run.method != "rkd"]
+    srkd(*(run.digest[:10] for run in named), "--crop", "camera:0,0,8,8", "-o", str(tmp_path / "a.pdf"))
+    assert (galleries[0].seed, galleries[0].methods) == (0, ["none", "hkd"])
+    others = [tiny_plan.students[0].digest, named[0].digest]
+    with pytest.raises(SrkdError, match="these runs are of seeds 0, 3"):
+        srkd(*others, "-o", str(tmp_path / "a.pdf"))
+    with pytest.raises(SrkdError, match="suite tiny has no run 'zzz'"):
+        srkd("zzz", "-o", str(tmp_path / "a.pdf"))
