@@ -5,6 +5,7 @@
 
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -57,9 +58,13 @@ def by_images(counts: list[int], rounds: int) -> dict[int, float]:
             patches = Patches(open_set(store, "noise", 2), TRAIN, 0)
             for step in range(3 * count // 8):
                 patches.batch(step)  # each image is checked when it is first looked at
-            some = lambda patches=patches: [patches.batch(step) for step in range(50)]  # noqa: E731
-            found[count] = min(by_turns(rounds, some=some)["some"]) / 50
+            found[count] = min(by_turns(rounds, some=partial(_some, patches))["some"]) / 50
     return found
+
+
+def _some(patches: Patches) -> None:
+    for step in range(50):
+        patches.batch(step)
 
 
 def by_size(sides: list[int], rounds: int) -> dict[int, float]:

@@ -1,11 +1,16 @@
+import sys
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from srkd_bench import cli
 from srkd_bench.progress import Display
 from srkd_bench.store import ArtifactStore
+
+Srkd = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(autouse=True)
@@ -25,3 +30,19 @@ def store(tmp_path: Path) -> ArtifactStore:
 @pytest.fixture
 def display() -> Display:
     return Display(Console(file=StringIO()))
+
+
+@pytest.fixture
+def srkd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Srkd:
+    """Call the command in an empty folder with an empty store: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SRKD_HOME", str(tmp_path / "home"))
+
+    def call(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["srkd", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return call

@@ -2,8 +2,6 @@ import json
 import os
 import re
 import shlex
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srkd_bench import cli
+from tests.conftest import Srkd
 
 ROOT = Path(__file__).parent.parent
 DATA = os.environ.get("SRKD_TEST_DATA", "")
@@ -24,24 +22,12 @@ train: {batch: 4, patch: 8, steps: 10, learning_rate: 1e-3}
 methods: [none, hkd, rkd+hkd]
 """
 
-Srkd = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
-def srkd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Srkd:
-    """Call the command in an empty folder with an empty store: (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SRKD_HOME", str(tmp_path / "home"))
+def srkd(srkd: Srkd, tmp_path: Path) -> Srkd:
+    """Call the command beside a tiny suite."""
     (tmp_path / "tiny.yaml").write_text(TINY)
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["srkd", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return call
+    return srkd
 
 
 def digests(home: Path) -> dict[str, bytes]:

@@ -14,9 +14,8 @@ from srkd_bench.planning import CARD, SCORES
 from srkd_bench.progress import Display
 from srkd_bench.store import ArtifactStore
 from srkd_bench.suitefile import load_suite
-from tests.test_cli import TINY, Srkd, srkd
-
-__all__ = ["srkd"]  # a fixture
+from tests.conftest import Srkd
+from tests.test_cli import TINY
 
 SUITE = ["--suite", "tiny.yaml", "--set", "seeds=[0,1,2,3,4,5]"]
 GAINS = {"none": 0.0, "hkd": 0.2, "rkd+hkd": -0.1}

@@ -8,7 +8,6 @@ import os
 import pickle
 import re
 import shutil
-import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from srkd_bench import cli, planning, runs, tarball
+from srkd_bench import planning, runs, tarball
 from srkd_bench.config import ModelSpec, Weights
 from srkd_bench.models import build, to_safetensors
 from srkd_bench.printing import err
@@ -26,6 +25,7 @@ from srkd_bench.progress import Display
 from srkd_bench.store import MANIFEST, ArtifactStore
 from srkd_bench.suitefile import load_suite
 from srkd_bench.transport import export, take_in
+from tests.conftest import Srkd
 
 TINY = """
 name: tiny
@@ -36,7 +36,6 @@ train: {batch: 4, patch: 8, steps: 2, learning_rate: 1e-3}
 methods: [none, hkd]
 """
 
-Srkd = Callable[..., tuple[int, str, str]]
 Files = dict[str, bytes]
 
 
@@ -58,24 +57,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def srkd(
-    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Srkd:
+def srkd(srkd: Srkd, finished: Path, tmp_path: Path) -> Srkd:
     """Call the command beside an export and an empty store, `away`."""
     shutil.copy(finished / "tiny.tar", tmp_path)
     (tmp_path / "tiny.yaml").write_text(TINY)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SRKD_HOME", str(tmp_path / "home"))
     ArtifactStore(tmp_path / "away").begin()
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["srkd", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return call
+    return srkd
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from srkd_bench import adopt, checkpoint, cli, planning, runs, upkeep, verify
+from srkd_bench import adopt, checkpoint, planning, runs, upkeep, verify
 from srkd_bench.config import Measurement, Pack
 from srkd_bench.datasets import DATASETS
 from srkd_bench.disk import put
@@ -25,6 +25,7 @@ from srkd_bench.printing import err
 from srkd_bench.progress import Display
 from srkd_bench.store import MANIFEST, ArtifactStore, stamp
 from srkd_bench.suitefile import load_suite
+from tests.conftest import Srkd
 
 TINY = """
 name: tiny
@@ -35,8 +36,6 @@ train: {batch: 4, patch: 8, steps: 2, learning_rate: 1e-3}
 methods: [none, hkd]
 """
 UNFINISHED = "0123456789abcdef0123"
-
-Srkd = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
@@ -63,19 +62,9 @@ def store(finished: Path, tmp_path: Path) -> ArtifactStore:
 
 
 @pytest.fixture
-def srkd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Srkd:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SRKD_HOME", str(tmp_path / "home"))
+def srkd(srkd: Srkd, tmp_path: Path) -> Srkd:
     (tmp_path / "tiny.yaml").write_text(TINY)
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["srkd", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return call
+    return srkd
 
 
 def downloaded(home: Path, name: str) -> Path:
