@@ -1,4 +1,4 @@
-"""What commands draw: a report's figures, and `srkd crops`."""
+"""What commands draw: a report's figures, its page's regions, and `srkd crops`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from srkd_bench.work import find_plan, workplace
 if TYPE_CHECKING:
     from srkd_bench.config import Run
     from srkd_bench.planning import Plan
+    from srkd_bench.progress import Display
+    from srkd_bench.report.panels import Panel
     from srkd_bench.report.results import Results
+    from srkd_bench.store import ArtifactStore
+
+REGIONS = 2  # of each test set on a page
 
 
 def write_figures(results: Results, directory: Path) -> list[Path]:
@@ -36,6 +41,26 @@ def write_figures(results: Results, directory: Path) -> list[Path]:
             written.append(directory / f"{name}{suffix}")
             save(figure, written[-1])
     return written
+
+
+def find_panels(plan: Plan, store: ArtifactStore, display: Display) -> list[Panel]:
+    """Return the regions of a page: those of each test set where the methods of the first seed differ most.
+
+    A test set that isn't here has none, nor has a suite without a finished network.
+    """
+    if not any(store.has(network) for network in (plan.teacher, *plan.students)):
+        return []
+    display.say("looking where the methods differ most; --no-crops leaves this out")
+    from srkd_bench.crops import Gallery, choose, panels
+
+    gallery = Gallery(plan, workplace(store, display, "auto"))
+    found: list[Panel] = []
+    for dataset in gallery.datasets:
+        try:
+            found += panels(gallery, choose(gallery, dataset, REGIONS))
+        except MissingError as error:
+            display.say(f"no regions of {dataset}: {error.message}")
+    return found
 
 
 def crops(

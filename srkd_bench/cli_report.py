@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from srkd_bench.cli_pictures import write_figures
+from srkd_bench.cli_pictures import find_panels, write_figures
 from srkd_bench.errors import ConditionMet, SrkdError, unknown
 from srkd_bench.options import Home, Json, Settings, SuiteName
-from srkd_bench.printing import err, out, print_json, print_table
+from srkd_bench.printing import out, print_json, print_table
 from srkd_bench.work import find_plan
 
 if TYPE_CHECKING:
@@ -37,12 +37,17 @@ def report(
     suite: SuiteName = "demo",
     settings: Settings = None,
     format_: Annotated[
-        str | None, typer.Option("--format", "-f", help="terminal, markdown, latex, csv or json, on stdout.")
+        str | None,
+        typer.Option(
+            "--format",
+            "-f",
+            help="terminal, markdown, latex, html, csv or json; on stdout if no -o is of it.",
+        ),
     ] = None,
     output: Annotated[
         list[Path] | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="By suffix: .md .tex .csv .json .txt; repeatable."
+            "--output", "-o", metavar="FILE", help="By suffix: .html .md .tex .csv .json .txt; repeatable."
         ),
     ] = None,
     reference: Annotated[
@@ -68,36 +73,47 @@ def report(
     figures: Annotated[
         Path | None, typer.Option("--figures", metavar="DIR", help="Draw it too, as PDF, PNG and SVG.")
     ] = None,
+    crops: Annotated[
+        bool, typer.Option("--crops/--no-crops", help="Whether an html page shows regions of images.")
+    ] = True,
     home: Home = None,
     json_: Json = False,
 ) -> None:
     """Print the comparison table of what is finished so far; in GitHub's CI, put it into the step's summary too."""
     from srkd_bench import collect, conditions
     from srkd_bench.disk import put
-    from srkd_bench.report import format_of, print_report, render
+    from srkd_bench.report import FORMATS, format_of, print_report, render
 
     files = [(path, format_of(path)) for path in output or []]
     asked = [conditions.parse(text) for text in fail_if or []]
-    plan, store, _ = find_plan(suite, settings, home, readonly=True)
+    format_ = "json" if json_ else format_
+    formats = {format_, *(chosen for _, chosen in files)}
+    if format_ is not None and format_ not in FORMATS:
+        raise unknown("report format", format_, FORMATS)
+    plan, store, display = find_plan(suite, settings, home, readonly=True)
     if baseline not in plan.methods and baseline != "none":
         raise unknown("method", baseline, plan.methods)
-    results = replace(collect.results(plan, store, trainings=figures is not None), baseline=baseline)
-    verdicts = _verdicts(results, plan.suite) if claims else []
+    trainings = "html" in formats or figures is not None
+    results = replace(collect.results(plan, store, trainings=trainings), baseline=baseline)
+    verdicts = _verdicts(results, plan.suite) if claims or "html" in formats else []
+    panels = find_panels(plan, store, display) if crops and "html" in formats else []
+
+    asked_for = verdicts if claims else []  # a page always has them
 
     def text_in(chosen: str) -> str:
-        return render(results, chosen, reference=reference, highlight=highlight.value, verdicts=verdicts)
+        shown = verdicts if chosen == "html" else asked_for
+        return render(
+            results, chosen, reference=reference, highlight=highlight.value, verdicts=shown, panels=panels
+        )
 
     if figures:
-        written = len(write_figures(results, figures))
-        err.print(f"wrote {written} files to {figures}", markup=False, highlight=False)
+        display.say(f"wrote {len(write_figures(results, figures))} files to {figures}")
     for path, chosen in files:
         put(path, text_in(chosen))
-        err.print(f"wrote {path}", markup=False, highlight=False)
-    format_ = "json" if json_ else format_
-    if format_ in (None, "terminal"):
-        if format_ or not files:
-            print_report(results, out, reference=reference, highlight=highlight.value, verdicts=verdicts)
-    else:
+        display.say(f"wrote {path}")
+    if format_ == "terminal" or (format_ is None and not files):
+        print_report(results, out, reference=reference, highlight=highlight.value, verdicts=asked_for)
+    elif format_ is not None and format_ not in [chosen for _, chosen in files]:
         print(text_in(format_), end="")
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         _append(Path(summary), text_in("markdown"))

@@ -7,7 +7,7 @@ from srkd_bench.config import ModelSpec, Run, Weights
 from srkd_bench.metrics import METRICS
 from srkd_bench.packs import pixels_of
 from srkd_bench.planning import CARD, EVENTS, FAILED, Plan, kept_scores, measurement
-from srkd_bench.report.results import Network, Results, Training
+from srkd_bench.report.results import About, Network, Results, Training
 from srkd_bench.scores import Score
 from srkd_bench.store import ArtifactStore
 
@@ -65,6 +65,8 @@ def results(plan: Plan, store: ArtifactStore, *, trainings: bool = False) -> Res
         + (["self-ensemble: every network's SR is the mean over eight flips and rotations"]
            if suite.evaluate.self_ensemble else []),
         trainings=_trainings(plan, store) if trainings else [],
+        scale=suite.data.scale,
+        about={name: About(one.summary, one.kind, one.source) for name, one in plan.traits.items()},
     )  # fmt: skip
 
 

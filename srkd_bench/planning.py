@@ -1,7 +1,7 @@
 """What a suite asks for, by the names that it has in the store: networks, scores. Nothing is made here."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from srkd_bench import checkpoint
@@ -25,11 +25,13 @@ class Plan:
     Args:
         teacher: the suite's, whether a student looks at it or not.
         students: methods × seeds, seed by seed.
+        traits: of the methods, by name.
     """
 
     suite: Suite
     teacher: Run | Weights
     students: tuple[Run, ...]
+    traits: Mapping[str, Traits]
 
     @property
     def methods(self) -> list[str]:
@@ -79,7 +81,7 @@ def plan(
         for seed in suite.seeds
         for name in names
     )
-    return Plan(suite, teacher, students)
+    return Plan(suite, teacher, students, {name: known[name] for name in names})
 
 
 def _check_batch(name: str, method: Traits, batch: int) -> None:

@@ -21,11 +21,16 @@ class Traits(Spec):
         params: what decides its numbers: version and parameters of each part, defaults written out.
         looks: whether it looks at the teacher.
         min_batch: the least number of images in a batch that it can work with.
+        summary: what it does, in one line.
+        kind, source: as in `Method`.
     """
 
     params: dict[str, Params]
     looks: bool
     min_batch: int
+    summary: str
+    kind: str
+    source: str
 
 
 class _Known(Spec):
@@ -66,7 +71,12 @@ def _ask(name: str, params: Mapping[str, Params]) -> Traits:
 
     method = methods.build(name, params)
     return Traits(
-        params=methods.identity(method, name), looks=bool(method.looks), min_batch=int(method.min_batch)
+        params=methods.identity(method, name),
+        looks=bool(method.looks),
+        min_batch=int(method.min_batch),
+        summary=methods.summary(name),
+        kind=method.kind,
+        source=method.source,
     )
 
 

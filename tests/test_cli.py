@@ -160,7 +160,7 @@ def test_the_protocols_golden_numbers_come_out_of_the_command(srkd: Srkd) -> Non
 
 def test_a_report_is_made_of_an_unfinished_suite_in_every_format(srkd: Srkd, tmp_path: Path) -> None:
     srkd("distill", "--suite", "tiny.yaml", "--method", "none")
-    files = ["a.md", "a.tex", "a.csv", "a.json", "a.txt"]
+    files = ["a.md", "a.tex", "a.csv", "a.json", "a.txt", "a.html"]
     code, text, _ = srkd("report", "--suite", "tiny.yaml", *[word for file in files for word in ("-o", file)])
     assert (code, text) == (0, "")
     assert "hkd: not trained yet (seed 0)" in (tmp_path / "a.txt").read_text()
@@ -168,6 +168,21 @@ def test_a_report_is_made_of_an_unfinished_suite_in_every_format(srkd: Srkd, tmp
     code, text, _ = srkd("report", "--suite", "tiny.yaml", "--format", "markdown", "--reference")
     assert code == 0
     assert "| photos-test |" in text
+
+
+def test_a_page_is_a_file_or_on_stdout_with_regions_of_images_or_without(srkd: Srkd, tmp_path: Path) -> None:
+    srkd("distill", "--suite", "tiny.yaml", "--method", "none")
+    code, text, messages = srkd("report", "--suite", "tiny.yaml", "--format", "html", "-o", "a.html")
+    assert (code, text) == (0, "")
+    assert "looking where the methods differ most" in messages
+    page = (tmp_path / "a.html").read_text()
+    assert page.count('class="panel"') == 2
+    assert "All 2 trainings" in page
+    code, text, messages = srkd("report", "--suite", "tiny.yaml", "--format", "html", "--no-crops")
+    assert code == 0
+    assert text.startswith("<!DOCTYPE html>")
+    assert 'class="panel"' not in text
+    assert "looking" not in messages
 
 
 @pytest.mark.parametrize(
@@ -195,6 +210,7 @@ def test_a_report_is_made_of_an_unfinished_suite_in_every_format(srkd: Srkd, tmp
         ("evaluate --model bicubic --datasets set5", 3, "hint: srkd download set5"),
         ("evaluate --model bicubic", 1, "hint: --datasets set5,set14"),
         ("report -o table.pdf", 1, "no report format for 'table.pdf'"),
+        ("report -f htm", 1, "hint: did you mean 'html'?"),
         ("show 0123456789", 3, "hint: srkd ls runs"),
         ("distill", 2, "Missing option"),
     ],

@@ -20,7 +20,8 @@ from srkd_bench.cli_pictures import write_figures
 from srkd_bench.report import Results
 from srkd_bench.report.figures import CAPTIONS, FIGURES, curves, figures, save, to_svg
 from srkd_bench.report.figures.data import Means, means, noise
-from srkd_bench.report.figures.style import apart, signed, within
+from srkd_bench.report.figures.style import apart, within
+from srkd_bench.report.paired import signed
 from srkd_bench.report.palette import KNOWN, OTHERS, palette
 from srkd_bench.report.table import model_labels
 from srkd_bench.stats import Difference

@@ -45,6 +45,12 @@ def test_traits_are_what_the_methods_say(store: ArtifactStore) -> None:
         "rkd": {"version": 1, "weight": 25.0},
         "hkd": {"version": 1, "weight": 0.5},
     }
+    assert (
+        found["hkd"].summary
+        == "Traditional distillation (HKD): the student's SR is pulled to the teacher's as well as to HR."
+    )
+    assert (found["hkd"].kind, found["hkd"].source[:13]) == ("response", "Hinton et al.")
+    assert found["rkd+hkd"].summary == "RKD and HKD at once, the loss against HR counted once."
 
 
 def test_what_is_known_is_not_asked_again(

@@ -100,6 +100,14 @@ def identity(method: Method, name: str) -> dict[str, dict[str, Any]]:
     return {part: {"version": one.version, **asdict(one)} for part, one in parts.items()}  # type: ignore[call-overload]
 
 
+def summary(name: str) -> str:
+    """Return in one line what a method does: the first of its file, or which methods are composed."""
+    parts = name.split("+")
+    if len(parts) > 1:
+        return f"{' and '.join(part.upper() for part in parts)} at once, the loss against HR counted once."
+    return (import_module(f"{__name__}.{name}").__doc__ or "").strip().partition("\n")[0]
+
+
 def rebuild(name: str, params: Mapping[str, Mapping[str, Any]]) -> Method:
     """Return the method that `identity` was taken of."""
     return build(

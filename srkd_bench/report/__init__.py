@@ -1,7 +1,7 @@
 """Reports: results become tables, and tables become text in the reader's format.
 
 `table`, `paired` and `claims` make a `Table` from `Results`; `terminal`, `markdown` and `latex` write it; `data`
-writes the scores.
+writes the scores; `html` writes a page of all that there is.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,11 @@ from rich.console import Console
 from srkd_bench.errors import SrkdError, unknown
 from srkd_bench.report.claims import Verdict, check, claims_table
 from srkd_bench.report.data import to_csv, to_json
+from srkd_bench.report.html import to_html
 from srkd_bench.report.latex import to_latex
 from srkd_bench.report.markdown import to_markdown
 from srkd_bench.report.paired import paired
+from srkd_bench.report.panels import Panel
 from srkd_bench.report.results import Network, Results
 from srkd_bench.report.table import Cell, Highlight, Table, comparison, costs
 from srkd_bench.report.terminal import print_table, to_text
@@ -37,7 +39,14 @@ __all__ = [
     "render",
 ]
 
-FORMATS = {"terminal": ".txt", "markdown": ".md", "latex": ".tex", "csv": ".csv", "json": ".json"}
+FORMATS = {
+    "terminal": ".txt",
+    "markdown": ".md",
+    "latex": ".tex",
+    "html": ".html",
+    "csv": ".csv",
+    "json": ".json",
+}
 """Every format and the suffix of its files."""
 
 _OF_TABLES = {"terminal": to_text, "markdown": to_markdown, "latex": to_latex}
@@ -50,6 +59,7 @@ def render(
     reference: bool = False,
     highlight: Highlight = "printed",
     verdicts: Sequence[Verdict] = (),
+    panels: Sequence[Panel] = (),
 ) -> str:
     """Return the whole report: the tables of each metric, claims and what the networks cost; or scores as data.
 
@@ -58,6 +68,7 @@ def render(
         reference: show the study's numbers too; csv and json hold measured scores only.
         highlight: what the best and the second go by, see `comparison`.
         verdicts: on claims; csv has none.
+        panels: regions of images as every model shows them; html has them.
     Raises:
         SrkdError: the format or a metric is unknown, or a metric was measured by two protocols.
     """
@@ -67,6 +78,15 @@ def render(
         return to_csv(results)
     if format == "json":
         return to_json(results, verdicts)
+    if format == "html":
+        return to_html(
+            results,
+            panels,
+            figures=_drawn(results),
+            verdicts=verdicts,
+            reference=reference,
+            highlight=highlight,
+        )
     return "\n".join(_OF_TABLES[format](table) for table in _tables(results, reference, highlight, verdicts))
 
 
@@ -98,6 +118,13 @@ def format_of(path: Path) -> str:
         if path.suffix.lower() == suffix:
             return name
     raise SrkdError(f"no report format for '{path.name}'", f"end the name in {', '.join(FORMATS.values())}")
+
+
+def _drawn(results: Results) -> dict[str, str]:
+    """Return the figures as `<svg>` elements; matplotlib takes a second to import."""
+    from srkd_bench.report.figures import figures, to_svg
+
+    return {name: to_svg(figure, name) for name, figure in figures(results).items()}
 
 
 def _tables(

@@ -193,12 +193,12 @@ def claims_table(results: Results, verdicts: Sequence[Verdict]) -> Table:
             for number, verdict in enumerate(verdicts, 1)
         ],
         footnotes=[
-            one_line(f"({number}) {_because(verdict, names)}") for number, verdict in enumerate(verdicts, 1)
+            one_line(f"({number}) {because(verdict, names)}") for number, verdict in enumerate(verdicts, 1)
         ],
     )
 
 
-def _because(verdict: Verdict, names: dict[str, str]) -> str:
+def because(verdict: Verdict, names: dict[str, str]) -> str:
     """Return the numbers behind a verdict."""
     numbers = [
         f"{names[one.model]} against {names[one.baseline]} on {where(one.dataset)}"

@@ -48,9 +48,21 @@ def signed(value: float, decimals: int) -> str:
     return text.replace("-", "−") if float(text) else text[1:]
 
 
+def probability(value: float | None) -> str:
+    """Return a p-value as printed."""
+    if value is None:
+        return "–"
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def where(dataset: str | None) -> str:
     """Return a data set's label."""
     return "All" if dataset is None else label(dataset)
+
+
+def seeds_for_holm(methods: int) -> int:
+    """Return from how many seeds on the least of so many corrected p can be small enough."""
+    return next(n for n in range(2, 64) if methods * 2 / 2**n < LEVEL)
 
 
 def _interval(one: Difference, decimals: int) -> str:
@@ -63,18 +75,12 @@ def _row(one: Difference, name: str, decimals: int) -> list[Cell]:
     texts = [
         f"{name}{'*' * bool(one.left_out)}",
         in_words(one, decimals),
-        _p(one.p),
-        _p(one.p_holm),
+        probability(one.p),
+        probability(one.p_holm),
         one.verdict,
         str(one.seeds),
     ]
     return [Cell(text) for text in texts]
-
-
-def _p(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _notes(found: list[Difference], names: dict[str, str]) -> list[str]:
@@ -101,7 +107,7 @@ def _notes(found: list[Difference], names: dict[str, str]) -> list[str]:
 def _about_holm(methods: int, seeds: int) -> str:
     """Return what Holm's p is, and from how many seeds on it can be small at all."""
     note = f"Holm: p corrected for {methods} methods"
-    needed = next(n for n in range(2, 64) if methods * 2 / 2**n < LEVEL)
+    needed = seeds_for_holm(methods)
     return note if seeds >= needed else f"{note}; below {LEVEL} it needs {needed} seeds"
 
 

@@ -24,6 +24,21 @@ class Network:
 
 
 @dataclass(frozen=True)
+class About:
+    """What a method says of itself.
+
+    Args:
+        summary: what it does, in one line.
+        kind: what is compared with the teacher: `none`, `response`, `relation`, `feature` or `composition`.
+        source: authors, place and year.
+    """
+
+    summary: str
+    kind: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Training:
     """How a network of the report was trained.
 
@@ -54,6 +69,8 @@ class Results:
         notes: whatever is partial or unusual: `hkd seed 2: not trained yet`, `self-ensemble`.
         baseline: the method that all others are compared with.
         trainings: of the networks that are finished; only where they were asked for.
+        scale: how many times wider and higher SR is than LR; None where it isn't known.
+        about: methods by name.
     """
 
     suite: str
@@ -67,3 +84,5 @@ class Results:
     notes: list[str] = field(default_factory=list)
     baseline: str = "none"
     trainings: list[Training] = field(default_factory=list)
+    scale: int | None = None
+    about: dict[str, About] = field(default_factory=dict)

@@ -15,9 +15,9 @@ from srkd_bench.report.figures.style import (
     axis_label,
     new,
     rows_only,
-    signed,
     styled,
 )
+from srkd_bench.report.paired import signed
 from srkd_bench.report.palette import INK, palette
 from srkd_bench.report.results import Results
 from srkd_bench.stats import Difference

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 ONE_COLUMN, TWO_COLUMNS = 3.5, 7.16  # inches, of IEEE's and most two-column papers
 SMALL = 6.0  # points, of the smallest text
 FAINT = 0.12  # opacity of grids and bands
-MINUS = "\N{MINUS SIGN}"
 
 _STYLE: dict[str, Any] = {
     "font.family": ["DejaVu Sans"],  # comes with matplotlib: figures look alike on every machine
@@ -95,12 +94,6 @@ def axis_label(metric: str, of: str = "") -> str:
     """Return an axis' label with its unit, such as `PSNR-Y (dB)`."""
     known = METRICS[metric]
     return f"{known.label}{of}{f' ({known.unit})' if known.unit else ''}"
-
-
-def signed(value: float, decimals: int) -> str:
-    """Return a number with its sign and a true minus; what prints as zero has none."""
-    text = f"{value:+.{decimals}f}"
-    return f"{0:.{decimals}f}" if float(text) == 0 else text.replace("-", MINUS)
 
 
 def rows_only(axes: Axes) -> None:

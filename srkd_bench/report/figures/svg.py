@@ -21,7 +21,8 @@ _HREF = f"{{{XLINK}}}href"
 def to_svg(figure: Figure, name: str) -> str:
     """Return one `<svg>` element without script, style sheet or comment; its ground is transparent.
 
-    Whatever was drawn in `INK` is `currentColor`: the text's colour of the page, dark or light.
+    Whatever was drawn in `INK` is `currentColor`: the text's colour of the page, dark or light. Styles are written
+    as attributes of their own, which a page may have whose policy admits no inline style.
 
     Args:
         name: unique on the page and of letters, digits, `_` and `-`: all ids begin with it.
@@ -34,8 +35,7 @@ def to_svg(figure: Figure, name: str) -> str:
     _drop(root, "metadata", "style")
     _rename(root, name)
     for element in root.iter():
-        if "style" in element.attrib:
-            element.set("style", _in_ink(element.get("style", "")))
+        element.attrib |= _declarations(element.attrib.pop("style", ""))
         for length in sorted(_LENGTHS & set(element.attrib)):
             element.set(length, _rounded(element.get(length, "")))
     # The dropped style sheet's rules would have been the whole page's; black is what has no fill of its own.
@@ -72,5 +72,7 @@ def _rounded(lengths: str) -> str:
     return re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), lengths)
 
 
-def _in_ink(style: str) -> str:
-    return re.sub(r";\s+", ";", re.sub(r":\s+", ":", style)).replace(INK, "currentColor")
+def _declarations(style: str) -> dict[str, str]:
+    """Return a style's properties, drawn in the page's ink."""
+    pairs = [text.split(":", 1) for text in style.split(";") if ":" in text]
+    return {name.strip(): value.strip().replace(INK, "currentColor") for name, value in pairs}
