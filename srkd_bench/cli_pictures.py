@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from srkd_bench.errors import MissingError, SrkdError
-from srkd_bench.options import Device, Home, Settings, SuiteName
+from srkd_bench.options import Crops, Device, Home, Settings, SuiteName
 from srkd_bench.work import find_plan, workplace
 
 if TYPE_CHECKING:
@@ -43,17 +44,19 @@ def write_figures(results: Results, directory: Path) -> list[Path]:
     return written
 
 
-def find_panels(plan: Plan, store: ArtifactStore, display: Display) -> list[Panel]:
-    """Return the regions of a page: those of each test set where the methods of the first seed differ most.
+def find_panels(plan: Plan, store: ArtifactStore, display: Display, named: Sequence[str] = ()) -> list[Panel]:
+    """Return the regions of a page: those named, or in each test set where the first seed's methods differ most.
 
     A test set that isn't here has none, nor has a suite without a finished network.
     """
     if not any(store.has(network) for network in (plan.teacher, *plan.students)):
         return []
-    display.say("looking where the methods differ most; --no-crops leaves this out")
-    from srkd_bench.crops import Gallery, choose, panels
+    from srkd_bench.crops import Gallery, choose, panels, parse
 
     gallery = Gallery(plan, workplace(store, display, "auto"))
+    if named:
+        return panels(gallery, [parse(text, gallery) for text in named])
+    display.say("looking where the methods differ most; --no-crops leaves this out")
     found: list[Panel] = []
     for dataset in gallery.datasets:
         try:
@@ -76,12 +79,7 @@ def crops(
     ] = None,
     suite: SuiteName = "demo",
     settings: Settings = None,
-    crop: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--crop", metavar="IMAGE:X,Y,W,H", help="A region in HR pixels; DATASET/IMAGE too; repeatable."
-        ),
-    ] = None,
+    crop: Crops = None,
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="Where to look for regions; the suite's first test set.")
     ] = None,

@@ -13,7 +13,7 @@ import typer
 
 from srkd_bench.cli_pictures import find_panels, write_figures
 from srkd_bench.errors import ConditionMet, SrkdError, unknown
-from srkd_bench.options import Home, Json, Settings, SuiteName
+from srkd_bench.options import Crops, Home, Json, Settings, SuiteName
 from srkd_bench.printing import out, print_json, print_table
 from srkd_bench.work import find_plan
 
@@ -76,6 +76,7 @@ def report(
     crops: Annotated[
         bool, typer.Option("--crops/--no-crops", help="Whether an html page shows regions of images.")
     ] = True,
+    crop: Crops = None,
     home: Home = None,
     json_: Json = False,
 ) -> None:
@@ -96,7 +97,7 @@ def report(
     trainings = "html" in formats or figures is not None
     results = replace(collect.results(plan, store, trainings=trainings), baseline=baseline)
     verdicts = _verdicts(results, plan.suite) if claims or "html" in formats else []
-    panels = find_panels(plan, store, display) if crops and "html" in formats else []
+    panels = find_panels(plan, store, display, crop or []) if crops and "html" in formats else []
 
     asked_for = verdicts if claims else []  # a page always has them
 

@@ -49,6 +49,12 @@ TeacherCache = Annotated[
         help="Keep what the teacher sees for methods that are added later, up to so many GB; 0: don't.",
     ),
 ]
+Crops = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--crop", metavar="IMAGE:X,Y,W,H", help="A region in HR pixels; DATASET/IMAGE too; repeatable."
+    ),
+]
 Offline = Annotated[
     bool,
     typer.Option(

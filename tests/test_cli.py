@@ -183,6 +183,12 @@ def test_a_page_is_a_file_or_on_stdout_with_regions_of_images_or_without(srkd: S
     assert text.startswith("<!DOCTYPE html>")
     assert 'class="panel"' not in text
     assert "looking" not in messages
+    code, text, _ = srkd("report", "--suite", "tiny.yaml", "-f", "html", "--crop", "coffee:96,64,64,48")
+    assert code == 0
+    assert text.count('class="panel"') == 1
+    code, _, messages = srkd("report", "--suite", "tiny.yaml", "-f", "html", "--crop", "coffee:96,64,64,4800")
+    assert code == 1
+    assert "coffee" in messages
 
 
 @pytest.mark.parametrize(
