@@ -183,7 +183,9 @@ class ArtifactStore:
             for name in ("tmp", "locks", "downloads", "work"):
                 (self.home / name).mkdir(parents=True, exist_ok=True)
             if not (self.home / "format").exists():
-                put(self.home / "format", FORMAT + "\n")
+                with FileLock(self.home / "locks" / "format"):  # several may begin at once
+                    if not (self.home / "format").exists():
+                        put(self.home / "format", FORMAT + "\n")
         self._begun = True
 
     def _migrate(self) -> None:

@@ -1,9 +1,14 @@
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
+from srkd_bench import disk
+from srkd_bench import store as store_module
 from srkd_bench.config import Measurement, Pack
 from srkd_bench.download import is_unchanged
 from srkd_bench.errors import IntegrityError, MissingError, SrkdError
@@ -71,6 +76,27 @@ def test_a_store_of_format_1_is_brought_up_to_date(store: ArtifactStore) -> None
     again = open_set(migrated, "photos-test", 2)
     assert again.pixels == images.pixels
     assert index.stat().st_mtime_ns == before  # found, not packed again
+
+
+def test_several_may_begin_a_store_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[Path] = []
+    together = Barrier(4)
+
+    def slowly(path: Path, content: str) -> None:
+        written.append(path)
+        time.sleep(0.2)
+        disk.put(path, content)
+
+    def begin(number: int) -> None:
+        own = ArtifactStore(tmp_path / "home")
+        together.wait()
+        own.begin()
+
+    monkeypatch.setattr(store_module, "put", slowly)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(begin, range(4)))
+    assert written == [tmp_path / "home" / "format"]
+    assert (tmp_path / "home" / "format").read_text() == "2\n"
 
 
 def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
