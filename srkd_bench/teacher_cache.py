@@ -136,19 +136,23 @@ def open_cache(
     needed = train.steps * (HEADER.size + 2 * int(np.prod(shape)))
     if needed > limit:
         return None, f"its SR would take {size(needed)} (--teacher-cache {limit / 1e9:g})" if limit else ""
-    store.begin()
-    path.parent.mkdir(exist_ok=True)
-    others = sorted(
-        (one for one in path.parent.glob("*.sr") if one != path), key=lambda one: one.stat().st_mtime
-    )
-    taken = sum(one.stat().st_size for one in others)
-    for one in others:
-        if taken + needed > limit:
-            taken -= one.stat().st_size
+    with store.locked(["teacher-cache"]):  # another process may make room, too
+        path.parent.mkdir(exist_ok=True)
+        _make_room(path, limit - needed)
+        here = path.stat().st_size if path.exists() else 0
+        if free(store.home) + here < needed + ROOM:
+            return None, f"its SR would take {size(needed)}, and {size(free(store.home))} are free"
+        cache = TeacherCache(path, shape)
+        os.utime(path)
+        return cache, ""
+
+
+def _make_room(path: Path, limit: float) -> None:
+    """Remove those beside `path` that were used longest ago, until they take at most `limit` bytes."""
+    others = (one for one in path.parent.glob("*.sr") if one != path)
+    found = sorted((one.stat().st_mtime, one.stat().st_size, one) for one in others)
+    taken = sum(length for _, length, _ in found)
+    for _, length, one in found:
+        if taken > limit:
+            taken -= length
             one.unlink(missing_ok=True)
-    here = path.stat().st_size if path.exists() else 0
-    if free(store.home) + here < needed + ROOM:
-        return None, f"its SR would take {size(needed)}, and {size(free(store.home))} are free"
-    cache = TeacherCache(path, shape)
-    os.utime(path)
-    return cache, ""

@@ -1,4 +1,5 @@
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,15 @@ def test_those_used_longest_ago_make_room(store: ArtifactStore) -> None:
     assert open_cache(keys[0], TRAIN, store, 3 * size)[0] is not None  # now the youngest
     assert open_cache(keys[3], TRAIN, store, 3 * size)[0] is not None
     assert [path.exists() for path in paths] == [True, False, True, True]
+
+
+def test_one_process_at_a_time_makes_room(store: ArtifactStore) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with store.locked(["teacher-cache"]):
+            opened = pool.submit(open_cache, key(0), TRAIN, ArtifactStore(store.home), 9e9)
+            with pytest.raises(TimeoutError):
+                opened.result(timeout=0.3)
+        assert opened.result()[0] is not None
 
 
 class Lab:
