@@ -3,7 +3,7 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -90,6 +90,8 @@ class Step:
         rec: the loss against HR that the suite chose (`train.loss`), with gradient.
         progress: the part of the training that is done, in [0, 1).
         generator: the method's own random numbers.
+        see: gives the student's output for other LR images, with gradient, features at the method's taps.
+        autocast: gives the context in which a network that learns beside the student runs.
     """
 
     lr: Tensor
@@ -99,6 +101,8 @@ class Step:
     rec: Tensor
     progress: float
     generator: torch.Generator
+    see: Callable[[Tensor], Output]
+    autocast: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 class Method(ABC):
@@ -124,6 +128,8 @@ class Method(ABC):
 
     def adapter(self, teacher: nn.Module | None, student: nn.Module, lr: Tensor) -> nn.Module:
         """Return what is trained beside the student and thrown away afterwards; nothing by default.
+
+        Weights in it that need no gradient are kept as they are.
 
         Args:
             teacher: None for methods that don't look at one.

@@ -71,7 +71,8 @@ class Learner:
         with seeded("adapter", run.seed, run.method):
             self.adapter = method.adapter(teacher, self.student, sample.to(device)).to(device)
         self.generator = torch.Generator(device).manual_seed(seed_of("method", run.seed, run.method))
-        trained = [*self.student.parameters(), *self.adapter.parameters()]
+        weights = [*self.student.parameters(), *self.adapter.parameters()]
+        trained = [weight for weight in weights if weight.requires_grad]
         self.optimizer = torch.optim.Adam(trained, run.train.learning_rate, betas=(0.9, 0.999), fused=True)
         self.scaler = torch.amp.GradScaler(device.type, enabled=run.train.precision == "fp16")
         self.watch = Watch.of(run.train.loss, run.train.steps)
@@ -97,10 +98,11 @@ class Learner:
         """
         train = self.run.train
         self._before = self.generator.get_state(), [buffer.clone() for buffer in self.adapter.buffers()]
-        with autocast(train, self.device):
-            output = self.student(lr, self.method.taps)
+        output = self._see(lr)
         rec = LOSSES[train.loss](output.sr, hr)
-        step = Step(lr, hr, output, view, rec, self.step / train.steps, self.generator)
+        precision = partial(autocast, train, self.device)
+        progress = self.step / train.steps
+        step = Step(lr, hr, output, view, rec, progress, self.generator, self._see, precision)
         terms = self.method.losses(step, self.adapter)
         values = {name: term.item() for name, term in terms.items()}
         if broken := [name for name, value in values.items() if not math.isfinite(value)]:
@@ -123,6 +125,11 @@ class Learner:
             self._before = None
         if diverged := self.watch.verdict(self.step - 1, last=self.step == train.steps):
             self._fail(diverged)
+
+    def _see(self, lr: Tensor) -> Output:
+        with autocast(self.run.train, self.device):
+            output: Output = self.student(lr, self.method.taps)
+        return output
 
     def rewind(self) -> None:
         """Forget a step that was begun."""

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from srkd_bench import methods
 from srkd_bench.method import Output, Step, TeacherView
 from srkd_bench.methods.ckd import contrastive_loss
+from tests.methods import unseen
 
 FLOOR = (2 / 255) ** 2
 
@@ -117,7 +118,7 @@ def test_the_parameters_of_ckd_reach_its_loss() -> None:
     student, teacher = images(0), images(1)
     view = TeacherView(lambda lr: Output(teacher, {}), student)
     rec = torch.tensor(0.0)
-    step = Step(student, student, Output(student, {}), view, rec, 0.5, torch.Generator())
+    step = Step(student, student, Output(student, {}), view, rec, 0.5, torch.Generator(), unseen)
     ckd = methods.build("ckd", {}).losses(step, nn.Module())["ckd"]
     assert ckd.item() == pytest.approx(by_loops(student, teacher, "A"))
     ckd = methods.build("ckd", {"ckd": {"weight": 3.0, "form": "B"}}).losses(step, nn.Module())["ckd"]

@@ -9,6 +9,7 @@ from srkd_bench.config import ModelSpec
 from srkd_bench.errors import SrkdError
 from srkd_bench.method import Losses, Step, TeacherView, seeded
 from srkd_bench.models import build
+from tests.methods import unseen
 
 Params = dict[str, dict[str, float]]
 
@@ -31,7 +32,7 @@ def losses(name: str, params: Params) -> Losses:
         adapter = method.adapter(teacher, student, lr)
     output = student(lr, method.taps)
     view = TeacherView(lambda lr: teacher(lr, method.taps), lr)
-    step = Step(lr, hr, output, view, F.mse_loss(output.sr, hr), 0.5, torch.Generator())
+    step = Step(lr, hr, output, view, F.mse_loss(output.sr, hr), 0.5, torch.Generator(), unseen)
     return method.losses(step, adapter)
 
 

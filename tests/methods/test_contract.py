@@ -84,9 +84,14 @@ def lesson(name: str, *, student: ModelSpec = STUDENT, equal: bool = False, batc
     output = learner(lr, method.taps)
     rec = F.mse_loss(output.sr, hr)
     own = torch.Generator().manual_seed(0)
-    return Lesson(
-        method, learner, teacher, adapter, Step(lr, hr, output, TeacherView(see, lr), rec, 0.5, own), looks
-    )
+
+    def look(images: Tensor) -> Output:
+        output = learner(images, method.taps)
+        assert isinstance(output, Output)
+        return output
+
+    step = Step(lr, hr, output, TeacherView(see, lr), rec, 0.5, own, look)
+    return Lesson(method, learner, teacher, adapter, step, looks)
 
 
 @every_method

@@ -5,12 +5,13 @@ from torch import Tensor, nn
 
 from srkd_bench import methods
 from srkd_bench.method import Losses, Output, Step, TeacherView
+from tests.methods import unseen
 
 
 def losses(student: Tensor, teacher: Tensor, hr: Tensor, **params: float) -> Losses:
     rec = F.mse_loss(student, hr)
     view = TeacherView(lambda lr: Output(teacher, {}), hr)
-    step = Step(hr, hr, Output(student, {}), view, rec, 0.5, torch.Generator())
+    step = Step(hr, hr, Output(student, {}), view, rec, 0.5, torch.Generator(), unseen)
     return methods.build("hkd", {"hkd": params}).losses(step, nn.Module())
 
 

@@ -3,6 +3,7 @@ import torch
 
 from srkd_bench import methods
 from srkd_bench.method import Output, Step, TeacherView
+from tests.methods import unseen
 
 
 def test_no_distillation_is_the_loss_against_hr_and_nothing_else() -> None:
@@ -12,7 +13,7 @@ def test_no_distillation_is_the_loss_against_hr_and_nothing_else() -> None:
     method = methods.build("none", {})
     lr, hr = torch.rand(1, 3, 4, 4), torch.rand(1, 3, 8, 8)
     rec = torch.tensor(0.25)
-    step = Step(lr, hr, Output(hr, {}), TeacherView(see, lr), rec, 0.5, torch.Generator())
+    step = Step(lr, hr, Output(hr, {}), TeacherView(see, lr), rec, 0.5, torch.Generator(), unseen)
     adapter = method.adapter(None, torch.nn.Module(), lr)
     terms = method.losses(step, adapter)
     assert list(terms) == ["rec"]

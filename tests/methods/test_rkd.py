@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from srkd_bench import methods
 from srkd_bench.method import Output, Step, TeacherView
 from srkd_bench.methods.rkd import distance_loss, relative_distances
+from tests.methods import unseen
 
 
 def images(seed: int, n: int = 4) -> Tensor:
@@ -102,7 +103,9 @@ def test_an_image_is_at_distance_zero_from_itself() -> None:
 def test_the_weight_of_rkd_is_25_unless_another_is_given() -> None:
     student, teacher = images(0), images(1)
     view = TeacherView(lambda lr: Output(teacher, {}), student)
-    step = Step(student, student, Output(student, {}), view, torch.tensor(0.0), 0.5, torch.Generator())
+    step = Step(
+        student, student, Output(student, {}), view, torch.tensor(0.0), 0.5, torch.Generator(), unseen
+    )
     for params, weight in (({}, 25.0), ({"rkd": {"weight": 2.0}}, 2.0)):
         terms = methods.build("rkd", params).losses(step, nn.Module())
         assert list(terms) == ["rec", "rkd"]

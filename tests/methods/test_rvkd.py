@@ -10,6 +10,7 @@ from srkd_bench.config import ModelSpec
 from srkd_bench.method import Losses, Step, TeacherView, seeded
 from srkd_bench.methods.rvkd import Fusion, Review, context_loss
 from srkd_bench.models import build
+from tests.methods import unseen
 
 TAPS = (0.25, 0.5, 0.75, 1.0)
 
@@ -152,7 +153,7 @@ class Lesson:
     def losses(self, progress: float) -> Losses:
         view = TeacherView(lambda lr: self.teacher, self.lr)
         rec, own = torch.tensor(0.0), torch.Generator()
-        step = Step(self.lr, self.lr, self.student, view, rec, progress, own)
+        step = Step(self.lr, self.lr, self.student, view, rec, progress, own, unseen)
         return self.method.losses(step, self.adapter)
 
     def loss(self, progress: float) -> float:
