@@ -2,10 +2,10 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Protocol, runtime_checkable
 
 import torch
 from pydantic import Field
@@ -17,6 +17,10 @@ Losses = dict[str, Tensor]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Width = Annotated[int, Field(ge=1, le=4096)]
+
+# metadata of a field that a method got after runs of it were made. At its default it changes nothing and isn't said
+# in a run's identity, so that those runs are still found.
+LATER = {"later": True}
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,17 @@ class Step:
     generator: torch.Generator
     see: Callable[[Tensor], Output]
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext
+
+
+@runtime_checkable
+class HasTail(Protocol):
+    """A network that lends what it does after its last block; methods ask by `isinstance`."""
+
+    def __call__(self, lr: Tensor, taps: Sequence[float] = ()) -> Output:
+        """Super-resolve a batch, as every network does."""
+
+    def lend_tail(self) -> nn.Module:
+        """Return a copy of the tail: LR (N, 3, h, w) and features at depth 1 go in, SR as in `Output` comes out."""
 
 
 class Method(ABC):

@@ -1,5 +1,6 @@
 """EDSR, and reading and writing its weights."""
 
+import copy
 import pickletools
 import re
 import zipfile
@@ -80,18 +81,49 @@ class EDSR(nn.Module):
         """
         wanted = {tap: max(1, round(tap * self.spec.n_resblocks)) for tap in taps}
         feats: dict[int, Tensor] = {}
-        float32 = torch.autocast(lr.device.type, enabled=False)
-        with float32:
-            head = self.head(255 * lr.contiguous(memory_format=torch.channels_last) - self.mean)
-        x = head
+        x = head = _shallow(self.head, self.mean, lr)
         for i, block in enumerate(self.body, start=1):
             x = block(x)
             if i in wanted.values():
                 feats[i] = x
-        x = self.tail[0](head + x)
-        with float32:
-            sr = (self.tail[1](x.float()) + self.mean) / 255
+        sr = _upscaled(self.tail, self.mean, head + x)
         return Output(sr, {tap: feats[i] for tap, i in wanted.items()})
+
+    def lend_tail(self) -> "Tail":
+        """Return a copy of what comes after the last block."""
+        return Tail(self)
+
+
+class Tail(nn.Module):
+    """What an EDSR does after its last block, in a copy; the global skip is this network's own.
+
+    Args:
+        network: shares nothing with the copy.
+    """
+
+    mean: Tensor
+
+    def __init__(self, network: EDSR) -> None:
+        super().__init__()
+        self.head, self.last, self.tail = copy.deepcopy((network.head, network.body[-1], network.tail))
+        self.register_buffer("mean", network.mean.clone(), persistent=False)
+
+    def forward(self, lr: Tensor, feats: Tensor) -> Tensor:
+        """Map LR (N, 3, h, w) in [0, 1] and features (N, n_feats, h, w) to SR in float32, not clipped."""
+        return _upscaled(self.tail, self.mean, _shallow(self.head, self.mean, lr) + self.last(feats))
+
+
+def _shallow(head: nn.Module, mean: Tensor, lr: Tensor) -> Tensor:
+    with torch.autocast(lr.device.type, enabled=False):
+        shallow: Tensor = head(255 * lr.contiguous(memory_format=torch.channels_last) - mean)
+    return shallow
+
+
+def _upscaled(tail: nn.Sequential, mean: Tensor, deep: Tensor) -> Tensor:
+    upsampled: Tensor = tail[0](deep)
+    with torch.autocast(deep.device.type, enabled=False):
+        sr: Tensor = (tail[1](upsampled.float()) + mean) / 255
+    return sr
 
 
 def _conv(inputs: int, outputs: int) -> nn.Conv2d:

@@ -2,7 +2,7 @@
 
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from functools import cache
 from importlib import import_module
 from typing import Any, get_type_hints
@@ -95,9 +95,21 @@ class Composition(Method):
 
 
 def identity(method: Method, name: str) -> dict[str, dict[str, Any]]:
-    """Return what decides a method's numbers: version and parameters of each part, defaults written out."""
+    """Return what decides a method's numbers: version and parameters of each part.
+
+    Defaults are written out, but for those of fields marked `LATER`.
+    """
     parts = method.parts if isinstance(method, Composition) else {name: method}
-    return {part: {"version": one.version, **asdict(one)} for part, one in parts.items()}  # type: ignore[call-overload]
+    return {part: {"version": one.version, **_parameters(one)} for part, one in parts.items()}
+
+
+def _parameters(method: Method) -> dict[str, Any]:
+    values = {field: getattr(method, field.name) for field in fields(method)}  # type: ignore[arg-type]  # a dataclass
+    return {
+        field.name: value
+        for field, value in values.items()
+        if not ("later" in field.metadata and value == field.default)
+    }
 
 
 def summary(name: str) -> str:

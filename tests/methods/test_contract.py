@@ -25,11 +25,14 @@ from srkd_bench.store import ArtifactStore
 from srkd_bench.train import Learner, fit
 
 INSTALLED = methods.names()
-NAMES = [*INSTALLED, "rkd+hkd", "ckd+rvkd"]
+NAMES = [*INSTALLED, "rkd+hkd", "ckd+rvkd", "fakd+augkd+crosskd"]
 STUDENT = ModelSpec(n_feats=4, n_resblocks=4)
 TEACHER = ModelSpec(n_feats=6, n_resblocks=4)
 # Methods whose loss isn't zero for a student that equals its teacher, and why.
-NEVER_ZERO = {"rvkd": "the student's features pass through fusions, which are random at first"}
+NEVER_ZERO = {
+    "rvkd": "the student's features pass through fusions, which are random at first",
+    "augkd": "the student sees images turned, and a network's SR of those isn't its SR turned",
+}
 
 every_method = pytest.mark.parametrize("name", NAMES)
 every_installed_method = pytest.mark.parametrize("name", INSTALLED)
@@ -152,10 +155,11 @@ def test_the_loss_against_hr_is_there_exactly_once(name: str) -> None:
 
 
 @every_method
-def test_the_teacher_is_asked_once_by_methods_that_look_and_never_by_others(name: str) -> None:
+def test_the_teacher_sees_the_batch_once_where_methods_look_and_nothing_for_others(name: str) -> None:
     one = lesson(name)
     one.losses()
-    assert len(one.looks) == one.method.looks
+    assert sum(images is one.step.lr for images in one.looks) == one.method.looks
+    assert bool(one.looks) is one.method.looks
 
 
 @every_method
@@ -226,7 +230,7 @@ def test_a_batch_that_is_too_small_is_refused_before_anything_starts(name: str, 
 def test_a_method_says_what_it_is_and_where_it_comes_from(name: str) -> None:
     method = methods.find(name)
     assert method.kind in ("none", "response", "relation", "feature")
-    assert re.search(r"\b(19|20)\d\d, arXiv:\d{4}\.\d{5}$", method.source)
+    assert re.search(r"\b(19|20)\d\d, (arXiv:\d{4}\.\d{5}|doi:10\.\d{4,}/\S+)$", method.source)
     assert method.version >= 1
     assert method.min_batch >= 1
     assert list(method.taps) == sorted({tap for tap in method.taps if 0 < tap <= 1})

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from srkd_bench import methods
 from srkd_bench.method import Output, Step, TeacherView
-from srkd_bench.methods.rkd import distance_loss, relative_distances
+from srkd_bench.methods.rkd import angle_loss, cosines, distance_loss, relative_distances
 from tests.methods import unseen
 
 
@@ -110,3 +110,102 @@ def test_the_weight_of_rkd_is_25_unless_another_is_given() -> None:
         terms = methods.build("rkd", params).losses(step, nn.Module())
         assert list(terms) == ["rec", "rkd"]
         assert terms["rkd"].item() == pytest.approx(weight * by_loops(student, teacher))
+
+
+def direction(a: list[float], b: list[float]) -> list[float]:
+    length = math.dist(a, b)
+    return [(x - y) / length if length else 0.0 for x, y in zip(a, b, strict=True)]
+
+
+def cosines_by_loops(batch: Tensor) -> list[float]:
+    f = [image.flatten().tolist() for image in batch]
+    return [
+        sum(x * y for x, y in zip(direction(a, b), direction(c, b), strict=True))
+        for b in f
+        for a in f
+        for c in f
+    ]
+
+
+def angles_by_loops(student: Tensor, teacher: Tensor) -> float:
+    pairs = zip(cosines_by_loops(student), cosines_by_loops(teacher), strict=True)
+    gaps = [abs(s - t) for s, t in pairs]
+    return sum(gap**2 / 2 if gap < 1 else gap - 0.5 for gap in gaps) / len(gaps)
+
+
+def test_the_angles_of_a_triangle_are_as_worked_by_hand() -> None:
+    def triangle(*points: tuple[float, float]) -> Tensor:
+        return torch.tensor(points, dtype=torch.float64).view(3, 1, 1, 2)
+
+    right = triangle((0, 0), (3, 0), (0, 4))  # cosines 0, .6 and .8
+    equal = triangle((0, 0), (2, 0), (1, 3**0.5))  # and 1/2 everywhere
+    torch.testing.assert_close(cosines(right)[0, 1, 2].item(), 0.0)
+    torch.testing.assert_close(cosines(right)[1, 0, 2].item(), 0.6)
+    torch.testing.assert_close(cosines(right)[2, 1, 0].item(), 0.8)
+    by_hand = (
+        2 * (0.5**2 + 0.1**2 + 0.3**2) / 2 / 27
+    )  # each angle twice; all other entries are 0 or 1 in both
+    assert angle_loss(right, equal).item() == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize("n", [3, 4, 6])
+def test_angles_agree_with_plain_loops(n: int) -> None:
+    student, teacher = images(0, n), images(1, n)
+    assert angle_loss(student, teacher).item() == pytest.approx(angles_by_loops(student, teacher), rel=1e-10)
+
+
+def test_angles_do_not_change_when_all_images_are_multiplied_by_a_constant() -> None:
+    student, teacher = images(0), images(1)
+    loss = angle_loss(student, teacher).item()
+    assert loss > 1e-4
+    assert angle_loss(255 * student + 7, teacher).item() == pytest.approx(loss, rel=1e-9)
+    assert angle_loss(255 * student, 255 * student).item() == 0
+
+
+def test_the_gradient_of_angles_is_that_of_the_formula() -> None:
+    teacher = images(1)
+    assert torch.autograd.gradcheck(lambda student: angle_loss(student, teacher), images(0).requires_grad_())
+
+
+def test_equal_images_have_no_angle_and_give_a_small_gradient() -> None:
+    student = images(0).float()
+    student[1] = student[0]
+    apart = images(0).float().requires_grad_()
+    (usual,) = torch.autograd.grad(angle_loss(apart, images(1).float()), apart)
+    for batch in (student, student[:1].repeat(4, 1, 1, 1)):
+        batch = batch.clone().requires_grad_()
+        (grad,) = torch.autograd.grad(angle_loss(batch, images(1).float()), batch)
+        assert grad.isfinite().all()
+        assert grad.norm() < 10 * usual.norm()
+
+
+def step_of(student: Tensor, teacher: Tensor) -> Step:
+    view = TeacherView(lambda lr: Output(teacher, {}), student)
+    return Step(
+        student, student, Output(student, {}), view, torch.tensor(0.0), 0.5, torch.Generator(), unseen
+    )
+
+
+def test_angles_are_a_term_of_their_own_where_they_have_a_weight() -> None:
+    student, teacher = images(0), images(1)
+    terms = methods.build("rkd", {"rkd": {"angle": 50.0}}).losses(step_of(student, teacher), nn.Module())
+    assert list(terms) == ["rec", "rkd", "angle"]
+    assert terms["rkd"].item() == pytest.approx(25 * by_loops(student, teacher))
+    assert terms["angle"].item() == pytest.approx(50 * angles_by_loops(student, teacher))
+    assert list(methods.build("rkd", {}).losses(step_of(student, teacher), nn.Module())) == ["rec", "rkd"]
+
+
+def test_angles_need_three_images_and_distances_two() -> None:
+    assert methods.build("rkd", {}).min_batch == 2
+    angles = methods.build("rkd", {"rkd": {"angle": 1.0}})
+    assert angles.min_batch == 3
+    assert methods.build("rkd+hkd", {"rkd": {"angle": 1.0}}).min_batch == 3
+    assert hash(angles) != hash(methods.build("rkd", {}))
+
+
+def test_runs_of_rkd_from_before_it_had_angles_are_still_found() -> None:
+    assert methods.identity(methods.build("rkd", {}), "rkd") == {"rkd": {"version": 1, "weight": 25.0}}
+    angles = methods.build("rkd", {"rkd": {"angle": 50.0}})
+    said = methods.identity(angles, "rkd")
+    assert said == {"rkd": {"version": 1, "weight": 25.0, "angle": 50.0}}
+    assert methods.rebuild("rkd", said) == angles

@@ -1,0 +1,144 @@
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from srkd_bench import methods
+from srkd_bench.config import ModelSpec, Run, TrainSpec
+from srkd_bench.errors import SrkdError
+from srkd_bench.method import HasTail, Output, Step, TeacherView
+from srkd_bench.methods.crosskd import Cross, CrossKD
+from srkd_bench.models import EDSR, build
+from srkd_bench.train import Learner
+from tests.methods import unseen
+
+STUDENT, TEACHER = ModelSpec(n_feats=4, n_resblocks=2), ModelSpec(n_feats=6, n_resblocks=3)
+LR = torch.rand(2, 3, 6, 5, generator=torch.Generator().manual_seed(0))
+
+
+def made(student: EDSR, teacher: nn.Module, weight: float = 1.0) -> tuple[Cross, dict[str, Tensor]]:
+    method = CrossKD(weight=weight)
+    adapter = method.adapter(teacher, student, LR)
+    assert isinstance(adapter, Cross)
+    with torch.no_grad():
+        seen = teacher(LR, method.taps)
+    view = TeacherView(lambda lr: seen, LR)
+    step = Step(LR, LR, student(LR, method.taps), view, torch.tensor(0.25), 0.5, torch.Generator(), unseen)
+    return adapter, method.losses(step, adapter)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_a_tail_makes_of_the_networks_own_features_what_the_network_makes(scale: int) -> None:
+    network = build(ModelSpec(n_feats=6, n_resblocks=3, res_scale=0.5, scale=scale), 1)  # type: ignore[arg-type]
+    output = network(LR, (1.0,))
+    assert torch.equal(network.lend_tail()(LR, output.feats[1.0]), output.sr)
+
+
+def test_crosskd_is_the_teachers_tail_on_the_students_features_step_by_step() -> None:
+    student, teacher = build(STUDENT, 0), build(TEACHER, 1)
+    adapter, terms = made(student, teacher, weight=3.0)
+    feats = student(LR, (1.0,)).feats[1.0]
+    with torch.no_grad():
+        adapter.widen.weight.copy_(torch.randn(6, 4, 1, 1, generator=torch.Generator().manual_seed(0)))
+        wide = torch.einsum("oi,nihw->nohw", adapter.widen.weight[:, :, 0, 0], feats)
+        skip = teacher.head(255 * LR - teacher.mean)
+        last = teacher.body[-1]
+        sr = (teacher.tail(skip + last(wide)) + teacher.mean) / 255
+    torch.testing.assert_close(adapter(LR, feats), sr, rtol=1e-4, atol=1e-4)
+    assert list(terms) == ["rec", "crosskd"]
+    _, again = made(student, teacher, weight=1.0)
+    assert terms["crosskd"].item() == pytest.approx(3 * again["crosskd"].item())
+    first, _ = made(student, teacher)
+    by_hand = F.mse_loss(first(LR, feats), teacher(LR).sr)
+    assert again["crosskd"].item() == pytest.approx(by_hand.item())
+
+
+def test_a_student_that_equals_its_teacher_has_nothing_to_learn() -> None:
+    _, terms = made(build(TEACHER, 1), build(TEACHER, 1))
+    assert terms["crosskd"].item() == pytest.approx(0, abs=1e-12)
+
+
+def test_the_convolution_learns_and_the_tail_does_not() -> None:
+    teacher = build(TEACHER, 1)
+    adapter, terms = made(build(STUDENT, 0), teacher)
+    terms["crosskd"].backward()  # type: ignore[no-untyped-call]
+    trained = {name for name, weight in adapter.named_parameters() if weight.requires_grad}
+    assert trained == {"widen.weight", "widen.bias"}
+    assert all(weight.grad is None for weight in adapter.tail.parameters())
+    assert all(weight.grad is None for weight in teacher.parameters())
+    assert all(weight.grad is not None for weight in adapter.widen.parameters())
+
+
+def test_the_students_own_tail_gets_no_gradient_from_the_teacher() -> None:
+    student = build(STUDENT, 0)
+    _, terms = made(student, build(TEACHER, 1))
+    terms["crosskd"].backward()  # type: ignore[no-untyped-call]
+    assert all(weight.grad is None for weight in student.tail.parameters())
+    assert all(weight.grad is not None for weight in student.body[:-1].parameters())
+
+
+def test_a_tail_is_a_copy_that_shares_nothing() -> None:
+    teacher = build(TEACHER, 1)
+    tail = teacher.lend_tail()
+    own = {weight.data_ptr() for weight in teacher.state_dict().values()} | {teacher.mean.data_ptr()}
+    assert not own & {weight.data_ptr() for weight in [*tail.parameters(), *tail.buffers()]}
+    assert not any("body.0" in name for name in tail.state_dict())  # no blocks in checkpoints
+
+
+def test_the_sr_is_float32_under_bf16() -> None:
+    student, teacher = build(STUDENT, 0), build(TEACHER, 1)
+    adapter, _ = made(student, teacher)
+    feats = student(LR, (1.0,)).feats[1.0]
+    with torch.autocast("cpu", torch.bfloat16):
+        sr = adapter(LR, feats)
+    assert sr.dtype == torch.float32
+    torch.testing.assert_close(sr, adapter(LR, feats), rtol=0, atol=0.01)
+    assert not torch.equal(sr, adapter(LR, feats))
+
+
+def test_a_teacher_that_lends_no_tail_is_refused() -> None:
+    class Closed(nn.Module):
+        def forward(self, lr: Tensor, taps: tuple[float, ...] = ()) -> Output:
+            return Output(lr, {})
+
+    assert isinstance(build(TEACHER, 1), HasTail)
+    with pytest.raises(
+        SrkdError, match=r"^crosskd needs a teacher that can lend its tail; Closed can't$"
+    ) as caught:
+        CrossKD().adapter(Closed(), build(STUDENT, 0), LR)
+    assert "lend_tail" in caught.value.hint
+
+
+def learner(folder: Path, teacher: EDSR) -> Learner:
+    method = methods.build("crosskd", {})
+    train = TrainSpec(batch=2, patch=6, steps=4, learning_rate=1e-2)
+    identity = methods.identity(method, "crosskd")
+    run = Run(
+        model=STUDENT,
+        train=train,
+        data="",
+        pixels="",
+        method="crosskd",
+        params=identity,
+        seed=0,
+        teacher=None,
+    )
+    return Learner(run, method, teacher, LR, folder, torch.device("cpu"))
+
+
+def test_a_checkpoint_brings_back_convolution_and_tail(tmp_path: Path) -> None:
+    teacher = build(TEACHER, 1).requires_grad_(False)
+    one = learner(tmp_path, teacher)
+    before = {name: value.clone() for name, value in one.adapter.state_dict().items()}
+    hr = F.interpolate(LR, scale_factor=2)
+    for _ in range(2):
+        one.advance(LR, hr, TeacherView(lambda lr: teacher(lr, (1.0,)), LR))
+    assert one.error is None
+    one.save()
+    again = learner(tmp_path, teacher)
+    assert again.step == 2
+    for name, value in one.adapter.state_dict().items():
+        assert torch.equal(again.adapter.state_dict()[name], value), name
+        assert torch.equal(value, before[name]) is not name.startswith("widen."), name
