@@ -127,7 +127,9 @@ def profile(
     place = _place(home, device)
     student = choose(run, weights, place)
     teacher = find_teacher(student, place)
-    networks = {"student": student} | ({"teacher": teacher} if teacher else {})
+    networks = {"student" if student.teacher else "network": student} | (
+        {"teacher": teacher} if teacher else {}
+    )
     costs = measure(networks, (width, height), runs, place)
     import torch
 

@@ -26,7 +26,7 @@ class Cost:
     """What one pass over one LR image costs.
 
     Args:
-        role: `student` or `teacher`.
+        role: `student` and `teacher`; `network` of one that has none.
         multiply_adds: of the whole image.
         seconds: median, lower and upper quartile.
         peak_bytes: memory beyond what torch itself takes, weights included.

@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from srkd_bench.disk import put
 from srkd_bench.errors import IntegrityError, MissingError, SrkdError
 from srkd_bench.images import cut, downscale, read_rgb
 from srkd_bench.metrics import measure
-from srkd_bench.models import load_weights, to_safetensors
+from srkd_bench.models import EDSR, load_weights, to_safetensors
 from srkd_bench.packs import open_set
 from srkd_bench.runs import Workplace
 
@@ -148,11 +149,15 @@ def _example() -> tuple[Tensor]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the exporters' own progress and advice from the user: the result is checked."""
-    with warnings.catch_warnings(action="ignore"), redirect_stdout(io.StringIO()):
-        yield
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(action="ignore"), redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
-def _onnx(model: nn.Module, about: dict[str, str]) -> tuple[bytes, Forward]:
+def _onnx(model: EDSR, about: dict[str, str]) -> tuple[bytes, Forward]:
     import onnxruntime
 
     with _quiet():
@@ -176,7 +181,7 @@ def _onnx(model: nn.Module, about: dict[str, str]) -> tuple[bytes, Forward]:
     return content, lambda lr: session.run(["sr"], {"lr": lr.numpy()})[0]
 
 
-def _pt2(model: nn.Module, about: dict[str, str]) -> tuple[bytes, Forward]:
+def _pt2(model: EDSR, about: dict[str, str]) -> tuple[bytes, Forward]:
     file = io.BytesIO()
     with _quiet():
         program = torch.export.export(Upscaler(model).eval(), _example(), dynamic_shapes=_sizes())
@@ -185,8 +190,8 @@ def _pt2(model: nn.Module, about: dict[str, str]) -> tuple[bytes, Forward]:
     return file.getvalue(), lambda lr: loaded(lr).detach().numpy()
 
 
-def _safetensors(model: nn.Module, about: dict[str, str]) -> tuple[bytes, Forward]:
-    own = to_safetensors(model)  # type: ignore[arg-type]  # every network that srkd loads has a spec
+def _safetensors(model: EDSR, about: dict[str, str]) -> tuple[bytes, Forward]:
+    own = to_safetensors(model)
     header = json.loads(own[8 : 8 + int.from_bytes(own[:8], "little")])
     content = safetensors.torch.save(safetensors.torch.load(own), header["__metadata__"] | about)
     with tempfile.TemporaryDirectory() as folder:
@@ -252,7 +257,8 @@ def _batch(images: list[NDArray[np.uint8]]) -> Tensor:
 
 
 def _rounded(sr: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return (255 * sr[0]).clip(0, 255).round().astype(np.uint8).transpose(1, 2, 0)
+    rounded: NDArray[np.uint8] = (255 * sr[0]).clip(0, 255).round().astype(np.uint8)
+    return rounded.transpose(1, 2, 0)
 
 
 def as_row(parity: Parity) -> dict[str, float]:

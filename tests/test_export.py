@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from srkd_bench import export
-from srkd_bench.models import load_weights
+from srkd_bench.models import EDSR, load_weights
 from srkd_bench.runs import load
 from srkd_bench.store import ArtifactStore
 from tests.conftest import Srkd
@@ -98,7 +98,7 @@ def test_a_network_that_gives_other_images_leaves_no_file(
     assert callable(wrong)
     made = export._safetensors
 
-    def spoilt(model: torch.nn.Module, about: dict[str, str]) -> tuple[bytes, export.Forward]:
+    def spoilt(model: EDSR, about: dict[str, str]) -> tuple[bytes, export.Forward]:
         content, forward = made(model, about)
         return content, lambda lr: wrong(forward(lr))
 

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from srkd_bench import pictures, upscale
@@ -22,7 +23,7 @@ def run(tmp_path: Path) -> str:
     return pair(tmp_path / "home")[0].digest[:10]
 
 
-def sr_of(rgb: np.ndarray, tmp_path: Path) -> np.ndarray:  # type: ignore[type-arg]
+def sr_of(rgb: NDArray[np.uint8], tmp_path: Path) -> NDArray[np.uint8]:
     model = load(pair(tmp_path / "again")[0], ArtifactStore(tmp_path / "again"))
     return network(model, device=torch.device("cpu"))("", rgb)
 
