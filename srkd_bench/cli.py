@@ -12,6 +12,7 @@ from typing import Annotated, Never
 import typer
 
 from srkd_bench import __version__
+from srkd_bench.cli_network import export, profile, upscale
 from srkd_bench.cli_pictures import crops
 from srkd_bench.cli_report import compare, report
 from srkd_bench.cli_store import store_app
@@ -239,6 +240,9 @@ def evaluate(
 app.command()(report)
 app.command()(compare)
 app.command()(crops)
+app.command()(upscale)
+app.command()(export)
+app.command()(profile)
 
 
 @app.command("ls")

@@ -46,6 +46,12 @@ class FailedRuns(SrkdError):
     exit_code = 6
 
 
+class FailedImages(SrkdError):
+    """Some images could not be worked on; the others are done."""
+
+    exit_code = 6
+
+
 class Stopped(SrkdError):
     """Work that was interrupted, with nothing lost: 75 after SIGTERM, 130 after Ctrl-C."""
 

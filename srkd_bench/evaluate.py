@@ -116,7 +116,7 @@ def network(
     def upscale(name: str, lr: Image) -> Image:
         x = torch.from_numpy(np.array(lr)).to(device).permute(2, 0, 1)[None].float() / 255
         sr = _self_ensemble(tiled, x) if self_ensemble else tiled(x)
-        return sr[0].mul(255).clamp(0, 255).round().byte().permute(1, 2, 0).cpu().numpy()
+        return sr[0].mul_(255).clamp_(0, 255).round_().byte().permute(1, 2, 0).cpu().numpy()
 
     return upscale
 

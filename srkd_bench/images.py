@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -49,42 +51,66 @@ def read_rgb(source: Path | BinaryIO, name: str) -> NDArray[np.uint8]:
     Raises:
         SrkdError: it can't be read, has more than `MAX_PIXELS` or is refused.
     """
-    try:
-        with warnings.catch_warnings(action="ignore"):  # Pillow's advice: an image is read or refused
-            return np.array(_read(source, name))
-    except SrkdError:
-        raise
-    except UnidentifiedImageError:
-        raise _unreadable(name, "unknown format", f"srkd reads {', '.join(FORMATS)}") from None
-    except Image.DecompressionBombError:
-        reason = f"more than {MAX_PIXELS // 10**6} megapixels"
-        raise _unreadable(name, reason, "cut it into smaller images first") from None
-    except Exception as error:  # what Pillow raises on broken bytes has no common class
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise _unreadable(name, reason, "is the file whole? copy or download it again") from error
+    return np.array(_read(source, name))
 
 
 def _read(source: Path | BinaryIO, name: str) -> Image.Image:
     """Return the image as RGB; it alone is left when this function ends."""
-    with Image.open(source, formats=FORMATS) as image:
-        tags = getattr(image, "tag_v2", {})
-        tile = tags.get(_TILE_WIDTH, 1) * tags.get(_TILE_LENGTH, 1)  # unpacked whole, however small the image
-        if max(image.width * image.height, tile) > MAX_PIXELS:
-            raise Image.DecompressionBombError
-        if _is_deep(image):
-            raise _unreadable(name, "more than 8 bits a channel", "convert it to 8 bits first")
-        if 2 in tags.get(_SAMPLE_FORMAT, ()):
-            raise _unreadable(name, "signed pixel values", "convert it to unsigned ones first")
-        # Pillow scales grey of 2 and 4 bits, but not the value that stands for transparent.
-        unscaled = "transparency" in image.info and re.search("L;[24]", str(image.tile))
-        image.load()  # turns a TIFF itself
-        # Not ImageOps.exif_transpose: it writes the EXIF anew, and fails where another tag is odd.
-        turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
-        if unscaled or _is_transparent(image):
-            raise _unreadable(name, "partly transparent", "flatten it onto a background first")
+    with opened(source, name) as image:
+        if is_transparent(image):
+            raise unreadable(name, "partly transparent", "flatten it onto a background first")
         image.info.pop("transparency", None)
-        rgb = image if image.mode == "RGB" else image.convert("RGB")
-        return rgb if turn is None else rgb.transpose(turn)
+        return upright(image, "RGB")
+
+
+@contextmanager
+def opened(source: Path | BinaryIO, name: str) -> Iterator[Image.Image]:
+    """Give an image with its pixels read, after refusing what can't be read safely or rightly.
+
+    Args:
+        source, name: as in `read_rgb`.
+    Raises:
+        SrkdError: it can't be read, has more than `MAX_PIXELS`, more than 8 bits a channel, signed values or a
+            transparent value that Pillow gets wrong; or the block fails on it.
+    """
+    try:
+        # Pillow's warnings are advice: an image is read or refused.
+        with warnings.catch_warnings(action="ignore"), Image.open(source, formats=FORMATS) as image:
+            _check(image, name)
+            image.load()  # turns a TIFF itself
+            yield image
+    except SrkdError:
+        raise
+    except UnidentifiedImageError:
+        raise unreadable(name, "unknown format", f"srkd reads {', '.join(FORMATS)}") from None
+    except Image.DecompressionBombError:
+        reason = f"more than {MAX_PIXELS // 10**6} megapixels"
+        raise unreadable(name, reason, "cut it into smaller images first") from None
+    except Exception as error:  # what Pillow raises on broken bytes has no common class
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise unreadable(name, reason, "is the file whole? copy or download it again") from error
+
+
+def _check(image: ImageFile.ImageFile, name: str) -> None:
+    tags = getattr(image, "tag_v2", {})
+    tile = tags.get(_TILE_WIDTH, 1) * tags.get(_TILE_LENGTH, 1)  # unpacked whole, however small the image
+    if max(image.width * image.height, tile) > MAX_PIXELS:
+        raise Image.DecompressionBombError
+    if _is_deep(image):
+        raise unreadable(name, "more than 8 bits a channel", "convert it to 8 bits first")
+    if 2 in tags.get(_SAMPLE_FORMAT, ()):
+        raise unreadable(name, "signed pixel values", "convert it to unsigned ones first")
+    # Pillow scales grey of 2 and 4 bits, but not the value that stands for transparent.
+    if "transparency" in image.info and re.search("L;[24]", str(image.tile)):
+        raise unreadable(name, "partly transparent", "flatten it onto a background first")
+
+
+def upright(image: Image.Image, mode: str) -> Image.Image:
+    """Return a loaded image in another mode, turned as its EXIF says."""
+    # Not ImageOps.exif_transpose: it writes the EXIF anew, and fails where another tag is odd.
+    turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+    converted = image if image.mode == mode else image.convert(mode)
+    return converted if turn is None else converted.transpose(turn)
 
 
 def _is_deep(image: ImageFile.ImageFile) -> bool:
@@ -94,14 +120,16 @@ def _is_deep(image: ImageFile.ImageFile) -> bool:
     return max(bits) > 8 or image.mode[0] in "IF" or re.search(";16[BLN]", str(image.tile)) is not None
 
 
-def _is_transparent(image: Image.Image) -> bool:
+def is_transparent(image: Image.Image) -> bool:
+    """Say whether any pixel of a loaded image is not opaque."""
     if not image.has_transparency_data:
         return False
     alpha = image if "A" in image.getbands() else image.convert("RGBA")
     return alpha.getchannel("A").getextrema() != (255, 255)
 
 
-def _unreadable(name: str, reason: str, hint: str) -> SrkdError:
+def unreadable(name: str, reason: str, hint: str) -> SrkdError:
+    """Return the error for an image that can't be read."""
     return SrkdError(f"cannot read image {name!r}: {reason}", hint)
 
 

@@ -5,6 +5,7 @@ import pickletools
 import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -114,16 +115,22 @@ class Tail(nn.Module):
 
 
 def _shallow(head: nn.Module, mean: Tensor, lr: Tensor) -> Tensor:
-    with torch.autocast(lr.device.type, enabled=False):
+    with _float32(lr):
         shallow: Tensor = head(255 * lr.contiguous(memory_format=torch.channels_last) - mean)
     return shallow
 
 
 def _upscaled(tail: nn.Sequential, mean: Tensor, deep: Tensor) -> Tensor:
     upsampled: Tensor = tail[0](deep)
-    with torch.autocast(deep.device.type, enabled=False):
+    with _float32(deep):
         sr: Tensor = (tail[1](upsampled.float()) + mean) / 255
     return sr
+
+
+def _float32(x: Tensor) -> AbstractContextManager[object]:
+    """Switch autocast off; where none is on, do nothing, so that exported graphs stay plain."""
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
 
 
 def _conv(inputs: int, outputs: int) -> nn.Conv2d:

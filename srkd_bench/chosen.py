@@ -1,0 +1,66 @@
+"""The network that a command names: a finished run, or a file of weights."""
+
+from dataclasses import dataclass
+
+from srkd_bench.config import Run, Weights
+from srkd_bench.errors import MissingError, SrkdError
+from srkd_bench.listing import find_run
+from srkd_bench.models import EDSR
+from srkd_bench.runs import Workplace, adopt_weights, load
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A network in the store.
+
+    Args:
+        title: what it is called in messages.
+    """
+
+    key: Run | Weights
+    model: EDSR
+    title: str
+
+    @property
+    def name(self) -> str:
+        """The first digits of its id."""
+        return self.key.digest[:12]
+
+    @property
+    def teacher(self) -> Run | Weights | None:
+        """The teacher that it was distilled from, if any."""
+        return self.key.teacher if isinstance(self.key, Run) else None
+
+
+def choose(run: str | None, weights: str | None, place: Workplace) -> Chosen:
+    """Return the network that is named.
+
+    Args:
+        run: the first digits of a finished run's id, as in `srkd ls`.
+        weights: a file, an address or `edsr-official`; it is taken into the store.
+    Raises:
+        MissingError: it isn't here. SrkdError: none or both are named, or several runs' ids begin so.
+    """
+    if (run is None) == (weights is None):
+        raise SrkdError("say which network: a run or --weights FILE", "srkd ls runs")
+    if run is not None:
+        key: Run | Weights = Run.model_validate(find_run(place.store, run)[1])
+        assert isinstance(key, Run)
+        title = f"{key.method} seed {key.seed}"
+    else:
+        assert weights is not None
+        key, title = adopt_weights(weights, 2, place), weights
+    model = load(key, place.store)
+    return Chosen(key, model, f"{title} ({model.spec} ×{model.spec.scale}, {key.digest[:12]})")
+
+
+def find_teacher(student: Chosen, place: Workplace) -> Chosen | None:
+    """Return the network that a student was distilled from; None if there is none, or none is kept here."""
+    if (key := student.teacher) is None:
+        return None
+    try:
+        model = load(key, place.store)
+    except MissingError:
+        place.display.say("the run's teacher is not in the store: it is left out")
+        return None
+    return Chosen(key, model, f"teacher ({model.spec} ×{model.spec.scale}, {key.digest[:12]})")
