@@ -11,6 +11,7 @@ from srkd_bench.download import fetch
 from srkd_bench.errors import IntegrityError, MissingError, SrkdError
 from srkd_bench.images import read_rgb
 from srkd_bench.packs import Image, builtin_images, pack, pixels_of
+from srkd_bench.parallel import in_order
 from srkd_bench.progress import Display
 from srkd_bench.store import ArtifactStore
 
@@ -26,10 +27,14 @@ def adopt(store: ArtifactStore, name: str, source: Path, display: Display) -> st
     if not paths:
         raise MissingError(f"no images of '{name}' in '{source}'", f"srkd download {name}")
 
+    def decoded(found: tuple[str, bytes]) -> tuple[str, Image]:
+        path, content = found
+        return PurePosixPath(path).stem, read_rgb(BytesIO(content), path)
+
     def images() -> Iterator[tuple[str, Image]]:
         with display.bar(f"packing {name}") as tick:
-            for i, (path, content) in enumerate(read_images(source, paths)):
-                yield PurePosixPath(path).stem, read_rgb(BytesIO(content), path)
+            for i, image in enumerate(in_order(decoded, read_images(source, paths))):
+                yield image
                 tick(i + 1, len(paths))
 
     with store.locked([f"data-{name}"]):

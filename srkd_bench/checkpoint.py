@@ -16,9 +16,10 @@ def write(folder: Path, step: int, content: bytes | memoryview) -> None:
     with writable(folder):
         folder.mkdir(exist_ok=True)
     put(path, content)
-    for older in folder.glob("step-*.pt"):
-        if older != path:
-            older.unlink()
+    with writable(folder):
+        for older in folder.glob("step-*.pt"):
+            if older != path:
+                older.unlink()
 
 
 def steps_done(folder: Path) -> int:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from srkd_bench.datasets import DatasetSpec, find
 from srkd_bench.disk import put, writable
 from srkd_bench.errors import IntegrityError, MissingError, SrkdError
 from srkd_bench.images import cut, downscale, read_rgb
+from srkd_bench.parallel import in_order
+from srkd_bench.progress import Display
 from srkd_bench.store import REPAIR, ArtifactStore
 
 Image = NDArray[np.uint8]
@@ -110,9 +113,11 @@ def pixels_of(store: ArtifactStore, name: str) -> str | None:
     return packed(store, name) or (spec.pixels if spec.builtin else None)
 
 
-def open_set(store: ArtifactStore, name: str, scale: int) -> ImageSet:
+def open_set(store: ArtifactStore, name: str, scale: int, display: Display | None = None) -> ImageSet:
     """Return a data set that is here; LR images and built-in sets are packed when first asked for.
 
+    Args:
+        display: shows how far the making of LR images is.
     Raises:
         MissingError: it has to be downloaded first.
     """
@@ -125,12 +130,25 @@ def open_set(store: ArtifactStore, name: str, scale: int) -> ImageSet:
                 raise MissingError(f"data set '{name}' is not here", f"srkd download {name}")
             pack(store, name, builtin_images(spec))
         if not _is_packed(store, name, scale):
-            hr = _Pack(store, _key(name))
-            names = (entry["name"] for entry in hr.entries)
-            small = ((image, downscale(cut(hr[i], scale), scale)) for i, image in enumerate(names))
-            with store.writing(_key(name, scale)) as folder:
-                _write_pack(folder, small, in_order=True, pixels=hr.pixels)
+            _pack_lr(store, name, scale, display)
         return ImageSet(store, name, scale)
+
+
+def _pack_lr(store: ArtifactStore, name: str, scale: int, display: Display | None) -> None:
+    hr = _Pack(store, _key(name))
+
+    def shrunk(i: int) -> tuple[str, Image]:
+        return hr.entries[i]["name"], downscale(cut(hr[i], scale), scale)
+
+    bar = display.bar(f"making the LR images of {name}") if display else nullcontext(lambda done, total: None)
+    with bar as tick, store.writing(_key(name, scale)) as folder:
+
+        def images() -> Iterator[tuple[str, Image]]:
+            for i, image in enumerate(in_order(shrunk, range(len(hr)))):
+                yield image
+                tick(i + 1, len(hr))
+
+        _write_pack(folder, images(), keep_order=True, pixels=hr.pixels)
 
 
 def _is_packed(store: ArtifactStore, name: str, scale: int) -> bool:
@@ -173,9 +191,9 @@ def pack(store: ArtifactStore, name: str, images: Iterable[tuple[str, Image]]) -
 
 
 def _write_pack(
-    folder: Path, images: Iterable[tuple[str, Image]], *, in_order: bool = False, pixels: str = ""
+    folder: Path, images: Iterable[tuple[str, Image]], *, keep_order: bool = False, pixels: str = ""
 ) -> dict[str, Any]:
-    """Write images one by one, so that memory holds one at a time, and an index of where they are."""
+    """Write images one by one, as they come, and an index of where they are."""
     entries: list[dict[str, Any]] = []
     path = folder / "images.u8"
     with writable(path), path.open("wb") as file:
@@ -186,7 +204,7 @@ def _write_pack(
                 file.write(image.tobytes())
             entry = {"name": name, "height": height, "width": width, "offset": offset}
             entries.append(entry | {"sha256": _digest(image)})
-    if not in_order:
+    if not keep_order:
         entries.sort(key=lambda entry: (entry["sha256"], entry["name"]))
     pixels = pixels or hashlib.sha256("".join(entry["sha256"] for entry in entries).encode()).hexdigest()
     index = {"pixels": pixels, "images": entries}

@@ -56,10 +56,10 @@ def prepare(plan: Plan, place: Workplace) -> tuple[ImageSet, list[ImageSet]]:
     if missing:
         names = " ".join(missing)
         raise MissingError(f"data sets that are not here: {names}", f"srkd download {names}")
-    train = open_set(place.store, suite.data.train, suite.data.scale)
+    train = open_set(place.store, suite.data.train, suite.data.scale, place.display)
     for spec in specs:
         check_patch(train, spec.patch)
-    return train, [open_set(place.store, name, suite.data.scale) for name in suite.data.test]
+    return train, [open_set(place.store, name, suite.data.scale, place.display) for name in suite.data.test]
 
 
 def ensure_teacher(plan: Plan, images: ImageSet, place: Workplace) -> None:

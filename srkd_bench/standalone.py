@@ -35,7 +35,7 @@ def measure(
         model = sr_dir.name
     scores = []
     for name in names:
-        images = open_set(place.store, name, scale)
+        images = open_set(place.store, name, scale, place.display)
         if sr_dir is None:
             found = runs.measured(key, images, place, title=model, self_ensemble=self_ensemble)
         else:

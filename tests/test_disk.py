@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from srkd_bench import checkpoint
+from srkd_bench.errors import SrkdError
+
 SUITE = """
 name: tiny
 data: {train: photos, test: [photos-test], scale: 2}
@@ -150,3 +153,21 @@ def test_a_store_that_vanishes_is_told_and_not_begun_anew(tmp_path: Path) -> Non
         Finished([], process.returncode, out, err), f"cannot write {tmp_path}/store/work/", "No such file"
     )
     assert not (tmp_path / "store").exists()
+
+
+def test_a_folder_that_vanishes_behind_a_checkpoint_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "work"
+    checkpoint.write(folder, 1, b"old")
+    put = checkpoint.put
+
+    def put_and_lose(path: Path, content: bytes) -> None:
+        put(path, content)
+        glob = list(folder.glob("step-1-*"))
+        monkeypatch.setattr(Path, "glob", lambda self, pattern: glob)
+        folder.rename(tmp_path / "away")
+
+    monkeypatch.setattr(checkpoint, "put", put_and_lose)
+    with pytest.raises(SrkdError, match=f"^cannot write {folder}: No such file"):
+        checkpoint.write(folder, 2, b"new")

@@ -11,7 +11,7 @@ import srkd_bench
 
 PACKAGE = Path(srkd_bench.__file__).parent
 LAYERS = [
-    {"__init__", "errors"},
+    {"__init__", "errors", "parallel"},
     {"config", "method", "scores", "progress"},
     {"disk", "signals", "divergence", "stats"},
     {"suitefile", "store", "locks", "checkpoint", "images", "models", "methods", "archive", "download"},

@@ -1,0 +1,34 @@
+"""Work on all cores that gives its results in order and holds few of them at once."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def in_order(work: Callable[[T], R], items: Iterable[T], *, threads: int | None = None) -> Iterator[R]:
+    """Yield the work's result for each item, in the items' order.
+
+    Threads, not processes: decoding an image, resizing and hashing let other threads run. `items` is read from one
+    thread alone. What the work raises is raised in its place; later items are then given up.
+
+    Args:
+        threads: as many as there are cores if not given; at most one result more than that is held.
+    """
+    threads = threads or os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:
+        begun: deque[Future[R]] = deque()
+        try:
+            for item in items:
+                begun.append(pool.submit(work, item))
+                if len(begun) > threads:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
+        finally:
+            for future in begun:
+                future.cancel()
