@@ -63,6 +63,17 @@ class Files:
         found = given or taken or begins
         return _place(found) if found else ""
 
+    def of_attribute(self, name: str) -> str:
+        """Return the place where a class gives an attribute its type."""
+        for path, node in self._nodes():
+            if (
+                isinstance(node, ast.AnnAssign)
+                and isinstance(node.target, ast.Name)
+                and node.target.id == name
+            ):
+                return _place((path, node.lineno))
+        return ""
+
     def of_change(self, act: Callable[[], object], state: Callable[[], object]) -> str:
         """Do something line by line, and return the place after which a state was another one."""
         before, last, found = state(), ("", 0), ("", 0)

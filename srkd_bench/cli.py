@@ -13,6 +13,7 @@ from typing import Annotated, Never
 import typer
 
 from srkd_bench import __version__
+from srkd_bench.cli_method import method_app
 from srkd_bench.cli_network import export, profile, upscale
 from srkd_bench.cli_pictures import crops
 from srkd_bench.cli_report import compare, report
@@ -47,6 +48,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(store_app, name="store")
+app.add_typer(method_app, name="method")
 
 
 class What(StrEnum):

@@ -60,7 +60,9 @@ def _tell(source: Source, error: Exception) -> Never:
     if isinstance(error, SyntaxError) and error.filename == str(source.path):
         _refuse(source, error.lineno, error.msg, "")
     line = line_in(str(source.path), error)
-    hint = "a method is one file; what it imports has to be installed" if isinstance(error, ImportError) else ""
+    hint = (
+        "a method is one file; what it imports has to be installed" if isinstance(error, ImportError) else ""
+    )
     _refuse(source, line, f"{type(error).__name__}: {str(error)[:200]}", hint)
 
 
@@ -88,7 +90,9 @@ def _named(source: Source, module: ModuleType) -> type[Method]:
 
 def _only(source: Source, module: ModuleType) -> type[Method]:
     """Return the one method of a file. Classes that others are derived from don't count."""
-    own = [one for one in vars(module).values() if isinstance(one, type) and one.__module__ == module.__name__]
+    own = [
+        one for one in vars(module).values() if isinstance(one, type) and one.__module__ == module.__name__
+    ]
     found = list(dict.fromkeys(one for one in own if issubclass(one, Method)))
     found = [one for one in found if not any(one in other.__mro__[1:] for other in found)]
     if not found:
@@ -106,9 +110,16 @@ def _check(source: Source, found: type[Method]) -> None:
     name = found.__name__
     line = _line_of(source, name)
     if missing := sorted(getattr(found, "__abstractmethods__", ())):
-        _refuse(source, line, f"{name} has no {missing[0]}()", "return the loss terms by name, `rec` among them")
+        _refuse(
+            source, line, f"{name} has no {missing[0]}()", "return the loss terms by name, `rec` among them"
+        )
     if "__dataclass_params__" not in vars(found) or not vars(found)["__dataclass_params__"].frozen:
-        _refuse(source, line, f"{name} is no frozen dataclass", f"write @dataclass(frozen=True) above class {name}")
+        _refuse(
+            source,
+            line,
+            f"{name} is no frozen dataclass",
+            f"write @dataclass(frozen=True) above class {name}",
+        )
     for field in dataclasses.fields(found):  # type: ignore[arg-type]  # it is a dataclass, as was just seen
         _check_field(source, field)
     try:
@@ -128,7 +139,9 @@ def _check(source: Source, found: type[Method]) -> None:
     for attribute, fits in right.items():
         if not fits:
             given = repr(getattr(found, attribute, "missing"))[:60]
-            _refuse(source, _line_of(source, attribute) or line, f"{attribute} is {given}", _SHOULD[attribute])
+            _refuse(
+                source, _line_of(source, attribute) or line, f"{attribute} is {given}", _SHOULD[attribute]
+            )
 
 
 _SHOULD = {
@@ -146,7 +159,9 @@ _SHOULD = {
 def _check_field(source: Source, field: "dataclasses.Field[Any]") -> None:
     line = _line_of(source, field.name)
     if field.name in _ATTRIBUTES or field.name == "sha256":
-        hint = f"write it without a type: {field.name} = ..." if field.name != "sha256" else "name it otherwise"
+        hint = (
+            f"write it without a type: {field.name} = ..." if field.name != "sha256" else "name it otherwise"
+        )
         _refuse(source, line, f"'{field.name}' can't be a hyper-parameter", hint)
     if field.default is dataclasses.MISSING:
         _refuse(source, line, f"hyper-parameter '{field.name}' has no default", f"{field.name}: Weight = 1.0")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from srkd_bench import checkpoint, sources
 from srkd_bench.config import Measurement, Run, Suite, Weights
@@ -61,6 +62,9 @@ def plan(
     about = _named_parameters(suite, asked)
     known = traits([*asked, *about, "none"], suite.params, store, readonly=readonly, allowed=chosen)
     names = list(dict.fromkeys(map(sources.name_of, asked)))
+    for part in (part for reference in asked for part in reference.split("+")):
+        if part.endswith(".py") and not Path(part).exists():
+            display.say(f"{part} is not here: what the store has of it as it was last is taken")
     for name in names:
         _check_batch(name, known[name], suite.train.batch)
     for name in suite.data.names:

@@ -92,7 +92,9 @@ def check_name(name: str, where: str) -> None:
         SrkdError: it is a built-in's, means something else, or isn't a word in lower case.
     """
     if name in builtin():
-        hint = "give it a name of its own" + ("; a file's method has the file's name" if ".py" in where else "")
+        hint = "give it a name of its own" + (
+            "; a file's method has the file's name" if ".py" in where else ""
+        )
         raise SrkdError(f"{where}: '{name}' is the name of a built-in method", hint)
     if not _NAME.fullmatch(name) or keyword.iskeyword(name) or name in RESERVED:
         raise SrkdError(
@@ -142,7 +144,9 @@ def seen(name: str, sha256: str) -> Source:
         MissingError: it has found none.
     """
     if (name, sha256) not in _SEEN:
-        raise MissingError(f"the source of method '{name}' is not known here", "name its file: --method FILE.py")
+        raise MissingError(
+            f"the source of method '{name}' is not known here", "name its file: --method FILE.py"
+        )
     return _SEEN[name, sha256]
 
 

@@ -11,7 +11,7 @@ import srkd_bench
 
 PACKAGE = Path(srkd_bench.__file__).parent
 LAYERS = [
-    {"__init__", "errors", "parallel"},
+    {"__init__", "errors", "parallel", "blame"},
     {"config", "method", "scores", "progress", "sources"},
     {"disk", "signals", "divergence", "stats", "own"},
     {"suitefile", "store", "locks", "checkpoint", "images", "models", "methods", "archive", "download"},
@@ -20,7 +20,8 @@ LAYERS = [
     {"adopt", "patches"},
     {"teacher_cache"},
     {"train", "evaluate"},
-    {"traits", "contract"},
+    {"traits", "lesson"},
+    {"contract", "newmethod"},
     {"planning"},
     {"runs", "report"},
     {"collect", "conditions", "crops", "forecast", "standalone", "listing", "verify", "tarball"},

@@ -58,19 +58,24 @@ def _joined(found: Mapping[str, type[Method]], params: Mapping[str, Mapping[str,
 
 
 def _one(name: str, method: type[Method], params: Mapping[str, Any]) -> Method:
-    types = get_type_hints(method, include_extras=True)
+    return method(**{key: check_parameter(method, name, key, value) for key, value in params.items()})
+
+
+def check_parameter(method: type[Method], name: str, key: str, value: object) -> Any:
+    """Return a hyper-parameter's value in its own type: 1 becomes 1.0, so that both are the same run.
+
+    Raises:
+        SrkdError: the method has no such parameter, or the value is of a wrong type or out of bounds.
+    """
     known = [field.name for field in fields(method)]  # type: ignore[arg-type]  # every method is a dataclass
-    checked: dict[str, Any] = {}
-    for key, value in params.items():
-        if key not in known:
-            raise unknown(f"parameter of {name}", key, known)
-        try:
-            # What it returns counts: 1 becomes 1.0, so that both are the same run.
-            checked[key] = TypeAdapter(types[key]).validate_python(value, strict=True)
-        except ValidationError as error:
-            reason = error.errors(include_url=False)[0]["msg"].lower()
-            raise SrkdError(f"params.{name}.{key}: {reason}, not {value!r}") from None
-    return method(**checked)
+    if key not in known:
+        raise unknown(f"parameter of {name}", key, known)
+    try:
+        hint = get_type_hints(method, include_extras=True)[key]
+        return TypeAdapter(hint).validate_python(value, strict=True)
+    except ValidationError as error:
+        reason = error.errors(include_url=False)[0]["msg"].lower()
+        raise SrkdError(f"params.{name}.{key}: {reason}, not {value!r}") from None
 
 
 class Composition(Method):
