@@ -52,7 +52,14 @@ class Files:
             for statement in (one for one in ast.walk(node) if isinstance(one, ast.stmt)):
                 if isinstance(statement, ast.Assert | ast.FunctionDef):
                     continue
-                if any(_is(target, word) for target in getattr(statement, "targets", [])):
+                targets = getattr(statement, "targets", [])
+                lent = any(isinstance(target, ast.Attribute | ast.Subscript) for target in targets)
+                kept = (
+                    lent
+                    and isinstance(value := getattr(statement, "value", None), ast.Name)
+                    and value.id == word
+                )
+                if kept or any(_is(target, word) for target in targets):
                     return _place((path, statement.lineno))
                 used = {id(one.func) for one in ast.walk(statement) if isinstance(one, ast.Call)}
                 used |= {id(one.value) for one in ast.walk(statement) if isinstance(one, ast.Attribute)}

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srkd_bench import methods
+from srkd_bench import methods, sources
 from srkd_bench.blame import Files
 from srkd_bench.config import ModelSpec, TrainSpec
 from srkd_bench.errors import SrkdError
@@ -92,7 +93,7 @@ def subject(reference: str, params: Mapping[str, Mapping[str, Any]] | None = Non
     method = methods.build(reference, params or {})
     parts = method.parts.values() if isinstance(method, methods.Composition) else [method]
     paths = [str(sys.modules[type(part).__module__].__file__) for part in parts]
-    return Subject(methods.sources.name_of(reference), method, Files(tuple(paths)))
+    return Subject(sources.name_of(reference), method, Files(tuple(paths)))
 
 
 def takes_a_step(one: Subject) -> str:
@@ -345,8 +346,9 @@ def parameters_have_bounds(one: Subject) -> str:
     parts = one.method.parts if isinstance(one.method, methods.Composition) else {one.name: one.method}
     for name, part in parts.items():
         for field in fields(part):  # type: ignore[arg-type]  # every method is a dataclass
-            number = type(field.default) in (int, float)
-            most = type(field.default)(10**12) if number else None
+            default: Any = field.default
+            number = type(default) in (int, float)
+            most = type(default)(10**12) if number else None
             for wrong in (most, -most, math.inf, math.nan) if most is not None else ("-",):
                 try:
                     methods.check_parameter(type(part), name, field.name, wrong)
@@ -386,7 +388,7 @@ def cost(one: Subject) -> str:
             learner.advance(lr, hr, TeacherView(look, lr))
             return time.monotonic() - begun
 
-        bytes_kept = [_kept(lambda learner=learner: step(learner)) for learner in both]
+        bytes_kept = [_kept(partial(step, learner)) for learner in both]
         times = [[step(learner) for learner in both] for _ in range(5)]
     none, own = (statistics.median(column) for column in zip(*times, strict=True))
     extra = sum(weight.numel() for weight in both[1].adapter.parameters())

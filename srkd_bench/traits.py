@@ -79,9 +79,10 @@ def traits(
             known.traits[question] = _ask(reference, params)
         found[name] = known.traits[question]
     known.own.update({origin.name: origin.sha256 for origin in own})
-    if known != before and not readonly and path.parent.is_dir():
+    if known != before and not readonly and (own or path.parent.is_dir()):
         text = known.model_dump_json()
         with suppress(SrkdError):  # a store that can't be written is no obstacle: this only saves time
+            store.begin()
             put(path, f"{_sha256(text)}\n{text}")
     return found
 

@@ -127,6 +127,7 @@ def test_an_own_method_is_trained_measured_and_reported(srkd: Srkd, tmp_path: Pa
     assert "weight=3.0" in row["parameters"]
     # The file goes: what is finished can be shown, what isn't can't be trained.
     Path("mine.py").unlink()
+    sources._SEEN.clear()
     code, text, messages = srkd("report", *words)
     assert code == 0
     assert "HKD+MINE" in text
