@@ -60,7 +60,7 @@ def _names_methods(run: Run) -> bool:
     Nothing of a run is ever executed; a name that looks like a file's would still be shown.
     """
     parts = run.method.split("+")
-    return list(run.params) == parts and all(
+    return sorted(run.params) == sorted(parts) and all(
         _METHOD.fullmatch(part)
         and type(params.get("version")) is int
         and ("sha256" not in params or _SHA256.fullmatch(str(params["sha256"])))
