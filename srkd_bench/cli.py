@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import replace
 from enum import StrEnum
@@ -12,6 +13,7 @@ from typing import Annotated, Never
 import typer
 
 from srkd_bench import __version__
+from srkd_bench.cli_method import method_app
 from srkd_bench.cli_network import export, profile, upscale
 from srkd_bench.cli_pictures import crops
 from srkd_bench.cli_report import compare, report
@@ -46,6 +48,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(store_app, name="store")
+app.add_typer(method_app, name="method")
 
 
 class What(StrEnum):
@@ -138,7 +141,12 @@ def train_teacher(
 def distill(
     method: Annotated[
         list[str],
-        typer.Option("--method", "-m", help="A method, or a+b; repeatable; `all` is every installed one."),
+        typer.Option(
+            "--method",
+            "-m",
+            metavar="NAME|FILE.py|MODULE:CLASS",
+            help="A method, or a+b; repeatable; `all` is every installed one. The code of a file is run.",
+        ),
     ],
     suite: SuiteName = "demo",
     settings: Settings = None,
@@ -251,7 +259,7 @@ def list_(
     home: Home = None,
     json_: Json = False,
 ) -> None:
-    """List runs, methods, data sets or suites."""
+    """List runs, methods (own ones that the store was used with, too), data sets or suites."""
     from srkd_bench import listing
 
     if what == What.DATASETS:
@@ -285,9 +293,14 @@ def show(
 
 
 @app.callback(invoke_without_command=True)
-def _version(
+def _first(
     version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", envvar="SRKD_TRUST", help="Run the code that a suite's methods name.")
+    ] = False,
 ) -> None:
+    if trust:
+        os.environ["SRKD_TRUST"] = "1"  # for processes that this one starts, too
     if version:
         print(f"srkd {__version__}")
         raise typer.Exit

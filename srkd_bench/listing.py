@@ -13,6 +13,7 @@ from srkd_bench.packs import packed
 from srkd_bench.scores import Scores
 from srkd_bench.store import MANIFEST, ArtifactStore
 from srkd_bench.suitefile import load_suite, suite_files
+from srkd_bench.traits import own_methods
 
 
 def datasets(store: ArtifactStore) -> list[dict[str, Any]]:
@@ -46,7 +47,7 @@ def suites(store: ArtifactStore) -> list[dict[str, Any]]:
 
 
 def methods(store: ArtifactStore) -> list[dict[str, Any]]:
-    """Return the installed methods with their parameters' defaults."""
+    """Return the installed methods with their parameters' defaults, and own ones as the store last saw them."""
     from srkd_bench.methods import find, names
 
     def parameters(name: str) -> str:
@@ -62,6 +63,16 @@ def methods(store: ArtifactStore) -> list[dict[str, Any]]:
             "source": find(name).source,
         }
         for name in names()
+    ] + [
+        {
+            "name": name,
+            "kind": one.kind,
+            "teacher": "yes" if one.looks else "no",
+            "parameters": ", ".join(f"{key}={value}" for key, value in one.params[name].items()),
+            "source": one.source,
+        }
+        for name, one in own_methods(store).items()
+        if name not in names()
     ]
 
 

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 Losses = dict[str, Tensor]
 
+KINDS = ("none", "response", "relation", "feature", "mutual", "self")
+
 # Types of hyper-parameters: every number has its bounds.
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -123,14 +125,17 @@ class HasTail(Protocol):
 class Method(ABC):
     """A way to train a student: a frozen dataclass whose fields are its hyper-parameters.
 
-    The file `methods/<name>.py` that holds it gives it its name.
+    The file `<name>.py` that holds it gives it its name.
 
     Attributes:
-        kind: what is compared: `none`, `response`, `relation` or `feature`.
+        kind: what is compared with the teacher: `none`, `response`, `relation` or `feature`; or whom it learns from
+            instead: `mutual`, `self`.
         source: authors, place and year, arXiv number.
         version: raise it when the same parameters would give other numbers.
         taps: depths in (0, 1] at which features of student and teacher are read.
         looks: whether the teacher is looked at.
+        beside: terms that train the adapter alone; all others give the student a gradient.
+        never_zero: why its terms aren't zero for a student that equals its teacher; empty if they are.
         min_batch: the least number of images in a batch that it can work with.
     """
 
@@ -139,6 +144,8 @@ class Method(ABC):
     version: ClassVar[int] = 1
     taps: ClassVar[tuple[float, ...]] = ()
     looks: ClassVar[bool] = True
+    beside: ClassVar[tuple[str, ...]] = ()
+    never_zero: ClassVar[str] = ""
     min_batch: ClassVar[int] = 1
 
     def adapter(self, teacher: nn.Module | None, student: nn.Module, lr: Tensor) -> nn.Module:

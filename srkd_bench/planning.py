@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from srkd_bench import checkpoint
+from srkd_bench import checkpoint, sources
 from srkd_bench.config import Measurement, Run, Suite, Weights
 from srkd_bench.errors import SrkdError
 from srkd_bench.packs import pixels_of
@@ -50,17 +51,20 @@ def plan(
     """Look up what a suite names. Data that isn't here has the digest `missing`; nothing is trained.
 
     Args:
-        chosen: methods instead of the suite's; `all` is every installed one.
+        chosen: methods instead of the suite's; `all` is every installed one. Only their code may run unasked:
+            what a suite names may be a stranger's.
         readonly: leave the store as it is, and download no weights that the suite names by their address.
     Raises:
         SrkdError: an unknown method, parameter or data set, or settings that a method can't work with.
     """
-    names = list(dict.fromkeys(chosen or suite.methods))
-    if names == ["all"]:
-        from srkd_bench import methods
-
-        names = methods.names()
-    known = traits([*names, *suite.params, "none"], suite.params, store, readonly=readonly)
+    chosen = list(chosen)
+    asked = _spread(chosen or suite.methods)
+    about = _named_parameters(suite, asked)
+    known = traits([*asked, *about, "none"], suite.params, store, readonly=readonly, allowed=chosen)
+    names = list(dict.fromkeys(map(sources.name_of, asked)))
+    for part in (part for reference in asked for part in reference.split("+")):
+        if part.endswith(".py") and not Path(part).exists():
+            display.say(f"{part} is not here: what the store has of it as it was last is taken")
     for name in names:
         _check_batch(name, known[name], suite.train.batch)
     for name in suite.data.names:
@@ -82,6 +86,26 @@ def plan(
         for name in names
     )
     return Plan(suite, teacher, students, {name: known[name] for name in names})
+
+
+def _spread(asked: Iterable[str]) -> list[str]:
+    """Return methods with `all` written out."""
+    found: list[str] = []
+    for one in asked:
+        if one == "all":
+            from srkd_bench import methods
+
+            found += methods.names()
+        else:
+            found.append(one)
+    return list(dict.fromkeys(found))
+
+
+def _named_parameters(suite: Suite, asked: list[str]) -> list[str]:
+    """Return the installed methods that the suite has parameters for; those of own methods go with these."""
+    parts = [part for reference in (*asked, *suite.methods) for part in reference.split("+")]
+    own = {sources.name_of(part) for part in parts if sources.is_code(part)}
+    return [name for name in suite.params if name not in own]
 
 
 def _check_batch(name: str, method: Traits, batch: int) -> None:

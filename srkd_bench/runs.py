@@ -62,6 +62,17 @@ def prepare(plan: Plan, place: Workplace) -> tuple[ImageSet, list[ImageSet]]:
     return train, [open_set(place.store, name, suite.data.scale, place.display) for name in suite.data.test]
 
 
+def check_methods(plan: Plan, place: Workplace) -> None:
+    """See that the methods of what is to be trained are here: own ones may have gone, or not be allowed to run.
+
+    Raises:
+        SrkdError: one isn't.
+    """
+    for run in plan.students:
+        if not place.store.has(run):
+            methods.rebuild(run.method, run.params)
+
+
 def ensure_teacher(plan: Plan, images: ImageSet, place: Workplace) -> None:
     """Train the suite's teacher, or take its weights into the store, unless it is there.
 

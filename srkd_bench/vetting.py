@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ FILES = {
     "weights": {"card.json", "weights.safetensors"},
     "scores": {"card.json", "scores.json"},
 }
+_METHOD, _SHA256 = re.compile(r"[a-z][a-z0-9_]{0,39}"), re.compile(r"[0-9a-f]{64}")
 LARGEST = {MANIFEST: 10**6, "card.json": 10**6, "scores.json": 10**7}  # bytes of what is read at once
 LONGEST_EVENT = 10**6  # bytes
 
@@ -36,7 +38,9 @@ def checked(folder: Path, place: str) -> str:
         raise IntegrityError(f"{place}: {problem}")
     try:
         spec = KINDS[kind].model_validate(key)
-        known = spec.place == place and _printable(key)
+        known = (
+            spec.place == place and _printable(key) and (not isinstance(spec, Run) or _names_methods(spec))
+        )
     except (ValueError, RecursionError):
         known = False
     if not known:
@@ -48,6 +52,20 @@ def checked(folder: Path, place: str) -> str:
     assert isinstance(spec, Run | Weights)
     _check_network(path, place, spec)
     return spec.data if isinstance(spec, Run) else ""
+
+
+def _names_methods(run: Run) -> bool:
+    """Say whether a run names its methods by words, with the version of each, and an own one's sha256 alone.
+
+    Nothing of a run is ever executed; a name that looks like a file's would still be shown.
+    """
+    parts = run.method.split("+")
+    return sorted(run.params) == sorted(parts) and all(
+        _METHOD.fullmatch(part)
+        and type(params.get("version")) is int
+        and ("sha256" not in params or _SHA256.fullmatch(str(params["sha256"])))
+        for part, params in run.params.items()
+    )
 
 
 def _check_network(path: Path, place: str, spec: Run | Weights) -> None:

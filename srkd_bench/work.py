@@ -86,6 +86,7 @@ def make(plan: Plan, place: Workplace) -> FailedRuns | None:
     from srkd_bench import planning, runs
 
     images, tests = runs.prepare(plan, place)
+    runs.check_methods(plan, place)
     planning.announce(plan, place.store, place.display)
     runs.ensure_teacher(plan, images, place)
     failed: FailedRuns | None = None

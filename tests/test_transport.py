@@ -478,6 +478,12 @@ def hkd(files: Files) -> str:
         lambda key: {name: key[name] for name in key if name != "recipe"},  # the default, not written out
         lambda key: key | {"data": "\x1b[2J"},
         lambda key: key | {"params": {"\x1b[2J": {}}},
+        lambda key: key | {"method": "./evil.py"},
+        lambda key: key | {"method": "./evil.py", "params": {"./evil.py": {"version": 1}}},
+        lambda key: key | {"method": "os:system", "params": {"os:system": {"version": 1}}},
+        lambda key: key | {"params": {"ckd": {"version": 1, "weight": 1.0}}},
+        lambda key: key | {"params": {"hkd": {"weight": 1.0}}},
+        lambda key: key | {"params": {"hkd": {"version": 1, "sha256": "../evil.py"}}},
         lambda key: [key],
         lambda key: {"network": "bicubic", "pixels": "0", "scale": 2, "self_ensemble": False, "recipe": 1},
     ],

@@ -1,6 +1,6 @@
-"""The distillation methods: one file each, named like the method. `a+b` composes them."""
+"""The distillation methods: one file each, named like the method. `a+b` composes them, own ones too."""
 
-import pkgutil
+import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
@@ -11,25 +11,28 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
+from srkd_bench import own, sources
 from srkd_bench.errors import SrkdError, unknown
 from srkd_bench.method import Losses, Method, Step
 
 
 def names() -> list[str]:
     """Return the names of the installed methods, `none` first."""
-    found = [module.name for module in pkgutil.iter_modules(__path__)]
-    return sorted(found, key=lambda name: (name != "none", name))
+    return sorted([*sources.builtin(), *sources.installed()], key=lambda name: (name != "none", name))
+
+
+def find(name: str) -> type[Method]:
+    """Return the class of a method: of an installed one by its name, or `./file.py`, or `package.module:Class`.
+
+    Raises:
+        SrkdError: no such method, or its source is none.
+    """
+    source = sources.find(name)
+    return _builtin(name) if source is None else own.load(source)
 
 
 @cache
-def find(name: str) -> type[Method]:
-    """Return the class of an installed method.
-
-    Raises:
-        SrkdError: no such method.
-    """
-    if name not in names():
-        raise unknown("method", name, names())
+def _builtin(name: str) -> type[Method]:
     module = import_module(f"{__name__}.{name}")
     classes = [value for value in vars(module).values() if isinstance(value, type)]
     return next(c for c in classes if issubclass(c, Method) and c.__module__ == module.__name__)
@@ -38,32 +41,41 @@ def find(name: str) -> type[Method]:
 def build(name: str, params: Mapping[str, Mapping[str, Any]]) -> Method:
     """Return a method, or a composition `a+b`, with hyper-parameters by the name of its part.
 
+    Args:
+        name: parts may be named by where their code lies, as in `find`.
     Raises:
         SrkdError: no such method or parameter, a wrong type, or a number out of bounds.
     """
     parts = name.split("+")
-    if len(parts) == 1:
-        return _one(name, params.get(name, {}))
-    if len(set(parts)) < len(parts) or "none" in parts:
+    if len(parts) > 1 and (len(set(map(sources.name_of, parts))) < len(parts) or "none" in parts):
         raise SrkdError(f"'{name}' is no composition", "join different methods, as in rkd+hkd")
-    return Composition({part: _one(part, params.get(part, {})) for part in parts})
+    return _joined({sources.name_of(part): find(part) for part in parts}, params)
 
 
-def _one(name: str, params: Mapping[str, Any]) -> Method:
-    method = find(name)
-    types = get_type_hints(method, include_extras=True)
+def _joined(found: Mapping[str, type[Method]], params: Mapping[str, Mapping[str, Any]]) -> Method:
+    built = {name: _one(name, method, params.get(name, {})) for name, method in found.items()}
+    return Composition(built) if len(built) > 1 else next(iter(built.values()))
+
+
+def _one(name: str, method: type[Method], params: Mapping[str, Any]) -> Method:
+    return method(**{key: check_parameter(method, name, key, value) for key, value in params.items()})
+
+
+def check_parameter(method: type[Method], name: str, key: str, value: object) -> Any:
+    """Return a hyper-parameter's value in its own type: 1 becomes 1.0, so that both are the same run.
+
+    Raises:
+        SrkdError: the method has no such parameter, or the value is of a wrong type or out of bounds.
+    """
     known = [field.name for field in fields(method)]  # type: ignore[arg-type]  # every method is a dataclass
-    checked: dict[str, Any] = {}
-    for key, value in params.items():
-        if key not in known:
-            raise unknown(f"parameter of {name}", key, known)
-        try:
-            # What it returns counts: 1 becomes 1.0, so that both are the same run.
-            checked[key] = TypeAdapter(types[key]).validate_python(value, strict=True)
-        except ValidationError as error:
-            reason = error.errors(include_url=False)[0]["msg"].lower()
-            raise SrkdError(f"params.{name}.{key}: {reason}, not {value!r}") from None
-    return method(**checked)
+    if key not in known:
+        raise unknown(f"parameter of {name}", key, known)
+    try:
+        hint = get_type_hints(method, include_extras=True)[key]
+        return TypeAdapter(hint).validate_python(value, strict=True)
+    except ValidationError as error:
+        reason = error.errors(include_url=False)[0]["msg"].lower()
+        raise SrkdError(f"params.{name}.{key}: {reason}, not {value!r}") from None
 
 
 class Composition(Method):
@@ -76,6 +88,9 @@ class Composition(Method):
         self.parts = dict(parts)
         self.taps = tuple(sorted({tap for part in parts.values() for tap in part.taps}))  # type: ignore[misc]
         self.looks = any(part.looks for part in parts.values())  # type: ignore[misc]
+        self.beside = tuple(term for part in parts.values() for term in part.beside)  # type: ignore[misc]
+        reasons = [f"{name}: {part.never_zero}" for name, part in parts.items() if part.never_zero]
+        self.never_zero = "; ".join(reasons)  # type: ignore[misc]
         self.min_batch = max(part.min_batch for part in parts.values())  # type: ignore[misc]
 
     def adapter(self, teacher: nn.Module | None, student: nn.Module, lr: torch.Tensor) -> nn.Module:
@@ -97,10 +112,20 @@ class Composition(Method):
 def identity(method: Method, name: str) -> dict[str, dict[str, Any]]:
     """Return what decides a method's numbers: version and parameters of each part.
 
-    Defaults are written out, but for those of fields marked `LATER`.
+    Defaults are written out, but for those of fields marked `LATER`. An own method's has the sha256 of its source,
+    too; where that lies decides nothing.
     """
-    parts = method.parts if isinstance(method, Composition) else {name: method}
-    return {part: {"version": one.version, **_parameters(one)} for part, one in parts.items()}
+    parts = name.split("+")
+    built = method.parts.values() if isinstance(method, Composition) else [method]
+    return {
+        sources.name_of(part): _origin(part) | {"version": one.version, **_parameters(one)}
+        for part, one in zip(parts, built, strict=True)
+    }
+
+
+def _origin(part: str) -> dict[str, Any]:
+    source = sources.find(part)
+    return {} if source is None else {"sha256": source.sha256}
 
 
 def _parameters(method: Method) -> dict[str, Any]:
@@ -114,14 +139,25 @@ def _parameters(method: Method) -> dict[str, Any]:
 
 def summary(name: str) -> str:
     """Return in one line what a method does: the first of its file, or which methods are composed."""
-    parts = name.split("+")
+    parts = sources.name_of(name).split("+")
     if len(parts) > 1:
         return f"{' and '.join(part.upper() for part in parts)} at once, the loss against HR counted once."
-    return (import_module(f"{__name__}.{name}").__doc__ or "").strip().partition("\n")[0]
+    return (sys.modules[find(name).__module__].__doc__ or "").strip().partition("\n")[0]
 
 
 def rebuild(name: str, params: Mapping[str, Mapping[str, Any]]) -> Method:
-    """Return the method that `identity` was taken of."""
-    return build(
-        name, {part: {k: v for k, v in one.items() if k != "version"} for part, one in params.items()}
-    )
+    """Return the method that `identity` was taken of.
+
+    Raises:
+        SrkdError: an own method's source isn't here, or may not run.
+    """
+    found = {
+        part: own.load(sources.seen(part, params[part]["sha256"]))
+        if "sha256" in params.get(part, {})
+        else find(part)
+        for part in name.split("+")
+    }
+    rest = {
+        part: {k: v for k, v in one.items() if k not in ("version", "sha256")} for part, one in params.items()
+    }
+    return _joined(found, rest)

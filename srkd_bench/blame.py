@@ -1,0 +1,130 @@
+"""Which line of a method's file is to be mended."""
+
+import ast
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files that hold a method, or the parts of a composition."""
+
+    paths: tuple[str, ...]
+
+    def of_error(self, error: BaseException) -> str:
+        """Return the place that an error came by last."""
+        frames = traceback.extract_tb(error.__traceback__)
+        found = [(one.filename, one.lineno) for one in frames if one.filename in self.paths]
+        return _place(found[-1]) if found else ""
+
+    def of_term(self, term: str) -> str:
+        """Return the place where a loss term gets its name: a key of a dictionary, or the word itself."""
+        term = term.rpartition(".")[2]
+        words, keys = [], []
+        for path, node in self._nodes():
+            if isinstance(node, ast.Constant) and node.value == term:
+                words.append((path, node.lineno))
+            if isinstance(node, ast.Dict):
+                keys += [
+                    (path, key.lineno)
+                    for key in node.keys
+                    if isinstance(key, ast.Constant) and key.value == term
+                ]
+        found = keys or words
+        return _place(found[-1]) if found else self.of_function("losses")
+
+    def of_function(self, name: str, word: str = "") -> str:
+        """Return the place where a function mentions a word in earnest, or begins.
+
+        Where the word stands for itself, given to something or set on something, comes before where something of
+        it is taken or it is called; assertions don't count.
+        """
+        begins = given = taken = None
+        for path, node in self._nodes():
+            if not (isinstance(node, ast.FunctionDef) and node.name == name):
+                continue
+            begins = begins or (path, node.lineno)
+            for statement in (one for one in ast.walk(node) if isinstance(one, ast.stmt)):
+                if isinstance(statement, ast.Assert | ast.FunctionDef):
+                    continue
+                targets = getattr(statement, "targets", [])
+                lent = any(isinstance(target, ast.Attribute | ast.Subscript) for target in targets)
+                kept = (
+                    lent
+                    and isinstance(value := getattr(statement, "value", None), ast.Name)
+                    and value.id == word
+                )
+                if kept or any(_is(target, word) for target in targets):
+                    return _place((path, statement.lineno))
+                used = {id(one.func) for one in ast.walk(statement) if isinstance(one, ast.Call)}
+                used |= {id(one.value) for one in ast.walk(statement) if isinstance(one, ast.Attribute)}
+                for one in ast.walk(statement):
+                    if isinstance(one, ast.Name) and one.id == word:
+                        place = (path, one.lineno)
+                        given, taken = (given, taken or place) if id(one) in used else (given or place, taken)
+        found = given or taken or begins
+        return _place(found) if found else ""
+
+    def of_attribute(self, name: str) -> str:
+        """Return the place where a class gives an attribute its type."""
+        for path, node in self._nodes():
+            if (
+                isinstance(node, ast.AnnAssign)
+                and isinstance(node.target, ast.Name)
+                and node.target.id == name
+            ):
+                return _place((path, node.lineno))
+        return ""
+
+    def of_change(self, act: Callable[[], object], state: Callable[[], object]) -> str:
+        """Do something line by line, and return the place after which a state was another one."""
+        before, last, found = state(), ("", 0), ("", 0)
+
+        def trace(frame: FrameType, event: str, value: Any) -> Any:
+            nonlocal last, found
+            if frame.f_code.co_filename not in self.paths:
+                return None
+            if not found[1]:
+                if last[1] and state() != before:
+                    found = last
+                back = self._caller(frame) if event == "return" else frame
+                last = (back.f_code.co_filename, back.f_lineno) if back else last
+            return trace
+
+        tracing = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            act()
+        finally:
+            sys.settrace(tracing)
+        found = found if found[1] else last
+        return _place(found) if found[1] and state() != before else ""
+
+    def _caller(self, frame: FrameType) -> FrameType | None:
+        back = frame.f_back
+        while back is not None and back.f_code.co_filename not in self.paths:
+            back = back.f_back
+        return back
+
+    def _nodes(self) -> Iterator[tuple[str, ast.AST]]:
+        for path in self.paths:
+            for node in ast.walk(ast.parse(Path(path).read_bytes())):
+                yield path, node
+
+
+def _is(target: ast.AST, word: str) -> bool:
+    return (
+        isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == word
+    )
+
+
+def _place(found: tuple[str, int | None]) -> str:
+    path, line = found
+    lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    text = lines[line - 1].strip() if line and line <= len(lines) else ""
+    return f"{Path(path).name}, line {line}: {text}"

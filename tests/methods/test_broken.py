@@ -1,0 +1,254 @@
+"""Methods that are broken on purpose: the contract says what is wrong, in which line, and what to do."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from srkd_bench import contract
+from tests.conftest import Srkd
+
+WHOLE = '''"""Whole."""
+
+import random
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from srkd_bench.method import Losses, Method, Step, Weight
+
+
+@dataclass(frozen=True)
+class Whole(Method):
+    """It keeps the contract."""
+
+    kind = "feature"
+    source = "nobody"
+    taps = (0.5,)
+    never_zero = "the student's features pass through a convolution"
+
+    weight: Weight = 1.0
+
+    def adapter(self, teacher, student, lr):
+        guided, hint = (one(lr[:1], self.taps).feats[0.5] for one in (student, teacher))
+        adapter = nn.Conv2d(guided.shape[1], hint.shape[1], 1)
+        return adapter
+
+    def losses(self, step: Step, adapter: nn.Module) -> Losses:
+        guided = adapter(step.student.feats[0.5])
+        hint = step.teacher.feats[0.5]
+        loss = F.mse_loss(guided, hint)
+        return {
+            "rec": step.rec,
+            "broken": self.weight * loss,
+        }
+'''
+
+KEY = '"broken": self.weight * loss'
+
+# What is changed, into what; then the check that fails, what it says, the line that it names, and its hint.
+BROKEN = {
+    "detached_loss": (
+        ("self.weight * loss", "self.weight * torch.tensor(loss.item())"),
+        "Every term gives the student",
+        "term 'broken' gives the student no gradient",
+        '"broken": self.weight * torch.tensor(loss.item())',
+        "keep the way from step.student to the loss free of detach()",
+    ),
+    "detached_student": (
+        ("adapter(step.student.feats[0.5])", "adapter(step.student.feats[0.5].detach())"),
+        "Every term gives the student",
+        "term 'broken' gives the student no gradient",
+        KEY,
+        "keep the way from step.student to the loss free of detach()",
+    ),
+    "in_place": (
+        ("hint = step.teacher.feats[0.5]", "hint = step.teacher.feats[0.5]\n        hint += 1"),
+        "Images and features that others see",
+        "losses() changes the teacher's features at 0.5 in place",
+        "hint += 1",
+        "write x = x + y, not x += y",
+    ),
+    "teacher_trained": (
+        ("        return adapter\n", "        adapter.teacher = teacher\n        return adapter\n"),
+        "The teacher gets no gradient",
+        "the teacher is trained: its weights are in the adapter",
+        "adapter.teacher = teacher",
+        "the teacher stays outside of the adapter",
+    ),
+    "teacher_moved": (
+        ("hint = step", "self.__dict__['teacher'].train()\n        hint = step"),
+        "The teacher gets no gradient",
+        "losses() changes the teacher's weights or its mode",
+        "self.__dict__['teacher'].train()",
+        "the teacher stays outside of the adapter",
+    ),
+    "adapter_exported": (
+        ("        return adapter\n", "        student.regressor = adapter\n        return adapter\n"),
+        "What is trained beside the student",
+        "'regressor.weight' would be exported with the student",
+        "student.regressor = adapter",
+        "set nothing on the student",
+    ),
+    "global_random_state": (
+        ("hint = step", "noise = torch.rand_like(guided)\n        hint = step"),
+        "The losses draw nothing",
+        "losses() draws from global random numbers",
+        "noise = torch.rand_like(guided)",
+        "generator=step.generator",
+    ),
+    "pythons_random_state": (
+        ("hint = step", "noise = random.random()\n        hint = step"),
+        "The losses draw nothing",
+        "losses() draws from global random numbers",
+        "noise = random.random()",
+        "generator=step.generator",
+    ),
+    "wrong_shape": (
+        ("F.mse_loss(guided, hint)", "(step.student.feats[0.5] - hint).square().mean()"),
+        "Adapter and losses run",
+        "RuntimeError: The size of tensor a (4) must match the size of tensor b (6)",
+        "loss = (step.student.feats[0.5] - hint).square().mean()",
+        "let the adapter bring them together",
+    ),
+    "broadcast_shape": (
+        ("F.mse_loss(guided, hint)", "F.mse_loss(guided, hint.mean((2, 3), keepdim=True))"),
+        "Adapter and losses run",
+        "UserWarning: Using a target size",
+        "loss = F.mse_loss(guided, hint.mean((2, 3), keepdim=True))",
+        "",
+    ),
+    "no_number": (
+        ("F.mse_loss(guided, hint)", "F.mse_loss(guided, hint, reduction='none')"),
+        "Every term is one finite number",
+        "term 'broken' has shape (4, 6, 8, 8), not ()",
+        KEY,
+        "take a mean",
+    ),
+    "not_a_number": (
+        ("F.mse_loss(guided, hint)", "(guided - hint).sum() / 0 * 0"),
+        "Every term is one finite number",
+        "term 'broken' is nan",
+        KEY,
+        "clamp what is divided by",
+    ),
+    "another_rec": (
+        ('"rec": step.rec', '"rec": 2 * step.rec'),
+        "The loss against HR is there",
+        "the term 'rec' is not step.rec",
+        '"rec": 2 * step.rec,',
+        'return "rec": step.rec',
+    ),
+    "not_zero": (
+        ('never_zero = "the student\'s features pass through a convolution"', "pass"),
+        "A student that equals its teacher",
+        "for a student that equals its teacher",
+        KEY,
+        "never_zero",
+    ),
+    "no_bounds": (
+        ("weight: Weight = 1.0", "weight: float = 1.0"),
+        "Every hyper-parameter can be set",
+        "hyper-parameter 'weight' may be 1000000000000.0",
+        "weight: float = 1.0",
+        "Annotated[float, Field(ge=0, le=1)]",
+    ),
+    "one_image": (
+        ("F.mse_loss(guided, hint)", "F.mse_loss(guided, hint) / (len(guided) - 1)"),
+        "It works on the least batch",
+        "with a batch of 1: term 'broken' is inf",
+        KEY,
+        "write min_batch = 2",
+    ),
+    "half_precision": (
+        ("self.weight * loss", "self.weight * loss.half()"),
+        "Every term is one finite number",
+        "term 'broken' is torch.float16",
+        '"broken": self.weight * loss.half()',
+        "in float32",
+    ),
+    "keeps_a_count": (
+        (
+            "loss = F.mse_loss(guided, hint)",
+            "adapter.count = getattr(adapter, 'count', 0) + 1\n"
+            "        loss = adapter.count * F.mse_loss(guided, hint)",
+        ),
+        "A training that was interrupted",
+        "it goes on otherwise after a pause",
+        "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
+        "register_buffer",
+    ),
+    "asks_twice": (
+        (
+            "hint = step.teacher.feats[0.5]",
+            "hint = step.teacher.see(step.lr).feats[0.5] + step.teacher.feats[0.5]",
+        ),
+        "The teacher is asked about the batch",
+        "the teacher is asked 2 times about the batch",
+        "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
+        "see() is for other images",
+    ),
+}
+
+
+def written(folder: Path, name: str, change: tuple[str, str]) -> Path:
+    assert change[0] in WHOLE
+    path = folder / f"{name}.py"
+    text = WHOLE.replace(*change)
+    if name == "teacher_moved":
+        text = text.replace(
+            "adapter = nn.Conv2d", "self.__dict__['teacher'] = teacher\n        adapter = nn.Conv2d"
+        )
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_method_is_told_what_to_mend_in_which_line(name: str, tmp_path: Path) -> None:
+    change, check, problem, line, hint = BROKEN[name]
+    path = written(tmp_path, name, change)
+    (broken,) = (one for one in contract.CHECKS if one.startswith(check))
+    with pytest.raises(contract.Broken) as caught:
+        contract.CHECKS[broken](contract.subject(str(path)))
+    assert problem in caught.value.problem
+    number = 1 + next(
+        i for i, text in enumerate(path.read_text().splitlines()) if text.strip().startswith(line)
+    )
+    assert caught.value.place.startswith(f"{name}.py, line {number}: {line}")
+    assert hint in caught.value.hint
+
+
+def test_the_method_that_they_are_made_of_keeps_the_contract(tmp_path: Path) -> None:
+    (tmp_path / "whole.py").write_text(WHOLE)
+    verdicts = list(contract.examine(contract.subject(str(tmp_path / "whole.py"))))
+    assert [verdict.check for verdict in verdicts] == list(contract.CHECKS)
+    assert [verdict.problem for verdict in verdicts if verdict.problem] == []
+    assert re.fullmatch(
+        r"\d+ ms, \d+\.\d\d × none, .*; \d+\.\d MB .*, \d\.\d\d × none; 544 weights beside .*",
+        verdicts[-1].note,
+    )
+
+
+def test_the_command_prints_a_line_a_check_and_fails_if_one_does(srkd: Srkd, tmp_path: Path) -> None:
+    written(tmp_path, "not_zero", BROKEN["not_zero"][0])
+    code, text, messages = srkd("method", "check", "./not_zero.py")
+    assert code == 1
+    lines = text.splitlines()
+    assert [line[0] for line in lines if line[0] in "✓✗"] == ["✓"] * 8 + ["✗"] + ["✓"] * 7
+    at = next(i for i, line in enumerate(lines) if line.startswith("✗"))
+    assert lines[at].startswith(
+        "✗ A student that equals its teacher has nothing to learn from it: term 'broken' is "
+    )
+    assert re.fullmatch(r'    not_zero.py, line \d+: "broken": self.weight \* loss,', lines[at + 1])
+    assert lines[at + 2].startswith("    hint: if that is meant")
+    assert messages.startswith("error: ./not_zero.py fails 1 of 16 checks\n")
+
+
+def test_what_cannot_take_a_step_is_checked_no_further(srkd: Srkd, tmp_path: Path) -> None:
+    written(tmp_path, "wrong_shape", BROKEN["wrong_shape"][0])
+    code, text, _ = srkd("method", "check", "wrong_shape.py")
+    assert code == 1
+    assert text.count("✗") == 1
+    assert "✓" not in text
