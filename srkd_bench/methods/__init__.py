@@ -76,6 +76,7 @@ class Composition(Method):
         self.parts = dict(parts)
         self.taps = tuple(sorted({tap for part in parts.values() for tap in part.taps}))  # type: ignore[misc]
         self.looks = any(part.looks for part in parts.values())  # type: ignore[misc]
+        self.beside = tuple(term for part in parts.values() for term in part.beside)  # type: ignore[misc]
         self.min_batch = max(part.min_batch for part in parts.values())  # type: ignore[misc]
 
     def adapter(self, teacher: nn.Module | None, student: nn.Module, lr: torch.Tensor) -> nn.Module:
