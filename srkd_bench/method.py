@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Protocol, runtime_checkable
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -98,6 +99,7 @@ class Step:
         generator: the method's own random numbers.
         see: gives the student's output for other LR images, with gradient, features at the method's taps.
         autocast: gives the context in which a network that learns beside the student runs.
+        loss: of an SR against HR, as the suite chose it: what gave `rec`, for what learns beside the student.
     """
 
     lr: Tensor
@@ -109,6 +111,7 @@ class Step:
     generator: torch.Generator
     see: Callable[[Tensor], Output]
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext
+    loss: Callable[[Tensor, Tensor], Tensor] = F.mse_loss
 
 
 @runtime_checkable
@@ -162,6 +165,22 @@ class Method(ABC):
     @abstractmethod
     def losses(self, step: Step, adapter: nn.Module) -> Losses:
         """Return the weighted loss terms by name; `rec` is the one against HR. The loop adds and logs them."""
+
+
+def sample_features(network: nn.Module, lr: Tensor, taps: Sequence[float]) -> dict[float, Tensor]:
+    """Return a network's features of sample patches, (N, C, h, w) by tap, without gradient."""
+    with torch.no_grad():
+        parts = [network(part, taps).feats for part in torch.split(lr, 8)]
+    return {tap: torch.cat([part[tap] for part in parts]) for tap in taps}
+
+
+def channel_statistics(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean and the deviation of each channel of (N, C, h, w), as (1, C, 1, 1) each.
+
+    A deviation is at least 1e-6, so that one may divide by it.
+    """
+    deviation, mean = torch.std_mean(features, dim=(0, 2, 3), keepdim=True)
+    return mean, deviation.clamp_min(1e-6)
 
 
 def seed_of(*words: int | str) -> int:

@@ -99,10 +99,11 @@ class Learner:
         train = self.run.train
         self._before = self.generator.get_state(), [buffer.clone() for buffer in self.adapter.buffers()]
         output = self._see(lr)
-        rec = LOSSES[train.loss](output.sr, hr)
+        loss = LOSSES[train.loss]
+        rec = loss(output.sr, hr)
         precision = partial(autocast, train, self.device)
         progress = self.step / train.steps
-        step = Step(lr, hr, output, view, rec, progress, self.generator, self._see, precision)
+        step = Step(lr, hr, output, view, rec, progress, self.generator, self._see, precision, loss)
         terms = self.method.losses(step, self.adapter)
         values = {name: term.item() for name, term in terms.items()}
         if broken := [name for name, value in values.items() if not math.isfinite(value)]:

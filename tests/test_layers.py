@@ -66,6 +66,7 @@ def test_imports_go_downwards_only(path: Path) -> None:
 def test_a_method_file_needs_torch_and_the_method_interface_only(path: Path) -> None:
     allowed = (
         "torch",
+        "copy.",
         "dataclasses",
         "typing",
         "srkd_bench.method.",

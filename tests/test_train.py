@@ -89,6 +89,21 @@ def test_the_teacher_looks_once_a_step_and_never_for_none(lab: Lab) -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, lab.teacher.parameters(), strict=True))
 
 
+def test_what_learns_beside_the_student_is_compared_with_hr_as_the_suite_says(lab: Lab) -> None:
+    def peers_first_loss(loss: str) -> float:
+        learner = lab.learner("dml", loss, TRAIN.model_copy(update={"loss": loss}))
+        lr, hr = Patches(lab.images, TRAIN, 0).batch(0)
+        peer, student = learner.adapter(lr).sr.detach(), learner.student(lr).sr.detach()
+        expected = (peer - hr).abs().mean() if loss == "l1" else (peer - hr).square().mean()
+        learner.advance(lr, hr, TeacherView(learner.student, lr), {})
+        assert learner.last["terms"]["peer"] == pytest.approx(
+            (expected + (peer - student).square().mean()).item(), rel=1e-4
+        )
+        return float(learner.last["terms"]["peer"])
+
+    assert peers_first_loss("l1") > 1.1 * peers_first_loss("mse")
+
+
 def test_validation_is_logged_now_and_then_and_changes_no_bit(lab: Lab) -> None:
     train = TRAIN.model_copy(update={"steps": 12})
     seen: list[list[torch.Tensor]] = []

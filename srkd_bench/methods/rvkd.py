@@ -6,7 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srkd_bench.method import Losses, Method, Share, Step, Weight, Width
+from srkd_bench.method import (
+    Losses,
+    Method,
+    Share,
+    Step,
+    Weight,
+    Width,
+    channel_statistics,
+    sample_features,
+)
 
 
 @dataclass(frozen=True)
@@ -33,11 +42,9 @@ class RVKD(Method):
     def adapter(self, teacher: nn.Module | None, student: nn.Module, lr: Tensor) -> nn.Module:
         """Return the fusions, with the teacher's statistics as frozen buffers."""
         assert teacher is not None
-        with torch.no_grad():
-            hints = [teacher(part, self.taps).feats for part in torch.split(lr, 8)]
-            guided = student(lr[:1], self.taps).feats
-        levels = [torch.cat([hint[tap] for hint in hints]) for tap in self.taps]
-        return Review([guided[tap].shape[1] for tap in self.taps], self.mid, levels, raw=self.raw)
+        guided, hints = sample_features(student, lr[:1], self.taps), sample_features(teacher, lr, self.taps)
+        channels = [guided[tap].shape[1] for tap in self.taps]
+        return Review(channels, self.mid, [hints[tap] for tap in self.taps], raw=self.raw)
 
     def losses(self, step: Step, adapter: nn.Module) -> Losses:
         """Return `rec` and `rvkd`, summed over the levels."""
@@ -65,9 +72,9 @@ class Review(nn.Module):
             for i, (inputs, level) in enumerate(zip(channels, levels, strict=True))
         )
         for i, level in enumerate(levels):
-            deviation, mean = torch.std_mean(level, dim=(0, 2, 3), keepdim=True)
+            mean, deviation = channel_statistics(level)
             self.register_buffer(f"mean{i}", torch.zeros_like(mean) if raw else mean)
-            self.register_buffer(f"deviation{i}", torch.ones_like(mean) if raw else deviation.clamp_min(1e-6))
+            self.register_buffer(f"deviation{i}", torch.ones_like(mean) if raw else deviation)
 
     def forward(self, guided: list[Tensor], hints: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Return the student's fused features and the teacher's standardised ones, level by level."""

@@ -22,7 +22,7 @@ from srkd_bench.progress import Display
 from srkd_bench.store import ArtifactStore
 
 INSTALLED = methods.names()
-NAMES = [*INSTALLED, "rkd+hkd", "ckd+rvkd", "fakd+augkd+crosskd"]
+NAMES = [*INSTALLED, "rkd+hkd", "ckd+rvkd", "fakd+augkd+crosskd", "dml+fitnet", "byot+at"]
 
 every_method = pytest.mark.parametrize("name", NAMES)
 every_installed_method = pytest.mark.parametrize("name", INSTALLED)
