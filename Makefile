@@ -10,7 +10,7 @@ demo: .venv/ready
 	$(BIN)/srkd report --suite demo -o demo.html
 
 test: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
 check: .venv/ready
 	$(BIN)/ruff check .

@@ -27,6 +27,7 @@ class DML(Method):
     kind = "mutual"
     source = "Zhang et al., CVPR 2018, arXiv:1706.00384"
     looks = False
+    never_zero = "it looks at a peer, not at the teacher"
     beside = ("peer",)
 
     weight: Weight = 1.0
