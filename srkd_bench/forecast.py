@@ -1,24 +1,34 @@
 """What a plan will cost: what is cached, what will run, about how long, how much disk."""
 
+import json
 import tempfile
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
+import numpy as np
 import torch
 
 from srkd_bench import checkpoint, methods
-from srkd_bench.config import Run, Weights
+from srkd_bench.config import ModelSpec, Run, Weights
 from srkd_bench.datasets import find
-from srkd_bench.method import TeacherView
+from srkd_bench.evaluate import VALIDATION_SIDE, bicubic, network
+from srkd_bench.method import Output, TeacherView
+from srkd_bench.metrics import METRICS, measure
 from srkd_bench.models import build
-from srkd_bench.packs import pixels_of
-from srkd_bench.planning import Plan
+from srkd_bench.packs import hr_pixels, packed, pixels_of
+from srkd_bench.planning import Plan, measurement
 from srkd_bench.runs import Workplace
 from srkd_bench.store import ArtifactStore
-from srkd_bench.train import Learner, autocast
+from srkd_bench.teacher_cache import bytes_for
+from srkd_bench.train import VALIDATE, Learner, autocast, event_every
 
+TRIAL_STEPS = 20
+TRIAL_SECONDS = 3.0  # after which fewer steps must do
 TRIAL_MULTIPLY_ADDS = 2e11  # a trial step is cut to so many images of its batch
+TRIAL_SIDE = 64  # LR pixels of the image that is super-resolved and measured
 
 
 @dataclass(frozen=True)
@@ -28,7 +38,7 @@ class Job:
     Args:
         state: `cached`, `to do`, or how far it is.
         seconds: about how long the rest will take; None if that isn't known.
-        disk: bytes that it will add.
+        disk: bytes that it will add to the store.
     """
 
     what: str
@@ -37,50 +47,98 @@ class Job:
     disk: int = 0
 
 
+@dataclass(frozen=True)
+class Pace:
+    """What a group of runs takes side by side, in seconds, and bytes.
+
+    Args:
+        step: a training step of all.
+        event: what logging one adds.
+        validation: one network's look at the validation images.
+        event_bytes: of an event in the store.
+    """
+
+    step: float
+    event: float
+    validation: float
+    event_bytes: int
+
+
 def forecast(plan: Plan, place: Workplace) -> list[Job]:
-    """Return what a plan needs, in order. Speeds come from a few real steps on this machine."""
-    store = place.store
-    names = plan.suite.data.names
-    jobs = [_data(name, store) for name in names]
+    """Return what a plan needs, in order. Speeds come from up to 20 real steps on this machine."""
+    store, suite = place.store, plan.suite
+    jobs = [_data(name, suite.data.scale, store) for name in suite.data.names]
     if isinstance(plan.teacher, Weights):
         done = store.has(plan.teacher)
-        jobs.append(Job(f"teacher {plan.teacher.model}", "cached" if done else "to load", 0.0))
+        state, disk = ("cached", 0) if done else ("to load", 4 * plan.teacher.model.parameters)
+        jobs.append(Job(f"teacher {plan.teacher.model}", state, 0.0, disk))
     else:
-        jobs.append(_group("teacher", [plan.teacher], place))
-    for seed in plan.suite.seeds:
+        jobs.append(_group("teacher", [plan.teacher], plan, place))
+    speed: Job | None = None
+    for seed in suite.seeds:
         for run in (run for run in plan.students if run.seed == seed and store.has(run)):
             jobs.append(Job(f"{run.method} seed {seed}", "cached"))
         todo = [run for run in plan.students if run.seed == seed and not store.has(run)]
         if todo:
-            speed = next((job for job in jobs if job.what.startswith("seed ")), None)
-            jobs.append(_group(f"seed {seed}: {', '.join(run.method for run in todo)}", todo, place, speed))
-    return jobs
+            what = f"seed {seed}: {', '.join(run.method for run in todo)}"
+            alike = speed is not None and speed.what.partition(": ")[2] == what.partition(": ")[2]
+            job = _group(what, todo, plan, place, speed if alike else None)
+            jobs.append(job)
+            speed = job if job.state == "to do" else speed
+    return [*jobs, *_scores(plan, place)]
 
 
-def _data(name: str, store: ArtifactStore) -> Job:
-    if pixels_of(store, name) is not None:
+def _data(name: str, scale: int, store: ArtifactStore) -> Job:
+    if packed(store, name) is not None:
         return Job(f"data {name}", "here")
+    bytes_a_pixel = 3 + 3 / scale**2  # HR and LR
+    if (pixels := hr_pixels(store, name)) is not None:
+        return Job(f"data {name}", "here", 0.0, int(bytes_a_pixel * pixels))
     size = find(name).sources[0].size or 0
-    # An archive of PNGs is about half of its pixels, and LR adds a quarter of those.
-    return Job(f"data {name}", "to download", None, int(3.5 * size))
+    # An archive of PNGs is about half of its pixels, and LR adds a quarter of those; the archive is kept.
+    return Job(f"data {name}", "to download", None, int(size + 2 / 3 * bytes_a_pixel * size))
 
 
-def _group(what: str, runs: list[Run], place: Workplace, alike: Job | None = None) -> Job:
-    store, steps = place.store, runs[0].train.steps
+def _group(what: str, runs: list[Run], plan: Plan, place: Workplace, alike: Job | None = None) -> Job:
+    store, train = place.store, runs[0].train
     if all(store.has(run) for run in runs):
         return Job(what, "cached")
     done = min(checkpoint.steps_done(store.work(run)) for run in runs)
-    # Weights, Adam's two moments and the weights in the checkpoint, four bytes each.
-    disk = sum(4 * 4 * run.model.parameters for run in runs)
-    if alike is not None and alike.seconds is not None and not done and alike.state == "to do":
-        seconds = alike.seconds
-    else:
-        seconds = (steps - done) * seconds_a_step(runs, place)
-    return Job(what, f"{done / steps:.0%} done" if done else "to do", seconds, disk)
+    if alike is not None and not done:
+        return Job(what, "to do", alike.seconds, alike.disk)
+    pace = paced(runs, plan.suite.data.validation, place)
+    events = (train.steps - done) / event_every(train)
+    seconds = (train.steps - done) * pace.step + events * pace.event
+    seconds += events / VALIDATE * len(runs) * pace.validation
+    kept = bytes_for(train, plan.suite.data.scale) if any(run.teacher for run in runs) else 0
+    disk = sum(4 * run.model.parameters for run in runs)
+    disk += int(train.steps / event_every(train)) * pace.event_bytes
+    disk += kept if kept <= place.teacher_cache else 0
+    return Job(what, f"{done / train.steps:.0%} done" if done else "to do", seconds, disk)
 
 
-def seconds_a_step(runs: list[Run], place: Workplace) -> float:
-    """Return how long a training step of these runs takes side by side, from a few real steps on noise.
+def _scores(plan: Plan, place: Workplace) -> list[Job]:
+    """Return what measuring takes, a job a data set."""
+    store, suite = place.store, plan.suite
+    scale, ensemble = suite.data.scale, suite.evaluate.self_ensemble
+    jobs, paces = list[Job](), dict[ModelSpec | None, float]()
+    for name in suite.data.test:
+        digest, pixels = pixels_of(store, name) or "missing", hr_pixels(store, name)
+        todo = [
+            None if key is None else key.model
+            for key in (None, plan.teacher, *plan.students)
+            if not store.has(measurement(key, digest, scale, self_ensemble=ensemble))
+        ]
+        for spec in {*todo} - {*paces}:
+            paces[spec] = seconds_a_pixel(spec, scale, place) * (8 if ensemble and spec else 1)
+        if todo:
+            seconds = sum(paces[spec] for spec in todo) * pixels if pixels else None
+            jobs.append(Job(f"scores of {len(todo)} networks on {name}", "to do", seconds))
+    return jobs
+
+
+def paced(runs: list[Run], validation: str | None, place: Workplace) -> Pace:
+    """Return what these runs take side by side, from a few real steps on noise.
 
     Networks too big for a quick trial are tried with a part of the batch; the time is taken as proportional.
     """
@@ -97,20 +155,53 @@ def seconds_a_step(runs: list[Run], place: Workplace) -> float:
             method = methods.rebuild(run.method, run.params)
             sees = teacher if method.looks else None
             learners.append(Learner(run, method, sees, lr, Path(folder), place.device))
-        taps = sorted({tap for learner in learners for tap in learner.method.taps})
+        taps = sorted({tap for learner in learners for tap in learner.method.taps if learner.method.looks})
 
-        def step() -> None:
-            with torch.no_grad(), autocast(train, place.device):
-                output = teacher(lr, taps) if teacher else None
-            view = TeacherView(lambda lr: output, lr)  # type: ignore[arg-type, return-value]
+        @torch.no_grad()
+        def look(images: torch.Tensor) -> Output:
+            assert teacher is not None
+            with autocast(train, place.device):
+                output: Output = teacher(images, taps)
+            return output
+
+        def step(log: dict[str, float] | None = None) -> None:
+            view = TeacherView(look, lr)
             for learner in learners:
-                learner.advance(lr, hr, view)
-            if place.device.type == "cuda":
-                torch.cuda.synchronize(place.device)
+                learner.advance(lr, hr, view, log)
 
-        step()
-        begun, count = time.monotonic(), 0
-        while count == 0 or (time.monotonic() - begun < 1.0 and count < 20):
-            step()
-            count += 1
-    return (time.monotonic() - begun) / count * train.batch / images
+        seconds = _median(step, place)
+        logged = _median(lambda: step({}), place)
+    whole = train.batch / images
+    event = sum(len(json.dumps(learner.last)) + 1 for learner in learners)
+    looked = 0.0
+    if validation is not None:
+        a_pixel = seconds_a_pixel(runs[0].model, scale, place, metrics=["psnr_y"])
+        looked = a_pixel * find(validation).count * (VALIDATION_SIDE * scale) ** 2
+    return Pace(whole * seconds, max(0.0, whole * (logged - seconds)), looked, event)
+
+
+def seconds_a_pixel(
+    spec: ModelSpec | None, scale: int, place: Workplace, metrics: Iterable[str] = tuple(METRICS)
+) -> float:
+    """Return how long a network (None: bicubic) takes for an HR pixel, measured by the metrics too."""
+    lr = np.random.default_rng(0).integers(0, 256, (TRIAL_SIDE, TRIAL_SIDE, 3), np.uint8)
+    upscaler = bicubic(scale) if spec is None else network(build(spec, 0), device=place.device)
+
+    def score() -> None:
+        sr = upscaler("noise", lr)
+        measure(sr, np.roll(sr, 1, 0), scale=scale, metrics=metrics)
+
+    return _median(score, place) / (scale * TRIAL_SIDE) ** 2
+
+
+def _median(work: Callable[[], object], place: Workplace) -> float:
+    """Return the seconds that one of up to 20 calls takes, after one to warm up."""
+    times: list[float] = []
+    work()
+    while not times or (len(times) < TRIAL_STEPS and sum(times) < TRIAL_SECONDS):
+        begun = time.perf_counter()
+        work()
+        if place.device.type == "cuda":
+            torch.cuda.synchronize(place.device)
+        times.append(time.perf_counter() - begun)
+    return median(times)

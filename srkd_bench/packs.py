@@ -157,6 +157,14 @@ def _is_packed(store: ArtifactStore, name: str, scale: int) -> bool:
     return store.has(hr) and store.has(lr) and _Pack(store, lr).pixels == _Pack(store, hr).pixels
 
 
+def hr_pixels(store: ArtifactStore, name: str) -> int | None:
+    """Return how many HR pixels a data set has in all, if it is here or built in. Nothing is packed."""
+    spec = find(name)
+    if store.has(_key(name)):
+        return sum(int(one["height"] * one["width"]) for one in _Pack(store, _key(name)).entries)
+    return sum(image.size // 3 for _, image in builtin_images(spec)) if spec.builtin else None
+
+
 def builtin_images(spec: DatasetSpec) -> Iterator[tuple[str, Image]]:
     """Give name and pixels of the photographs in scikit-image's wheel, without importing it."""
     package = find_spec("skimage")

@@ -3,8 +3,9 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import product
+from statistics import NormalDist
 from typing import Literal, Protocol
 
 import numpy as np
@@ -207,15 +208,37 @@ def interval(of_seeds: Array, resampled: Array) -> tuple[float, float]:
         resampled: (RESAMPLES, n), from `resample`.
     Source: stretching after Hesterberg, "What Teachers Should Know About the Bootstrap", 2015, arXiv:1411.5279.
     """
-    from scipy.special import ndtri, stdtrit  # here, since most commands import this module and need no scipy
-
     n = len(of_seeds)
     if n < 2:
         return math.nan, math.nan
     low, high = np.quantile(resampled.take(_draws(n)).mean(axis=1), [LEVEL / 2, 1 - LEVEL / 2])
     mean = of_seeds.mean()
-    stretch = math.sqrt(n / (n - 1)) * stdtrit(n - 1, 1 - LEVEL / 2) / ndtri(1 - LEVEL / 2)
+    stretch = math.sqrt(n / (n - 1)) * student_quantile(n - 1) / NormalDist().inv_cdf(1 - LEVEL / 2)
     return float(mean + stretch * min(low - mean, 0.0)), float(mean + stretch * max(high - mean, 0.0))
+
+
+@cache
+def student_quantile(freedom: int) -> float:
+    """Return the value that Student's t with so many degrees of freedom exceeds with a chance of `LEVEL` / 2.
+
+    In closed form, since scipy's takes a quarter of a second to import.
+
+    Source: Abramowitz and Stegun, 26.7.3 and 26.7.4, inverted by bisection.
+    """
+
+    def inside(angle: float) -> float:
+        """Return the chance of |t| < tan(angle) · √freedom."""
+        odd = freedom % 2
+        term = total = (math.cos(angle) if freedom > 1 else 0.0) if odd else 1.0
+        for k in range(2 + odd, freedom - 1, 2):
+            term *= (k - 1) / k * math.cos(angle) ** 2
+            total += term
+        return 2 / math.pi * (angle + math.sin(angle) * total) if odd else math.sin(angle) * total
+
+    low, high = 0.0, math.pi / 2
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (middle, high) if inside(middle) < 1 - LEVEL else (low, middle)
+    return math.tan(low) * math.sqrt(freedom)
 
 
 def sign_flip(of_seeds: Array) -> float:

@@ -123,6 +123,15 @@ def _checksum(record: bytes) -> int:
     return zlib.crc32(record[HEADER.size :])
 
 
+def bytes_for(train: TrainSpec, scale: int) -> int:
+    """Return the size of the file that keeps the SR of all batches of a training."""
+    return train.steps * (HEADER.size + 2 * int(np.prod(_shape(train, scale))))
+
+
+def _shape(train: TrainSpec, scale: int) -> tuple[int, int, int, int]:
+    return train.batch, 3, scale * train.patch, scale * train.patch
+
+
 def open_cache(
     key: TeacherSR, train: TrainSpec, store: ArtifactStore, limit: float
 ) -> tuple[TeacherCache | None, str]:
@@ -130,10 +139,7 @@ def open_cache(
 
     Those used longest ago are removed where all together would be larger than `limit`, in bytes.
     """
-    side = key.scale * train.patch
-    shape = (train.batch, 3, side, side)
-    path = store.path(key)
-    needed = train.steps * (HEADER.size + 2 * int(np.prod(shape)))
+    path, needed = store.path(key), bytes_for(train, key.scale)
     if needed > limit:
         return None, f"its SR would take {size(needed)} (--teacher-cache {limit / 1e9:g})" if limit else ""
     with store.locked(["teacher-cache"]):  # another process may make room, too
@@ -142,7 +148,7 @@ def open_cache(
         here = path.stat().st_size if path.exists() else 0
         if free(store.home) + here < needed + ROOM:
             return None, f"its SR would take {size(needed)}, and {size(free(store.home))} are free"
-        cache = TeacherCache(path, shape)
+        cache = TeacherCache(path, _shape(train, key.scale))
         os.utime(path)
         return cache, ""
 

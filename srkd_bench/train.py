@@ -30,6 +30,11 @@ VALIDATE = 5  # each so many events
 CHECKPOINT_SECONDS = 300.0
 
 
+def event_every(train: TrainSpec) -> int:
+    """Return how many steps lie between two events."""
+    return max(1, train.steps // EVENTS_A_RUN)
+
+
 def learning_rate(train: TrainSpec, step: int) -> float:
     """Return the learning rate of a step, counted from 0."""
     if train.schedule == "step":
@@ -239,7 +244,7 @@ def fit(
     """
     train = patches.train
     taps = sorted({tap for learner in learners for tap in learner.method.taps if learner.method.looks})
-    every = max(1, train.steps // EVENTS_A_RUN)
+    every = event_every(train)
 
     @torch.no_grad()
     def look(lr: Tensor) -> Output:

@@ -68,7 +68,7 @@ def work(
     from srkd_bench import planning
 
     if dry_run:
-        print_forecast(plan, workplace(store, display, device), json_)
+        print_forecast(plan, workplace(store, display, device, None, teacher_cache), json_)
         return
     failed: FailedRuns | None = None
     if planning.finished(plan, store):

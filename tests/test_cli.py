@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from srkd_bench.forecast import Pace
 from tests.conftest import Srkd
 
 ROOT = Path(__file__).parent.parent
@@ -98,7 +99,7 @@ def test_dry_run_tells_what_would_be_done_and_does_nothing(srkd: Srkd, tmp_path:
     code, text, _ = srkd("run", "tiny.yaml", "--dry-run", "--json")
     assert code == 0
     plan = json.loads(text)
-    assert [job["state"] for job in plan["jobs"]] == ["here", "here", "to do", "to do"]
+    assert [job["state"] for job in plan["jobs"]] == ["here", "here", "to do", "to do", "to do"]
     assert plan["seconds"] >= 0
     assert plan["disk"] > 0
     assert not (tmp_path / "home" / "runs").exists()
@@ -108,13 +109,22 @@ def test_dry_run_tells_what_would_be_done_and_does_nothing(srkd: Srkd, tmp_path:
 
 
 def test_the_paper_suite_can_be_planned_without_its_data(srkd: Srkd, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("srkd_bench.forecast.seconds_a_step", lambda runs, place: 2.0)
+    pace = Pace(step=2.0, event=1.0, validation=0.0, event_bytes=100)
+    monkeypatch.setattr("srkd_bench.forecast.paced", lambda runs, validation, place: pace)
+    monkeypatch.setattr("srkd_bench.forecast.seconds_a_pixel", lambda spec, scale, place: 1e-6)
     code, text, _ = srkd("run", "paper", "--dry-run")
     assert code == 0
     assert "srkd download div2k" in text
     jobs = json.loads(srkd("run", "paper", "--dry-run", "--json")[1])["jobs"]
-    assert jobs[-1]["what"] == "seed 0: none, hkd, ckd, rkd, rvkd, rkd+hkd"
-    assert jobs[-1]["seconds"] == 200_000
+    students = next(job for job in jobs if job["what"] == "seed 0: none, hkd, ckd, rkd, rvkd, rkd+hkd")
+    assert students["seconds"] == 200_000 + 100  # a hundred events
+    assert students["disk"] == 6 * 4 * 1_369_859 + 100 * 100  # the teacher's SR would be too large to keep
+    assert jobs[-1] == {
+        "what": "scores of 8 networks on urban100",
+        "state": "to do",
+        "seconds": None,
+        "disk": 0,
+    }
 
 
 def test_bicubic_is_measured_without_a_suite(srkd: Srkd) -> None:

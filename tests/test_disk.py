@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from srkd_bench import checkpoint
+from srkd_bench.disk import put
 from srkd_bench.errors import SrkdError
 
 SUITE = """
@@ -160,7 +161,6 @@ def test_a_folder_that_vanishes_behind_a_checkpoint_is_told(
 ) -> None:
     folder = tmp_path / "work"
     checkpoint.write(folder, 1, b"old")
-    put = checkpoint.put
 
     def put_and_lose(path: Path, content: bytes) -> None:
         put(path, content)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import stdtrit
 from scipy.stats import ttest_1samp, wilcoxon
 
 from srkd_bench.report import Results
@@ -16,6 +17,7 @@ from srkd_bench.stats import (
     interval,
     resample,
     sign_flip,
+    student_quantile,
 )
 
 Values = dict[str, list[list[float]]]
@@ -191,3 +193,8 @@ def test_a_gain_of_twice_the_seed_noise_is_found_by_six_seeds() -> None:
         differences(simulated(0.05, random=random), "psnr_y")[0].verdict == "better" for _ in range(runs)
     )
     assert found / runs > 0.9
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 6, 7, 20, 249])
+def test_students_quantile_is_scipys(freedom: int) -> None:
+    assert student_quantile(freedom) == pytest.approx(stdtrit(freedom, 0.975), rel=1e-12)
