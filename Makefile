@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FUZZ_SECONDS ?= 600
 
-.PHONY: demo test check smoke bench chaos clean
+.PHONY: demo test check smoke bench chaos docs clean
 
 demo: .venv/ready
 	$(BIN)/srkd run demo
@@ -23,6 +23,10 @@ smoke: .venv/ready
 bench: .venv/ready
 	$(BIN)/python -m benchmarks -o bench.json
 
+# Read it by opening site/index.html; no server is needed.
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 # The long tests: kills in every phase, then each door for strangers' files under the fuzzer; half an hour or so.
 chaos: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.chaos --kills 50
@@ -37,4 +41,4 @@ chaos: .venv/ready
 	touch $@
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache build dist
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache build dist site

@@ -71,7 +71,7 @@ def upscale(
 
 def export(
     to: Annotated[Format, typer.Option("--to", help="The file's format.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to.")],
     run: RunName = None,
     weights: WeightsFile = None,
     check: Annotated[
@@ -85,7 +85,7 @@ def export(
     """Write a network for other programs, after checking it against PyTorch on photographs.
 
     It maps float32 RGB in [0, 1], (batch, 3, height, width) of any size, to SR; the file's metadata say so. SR may
-    differ by 0.0001 and PSNR-Y by 0.001 dB, or nothing is written. onnx needs `pip install 'srkd-bench[onnx]'`.
+    differ by 0.0001 and PSNR-Y by 0.001 dB, or nothing is written. onnx needs the extra `onnx`.
     """
     from srkd_bench import export as exporting
     from srkd_bench.chosen import choose

@@ -1,6 +1,5 @@
 import json
 import os
-import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from PIL import Image
 from srkd_bench.forecast import Pace
 from tests.conftest import Srkd
 
-ROOT = Path(__file__).parent.parent
 DATA = os.environ.get("SRKD_TEST_DATA", "")
 TINY = """
 name: tiny
@@ -283,15 +281,3 @@ def test_a_suite_is_printed_as_it_can_be_read_again(srkd: Srkd, tmp_path: Path) 
     _, text, _ = srkd("show", "smoke")
     (tmp_path / "mine.yaml").write_text(text)
     assert srkd("report", "--suite", "mine.yaml")[0] == 0
-
-
-def test_every_srkd_command_of_the_readme_is_one_that_exists(srkd: Srkd) -> None:
-    lines = re.findall(r"^(?:\$ )?(srkd .+)$", (ROOT / "README.md").read_text(), re.MULTILINE)
-    assert len(lines) > 10
-    for line in lines:
-        words = shlex.split(line.split("#")[0])[1:]
-        command = words[: 2 if words[0] == "store" else 1]
-        code, text, _ = srkd(*command, "--help") if not command[0].startswith("-") else srkd(*words)
-        assert code == 0, line
-        for option in [word for word in words if word.startswith("--")]:
-            assert option in text or option in ("--version", "--help"), line

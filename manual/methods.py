@@ -1,0 +1,185 @@
+"""A page for each installed method, made from its docstrings, its fields and its source."""
+
+import inspect
+import re
+from collections.abc import Iterable
+from dataclasses import MISSING, fields
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter
+
+from srkd_bench import methods
+from srkd_bench.method import Method
+
+LABEL = re.compile(r"([A-Z]\w+): (?=\S)")
+HEADINGS = {"Deviation": "Deviations", "Reading": "Readings of the study", "Default": "Default"}
+ARGUMENT = re.compile(r" {4}(\w[\w, ]*): (.+)")
+
+
+def pages() -> dict[str, str]:
+    """Return the Markdown of every method's page and of their overview, by path."""
+    names = methods.names()
+    return {"methods/index.md": overview(names)} | {f"methods/{name}.md": page(name) for name in names}
+
+
+def overview(names: Iterable[str]) -> str:
+    """Return the page that lists the methods."""
+    rows = [
+        (f"[`{name}`]({name}.md)", prose(methods.summary(name)), f"`{kind.kind}`", paper(kind.source))
+        for name in names
+        for kind in [methods.find(name)]
+    ]
+    return "\n\n".join(
+        [
+            "# Methods",
+            "What is installed here, as `srkd ls methods` lists it. Each is one file; its page is made from it.",
+            table(("Name", "What it does", "Kind", "Source"), rows),
+            "## Several at once",
+            f"`a+b`, as in `srkd distill --method rkd+hkd`. {prose(described(methods.Composition)[0])}",
+            "## One of your own",
+            "The [tutorial](../tutorial.md) goes from nothing to a method of yours, compared with these.",
+        ]
+    )
+
+
+def page(name: str) -> str:
+    """Return the page of one method."""
+    method = methods.find(name)
+    said, labelled, arguments = described(method)
+    module = inspect.getmodule(method)
+    assert module is not None
+    more = inspect.cleandoc(module.__doc__ or "").partition("\n")[2].strip()
+    parts = [f"# {name}", f"**{prose(methods.summary(name))}**", prose(said), prose(more), facts(method)]
+    parts += ["## Parameters", parameters(method, name, arguments)]
+    for label in [label for label in {**HEADINGS, **labelled} if label in labelled]:
+        texts = labelled[label]
+        parts += [
+            f"## {HEADINGS.get(label, label)}",
+            "\n".join(f"- {prose(text[0].upper() + text[1:])}" for text in texts),
+        ]
+    parts += ["## Use", f"```sh\nsrkd distill --method {name}\n```"]
+    source = inspect.getsource(module).strip().replace("\n", "\n    ")
+    parts += [f'??? abstract "All of it: {file_of(method)}"\n\n    ```python\n    {source}\n    ```']
+    return "\n\n".join(part for part in parts if part)
+
+
+def described(method: type[Method]) -> tuple[str, dict[str, list[str]], dict[str, str]]:
+    """Return a class docstring taken apart.
+
+    Returns:
+        What it says first; its paragraphs that begin like `Deviation: `, by that word; its `Args:`, by name.
+    """
+    said: list[str] = []
+    labelled: dict[str, list[str]] = {}
+    arguments: dict[str, str] = {}
+    section = said
+    lines = iter(inspect.cleandoc(method.__doc__ or "").splitlines())
+    for line in lines:
+        if line.strip() in ("Args:", "Attributes:"):
+            arguments |= _arguments(lines)
+        elif label := LABEL.match(line):
+            section = labelled.setdefault(label[1], [])
+            section.append(line[label.end() :])
+        elif section is said:
+            said.append(line)
+        elif line.strip():
+            section[-1] += f" {line.strip()}"
+        else:
+            section = said
+    return "\n".join(said).strip(), labelled, arguments
+
+
+def _arguments(lines: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in lines:
+        if not line.strip():
+            break
+        if start := ARGUMENT.fullmatch(line):
+            names = start[1].split(", ")
+            found |= dict.fromkeys(names, start[2])
+        else:
+            found |= {name: f"{found[name]} {line.strip()}" for name in names}
+    return found
+
+
+def facts(method: type[Method]) -> str:
+    """Return what the class declares, as a table."""
+    depths = ", ".join(f"{tap:.3g}" for tap in method.taps)
+    rows = [
+        ("Kind", f"`{method.kind}`"),
+        ("Looks at a teacher", "yes" if method.looks else "no: it costs no teacher pass"),
+        ("Features", f"at depths {depths}" if depths else "none"),
+        ("Trained beside the student", "nothing" if method.adapter is Method.adapter else "yes; thrown away"),
+        ("Smallest batch", str(method.min_batch)),
+        ("Version", str(method.version)),
+    ]
+    return table(("Source", paper(method.source)), rows)
+
+
+def parameters(method: type[Method], name: str, arguments: dict[str, str]) -> str:
+    """Return a method's hyper-parameters with their defaults and bounds."""
+    listed = fields(method)  # type: ignore[arg-type]  # every method is a dataclass
+    if not listed:
+        return "It has none."
+    hints = get_type_hints(method, include_extras=True)
+    rows = [
+        (
+            f"`{one.name}`",
+            "" if one.default is MISSING else f"`{written(one.default)}`",
+            bounds(hints[one.name]),
+            prose(arguments.get(one.name, "")),
+        )
+        for one in listed
+    ]
+    example = f"Set one by `--set params.{name}.{listed[0].name}=…` or under `params` in a suite."
+    head = ("Name", "Default", "Values", "Meaning")
+    if not any(row[3] for row in rows):
+        return f"{table(head[:3], [row[:3] for row in rows])}\n\n{example}"
+    return f"{table(head, rows)}\n\n{example}"
+
+
+def written(value: Any) -> str:
+    """Return a value as a suite would have it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def bounds(hint: Any) -> str:
+    """Return in words what a parameter's type allows."""
+    schema = TypeAdapter(hint).json_schema()
+    if "enum" in schema or "const" in schema:
+        return " or ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
+    if schema.get("type") == "boolean":
+        return "`true` or `false`"
+    words = {"integer": "whole number", "number": "number", "string": "text", "array": "list"}
+    text = words.get(schema.get("type", ""), "")
+    low, above = schema.get("minimum"), schema.get("exclusiveMinimum")
+    high, below = schema.get("maximum"), schema.get("exclusiveMaximum")
+    text += f" from {low:,.9g}" if low is not None else f" above {above:,.9g}" if above is not None else ""
+    return text + (
+        f" to {high:,.9g}" if high is not None else f" below {below:,.9g}" if below is not None else ""
+    )
+
+
+def file_of(method: type[Method]) -> str:
+    """Return the module that holds a method, as a path."""
+    return method.__module__.replace(".", "/") + ".py"
+
+
+def paper(source: str) -> str:
+    """Return a source with its arXiv number or DOI as a link."""
+    text = re.sub(r"arXiv:(\d{4}\.\d{4,5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", prose(source))
+    return re.sub(r"doi:(10\.[^\s;,]+)", r"[doi:\1](https://doi.org/\1)", text)
+
+
+def prose(text: str) -> str:
+    """Return a docstring's text for Markdown: what isn't `code` is taken literally."""
+    parts = re.split(r"(``?[^`]+``?)", text)
+    return "".join(part if i % 2 else re.sub(r"([*_<|\[\]#])", r"\\\1", part) for i, part in enumerate(parts))
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a Markdown table."""
+    head = list(head)
+    lines = [head, [":--"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
