@@ -26,6 +26,7 @@ SCRIPTS = (
     "soak",
     "memory",
     "growth",
+    "forecast",
 )
 
 
@@ -33,22 +34,37 @@ def shown(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
+HEADS = ("target", "measured", "limit", "other way", "")
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """Return a row's words, one for each of `HEADS`."""
+    limit = "" if row.limit is None else f"{'≥' if row.more else '≤'} {shown(row.limit)}"
+    verdict = {True: "", False: "missed; ", None: ""}[row.kept]
+    measured = "–" if row.measured is None else f"{shown(row.measured)} {row.unit}"
+    return row.target, measured, limit, shown(row.peer), verdict + row.note
+
+
 def table(rows: list[Row]) -> Table:
     grid = Table(box=None, pad_edge=False)
-    for title in ("target", "measured", "limit", "other way", ""):
+    for title in HEADS:
         grid.add_column(title, justify="left" if title in ("target", "") else "right", overflow="fold")
     for row in rows:
-        limit = "" if row.limit is None else f"{'≥' if row.more else '≤'} {shown(row.limit)}"
-        verdict = {True: "", False: "missed; ", None: ""}[row.kept]
-        measured = "–" if row.measured is None else f"{shown(row.measured)} {row.unit}"
-        grid.add_row(row.target, measured, limit, shown(row.peer), verdict + row.note)
+        grid.add_row(*cells(row))
     return grid
+
+
+def markdown(rows: list[Row]) -> str:
+    """Return the table as docs/performance.md has it."""
+    lines = [HEADS, (":--", "--:", "--:", "--:", ":--"), *map(cells, rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(SCRIPTS))
     parser.add_argument("--quick", action="store_true", help="tiny sizes: that it works, not how fast")
+    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the rows as JSON")
     words = parser.parse_args()
     if unknown := set(words.names) - set(SCRIPTS):
@@ -60,7 +76,10 @@ def main() -> None:
         print(f"{name} …", file=sys.stderr, flush=True)
         rows += import_module(f"benchmarks.{name}").rows(words.quick)
     console = Console(width=None if sys.stdout.isatty() else 160)
-    console.print(table(rows))
+    if words.markdown:
+        print(markdown(rows))
+    else:
+        console.print(table(rows))
     console.print(machine, highlight=False)
     if words.output:
         document = {

@@ -1,6 +1,7 @@
-"""Reading training patches; making LR images; waiting for data in a step."""
+"""Reading training patches; packing on all cores; making LR images; waiting for data in a step."""
 
 import io
+import os
 import tempfile
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from benchmarks.lockstep import steps
 from benchmarks.measure import Row, by_turns, ratio
 from srkd_bench.config import ModelSpec, TrainSpec
 from srkd_bench.datasets import DATASETS, DatasetSpec
-from srkd_bench.images import downscale
+from srkd_bench.images import downscale, read_rgb
 from srkd_bench.packs import open_set, pack
+from srkd_bench.parallel import in_order
 from srkd_bench.patches import Patches
 from srkd_bench.store import ArtifactStore
 
@@ -25,6 +27,7 @@ def smooth(height: int, width: int) -> np.ndarray:
 
 
 def rows(quick: bool) -> list[Row]:
+    cores = os.cpu_count() or 1
     threads, count, rounds = torch.get_num_threads(), 16 if quick else 64, 1 if quick else 7
     torch.set_num_threads(1)
     DATASETS["smooth"] = DatasetSpec("train", 16)
@@ -50,6 +53,16 @@ def rows(quick: bool) -> list[Row]:
         times = by_turns(rounds, packed=packed, png=from_png)
         large = smooth(64, 64) if quick else smooth(1356, 2040)
         shrink = by_turns(rounds, shrink=lambda: downscale(large, 2))["shrink"]
+        content = io.BytesIO()
+        Image.fromarray(large).save(content, "png")
+
+        def packed_by(cores: int) -> None:
+            for _ in in_order(
+                lambda i: downscale(read_rgb(io.BytesIO(content.getvalue()), ""), 2), range(8), threads=cores
+            ):
+                pass
+
+        packing = by_turns(1 if quick else 3, one=lambda: packed_by(1), all=lambda: packed_by(cores))
         torch.set_num_threads(threads)
         sizes = ModelSpec(n_feats=32, n_resblocks=8), ModelSpec(n_feats=16, n_resblocks=4)
         step = steps(*sizes, TrainSpec(batch=8, patch=8 if quick else 24, steps=1000))["whole"]
@@ -65,6 +78,13 @@ def rows(quick: bool) -> list[Row]:
             note="other way: a PNG of 480×320 is decoded for each HR patch alone",
         ),
         Row("4. MATLAB's bicubic ×2 of 2040×1356, one core", min(shrink), "s", 0.15),
+        Row(
+            f"4. reading and shrinking images of 2040×1356: one core's time / that of {cores}",
+            ratio(packing["one"], packing["all"]),
+            "x",
+            more=True,
+            note=f"{8 / min(packing['all']):.3g} images a second; the number of cores would be perfect",
+        ),
         Row(
             "4. getting a batch / a step of all six methods, demo's sizes",
             ratio(waiting["data"], waiting["step"]),

@@ -63,7 +63,7 @@ def rows(quick: bool) -> list[Row]:
         data = Path(os.environ["SRKD_TEST_DATA"])
         with tempfile.TemporaryDirectory() as folder:
             store = ArtifactStore(Path(folder))
-            adopt.adopt(store, "set5", data / "Set5", Display(err))
+            adopt.adopt(store, "set5", data / "set5", Display(err))
             images, weights = open_set(store, "set5", 2), data / "weights" / "edsr_r8f64_x2.pt"
             exact, rough = psnr(weights, images, "fp32"), psnr(weights, images, "bf16")
         note = f"{exact:.4f} and {rough:.4f} dB, EDSR 64×8 on Set5"

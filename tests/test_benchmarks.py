@@ -6,7 +6,7 @@ from importlib import import_module
 import pytest
 import torch
 
-from benchmarks.__main__ import SCRIPTS, table
+from benchmarks.__main__ import SCRIPTS, markdown, table
 from benchmarks.measure import Row, by_turns, ratio
 
 
@@ -37,3 +37,11 @@ def test_works_take_turns_after_a_round_to_warm_up() -> None:
     assert order == ["a", "b"] * 3
     assert [len(each) for each in times.values()] == [2, 2]
     assert ratio([2.0, 9.0, 3.0], [1.0, 3.0, 3.0]) == 2.0
+
+
+def test_rows_become_a_table_for_the_docs() -> None:
+    text = markdown([Row("a", 1234.4, "ms", 60, peer=2.0, note="n"), Row("b", 9.0, "x", 3.0, more=True)])
+    assert text.splitlines()[2:] == [
+        "| a | 1,234 ms | ≤ 60 | 2 | missed; n |",
+        "| b | 9 x | ≥ 3 |  |  |",
+    ]
