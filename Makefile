@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FUZZ_SECONDS ?= 600
 
-.PHONY: demo test check smoke bench chaos docs clean
+.PHONY: demo test test-spandrel check smoke bench chaos docs clean
 
 demo: .venv/ready
 	$(BIN)/srkd run demo
@@ -11,6 +11,16 @@ demo: .venv/ready
 
 test: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+
+# Networks that spandrel recognises. It needs torchvision, which a torch without CUDA may not go with: an own folder,
+# several GB of packages.
+test-spandrel: .venv-spandrel/ready
+	OMP_NUM_THREADS=1 .venv-spandrel/bin/pytest tests/test_spandrel.py tests/test_architecture.py
+
+.venv-spandrel/ready: pyproject.toml
+	$(PYTHON) -m venv .venv-spandrel
+	.venv-spandrel/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,spandrel]'
+	touch $@
 
 check: .venv/ready
 	$(BIN)/ruff check .
@@ -41,4 +51,4 @@ chaos: .venv/ready
 	touch $@
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache build dist site
+	rm -rf .venv .venv-spandrel .mypy_cache .ruff_cache .pytest_cache build dist site

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from srkd_bench.architecture import Architecture
 from srkd_bench.config import Run, Weights
 from srkd_bench.errors import MissingError, SrkdError
 from srkd_bench.listing import find_run
-from srkd_bench.models import EDSR
 from srkd_bench.runs import Workplace, adopt_weights, load
 
 
@@ -18,7 +18,7 @@ class Chosen:
     """
 
     key: Run | Weights
-    model: EDSR
+    model: Architecture
     title: str
 
     @property

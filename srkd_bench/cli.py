@@ -28,6 +28,7 @@ from srkd_bench.options import (
     Offline,
     Settings,
     SuiteName,
+    Teacher,
     TeacherCache,
 )
 from srkd_bench.printing import (
@@ -39,7 +40,7 @@ from srkd_bench.printing import (
     print_rows,
     print_scores,
 )
-from srkd_bench.work import find_plan, make, open_store, work, workplace
+from srkd_bench.work import find_plan, make, open_store, with_teacher, work, workplace
 
 app = typer.Typer(
     help="Which way of distilling a super-resolution network really helps, by how much, and how sure is that?",
@@ -124,7 +125,7 @@ def train_teacher(
     json_: Json = False,
 ) -> None:
     """Train the suite's teacher, or load its weights, and measure it."""
-    changes = [*(settings or []), *([f"teacher.weights={json.dumps(source)}"] if source else [])]
+    changes = with_teacher(settings, source)
     plan, store, display = find_plan(suite, changes, home, ["none"], readonly=dry_run)
     plan = replace(plan, students=())
     place = workplace(store, display, device, checkpoint_seconds)
@@ -149,6 +150,7 @@ def distill(
         ),
     ],
     suite: SuiteName = "demo",
+    teacher: Teacher = None,
     settings: Settings = None,
     home: Home = None,
     device: Device = "auto",
@@ -159,7 +161,7 @@ def distill(
     json_: Json = False,
 ) -> None:
     """Train students by some methods, side by side, and measure them. The teacher is trained first if need be."""
-    found = find_plan(suite, settings, home, method, readonly=dry_run)
+    found = find_plan(suite, with_teacher(settings, teacher), home, method, readonly=dry_run)
     work(*found, device, checkpoint_seconds, teacher_cache, dry_run, json_)
 
 
@@ -169,6 +171,7 @@ def run(
     suite_option: Annotated[
         str | None, typer.Option("--suite", metavar="NAME|FILE", help="The same.")
     ] = None,
+    teacher: Teacher = None,
     settings: Settings = None,
     home: Home = None,
     device: Device = "auto",
@@ -179,7 +182,7 @@ def run(
     json_: Json = False,
 ) -> None:
     """Do all of a suite: teacher, students, scores, table. What is in the store already isn't done again."""
-    found = find_plan(suite_option or suite, settings, home, readonly=dry_run)
+    found = find_plan(suite_option or suite, with_teacher(settings, teacher), home, readonly=dry_run)
     work(*found, device, checkpoint_seconds, teacher_cache, dry_run, json_)
 
 
@@ -189,7 +192,7 @@ def evaluate(
     settings: Settings = None,
     model: Annotated[str | None, typer.Option("--model", help="`bicubic`: needs no suite.")] = None,
     weights: Annotated[
-        str | None, typer.Option("--weights", metavar="FILE", help="Any EDSR's weights: needs no suite.")
+        str | None, typer.Option("--weights", metavar="FILE", help="Any network's weights: needs no suite.")
     ] = None,
     sr_dir: Annotated[
         Path | None,
@@ -296,7 +299,8 @@ def show(
 def _first(
     version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
     trust: Annotated[
-        bool, typer.Option("--trust", envvar="SRKD_TRUST", help="Run the code that a suite's methods name.")
+        bool,
+        typer.Option("--trust", envvar="SRKD_TRUST", help="Run the code that a suite names."),
     ] = False,
 ) -> None:
     if trust:

@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 
-from srkd_bench.config import ModelSpec, Run, Weights
+from srkd_bench.config import ForeignSpec, ModelSpec, Run, Weights
 from srkd_bench.metrics import METRICS
 from srkd_bench.packs import pixels_of
 from srkd_bench.planning import CARD, EVENTS, FAILED, Plan, kept_scores, measurement
@@ -103,7 +103,7 @@ def _note(problem: str, seeds: list[int]) -> str:
     return f"{problem} (seed {listed})"
 
 
-def _network(role: str, model: ModelSpec) -> Network:
+def _network(role: str, model: ModelSpec | ForeignSpec) -> Network:
     return Network(
         role="teacher" if role == "teacher" else "student",
         description=str(model),

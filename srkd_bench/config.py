@@ -2,11 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    field_validator,
+    model_validator,
+)
 
 # Raise it when the loop, the initial weights or the choice of patches change a run's bits.
 RECIPE = 2
@@ -27,6 +35,12 @@ class Spec(BaseModel):
         """The sha256, in hex, of the spec's canonical JSON with all defaults written out."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with some fields changed, and a digest of its own."""
+        copy = super().model_copy(update=update, deep=deep)
+        copy.__dict__.pop("digest", None)
+        return copy
 
 
 class Artifact(Spec):
@@ -66,6 +80,83 @@ class ModelSpec(Spec):
     def multiply_adds(self) -> int:
         """Multiply-adds for one LR pixel, biases left out."""
         return sum(9 * i * o * pixels for i, o, pixels in self._convolutions())
+
+
+class Counts(Spec):
+    """What a network of another architecture was found to have: weights, and multiply-adds for one LR pixel."""
+
+    parameters: Annotated[int, Field(ge=0)]
+    multiply_adds: Annotated[int, Field(ge=0)]
+
+
+class ForeignSpec(Spec):
+    """A network of any other architecture, by the dotted name of its class; `spandrel:ID` is known by its weights.
+
+    Args:
+        arch: `package.module:Class`, an `nn.Module` that maps (N, 3, h, w) to (N, 3, scale*h, scale*w) in [0, 1].
+        params: what the class is called with; the scale is added where it takes one.
+        blocks: where features are read: paths of modules, from shallow to deep, or of the module that holds them.
+            Found and written out if not given; empty if there are none.
+        overlap: LR pixels around a tile that are taken as enough; if None, what the network really looks at.
+        source: sha256 of the file that the class is in; written in when a plan is made.
+        counts: filled in when a plan is made; no part of the digest.
+    """
+
+    arch: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$", max_length=200)]
+    params: dict[str, int | float | bool | str | list[int] | list[float] | None] = {}
+    blocks: str | list[str] = []
+    overlap: Annotated[int, Field(ge=1, le=4096)] | None = None
+    scale: Literal[2, 3, 4] = 2
+    source: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    counts: Counts | None = Field(default=None, exclude=True)
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __str__(self) -> str:
+        settings = ", ".join(f"{key}={value}" for key, value in self.params.items())
+        text = self.arch.rpartition(":")[2] + (f" ({settings})" if settings else "")
+        return text if len(text) <= 60 else text[:59] + "…"
+
+    @property
+    def recognised(self) -> bool:
+        """Whether the network is built by spandrel, from its weights alone."""
+        return self.arch.startswith("spandrel:")
+
+    @property
+    def parameters(self) -> int:
+        """How many weights it has."""
+        return self._counted.parameters
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds for one LR pixel, biases left out; as measured on a small image."""
+        return self._counted.multiply_adds
+
+    @property
+    def _counted(self) -> Counts:
+        if self.counts is None:
+            raise ValueError(f"{self} has not been looked at: a plan does so")
+        return self.counts
+
+
+def network_spec(raw: Any) -> "ModelSpec | ForeignSpec":
+    """Return plain data as the spec of an EDSR, or of another network if it says `arch`.
+
+    Raises:
+        ValidationError: it is neither.
+    """
+    if isinstance(raw, ModelSpec | ForeignSpec):
+        return raw
+    kind = ForeignSpec if isinstance(raw, dict) and "arch" in raw else ModelSpec
+    return kind.model_validate(raw)
+
+
+NetworkSpec = Annotated[
+    ModelSpec | ForeignSpec,
+    PlainValidator(network_spec),
+    PlainSerializer(lambda spec: spec.model_dump(mode="json")),
+]
 
 
 class TrainSpec(Spec):
@@ -134,16 +225,21 @@ class TeacherSpec(Spec):
         train: only what differs from the suite's `train`; written out in full when the suite is read.
         weights: a file, an address or `edsr-official`. The network's size is read from the file; `model` and
             `train` are dropped.
+        blocks, overlap: of a network in `weights` that is no EDSR, as in `ForeignSpec`.
     """
 
-    model: ModelSpec | None = None
+    model: NetworkSpec | None = None
     train: TrainSpec | None = None
     weights: str | None = None
+    blocks: str | list[str] = []
+    overlap: Annotated[int, Field(ge=1, le=4096)] | None = None
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if self.model is None and self.weights is None:
             raise ValueError("give model (to train one) or weights (to load one)")
+        if self.weights is None and (self.blocks or self.overlap):
+            raise ValueError("blocks and overlap go with weights; those of a model stand in it")
         return self
 
 
@@ -235,7 +331,7 @@ class Suite(Spec):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     data: DataSpec
     teacher: TeacherSpec
-    student: ModelSpec
+    student: NetworkSpec
     train: TrainSpec
     methods: Annotated[list[str], Field(min_length=1)]
     params: dict[str, Params] = {}
@@ -251,7 +347,7 @@ class Suite(Spec):
             scale = {"scale": raw["data"].get("scale", 2)}
             teacher = dict(raw["teacher"])
             if teacher.get("weights") is not None:
-                teacher = {"weights": teacher["weights"]}
+                teacher = {key: teacher[key] for key in ("weights", "blocks", "overlap") if key in teacher}
             elif teacher.get("model") is not None:
                 teacher["model"] = scale | teacher["model"]
                 teacher["train"] = overridden(raw["train"], teacher.get("train") or {})
@@ -281,7 +377,7 @@ class Weights(Artifact):
     folder: ClassVar[str] = "weights"
 
     sha256: str
-    model: ModelSpec
+    model: NetworkSpec
 
 
 class Run(Artifact):
@@ -296,7 +392,7 @@ class Run(Artifact):
 
     folder: ClassVar[str] = "runs"
 
-    model: ModelSpec
+    model: NetworkSpec
     train: TrainSpec
     data: str
     pixels: str

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from srkd_bench import images as pixels
+from srkd_bench.architecture import Architecture
 from srkd_bench.errors import MissingError, SrkdError
 from srkd_bench.metrics import METRICS, measure
-from srkd_bench.models import EDSR
 from srkd_bench.packs import ImageSet, Tick
 from srkd_bench.scores import Scores
 
@@ -43,18 +43,21 @@ def score(upscale: Upscaler, images: ImageSet, tick: Tick = lambda done, total: 
     return dict(sorted(scores.items()))
 
 
-def validation(images: ImageSet, device: torch.device) -> Callable[[EDSR], float]:
+def validation(images: ImageSet, device: torch.device) -> Callable[[Architecture], float]:
     """Return what gives a network's mean PSNR-Y in dB on the images, each cut to a square in its middle.
 
     The squares have at most 128 LR pixels a side: this is done often while a network is trained.
     """
     pairs = [_middle(images.lr(i), images.hr(i), images.scale) for i in range(len(images))]
 
-    def psnr(model: EDSR) -> float:
+    def psnr(model: Architecture) -> float:
+        training = model.training
         upscale = network(model, device=device)
-        return fmean(
+        values = [
             measure(upscale("", lr), hr, scale=images.scale, metrics=["psnr_y"])["psnr_y"] for lr, hr in pairs
-        )
+        ]
+        model.train(training)  # it goes on learning
+        return fmean(values)
 
     return psnr
 
@@ -97,7 +100,7 @@ def folder(path: Path) -> Upscaler:
 
 
 def network(
-    model: EDSR,
+    model: Architecture,
     *,
     device: torch.device,
     self_ensemble: bool = False,
@@ -138,30 +141,38 @@ class Tiled:
         card: told `tile`, the side in LR pixels, when that happens.
     """
 
-    def __init__(self, model: EDSR, card: dict[str, object]) -> None:
+    def __init__(self, model: Architecture, card: dict[str, object]) -> None:
         self.model, self.card = model, card
-        # The upsampler's output before and after its pixels are shuffled is the largest thing held.
-        side = math.sqrt(TILE_BYTES / (8 * model.spec.n_feats * model.spec.scale**2))
-        self.side = max(SMALLEST_TILE, int(side) - 2 * halo(model))
+        self.whole = int(math.sqrt(TILE_BYTES / model.pixel_bytes))
+        self.side: int | None = None  # how far the network looks is told only where it matters
 
     def __call__(self, lr: Tensor) -> Tensor:
         """Return the SR of (1, 3, h, w).
 
         Raises:
-            SrkdError: memory runs out even with the smallest tiles.
+            SrkdError: memory runs out even with the smallest tiles, or with a network that can't work in tiles.
         """
+        if self.side is None and max(lr.shape[-2:]) > self.whole and self.model.halo is not None:
+            self.side = max(SMALLEST_TILE, self.whole - 2 * self.model.halo)
         while True:
             try:
-                return tiled(self.model, lr, self.side)
+                return self.model(lr).sr if self.side is None else tiled(self.model, lr, self.side)
             except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
                 if not _out_of_memory(error):
                     raise
-            if self.side <= SMALLEST_TILE:
+            if self.model.halo is None:
+                size = "×".join(map(str, lr.shape[:1:-1]))
+                raise SrkdError(
+                    f"not enough memory for {self.model.spec} on a whole image of {size} pixels",
+                    "state how many LR pixels around a tile are enough: overlap, beside blocks",
+                )
+            if self.side is not None and self.side <= SMALLEST_TILE:
                 raise SrkdError(
                     f"not enough memory for {self.model.spec} on tiles of {self.side}×{self.side} pixels",
                     "free some memory, or choose another --device",
                 )
-            self.side = max(SMALLEST_TILE, min(self.side, *lr.shape[-2:]) // 2)
+            side = max(SMALLEST_TILE, self.whole - 2 * self.model.halo) if self.side is None else self.side
+            self.side = max(SMALLEST_TILE, min(side, *lr.shape[-2:]) // 2)
             self.card["tile"] = self.side
 
 
@@ -172,18 +183,17 @@ def _out_of_memory(error: Exception) -> bool:
     )
 
 
-def halo(model: EDSR) -> int:
-    """Return how many LR pixels around it one pixel looks at: head, body, upsampler, last layer."""
-    return 2 * model.spec.n_resblocks + 5
-
-
-def tiled(model: EDSR, lr: Tensor, side: int) -> Tensor:
+def tiled(model: Architecture, lr: Tensor, side: int) -> Tensor:
     """Return the SR of (1, 3, h, w), computed in tiles that overlap by the receptive field.
 
     Args:
         side: of a tile in LR pixels, without the overlap.
+    Raises:
+        ValueError: the network can't work in tiles.
     """
-    around = halo(model)
+    around = model.halo
+    if around is None:
+        raise ValueError(f"{model.spec} works on whole images only")
     height, width = lr.shape[-2:]
     if height <= side + 2 * around and width <= side + 2 * around:
         return model(lr).sr  # type: ignore[no-any-return]

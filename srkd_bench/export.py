@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from srkd_bench import __version__
+from srkd_bench.architecture import Architecture
 from srkd_bench.archive import IMAGE_SUFFIXES
 from srkd_bench.chosen import Chosen
 from srkd_bench.config import Run
@@ -25,7 +26,7 @@ from srkd_bench.disk import put
 from srkd_bench.errors import IntegrityError, MissingError, SrkdError
 from srkd_bench.images import cut, downscale, read_rgb
 from srkd_bench.metrics import measure
-from srkd_bench.models import EDSR, load_weights, to_safetensors
+from srkd_bench.models import load_weights, to_safetensors
 from srkd_bench.packs import open_set
 from srkd_bench.runs import Workplace
 
@@ -157,7 +158,7 @@ def _quiet() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def _onnx(model: EDSR, about: dict[str, str]) -> tuple[bytes, Forward]:
+def _onnx(model: Architecture, about: dict[str, str]) -> tuple[bytes, Forward]:
     import onnxruntime
 
     with _quiet():
@@ -181,7 +182,7 @@ def _onnx(model: EDSR, about: dict[str, str]) -> tuple[bytes, Forward]:
     return content, lambda lr: session.run(["sr"], {"lr": lr.numpy()})[0]
 
 
-def _pt2(model: EDSR, about: dict[str, str]) -> tuple[bytes, Forward]:
+def _pt2(model: Architecture, about: dict[str, str]) -> tuple[bytes, Forward]:
     file = io.BytesIO()
     with _quiet():
         program = torch.export.export(Upscaler(model).eval(), _example(), dynamic_shapes=_sizes())
@@ -190,7 +191,7 @@ def _pt2(model: EDSR, about: dict[str, str]) -> tuple[bytes, Forward]:
     return file.getvalue(), lambda lr: loaded(lr).detach().numpy()
 
 
-def _safetensors(model: EDSR, about: dict[str, str]) -> tuple[bytes, Forward]:
+def _safetensors(model: Architecture, about: dict[str, str]) -> tuple[bytes, Forward]:
     own = to_safetensors(model)
     header = json.loads(own[8 : 8 + int.from_bytes(own[:8], "little")])
     content = safetensors.torch.save(safetensors.torch.load(own), header["__metadata__"] | about)

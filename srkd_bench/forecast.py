@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from srkd_bench import checkpoint, methods
-from srkd_bench.config import ModelSpec, Run, Weights
+from srkd_bench.config import ForeignSpec, ModelSpec, Run, Weights
 from srkd_bench.datasets import find
 from srkd_bench.evaluate import VALIDATION_SIDE, bicubic, network
 from srkd_bench.method import Output, TeacherView
@@ -20,6 +20,7 @@ from srkd_bench.metrics import METRICS, measure
 from srkd_bench.models import build
 from srkd_bench.packs import hr_pixels, packed, pixels_of
 from srkd_bench.planning import Plan, measurement
+from srkd_bench.rehearsal import rehearse
 from srkd_bench.runs import Workplace
 from srkd_bench.store import ArtifactStore
 from srkd_bench.teacher_cache import bytes_for
@@ -67,6 +68,7 @@ class Pace:
 def forecast(plan: Plan, place: Workplace) -> list[Job]:
     """Return what a plan needs, in order. Speeds come from up to 20 real steps on this machine."""
     store, suite = place.store, plan.suite
+    rehearse(plan, place)
     jobs = [_data(name, suite.data.scale, store) for name in suite.data.names]
     if isinstance(plan.teacher, Weights):
         done = store.has(plan.teacher)
@@ -121,7 +123,7 @@ def _scores(plan: Plan, place: Workplace) -> list[Job]:
     """Return what measuring takes, a job a data set."""
     store, suite = place.store, plan.suite
     scale, ensemble = suite.data.scale, suite.evaluate.self_ensemble
-    jobs, paces = list[Job](), dict[ModelSpec | None, float]()
+    jobs, paces = list[Job](), dict[ModelSpec | ForeignSpec | None, float]()
     for name in suite.data.test:
         digest, pixels = pixels_of(store, name) or "missing", hr_pixels(store, name)
         todo = [
@@ -181,7 +183,10 @@ def paced(runs: list[Run], validation: str | None, place: Workplace) -> Pace:
 
 
 def seconds_a_pixel(
-    spec: ModelSpec | None, scale: int, place: Workplace, metrics: Iterable[str] = tuple(METRICS)
+    spec: ModelSpec | ForeignSpec | None,
+    scale: int,
+    place: Workplace,
+    metrics: Iterable[str] = tuple(METRICS),
 ) -> float:
     """Return how long a network (None: bicubic) takes for an HR pixel, measured by the metrics too."""
     lr = np.random.default_rng(0).integers(0, 256, (TRIAL_SIDE, TRIAL_SIDE, 3), np.uint8)

@@ -6,7 +6,7 @@ from dataclasses import MISSING, dataclass, fields
 from statistics import fmean
 from typing import Any
 
-from srkd_bench.config import ModelSpec
+from srkd_bench.config import network_spec
 from srkd_bench.datasets import DATASETS
 from srkd_bench.errors import MissingError, SrkdError
 from srkd_bench.packs import packed
@@ -83,7 +83,7 @@ def runs(store: ArtifactStore) -> list[dict[str, Any]]:
             "run": folder[:12],
             "method": key["method"],
             "seed": key["seed"],
-            "network": str(ModelSpec.model_validate(key["model"])),
+            "network": str(network_spec(key["model"])),
             "trained on": key["data"],
             "steps": key["train"]["steps"],
         }

@@ -1,33 +1,24 @@
-"""EDSR, and reading and writing its weights."""
+"""EDSR; building a network of any architecture, and reading and writing its weights."""
 
 import copy
-import pickletools
-import re
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import IO, Any
+from typing import overload
 
 import torch
-from safetensors import SafetensorError, safe_open
+from pydantic import TypeAdapter
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from srkd_bench.config import ModelSpec
+from srkd_bench import foreign, recognition
+from srkd_bench.architecture import Architecture
+from srkd_bench.config import ForeignSpec, ModelSpec, NetworkSpec
 from srkd_bench.errors import SrkdError
 from srkd_bench.method import Output, seeded
+from srkd_bench.weightfile import check_numbers, fitting, read
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
-FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-MAX_HEADER = 10**6  # bytes; 256 blocks take 120 kB
-
-# What a state dict is pickled with. torch's own list is longer: some of it makes gigabytes of a few bytes.
-_NEEDED = re.compile(
-    r"collections (OrderedDict|Counter)|torch (Size|device|\w+Storage)"
-    r"|torch\._utils _rebuild_(tensor|tensor_v2|parameter)|torch\.nn\.parameter Parameter"
-)
-_HINT = "srkd loads tensors only, never pickled code; save the state dict, or use safetensors"
 
 
 class ResBlock(nn.Module):
@@ -44,7 +35,7 @@ class ResBlock(nn.Module):
         return x + (residual if self.res_scale == 1 else residual * self.res_scale)
 
 
-class EDSR(nn.Module):
+class EDSR(Architecture):
     """Enhanced deep residual network (Lim et al., CVPRW 2017, arXiv:1707.02921).
 
     Parameters have the names that EDSR-PyTorch gives them and work on its range 0..255, so that its files load
@@ -54,6 +45,8 @@ class EDSR(nn.Module):
     blocks stay in float32, which costs nothing and keeps bfloat16 within a thousandth of a dB.
     """
 
+    spec: ModelSpec
+    draws = False
     mean: Tensor
 
     def __init__(self, spec: ModelSpec) -> None:
@@ -89,6 +82,16 @@ class EDSR(nn.Module):
                 feats[i] = x
         sr = _upscaled(self.tail, self.mean, head + x)
         return Output(sr, {tap: feats[i] for tap, i in wanted.items()})
+
+    @property
+    def halo(self) -> int:
+        """How many LR pixels around it one pixel looks at: head, body, upsampler, last layer."""
+        return 2 * self.spec.n_resblocks + 5
+
+    @property
+    def pixel_bytes(self) -> float:
+        """The upsampler's output before and after its pixels are shuffled is the largest thing held."""
+        return 8 * self.spec.n_feats * self.spec.scale**2
 
     def lend_tail(self) -> "Tail":
         """Return a copy of what comes after the last block."""
@@ -137,119 +140,81 @@ def _conv(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1)
 
 
-def build(spec: ModelSpec, *seed: int | str) -> EDSR:
-    """Return a network whose initial weights depend on the seed alone."""
+@overload
+def build(spec: ModelSpec, *seed: int | str) -> EDSR: ...
+@overload
+def build(spec: ModelSpec | ForeignSpec, *seed: int | str) -> Architecture: ...
+def build(spec: ModelSpec | ForeignSpec, *seed: int | str) -> Architecture:
+    """Return a network whose initial weights depend on the seed alone; one of spandrel's has those of its file.
+
+    Raises:
+        SrkdError: its class can't be found, or can't be built so.
+    """
+    if isinstance(spec, ForeignSpec) and spec.recognised:
+        return recognition.again(spec)
     with seeded("model", *seed):
-        return EDSR(spec)
+        return EDSR(spec) if isinstance(spec, ModelSpec) else foreign.build(spec)
 
 
-def to_safetensors(model: EDSR) -> bytes:
-    """Return a safetensors file of the parameters, with the network's spec in its metadata."""
-    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+def to_safetensors(model: Architecture) -> bytes:
+    """Return a safetensors file of the weights, with the network's spec in its metadata."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in model.weights().items()}
+    if isinstance(model, foreign.Foreign):  # its weights may share memory, which safetensors doesn't know
+        tensors = {name: value.clone() for name, value in tensors.items()}
     return save(tensors, metadata={"srkd": model.spec.model_dump_json()})
 
 
-def load_weights(path: Path) -> EDSR:
-    """Return the network in a file: srkd's safetensors, or a state dict with EDSR-PyTorch's names.
+def load_weights(path: Path, blocks: str | Sequence[str] = (), overlap: int | None = None) -> Architecture:
+    """Return the network in a file: srkd's safetensors, a state dict with EDSR-PyTorch's names, or any that
+    spandrel recognises where it is installed.
 
-    Its size is read from the shapes. EDSR-PyTorch's files don't say `res_scale`: it is taken as 0.1 from 256
+    An EDSR's size is read from the shapes. EDSR-PyTorch's files don't say `res_scale`: it is taken as 0.1 from 256
     filters on and as 1 below, as its authors trained them. Memory is taken only once all shapes and types fit and
     the file is long enough to hold them.
 
+    Args:
+        blocks, overlap: of a network that spandrel recognises, as in `ForeignSpec`.
     Raises:
-        SrkdError: the file can't be read, would run code, or is no EDSR.
+        SrkdError: the file can't be read, would run code, or holds no network that is known here.
     """
-    state, metadata = _read(path)
-    state = {name.removeprefix("module.").removeprefix("model."): value for name, value in state.items()}
-    state = {name: v for name, v in state.items() if not name.startswith(("sub_mean.", "add_mean."))}
-    spec = _spec_of(state, metadata, path)
+    state, metadata = read(path)
+    if "srkd" in metadata:
+        spec = spec_in(metadata, path)
+        if isinstance(spec, ForeignSpec):
+            check_numbers(state, path)
+            if spec.recognised:
+                return recognition.load(state, path, blocks or spec.blocks, overlap or spec.overlap)
+            return foreign.load(spec, state, path)
+    else:
+        state = {name.removeprefix("module.").removeprefix("model."): value for name, value in state.items()}
+        state = {name: v for name, v in state.items() if not name.startswith(("sub_mean.", "add_mean."))}
+        found = _edsr_of(state)
+        if found is None:
+            return recognition.load(state, path, blocks, overlap)
+        spec = found
     with torch.device("meta"):
-        shapes = {name: value.shape for name, value in EDSR(spec).state_dict().items()}
-    for name in [*shapes, *state]:
-        if name not in state or name not in shapes or state[name].shape != shapes[name]:
-            have, want = (_shape(one.get(name)) for one in ({k: v.shape for k, v in state.items()}, shapes))
-            raise SrkdError(f"{path.name} does not fit {spec}: {name[:80]!r} is {have}, should be {want}")
-        if state[name].dtype not in FLOATS:
-            raise SrkdError(f"{path.name} does not fit {spec}: '{name}' is {state[name].dtype}, no float")
-    if sum(value.nbytes for value in state.values()) > path.stat().st_size:
-        raise SrkdError(f"{path.name} is broken: it is too short for its weights")
-    state = {name: value.float() for name, value in state.items()}
-    for name, value in state.items():
-        if not value.isfinite().all():
-            raise SrkdError(f"{path.name} is broken: '{name}' has values that are not finite")
+        shapes = EDSR(spec).state_dict()
+    state = fitting(state, shapes, path, str(spec))
     model = EDSR(spec)
     model.load_state_dict(state)
     return model.eval()
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
+def spec_in(metadata: Mapping[str, str], path: Path) -> ModelSpec | ForeignSpec:
+    """Return the spec that srkd wrote into a file.
+
+    Raises:
+        SrkdError: it is none.
+    """
     try:
-        with path.open("rb") as file:
-            start = file.read(9)
-        if start[8:] == b"{":  # a pickle or zip has something else there
-            return _read_safetensors(path, header=int.from_bytes(start[:8], "little"))
-        if path.suffix == ".safetensors":
-            reason, hint = "it is no safetensors file", "if torch saved it, let its name end in .pt"
-            raise SrkdError(f"cannot read weights '{path}': {reason}", hint)
-        packed = start.startswith(b"PK\3\4")
-        _check_pickle(path, packed)
-        # A mapped file can't give more bytes than it has, whatever it says.
-        state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=packed)
-    except SrkdError:
-        raise
-    except FileNotFoundError:
-        raise SrkdError(f"no weights file '{path}'") from None
-    except (OSError, SafetensorError, RuntimeError, zipfile.BadZipFile) as error:
-        raise SrkdError(
-            f"cannot read weights '{path}': {(str(error) or type(error).__name__)[:100]!r}"
-        ) from None
-    except Exception as error:  # what unpickling raises has no common class
-        raise SrkdError(f"'{path}' is not a plain file of weights ({type(error).__name__})", _HINT) from None
-    for wrapper in ("params_ema", "params", "state_dict"):
-        if isinstance(state, dict) and wrapper in state:
-            state = state[wrapper]
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise SrkdError(f"'{path}' holds no state dict")
-    return {str(name): value for name, value in state.items()}, {}
+        return TypeAdapter[ModelSpec | ForeignSpec](NetworkSpec).validate_json(metadata["srkd"])
+    except (KeyError, ValueError):
+        raise SrkdError(f"'{path}' is no EDSR", "its metadata are none that srkd writes") from None
 
 
-def _read_safetensors(path: Path, header: int) -> tuple[dict[str, Tensor], Mapping[str, str]]:
-    if header > MAX_HEADER:
-        raise SrkdError(f"'{path}' is no EDSR: its header has {header:,} bytes")
-    with safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-
-
-def _check_pickle(path: Path, packed: bool) -> None:
-    """Refuse what needs more than tensors, before any of it is called."""
-    for file in _pickles(path, packed):
-        for opcode, name, _ in pickletools.genops(file):
-            if opcode.name == "GLOBAL" and not _NEEDED.fullmatch(str(name)):
-                wants = f"it wants {str(name)[:80]!r}"
-                raise SrkdError(f"'{path}' is not a plain file of weights ({wants})", _HINT)
-
-
-def _pickles(path: Path, packed: bool) -> Iterator[IO[bytes]]:
-    if not packed:
-        with path.open("rb") as file:
-            for _ in range(
-                5
-            ):  # a magic number, a version, a system, the state, its keys; then come the numbers
-                yield file
-        return
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            if member.compress_type != zipfile.ZIP_STORED:  # mapped, it would be read as numbers
-                raise SrkdError(f"cannot read weights '{path}': it is compressed", "save it with torch.save")
-            if member.filename.endswith(".pkl"):
-                with archive.open(member) as file:
-                    yield file
-
-
-def _spec_of(state: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path) -> ModelSpec:
+def _edsr_of(state: Mapping[str, Tensor]) -> ModelSpec | None:
+    """Return the size of a network with EDSR-PyTorch's names; None if it is another."""
     try:
-        if "srkd" in metadata:
-            return ModelSpec.model_validate_json(metadata["srkd"])
         n_feats = state["head.0.weight"].shape[0]
         factor = state["tail.0.0.weight"].shape[0] // n_feats
         raw = {
@@ -260,9 +225,4 @@ def _spec_of(state: Mapping[str, Tensor], metadata: Mapping[str, str], path: Pat
         }
         return ModelSpec.model_validate(raw)
     except (KeyError, IndexError, ValueError, ZeroDivisionError):
-        hint = "it needs EDSR-PyTorch's names: head.0.weight, body.0.body.0.weight, …"
-        raise SrkdError(f"'{path}' is no EDSR", hint) from None
-
-
-def _shape(shape: torch.Size | None) -> str:
-    return "missing" if shape is None else "×".join(map(str, shape))
+        return None

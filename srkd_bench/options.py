@@ -49,6 +49,14 @@ TeacherCache = Annotated[
         help="Keep what the teacher sees for methods that are added later, up to so many GB; 0: don't.",
     ),
 ]
+Teacher = Annotated[
+    str | None,
+    typer.Option(
+        "--teacher",
+        metavar="FILE|URL",
+        help="Distil from these weights instead: an EDSR, or any network that spandrel recognises.",
+    ),
+]
 Crops = Annotated[
     list[str] | None,
     typer.Option(

@@ -8,6 +8,7 @@ from pathlib import Path
 from srkd_bench import checkpoint, sources
 from srkd_bench.config import Measurement, Run, Suite, Weights
 from srkd_bench.errors import SrkdError
+from srkd_bench.networks import resolved
 from srkd_bench.packs import pixels_of
 from srkd_bench.progress import Display
 from srkd_bench.scores import Scores
@@ -57,6 +58,7 @@ def plan(
     Raises:
         SrkdError: an unknown method, parameter or data set, or settings that a method can't work with.
     """
+    suite = _resolved(suite, store, readonly=readonly)
     chosen = list(chosen)
     asked = _spread(chosen or suite.methods)
     about = _named_parameters(suite, asked)
@@ -108,6 +110,16 @@ def _named_parameters(suite: Suite, asked: list[str]) -> list[str]:
     return [name for name in suite.params if name not in own]
 
 
+def _resolved(suite: Suite, store: ArtifactStore, *, readonly: bool) -> Suite:
+    """Return the suite with what must be known of its networks written in."""
+    teacher = suite.teacher
+    if teacher.model is not None:
+        model = resolved(teacher.model, store, readonly=readonly)
+        teacher = teacher.model_copy(update={"model": model})
+    student = resolved(suite.student, store, readonly=readonly)
+    return suite.model_copy(update={"student": student, "teacher": teacher})
+
+
 def _check_batch(name: str, method: Traits, batch: int) -> None:
     if batch < method.min_batch:
         raise SrkdError(
@@ -122,7 +134,7 @@ def _teacher(
     if suite.teacher.weights is not None:
         from srkd_bench.pretrained import find_weights
 
-        _, weights = find_weights(suite.teacher.weights, suite.data.scale, store, display, fetch=not readonly)
+        _, weights = find_weights(suite.teacher, suite.data.scale, store, display, fetch=not readonly)
         if weights.model.scale != suite.data.scale:
             raise SrkdError(
                 f"the teacher's weights are for scale {weights.model.scale}, the suite's is {suite.data.scale}"

@@ -6,11 +6,13 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlparse
 
 from srkd_bench import download
-from srkd_bench.config import Weights
+from srkd_bench.config import ForeignSpec, TeacherSpec, Weights
 from srkd_bench.errors import MissingError, SrkdError
+from srkd_bench.foreign import Foreign
 from srkd_bench.models import load_weights
 from srkd_bench.progress import Display
 from srkd_bench.store import ArtifactStore
+from srkd_bench.survey import looked_over
 
 
 @dataclass(frozen=True)
@@ -37,17 +39,18 @@ OFFICIAL = {
 
 
 def find_weights(
-    where: str, scale: int, store: ArtifactStore, display: Display, *, fetch: bool = True
+    teacher: TeacherSpec, scale: int, store: ArtifactStore, display: Display, *, fetch: bool = True
 ) -> tuple[Path, Weights]:
     """Return the local file of a network and its key.
 
     Args:
-        where: a file, an address or a key of `OFFICIAL`.
+        teacher: whose `weights` are a file, an address or a key of `OFFICIAL`.
         fetch: download what isn't here yet.
 
     Raises:
-        MissingError: no such file, or no mirror has it. SrkdError: it isn't an EDSR, or no such name.
+        MissingError: no such file, or no mirror has it. SrkdError: it holds no network that is known here.
     """
+    where = teacher.weights or ""
     if where in OFFICIAL:
         if scale != 2:
             raise SrkdError(f"{where} is known for scale 2 only, not {scale}", "give a file or an address")
@@ -58,7 +61,14 @@ def find_weights(
         path = Path(where).expanduser()
         if not path.is_file():
             raise MissingError(f"no weights file '{where}'", f"a file, an address, or {', '.join(OFFICIAL)}")
-    return path, Weights(sha256=download.checksum_of(path, "sha256"), model=load_weights(path).spec)
+    model = load_weights(path, teacher.blocks, teacher.overlap)
+    if isinstance(model, Foreign) and model.spec.counts is None:
+        model = looked_over(model)
+    if not isinstance(model.spec, ForeignSpec) and (teacher.blocks or teacher.overlap):
+        raise SrkdError(
+            f"'{where}' is an EDSR, which has its own blocks", "leave out teacher.blocks and overlap"
+        )
+    return path, Weights(sha256=download.checksum_of(path, "sha256"), model=model.spec)
 
 
 def kept_at(store: ArtifactStore, where: str) -> Path | None:

@@ -10,11 +10,13 @@ from datetime import UTC, datetime
 import torch
 
 from srkd_bench import __version__, methods
-from srkd_bench.config import DataSpec, Run, Weights
+from srkd_bench.architecture import Architecture
+from srkd_bench.config import DataSpec, Run, TeacherSpec, Weights
 from srkd_bench.disk import put, room_for
 from srkd_bench.errors import FailedRuns, MissingError, SrkdError, command_line
 from srkd_bench.evaluate import Upscaler, bicubic, network, score, validation
-from srkd_bench.models import EDSR, load_weights, to_safetensors
+from srkd_bench.foreign import Foreign
+from srkd_bench.models import load_weights, to_safetensors
 from srkd_bench.packs import ImageSet, check_patch, open_set, pixels_of
 from srkd_bench.patches import Patches
 from srkd_bench.planning import CARD, EVENTS, FAILED, SCORES, WEIGHTS, Plan, kept_scores, measurement
@@ -22,6 +24,7 @@ from srkd_bench.pretrained import find_weights
 from srkd_bench.progress import Display, clock
 from srkd_bench.scores import Scores
 from srkd_bench.store import ArtifactStore
+from srkd_bench.survey import looked_over
 from srkd_bench.teacher_cache import TeacherCache, TeacherSR, open_cache
 from srkd_bench.train import Learner, fit
 
@@ -82,7 +85,7 @@ def ensure_teacher(plan: Plan, images: ImageSet, place: Workplace) -> None:
     if isinstance(plan.teacher, Run):
         _raise_failures(_ensure_group([plan.teacher], images, plan.suite.data, place))
     else:
-        adopt_weights(plan.suite.teacher.weights or "", plan.suite.data.scale, place)
+        adopt_weights(plan.suite.teacher, plan.suite.data.scale, place)
 
 
 def ensure_students(plan: Plan, images: ImageSet, place: Workplace) -> None:
@@ -206,25 +209,27 @@ def _device_name(device: torch.device) -> str:
     return f"{device.type} {name}".strip()
 
 
-def adopt_weights(where: str, scale: int, place: Workplace) -> Weights:
+def adopt_weights(where: str | TeacherSpec, scale: int, place: Workplace) -> Weights:
     """Take a file, address or `edsr-official` into the store, and return its key."""
+    where = TeacherSpec(weights=where) if isinstance(where, str) else where
     path, weights = find_weights(where, scale, place.store, place.display)
     with place.store.locked([f"weights-{weights.digest[:20]}"]):
         if not place.store.has(weights):
-            model = load_weights(path)
+            model = load_weights(path, where.blocks, where.overlap)
             with place.store.writing(weights) as folder:
                 put(folder / WEIGHTS, to_safetensors(model))
-                put(folder / CARD, json.dumps(_card(CPU) | {"from": where}, indent=1))
+                put(folder / CARD, json.dumps(_card(CPU) | {"from": where.weights}, indent=1))
     return weights
 
 
-def load(key: Run | Weights, store: ArtifactStore) -> EDSR:
+def load(key: Run | Weights, store: ArtifactStore) -> Architecture:
     """Return a finished network, its file checked against what was written.
 
     Raises:
         MissingError: it isn't in the store. IntegrityError: the file has changed.
     """
-    return load_weights(store.file(key, WEIGHTS))
+    model = load_weights(store.file(key, WEIGHTS))
+    return looked_over(model) if isinstance(model, Foreign) else model
 
 
 def measured(

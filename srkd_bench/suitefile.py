@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from srkd_bench.config import Claim, Claims, Spec, Suite, TrainSpec, overridden
+from srkd_bench.config import Claim, Claims, ForeignSpec, ModelSpec, Spec, Suite, TrainSpec, overridden
 from srkd_bench.errors import MissingError, SrkdError, unknown
 
 MAX_BYTES = 100_000  # two seconds of parsing
@@ -82,7 +82,7 @@ def _set(raw: dict[str, Any], setting: str) -> dict[str, Any]:
     path = key.strip().split(".")
     if not equals or not all(path) or not key.isprintable():
         raise SrkdError(f"--set takes key=value, not {setting[:80]!r}", "for example --set train.steps=200")
-    if len(path) > 3:
+    if len(path) > 4:
         raise SrkdError(f"--set {key[:80]}: no key lies that deep", "for example --set params.ckd.weight=0.5")
     return _put(raw, path, _parse(text, f"--set {key[:80]}"))
 
@@ -150,18 +150,21 @@ def validated(kind: type[S], raw: Any, where: str) -> S:
         *parents, last = [str(part) for part in first["loc"]] or [""]
         if first["type"] == "extra_forbidden":
             place = f"{where}, {'.'.join(parents)}," if parents else where
-            raise unknown(f"key in {place}", last[:80], _keys(kind, parents)) from None
+            raise unknown(f"key in {place}", last[:80], _keys(kind, parents, raw)) from None
         message = first["msg"].removeprefix("Value error, ")
         key = f" {'.'.join([*parents, last])[:80]}:" if last else ""
         given = f", not {first['input']!r}" if last and not isinstance(first["input"], dict) else ""
         raise SrkdError(f"{where}:{key} {message[0].lower() + message[1:]}{given[:80]}") from None
 
 
-def _keys(kind: type[BaseModel], parents: list[str]) -> list[str]:
+def _keys(kind: type[BaseModel], parents: list[str], raw: Any) -> list[str]:
     """Return the keys that are known at a place in a spec."""
     for part in parents:
+        raw = raw[part] if isinstance(raw, dict) else None
         if part.isdecimal():  # a place in a list
             continue
         annotation = str(kind.model_fields[part].annotation)
         kind = next(spec for spec in Spec.__subclasses__() if f".{spec.__name__}" in annotation)
+        if kind is ModelSpec and isinstance(raw, dict) and "arch" in raw:
+            kind = ForeignSpec
     return [*kind.model_fields, *(["epochs", "steps_per_epoch"] if kind is TrainSpec else [])]

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -14,11 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srkd_bench import checkpoint
+from srkd_bench.architecture import Architecture
 from srkd_bench.config import Run, TrainSpec
 from srkd_bench.divergence import Watch
 from srkd_bench.errors import SrkdError, Stopped
 from srkd_bench.method import Method, Output, Step, TeacherView, seed_of, seeded
-from srkd_bench.models import EDSR, build
+from srkd_bench.models import build
 from srkd_bench.patches import Patches
 from srkd_bench.signals import Interrupted, interruptible, shielded
 from srkd_bench.teacher_cache import TeacherCache, on_grid
@@ -66,15 +68,17 @@ class Learner:
         self,
         run: Run,
         method: Method,
-        teacher: EDSR | None,
+        teacher: Architecture | None,
         sample: Tensor,
         folder: Path,
         device: torch.device,
     ) -> None:
         self.run, self.method, self.folder, self.device = run, method, folder, device
         self.student = build(run.model, run.seed).to(device)
+        self.student.eval()  # what a method looks at leaves no trace in batch norms
         with seeded("adapter", run.seed, run.method):
             self.adapter = method.adapter(teacher, self.student, sample.to(device)).to(device)
+        self.student.train()
         self.generator = torch.Generator(device).manual_seed(seed_of("method", run.seed, run.method))
         weights = [*self.student.parameters(), *self.adapter.parameters()]
         trained = [weight for weight in weights if weight.requires_grad]
@@ -102,7 +106,7 @@ class Learner:
         before the step. When `Interrupted` is raised, `rewind` brings back the state before the step.
         """
         train = self.run.train
-        self._before = self.generator.get_state(), [buffer.clone() for buffer in self.adapter.buffers()]
+        self._before = self.generator.get_state(), [buffer.clone() for buffer in self._buffers()]
         output = self._see(lr)
         loss = LOSSES[train.loss]
         rec = loss(output.sr, hr)
@@ -133,16 +137,21 @@ class Learner:
             self._fail(diverged)
 
     def _see(self, lr: Tensor) -> Output:
-        with autocast(self.run.train, self.device):
+        # Dropout: all methods of a seed see the same, whoever learns beside them and however often it was resumed.
+        own = seeded("forward", self.run.seed, self.step) if self.student.draws else nullcontext()
+        with own, autocast(self.run.train, self.device):
             output: Output = self.student(lr, self.method.taps)
         return output
+
+    def _buffers(self) -> list[Tensor]:
+        return [*self.student.buffers(), *self.adapter.buffers()]
 
     def rewind(self) -> None:
         """Forget a step that was begun."""
         if self._before is not None:
             random, buffers = self._before
             self.generator.set_state(random)
-            for buffer, before in zip(self.adapter.buffers(), buffers, strict=True):
+            for buffer, before in zip(self._buffers(), buffers, strict=True):
                 buffer.copy_(before)
             self._before = None
 
@@ -220,13 +229,13 @@ def _kept(cache: TeacherCache | None, step: int, device: torch.device) -> Tensor
 
 def fit(
     learners: Sequence[Learner],
-    teacher: EDSR | None,
+    teacher: Architecture | None,
     patches: Patches,
     *,
     device: torch.device,
     checkpoint_seconds: float | None = None,
     cache: TeacherCache | None = None,
-    validate: Callable[[EDSR], float] | None = None,
+    validate: Callable[[Architecture], float] | None = None,
     watch: Callable[[int], None] = lambda step: None,
 ) -> None:
     """Train all learners to their end on the same batches; the teacher looks at each batch at most once.

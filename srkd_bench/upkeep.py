@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from srkd_bench import adopt, checkpoint, planning
-from srkd_bench.config import Artifact, ModelSpec, Pack, Suite
+from srkd_bench.config import Artifact, Pack, Suite, network_spec
 from srkd_bench.datasets import find
 from srkd_bench.disk import writable
 from srkd_bench.download import sidecar
@@ -176,11 +176,11 @@ def describe(path: Path) -> str:
 
 
 def _run(key: dict[str, Any], home: Path, path: Path) -> str:
-    return f"{key['method']} seed {key['seed']}, {ModelSpec.model_validate(key['model'])}"
+    return f"{key['method']} seed {key['seed']}, {network_spec(key['model'])}"
 
 
 def _weights(key: dict[str, Any], home: Path, path: Path) -> str:
-    return f"{ModelSpec.model_validate(key['model'])}, trained elsewhere"
+    return f"{network_spec(key['model'])}, trained elsewhere"
 
 
 def _scores(key: dict[str, Any], home: Path, path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,11 @@ def open_store(home: Path | None) -> ArtifactStore:
     from srkd_bench.store import ArtifactStore
 
     return ArtifactStore(home, say=lambda line: err.print(line, markup=False, highlight=False))
+
+
+def with_teacher(settings: Sequence[str] | None, weights: str | None) -> list[str]:
+    """Return a suite's settings with its teacher's weights among them."""
+    return [*(settings or []), *([f"teacher.weights={json.dumps(weights)}"] if weights else [])]
 
 
 def find_plan(
@@ -84,9 +90,11 @@ def work(
 def make(plan: Plan, place: Workplace) -> FailedRuns | None:
     """Make what isn't in the store; return what failed of the students."""
     from srkd_bench import planning, runs
+    from srkd_bench.rehearsal import rehearse
 
     images, tests = runs.prepare(plan, place)
     runs.check_methods(plan, place)
+    rehearse(plan, place)
     planning.announce(plan, place.store, place.display)
     runs.ensure_teacher(plan, images, place)
     failed: FailedRuns | None = None

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from srkd_bench.architecture import Architecture
 from srkd_bench.config import ModelSpec
 from srkd_bench.errors import SrkdError
 from srkd_bench.evaluate import network
@@ -25,12 +26,12 @@ def state_of(model: nn.Module) -> dict[str, Tensor]:
     return {name: value.contiguous() for name, value in model.state_dict().items()}
 
 
-def same(one: EDSR, other: EDSR) -> bool:
+def same(one: nn.Module, other: nn.Module) -> bool:
     a, b = state_of(one), state_of(other)
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def look(model: EDSR, lr: Tensor, *taps: float) -> Output:
+def look(model: nn.Module, lr: Tensor, *taps: float) -> Output:
     output = model(lr, taps)
     assert isinstance(output, Output)
     return output
@@ -292,7 +293,7 @@ def test_a_spec_that_is_none_is_refused(metadata: str, tmp_path: Path) -> None:
     assert refused(tmp_path / "x.safetensors").message.endswith("is no EDSR")
 
 
-def scores(model: EDSR, folder: Path) -> dict[str, float]:
+def scores(model: Architecture, folder: Path) -> dict[str, float]:
     """Return the mean of each metric over the images of a folder."""
     upscale, files = network(model, device=torch.device("cpu")), sorted(folder.iterdir())
     rows = []

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from srkd_bench import methods, teacher_cache
+from srkd_bench.architecture import Architecture
 from srkd_bench.config import ModelSpec, Run, TrainSpec
 from srkd_bench.metrics import measure
-from srkd_bench.models import EDSR, build
+from srkd_bench.models import build
 from srkd_bench.packs import ImageSet, open_set
 from srkd_bench.patches import Patches
 from srkd_bench.store import ArtifactStore
@@ -165,7 +166,7 @@ class Lab:
     def _count(self, *words: Any) -> None:
         self.passes += 1
 
-    def train(self, names: list[str], place: str, cache: TeacherCache | None) -> dict[str, EDSR]:
+    def train(self, names: list[str], place: str, cache: TeacherCache | None) -> dict[str, Architecture]:
         learners = {}
         for name in names:
             method = methods.build(name, {})
@@ -181,7 +182,7 @@ class Lab:
         return {name: learner.student for name, learner in learners.items()}
 
 
-def same(a: EDSR, b: EDSR) -> bool:
+def same(a: Architecture, b: Architecture) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from srkd_bench import checkpoint, methods
+from srkd_bench.architecture import Architecture
 from srkd_bench.config import ModelSpec, Run, TrainSpec
 from srkd_bench.errors import IntegrityError, SrkdError, Stopped
 from srkd_bench.method import Losses, Method, Output, Step, TeacherView
@@ -108,7 +109,7 @@ def test_validation_is_logged_now_and_then_and_changes_no_bit(lab: Lab) -> None:
     train = TRAIN.model_copy(update={"steps": 12})
     seen: list[list[torch.Tensor]] = []
 
-    def validate(model: EDSR) -> float:
+    def validate(model: Architecture) -> float:
         seen.append([weight.clone() for weight in model.parameters()])
         return float(len(seen))
 
