@@ -10,7 +10,7 @@ demo: .venv/ready
 	$(BIN)/srkd report --suite demo -o demo.html
 
 test: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
 # Networks that spandrel recognises. It needs torchvision, which a torch without CUDA may not go with: an own folder,
 # several GB of packages.

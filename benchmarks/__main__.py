@@ -20,6 +20,7 @@ SCRIPTS = (
     "kept",
     "precision",
     "patches",
+    "waiting",
     "convolutions",
     "evaluation",
     "start",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from srkd_bench.images import luma
@@ -19,8 +20,8 @@ PROTOCOLS = {
 
 WINDOW = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
 WINDOW /= WINDOW.sum()
-STRIP = 32
-# Row i has the window at its columns i to i + 10.
+STRIP = 16
+# A row for each of a strip's pixels, with the window where that pixel is: one product of matrices blurs a strip.
 BAND = np.array([np.pad(WINDOW, (i, STRIP - 1 - i)) for i in range(STRIP)])
 
 
@@ -34,7 +35,9 @@ def psnr(sr: NDArray[Any], hr: NDArray[Any], *, border: int) -> float:
         ValueError: the shapes differ, or nothing is left inside `border`.
     """
     sr, hr = _inside(sr, hr, border, least=1)
-    mse = np.mean((sr - hr) ** 2)
+    difference = sr - hr
+    difference *= difference
+    mse = difference.mean()
     return 10 * math.log10(255**2 / mse) if mse else math.inf
 
 
@@ -52,13 +55,27 @@ def ssim(sr: NDArray[Any], hr: NDArray[Any], *, border: int) -> float:
         raise ValueError(f"expected an image (H, W), got {sr.shape}")
     sr, hr = _inside(sr, hr, border, least=len(WINDOW))
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    # Of the two variances only the sum is needed: one blur less.
-    mean_sr, mean_hr, mean_product, mean_squares = _blur(np.stack([sr, hr, sr * hr, sr**2 + hr**2]))
+    mean_sr, mean_hr = _blur(sr), _blur(hr)
     product = mean_sr * mean_hr
-    squares = mean_sr**2 + mean_hr**2
-    covariance = mean_product - product
-    variances = mean_squares - squares
-    return float(np.mean((2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))))
+    squares = mean_sr * mean_sr
+    squares += mean_hr * mean_hr
+    both = sr * sr
+    both += hr * hr
+    variances = _blur(both)  # only their sum is needed: one blur less
+    variances -= squares
+    covariance = _blur(sr * hr)
+    covariance -= product
+    # In place from here on: a fresh array of this size costs more than the arithmetic on it.
+    covariance *= 2
+    covariance += c2
+    product *= 2
+    product += c1
+    product *= covariance
+    squares += c1
+    variances += c2
+    squares *= variances
+    product /= squares
+    return float(product.mean())
 
 
 def _inside(
@@ -70,26 +87,22 @@ def _inside(
     if border < 0 or min(height, width) - 2 * border < least:
         raise ValueError(f"{sr.shape} leaves less than {least} x {least} pixels inside a border of {border}")
     inside = np.s_[border : height - border, border : width - border]
-    return sr[inside].astype(np.float64), hr[inside].astype(np.float64)
+    return sr[inside].astype(np.float64, copy=False), hr[inside].astype(np.float64, copy=False)
 
 
-def _blur(images: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weigh (N, H, W) with the Gaussian window wherever it fits, so that (N, H - 10, W - 10) are left.
-
-    The window is separable: down the columns, then along the rows. Each is a product with a band matrix, `STRIP`
-    results at a time: that is four times the arithmetic of the sums, and still three times faster.
-    """
-    more = len(WINDOW) - 1
-    n, height, width = images.shape
-    down = np.empty((n, height - more, width))
-    for first in range(0, height - more, STRIP):
-        band = BAND[: height - more - first, : height - first]
-        np.matmul(band, images[:, first : first + STRIP + more], out=down[:, first : first + STRIP])
-    blurred = np.empty((n, height - more, width - more))
-    for first in range(0, width - more, STRIP):
-        band = BAND[: width - more - first, : width - first].T
-        np.matmul(down[..., first : first + STRIP + more], band, out=blurred[..., first : first + STRIP])
-    return blurred
+def _blur(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weigh (H, W) with the Gaussian window wherever it fits, so that (H - 10, W - 10) are left."""
+    for _ in range(2):  # the window is separable: down the columns, then, transposed, along the rows
+        size = len(image) - len(WINDOW) + 1
+        whole = size - size % STRIP
+        blurred = np.empty((size, image.shape[1]))
+        if whole:
+            strips = sliding_window_view(image, BAND.shape[1], axis=0)[::STRIP].swapaxes(1, 2)
+            np.matmul(BAND, strips, out=blurred[:whole].reshape(-1, STRIP, image.shape[1]))
+        rest = size - whole
+        np.matmul(BAND[:rest, : rest + len(WINDOW) - 1], image[whole:], out=blurred[whole:])
+        image = blurred.T
+    return image
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from srkd_bench import cli
+from srkd_bench.datasets import DATASETS
 from srkd_bench.progress import Display
 from srkd_bench.store import ArtifactStore
 
@@ -20,6 +21,15 @@ def users_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, str(tmp_path / "user"))
     for name in ("SRKD_OFFLINE", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def table_of_data_sets() -> Iterator[None]:
+    """What a test, or a benchmark in it, adds to the table is gone after it."""
+    known = dict(DATASETS)
+    yield
+    DATASETS.clear()
+    DATASETS.update(known)
 
 
 @pytest.fixture
