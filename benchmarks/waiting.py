@@ -8,6 +8,7 @@ import numpy as np
 
 from benchmarks.lockstep import steps
 from benchmarks.measure import Row, by_turns, ratio
+from srkd_bench.config import ModelSpec
 from srkd_bench.datasets import DATASETS, DatasetSpec
 from srkd_bench.packs import open_set, pack
 from srkd_bench.patches import Patches
@@ -23,7 +24,6 @@ def rows(quick: bool) -> list[Row]:
     found = []
     for name in ["smoke"] if quick else ["smoke", "demo", "bsds", "paper"]:
         suite = load_suite(name)
-        assert suite.teacher.model is not None
         height, width = SIDES.get(name, (320, 480))
         noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
         DATASETS["noise"] = DatasetSpec("train", 8)
@@ -33,7 +33,10 @@ def rows(quick: bool) -> list[Row]:
             patches = Patches(open_set(store, "noise", suite.data.scale), suite.train, 0)
             for step in range(8):
                 patches.batch(step)  # each image is checked when it is first looked at
-            whole = steps(suite.teacher.model, suite.student, suite.train)["whole"]
+            teacher, student = suite.teacher.model, suite.student
+            assert isinstance(teacher, ModelSpec)
+            assert isinstance(student, ModelSpec)
+            whole = steps(teacher, student, suite.train)["whole"]
             times = by_turns(1 if quick else LONG.get(name, 5), data=partial(patches.batch, 9), step=whole)
         found.append(
             Row(

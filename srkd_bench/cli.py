@@ -18,6 +18,7 @@ from srkd_bench.cli_network import export, profile, upscale
 from srkd_bench.cli_pictures import crops
 from srkd_bench.cli_report import compare, report
 from srkd_bench.cli_store import store_app
+from srkd_bench.cli_tune import print_measured, tune
 from srkd_bench.errors import SrkdError, Stopped
 from srkd_bench.options import (
     Checkpoint,
@@ -254,18 +255,32 @@ app.command()(crops)
 app.command()(upscale)
 app.command()(export)
 app.command()(profile)
+app.command()(tune)
 
 
 @app.command("ls")
 def list_(
     what: Annotated[What, typer.Argument(help="What to list.")] = What.RUNS,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure", help="Of methods: measure what share of the gradient their weights give on a suite."
+        ),
+    ] = False,
+    suite: SuiteName = "demo",
+    settings: Settings = None,
     home: Home = None,
+    device: Device = "auto",
     json_: Json = False,
 ) -> None:
     """List runs, methods (own ones that the store was used with, too), data sets or suites."""
     from srkd_bench import listing
 
-    if what == What.DATASETS:
+    if measure and what != What.METHODS:
+        raise SrkdError(f"--measure is about methods, not {what}", "srkd ls methods --measure")
+    if measure:
+        print_measured(suite, settings, home, device, json_)
+    elif what == What.DATASETS:
         print_datasets(open_store(home), json_)
     else:
         rows = {What.RUNS: listing.runs, What.METHODS: listing.methods, What.SUITES: listing.suites}[what]

@@ -10,6 +10,7 @@ from srkd_bench.planning import CARD, EVENTS, FAILED, Plan, kept_scores, measure
 from srkd_bench.report.results import About, Network, Results, Training
 from srkd_bench.scores import Score
 from srkd_bench.store import ArtifactStore
+from srkd_bench.trials import in_words, weights
 
 HR_PIXELS = 1280 * 720  # of the image that multiply-adds are given for, as the field does
 
@@ -62,12 +63,26 @@ def results(plan: Plan, store: ArtifactStore, *, trainings: bool = False) -> Res
         seeds=list(suite.seeds),
         budget=f"every student is trained for {suite.train} of {suite.data.train}",
         notes=[_note(problem, seeds) for problem, seeds in notes.items()]
+        + _tuned(plan)
         + (["self-ensemble: every network's SR is the mean over eight flips and rotations"]
            if suite.evaluate.self_ensemble else []),
         trainings=_trainings(plan, store) if trainings else [],
         scale=suite.data.scale,
         about={name: About(one.summary, one.kind, one.source) for name, one in plan.traits.items()},
     )  # fmt: skip
+
+
+def _tuned(plan: Plan) -> list[str]:
+    """Return how the weights were found, if they were tuned."""
+    if not plan.trials:
+        return []
+    chosen = {run.method: run.params for run in plan.students}
+    found = "; ".join(f"{name} {in_words(chosen[name], weights(plan.traits[name]))}" for name in plan.trials)
+    trials = next(iter(plan.trials.values()))
+    return [
+        f"weights are the best of {len(trials)} trials a method by PSNR-Y on {plan.suite.data.validation}"
+        f" (seed {trials[0].seed}): {found}"
+    ]
 
 
 def _state(key: Run | Weights, store: ArtifactStore) -> str:

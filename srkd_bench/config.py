@@ -324,7 +324,9 @@ class Suite(Spec):
 
     Args:
         methods: names, or `all` for every installed one.
-        params: hyper-parameters by method; a composition `a+b` takes those of `a` and of `b`.
+        params: hyper-parameters by method; a composition `a+b` takes those of `a` and of `b`. `tuned` stands for
+            none but the weights that were found.
+        tuned: take the weights that `srkd tune` found best on the validation images, around `params`.
         claims: what `srkd report --claims` checks; the study's if there are none.
     """
 
@@ -335,6 +337,7 @@ class Suite(Spec):
     train: TrainSpec
     methods: Annotated[list[str], Field(min_length=1)]
     params: dict[str, Params] = {}
+    tuned: bool = False
     seeds: Annotated[list[Seed], Field(min_length=1)] = [0]
     evaluate: EvaluateSpec = EvaluateSpec()
     claims: Annotated[list[Claim], Field(max_length=100)] = []
@@ -342,7 +345,7 @@ class Suite(Spec):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, raw: Any) -> Any:
-        """Write the suite's scale into its networks, and its `train` into the teacher's."""
+        """Write the suite's scale into its networks, its `train` into the teacher's, and short words out."""
         try:
             scale = {"scale": raw["data"].get("scale", 2)}
             teacher = dict(raw["teacher"])
@@ -352,7 +355,9 @@ class Suite(Spec):
                 teacher["model"] = scale | teacher["model"]
                 teacher["train"] = overridden(raw["train"], teacher.get("train") or {})
             methods = ["all"] if raw["methods"] == "all" else raw["methods"]
-            return raw | {"student": scale | raw["student"], "teacher": teacher, "methods": methods}
+            tuned = {"params": {}, "tuned": True} if raw.get("params") == "tuned" else {}
+            whole = {"student": scale | raw["student"], "teacher": teacher, "methods": methods}
+            return raw | whole | tuned
         except (KeyError, TypeError, AttributeError, ValueError):
             return raw  # something is missing or no mapping: the fields' own checks say what
 

@@ -14,6 +14,7 @@ from srkd_bench.scores import Scores
 from srkd_bench.store import MANIFEST, ArtifactStore
 from srkd_bench.suitefile import load_suite, suite_files
 from srkd_bench.traits import own_methods
+from srkd_bench.trials import TUNING_SEED
 
 
 def datasets(store: ArtifactStore) -> list[dict[str, Any]]:
@@ -111,8 +112,26 @@ def one_run(store: ArtifactStore, digits: str) -> dict[str, Any]:
         "path": str(path),
         "scores": scores,
         "card": json.loads((path / "card.json").read_text()),
+        **_tuning(store, key),
         "settings": key,
     }
+
+
+def _tuning(store: ArtifactStore, key: dict[str, Any]) -> dict[str, Any]:
+    """Return whether a run's weights were tried in a search: trials are alike but for weights and seed."""
+
+    def setting(one: dict[str, Any]) -> dict[str, Any]:
+        return one | {
+            "seed": None,
+            "params": {part: sorted(values) for part, values in one["params"].items()},
+        }
+
+    trials = [
+        other for _, other in _runs(store) if other["seed"] >= TUNING_SEED and setting(other) == setting(key)
+    ]
+    if key["method"] == "none" or key["params"] not in [other["params"] for other in trials]:
+        return {}
+    return {"tuning": f"these weights are one of {len(trials)} trials with seed {trials[0]['seed']}"}
 
 
 def find_run(store: ArtifactStore, digits: str) -> tuple[str, dict[str, Any]]:

@@ -2,18 +2,22 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
+from math import inf
 from pathlib import Path
+from statistics import fmean
 
 from srkd_bench import checkpoint, sources
 from srkd_bench.config import Measurement, Run, Suite, Weights
-from srkd_bench.errors import SrkdError
+from srkd_bench.errors import MissingError, SrkdError
 from srkd_bench.networks import resolved
 from srkd_bench.packs import pixels_of
 from srkd_bench.progress import Display
 from srkd_bench.scores import Scores
 from srkd_bench.store import ArtifactStore
 from srkd_bench.traits import Traits, traits
+from srkd_bench.trials import FEWEST, MOST, USUAL, trial, tuning_seed, weights
 
 WEIGHTS, CARD, SCORES, EVENTS, FAILED = (
     "weights.safetensors", "card.json", "scores.json", "events.jsonl", "failed.json",
@@ -28,12 +32,14 @@ class Plan:
         teacher: the suite's, whether a student looks at it or not.
         students: methods × seeds, seed by seed.
         traits: of the methods, by name.
+        trials: by method, the runs that the best weights were chosen from; empty unless the suite says `tuned`.
     """
 
     suite: Suite
     teacher: Run | Weights
     students: tuple[Run, ...]
     traits: Mapping[str, Traits]
+    trials: Mapping[str, tuple[Run, ...]] = field(default_factory=dict)
 
     @property
     def methods(self) -> list[str]:
@@ -48,6 +54,7 @@ def plan(
     chosen: Iterable[str] = (),
     *,
     readonly: bool = False,
+    options: str = "",
 ) -> Plan:
     """Look up what a suite names. Data that isn't here has the digest `missing`; nothing is trained.
 
@@ -55,8 +62,10 @@ def plan(
         chosen: methods instead of the suite's; `all` is every installed one. Only their code may run unasked:
             what a suite names may be a stranger's.
         readonly: leave the store as it is, and download no weights that the suite names by their address.
+        options: how the command line names the suite, for hints; its name if not given.
     Raises:
         SrkdError: an unknown method, parameter or data set, or settings that a method can't work with.
+        MissingError: the suite wants tuned weights, and its methods haven't all had the same number of trials.
     """
     suite = _resolved(suite, store, readonly=readonly)
     chosen = list(chosen)
@@ -87,7 +96,54 @@ def plan(
         for seed in suite.seeds
         for name in names
     )
-    return Plan(suite, teacher, students, {name: known[name] for name in names})
+    found = Plan(suite, teacher, students, {name: known[name] for name in names})
+    return _tuned(found, store, options or f"--suite {suite.name}") if suite.tuned else found
+
+
+def trial_runs(plan: Plan, method: str, count: int) -> list[Run]:
+    """Return the runs of a search of a method's weights, the default's first."""
+    like = next(run for run in plan.students if run.method == method)
+    seed = tuning_seed(plan.suite.seeds)
+    params = (trial(plan.traits[method], i) for i in range(count))
+    return [Run(**dict(like) | {"params": one, "seed": seed}) for one in params]
+
+
+def verdict(run: Run, plan: Plan, store: ArtifactStore) -> float | str | None:
+    """Return a trial's mean PSNR-Y in dB on the validation images, or why it failed; None if it isn't done."""
+    pixels = pixels_of(store, plan.suite.data.validation or "") or "missing"
+    scores = kept_scores(measurement(run, pixels, plan.suite.data.scale, self_ensemble=False), store)
+    if scores is not None:
+        return fmean(values["psnr_y"] for values in scores.values())
+    failed = store.work(run) / FAILED
+    return str(json.loads(failed.read_text())["error"]) if failed.is_file() else None
+
+
+def _tuned(plan: Plan, store: ArtifactStore, options: str) -> Plan:
+    """Give each student the weights that were best on the validation images."""
+    if plan.suite.data.validation is None:
+        raise SrkdError("tuned weights need validation images", "--set data.validation=photos-valid")
+    done: dict[str, list[tuple[Run, float]]] = {}
+    for name in plan.methods:
+        if weights(plan.traits[name]):
+            found = ((run, verdict(run, plan, store)) for run in trial_runs(plan, name, MOST))
+            tried = takewhile(lambda one: one[1] is not None, found)
+            done[name] = [(run, value if isinstance(value, float) else -inf) for run, value in tried]
+    most = max(map(len, done.values()), default=0)
+    if lacking := [name for name, tried in done.items() if len(tried) < max(most, FEWEST)]:
+        counts = ", ".join(f"{name} {len(tried)}" for name, tried in done.items())
+        asked = " ".join(f"--method {name}" for name in lacking)
+        raise MissingError(
+            f"suite {plan.suite.name} wants tuned weights, the same number of trials a method; there are: {counts}",
+            f"srkd tune {options} {asked} --trials {most if most >= FEWEST else USUAL}",
+        )
+    best = {name: max(tried, key=lambda one: one[1])[0] for name, tried in done.items()}
+    students = tuple(
+        Run(**dict(run) | {"params": best[run.method].params}) if run.method in best else run
+        for run in plan.students
+    )
+    return replace(
+        plan, students=students, trials={name: tuple(run for run, _ in tried) for name, tried in done.items()}
+    )
 
 
 def _spread(asked: Iterable[str]) -> list[str]:

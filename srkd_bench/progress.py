@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 QUIET_SECONDS = 15.0
+SHOWN_LOSSES = 20  # in a line
 
 
 class Watched(Protocol):
@@ -143,7 +144,8 @@ def _table(learners: Mapping[str, Watched]) -> Table:
 
 def _terms(learners: Mapping[str, Watched]) -> str:
     sums = [f"{name} {sum(one.last['terms'].values()):.2e}" for name, one in learners.items() if one.last]
-    return "; loss " + ", ".join(sums) if sums else ""
+    more = ", …" if len(sums) > SHOWN_LOSSES else ""
+    return "; loss " + ", ".join(sums[:SHOWN_LOSSES]) + more if sums else ""
 
 
 def clock(seconds: float) -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import time
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -27,8 +28,10 @@ from srkd_bench.store import ArtifactStore
 from srkd_bench.survey import looked_over
 from srkd_bench.teacher_cache import TeacherCache, TeacherSR, open_cache
 from srkd_bench.train import Learner, fit
+from srkd_bench.trials import in_words, varied
 
 SAMPLE = 64  # training patches that a method's adapter may take statistics of
+MEMORY = 4e9  # bytes that a group's networks may take; 90 students of the study do
 
 
 CPU = torch.device("cpu")
@@ -99,10 +102,18 @@ def ensure_students(plan: Plan, images: ImageSet, place: Workplace) -> None:
         ensure_teacher(plan, images, place)
     failures: list[SrkdError] = []
     for seed in plan.suite.seeds:
-        failures += _ensure_group(
-            [run for run in plan.students if run.seed == seed], images, plan.suite.data, place
-        )
+        for group in _fitting([run for run in plan.students if run.seed == seed]):
+            failures += _ensure_group(group, images, plan.suite.data, place)
     _raise_failures(failures)
+
+
+def _fitting(runs: list[Run]) -> list[list[Run]]:
+    """Return the runs in groups that memory holds side by side: a search can have hundreds of trials."""
+    if not runs:
+        return []
+    # Weights, gradients and Adam's two moments of a student, and as much for what is trained beside it.
+    many = max(1, int(MEMORY / (2 * 16 * runs[0].model.parameters)))
+    return [runs[first : first + many] for first in range(0, len(runs), many)]
 
 
 def _raise_failures(failures: list[SrkdError]) -> None:
@@ -126,16 +137,18 @@ def _ensure_group(runs: list[Run], images: ImageSet, data: DataSpec, place: Work
             store.home, sum(2 * 16 * run.model.parameters for run in runs)
         )  # a checkpoint beside the last
         learners: dict[str, Learner] = {}
-        for run in runs:
+        for run, name in zip(runs, _names(runs), strict=True):
             (store.work(run) / FAILED).unlink(missing_ok=True)
             method = methods.rebuild(run.method, run.params)
             sees = teacher if method.looks else None
-            learners[run.method] = Learner(run, method, sees, sample, store.work(run), place.device)
+            learners[name] = Learner(run, method, sees, sample, store.work(run), place.device)
         validate = None
         if data.validation is not None:
             validate = validation(open_set(store, data.validation, data.scale), place.device)
         cache = _cache(runs, known, data.scale, place) if known else None
-        title = f"{runs[0].model}, seed {seed}: {', '.join(learners)}"
+        counts = Counter(run.method for run in runs)
+        who = ", ".join(f"{name} ×{n}" if n > 1 else name for name, n in counts.items())
+        title = f"{runs[0].model}, seed {seed}: {who}"
         first = min(learner.step for learner in learners.values())
         place.display.say(f"training {title}" + (f", from step {first:,}" if first else ""))
         with place.display.training(f"seed {seed}", first, train.steps) as move:
@@ -157,6 +170,15 @@ def _ensure_group(runs: list[Run], images: ImageSet, data: DataSpec, place: Work
         if not failures:
             place.display.say(f"trained  {title} in {clock(time.monotonic() - begun)}")
         return failures
+
+
+def _names(runs: list[Run]) -> list[str]:
+    """Return what tells the runs of a group apart: the method, and its weights where it is there several times."""
+    counts = Counter(run.method for run in runs)
+    return [
+        run.method if counts[run.method] == 1 else f"{run.method} {in_words(run.params, varied(run, runs))}"
+        for run in runs
+    ]
 
 
 def _cache(runs: list[Run], teacher: Run | Weights, scale: int, place: Workplace) -> TeacherCache | None:

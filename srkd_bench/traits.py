@@ -22,12 +22,14 @@ class Traits(Spec):
         params: what decides its numbers: version and parameters of each part, defaults written out, and the sha256
             of an own part's source.
         looks: whether it looks at the teacher.
+        weights: names of the weights of its loss terms, by part.
         min_batch: the least number of images in a batch that it can work with.
         summary: what it does, in one line.
         kind, source: as in `Method`.
     """
 
     params: dict[str, Params]
+    weights: dict[str, list[str]]
     looks: bool
     min_batch: int
     summary: str
@@ -104,6 +106,7 @@ def _ask(name: str, params: Mapping[str, Params]) -> Traits:
     method = methods.build(name, params)
     return Traits(
         params=methods.identity(method, name),
+        weights=methods.weights(method, name),
         looks=bool(method.looks),
         min_batch=int(method.min_batch),
         summary=methods.summary(name),

@@ -122,7 +122,7 @@ def unneeded(store: ArtifactStore, suites: Iterable[Suite], display: Display) ->
 
 
 def needed(store: ArtifactStore, suite: Suite, display: Display) -> list[Artifact]:
-    """Return the keys of all that a suite needs: teacher, students, their scores and bicubic's, image packs.
+    """Return the keys of all that a suite needs: networks, trials of tuned weights, scores, image packs.
 
     Raises:
         MissingError: data or the teacher's weights aren't here, so that the keys can't be told.
@@ -136,13 +136,21 @@ def needed(store: ArtifactStore, suite: Suite, display: Display) -> list[Artifac
         )
     plan = planning.plan(suite, store, display, readonly=True)
     networks = [plan.teacher, *plan.students]
+    trials = [run for runs in plan.trials.values() for run in runs]
     ensemble = suite.evaluate.self_ensemble
     scores = [
         planning.measurement(network, pixels[name] or "", scale, self_ensemble=ensemble)
         for name in suite.data.test
         for network in (None, *networks)
     ]
-    return [*networks, *scores, *(Pack(dataset=name, scale=one) for name in names for one in (1, scale))]
+    validation = pixels.get(suite.data.validation or "") or ""
+    scores += [planning.measurement(run, validation, scale, self_ensemble=False) for run in trials]
+    return [
+        *networks,
+        *trials,
+        *scores,
+        *(Pack(dataset=name, scale=one) for name in names for one in (1, scale)),
+    ]
 
 
 def remove(store: ArtifactStore, waste: Waste) -> bool:

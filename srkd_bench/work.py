@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,7 +45,13 @@ def find_plan(
 
     read = load_suite(suite, settings or [])
     store, display = open_store(home), Display(err)
-    return planning.plan(read, store, display, chosen, readonly=readonly), store, display
+    options = naming(suite, settings)
+    return planning.plan(read, store, display, chosen, readonly=readonly, options=options), store, display
+
+
+def naming(suite: str, settings: list[str] | None) -> str:
+    """Return the options that name a suite on the command line."""
+    return shlex.join(["--suite", suite, *(word for one in settings or [] for word in ("--set", one))])
 
 
 def workplace(

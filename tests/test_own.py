@@ -77,22 +77,24 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     sources.installed.cache_clear()
 
 
-def run_of(reference: str) -> Run:
-    method = methods.build(reference, {})
+def run_of(reference: str, **params: float) -> Run:
+    method = methods.build(reference, {reference: params})
     name = sources.name_of(reference)
     return RUN.model_copy(update={"method": name, "params": methods.identity(method, reference)})
 
 
 @pytest.mark.parametrize(
-    ("name", "digest"),
+    ("name", "params", "digest"),
     [
-        ("none", "59d33f43e2e4c0f538674a0862a40c1f333e0cc829787860ab4915627cab28f5"),
-        ("hkd", "f744bc019c28a68d3fe94b21be4b0ce09a3ef00144005dfb282f3a18e8b30a4f"),
-        ("rvkd", "fd60bb82235cf508e92b23df458cfeee2d576693970f1a49e37b1da92f75dfbf"),
+        ("none", {}, "59d33f43e2e4c0f538674a0862a40c1f333e0cc829787860ab4915627cab28f5"),
+        ("hkd", {}, "f744bc019c28a68d3fe94b21be4b0ce09a3ef00144005dfb282f3a18e8b30a4f"),
+        ("rvkd", {"weight": 1.0}, "fd60bb82235cf508e92b23df458cfeee2d576693970f1a49e37b1da92f75dfbf"),
     ],
 )
-def test_runs_of_built_in_methods_are_what_they_were_before_own_ones_came(name: str, digest: str) -> None:
-    assert run_of(name).digest == digest
+def test_runs_of_built_in_methods_are_what_they_were_before_own_ones_came(
+    name: str, params: dict[str, float], digest: str
+) -> None:
+    assert run_of(name, **params).digest == digest
 
 
 def test_a_run_is_known_by_what_the_file_says_and_not_by_where_it_lies(tmp_path: Path) -> None:

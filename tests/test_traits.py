@@ -42,7 +42,7 @@ def test_traits_are_what_the_methods_say(store: ArtifactStore) -> None:
     assert {name: one.looks for name, one in found.items()} == {"none": False, "hkd": True, "rkd+hkd": True}
     assert [one.min_batch for one in found.values()] == [1, 1, 2]
     assert found["rkd+hkd"].params == {
-        "rkd": {"version": 1, "weight": 25.0},
+        "rkd": {"version": 1, "weight": 0.25},
         "hkd": {"version": 1, "weight": 0.5},
     }
     assert (

@@ -13,7 +13,7 @@ from torch import nn
 
 from srkd_bench import own, sources
 from srkd_bench.errors import SrkdError, unknown
-from srkd_bench.method import Losses, Method, Step
+from srkd_bench.method import Losses, Method, Step, Weight
 
 
 def names() -> list[str]:
@@ -134,6 +134,16 @@ def _parameters(method: Method) -> dict[str, Any]:
         field.name: value
         for field, value in values.items()
         if not ("later" in field.metadata and value == field.default)
+    }
+
+
+def weights(method: Method, name: str) -> dict[str, list[str]]:
+    """Return the names of the parameters that are weights of loss terms, by part."""
+    parts = method.parts if isinstance(method, Composition) else {sources.name_of(name): method}
+    hints = {part: get_type_hints(type(one), include_extras=True) for part, one in parts.items()}
+    return {
+        part: [field.name for field in fields(one) if hints[part][field.name] == Weight]  # type: ignore[arg-type]
+        for part, one in parts.items()
     }
 
 

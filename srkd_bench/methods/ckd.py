@@ -18,17 +18,18 @@ class CKD(Method):
     images. The study does not say whether a negative carries gradient; as in CSD, none does unless `neg_grad`.
     Reading: the study's equation lost its symbols; form A divides by the sum over the negatives, form B sums the
     ratios.
-    Default: 1, so that the pull to the teacher, weight / Σ_j d(S_i, S_j), is about HKD's: over batches of 8 the
-    sum is 1.04 on DIV2K's validation crops, 0.82 on BSDS500 and 0.60 on the built-in photographs (means of HR
-    patches). Form B is at least (N - 1)² times as strong: a weight of 1 had a gradient share of 50 to 80 from
-    step 20 of the demo on; give it about 0.01.
+    Default: 0.25, by its gradient share (`srkd ls methods --measure`): .43, .35 and .61 on the demo, .45, .50 and
+    .81 on BSDS500 with a teacher of 37.8 dB on Set5. 1 makes the pull to the teacher, weight / Σ_j d(S_i, S_j),
+    as strong as HKD's (over batches of 8 the sum is 1.04 on DIV2K's validation crops, 0.82 on BSDS500, 0.60 on the
+    built-in photographs), but its shares were 1.4 to 3.2: images whose negatives are near pull far more. Form B is
+    at least (N - 1)² times as strong: a weight of 1 had shares of 50 to 80 on the demo; give it about 0.01.
     """
 
     kind = "relation"
     source = "Wang et al., IJCAI 2021, arXiv:2105.11683"
     min_batch = 2
 
-    weight: Weight = 1.0
+    weight: Weight = 0.25
     form: Literal["A", "B"] = "A"
     neg_grad: bool = False
 

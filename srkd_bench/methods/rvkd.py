@@ -26,7 +26,9 @@ class RVKD(Method):
     can't follow them; each teacher channel is standardised by its mean and deviation over 64 fixed training
     patches. `raw` compares with the features as they are.
     Reading: the study does not say which features; they are taken after 1/4, 2/4, 3/4 and 4/4 of the blocks.
-    Default: 1, risen to linearly over the first 8 % of training.
+    Default: 0.0015, risen to linearly over the first 8 % of training; by its gradient share (`srkd ls methods
+    --measure`): .11, .29 and .64 on the demo, .17, .09 and .76 on BSDS500. The study's 1 drowns the ground truth
+    on a student that hasn't learnt from it (60 to 500): standardised features differ by about 1, pixels by .001.
     """
 
     kind = "feature"
@@ -34,7 +36,7 @@ class RVKD(Method):
     taps = (0.25, 0.5, 0.75, 1.0)
     never_zero = "the student's features pass through fusions, which are random at first"
 
-    weight: Weight = 1.0
+    weight: Weight = 0.0015
     mid: Width = 64
     warmup: Share = 0.08
     raw: bool = False

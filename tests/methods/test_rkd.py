@@ -100,13 +100,13 @@ def test_an_image_is_at_distance_zero_from_itself() -> None:
     assert (relative_distances(images(0)).diagonal() == 0).all()
 
 
-def test_the_weight_of_rkd_is_25_unless_another_is_given() -> None:
+def test_the_weight_of_rkd_is_a_quarter_unless_another_is_given() -> None:
     student, teacher = images(0), images(1)
     view = TeacherView(lambda lr: Output(teacher, {}), student)
     step = Step(
         student, student, Output(student, {}), view, torch.tensor(0.0), 0.5, torch.Generator(), unseen
     )
-    for params, weight in (({}, 25.0), ({"rkd": {"weight": 2.0}}, 2.0)):
+    for params, weight in (({}, 0.25), ({"rkd": {"weight": 2.0}}, 2.0)):
         terms = methods.build("rkd", params).losses(step, nn.Module())
         assert list(terms) == ["rec", "rkd"]
         assert terms["rkd"].item() == pytest.approx(weight * by_loops(student, teacher))
@@ -190,7 +190,7 @@ def test_angles_are_a_term_of_their_own_where_they_have_a_weight() -> None:
     student, teacher = images(0), images(1)
     terms = methods.build("rkd", {"rkd": {"angle": 50.0}}).losses(step_of(student, teacher), nn.Module())
     assert list(terms) == ["rec", "rkd", "angle"]
-    assert terms["rkd"].item() == pytest.approx(25 * by_loops(student, teacher))
+    assert terms["rkd"].item() == pytest.approx(0.25 * by_loops(student, teacher))
     assert terms["angle"].item() == pytest.approx(50 * angles_by_loops(student, teacher))
     assert list(methods.build("rkd", {}).losses(step_of(student, teacher), nn.Module())) == ["rec", "rkd"]
 
@@ -204,8 +204,8 @@ def test_angles_need_three_images_and_distances_two() -> None:
 
 
 def test_runs_of_rkd_from_before_it_had_angles_are_still_found() -> None:
-    assert methods.identity(methods.build("rkd", {}), "rkd") == {"rkd": {"version": 1, "weight": 25.0}}
+    assert methods.identity(methods.build("rkd", {}), "rkd") == {"rkd": {"version": 1, "weight": 0.25}}
     angles = methods.build("rkd", {"rkd": {"angle": 50.0}})
     said = methods.identity(angles, "rkd")
-    assert said == {"rkd": {"version": 1, "weight": 25.0, "angle": 50.0}}
+    assert said == {"rkd": {"version": 1, "weight": 0.25, "angle": 50.0}}
     assert methods.rebuild("rkd", said) == angles

@@ -1,0 +1,134 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from srkd_bench import planning, runs, shares
+from srkd_bench.planning import Plan
+from srkd_bench.progress import Display
+from srkd_bench.runs import Workplace
+from srkd_bench.shares import Shares, measure
+from srkd_bench.store import ArtifactStore
+from srkd_bench.suitefile import load_suite
+from tests.conftest import Srkd
+
+TINY = """
+name: tiny
+data: {train: photos, test: [photos-test], scale: 2}
+teacher: {model: {n_feats: 4, n_resblocks: 4}, train: {steps: 2}}
+student: {n_feats: 3, n_resblocks: 4}
+train: {batch: 4, patch: 8, steps: 10, learning_rate: 1e-3}
+methods: [none, hkd]
+params: {hkd: {weight: 2.0}}
+"""
+
+
+@pytest.fixture
+def place(store: ArtifactStore, display: Display) -> Workplace:
+    return Workplace(store, display)
+
+
+@pytest.fixture
+def plan(place: Workplace, tmp_path: Path) -> Plan:
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    found = planning.plan(load_suite(str(tmp_path / "tiny.yaml")), place.store, place.display)
+    images, _ = runs.prepare(found, place)
+    runs.ensure_teacher(found, images, place)
+    return found
+
+
+def measured(plan: Plan, place: Workplace, *names: str) -> list[Shares]:
+    found = planning.plan(plan.suite, place.store, place.display, names)
+    return measure(found, runs.prepare(found, place)[0], place)
+
+
+def test_twice_the_weight_has_twice_the_share_on_the_same_student(plan: Plan, place: Workplace) -> None:
+    default, suites = measured(plan, place, "hkd")
+    assert (default.default, suites.default) == (True, False)
+    assert default.params["hkd"]["weight"] == 1.0
+    assert suites.params["hkd"]["weight"] == 2.0
+    assert list(default.moments) == [0.1, 0.25, 1.0]
+    for moment, share in default.moments.items():
+        assert suites.moments[moment] == pytest.approx(2 * share, rel=1e-4)
+
+
+def test_a_methods_share_does_not_depend_on_who_else_is_asked(plan: Plan, place: Workplace) -> None:
+    alone = {one.method: one.moments for name in ("ckd", "rvkd") for one in measured(plan, place, name)}
+    together = {one.method: one.moments for one in measured(plan, place, "none", "rvkd", "ckd")}
+    assert together.keys() == {"ckd", "rvkd"}
+    assert alone == together
+
+
+def test_what_is_trained_beside_the_student_learns_and_the_student_learns_from_hr_alone(
+    plan: Plan, place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lessons: list[tuple[shares._Lesson, list[shares._Probe]]] = []
+    take = shares._measure
+
+    def spy(lesson: shares._Lesson, probes: list[shares._Probe], *rest: object) -> None:
+        lessons.append((lesson, probes))
+        take(lesson, probes, *rest)  # type: ignore[arg-type]  # as they came
+
+    monkeypatch.setattr(shares, "_measure", spy)
+    students, adapters = [], []
+    for name in ("hkd", "rvkd"):
+        before = len(lessons)
+        measured(plan, place, name)
+        lesson, probes = lessons[before]
+        students.append([weight.detach().clone() for weight in lesson.student.parameters()])
+        adapters.append(probes[0])
+    assert all(torch.equal(one, other) for one, other in zip(*students, strict=True))
+    fresh = shares._probe("rvkd", adapters[1].method, lesson, torch.rand(8, 3, 8, 8))
+    learnt = [*adapters[1].adapter.parameters()]
+    assert learnt
+    assert not any(torch.equal(one, other) for one, other in zip(learnt, fresh.adapter.parameters(), strict=True)
+                   if one.dim() == 4)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "fit"),
+    [
+        ((0.05, 0.5, 1.0), True),
+        ((0.0496, 0.5, 1.04), True),
+        ((0.04, 0.5, 0.9), False),
+        ((0.1, 1.06, 0.9), False),
+    ],
+)
+def test_a_share_is_marked_when_any_moment_is_outside(values: tuple[float, float, float], fit: bool) -> None:
+    one = Shares("hkd", {"hkd": {"weight": 1.0}}, True, dict(zip(shares.MOMENTS, values, strict=True)))
+    assert one.fit is fit
+    assert shares.shown(one)[""] == ("" if fit else "outside")
+
+
+def test_methods_are_listed_with_their_shares_after_the_teacher_was_trained(
+    srkd: Srkd, tmp_path: Path
+) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    words = ["ls", "methods", "--measure", "--suite", "tiny.yaml"]
+    code, text, messages = srkd(*words, "--json")
+    assert code == 0, messages
+    assert "training EDSR 4×4, seed 0: none\n" in messages
+    found = json.loads(text)
+    rows = {(row["name"], row["default"]): row for row in found["methods"]}
+    assert found["steps"] == 10
+    assert {("hkd", True), ("hkd", False), ("rkd", True), ("rvkd", True)} <= rows.keys()
+    assert ("none", True) not in rows
+    assert [one["progress"] for one in rows["rkd", True]["shares"]] == [0.1, 0.25, 1.0]
+    code, table, messages = srkd(*words)
+    assert (code, "training EDSR 4×4" in messages) == (0, False)
+    share = rows["hkd", False]["shares"][0]["share"]
+    assert f"{share:.2g}" in table
+    assert "after 10%, 25%, 100% of 10 steps, mean over 8 batches of photos" in table
+
+
+def test_only_methods_are_measured(srkd: Srkd) -> None:
+    code, _, messages = srkd("ls", "suites", "--measure")
+    assert (code, "error: --measure is about methods, not suites" in messages) == (1, True)
+
+
+def test_a_short_suite_is_measured_on_a_short_training(plan: Plan) -> None:
+    assert shares.steps(plan) == 10
+    train = plan.suite.train.model_copy(update={"steps": 5000})
+    assert shares.steps(replace(plan, suite=plan.suite.model_copy(update={"train": train}))) == shares.STEPS

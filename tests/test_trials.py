@@ -1,0 +1,89 @@
+import math
+
+import pytest
+
+from srkd_bench import methods
+from srkd_bench.config import Params
+from srkd_bench.store import ArtifactStore
+from srkd_bench.traits import Traits, traits
+from srkd_bench.trials import LARGEST, in_words, trial, tuning_seed, varied, weights
+
+
+@pytest.fixture
+def rkd_hkd(store: ArtifactStore) -> Traits:
+    return traits(["rkd+hkd"], {"rkd": {"weight": 25.0}, "hkd": {"weight": 0.5}}, store)["rkd+hkd"]
+
+
+def one_weight(weight: float, **others: float | str) -> Traits:
+    params: dict[str, Params] = {"m": {"version": 1, "weight": weight, **others}}
+    names = {"m": ["weight", *(name for name, value in others.items() if type(value) is float)]}
+    return Traits(params=params, weights=names, looks=True, min_batch=1, summary="", kind="", source="")
+
+
+def tried(method: Traits, part: str, name: str, count: int) -> list[float]:
+    return [float(trial(method, i)[part][name]) for i in range(count)]
+
+
+def test_the_first_trial_is_the_default_to_the_bit(rkd_hkd: Traits) -> None:
+    assert trial(rkd_hkd, 0) == rkd_hkd.params
+    assert trial(one_weight(0.123456789), 0)["m"]["weight"] == 0.123456789
+
+
+def test_seven_trials_of_one_weight_are_evenly_spread_from_a_tenth_to_ten_times() -> None:
+    found = sorted(tried(one_weight(2.0), "m", "weight", 7))
+    assert found == [pytest.approx(2 * 10 ** (2 * i / 8 - 1), rel=0.005) for i in range(1, 8)]
+
+
+def test_two_weights_are_varied_apart_from_each_other(rkd_hkd: Traits) -> None:
+    pairs = [(p["rkd"]["weight"], p["hkd"]["weight"]) for p in (trial(rkd_hkd, i) for i in range(12))]
+    places = [(math.log10(float(a) / 25), math.log10(float(b) / 0.5)) for a, b in pairs]
+    assert all(-1 <= x <= 1 and -1 <= y <= 1 for x, y in places)
+    quarters = {(x > 0, y > 0) for x, y in places[1:]}
+    assert len(quarters) == 4
+    assert len({x for x, _ in places}) == len({y for _, y in places}) == 12
+
+
+def test_a_weight_that_is_off_stays_off_and_nothing_else_is_touched() -> None:
+    method = one_weight(1.0, angle=0.0, form="B")
+    assert weights(method) == [("m", "weight")]
+    assert all(trial(method, i)["m"] | {"weight": 1.0} == method.params["m"] for i in range(5))
+    assert trial(method, 1)["m"]["weight"] != 1.0
+
+
+def test_no_weight_is_tried_that_a_method_would_refuse() -> None:
+    assert max(tried(one_weight(LARGEST), "m", "weight", 7)) == LARGEST
+
+
+def test_tried_weights_have_three_digits() -> None:
+    assert all(value == float(f"{value:.3g}") for value in tried(one_weight(0.7), "m", "weight", 20))
+
+
+def test_the_seed_of_trials_is_none_of_the_suites() -> None:
+    assert tuning_seed([0, 1]) == tuning_seed([5]) == 1_000_000
+    assert tuning_seed([1_000_000, 1_000_001]) == 1_000_002
+
+
+def test_weights_are_read_by_their_part_where_there_are_several(rkd_hkd: Traits) -> None:
+    assert in_words(rkd_hkd.params, weights(rkd_hkd)) == "rkd.weight=25, hkd.weight=0.5"
+    assert in_words({"ckd": {"weight": 0.5, "form": "B"}}, [("ckd", "weight"), ("ckd", "form")]) == (
+        "weight=0.5, form=B"
+    )
+
+
+def test_only_loss_weights_are_weights() -> None:
+    assert methods.weights(methods.build("rvkd", {}), "rvkd") == {"rvkd": ["weight"]}
+    assert methods.weights(methods.build("none", {}), "none") == {"none": []}
+
+
+def test_runs_of_a_method_are_told_apart_by_what_differs() -> None:
+    from srkd_bench.config import ModelSpec, Run, TrainSpec
+
+    def run(weight: float) -> Run:
+        return Run(
+            model=ModelSpec(n_feats=1, n_resblocks=1), train=TrainSpec(steps=1), data="photos", pixels="",
+            method="hkd", params={"hkd": {"version": 1, "weight": weight}}, seed=0, teacher=None,
+        )  # fmt: skip
+
+    runs = [run(1.0), run(2.0)]
+    assert varied(runs[0], runs) == [("hkd", "weight")]
+    assert varied(runs[0], runs[:1]) == []
