@@ -13,7 +13,7 @@ import typer
 
 from srkd_bench.cli_pictures import find_panels, write_figures
 from srkd_bench.errors import ConditionMet, SrkdError, unknown
-from srkd_bench.options import Crops, Home, Json, Settings, SuiteName
+from srkd_bench.options import Crops, Home, Json, Methods, Settings, SuiteName
 from srkd_bench.printing import out, print_json, print_table
 from srkd_bench.work import find_plan
 
@@ -36,6 +36,7 @@ class HighlightBy(StrEnum):
 def report(
     suite: SuiteName = "demo",
     settings: Settings = None,
+    method: Methods = None,
     format_: Annotated[
         str | None,
         typer.Option(
@@ -91,7 +92,7 @@ def report(
     formats = {format_, *(chosen for _, chosen in files)}
     if format_ is not None and format_ not in FORMATS:
         raise unknown("report format", format_, FORMATS)
-    plan, store, display = find_plan(suite, settings, home, readonly=True)
+    plan, store, display = find_plan(suite, settings, home, method or (), readonly=True)
     if baseline not in plan.methods and baseline != "none":
         raise unknown("method", baseline, plan.methods)
     trainings = "html" in formats or figures is not None
@@ -147,13 +148,14 @@ def compare(
     second: Annotated[str, typer.Argument(metavar="B", help="What A is compared with.")],
     suite: SuiteName = "demo",
     settings: Settings = None,
+    method: Methods = None,
     home: Home = None,
     json_: Json = False,
 ) -> None:
     """Compare two methods of a suite, or two runs: paired differences, images, settings."""
     from srkd_bench import comparing
 
-    plan, store, _ = find_plan(suite, settings, home, readonly=True)
+    plan, store, _ = find_plan(suite, settings, home, method or (), readonly=True)
     compared = comparing.compare(first, second, plan, store)
     if json_:
         from srkd_bench.report.data import difference_row

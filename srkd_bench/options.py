@@ -20,6 +20,10 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change any key of the suite; repeatable."),
 ]
+Methods = Annotated[
+    list[str] | None,
+    typer.Option("--method", "-m", help="A method, a+b or ./file.py, instead of the suite's; repeatable."),
+]
 Home = Annotated[
     Path | None,
     typer.Option(

@@ -57,6 +57,14 @@ def test_a_report_shows_differences_claims_and_groups(srkd: Srkd, kept: list[str
     assert "not shown to be worse" in text
 
 
+def test_methods_can_be_chosen_instead_of_the_suites(srkd: Srkd, kept: list[str]) -> None:
+    chosen = [*SUITE, "-m", "none", "-m", "hkd"]
+    _, text, _ = srkd("report", *chosen, "--json")
+    assert {row["model"] for row in json.loads(text)["scores"]} == {"none", "hkd"}
+    code, _, messages = srkd("compare", "rkd+hkd", "none", *chosen)
+    assert (code, messages.splitlines()[0]) == (1, "error: no method in suite tiny named 'rkd+hkd'")
+
+
 def test_the_baseline_can_be_chosen_and_must_be_known(srkd: Srkd, kept: list[str]) -> None:
     code, text, _ = srkd("report", *SUITE, "--baseline", "hkd", "-f", "markdown")
     assert code == 0
