@@ -6,9 +6,10 @@ from torch import Tensor, nn
 
 from benchmarks.lockstep import learner_of
 from benchmarks.measure import Row, by_turns, ratio
-from srkd_bench.config import ModelSpec, TrainSpec
+from srkd_bench.config import TrainSpec
 from srkd_bench.method import Output, TeacherView
 from srkd_bench.models import build
+from srkd_bench.networkspec import ModelSpec
 
 
 def rows(quick: bool) -> list[Row]:

@@ -9,12 +9,12 @@ from skimage.metrics import structural_similarity
 
 from benchmarks.measure import Row, by_turns, ratio
 from benchmarks.patches import smooth
-from srkd_bench.config import ModelSpec
 from srkd_bench.datasets import DATASETS, DatasetSpec
 from srkd_bench.evaluate import network, score
 from srkd_bench.images import luma
 from srkd_bench.metrics import measure
 from srkd_bench.models import build
+from srkd_bench.networkspec import ModelSpec
 from srkd_bench.packs import open_set, pack
 from srkd_bench.store import ArtifactStore
 

@@ -9,10 +9,11 @@ import torch
 
 from benchmarks.lockstep import CPU, learner_of
 from benchmarks.measure import Row, by_turns, ratio
-from srkd_bench.config import ModelSpec, TrainSpec
+from srkd_bench.config import TrainSpec
 from srkd_bench.datasets import DATASETS, DatasetSpec
 from srkd_bench.method import Output, TeacherView
 from srkd_bench.models import build
+from srkd_bench.networkspec import ModelSpec
 from srkd_bench.packs import open_set, pack
 from srkd_bench.patches import Patches
 from srkd_bench.store import ArtifactStore

@@ -14,9 +14,10 @@ import torch
 
 from benchmarks.measure import Row, by_turns, ratio
 from srkd_bench import methods
-from srkd_bench.config import ModelSpec, Run, TrainSpec
+from srkd_bench.config import Run, TrainSpec
 from srkd_bench.method import Output, TeacherView
 from srkd_bench.models import EDSR, build
+from srkd_bench.networkspec import ModelSpec
 from srkd_bench.teacher_cache import on_grid
 from srkd_bench.train import Learner, autocast
 

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 
 from benchmarks.measure import Row
-from srkd_bench.config import ModelSpec, TrainSpec
+from srkd_bench.config import TrainSpec
 from srkd_bench.datasets import DATASETS, DatasetSpec
 from srkd_bench.evaluate import network
 from srkd_bench.models import build
+from srkd_bench.networkspec import ModelSpec
 from srkd_bench.packs import open_set, pack
 from srkd_bench.patches import Patches
 from srkd_bench.store import ArtifactStore

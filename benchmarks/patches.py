@@ -11,9 +11,10 @@ from PIL import Image
 
 from benchmarks.lockstep import steps
 from benchmarks.measure import Row, by_turns, ratio
-from srkd_bench.config import ModelSpec, TrainSpec
+from srkd_bench.config import TrainSpec
 from srkd_bench.datasets import DATASETS, DatasetSpec
 from srkd_bench.images import downscale, read_rgb
+from srkd_bench.networkspec import ModelSpec
 from srkd_bench.packs import open_set, pack
 from srkd_bench.parallel import in_order
 from srkd_bench.patches import Patches

@@ -14,9 +14,10 @@ import torch
 from benchmarks.lockstep import CPU, steps
 from benchmarks.measure import Row, by_turns, ratio
 from srkd_bench import adopt
-from srkd_bench.config import ModelSpec, TrainSpec
+from srkd_bench.config import TrainSpec
 from srkd_bench.metrics import measure
 from srkd_bench.models import load_weights
+from srkd_bench.networkspec import ModelSpec
 from srkd_bench.packs import ImageSet, open_set
 from srkd_bench.printing import err
 from srkd_bench.progress import Display

@@ -8,8 +8,8 @@ import numpy as np
 
 from benchmarks.lockstep import steps
 from benchmarks.measure import Row, by_turns, ratio
-from srkd_bench.config import ModelSpec
 from srkd_bench.datasets import DATASETS, DatasetSpec
+from srkd_bench.networkspec import ModelSpec
 from srkd_bench.packs import open_set, pack
 from srkd_bench.patches import Patches
 from srkd_bench.store import ArtifactStore

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from srkd_bench.config import ForeignSpec, ModelSpec
 from srkd_bench.method import Output
+from srkd_bench.networkspec import ForeignSpec, ModelSpec
 
 
 class Architecture(nn.Module, ABC):

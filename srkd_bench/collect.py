@@ -3,8 +3,9 @@
 import json
 from collections import defaultdict
 
-from srkd_bench.config import ForeignSpec, ModelSpec, Run, Weights
+from srkd_bench.config import Run, Weights
 from srkd_bench.metrics import METRICS
+from srkd_bench.networkspec import ForeignSpec, ModelSpec
 from srkd_bench.packs import pixels_of
 from srkd_bench.planning import CARD, EVENTS, FAILED, Plan, kept_scores, measurement
 from srkd_bench.report.results import About, Network, Results, Training

@@ -5,15 +5,10 @@ CHECKS[name](subject("./mymethod.py"))  # raises Broken, with the line to mend a
 
 import math
 import random
-import statistics
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,12 +17,11 @@ from torch import Tensor
 
 from srkd_bench import methods, sources
 from srkd_bench.blame import Files
-from srkd_bench.config import ModelSpec, TrainSpec
 from srkd_bench.errors import SrkdError
-from srkd_bench.lesson import STUDENT, TRAIN, Lesson, Noise, learner_of, lesson, trained
-from srkd_bench.method import Losses, Method, Step, TeacherView, seeded
+from srkd_bench.lesson import STUDENT, TRAIN, Lesson, lesson, trained
+from srkd_bench.method import Losses, Method, Step, seeded
 from srkd_bench.models import build, to_safetensors
-from srkd_bench.train import Learner
+from srkd_bench.overhead import overhead
 
 NO_WAY = (
     "keep the way from step.student to the loss free of detach(), item(), torch.tensor(...) and no_grad()"
@@ -366,50 +360,8 @@ def parameters_have_bounds(one: Subject) -> str:
 
 def cost(one: Subject) -> str:
     """Time and memory of a step (for your information)."""
-    train = TrainSpec(batch=max(8, one.method.min_batch), patch=24, steps=1000)
-    student, teacher = ModelSpec(n_feats=16, n_resblocks=4), build(ModelSpec(n_feats=32, n_resblocks=8), 1)
-    teacher.requires_grad_(False).eval()
-    lr, hr = Noise(train).batch(0)
-    with TemporaryDirectory() as folder, one.telling():
-        both = [
-            learner_of(name, method, teacher, Path(folder) / str(i), train, student)
-            for i, (name, method) in enumerate(
-                {"control": methods.build("none", {}), "it": one.method}.items()
-            )
-        ]
-        with torch.no_grad():
-            output = teacher(lr, one.method.taps)
-
-        def step(learner: Learner) -> float:
-            begun = time.monotonic()
-            look = torch.no_grad()(
-                lambda images: output if images is lr else teacher(images, one.method.taps)
-            )
-            learner.advance(lr, hr, TeacherView(look, lr))
-            return time.monotonic() - begun
-
-        bytes_kept = [_kept(partial(step, learner)) for learner in both]
-        times = [[step(learner) for learner in both] for _ in range(5)]
-    none, own = (statistics.median(column) for column in zip(*times, strict=True))
-    extra = sum(weight.numel() for weight in both[1].adapter.parameters())
-    return (
-        f"{1000 * own:.0f} ms, {own / none:.2f} × none, without the teacher's pass;"
-        f" {bytes_kept[1] / 1e6:.1f} MB kept for the backward pass, {bytes_kept[1] / bytes_kept[0]:.2f} × none;"
-        f" {extra:,} weights beside the student ({student}, {train.batch} patches of {train.patch}×{train.patch})"
-    )
-
-
-def _kept(act: Callable[[], object]) -> int:
-    """Return how many bytes of tensors are kept for backward passes, each tensor's memory once."""
-    kept: dict[int, Tensor] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        kept[tensor.untyped_storage().data_ptr()] = tensor
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        act()
-    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+    with one.telling():
+        return overhead(one.method)
 
 
 CHECKS: dict[str, Callable[[Subject], str]] = {

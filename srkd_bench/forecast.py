@@ -12,12 +12,13 @@ import numpy as np
 import torch
 
 from srkd_bench import checkpoint, methods
-from srkd_bench.config import ForeignSpec, ModelSpec, Run, Weights
+from srkd_bench.config import Run, Weights
 from srkd_bench.datasets import find
 from srkd_bench.evaluate import VALIDATION_SIDE, bicubic, network
 from srkd_bench.method import Output, TeacherView
 from srkd_bench.metrics import METRICS, measure
 from srkd_bench.models import build
+from srkd_bench.networkspec import ForeignSpec, ModelSpec
 from srkd_bench.packs import hr_pixels, packed, pixels_of
 from srkd_bench.planning import Plan, measurement
 from srkd_bench.rehearsal import rehearse

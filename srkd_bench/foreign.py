@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from srkd_bench.architecture import Architecture
-from srkd_bench.config import ForeignSpec
 from srkd_bench.dotted import find, source_of
 from srkd_bench.errors import SrkdError
 from srkd_bench.inside import SIZE, Allowance, largest, reach
 from srkd_bench.method import Output
+from srkd_bench.networkspec import ForeignSpec
 from srkd_bench.weightfile import fitting
 
 SHOWN = 6  # paths in a hint

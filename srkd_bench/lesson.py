@@ -13,10 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srkd_bench.config import ModelSpec, Run, TrainSpec
+from srkd_bench.config import Run, TrainSpec
 from srkd_bench.errors import SrkdError, Stopped
 from srkd_bench.method import Losses, Method, Output, Step, TeacherView, seeded
 from srkd_bench.models import EDSR, build
+from srkd_bench.networkspec import ModelSpec
 from srkd_bench.patches import Patches
 from srkd_bench.signals import Interrupted
 from srkd_bench.train import Learner, autocast, fit

@@ -6,9 +6,9 @@ from dataclasses import MISSING, dataclass, fields
 from statistics import fmean
 from typing import Any
 
-from srkd_bench.config import network_spec
 from srkd_bench.datasets import DATASETS
 from srkd_bench.errors import MissingError, SrkdError
+from srkd_bench.networkspec import network_spec
 from srkd_bench.packs import packed
 from srkd_bench.scores import Scores
 from srkd_bench.store import MANIFEST, ArtifactStore

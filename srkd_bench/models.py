@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from srkd_bench import foreign, recognition
 from srkd_bench.architecture import Architecture
-from srkd_bench.config import ForeignSpec, ModelSpec, NetworkSpec
 from srkd_bench.errors import SrkdError
 from srkd_bench.method import Output, seeded
+from srkd_bench.networkspec import ForeignSpec, ModelSpec, NetworkSpec
 from srkd_bench.weightfile import check_numbers, fitting, read
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from srkd_bench.config import Counts, ForeignSpec, ModelSpec, Spec
 from srkd_bench.disk import put
 from srkd_bench.errors import SrkdError
+from srkd_bench.networkspec import Counts, ForeignSpec, ModelSpec
+from srkd_bench.spec import Spec
 from srkd_bench.store import ArtifactStore
 
 

@@ -6,10 +6,11 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlparse
 
 from srkd_bench import download
-from srkd_bench.config import ForeignSpec, TeacherSpec, Weights
+from srkd_bench.config import TeacherSpec, Weights
 from srkd_bench.errors import MissingError, SrkdError
 from srkd_bench.foreign import Foreign
 from srkd_bench.models import load_weights
+from srkd_bench.networkspec import ForeignSpec
 from srkd_bench.progress import Display
 from srkd_bench.store import ArtifactStore
 from srkd_bench.survey import looked_over

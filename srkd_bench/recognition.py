@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from srkd_bench.config import ForeignSpec
 from srkd_bench.errors import SrkdError
 from srkd_bench.foreign import Foreign
 from srkd_bench.inside import Allowance
+from srkd_bench.networkspec import ForeignSpec
 from srkd_bench.survey import looked_over
 from srkd_bench.weightfile import FLOATS, check_numbers
 

@@ -7,10 +7,11 @@ import torch
 
 from srkd_bench import methods
 from srkd_bench.architecture import Architecture
-from srkd_bench.config import ForeignSpec, Run
+from srkd_bench.config import Run
 from srkd_bench.errors import SrkdError
 from srkd_bench.method import TeacherView
 from srkd_bench.models import build
+from srkd_bench.networkspec import ForeignSpec
 from srkd_bench.planning import Plan
 from srkd_bench.runs import Workplace
 from srkd_bench.train import Learner, autocast

@@ -17,13 +17,14 @@ from torch import Tensor
 
 from srkd_bench import methods
 from srkd_bench.architecture import Architecture
-from srkd_bench.config import Params, TrainSpec
+from srkd_bench.config import TrainSpec
 from srkd_bench.method import Method, Output, Step, TeacherView, seed_of, seeded
 from srkd_bench.models import build
 from srkd_bench.packs import ImageSet
 from srkd_bench.patches import Patches
 from srkd_bench.planning import Plan
 from srkd_bench.runs import SAMPLE, Workplace, load
+from srkd_bench.spec import Params
 from srkd_bench.teacher_cache import on_grid
 from srkd_bench.train import LOSSES, autocast, gradient_share, learning_rate
 

@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from srkd_bench.config import Claim, Claims, ForeignSpec, ModelSpec, Spec, Suite, TrainSpec, overridden
+from srkd_bench.config import Claim, Claims, Suite, TrainSpec, overridden
 from srkd_bench.errors import MissingError, SrkdError, unknown
+from srkd_bench.networkspec import ForeignSpec, ModelSpec
+from srkd_bench.spec import Spec
 
 MAX_BYTES = 100_000  # two seconds of parsing
 

@@ -4,10 +4,10 @@ from collections import defaultdict
 
 from torch import nn
 
-from srkd_bench.config import Counts, ForeignSpec
 from srkd_bench.errors import SrkdError
 from srkd_bench.foreign import Foreign, Survey, module_at, readable_paths, survey
 from srkd_bench.inside import SIZE
+from srkd_bench.networkspec import Counts, ForeignSpec
 
 
 def looked_over(model: Foreign) -> Foreign:

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srkd_bench.config import Artifact, TrainSpec
+from srkd_bench.config import TrainSpec
 from srkd_bench.disk import free
 from srkd_bench.progress import size
+from srkd_bench.spec import Artifact
 from srkd_bench.store import ArtifactStore
 
 GRID = 2**15  # levels in a unit: 128 between two levels of an 8-bit image

@@ -9,9 +9,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from srkd_bench import sources
-from srkd_bench.config import Params, Spec
 from srkd_bench.disk import put
 from srkd_bench.errors import SrkdError
+from srkd_bench.spec import Params, Spec
 from srkd_bench.store import ArtifactStore
 
 

@@ -7,7 +7,8 @@ point is the middle: evenly spread after any number of trials, and the same for 
 from collections.abc import Iterable, Mapping
 from itertools import count
 
-from srkd_bench.config import Params, Run
+from srkd_bench.config import Run
+from srkd_bench.spec import Params
 from srkd_bench.traits import Traits
 
 REACH = 10.0  # a weight is tried from a tenth of its default to ten times it

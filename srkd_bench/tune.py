@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from srkd_bench.config import Params, Run, Suite
+from srkd_bench.config import Run, Suite
 from srkd_bench.datasets import find
 from srkd_bench.errors import SrkdError
 from srkd_bench.planning import Plan, trial_runs, verdict
+from srkd_bench.spec import Params
 from srkd_bench.store import ArtifactStore
 from srkd_bench.trials import in_words, tuning_seed, weights
 

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from srkd_bench.config import ModelSpec, Run, TrainSpec
+from srkd_bench.config import Run, TrainSpec
 from srkd_bench.disk import put
 from srkd_bench.models import build, to_safetensors
+from srkd_bench.networkspec import ModelSpec
 from srkd_bench.store import ArtifactStore
 
 

@@ -155,8 +155,8 @@ def _weights() -> Iterator[bytes]:
     import torch
     from safetensors.torch import save
 
-    from srkd_bench.config import ModelSpec
     from srkd_bench.models import EDSR
+    from srkd_bench.networkspec import ModelSpec
 
     spec = ModelSpec(n_feats=1, n_resblocks=1)
     state = {name: value.contiguous() for name, value in EDSR(spec).state_dict().items()}

@@ -11,12 +11,13 @@ from torch import Tensor
 
 from srkd_bench import evaluate, foreign, inside, methods, networks, transport
 from srkd_bench.architecture import Architecture
-from srkd_bench.config import ForeignSpec, ModelSpec, Run, TrainSpec, Weights, network_spec
+from srkd_bench.config import Run, TrainSpec, Weights
 from srkd_bench.disk import put
 from srkd_bench.errors import IntegrityError, MissingError, SrkdError
 from srkd_bench.evaluate import network, tiled
 from srkd_bench.method import Output
 from srkd_bench.models import build, load_weights, to_safetensors
+from srkd_bench.networkspec import ForeignSpec, ModelSpec, network_spec
 from srkd_bench.packs import open_set
 from srkd_bench.patches import Patches
 from srkd_bench.progress import Display

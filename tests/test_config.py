@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from srkd_bench.config import ModelSpec, Suite
+from srkd_bench.config import Suite
 from srkd_bench.errors import SrkdError
+from srkd_bench.networkspec import ModelSpec
 from srkd_bench.suitefile import load_suite, suite_files
 
 BASE = """

@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 
 from srkd_bench import evaluate
-from srkd_bench.config import ModelSpec
 from srkd_bench.errors import MissingError, SrkdError
 from srkd_bench.evaluate import bicubic, folder, network, score, tiled, validation
 from srkd_bench.images import upscale
 from srkd_bench.metrics import METRICS, measure
 from srkd_bench.models import build
+from srkd_bench.networkspec import ModelSpec
 from srkd_bench.packs import open_set
 from srkd_bench.store import ArtifactStore
 
@@ -90,7 +90,7 @@ SHORT_OF_MEMORY = """
 import resource, sys
 import numpy as np, torch
 from srkd_bench import evaluate
-from srkd_bench.config import ModelSpec
+from srkd_bench.networkspec import ModelSpec
 from srkd_bench.errors import SrkdError
 from srkd_bench.evaluate import network
 from srkd_bench.models import build

@@ -14,8 +14,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from srkd_bench.config import ModelSpec
 from srkd_bench.models import EDSR, build, load_weights
+from srkd_bench.networkspec import ModelSpec
 from tests.fuzz import within
 from tests.test_archive import pack_zip
 from tests.test_models import TINY, Touch, refused, same, state_of

@@ -12,6 +12,8 @@ import srkd_bench
 PACKAGE = Path(srkd_bench.__file__).parent
 LAYERS = [
     {"__init__", "errors", "parallel", "blame"},
+    {"spec"},
+    {"networkspec"},
     {"config", "method", "scores", "progress", "sources"},
     {"disk", "signals", "divergence", "stats", "own", "architecture", "inside", "weightfile", "dotted"},
     {"foreign"},
@@ -25,6 +27,7 @@ LAYERS = [
     {"train", "evaluate"},
     {"traits", "lesson", "networks"},
     {"trials"},
+    {"overhead"},
     {"contract", "newmethod"},
     {"planning"},
     {"runs", "report"},

@@ -9,13 +9,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from srkd_bench.architecture import Architecture
-from srkd_bench.config import ModelSpec
 from srkd_bench.errors import SrkdError
 from srkd_bench.evaluate import network
 from srkd_bench.images import cut, downscale, read_rgb
 from srkd_bench.method import Output
 from srkd_bench.metrics import METRICS, measure
 from srkd_bench.models import DIV2K_MEAN, EDSR, build, load_weights, to_safetensors
+from srkd_bench.networkspec import ModelSpec
 
 DATA = os.environ.get("SRKD_TEST_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="SRKD_TEST_DATA does not point to the real images")

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from srkd_bench import methods, own, sources
-from srkd_bench.config import ModelSpec, Run, TrainSpec
+from srkd_bench.config import Run, TrainSpec
 from srkd_bench.errors import SrkdError
+from srkd_bench.networkspec import ModelSpec
 from srkd_bench.planning import plan
 from srkd_bench.progress import Display
 from srkd_bench.store import ArtifactStore

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from srkd_bench import transport
-from srkd_bench.config import ForeignSpec
 from srkd_bench.errors import SrkdError
 from srkd_bench.foreign import Foreign
 from srkd_bench.models import load_weights, to_safetensors
+from srkd_bench.networkspec import ForeignSpec
 from srkd_bench.progress import Display
 from srkd_bench.recognition import why_not
 from srkd_bench.store import ArtifactStore

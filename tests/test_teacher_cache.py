@@ -9,9 +9,10 @@ import torch
 
 from srkd_bench import methods, teacher_cache
 from srkd_bench.architecture import Architecture
-from srkd_bench.config import ModelSpec, Run, TrainSpec
+from srkd_bench.config import Run, TrainSpec
 from srkd_bench.metrics import measure
 from srkd_bench.models import build
+from srkd_bench.networkspec import ModelSpec
 from srkd_bench.packs import ImageSet, open_set
 from srkd_bench.patches import Patches
 from srkd_bench.store import ArtifactStore

@@ -9,10 +9,11 @@ import torch
 
 from srkd_bench import checkpoint, methods
 from srkd_bench.architecture import Architecture
-from srkd_bench.config import ModelSpec, Run, TrainSpec
+from srkd_bench.config import Run, TrainSpec
 from srkd_bench.errors import IntegrityError, SrkdError, Stopped
 from srkd_bench.method import Losses, Method, Output, Step, TeacherView
 from srkd_bench.models import EDSR, build
+from srkd_bench.networkspec import ModelSpec
 from srkd_bench.packs import open_set
 from srkd_bench.patches import Patches
 from srkd_bench.store import ArtifactStore

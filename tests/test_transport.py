@@ -18,8 +18,9 @@ import torch
 from safetensors.torch import load, save
 
 from srkd_bench import planning, runs, tarball
-from srkd_bench.config import ModelSpec, Weights
+from srkd_bench.config import Weights
 from srkd_bench.models import build, to_safetensors
+from srkd_bench.networkspec import ModelSpec
 from srkd_bench.printing import err
 from srkd_bench.progress import Display
 from srkd_bench.store import MANIFEST, ArtifactStore

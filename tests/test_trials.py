@@ -3,7 +3,7 @@ import math
 import pytest
 
 from srkd_bench import methods
-from srkd_bench.config import Params
+from srkd_bench.spec import Params
 from srkd_bench.store import ArtifactStore
 from srkd_bench.traits import Traits, traits
 from srkd_bench.trials import LARGEST, in_words, trial, tuning_seed, varied, weights
@@ -76,7 +76,8 @@ def test_only_loss_weights_are_weights() -> None:
 
 
 def test_runs_of_a_method_are_told_apart_by_what_differs() -> None:
-    from srkd_bench.config import ModelSpec, Run, TrainSpec
+    from srkd_bench.config import Run, TrainSpec
+    from srkd_bench.networkspec import ModelSpec
 
     def run(weight: float) -> Run:
         return Run(

@@ -6,10 +6,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srkd_bench import methods
-from srkd_bench.config import ModelSpec
 from srkd_bench.method import Losses, Method, Output, Step, TeacherView
 from srkd_bench.methods.augkd import AugKD, Turn, zoomed_in, zoomed_out
 from srkd_bench.models import build
+from srkd_bench.networkspec import ModelSpec
 
 TURNS = [Turn(*flags) for flags in itertools.product([False, True], repeat=3)]
 

@@ -4,10 +4,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srkd_bench import methods
-from srkd_bench.config import ModelSpec
 from srkd_bench.method import Losses, Output, Step, TeacherView
 from srkd_bench.methods.byot import Exits
 from srkd_bench.models import build
+from srkd_bench.networkspec import ModelSpec
 from tests.methods import unseen
 
 TAPS = (0.25, 0.5, 0.75)

@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 
 from srkd_bench import methods
-from srkd_bench.config import ModelSpec
 from srkd_bench.errors import SrkdError
 from srkd_bench.method import Losses, Step, TeacherView, seeded
 from srkd_bench.models import build
+from srkd_bench.networkspec import ModelSpec
 from tests.methods import unseen
 
 Params = dict[str, dict[str, float]]

@@ -6,11 +6,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srkd_bench import methods
-from srkd_bench.config import ModelSpec, Run, TrainSpec
+from srkd_bench.config import Run, TrainSpec
 from srkd_bench.errors import SrkdError
 from srkd_bench.method import HasTail, Output, Step, TeacherView
 from srkd_bench.methods.crosskd import Cross, CrossKD
 from srkd_bench.models import EDSR, build
+from srkd_bench.networkspec import ModelSpec
 from srkd_bench.train import Learner
 from tests.methods import unseen
 

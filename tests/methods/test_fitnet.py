@@ -3,10 +3,10 @@ import torch
 from torch import Tensor
 
 from srkd_bench import methods
-from srkd_bench.config import ModelSpec
 from srkd_bench.method import Output, Step, TeacherView, sample_features, seeded
 from srkd_bench.methods.fitnet import Regressor
 from srkd_bench.models import build
+from srkd_bench.networkspec import ModelSpec
 from tests.methods import unseen
 
 

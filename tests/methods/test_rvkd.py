@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from srkd_bench import methods
-from srkd_bench.config import ModelSpec
 from srkd_bench.method import Losses, Step, TeacherView, seeded
 from srkd_bench.methods.rvkd import Fusion, Review, context_loss
 from srkd_bench.models import build
+from srkd_bench.networkspec import ModelSpec
 from tests.methods import unseen
 
 TAPS = (0.25, 0.5, 0.75, 1.0)

@@ -1,0 +1,43 @@
+"""What all specs share: frozen, checked, and known by the digest of what they say."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Count = Annotated[int, Field(ge=1, le=100_000_000)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Rate = Annotated[float, Field(gt=0, le=1)]
+Params = dict[str, int | float | bool | str]
+
+
+class Spec(BaseModel):
+    """A frozen record that refuses unknown keys and wrong types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256, in hex, of the spec's canonical JSON with all defaults written out."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with some fields changed, and a digest of its own."""
+        copy = super().model_copy(update=update, deep=deep)
+        copy.__dict__.pop("digest", None)
+        return copy
+
+
+class Artifact(Spec):
+    """A spec that names what is kept in the store, in one of its folders."""
+
+    folder: ClassVar[str]
+
+    @property
+    def place(self) -> str:
+        """Where it is kept."""
+        return f"{self.folder}/{self.digest[:20]}"
