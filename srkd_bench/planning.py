@@ -97,7 +97,10 @@ def plan(
         for name in names
     )
     found = Plan(suite, teacher, students, {name: known[name] for name in names})
-    return _tuned(found, store, options or f"--suite {suite.name}") if suite.tuned else found
+    if not suite.tuned:
+        return found
+    references = {sources.name_of(reference): reference for reference in asked}
+    return _tuned(found, store, options or f"--suite {suite.name}", references)
 
 
 def trial_runs(plan: Plan, method: str, count: int) -> list[Run]:
@@ -118,7 +121,7 @@ def verdict(run: Run, plan: Plan, store: ArtifactStore) -> float | str | None:
     return str(json.loads(failed.read_text())["error"]) if failed.is_file() else None
 
 
-def _tuned(plan: Plan, store: ArtifactStore, options: str) -> Plan:
+def _tuned(plan: Plan, store: ArtifactStore, options: str, references: Mapping[str, str]) -> Plan:
     """Give each student the weights that were best on the validation images."""
     if plan.suite.data.validation is None:
         raise SrkdError("tuned weights need validation images", "--set data.validation=photos-valid")
@@ -131,7 +134,7 @@ def _tuned(plan: Plan, store: ArtifactStore, options: str) -> Plan:
     most = max(map(len, done.values()), default=0)
     if lacking := [name for name, tried in done.items() if len(tried) < max(most, FEWEST)]:
         counts = ", ".join(f"{name} {len(tried)}" for name, tried in done.items())
-        asked = " ".join(f"--method {name}" for name in lacking)
+        asked = " ".join(f"--method {references[name]}" for name in lacking)
         raise MissingError(
             f"suite {plan.suite.name} wants tuned weights, the same number of trials a method; there are: {counts}",
             f"srkd tune {options} {asked} --trials {most if most >= FEWEST else USUAL}",

@@ -7,6 +7,7 @@ set that nobody has learnt from. Seeds are fixed: the same machine gives the sam
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from statistics import fmean
@@ -93,17 +94,19 @@ class _Lesson:
     ) -> None:
         self.train, self.student, self.teacher, self.device = train, student, teacher, device
         self.optimizer = torch.optim.Adam(student.parameters(), train.learning_rate)
+        self.batches = 0
 
     def steps(
         self, batch: tuple[Tensor, Tensor], progress: float, probes: Sequence[_Probe]
     ) -> tuple[Tensor, list[Step]]:
         """Return the loss against HR, and what each probe sees: one pass of student and teacher for all."""
         lr, hr = (images.to(self.device) for images in batch)
-        taps = sorted({tap for probe in probes for tap in probe.method.taps})
-        output = self.see(taps, lr)
-        view = TeacherView(partial(self.look, taps), lr)
-        loss = LOSSES[self.train.loss]
-        rec = loss(output.sr, hr)
+        self.batches += 1
+        output = self.see(sorted({tap for probe in probes for tap in probe.method.taps}), lr)
+        view = TeacherView(
+            partial(self.look, sorted({t for one in probes if one.method.looks for t in one.method.taps})), lr
+        )
+        rec = LOSSES[self.train.loss](output.sr, hr)
         precision = partial(autocast, self.train, self.device)
         return rec, [
             Step(
@@ -116,14 +119,15 @@ class _Lesson:
                 generator=one.generator,
                 see=partial(self.see, one.method.taps),
                 autocast=precision,
-                loss=loss,
+                loss=LOSSES[self.train.loss],
             )
             for one in probes
         ]
 
     def see(self, taps: Sequence[float], lr: Tensor) -> Output:
         """Return the student's output."""
-        with autocast(self.train, self.device):
+        own = seeded("forward", SEED, self.batches) if self.student.draws else nullcontext()
+        with own, autocast(self.train, self.device):
             output: Output = self.student(lr, taps)
         return output
 
@@ -179,9 +183,11 @@ def _params(plan: Plan, name: str) -> list[Mapping[str, Params]]:
 
 def _probe(name: str, method: Method, lesson: _Lesson, sample: Tensor) -> _Probe:
     device = lesson.device
+    lesson.student.eval()  # what a method looks at leaves no trace in batch norms
     with seeded("adapter", SEED, name):
         sees = lesson.teacher if method.looks else None
         adapter = method.adapter(sees, lesson.student, sample.to(device)).to(device)
+    lesson.student.train()
     generator = torch.Generator(device).manual_seed(seed_of("method", SEED, name))
     probe = _Probe(name, method, adapter, generator, None)
     if probe.trained:

@@ -52,7 +52,7 @@ def varied(run: Run, runs: Iterable[Run]) -> list[tuple[str, str]]:
         (part, name)
         for part, values in run.params.items()
         for name, value in values.items()
-        if any(other[part][name] != value for other in others)
+        if any(other[part].get(name) != value for other in others)
     ]
 
 

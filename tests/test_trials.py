@@ -6,7 +6,7 @@ from srkd_bench import methods
 from srkd_bench.spec import Params
 from srkd_bench.store import ArtifactStore
 from srkd_bench.traits import Traits, traits
-from srkd_bench.trials import LARGEST, in_words, trial, tuning_seed, varied, weights
+from srkd_bench.trials import LARGEST, _point, in_words, trial, tuning_seed, varied, weights
 
 
 @pytest.fixture
@@ -88,3 +88,8 @@ def test_runs_of_a_method_are_told_apart_by_what_differs() -> None:
     runs = [run(1.0), run(2.0)]
     assert varied(runs[0], runs) == [("hkd", "weight")]
     assert varied(runs[0], runs[:1]) == []
+
+
+def test_the_sequence_begins_in_the_middle_of_every_weight() -> None:
+    assert _point(0, 5) == pytest.approx([0.5] * 5)
+    assert _point(1, 3) == pytest.approx([1 / 4, 5 / 6, 7 / 10])

@@ -38,7 +38,7 @@ def test_at_is_the_sum_of_the_levels_mean_squared_differences_times_its_weight()
     terms = losses(guided, hints, weight=1000.0)
     assert list(terms) == ["rec", "at"]
     assert terms["at"].item() == pytest.approx(1000 * by_hand, rel=1e-6)
-    assert losses(guided, hints)["at"].item() == pytest.approx(2 * by_hand, rel=1e-6)  # the default
+    assert losses(guided, hints)["at"].item() == pytest.approx(by_hand / 4, rel=1e-6)  # the default
     assert methods.build("at", {}).taps == TAPS
 
 

@@ -45,14 +45,14 @@ def losses(student: Tensor, peer: nn.Module, hr: Tensor, **params: float) -> Los
 def test_dml_is_as_worked_by_hand() -> None:
     student, peer, hr = row(0.1, 0.2), Fixed(row(0.3, 0.2)), row(0.0, 0.0)
     # Student to HR (.01 + .04)/2, peer to HR (.09 + .04)/2, one to the other (.04 + 0)/2.
-    for params, weight in (({}, 1.0), ({"weight": 3.0}, 3.0)):
+    for params, weight in (({}, 0.4), ({"weight": 3.0}, 3.0)):
         terms = {name: term.item() for name, term in losses(student, peer, hr, **params).items()}
         assert terms == pytest.approx({"rec": 0.025, "dml": 0.02 * weight, "peer": 0.065 + 0.02 * weight})
 
 
 def test_each_peer_learns_from_hr_and_from_the_other_which_it_does_not_move() -> None:
     student, peer, hr = row(0.1, 0.2).requires_grad_(), Fixed(row(0.3, 0.2)), row(0.0, 0.0)
-    terms = losses(student, peer, hr)
+    terms = losses(student, peer, hr, weight=1.0)
     torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
     # d/dS of the mean of two squares: (S - y) + (S - P), and the same the other way round.
     assert student.grad is not None

@@ -32,7 +32,7 @@ def test_fitnet_is_worked_by_hand() -> None:
     view = TeacherView(lambda lr: Output(images, {0.5: hint}), images)
     output, rec = Output(images, {0.5: guided}), torch.tensor(0.0)
     step = Step(images, images, output, view, rec, 0.5, torch.Generator(), unseen)
-    for params, weight in (({}, 0.003), ({"fitnet": {"weight": 7.0}}, 7.0)):
+    for params, weight in (({}, 0.0015), ({"fitnet": {"weight": 7.0}}, 7.0)):
         terms = methods.build("fitnet", params).losses(step, regressor)
         assert list(terms) == ["rec", "fitnet"]
         assert terms["fitnet"].item() == pytest.approx(weight, rel=1e-5)
