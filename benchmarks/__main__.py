@@ -22,6 +22,7 @@ SCRIPTS = (
     "patches",
     "waiting",
     "convolutions",
+    "peers",
     "evaluation",
     "start",
     "soak",

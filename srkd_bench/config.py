@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from srkd_bench.networkspec import NetworkSpec
-from srkd_bench.spec import Artifact, Count, Params, Rate, Seed, Spec
+from srkd_bench.spec import Artifact, Count, Params, Precision, Rate, Seed, Spec
 
 # Raise it when the loop, the initial weights or the choice of patches change a run's bits.
 RECIPE = 2
@@ -22,7 +22,10 @@ class TrainSpec(Spec):
         patch: side of a training patch in LR pixels.
         schedule: `constant`; `step` multiplies by `decay_factor` every `decay_every` steps;
             `cosine` falls to 0.
+        precision: tf32 and fp16 need a CUDA device; fp32 is without TF32 there.
         augment: flips and rotations, each of the eight with equal chance.
+        compile: let torch.compile join a network's layers. It rounds otherwise, so that it is part of the digest
+            where it is on.
     """
 
     loss: Literal["mse", "l1"] = "mse"
@@ -33,8 +36,9 @@ class TrainSpec(Spec):
     schedule: Literal["constant", "step", "cosine"] = "constant"
     decay_every: Count = 200_000
     decay_factor: Rate = 0.5
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Precision = "fp32"
     augment: bool = True
+    compile: bool = Field(default=False, exclude_if=lambda chosen: not chosen)
 
     @model_validator(mode="before")
     @classmethod

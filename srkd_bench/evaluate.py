@@ -112,6 +112,7 @@ def network(
         self_ensemble: the mean over all eight flips and rotations (EDSR's "+").
         card: told `tile`, the side in LR pixels, when memory runs out and smaller tiles are taken.
     """
+    torch.backends.cudnn.allow_tf32 = False  # torch's default is yes
     model = model.to(device).eval()
     tiled = Tiled(model, card if card is not None else {})
 

@@ -56,8 +56,9 @@ def prepare(plan: Plan, place: Workplace) -> tuple[ImageSet, list[ImageSet]]:
     """
     suite = plan.suite
     specs = [suite.train, *([plan.teacher.train] if isinstance(plan.teacher, Run) else [])]
-    if place.device.type == "cpu" and any(spec.precision == "fp16" for spec in specs):
-        raise SrkdError("precision fp16 needs a CUDA device", "--set train.precision=bf16")
+    asked = {spec.precision for spec in specs}
+    if place.device.type == "cpu" and (lacking := asked & {"tf32", "fp16"}):
+        raise SrkdError(f"precision {min(lacking)} needs a CUDA device", "--set train.precision=bf16")
     missing = [name for name in suite.data.names if pixels_of(place.store, name) is None]
     if missing:
         names = " ".join(missing)
@@ -132,6 +133,8 @@ def _ensure_group(runs: list[Run], images: ImageSet, data: DataSpec, place: Work
         train, seed = runs[0].train, runs[0].seed
         known = next((run.teacher for run in runs if run.teacher), None)
         teacher = load(known, store).to(place.device).requires_grad_(False) if known else None
+        if teacher and train.compile:
+            teacher.compile()
         sample, _ = Patches(images, train.model_copy(update={"batch": SAMPLE}), "sample").batch(0)
         room_for(
             store.home, sum(2 * 16 * run.model.parameters for run in runs)
@@ -192,6 +195,7 @@ def _cache(runs: list[Run], teacher: Run | Weights, scale: int, place: Workplace
         patch=train.patch,
         augment=train.augment,
         precision=train.precision,
+        compile=train.compile,
         machine=f"{platform.machine()} {_device_name(place.device)}, torch {torch.__version__},"
         f" {torch.get_num_threads()} threads",
     )

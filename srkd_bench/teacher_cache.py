@@ -9,16 +9,16 @@ import os
 import struct
 import zlib
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from srkd_bench.config import TrainSpec
 from srkd_bench.disk import free
 from srkd_bench.progress import size
-from srkd_bench.spec import Artifact
+from srkd_bench.spec import Artifact, Precision
 from srkd_bench.store import ArtifactStore
 
 GRID = 2**15  # levels in a unit: 128 between two levels of an 8-bit image
@@ -53,7 +53,8 @@ class TeacherSR(Artifact):
     batch: int
     patch: int
     augment: bool
-    precision: Literal["fp32", "bf16", "fp16"]
+    precision: Precision
+    compile: bool = Field(default=False, exclude_if=lambda chosen: not chosen)
     machine: str
     recipe: int = 1
 

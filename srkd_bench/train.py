@@ -26,7 +26,7 @@ from srkd_bench.signals import Interrupted, interruptible, shielded
 from srkd_bench.teacher_cache import TeacherCache, on_grid
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": F.mse_loss, "l1": F.l1_loss}
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 EVENTS_A_RUN = 100
 VALIDATE = 5  # each so many events
 CHECKPOINT_SECONDS = 300.0
@@ -83,6 +83,8 @@ class Learner:
         weights = [*self.student.parameters(), *self.adapter.parameters()]
         trained = [weight for weight in weights if weight.requires_grad]
         self.optimizer = torch.optim.Adam(trained, run.train.learning_rate, betas=(0.9, 0.999), fused=True)
+        if run.train.compile:
+            self.student.compile()
         self.scaler = torch.amp.GradScaler(device.type, enabled=run.train.precision == "fp16")
         self.watch = Watch.of(run.train.loss, run.train.steps)
         self.step = 0
@@ -219,7 +221,8 @@ def gradient_share(rec: Tensor, terms: dict[str, Tensor], student: nn.Module) ->
 
 def autocast(train: TrainSpec, device: torch.device) -> torch.autocast:
     """Return the context in which networks run at the precision of a training."""
-    return torch.autocast(device.type, PRECISIONS[train.precision], enabled=train.precision != "fp32")
+    precision = PRECISIONS[train.precision]
+    return torch.autocast(device.type, precision, enabled=precision != torch.float32)
 
 
 def _kept(cache: TeacherCache | None, step: int, device: torch.device) -> Tensor | None:
@@ -252,6 +255,7 @@ def fit(
         Stopped: a signal came; every learner has a checkpoint.
     """
     train = patches.train
+    torch.backends.cudnn.allow_tf32 = train.precision == "tf32"  # torch's default is yes, also for float32
     taps = sorted({tap for learner in learners for tap in learner.method.taps if learner.method.looks})
     every = event_every(train)
 

@@ -4,12 +4,17 @@ Trial 0 is the default. The others follow Halton's sequence in the weights' loga
 point is the middle: evenly spread after any number of trials, and the same for everyone.
 """
 
-from collections.abc import Iterable, Mapping
-from itertools import count
+from __future__ import annotations
 
-from srkd_bench.config import Run
-from srkd_bench.spec import Params
-from srkd_bench.traits import Traits
+from itertools import count
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the command's options need this file's numbers alone
+    from collections.abc import Iterable, Mapping
+
+    from srkd_bench.config import Run
+    from srkd_bench.spec import Params
+    from srkd_bench.traits import Traits
 
 REACH = 10.0  # a weight is tried from a tenth of its default to ten times it
 LARGEST = 1e6  # of any weight

@@ -217,6 +217,7 @@ def test_a_page_is_a_file_or_on_stdout_with_regions_of_images_or_without(srkd: S
         ("run --set train.batch=1", 1, "ckd compares the images of a batch"),
         ("run --set train.patch=200", 1, "larger than image"),
         ("run --set train.precision=fp16", 1, "hint: --set train.precision=bf16"),
+        ("run --set train.precision=tf32", 1, "error: precision tf32 needs a CUDA device"),
         ("run --device cuda:7", 1, "device 'cuda:7' is not here"),
         ("run --set teacher.weights=nowhere.pt", 3, "no weights file 'nowhere.pt'"),
         ("download set55", 1, "hint: did you mean 'set5'?"),

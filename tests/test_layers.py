@@ -102,3 +102,8 @@ def test_the_command_starts_without_torch() -> None:
     ]
     code = f"import sys, {', '.join(f'srkd_bench.{name}' for name in names)}; print('torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
+
+
+def test_the_commands_help_needs_no_specs() -> None:
+    code = "import sys, srkd_bench.cli; print('pydantic' in sys.modules, 'numpy' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False False\n"

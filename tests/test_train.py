@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from srkd_bench import checkpoint, methods
 from srkd_bench.architecture import Architecture
 from srkd_bench.config import Run, TrainSpec
 from srkd_bench.errors import IntegrityError, SrkdError, Stopped
 from srkd_bench.method import Losses, Method, Output, Step, TeacherView
-from srkd_bench.models import EDSR, build
+from srkd_bench.models import EDSR, build, to_safetensors
 from srkd_bench.networkspec import ModelSpec
 from srkd_bench.packs import open_set
 from srkd_bench.patches import Patches
@@ -294,6 +295,31 @@ def test_bf16_and_l1_are_other_trainings_that_work(lab: Lab) -> None:
         other = lab.fit(["hkd"], "-".join(change), TRAIN.model_copy(update=change))["hkd"]
         assert other.error is None
         assert not same(plain, other)
+
+
+def test_compiled_networks_learn_the_same_and_are_kept_as_plain_ones(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graphs: list[torch.fx.GraphModule] = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., object]:
+        graphs.append(graph)
+        return graph.forward  # a real backend takes half a minute
+
+    whole = nn.Module.compile
+    monkeypatch.setattr(nn.Module, "compile", lambda self: whole(self, backend=backend, fullgraph=True))
+    plain = lab.fit(["rvkd"], "plain")["rvkd"]
+    assert not graphs
+    compiled = lab.fit(["rvkd"], "compiled", TRAIN.model_copy(update={"compile": True}))["rvkd"]
+    assert graphs
+    assert same(compiled, plain)
+    assert to_safetensors(compiled.student) == to_safetensors(plain.student)
+
+
+def test_what_is_compiled_is_another_training_and_what_is_not_is_the_one_it_was() -> None:
+    plain = TRAIN.model_dump(mode="json")
+    assert "compile" not in plain
+    assert TRAIN.model_copy(update={"compile": True}).model_dump(mode="json") == plain | {"compile": True}
 
 
 def test_the_gradient_share_of_hkd_with_the_truth_as_teacher_is_its_weight(lab: Lab) -> None:
