@@ -144,7 +144,7 @@ def profile(
     if json_:
         print_json({"schema": 1, **how, "networks": [_plain(cost) for cost in costs]})
         return
-    print_table([_shown(cost) for cost in costs] + _ratios(costs))
+    print_table(_rows(costs))
     out.print(
         f"LR {width}×{height}, {runs} rounds after {WARM_UP} to warm up, {place.device}, {how['threads']} threads,"
         f" torch {torch.__version__}",
@@ -165,12 +165,31 @@ def _plain(cost: Cost) -> dict[str, object]:
     return vars(cost) | {"seconds": {"median": median, "quartiles": [low, high]}}
 
 
+def _rows(costs: list[Cost]) -> list[dict[str, str]]:
+    """Return what was measured, a column a network; the last is how many times the teacher's is the student's."""
+    shown = [_shown(cost) for cost in costs]
+    rows = [
+        {"": what, **{one.role: column[what] for one, column in zip(costs, shown, strict=True)}}
+        for what in shown[0]
+    ]
+    if len(costs) == 2:
+        student, teacher = costs
+        ratios = {
+            "parameters": teacher.parameters / student.parameters,
+            "multiply-adds": teacher.multiply_adds / student.multiply_adds,
+            "median time": teacher.seconds[0] / student.seconds[0],
+            "peak memory": teacher.peak_bytes / max(1, student.peak_bytes),
+        }
+        for row in rows:
+            row["teacher ÷ student"] = f"{ratios[row['']]:.1f}" if row[""] in ratios else ""
+    return rows
+
+
 def _shown(cost: Cost) -> dict[str, str]:
     from srkd_bench.progress import size
 
     median, low, high = (1000 * value for value in cost.seconds)
     return {
-        "": cost.role,
         "run": cost.run,
         "network": cost.network,
         "parameters": f"{cost.parameters:,}",
@@ -179,21 +198,3 @@ def _shown(cost: Cost) -> dict[str, str]:
         "quartiles": f"{low:,.1f} to {high:,.1f} ms",
         "peak memory": size(cost.peak_bytes),
     }
-
-
-def _ratios(costs: list[Cost]) -> list[dict[str, str]]:
-    if len(costs) < 2:
-        return []
-    student, teacher = costs
-    return [
-        {
-            "": "teacher ÷ student",
-            "run": "",
-            "network": "",
-            "parameters": f"{teacher.parameters / student.parameters:.1f}",
-            "multiply-adds": f"{teacher.multiply_adds / student.multiply_adds:.1f}",
-            "median time": f"{teacher.seconds[0] / student.seconds[0]:.1f}",
-            "quartiles": "",
-            "peak memory": f"{teacher.peak_bytes / max(1, student.peak_bytes):.1f}",
-        }
-    ]
