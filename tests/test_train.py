@@ -13,6 +13,7 @@ from srkd_bench.architecture import Architecture
 from srkd_bench.config import Run, TrainSpec
 from srkd_bench.errors import IntegrityError, SrkdError, Stopped
 from srkd_bench.method import Losses, Method, Output, Step, TeacherView
+from srkd_bench.methods.dml import DML
 from srkd_bench.models import EDSR, build, to_safetensors
 from srkd_bench.networkspec import ModelSpec
 from srkd_bench.packs import open_set
@@ -99,8 +100,9 @@ def test_what_learns_beside_the_student_is_compared_with_hr_as_the_suite_says(la
         peer, student = learner.adapter(lr).sr.detach(), learner.student(lr).sr.detach()
         expected = (peer - hr).abs().mean() if loss == "l1" else (peer - hr).square().mean()
         learner.advance(lr, hr, TeacherView(learner.student, lr), {})
+        assert isinstance(learner.method, DML)
         assert learner.last["terms"]["peer"] == pytest.approx(
-            (expected + (peer - student).square().mean()).item(), rel=1e-4
+            (expected + learner.method.weight * (peer - student).square().mean()).item(), rel=1e-4
         )
         return float(learner.last["terms"]["peer"])
 
