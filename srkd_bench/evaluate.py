@@ -1,7 +1,8 @@
 """Model × data set → scores of each image."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
 
@@ -112,17 +113,28 @@ def network(
         self_ensemble: the mean over all eight flips and rotations (EDSR's "+").
         card: told `tile`, the side in LR pixels, when memory runs out and smaller tiles are taken.
     """
-    torch.backends.cudnn.allow_tf32 = False  # torch's default is yes
     model = model.to(device).eval()
     tiled = Tiled(model, card if card is not None else {})
 
     @torch.inference_mode()
     def upscale(name: str, lr: Image) -> Image:
         x = torch.from_numpy(np.array(lr)).to(device).permute(2, 0, 1)[None].float() / 255
-        sr = _self_ensemble(tiled, x) if self_ensemble else tiled(x)
+        with _without_tf32():
+            sr = _self_ensemble(tiled, x) if self_ensemble else tiled(x)
         return sr[0].mul_(255).clamp_(0, 255).round_().byte().permute(1, 2, 0).cpu().numpy()
 
     return upscale
+
+
+@contextmanager
+def _without_tf32() -> Iterator[None]:
+    """Let convolutions be float32's on CUDA, where torch's default is TF32; a training around it keeps its own."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def _self_ensemble(upscale: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

@@ -119,3 +119,13 @@ def test_when_memory_runs_out_smaller_tiles_give_the_same_and_the_card_says_so(
 ) -> None:
     told = subprocess.check_output([sys.executable, "-c", SHORT_OF_MEMORY, str(megabytes)], text=True)
     assert re.fullmatch(said, told)
+
+
+def test_measuring_is_without_tf32_and_leaves_a_training_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+    model = build(ModelSpec(n_feats=2, n_resblocks=1), 0)
+    model.register_forward_hook(lambda *words: seen.append(torch.backends.cudnn.allow_tf32))
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    network(model, device=torch.device("cpu"))("", np.zeros((8, 8, 3), np.uint8))
+    assert seen == [False]
+    assert torch.backends.cudnn.allow_tf32
