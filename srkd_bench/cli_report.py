@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from srkd_bench.cli_pictures import find_panels, write_figures
-from srkd_bench.errors import ConditionMet, SrkdError, unknown
+from srkd_bench.errors import ConditionMet, MissingError, SrkdError, unknown
 from srkd_bench.options import Crops, Home, Json, Methods, Settings, SuiteName
 from srkd_bench.printing import out, print_json, print_table
 from srkd_bench.work import find_plan
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from srkd_bench.comparing import Comparison
     from srkd_bench.config import Suite
     from srkd_bench.report import Results, Verdict
+    from srkd_bench.scores import Score
 
 SHOWN_IMAGES = 3  # that gain, and that lose most
 SHOWN_VALUE = 40  # characters of a setting
@@ -50,6 +51,10 @@ def report(
         typer.Option(
             "--output", "-o", metavar="FILE", help="By suffix: .html .md .tex .csv .json .txt; repeatable."
         ),
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE.csv", help="Scores that `-o FILE.csv` wrote, not the store's."),
     ] = None,
     reference: Annotated[
         bool, typer.Option("--reference", help="Put the study's own numbers beside.")
@@ -95,8 +100,12 @@ def report(
     plan, store, display = find_plan(suite, settings, home, method or (), readonly=True)
     if baseline not in plan.methods and baseline != "none":
         raise unknown("method", baseline, plan.methods)
-    trainings = "html" in formats or figures is not None
-    results = replace(collect.results(plan, store, trainings=trainings), baseline=baseline)
+    trainings = bool({"html", "json"} & formats) or figures is not None
+    scores = None if source is None else _read_scores(source)
+    found = collect.results(plan, store, trainings=trainings, scores=scores)
+    if source is not None and not found.scores:
+        raise SrkdError(f"{source} has no scores of suite {plan.suite.name}", "--suite names another")
+    results = replace(found, baseline=baseline)
     verdicts = _verdicts(results, plan.suite) if claims or "html" in formats else []
     panels = find_panels(plan, store, display, crop or []) if crops and "html" in formats else []
 
@@ -121,6 +130,17 @@ def report(
         _append(Path(summary), text_in("markdown"))
     if reasons := [reason for one in asked if (reason := conditions.met(one, results))]:
         raise ConditionMet(f"--fail-if: {'; '.join(reasons)}")
+
+
+def _read_scores(path: Path) -> list[Score]:
+    from srkd_bench.report.data import from_csv
+
+    try:
+        return from_csv(path.read_text(encoding="utf-8"), path.name)
+    except FileNotFoundError:
+        raise MissingError(f"no file '{path}'", "srkd report -o scores.csv writes one") from None
+    except (OSError, UnicodeError) as error:
+        raise SrkdError(f"cannot read {path}: {error}") from None
 
 
 def _verdicts(results: Results, suite: Suite) -> list[Verdict]:

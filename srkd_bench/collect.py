@@ -3,11 +3,11 @@
 import json
 from collections import defaultdict
 
-from srkd_bench.config import Run, Weights
+from srkd_bench.config import Run, Suite, Weights
 from srkd_bench.metrics import METRICS
 from srkd_bench.networkspec import ForeignSpec, ModelSpec
 from srkd_bench.packs import pixels_of
-from srkd_bench.planning import CARD, EVENTS, FAILED, Plan, kept_scores, measurement
+from srkd_bench.planning import CARD, EQUAL_COST, EVENTS, FAILED, Plan, kept_scores, measurement
 from srkd_bench.report.results import About, Network, Results, Training
 from srkd_bench.scores import Score
 from srkd_bench.store import ArtifactStore
@@ -16,17 +16,54 @@ from srkd_bench.trials import in_words, weights
 HR_PIXELS = 1280 * 720  # of the image that multiply-adds are given for, as the field does
 
 
-def results(plan: Plan, store: ArtifactStore, *, trainings: bool = False) -> Results:
+def results(
+    plan: Plan, store: ArtifactStore, *, trainings: bool = False, scores: list[Score] | None = None
+) -> Results:
     """Return all scores of a plan that are in the store, with a note for each that isn't.
 
     Args:
         trainings: read how the networks were trained too.
+        scores: take these instead of the store's; only those of the plan's columns, data sets and seeds.
     """
+    suite = plan.suite
+    columns = ["bicubic", "teacher", *plan.methods]
+    if scores is None:
+        scores, notes = _kept(plan, store)
+    else:
+        scores, notes = [one for one in scores if _asked(one, columns, suite)], []
+    ensemble = "self-ensemble: every network's SR is the mean over eight flips and rotations"
+    return Results(
+        suite=suite.name,
+        columns=columns,
+        datasets=list(suite.data.test),
+        metrics=suite.evaluate.shown,
+        scores=scores,
+        networks=[_network("teacher", plan.teacher.model), _network("student", suite.student)],
+        seeds=list(suite.seeds),
+        budget=f"every student is trained for {suite.train} of {suite.data.train}",
+        notes=[*notes, *_longer(plan), *_tuned(plan), *([ensemble] if suite.evaluate.self_ensemble else [])],
+        trainings=_trainings(plan, store) if trainings else [],
+        scale=suite.data.scale,
+        about={name: About(one.summary, one.kind, one.source) for name, one in plan.traits.items()},
+    )
+
+
+def _asked(score: Score, columns: list[str], suite: Suite) -> bool:
+    return (
+        score.model in columns
+        and score.dataset in suite.data.test
+        and score.metric in suite.evaluate.shown
+        and (score.seed is None or score.seed in suite.seeds)
+    )
+
+
+def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
+    """Return the plan's scores that are in the store, and in words which aren't."""
     suite = plan.suite
     scores: list[Score] = []
     notes: dict[str, list[int]] = defaultdict(list)
     runs: list[tuple[str, Run | Weights | None]] = [("bicubic", None), ("teacher", plan.teacher)]
-    runs += [(run.method, run) for run in plan.students]
+    runs += [(plan.column(run), run) for run in plan.students]
     here = {dataset: pixels_of(store, dataset) or "missing" for dataset in suite.data.test}
     for model, key in runs:
         seed = key.seed if isinstance(key, Run) and model != "teacher" else None
@@ -54,23 +91,16 @@ def results(plan: Plan, store: ArtifactStore, *, trainings: bool = False) -> Res
                 for metric, value in values.items()
                 if metric in suite.evaluate.shown
             ]
-    return Results(
-        suite=suite.name,
-        columns=["bicubic", "teacher", *plan.methods],
-        datasets=list(suite.data.test),
-        metrics=suite.evaluate.shown,
-        scores=scores,
-        networks=[_network("teacher", plan.teacher.model), _network("student", suite.student)],
-        seeds=list(suite.seeds),
-        budget=f"every student is trained for {suite.train} of {suite.data.train}",
-        notes=[_note(problem, seeds) for problem, seeds in notes.items()]
-        + _tuned(plan)
-        + (["self-ensemble: every network's SR is the mean over eight flips and rotations"]
-           if suite.evaluate.self_ensemble else []),
-        trainings=_trainings(plan, store) if trainings else [],
-        scale=suite.data.scale,
-        about={name: About(one.summary, one.kind, one.source) for name, one in plan.traits.items()},
-    )  # fmt: skip
+    return scores, [_note(problem, seeds) for problem, seeds in notes.items()]
+
+
+def _longer(plan: Plan) -> list[str]:
+    """Return how long the control was trained at equal cost, if it was."""
+    steps = {run.train.steps for run in plan.students if plan.column(run) == EQUAL_COST}
+    return [
+        f"w/o KD at equal cost: {one:,} steps; a student and its teacher's passes take as many multiply-adds"
+        for one in steps
+    ]
 
 
 def _tuned(plan: Plan) -> list[str]:
@@ -99,7 +129,7 @@ def _state(key: Run | Weights, store: ArtifactStore) -> str:
 
 
 def _trainings(plan: Plan, store: ArtifactStore) -> list[Training]:
-    keys = [("teacher", plan.teacher), *((run.method, run) for run in plan.students)]
+    keys = [("teacher", plan.teacher), *((plan.column(run), run) for run in plan.students)]
     return [
         Training(
             model=model,

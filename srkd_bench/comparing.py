@@ -43,7 +43,7 @@ def compare(first: str, second: str, plan: Plan, store: ArtifactStore) -> Compar
         raise SrkdError(f"'{first}' is compared with itself", "name two methods of a suite, or two runs")
     wrong = [name for name in (first, second) if name not in plan.methods]
     if not wrong:
-        runs = {run.method: run.model_dump(mode="json") for run in reversed(plan.students)}
+        runs = {plan.column(run): run.model_dump(mode="json") for run in reversed(plan.students)}
         return _compared(collect.results(plan, store), first, second, (runs[first], runs[second]))
     if len(wrong) == 2 and all(re.fullmatch("[0-9a-f]+", name) for name in wrong):
         return _runs(first, second, store)

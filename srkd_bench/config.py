@@ -130,7 +130,7 @@ class EvaluateSpec(Spec):
 class Claim(Spec):
     """A statement that reports check on a suite's scores; docs/statistics.md says by what evidence.
 
-    Exactly one of `best`, `second`, `gain`, `no_gain` and `only` is given.
+    Exactly one of `best`, `second`, `gain`, `no_gain`, `only` and `reads` is given.
 
     Args:
         claim: the statement, in words.
@@ -139,9 +139,11 @@ class Claim(Spec):
         gain: each of these is above `over`, on every data set.
         no_gain: none of these is above `over`, on any data set.
         only: these are above `over` on every data set, and no other method of `among` is.
+        reads: the mean of `of` on each of these data sets is this, to within `margin`; seeds have no say in it.
+        of: `teacher`, `bicubic` or a method.
         on: data sets; if not given, `best` and `second` are about all together, the others about each.
         not_on: data sets that `gain`, `no_gain` and `only` leave out.
-        margin: `no_gain` and `only` hold where a gain is surely smaller, in the metric's unit.
+        margin: in the metric's unit; `no_gain` and `only` hold where a gain is surely smaller.
         metric: the report's first if not given.
     """
 
@@ -151,6 +153,8 @@ class Claim(Spec):
     gain: list[str] = []
     no_gain: list[str] = []
     only: list[str] = []
+    reads: dict[str, Annotated[float, Field(ge=0, le=1000)]] = {}
+    of: str = "teacher"
     among: list[str] = []
     over: str = "none"
     on: list[str] = []
@@ -160,13 +164,15 @@ class Claim(Spec):
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
-        forms = ("best", "second", "gain", "no_gain", "only")
+        forms = ("best", "second", "gain", "no_gain", "only", "reads")
         given = [form for form in forms if getattr(self, form)]
         if len(given) != 1:
             raise ValueError(f"give one of {', '.join(forms)}, not {' and '.join(given) or 'none'}")
         ranked = set(self.only) | {self.best or self.second}
         if given[0] in ("best", "second", "only") and not set(self.among) - ranked:
             raise ValueError(f"{given[0]} needs others to compare with: among: [...]")
+        if self.reads and not self.margin:
+            raise ValueError("reads needs a margin: numbers are published rounded")
         return self
 
 
@@ -180,7 +186,7 @@ class Suite(Spec):
     """A whole study: teacher, student, methods × seeds, data sets and how they are measured.
 
     Args:
-        methods: names, or `all` for every installed one.
+        methods: names, or `all` for every installed one; none, `[]`, to measure the teacher alone.
         params: hyper-parameters by method; a composition `a+b` takes those of `a` and of `b`. `tuned` stands for
             none but the weights that were found.
         tuned: take the weights that `srkd tune` found best on the validation images, around `params`.
@@ -192,7 +198,7 @@ class Suite(Spec):
     teacher: TeacherSpec
     student: NetworkSpec
     train: TrainSpec
-    methods: Annotated[list[str], Field(min_length=1)]
+    methods: list[str]
     params: dict[str, Params] = {}
     tuned: bool = False
     seeds: Annotated[list[Seed], Field(min_length=1)] = [0]

@@ -39,7 +39,10 @@ class Gallery:
     def __init__(self, plan: Plan, place: Workplace, students: Sequence[Run] = ()) -> None:
         self.seed = students[0].seed if students else plan.suite.seeds[0]
         chosen = students or [run for run in plan.students if run.seed == self.seed]
-        wanted: dict[str, Run | Weights] = {"teacher": plan.teacher, **{run.method: run for run in chosen}}
+        wanted: dict[str, Run | Weights] = {
+            "teacher": plan.teacher,
+            **{plan.column(run): run for run in chosen},
+        }
         self._keys = {model: key for model, key in wanted.items() if place.store.has(key)}
         self.models = ["bicubic", *self._keys]
         self.left_out = [f"{model}: not finished" for model in wanted if model not in self._keys]

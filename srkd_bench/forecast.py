@@ -78,12 +78,12 @@ def forecast(plan: Plan, place: Workplace) -> list[Job]:
     else:
         jobs.append(_group("teacher", [plan.teacher], plan, place))
     speed: Job | None = None
-    for seed in suite.seeds:
-        for run in (run for run in plan.students if run.seed == seed and store.has(run)):
-            jobs.append(Job(f"{run.method} seed {seed}", "cached"))
-        todo = [run for run in plan.students if run.seed == seed and not store.has(run)]
+    for seed, train in dict.fromkeys((run.seed, run.train) for run in plan.students):
+        own = [run for run in plan.students if (run.seed, run.train) == (seed, train)]
+        jobs += [Job(f"{plan.column(run)} seed {seed}", "cached") for run in own if store.has(run)]
+        todo = [run for run in own if not store.has(run)]
         if todo:
-            what = f"seed {seed}: {', '.join(run.method for run in todo)}"
+            what = f"seed {seed}: {', '.join(map(plan.column, todo))}"
             alike = speed is not None and speed.what.partition(": ")[2] == what.partition(": ")[2]
             job = _group(what, todo, plan, place, speed if alike else None)
             jobs.append(job)

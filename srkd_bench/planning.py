@@ -9,9 +9,10 @@ from pathlib import Path
 from statistics import fmean
 
 from srkd_bench import checkpoint, sources
-from srkd_bench.config import Measurement, Run, Suite, Weights
+from srkd_bench.config import Measurement, Run, Suite, TrainSpec, Weights
 from srkd_bench.errors import MissingError, SrkdError
 from srkd_bench.networks import resolved
+from srkd_bench.networkspec import NetworkSpec
 from srkd_bench.packs import pixels_of
 from srkd_bench.progress import Display
 from srkd_bench.scores import Scores
@@ -22,6 +23,7 @@ from srkd_bench.trials import FEWEST, MOST, USUAL, trial, tuning_seed, weights
 WEIGHTS, CARD, SCORES, EVENTS, FAILED = (
     "weights.safetensors", "card.json", "scores.json", "events.jsonl", "failed.json",
 )  # fmt: skip
+EQUAL_COST = "none@equal-cost"  # the control, trained for as long as a distillation's multiply-adds pay for
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,13 @@ class Plan:
 
     @property
     def methods(self) -> list[str]:
-        """The methods' names, in the suite's order."""
-        return list(dict.fromkeys(run.method for run in self.students))
+        """The students' columns: methods' names, in the suite's order."""
+        return list(dict.fromkeys(map(self.column, self.students)))
+
+    def column(self, run: Run) -> str:
+        """Return what a student is called beside the others: its method, or `EQUAL_COST`."""
+        longer = run.method == "none" and run.train != self.suite.train
+        return EQUAL_COST if longer else run.method
 
 
 def plan(
@@ -69,10 +76,14 @@ def plan(
     """
     suite = _resolved(suite, store, readonly=readonly)
     chosen = list(chosen)
-    asked = _spread(chosen or suite.methods)
+    columns = _spread(chosen or suite.methods)
+    asked = [one for one in columns if one != EQUAL_COST]
     about = _named_parameters(suite, asked)
     known = traits([*asked, *about, "none"], suite.params, store, readonly=readonly, allowed=chosen)
-    names = list(dict.fromkeys(map(sources.name_of, asked)))
+    known[EQUAL_COST] = known["none"].model_copy(
+        update={"summary": "The control, trained for as long as a distillation's multiply-adds pay for."}
+    )
+    names = list(dict.fromkeys(one if one == EQUAL_COST else sources.name_of(one) for one in columns))
     for part in (part for reference in asked for part in reference.split("+")):
         if part.endswith(".py") and not Path(part).exists():
             display.say(f"{part} is not here: what the store has of it as it was last is taken")
@@ -85,10 +96,12 @@ def plan(
     students = tuple(
         Run(
             model=suite.student,
-            train=suite.train,
+            train=suite.train
+            if name != EQUAL_COST
+            else at_equal_cost(suite.train, suite.student, teacher.model),
             data=suite.data.train,
             pixels=pixels,
-            method=name,
+            method=name if name != EQUAL_COST else "none",
             params=known[name].params,
             seed=seed,
             teacher=teacher if known[name].looks else None,
@@ -101,6 +114,16 @@ def plan(
         return found
     references = {sources.name_of(reference): reference for reference in asked}
     return _tuned(found, store, options or f"--suite {suite.name}", references)
+
+
+def at_equal_cost(train: TrainSpec, student: NetworkSpec, teacher: NetworkSpec) -> TrainSpec:
+    """Return a training without teacher that takes the multiply-adds of one with it.
+
+    A student's step is a pass forward and about two backward; a distillation adds a pass of the teacher, which no
+    other method shares here. What a method computes beside, and Adam, is left out.
+    """
+    longer = 1 + teacher.multiply_adds / (3 * student.multiply_adds)
+    return train.model_copy(update={"steps": round(longer * train.steps)})
 
 
 def trial_runs(plan: Plan, method: str, count: int) -> list[Run]:

@@ -102,8 +102,8 @@ def ensure_students(plan: Plan, images: ImageSet, place: Workplace) -> None:
     if any(run.teacher and not place.store.has(run) for run in plan.students):
         ensure_teacher(plan, images, place)
     failures: list[SrkdError] = []
-    for seed in plan.suite.seeds:
-        for group in _fitting([run for run in plan.students if run.seed == seed]):
+    for seed, train in dict.fromkeys((run.seed, run.train) for run in plan.students):
+        for group in _fitting([run for run in plan.students if (run.seed, run.train) == (seed, train)]):
             failures += _ensure_group(group, images, plan.suite.data, place)
     _raise_failures(failures)
 
@@ -301,7 +301,7 @@ def _title(key: Run | Weights | None, plan: Plan) -> str:
     if key is None or key == plan.teacher:
         return "bicubic" if key is None else "teacher"
     assert isinstance(key, Run)
-    return f"{key.method} seed {key.seed}"
+    return f"{plan.column(key)} seed {key.seed}"
 
 
 def choose_device(name: str) -> torch.device:

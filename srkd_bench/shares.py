@@ -23,7 +23,7 @@ from srkd_bench.method import Method, Output, Step, TeacherView, seed_of, seeded
 from srkd_bench.models import build
 from srkd_bench.packs import ImageSet
 from srkd_bench.patches import Patches
-from srkd_bench.planning import Plan
+from srkd_bench.planning import EQUAL_COST, Plan
 from srkd_bench.runs import SAMPLE, Workplace, load
 from srkd_bench.spec import Params
 from srkd_bench.teacher_cache import on_grid
@@ -156,7 +156,8 @@ def measure(plan: Plan, images: ImageSet, place: Workplace) -> list[Shares]:
     teacher = load(plan.teacher, place.store).to(device).requires_grad_(False)
     lesson = _Lesson(train, build(suite.student, SEED).to(device), teacher, device)
     sample, _ = Patches(images, train.model_copy(update={"batch": SAMPLE}), "sample").batch(0)
-    asked = [(name, params) for name in plan.methods if name != "none" for params in _params(plan, name)]
+    distilled = [name for name in plan.methods if name not in ("none", EQUAL_COST)]
+    asked = [(name, params) for name in distilled for params in _params(plan, name)]
     probes = [_probe(name, methods.build(name, params), lesson, sample) for name, params in asked]
     patches = Patches(images, train, SEED)
     moments = {round(moment * train.steps): moment for moment in MOMENTS}

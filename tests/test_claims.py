@@ -9,7 +9,7 @@ import pytest
 from srkd_bench.config import Claim
 from srkd_bench.errors import SrkdError
 from srkd_bench.report import Results, check, render
-from srkd_bench.report.claims import refuse_unknown_names
+from srkd_bench.report.claims import because, refuse_unknown_names
 from srkd_bench.scores import Score
 from srkd_bench.suitefile import load_suite, study_claims
 
@@ -96,6 +96,34 @@ def test_only_means_that_the_others_lack_a_gain_somewhere() -> None:
     assert only({"a": 1.0, "b": OPEN}) == "undecided"
 
 
+@pytest.mark.parametrize(
+    ("claimed", "verdict"),
+    [({"a": 30.3, "b": 30.1}, "holds"), ({"a": 30.31}, "holds"), ({"a": 30.32, "b": 30.1}, "fails")],
+)
+def test_what_a_network_reads_is_compared_with_what_is_claimed(
+    claimed: dict[str, float], verdict: str
+) -> None:
+    measured = results(seeds=1, ckd={"a": 0.3, "b": 0.1})
+    assert answer(measured, reads=claimed, of="ckd", margin=0.0101) == verdict
+
+
+def test_a_reading_that_was_not_made_is_named_and_one_that_was_is_shown() -> None:
+    measured = results(seeds=1, ckd={"a": 0.3})
+    claim = Claim(claim="it reads so", reads={"a": 30.3, "c": 30.1}, of="ckd", margin=0.01)
+    (verdict,) = check(measured, [claim])
+    assert verdict.verdict == "undecided"
+    assert because(verdict, {}) == "CKD on a 30.300, claimed 30.3; not measured: CKD on c"
+
+
+def test_a_reading_of_an_unknown_network_or_data_set_is_refused() -> None:
+    measured = results(seeds=1, ckd={"a": 0.3})
+    for wrong in ({"of": "cdk", "reads": {"a": 30.0}}, {"of": "ckd", "reads": {"aa": 30.0}}):
+        with pytest.raises(SrkdError, match="of the claim 'it reads so'"):
+            refuse_unknown_names(
+                measured, [Claim.model_validate({"claim": "it reads so", "margin": 0.1} | wrong)]
+            )
+
+
 def test_too_few_seeds_are_called_so() -> None:
     assert answer(results(5, ckd={"a": 1.0}), gain=["ckd"]) == "underpowered"
     assert answer(results(1, ckd={"a": -1.0}), no_gain=["ckd"]) == "underpowered"
@@ -126,10 +154,11 @@ def test_names_that_a_suites_own_claims_misspell_are_refused() -> None:
 @pytest.mark.parametrize(
     ("claim", "problem"),
     [
-        ("{claim: x}", "give one of best, second, gain, no_gain, only, not none"),
+        ("{claim: x}", "give one of best, second, gain, no_gain, only, reads, not none"),
         ("{claim: x, best: ckd, gain: [hkd]}", "not best and gain"),
         ("{claim: x, best: ckd, among: [ckd]}", "best needs others to compare with"),
         ("{claim: x, gain: [ckd], margin: -1}", "claims.0.margin"),
+        ("{claim: x, reads: {set5: 37.8}}", "reads needs a margin"),
         ("{claim: x, bset: ckd}", "no key in .* named 'bset'"),
         ("{gain: [ckd]}", "claims.0.claim"),
     ],

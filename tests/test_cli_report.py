@@ -10,7 +10,7 @@ from srkd_bench import planning
 from srkd_bench.config import Run
 from srkd_bench.metrics import METRICS
 from srkd_bench.packs import pixels_of
-from srkd_bench.planning import CARD, SCORES
+from srkd_bench.planning import CARD, EVENTS, SCORES
 from srkd_bench.progress import Display
 from srkd_bench.store import ArtifactStore
 from srkd_bench.suitefile import load_suite
@@ -39,6 +39,7 @@ def keep(store: ArtifactStore, run: Run, gain: float, pixels: str = "") -> None:
     if not store.has(run):
         with store.writing(run) as folder:
             (folder / CARD).write_text("{}")
+            (folder / EVENTS).write_text('{"step": 9, "terms": {"rec": 0.5}, "validation": 31.5}\n')
     pixels = pixels or pixels_of(store, "photos-test") or "missing"
     wanted = planning.measurement(run, pixels, 2, self_ensemble=False)
     values = {
@@ -63,6 +64,50 @@ def test_methods_can_be_chosen_instead_of_the_suites(srkd: Srkd, kept: list[str]
     assert {row["model"] for row in json.loads(text)["scores"]} == {"none", "hkd"}
     code, _, messages = srkd("compare", "rkd+hkd", "none", *chosen)
     assert (code, messages.splitlines()[0]) == (1, "error: no method in suite tiny named 'rkd+hkd'")
+
+
+def test_json_has_each_networks_card_and_how_it_did_on_validation_images(srkd: Srkd, kept: list[str]) -> None:
+    trainings = json.loads(srkd("report", *SUITE, "-m", "hkd", "--json")[1])["trainings"]
+    assert trainings[0] == {"model": "hkd", "seed": 0, "card": {}, "validation": {"9": 31.5}}
+    assert len(trainings) == 6
+
+
+def test_a_report_of_written_scores_is_the_report_of_the_store(
+    srkd: Srkd, kept: list[str], tmp_path: Path
+) -> None:
+    _, text, _ = srkd("report", *SUITE, "-f", "markdown", "-o", "scores.csv")
+    elsewhere = [*SUITE, "--from", "scores.csv", "--home", str(tmp_path / "empty"), "-f", "markdown"]
+    found = srkd("report", *elsewhere)[1]
+    unmeasured = [line for line in text.splitlines() if line.endswith(("yet", "not trained yet"))]
+    assert [line for line in text.splitlines() if line not in unmeasured] == found.splitlines()
+    _, some, _ = srkd("report", *elsewhere, "--set", "seeds=[0]", "-m", "hkd")
+    assert "30.200" in some
+    assert "| w/o KD |" not in some
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "message"),
+    [
+        (None, 3, "no file 'scores.csv'"),
+        ("a,b\n1,2\n", 1, "scores.csv is no table of scores"),
+        ("{head}\nnone,photos-test,a,psnr_y,y@1,high,,none,0\n", 1, "line 2 of scores.csv is no score"),
+        ("{head}\nnone,photos-test,a,psnr_x,y@1,30,,none,0\n", 1, "line 2 of scores.csv is no score"),
+        ("{head}\nnone,photos-test,a,psnr_y\n", 1, "line 2 of scores.csv is no score"),
+        ("{head}\nnone,set5,a,psnr_y,y@1,30,,none,0\n", 1, "scores.csv has no scores of suite tiny"),
+        (b"\xff\xfe", 1, "cannot read scores.csv"),
+    ],
+)
+def test_what_is_no_table_of_the_suites_scores_is_one_error(
+    srkd: Srkd, tmp_path: Path, content: str | bytes | None, code: int, message: str
+) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    if isinstance(content, bytes):
+        (tmp_path / "scores.csv").write_bytes(content)
+    elif content is not None:
+        head = "model,dataset,image,metric,protocol,value,run,method,seed"
+        (tmp_path / "scores.csv").write_text(content.format(head=head))
+    got, _, said = srkd("report", *SUITE, "--from", "scores.csv")
+    assert (got, message in said) == (code, True), said
 
 
 def test_the_baseline_can_be_chosen_and_must_be_known(srkd: Srkd, kept: list[str]) -> None:

@@ -1,7 +1,8 @@
 """Claims: statements about methods, checked by what the seeds show."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Literal
 
 from srkd_bench.config import Claim
@@ -22,13 +23,15 @@ class Verdict:
 
     Args:
         evidence: the differences that decide; where nothing is decided, those that leave it open.
-        missing: comparisons that were not measured, in words.
+        missing: what was not measured, in words.
+        readings: of a claim about what a network reads: each number beside the claimed one, in words.
     """
 
     claim: str
     verdict: Answer
     evidence: list[Difference]
     missing: list[str]
+    readings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,10 @@ def check(results: Results, claims: Iterable[Claim]) -> list[Verdict]:
             cache[baseline, metric] = differences(results, metric, baseline)
         return cache[baseline, metric]
 
-    return [_Examiner(results, claim, against).verdict() for claim in claims]
+    return [
+        _read(results, claim) if claim.reads else _Examiner(results, claim, against).verdict()
+        for claim in claims
+    ]
 
 
 def refuse_unknown_names(results: Results, claims: Iterable[Claim]) -> None:
@@ -64,14 +70,35 @@ def refuse_unknown_names(results: Results, claims: Iterable[Claim]) -> None:
     """
     for claim in claims:
         methods = [name for name in (claim.best, claim.second) if name]
-        methods += [*claim.gain, *claim.no_gain, *claim.only, *claim.among, claim.over]
+        methods += [*claim.gain, *claim.no_gain, *claim.only, *claim.among]
+        methods.append(claim.of if claim.reads else claim.over)
         for kind, names, known in (
             ("method", methods, results.columns),
-            ("data set", [*claim.on, *claim.not_on], results.datasets),
+            ("data set", [*claim.on, *claim.not_on, *claim.reads], results.datasets),
         ):
             for name in names:
                 if name not in known:
                     raise unknown(f"{kind} of the claim '{claim.claim}'", name, known)
+
+
+def _read(results: Results, claim: Claim) -> Verdict:
+    """Return whether a network reads what is claimed: on every data set, each image counting once a run."""
+    metric = claim.metric or [*results.metrics, "psnr_y"][0]
+    decimals, name = METRICS[metric].decimals, model_labels(results).get(claim.of, claim.of)
+    readings, missing, far = list[str](), list[str](), False
+    for dataset, claimed in claim.reads.items():
+        values = [
+            score.value
+            for score in results.scores
+            if (score.model, score.dataset, score.metric) == (claim.of, dataset, metric)
+        ]
+        if not values:
+            missing.append(f"{name} on {where(dataset)}")
+            continue
+        far |= not abs(fmean(values) - claimed) <= claim.margin
+        readings.append(f"{name} on {where(dataset)} {fmean(values):.{decimals}f}, claimed {claimed:g}")
+    answer: Answer = "fails" if far else "undecided" if missing else "holds"
+    return Verdict(claim.claim, answer, [], missing, readings)
 
 
 class _Examiner:
@@ -201,9 +228,12 @@ def claims_table(results: Results, verdicts: Sequence[Verdict]) -> Table:
 def because(verdict: Verdict, names: dict[str, str]) -> str:
     """Return the numbers behind a verdict."""
     numbers = [
-        f"{names[one.model]} against {names[one.baseline]} on {where(one.dataset)}"
-        f" {in_words(one, METRICS[one.metric].decimals)}"
-        for one in verdict.evidence[:SHOWN_DIFFERENCES]
+        *verdict.readings,
+        *(
+            f"{names[one.model]} against {names[one.baseline]} on {where(one.dataset)}"
+            f" {in_words(one, METRICS[one.metric].decimals)}"
+            for one in verdict.evidence[:SHOWN_DIFFERENCES]
+        ),
     ]
     if (more := len(verdict.evidence) - SHOWN_DIFFERENCES) > 0:
         numbers.append(f"and {more} more")

@@ -1,4 +1,4 @@
-"""The scores as data: JSON with a row a measurement of a data set, CSV with a row an image."""
+"""The scores as data: JSON with a row a measurement of a data set, CSV with a row an image; CSV is read, too."""
 
 import csv
 import json
@@ -9,9 +9,10 @@ from dataclasses import asdict, astuple, fields
 from io import StringIO
 from statistics import fmean
 
+from srkd_bench.errors import SrkdError
 from srkd_bench.metrics import METRICS
 from srkd_bench.report.claims import Verdict
-from srkd_bench.report.results import Results
+from srkd_bench.report.results import Results, Training
 from srkd_bench.report.table import one_line
 from srkd_bench.scores import Score
 from srkd_bench.stats import Difference, differences
@@ -24,7 +25,7 @@ def to_json(results: Results, verdicts: Sequence[Verdict] = ()) -> str:
     """Return strict JSON; an infinite value (SR equal to HR), or a mean with one in it, is null.
 
     `protocol` is the default one, or that of the scores where they share another; every row carries its own.
-    A difference's `dataset` is null for all data sets together.
+    A difference's `dataset` is null for all data sets together. `trainings` have their networks' cards.
     """
     rows: dict[tuple[object, ...], dict[str, float]] = defaultdict(dict)
     for score in results.scores:
@@ -53,6 +54,7 @@ def to_json(results: Results, verdicts: Sequence[Verdict] = ()) -> str:
         ],
         "claims": [_verdict(verdict) for verdict in verdicts],
         "networks": [asdict(network) for network in results.networks],
+        "trainings": [_training(one) for one in results.trainings],
         "notes": results.notes,
     }
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
@@ -71,8 +73,54 @@ def to_csv(results: Results) -> str:
     return text.getvalue()
 
 
+def from_csv(text: str, name: str) -> list[Score]:
+    """Return the scores of a text that `to_csv` wrote.
+
+    Args:
+        name: of its file, for errors.
+    Raises:
+        SrkdError: it is another table, or a line isn't a score.
+    """
+    rows = csv.DictReader(StringIO(text))
+    columns = [column.name for column in fields(Score)]
+    if rows.fieldnames != columns:
+        raise SrkdError(f"{name} is no table of scores", f"`srkd report -o scores.csv` writes one: {columns}")
+    try:
+        return [_score(row) for row in rows]
+    except (AttributeError, TypeError, ValueError):
+        raise SrkdError(f"line {rows.line_num} of {name} is no score", "srkd report -o scores.csv") from None
+
+
+def _score(row: dict[str, str]) -> Score:
+    texts = {name: _read(value) for name, value in row.items()}  # a short line ends in None
+    if texts["metric"] not in METRICS:
+        raise ValueError(texts["metric"])
+    return Score(
+        model=texts["model"],
+        dataset=texts["dataset"],
+        image=texts["image"],
+        metric=texts["metric"],
+        protocol=texts["protocol"],
+        value=float(texts["value"]),
+        run=texts["run"],
+        method=texts["method"] or None,
+        seed=int(texts["seed"]) if texts["seed"] else None,
+    )
+
+
+def _read(text: str) -> str:
+    """Return what `_shown` was given."""
+    return text[1:] if text.startswith("'") and text[1:].lstrip().startswith(FORMULA) else text
+
+
 def _verdict(verdict: Verdict) -> dict[str, object]:
     return asdict(verdict) | {"evidence": [difference_row(one) for one in verdict.evidence]}
+
+
+def _training(one: Training) -> dict[str, object]:
+    """Return who was trained how, and the validation images' PSNR-Y in dB by step."""
+    curve = {str(event["step"]): event["validation"] for event in one.events if "validation" in event}
+    return {"model": one.model, "seed": one.seed, "card": one.card, "validation": curve}
 
 
 def difference_row(one: Difference) -> dict[str, object]:

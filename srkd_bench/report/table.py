@@ -19,6 +19,7 @@ MISSING = "–"
 UNRANKED = ("bicubic", "teacher")
 LABELS = {
     "none": "w/o KD",
+    "none@equal-cost": "w/o KD at equal cost",
     "teacher": "Teacher",
     "bicubic": "Bicubic",
     "set5": "Set5",
