@@ -23,8 +23,10 @@ from srkd_bench.errors import SrkdError, Stopped
 from srkd_bench.options import (
     Checkpoint,
     Device,
+    Devices,
     DryRun,
     Home,
+    Jobs,
     Json,
     Offline,
     Settings,
@@ -133,7 +135,9 @@ def train_teacher(
     if dry_run:
         print_forecast(plan, place, json_)
         return
-    make(plan, place)
+    failed = make(plan, place)
+    if failed:
+        raise failed
     print_results(plan, store, json_)
     if source:
         display.say(f"to distil from it: srkd run {suite} --set teacher.weights={source}")
@@ -154,16 +158,19 @@ def distill(
     teacher: Teacher = None,
     settings: Settings = None,
     home: Home = None,
-    device: Device = "auto",
+    device: Devices = "auto",
+    jobs: Jobs = None,
     checkpoint_seconds: Checkpoint = None,
     teacher_cache: TeacherCache = 2.0,
     offline: Offline = False,
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
-    """Train students by some methods, side by side, and measure them. The teacher is trained first if need be."""
-    found = find_plan(suite, with_teacher(settings, teacher), home, method, readonly=dry_run)
-    work(*found, device, checkpoint_seconds, teacher_cache, dry_run, json_)
+    """Train students by some methods, side by side, and measure them. The teacher goes first if one looks at it."""
+    plan, store, display = find_plan(suite, with_teacher(settings, teacher), home, method, readonly=dry_run)
+    looks = any(run.teacher for run in plan.students)
+    plan = replace(plan, with_teacher=looks or store.has(plan.teacher))
+    work(plan, store, display, device, jobs, checkpoint_seconds, teacher_cache, dry_run, json_)
 
 
 @app.command()
@@ -175,7 +182,8 @@ def run(
     teacher: Teacher = None,
     settings: Settings = None,
     home: Home = None,
-    device: Device = "auto",
+    device: Devices = "auto",
+    jobs: Jobs = None,
     checkpoint_seconds: Checkpoint = None,
     teacher_cache: TeacherCache = 2.0,
     offline: Offline = False,
@@ -184,7 +192,7 @@ def run(
 ) -> None:
     """Do all of a suite: teacher, students, scores, table. What is in the store already isn't done again."""
     found = find_plan(suite_option or suite, with_teacher(settings, teacher), home, readonly=dry_run)
-    work(*found, device, checkpoint_seconds, teacher_cache, dry_run, json_)
+    work(*found, device, jobs, checkpoint_seconds, teacher_cache, dry_run, json_)
 
 
 @app.command()
@@ -228,7 +236,7 @@ def evaluate(
             from srkd_bench import runs
 
             place = workplace(store, display, device)
-            runs.ensure_scores(plan, runs.prepare(plan, place)[1], place)
+            runs.ensure_scores([None, *plan.networks], plan, runs.prepare(plan, place)[1], place)
         print_results(plan, store, json_)
         return
     if model not in (None, "bicubic"):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from srkd_bench.errors import failed_runs
 from srkd_bench.options import (
     Checkpoint,
     Device,
@@ -71,7 +72,9 @@ def tune(
         print_forecast(search, workplace(store, display, device), json_)
         return
     if not planning.finished(search, store):
-        make(search, workplace(store, display, device, checkpoint_seconds, teacher_cache))
+        failed = make(search, workplace(store, display, device, checkpoint_seconds, teacher_cache))
+        if failed and not store.has(search.teacher):
+            raise failed
     tried = {name: searching.trials(plan, name, trials, store) for name in names}
     rows = [
         searching.row(one, of_one[0], _share(one.run, store)) for of_one in tried.values() for one in of_one
@@ -126,7 +129,8 @@ def print_measured(
     plan: Plan = planning.plan(read, store, display, ["all"])
     place = workplace(store, display, device)
     images, _ = runs.prepare(plan, place)
-    runs.ensure_teacher(plan, images, place)
+    if failed := failed_runs(runs.ensure_teacher(plan, images, place)):
+        raise failed
     found = shares.measure(plan, images, place)
     if json_:
         rows = [shares.row(one) for one in found]

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -44,6 +44,13 @@ class FailedRuns(SrkdError):
     """Some runs failed; the others are finished and kept."""
 
     exit_code = 6
+
+
+def failed_runs(failures: Sequence[SrkdError]) -> FailedRuns | None:
+    """Return one error that names all failures, or None if there are none."""
+    if not failures:
+        return None
+    return FailedRuns("; ".join(error.message for error in failures), failures[0].hint)
 
 
 class FailedImages(SrkdError):

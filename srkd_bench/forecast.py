@@ -3,16 +3,17 @@
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import Literal
 
 import numpy as np
 import torch
 
 from srkd_bench import checkpoint, methods
-from srkd_bench.config import Run, Weights
+from srkd_bench.config import Run
 from srkd_bench.datasets import find
 from srkd_bench.evaluate import VALIDATION_SIDE, bicubic, network
 from srkd_bench.method import Output, TeacherView
@@ -24,6 +25,7 @@ from srkd_bench.planning import Plan, measurement
 from srkd_bench.rehearsal import rehearse
 from srkd_bench.runs import Workplace
 from srkd_bench.store import ArtifactStore
+from srkd_bench.tasks import Task, duration, tasks
 from srkd_bench.teacher_cache import bytes_for
 from srkd_bench.train import VALIDATE, Learner, autocast, event_every
 
@@ -38,15 +40,19 @@ class Job:
     """One thing that a plan needs.
 
     Args:
+        kind: `data`, or as a task's.
         state: `cached`, `to do`, or how far it is.
         seconds: about how long the rest will take; None if that isn't known.
         disk: bytes that it will add to the store.
+        flops: floating-point operations of the rest of its trainings, as `Task.flops` counts them.
     """
 
+    kind: Literal["data", "teacher", "group", "scores"]
     what: str
     state: str
     seconds: float | None = 0.0
     disk: int = 0
+    flops: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,49 +72,56 @@ class Pace:
     event_bytes: int
 
 
-def forecast(plan: Plan, place: Workplace) -> list[Job]:
-    """Return what a plan needs, in order. Speeds come from up to 20 real steps on this machine."""
+def forecast(plan: Plan, place: Workplace, slots: int = 1) -> list[Job]:
+    """Return what a plan needs, in order. Speeds come from up to 20 real steps on this machine.
+
+    Args:
+        slots: how many processes will work on it, each on a machine or device like this one.
+    """
     store, suite = place.store, plan.suite
     rehearse(plan, place)
     jobs = [_data(name, suite.data.scale, store) for name in suite.data.names]
-    if isinstance(plan.teacher, Weights):
-        done = store.has(plan.teacher)
-        state, disk = ("cached", 0) if done else ("to load", 4 * plan.teacher.model.parameters)
-        jobs.append(Job(f"teacher {plan.teacher.model}", state, 0.0, disk))
-    else:
-        jobs.append(_group("teacher", [plan.teacher], plan, place))
-    speed: Job | None = None
-    for seed, train in dict.fromkeys((run.seed, run.train) for run in plan.students):
-        own = [run for run in plan.students if (run.seed, run.train) == (seed, train)]
-        jobs += [Job(f"{plan.column(run)} seed {seed}", "cached") for run in own if store.has(run)]
-        todo = [run for run in own if not store.has(run)]
-        if todo:
-            what = f"seed {seed}: {', '.join(map(plan.column, todo))}"
-            alike = speed is not None and speed.what.partition(": ")[2] == what.partition(": ")[2]
-            job = _group(what, todo, plan, place, speed if alike else None)
-            jobs.append(job)
-            speed = job if job.state == "to do" else speed
+    for key in (key for key in plan.networks if store.has(key)):
+        jobs.append(Job("teacher" if key == plan.teacher else "group", plan.title(key), "cached"))
+    alike: dict[tuple[str, ...], Job] = {}
+    for task in tasks(plan, store, slots):
+        if task.kind == "scores":
+            continue
+        if not task.runs:  # weights
+            model = plan.teacher.model
+            jobs.append(Job("teacher", f"teacher {model}", "to load", 0.0, 4 * model.parameters))
+            continue
+        methods = (task.kind, *map(plan.column, task.runs))
+        job = _group(task, plan, place, alike.get(methods))
+        jobs.append(job)
+        if job.state == "to do":
+            alike.setdefault(methods, job)
     return [*jobs, *_scores(plan, place)]
+
+
+def together(jobs: Sequence[Job], slots: int) -> float:
+    """Return the seconds that jobs take on so many devices: the teacher first, then the groups, then the scores."""
+    kinds = ("data", "teacher", "group", "scores")
+    return sum(duration([job.seconds or 0.0 for job in jobs if job.kind == kind], slots) for kind in kinds)
 
 
 def _data(name: str, scale: int, store: ArtifactStore) -> Job:
     if packed(store, name) is not None:
-        return Job(f"data {name}", "here")
+        return Job("data", f"data {name}", "here")
     bytes_a_pixel = 3 + 3 / scale**2  # HR and LR
     if (pixels := hr_pixels(store, name)) is not None:
-        return Job(f"data {name}", "here", 0.0, int(bytes_a_pixel * pixels))
+        return Job("data", f"data {name}", "here", 0.0, int(bytes_a_pixel * pixels))
     size = find(name).sources[0].size or 0
     # An archive of PNGs is about half of its pixels, and LR adds a quarter of those; the archive is kept.
-    return Job(f"data {name}", "to download", None, int(size + 2 / 3 * bytes_a_pixel * size))
+    return Job("data", f"data {name}", "to download", None, int(size + 2 / 3 * bytes_a_pixel * size))
 
 
-def _group(what: str, runs: list[Run], plan: Plan, place: Workplace, alike: Job | None = None) -> Job:
-    store, train = place.store, runs[0].train
-    if all(store.has(run) for run in runs):
-        return Job(what, "cached")
+def _group(task: Task, plan: Plan, place: Workplace, alike: Job | None) -> Job:
+    runs, store = task.runs, place.store
+    train = runs[0].train
     done = min(checkpoint.steps_done(store.work(run)) for run in runs)
     if alike is not None and not done:
-        return Job(what, "to do", alike.seconds, alike.disk)
+        return replace(alike, what=task.name)
     pace = paced(runs, plan.suite.data.validation, place)
     events = (train.steps - done) / event_every(train)
     seconds = (train.steps - done) * pace.step + events * pace.event
@@ -117,7 +130,9 @@ def _group(what: str, runs: list[Run], plan: Plan, place: Workplace, alike: Job 
     disk = sum(4 * run.model.parameters for run in runs)
     disk += int(train.steps / event_every(train)) * pace.event_bytes
     disk += kept if kept <= place.teacher_cache else 0
-    return Job(what, f"{done / train.steps:.0%} done" if done else "to do", seconds, disk)
+    flops = task.flops * (train.steps - done) // train.steps
+    state = f"{done / train.steps:.0%} done" if done else "to do"
+    return Job(task.kind, task.name, state, seconds, disk, flops)
 
 
 def _scores(plan: Plan, place: Workplace) -> list[Job]:
@@ -129,14 +144,14 @@ def _scores(plan: Plan, place: Workplace) -> list[Job]:
         digest, pixels = pixels_of(store, name) or "missing", hr_pixels(store, name)
         todo = [
             None if key is None else key.model
-            for key in (None, plan.teacher, *plan.students)
+            for key in (None, *plan.networks)
             if not store.has(measurement(key, digest, scale, self_ensemble=ensemble))
         ]
         for spec in {*todo} - {*paces}:
             paces[spec] = seconds_a_pixel(spec, scale, place) * (8 if ensemble and spec else 1)
         if todo:
             seconds = sum(paces[spec] for spec in todo) * pixels if pixels else None
-            jobs.append(Job(f"scores of {len(todo)} networks on {name}", "to do", seconds))
+            jobs.append(Job("scores", f"scores of {len(todo)} networks on {name}", "to do", seconds))
     return jobs
 
 

@@ -35,6 +35,26 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Say what is cached, what will run, how long, how much disk.")
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:1.")]
+Devices = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        "--devices",
+        metavar="NAME[,NAME…]",
+        help="cpu, cuda, or several: cuda:0,cuda:1; all: every GPU; auto: that, or the CPU. One process each.",
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "-j",
+        metavar="N",
+        min=1,
+        max=1024,
+        help="Work in so many processes, on the devices in turn, or on a share of the CPU's cores each.",
+    ),
+]
 Checkpoint = Annotated[
     float | None,
     typer.Option(

@@ -35,6 +35,8 @@ class Plan:
         students: methods × seeds, seed by seed.
         traits: of the methods, by name.
         trials: by method, the runs that the best weights were chosen from; empty unless the suite says `tuned`.
+        code: where own methods come from, so that another process can run them.
+        with_teacher: whether the teacher is to be made and measured, too.
     """
 
     suite: Suite
@@ -42,6 +44,20 @@ class Plan:
     students: tuple[Run, ...]
     traits: Mapping[str, Traits]
     trials: Mapping[str, tuple[Run, ...]] = field(default_factory=dict)
+    code: tuple[sources.Source, ...] = ()
+    with_teacher: bool = True
+
+    @property
+    def networks(self) -> tuple[Run | Weights, ...]:
+        """All that is to be made, the teacher first."""
+        return ((self.teacher,) if self.with_teacher else ()) + self.students
+
+    def title(self, key: Run | Weights | None) -> str:
+        """Return what messages call a network of the plan; None is bicubic."""
+        if key is None or key == self.teacher:
+            return "bicubic" if key is None else "teacher"
+        assert isinstance(key, Run)
+        return f"{self.column(key)} seed {key.seed}"
 
     @property
     def methods(self) -> list[str]:
@@ -109,7 +125,8 @@ def plan(
         for seed in suite.seeds
         for name in names
     )
-    found = Plan(suite, teacher, students, {name: known[name] for name in names})
+    named = {name: known[name] for name in names}
+    found = Plan(suite, teacher, students, named, code=_code(named.values()))
     if not suite.tuned:
         return found
     references = {sources.name_of(reference): reference for reference in asked}
@@ -185,6 +202,14 @@ def _spread(asked: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def _code(methods: Iterable[Traits]) -> tuple[sources.Source, ...]:
+    """Return the sources of the own methods among these."""
+    parts = {
+        name: params["sha256"] for one in methods for name, params in one.params.items() if "sha256" in params
+    }
+    return tuple(sources.seen(name, str(sha256)) for name, sha256 in parts.items())
+
+
 def _named_parameters(suite: Suite, asked: list[str]) -> list[str]:
     """Return the installed methods that the suite has parameters for; those of own methods go with these."""
     parts = [part for reference in (*asked, *suite.methods) for part in reference.split("+")]
@@ -238,7 +263,7 @@ def _teacher(
 
 def announce(plan: Plan, store: ArtifactStore, display: Display) -> None:
     """Say what is in the store and what will be made."""
-    runs = (plan.teacher, *plan.students)
+    runs = plan.networks
     cached = sum(store.has(run) for run in runs)
     begun = sum(checkpoint.steps_done(store.work(run)) > 0 for run in runs)
     more = f" ({begun} of them begun)" if begun else ""
@@ -250,12 +275,20 @@ def announce(plan: Plan, store: ArtifactStore, display: Display) -> None:
 
 def finished(plan: Plan, store: ArtifactStore) -> bool:
     """Say whether all networks and scores of a plan are in the store."""
-    networks, suite = (plan.teacher, *plan.students), plan.suite
-    return all(store.has(network) for network in networks) and all(
-        store.has(measurement(network, pixels, suite.data.scale, self_ensemble=suite.evaluate.self_ensemble))
-        for pixels in [pixels_of(store, name) or "missing" for name in suite.data.test]
-        for network in (None, *networks)
-    )
+    return all(store.has(network) for network in plan.networks) and not unmeasured(plan, store)
+
+
+def unmeasured(plan: Plan, store: ArtifactStore) -> list[Run | Weights | None]:
+    """Return the networks (None: bicubic), finished or not, without scores on one of the suite's data sets."""
+    data, ensemble = plan.suite.data, plan.suite.evaluate.self_ensemble
+    sets = [pixels_of(store, name) or "missing" for name in data.test]
+    return [
+        network
+        for network in (None, *plan.networks)
+        if not all(
+            store.has(measurement(network, pixels, data.scale, self_ensemble=ensemble)) for pixels in sets
+        )
+    ]
 
 
 def measurement(key: Run | Weights | None, pixels: str, scale: int, *, self_ensemble: bool) -> Measurement:

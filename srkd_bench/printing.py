@@ -34,22 +34,31 @@ def print_scores(results: Results, json_: bool) -> None:
         print_report(results, out)
 
 
-def print_forecast(plan: Plan, place: Workplace, json_: bool) -> None:
-    """Print what a plan needs."""
-    from srkd_bench.forecast import forecast
+def print_forecast(
+    plan: Plan, place: Workplace, json_: bool, slots: int = 1, more: dict[str, Any] | None = None
+) -> None:
+    """Print what a plan needs.
+
+    Args:
+        slots: how many processes will work on it at once, each on a device of its own.
+        more: goes into the JSON, too.
+    """
+    from srkd_bench.forecast import forecast, together
     from srkd_bench.progress import clock, size
 
-    jobs = forecast(plan, place)
+    jobs = forecast(plan, place, slots)
     known = [job.seconds for job in jobs if job.seconds is not None]
-    total = {"seconds": round(sum(known)), "disk": sum(job.disk for job in jobs)}
+    disk, flops = sum(job.disk for job in jobs), sum(job.flops for job in jobs)
+    total = {"seconds": round(sum(known)), "disk": disk, "flops": flops}
     if json_:
         rows = [vars(job) for job in jobs]
-        print_json({"schema": 1, "suite": plan.suite.name, "jobs": rows, **total})
+        print_json({"schema": 1, "suite": plan.suite.name, "jobs": rows, **total, **(more or {})})
         return
     shown = [
         {
             "what": job.what,
             "state": job.state,
+            "FLOPs": f"{job.flops:.2g}" if job.flops else "",
             "time": "" if not job.seconds else f"about {clock(job.seconds)}",
             "disk": size(job.disk) if job.disk else "",
         }
@@ -58,7 +67,9 @@ def print_forecast(plan: Plan, place: Workplace, json_: bool) -> None:
     print_table(shown)
     if missing := [job.what.removeprefix("data ") for job in jobs if job.state == "to download"]:
         print(f"first: srkd download {' '.join(missing)}")
-    print(f"in all about {clock(total['seconds'])} on {place.device}, {size(total['disk'])} of disk")
+    print(f"in all about {clock(sum(known))} on {place.device}, {size(disk)} of disk, {flops:.2g} FLOPs")
+    if slots > 1:
+        print(f"with {slots} such devices about {clock(together(jobs, slots))}")
     print(f"store: {place.store.home}")
 
 

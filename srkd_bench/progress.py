@@ -56,9 +56,9 @@ class Display:
     def bar(self, title: str, *, bytes: bool = False) -> Iterator[Callable[[int, int | None], None]]:
         """Show a bar; give what moves it: (done, total) in items or bytes, total None if unknown."""
         if not self.console.is_terminal:
-            yield self._lines(title)
+            yield self.lines(title)
             return
-        with _progress(self.console, "items" if not bytes else "MB") as progress:
+        with bars(self.console, "items" if not bytes else "MB") as progress:
             task = progress.add_task(title, total=None)
             factor = 1e6 if bytes else 1
             yield lambda done, total: progress.update(
@@ -71,10 +71,10 @@ class Display:
     ) -> Iterator[Callable[[int, Mapping[str, Watched]], None]]:
         """Show a training from step `first` on; give what moves it: (step, learners by name)."""
         if not self.console.is_terminal:
-            line = self._lines(title, first)
-            yield lambda step, learners: line(step, steps, _terms(learners))
+            line = self.lines(title, first)
+            yield lambda step, learners: line(step, steps, terms(learners))
             return
-        progress = _progress(self.console, "steps")
+        progress = bars(self.console, "steps")
         task = progress.add_task(title, total=steps, completed=first)
         with Live(progress, console=self.console, refresh_per_second=4, transient=True) as live:
             shown = 0.0
@@ -88,7 +88,7 @@ class Display:
 
             yield move
 
-    def _lines(self, title: str, first: int = 0) -> Callable[..., None]:
+    def lines(self, title: str, first: int = 0) -> Callable[..., None]:
         """Return what prints a line now and then, with speed and time left."""
         begun = shown = time.monotonic()
 
@@ -115,7 +115,8 @@ class _Speed(ProgressColumn):
         return Text(f"{task.speed:,.1f} {self.unit}/s" if task.speed else "", style="dim")
 
 
-def _progress(console: Console, unit: str) -> Progress:
+def bars(console: Console, unit: str) -> Progress:
+    """Return a live display of bars; `unit` is what they count."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -142,7 +143,8 @@ def _table(learners: Mapping[str, Watched]) -> Table:
     return table
 
 
-def _terms(learners: Mapping[str, Watched]) -> str:
+def terms(learners: Mapping[str, Watched]) -> str:
+    """Return the learners' losses for the end of a line."""
     sums = [f"{name} {sum(one.last['terms'].values()):.2e}" for name, one in learners.items() if one.last]
     more = ", …" if len(sums) > SHOWN_LOSSES else ""
     return "; loss " + ", ".join(sums[:SHOWN_LOSSES]) + more if sums else ""

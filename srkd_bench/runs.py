@@ -5,6 +5,7 @@ import os
 import platform
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,7 +15,7 @@ from srkd_bench import __version__, methods
 from srkd_bench.architecture import Architecture
 from srkd_bench.config import DataSpec, Run, TeacherSpec, Weights
 from srkd_bench.disk import put, room_for
-from srkd_bench.errors import FailedRuns, MissingError, SrkdError, command_line
+from srkd_bench.errors import MissingError, SrkdError, command_line
 from srkd_bench.evaluate import Upscaler, bicubic, network, score, validation
 from srkd_bench.foreign import Foreign
 from srkd_bench.models import load_weights, to_safetensors
@@ -31,9 +32,6 @@ from srkd_bench.train import Learner, fit
 from srkd_bench.trials import in_words, varied
 
 SAMPLE = 64  # training patches that a method's adapter may take statistics of
-MEMORY = 4e9  # bytes that a group's networks may take; 90 students of the study do
-
-
 CPU = torch.device("cpu")
 
 
@@ -80,50 +78,24 @@ def check_methods(plan: Plan, place: Workplace) -> None:
             methods.rebuild(run.method, run.params)
 
 
-def ensure_teacher(plan: Plan, images: ImageSet, place: Workplace) -> None:
-    """Train the suite's teacher, or take its weights into the store, unless it is there.
+def ensure_teacher(plan: Plan, images: ImageSet, place: Workplace) -> list[SrkdError]:
+    """Train the suite's teacher, or take its weights into the store, unless it is there; return why it failed.
 
     Raises:
-        FailedRuns: its loss became infinite or nan. Stopped: a signal came; a checkpoint is written.
+        Stopped: a signal came; a checkpoint is written.
     """
     if isinstance(plan.teacher, Run):
-        _raise_failures(_ensure_group([plan.teacher], images, plan.suite.data, place))
-    else:
-        adopt_weights(plan.suite.teacher, plan.suite.data.scale, place)
+        return ensure_group([plan.teacher], images, plan.suite.data, place)
+    adopt_weights(plan.suite.teacher, plan.suite.data.scale, place)
+    return []
 
 
-def ensure_students(plan: Plan, images: ImageSet, place: Workplace) -> None:
-    """Train the plan's students that aren't in the store, all of a seed side by side.
+def ensure_group(runs: list[Run], images: ImageSet, data: DataSpec, place: Workplace) -> list[SrkdError]:
+    """Make the runs that are missing, side by side on the same batches, and return what failed.
 
     Raises:
-        FailedRuns: some failed; the others are finished.
         Stopped: a signal came; checkpoints are written.
     """
-    if any(run.teacher and not place.store.has(run) for run in plan.students):
-        ensure_teacher(plan, images, place)
-    failures: list[SrkdError] = []
-    for seed, train in dict.fromkeys((run.seed, run.train) for run in plan.students):
-        for group in _fitting([run for run in plan.students if (run.seed, run.train) == (seed, train)]):
-            failures += _ensure_group(group, images, plan.suite.data, place)
-    _raise_failures(failures)
-
-
-def _fitting(runs: list[Run]) -> list[list[Run]]:
-    """Return the runs in groups that memory holds side by side: a search can have hundreds of trials."""
-    if not runs:
-        return []
-    # Weights, gradients and Adam's two moments of a student, and as much for what is trained beside it.
-    many = max(1, int(MEMORY / (2 * 16 * runs[0].model.parameters)))
-    return [runs[first : first + many] for first in range(0, len(runs), many)]
-
-
-def _raise_failures(failures: list[SrkdError]) -> None:
-    if failures:
-        raise FailedRuns("; ".join(error.message for error in failures), failures[0].hint)
-
-
-def _ensure_group(runs: list[Run], images: ImageSet, data: DataSpec, place: Workplace) -> list[SrkdError]:
-    """Make the runs that are missing, on the same batches, and return what failed."""
     store = place.store
     with store.locked(f"run-{run.digest[:20]}" for run in runs if not store.has(run)):
         runs = [run for run in runs if not store.has(run)]
@@ -287,21 +259,16 @@ def measured(
     return scores
 
 
-def ensure_scores(plan: Plan, tests: list[ImageSet], place: Workplace) -> None:
-    """Measure bicubic and every finished network of the plan on the suite's data sets."""
-    finished = [run for run in (plan.teacher, *plan.students) if place.store.has(run)]
+def ensure_scores(
+    networks: Iterable[Run | Weights | None], plan: Plan, tests: list[ImageSet], place: Workplace
+) -> None:
+    """Measure those of a plan's networks (None: bicubic) that are finished on the suite's data sets."""
+    finished = [key for key in networks if key is None or place.store.has(key)]
     for images in tests:
-        for key in [None, *finished]:
+        for key in finished:
             measured(
-                key, images, place, title=_title(key, plan), self_ensemble=plan.suite.evaluate.self_ensemble
+                key, images, place, title=plan.title(key), self_ensemble=plan.suite.evaluate.self_ensemble
             )
-
-
-def _title(key: Run | Weights | None, plan: Plan) -> str:
-    if key is None or key == plan.teacher:
-        return "bicubic" if key is None else "teacher"
-    assert isinstance(key, Run)
-    return f"{plan.column(key)} seed {key.seed}"
 
 
 def choose_device(name: str) -> torch.device:
@@ -321,3 +288,25 @@ def choose_device(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise SrkdError(f"device '{name}' is not supported", "--device cpu or cuda")
     return device
+
+
+def choose_devices(names: str, jobs: int | None = None) -> list[torch.device]:
+    """Return a device for each process that shall work at once.
+
+    Args:
+        names: divided by commas; `auto` is every CUDA device, or the CPU where there is none, and `all` insists on
+            CUDA.
+        jobs: how many processes, on these devices in turn; one a device if not given.
+    Raises:
+        SrkdError: a device isn't there, or is named twice.
+    """
+    count = torch.cuda.device_count()
+    if names == "all" and not count:
+        raise SrkdError("there is no CUDA device here", "--device cpu --jobs 2")
+    if names in ("auto", "all") and count > 1:
+        found = [torch.device("cuda", i) for i in range(count)]
+    else:
+        found = [choose_device("auto" if name == "all" else name.strip()) for name in names.split(",")]
+    if len(set(found)) < len(found):
+        raise SrkdError(f"a device is named twice in '{names}'", "--jobs sets the number of processes")
+    return [found[i % len(found)] for i in range(jobs or len(found))]

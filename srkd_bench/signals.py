@@ -9,6 +9,7 @@ EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 75}  # 75 is what batch system
 
 _held = 0
 _pending: int | None = None
+_patient = _told = False
 
 
 class Interrupted(BaseException):
@@ -17,6 +18,12 @@ class Interrupted(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
         self.exit_code = EXIT_CODES[signal.Signals(number)]
+
+
+def only_once() -> None:
+    """Ignore all signals after the first: a worker is told to stop by its starter and by the terminal."""
+    global _patient
+    _patient = True
 
 
 @contextmanager
@@ -51,8 +58,11 @@ def shielded() -> Iterator[None]:
 
 
 def _received(number: int, frame: object) -> None:
-    global _pending
-    for one in EXIT_CODES:
+    global _pending, _told
+    if _patient and _told:
+        return
+    _told = True
+    for one in () if _patient else EXIT_CODES:
         signal.signal(one, signal.SIG_DFL)
     if _held:
         _pending = number

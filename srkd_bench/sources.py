@@ -131,10 +131,16 @@ def find(part: str, *, allowed: bool = True, last: Mapping[str, str] | None = No
         source = Source(name, part, (last or {})[name], None, b"", dotted, allowed)
     else:
         source = Source(name, part, hashlib.sha256(text).hexdigest(), path, text, dotted, allowed)
-    before = _SEEN.get((name, source.sha256))
-    if before is None or (allowed, source.path is not None) > (before.allowed, before.path is not None):
-        _SEEN[name, source.sha256] = source
+    know([source])
     return source
+
+
+def know(found: Iterable[Source]) -> None:
+    """Remember sources for `seen`: of two with the same content, the one whose code may run and is here."""
+    for one in found:
+        before = _SEEN.get((one.name, one.sha256))
+        if before is None or (one.allowed, one.path is not None) > (before.allowed, before.path is not None):
+            _SEEN[one.name, one.sha256] = one
 
 
 def seen(name: str, sha256: str) -> Source:

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srkd_bench.errors import FailedRuns
+from srkd_bench.errors import FailedRuns, failed_runs
 from srkd_bench.printing import err, print_forecast, print_results
 
 if TYPE_CHECKING:
+    from torch import device
+
     from srkd_bench.planning import Plan
     from srkd_bench.progress import Display
     from srkd_bench.runs import Workplace
@@ -71,7 +73,8 @@ def work(
     plan: Plan,
     store: ArtifactStore,
     display: Display,
-    device: str,
+    devices: str,
+    jobs: int | None,
     checkpoint_seconds: float | None,
     teacher_cache: float,
     dry_run: bool,
@@ -80,34 +83,36 @@ def work(
     """Train, measure and print; what failed is raised after all else is done and shown."""
     from srkd_bench import planning
 
-    if dry_run:
-        print_forecast(plan, workplace(store, display, device, None, teacher_cache), json_)
-        return
     failed: FailedRuns | None = None
-    if planning.finished(plan, store):
+    if planning.finished(plan, store) and not dry_run:
         planning.announce(plan, store, display)
     else:
-        failed = make(plan, workplace(store, display, device, checkpoint_seconds, teacher_cache))
+        from srkd_bench import runs
+
+        found = runs.choose_devices(devices, jobs)
+        place = runs.Workplace(store, display, found[0], checkpoint_seconds, 1e9 * teacher_cache)
+        if dry_run:
+            print_forecast(plan, place, json_, slots=len(found))
+            return
+        failed = make(plan, place, found)
     print_results(plan, store, json_)
     display.say(f"everything is kept in {store.home}")
     if failed:
         raise failed
 
 
-def make(plan: Plan, place: Workplace) -> FailedRuns | None:
-    """Make what isn't in the store; return what failed of the students."""
-    from srkd_bench import planning, runs
+def make(plan: Plan, place: Workplace, devices: Sequence[device] = ()) -> FailedRuns | None:
+    """Make what isn't in the store; return what failed.
+
+    Args:
+        devices: work in several processes, one on each of these.
+    """
+    from srkd_bench import planning, runs, tasks, workers
     from srkd_bench.rehearsal import rehearse
 
-    images, tests = runs.prepare(plan, place)
+    runs.prepare(plan, place)
     runs.check_methods(plan, place)
     rehearse(plan, place)
     planning.announce(plan, place.store, place.display)
-    runs.ensure_teacher(plan, images, place)
-    failed: FailedRuns | None = None
-    try:
-        runs.ensure_students(plan, images, place)
-    except FailedRuns as error:
-        failed = error
-    runs.ensure_scores(plan, tests, place)
-    return failed
+    several = len(devices) > 1
+    return failed_runs(workers.do_all(plan, place, devices) if several else tasks.do_all(plan, place))

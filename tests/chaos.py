@@ -97,7 +97,7 @@ def work(home: Path, address: str, sha256: str, settings: list[str]) -> None:
 
     marked(adopt, "fetch", lambda *arguments: "download")
     marked(packs, "_write_pack", lambda *arguments: "pack")
-    marked(runs, "_ensure_group", lambda group, *rest: "students" if len(group) > 1 else "teacher")
+    marked(runs, "ensure_group", lambda group, *rest: "students" if len(group) > 1 else "teacher")
     marked(runs, "ensure_scores", lambda *arguments: "evaluation")
     run = ["--home", str(home), "--set", "data.train=chaos", *settings]
     for phase, words in (

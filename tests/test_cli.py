@@ -118,10 +118,12 @@ def test_the_paper_suite_can_be_planned_without_its_data(srkd: Srkd, monkeypatch
     assert students["seconds"] == 200_000 + 100  # a hundred events
     assert students["disk"] == 6 * 4 * 1_369_859 + 100 * 100  # the teacher's SR would be too large to keep
     assert jobs[-1] == {
+        "kind": "scores",
         "what": "scores of 8 networks on urban100",
         "state": "to do",
         "seconds": None,
         "disk": 0,
+        "flops": 0,
     }
 
 
@@ -179,7 +181,7 @@ def test_a_report_is_made_of_an_unfinished_suite_in_every_format(srkd: Srkd, tmp
 
 
 def test_a_page_is_a_file_or_on_stdout_with_regions_of_images_or_without(srkd: Srkd, tmp_path: Path) -> None:
-    srkd("distill", "--suite", "tiny.yaml", "--method", "none")
+    srkd("distill", "--suite", "tiny.yaml", "--method", "hkd")
     code, text, messages = srkd("report", "--suite", "tiny.yaml", "--format", "html", "-o", "a.html")
     assert (code, text) == (0, "")
     assert "looking where the methods differ most" in messages

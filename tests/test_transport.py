@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from srkd_bench import planning, runs, tarball
+from srkd_bench import planning, runs, tarball, tasks
 from srkd_bench.config import Weights
 from srkd_bench.models import build, to_safetensors
 from srkd_bench.networkspec import ModelSpec
@@ -48,10 +48,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tiny.yaml").write_text(TINY)
     plan = planning.plan(load_suite(str(folder / "tiny.yaml")), store, display)
     place = runs.Workplace(store, display)
-    images, tests = runs.prepare(plan, place)
-    runs.ensure_teacher(plan, images, place)
-    runs.ensure_students(plan, images, place)
-    runs.ensure_scores(plan, tests, place)
+    assert tasks.do_all(plan, place) == []
     places = [str(path.parent.relative_to(store.home)) for path in store.home.glob(f"[rs]*/*/{MANIFEST}")]
     export(store, places, folder / "tiny.tar", display)
     return folder

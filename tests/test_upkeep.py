@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from srkd_bench import adopt, checkpoint, planning, runs, upkeep, verify
+from srkd_bench import adopt, checkpoint, planning, runs, tasks, upkeep, verify
 from srkd_bench.config import Measurement, Pack
 from srkd_bench.datasets import DATASETS
 from srkd_bench.disk import put
@@ -46,10 +46,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
     (home.parent / "tiny.yaml").write_text(TINY)
     plan = planning.plan(load_suite(str(home.parent / "tiny.yaml")), store, display)
     place = runs.Workplace(store, display, teacher_cache=1e9)
-    images, tests = runs.prepare(plan, place)
-    runs.ensure_teacher(plan, images, place)
-    runs.ensure_students(plan, images, place)
-    runs.ensure_scores(plan, tests, place)
+    assert tasks.do_all(plan, place) == []
     checkpoint.write(home / "work" / UNFINISHED, 7, random.Random(0).randbytes(5000))
     downloaded(home, "images.zip")
     return home

@@ -1,0 +1,157 @@
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from srkd_bench import own, planning, sources, tasks
+from srkd_bench.methods.none import NoDistillation
+from srkd_bench.planning import Plan
+from srkd_bench.progress import Display
+from srkd_bench.runs import Workplace
+from srkd_bench.store import ArtifactStore
+from srkd_bench.suitefile import load_suite
+
+TINY = """
+name: tiny
+data: {train: photos-test, test: [photos-test], scale: 2}
+teacher: {model: {n_feats: 4, n_resblocks: 4}, train: {steps: 2}}
+student: {n_feats: 3, n_resblocks: 4}
+train: {batch: 4, patch: 8, steps: 2, learning_rate: 1e-3}
+methods: [none, hkd]
+"""
+Planned = Callable[..., Plan]
+
+
+@pytest.fixture
+def planned(store: ArtifactStore, display: Display, tmp_path: Path) -> Planned:
+    """Give the plan of the tiny suite with some keys changed."""
+    store.begin()
+    (tmp_path / "tiny.yaml").write_text(TINY)
+
+    def plan(*settings: str, methods: tuple[str, ...] = ()) -> Plan:
+        return planning.plan(load_suite(str(tmp_path / "tiny.yaml"), settings), store, display, methods)
+
+    return plan
+
+
+def named(found: list[tasks.Task]) -> dict[str, tuple[str, ...]]:
+    """Return what each task needs, by name."""
+    return {task.name: task.needs for task in found}
+
+
+def test_a_suite_is_a_teacher_then_a_group_a_seed_then_their_scores(
+    planned: Planned, store: ArtifactStore
+) -> None:
+    assert named(tasks.tasks(planned("seeds=[0,1]"), store)) == {
+        "teacher": (),
+        "seed 0: none, hkd": ("teacher",),
+        "seed 1: none, hkd": ("teacher",),
+        "scores of what is here": (),  # bicubic
+        "scores of teacher": ("teacher",),
+        "scores of seed 0: none, hkd": ("seed 0: none, hkd",),
+        "scores of seed 1: none, hkd": ("seed 1: none, hkd",),
+    }
+
+
+def test_what_is_finished_is_no_task_and_done_again_makes_nothing(
+    planned: Planned, store: ArtifactStore, display: Display
+) -> None:
+    place = Workplace(store, display)
+    assert tasks.do_all(planned("methods=[none]"), place) == []
+    plan = planned()
+    found = tasks.tasks(plan, store)
+    assert named(found) == {"seed 0: hkd": (), "scores of seed 0: hkd": ("seed 0: hkd",)}
+    before = {path: path.stat().st_mtime_ns for path in store.home.glob("[rs]*/*/*")}
+    assert [tasks.do(task, plan, place) for task in tasks.tasks(planned("methods=[none]"), store)] == []
+    for task in (
+        replace(found[0], networks=plan.students[:1]),
+        replace(found[1], networks=(None, plan.teacher)),
+    ):
+        assert tasks.do(task, plan, place) == []
+    assert {path: path.stat().st_mtime_ns for path in store.home.glob("[rs]*/*/*")} == before
+    assert tasks.do_all(plan, place) == []
+    assert tasks.tasks(plan, store) == []
+    assert planning.finished(plan, store)
+
+
+def test_with_more_slots_than_seeds_groups_are_split_and_the_teacher_looks_in_as_few_as_possible(
+    planned: Planned, store: ArtifactStore
+) -> None:
+    plan = planned("methods=[hkd,none,rkd,dml]", "seeds=[0,1]")
+    methods = [[run.method for run in group] for group in tasks.groups(plan, store, 4)]
+    assert methods == [["none", "dml"], ["hkd", "rkd"]] * 2
+    made = tasks.tasks(plan, store, 4)
+    assert [task.needs for task in made if task.kind == "group"] == [(), ("teacher",)] * 2
+    one = [[run.method for run in group] for group in tasks.groups(plan, store, 100)]
+    assert one == [["none"], ["dml"], ["hkd"], ["rkd"]] * 2
+    whole = [[run.method for run in group] for group in tasks.groups(plan, store, 2)]
+    assert whole == [["hkd", "none", "rkd", "dml"]] * 2
+
+
+def test_groups_are_split_only_where_that_ends_sooner(planned: Planned, store: ArtifactStore) -> None:
+    # Four slots for three seeds: whole groups take one round, halves two rounds of more than half.
+    assert len(tasks.groups(planned("methods=[hkd,rkd]", "seeds=[0,1,2]"), store, 4)) == 3
+    # Two slots: two rounds of wholes, three rounds of halves. Halves win unless the teacher's pass costs too much.
+    assert len(tasks.groups(planned("methods=[none,dml]", "seeds=[0,1,2]"), store, 2)) == 6
+    large = "teacher.model.n_feats=64"
+    assert len(tasks.groups(planned("methods=[hkd,rkd]", "seeds=[0,1,2]", large), store, 2)) == 3
+
+
+def test_tasks_end_when_each_slot_takes_the_next_as_soon_as_it_is_free() -> None:
+    assert tasks.duration([3, 1, 1, 2], 2) == 4  # 3 | 1, 1, 2
+    assert tasks.duration([3, 1, 1, 2], 1) == 7
+    assert tasks.duration([], 2) == 0
+
+
+def test_the_operations_of_a_group_count_its_teachers_pass_once(
+    planned: Planned, store: ArtifactStore
+) -> None:
+    plan = planned("methods=[none,hkd,rkd]")
+    teacher, group = tasks.tasks(plan, store)[:2]
+    pixels = 2 * 4 * 8 * 8  # steps, batch, patch
+    assert teacher.flops == pixels * 3 * 2 * plan.teacher.model.multiply_adds
+    student = plan.suite.student.multiply_adds
+    assert group.flops == pixels * 2 * (3 * 3 * student + plan.teacher.model.multiply_adds)
+    assert tasks.tasks(plan, store)[-1].flops == 0  # scores
+
+
+def test_a_group_larger_than_memory_is_parts_of_different_names(
+    planned: Planned, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned()
+    plan = replace(plan, students=tuple(planning.trial_runs(plan, "hkd", 4)))
+    plan = replace(plan, suite=plan.suite.model_copy(update={"seeds": [plan.students[0].seed]}))
+    monkeypatch.setattr("srkd_bench.tasks.MEMORY", 2.5 * 32 * plan.students[0].model.parameters)
+    names = [task.name for task in tasks.tasks(plan, store) if task.kind == "group"]
+    assert names == ["seed 1000000: hkd, hkd", "seed 1000000: hkd, hkd (part 2)"]
+
+
+def test_a_task_is_done_where_nothing_is_known_but_it_and_its_plan(
+    planned: Planned, store: ArtifactStore, display: Display, tmp_path: Path
+) -> None:
+    method = tmp_path / "mine.py"
+    source = (Path(own.__file__).parent / "methods" / "hkd.py").read_text()
+    method.write_text(source.replace("class HKD", "class Mine"))
+    plan = planned(methods=(str(method),))
+    sent = pickle.dumps([plan, *tasks.tasks(plan, store)])
+    sources._SEEN.clear()
+    own.load.cache_clear()
+    method.unlink()  # its content travels
+    plan, *found = pickle.loads(sent)
+    assert [tasks.do(task, plan, Workplace(store, display)) for task in found] == [[]] * len(found)
+    assert planning.finished(plan, store)
+
+
+def test_students_of_a_teacher_that_failed_are_left_out_and_the_others_made(
+    planned: Planned, store: ArtifactStore, display: Display, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned("methods=[dml,hkd]")
+    losses: Any = lambda self, step, adapter: {"rec": step.rec * float("nan")}  # noqa: E731
+    monkeypatch.setattr(NoDistillation, "losses", losses)
+    failures = tasks.do_all(plan, Workplace(store, display))
+    assert [failure.message for failure in failures] == ["none seed 0: loss 'rec' is nan at step 0"]
+    assert [store.has(run) for run in plan.students] == [True, False]
+    assert planning.unmeasured(plan, store) == [plan.teacher, plan.students[1]]
