@@ -80,8 +80,8 @@ def _unlike(name: str, others: Sequence[Task]) -> str:
 def groups(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[list[Run]]:
     """Return the students that aren't in the store, in groups of one seed and one length of training.
 
-    Groups are split alike, into as many parts as end soonest on so many slots by the operations counted: each part
-    that looks at the teacher pays for its pass.
+    All seeds are split alike: as it ends soonest on so many slots by the operations counted, and of such splits the
+    one with the fewest. Each part that looks at the teacher pays for its pass.
     """
     alike: dict[tuple[int, TrainSpec], list[Run]] = {}
     for run in plan.students:
@@ -89,16 +89,30 @@ def groups(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[list[Run]]:
             alike.setdefault((run.seed, run.train), []).append(run)
     todo = list(alike.values())
     most = min(slots, max(map(len, todo), default=1))
-    choices = [[part for runs in todo for part in _parts(runs, count)] for count in range(1, most + 1)]
-    soonest = min(choices, key=lambda choice: duration([training_flops(part) for part in choice], slots))
-    return [part for group in soonest for part in _fitting(group)]
+    choices = [
+        [part for runs in todo for part in _parts(runs, count, apart)]
+        for count in range(1, most + 1)
+        for apart in range(count)
+    ]
+
+    def price(choice: list[list[Run]]) -> tuple[float, int]:
+        costs = [training_flops(part) for part in choice]
+        return duration(costs, slots), sum(costs)
+
+    return [part for group in min(choices, key=price) for part in _fitting(group)]
 
 
-def _parts(runs: list[Run], count: int) -> list[list[Run]]:
-    """Split a seed's runs evenly; those that look at the teacher stay together as far as that goes."""
+def _parts(runs: list[Run], count: int, apart: int) -> list[list[Run]]:
+    """Split a seed's runs evenly, so many parts without any that looks at the teacher; or if 0, mixed."""
     if count == 1:
         return [runs]
-    runs = sorted(runs, key=lambda run: run.teacher is not None)
+    alone, looking = [run for run in runs if run.teacher is None], [run for run in runs if run.teacher]
+    if apart and alone and looking:
+        return _evenly(alone, apart) + _evenly(looking, count - apart)
+    return _evenly(alone + looking, count)
+
+
+def _evenly(runs: list[Run], count: int) -> list[list[Run]]:
     each, more = divmod(len(runs), count)
     ends = [i * each + min(i, more) for i in range(count + 1)]
     return [runs[first:end] for first, end in pairwise(ends) if end > first]
