@@ -69,7 +69,7 @@ def steps(
     for task in (task for task in found if task.kind != "scores"):
         command = [*first, "train-teacher", *where]
         if task.kind == "group":
-            parts = [run.method.split("+") for run in task.runs]
+            parts = [plan.column(run).split("+") for run in task.runs]
             names = ["+".join(code.get(part, part) for part in method) for method in parts]
             chosen = [word for name in names for word in ("--method", name)]
             command = [*first, "distill", *chosen, *where, "--set", f"seeds=[{task.runs[0].seed}]", *training]
@@ -144,7 +144,10 @@ if [ "$stopped" ]; then
   wait "$work"
   code=$?
 fi
-if [ "$code" -eq 75 ]; then scontrol requeue "$SLURM_JOB_ID"; fi
+job=$SLURM_JOB_ID
+if [ "${{SLURM_ARRAY_JOB_ID-}}" ]; then job=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID; fi
+# A job that was cancelled isn't RUNNING any more, and is not queued again.
+if [ "$code" -eq 75 ] && scontrol show job "$job" | grep -q JobState=RUNNING; then scontrol requeue "$job"; fi
 exit "$code"
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heapreplace
@@ -62,19 +63,17 @@ def tasks(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[Task]:
     if plan.with_teacher and not store.has(plan.teacher):
         made.append(Task("teacher", "teacher", (plan.teacher,)))
     first = tuple(one.name for one in made)
+    names: Counter[str] = Counter()
     for group in groups(plan, store, slots):
-        name = _unlike(f"seed {group[0].seed}: {', '.join(map(plan.column, group))}", made)
+        name = f"seed {group[0].seed}: {', '.join(map(plan.column, group))}"
+        names[name] += 1
+        name += f" (part {names[name]})" if names[name] > 1 else ""
         looks = any(run.teacher for run in group)
         made.append(Task(name, "group", tuple(group), first if looks else ()))
     here = [one for one in unmeasured(plan, store) if one is None or store.has(one)]
     scores = [Task("scores of what is here", "scores", tuple(here))] if here else []
     scores += [Task(f"scores of {one.name}", "scores", one.networks, (one.name,)) for one in made]
     return [*made, *scores]
-
-
-def _unlike(name: str, others: Sequence[Task]) -> str:
-    alike = sum(one.name.partition(" (part ")[0] == name for one in others)
-    return f"{name} (part {alike + 1})" if alike else name
 
 
 def groups(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[list[Run]]:
@@ -127,11 +126,12 @@ def _fitting(runs: list[Run]) -> list[list[Run]]:
 
 def training_flops(runs: Sequence[Run]) -> int:
     """Return the operations of trainings side by side, as `Task.flops` counts them."""
-    known = next((run.teacher for run in runs if run.teacher), None)
-    a_pixel = sum(6 * run.model.multiply_adds for run in runs) + (
-        2 * known.model.multiply_adds if known else 0
-    )
-    return sum(run.train.steps * run.train.batch * run.train.patch**2 for run in runs[:1]) * a_pixel
+    if not runs:
+        return 0
+    train, known = runs[0].train, next((run.teacher for run in runs if run.teacher), None)
+    multiply_adds = sum(3 * run.model.multiply_adds for run in runs)
+    multiply_adds += known.model.multiply_adds if known else 0
+    return 2 * multiply_adds * train.steps * train.batch * train.patch**2
 
 
 def duration(costs: Sequence[float], slots: int) -> float:

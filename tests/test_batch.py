@@ -32,6 +32,8 @@ stopped = []
 signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
 with open("calls.jsonl", "a") as file:
     file.write(json.dumps([name, *words]) + "\\n")
+if words[:2] == ["show", "job"]:
+    print("   JobState=" + os.environ["STATE"] + " Reason=None")
 if name == "sbatch":
     print(sum(1 for _ in open("calls.jsonl")))
 while name == "srkd" and os.environ.get("WAIT") and not stopped:
@@ -46,8 +48,11 @@ if name == "srkd":
 
 
 @pytest.fixture
-def srkd(srkd: Srkd, tmp_path: Path) -> Srkd:
-    """Call the command beside a tiny suite."""
+def srkd(srkd: Srkd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Srkd:
+    """Call the command beside a tiny suite; six minutes are forecast for a step of any group."""
+    pace = Pace(step=360.0, event=0.0, validation=0.0, event_bytes=100)
+    monkeypatch.setattr("srkd_bench.forecast.paced", lambda runs, validation, place: pace)
+    monkeypatch.setattr("srkd_bench.forecast.seconds_a_pixel", lambda spec, scale, place: 0.0)
     (tmp_path / "tiny.yaml").write_text(SUITE)
     return srkd
 
@@ -85,12 +90,13 @@ def planned(srkd: Srkd, *words: str) -> dict[str, Any]:
 def test_the_commands_of_a_plan_make_what_a_run_makes_and_may_be_run_again(
     srkd: Srkd, tmp_path: Path
 ) -> None:
-    settings = ["--set", "methods=[none, hkd]"]
-    steps = planned(srkd, *settings, "--jobs", "4")["tasks"]
-    assert [(step["name"], step["needs"]) for step in steps[:3]] == [
+    settings = ["--set", "methods=[none, hkd, none@equal-cost]", "--set", "seeds=[3]"]
+    steps = planned(srkd, *settings, "--jobs", "3")["tasks"]
+    assert [(step["name"], step["needs"]) for step in steps[:4]] == [
         ("teacher", []),
-        ("seed 0: none", []),
-        ("seed 0: hkd", ["teacher"]),
+        ("seed 3: none", []),
+        ("seed 3: hkd", ["teacher"]),
+        ("seed 3: none@equal-cost", []),
     ]
     assert steps[-1]["needs"] == [step["name"] for step in steps[:-1]]
     for step in (steps[0], *steps[1:], steps[2]):
@@ -99,9 +105,9 @@ def test_the_commands_of_a_plan_make_what_a_run_makes_and_may_be_run_again(
         assert code == 0, messages
     runs = {path.name for path in (tmp_path / "home" / "runs").iterdir()}
     assert runs == {run[:20] for step in steps for run in step["runs"]}
-    assert len(runs) == 5
+    assert len(runs) == 4
     _, _, messages = srkd("run", "tiny.yaml", *settings)
-    assert "5 of 5 networks are in the store" in messages
+    assert "4 of 4 networks are in the store" in messages
     assert "training" not in messages
     rest = planned(srkd, *settings)
     assert [step["name"] for step in rest["tasks"]] == ["scores"]
@@ -110,11 +116,8 @@ def test_the_commands_of_a_plan_make_what_a_run_makes_and_may_be_run_again(
 
 
 def test_a_table_tells_operations_time_and_what_several_devices_would_take(
-    srkd: Srkd, monkeypatch: pytest.MonkeyPatch
+    srkd: Srkd,
 ) -> None:
-    pace = Pace(step=360.0, event=0.0, validation=0.0, event_bytes=100)
-    monkeypatch.setattr("srkd_bench.forecast.paced", lambda runs, validation, place: pace)
-    monkeypatch.setattr("srkd_bench.forecast.seconds_a_pixel", lambda spec, scale, place: 0.0)
     found = planned(srkd)
     student, teacher = (ModelSpec(n_feats=n, n_resblocks=4).multiply_adds for n in (4, 6))
     # Steps, batch and patch; three students forward and backward, the teacher forward; two for a multiply-add.
@@ -193,13 +196,14 @@ def test_slurm_gets_a_teacher_then_an_array_of_groups_then_the_scores(
     assert bash("-c", "bash < plan.sh") == 1  # a script that has no file can't be submitted
 
 
-def test_slurms_signal_becomes_a_checkpoint_and_the_job_is_queued_again(
-    srkd: Srkd, fakes: Path, tmp_path: Path
+@pytest.mark.parametrize("state", ["RUNNING", "CANCELLED"])
+def test_slurms_signal_becomes_a_checkpoint_and_the_job_is_queued_again_unless_it_was_cancelled(
+    srkd: Srkd, fakes: Path, tmp_path: Path, state: str
 ) -> None:
     (tmp_path / "plan.sh").write_text(srkd("plan", "tiny.yaml", "--format", "slurm")[1])
-    job = subprocess.Popen(
-        ["bash", "plan.sh", "teacher"], cwd=tmp_path, env=os.environ | {"WAIT": "1", "SLURM_JOB_ID": "9"}
-    )
+    env = {"SLURM_JOB_ID": "9", "SLURM_ARRAY_JOB_ID": "8", "SLURM_ARRAY_TASK_ID": "1"}
+    env |= {"WAIT": "1", "STATE": state}
+    job = subprocess.Popen(["bash", "plan.sh", "group"], cwd=tmp_path, env=os.environ | env)
     while not (tmp_path / "calls.jsonl").exists():
         time.sleep(0.01)
     for _ in range(2):
@@ -207,14 +211,16 @@ def test_slurms_signal_becomes_a_checkpoint_and_the_job_is_queued_again(
         time.sleep(0.05)
     assert job.wait(timeout=60) == 75
     assert (tmp_path / "signals").read_text() == "1"
-    first, second = calls(tmp_path)
-    assert first[:2] == ["srkd", "train-teacher"]
-    assert second == ["scontrol", "requeue", "9"]
+    first, *others = calls(tmp_path)
+    assert first[:2] == ["srkd", "distill"]
+    requeued = [["scontrol", "requeue", "8_1"]] if state == "RUNNING" else []
+    assert others == [["scontrol", "show", "job", "8_1"], *requeued]
 
 
 def test_finished_parts_are_no_jobs(srkd: Srkd, fakes: Path, tmp_path: Path) -> None:
-    assert srkd("run", "tiny.yaml", "--set", "seeds=[0]")[0] == 0
-    (tmp_path / "plan.sh").write_text(srkd("plan", "tiny.yaml", "--format", "slurm")[1])
+    one = ["--set", "methods=[none]"]
+    assert srkd("run", "tiny.yaml", *one, "--set", "seeds=[0]")[0] == 0
+    (tmp_path / "plan.sh").write_text(srkd("plan", "tiny.yaml", *one, "--format", "slurm")[1])
     assert bash("plan.sh") == 0
     found = calls(tmp_path)
     assert [call[-1] for call in found] == ["group", "scores"]
