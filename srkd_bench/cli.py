@@ -16,6 +16,7 @@ from srkd_bench import __version__
 from srkd_bench.cli_method import method_app
 from srkd_bench.cli_network import export, profile, upscale
 from srkd_bench.cli_pictures import crops
+from srkd_bench.cli_plan import plan
 from srkd_bench.cli_report import compare, report
 from srkd_bench.cli_store import store_app
 from srkd_bench.cli_tune import print_measured, tune
@@ -264,6 +265,7 @@ app.command()(upscale)
 app.command()(export)
 app.command()(profile)
 app.command()(tune)
+app.command()(plan)
 
 
 @app.command("ls")

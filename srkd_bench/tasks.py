@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heapreplace
@@ -62,8 +63,11 @@ def tasks(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[Task]:
     if plan.with_teacher and not store.has(plan.teacher):
         made.append(Task("teacher", "teacher", (plan.teacher,)))
     first = tuple(one.name for one in made)
+    names: Counter[str] = Counter()
     for group in groups(plan, store, slots):
-        name = _unlike(f"seed {group[0].seed}: {', '.join(map(plan.column, group))}", made)
+        name = f"seed {group[0].seed}: {', '.join(map(plan.column, group))}"
+        names[name] += 1
+        name += f" (part {names[name]})" if names[name] > 1 else ""
         looks = any(run.teacher for run in group)
         made.append(Task(name, "group", tuple(group), first if looks else ()))
     here = [one for one in unmeasured(plan, store) if one is None or store.has(one)]
@@ -72,16 +76,11 @@ def tasks(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[Task]:
     return [*made, *scores]
 
 
-def _unlike(name: str, others: Sequence[Task]) -> str:
-    alike = sum(one.name.partition(" (part ")[0] == name for one in others)
-    return f"{name} (part {alike + 1})" if alike else name
-
-
 def groups(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[list[Run]]:
     """Return the students that aren't in the store, in groups of one seed and one length of training.
 
-    Groups are split alike, into as many parts as end soonest on so many slots by the operations counted: each part
-    that looks at the teacher pays for its pass.
+    All seeds are split alike: as it ends soonest on so many slots by the operations counted, and of such splits the
+    one with the fewest. Each part that looks at the teacher pays for its pass.
     """
     alike: dict[tuple[int, TrainSpec], list[Run]] = {}
     for run in plan.students:
@@ -89,16 +88,30 @@ def groups(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[list[Run]]:
             alike.setdefault((run.seed, run.train), []).append(run)
     todo = list(alike.values())
     most = min(slots, max(map(len, todo), default=1))
-    choices = [[part for runs in todo for part in _parts(runs, count)] for count in range(1, most + 1)]
-    soonest = min(choices, key=lambda choice: duration([training_flops(part) for part in choice], slots))
-    return [part for group in soonest for part in _fitting(group)]
+    choices = [
+        [part for runs in todo for part in _parts(runs, count, apart)]
+        for count in range(1, most + 1)
+        for apart in range(count)
+    ]
+
+    def price(choice: list[list[Run]]) -> tuple[float, int]:
+        costs = [training_flops(part) for part in choice]
+        return duration(costs, slots), sum(costs)
+
+    return [part for group in min(choices, key=price) for part in _fitting(group)]
 
 
-def _parts(runs: list[Run], count: int) -> list[list[Run]]:
-    """Split a seed's runs evenly; those that look at the teacher stay together as far as that goes."""
+def _parts(runs: list[Run], count: int, apart: int) -> list[list[Run]]:
+    """Split a seed's runs evenly, so many parts without any that looks at the teacher; or if 0, mixed."""
     if count == 1:
         return [runs]
-    runs = sorted(runs, key=lambda run: run.teacher is not None)
+    alone, looking = [run for run in runs if run.teacher is None], [run for run in runs if run.teacher]
+    if apart and alone and looking:
+        return _evenly(alone, apart) + _evenly(looking, count - apart)
+    return _evenly(alone + looking, count)
+
+
+def _evenly(runs: list[Run], count: int) -> list[list[Run]]:
     each, more = divmod(len(runs), count)
     ends = [i * each + min(i, more) for i in range(count + 1)]
     return [runs[first:end] for first, end in pairwise(ends) if end > first]
@@ -113,11 +126,12 @@ def _fitting(runs: list[Run]) -> list[list[Run]]:
 
 def training_flops(runs: Sequence[Run]) -> int:
     """Return the operations of trainings side by side, as `Task.flops` counts them."""
-    known = next((run.teacher for run in runs if run.teacher), None)
-    a_pixel = sum(6 * run.model.multiply_adds for run in runs) + (
-        2 * known.model.multiply_adds if known else 0
-    )
-    return sum(run.train.steps * run.train.batch * run.train.patch**2 for run in runs[:1]) * a_pixel
+    if not runs:
+        return 0
+    train, known = runs[0].train, next((run.teacher for run in runs if run.teacher), None)
+    multiply_adds = sum(3 * run.model.multiply_adds for run in runs)
+    multiply_adds += known.model.multiply_adds if known else 0
+    return 2 * multiply_adds * train.steps * train.batch * train.patch**2
 
 
 def duration(costs: Sequence[float], slots: int) -> float:

@@ -109,6 +109,8 @@ class Crew:
 
     def assign(self) -> None:
         """Give the idle workers the tasks whose needs are done."""
+        if not self.idle or not self.todo:
+            return
         unfinished = {task.name for task in (*self.todo, *self.busy.values())}
         ready = [task for task in self.todo if not unfinished & set(task.needs)]
         for worker, task in zip(list(self.idle), ready, strict=False):

@@ -91,6 +91,16 @@ def test_with_more_slots_than_seeds_groups_are_split_and_the_teacher_looks_in_as
     assert whole == [["hkd", "none", "rkd", "dml"]] * 2
 
 
+def test_groups_that_look_at_the_teacher_stay_together_unless_that_takes_longer(
+    planned: Planned, store: ArtifactStore
+) -> None:
+    def split(*settings: str) -> list[list[str]]:
+        return [[run.method for run in group] for group in tasks.groups(planned(*settings), store, 2)]
+
+    assert split("methods=[none,hkd,rkd]") == [["none"], ["hkd", "rkd"]]
+    assert split("methods=[none,hkd,ckd,rkd]") == [["none", "hkd"], ["ckd", "rkd"]]
+
+
 def test_groups_are_split_only_where_that_ends_sooner(planned: Planned, store: ArtifactStore) -> None:
     # Four slots for three seeds: whole groups take one round, halves two rounds of more than half.
     assert len(tasks.groups(planned("methods=[hkd,rkd]", "seeds=[0,1,2]"), store, 4)) == 3

@@ -1,0 +1,264 @@
+"""Several processes of one command."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from io import StringIO
+from multiprocessing import Pipe
+from pathlib import Path
+from typing import cast
+
+import pytest
+import torch
+from rich.console import Console
+
+from srkd_bench import runs
+from srkd_bench.board import Board, News, Relay
+from srkd_bench.errors import IntegrityError, SrkdError
+from srkd_bench.progress import Display
+from srkd_bench.tasks import Task
+from srkd_bench.workers import Answer, Crew, Worker
+from tests.conftest import Srkd
+
+SUITE = """
+name: tiny
+data: {train: photos-test, test: [photos-test], scale: 2}
+teacher: {model: {n_feats: 6, n_resblocks: 4}, train: {steps: 12}}
+student: {n_feats: 4, n_resblocks: 4}
+train: {batch: 4, patch: 8, steps: 10, learning_rate: 1e-3}
+methods: [none, hkd, rkd]
+"""
+LONG = [
+    "--jobs",
+    "2",
+    "--checkpoint-seconds",
+    "0.1",
+    "--set",
+    "methods=[none,dml]",
+    "--set",
+    "train.steps=1000000",
+]
+
+
+def made(home: Path) -> dict[str, bytes]:
+    """Return weights and scores by their place."""
+    files = [*home.glob("runs/*/weights.safetensors"), *home.glob("scores/*/scores.json")]
+    return {str(path.relative_to(home)): path.read_bytes() for path in files}
+
+
+def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "srkd_bench", "run", "tiny.yaml", "--home", "store", *words]
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+def workers_of(process: "subprocess.Popen[str]") -> list[int]:
+    """Return the processes that a command has started and that work."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(one) for one in children if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
+
+
+def until_both_have_checkpoints(folder: Path, process: "subprocess.Popen[str]") -> None:
+    while len(list(folder.glob("store/work/*/step-*.pt"))) < 2:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+def test_two_processes_make_the_same_bits_as_one(
+    srkd: Srkd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tiny.yaml").write_text(SUITE)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        code, one, _ = srkd("run", "tiny.yaml", "--home", "one")
+        assert code == 0
+        code, two, messages = srkd("run", "tiny.yaml", "--home", "two", "--jobs", "2")
+    finally:
+        torch.set_num_threads(threads)
+    assert (code, two) == (0, one)
+    assert "training EDSR 4×4, seed 0: none\n" in messages  # the group is split
+    assert "training EDSR 4×4, seed 0: hkd, rkd\n" in messages
+    assert made(tmp_path / "two") == made(tmp_path / "one")
+    assert len(made(tmp_path / "two")) == 4 + 5
+    card = next((tmp_path / "two").glob("runs/*/card.json"))
+    assert json.loads(card.read_text())["command"] == "srkd run tiny.yaml --home two --jobs 2"
+
+
+def test_a_killed_process_goes_on_from_its_checkpoint_and_a_signal_makes_all_write_theirs(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "tiny.yaml").write_text(SUITE)
+    process = start(tmp_path, *LONG)
+    until_both_have_checkpoints(tmp_path, process)
+    first = workers_of(process)
+    assert len(first) == 2
+    os.kill(first[0], signal.SIGKILL)
+    assert process.stderr is not None
+    lines = [""]
+    while ", from step " not in lines[-1]:
+        lines.append(process.stderr.readline())
+    assert "was killed by SIGKILL; " in "".join(lines)
+    workers = workers_of(process)
+    os.kill(workers[0], signal.SIGTERM)  # a batch system may tell all
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (75, "")
+    assert "error: stopped by SIGTERM; what is finished is kept\nhint: to go on: srkd run" in err
+    assert "Traceback" not in err
+    assert not any(Path(f"/proc/{one}").exists() for one in [*first, *workers])
+    assert len(list(tmp_path.glob("store/work/*/step-*.pt"))) == 2
+
+
+def test_processes_end_with_a_checkpoint_when_the_command_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(SUITE)
+    process = start(tmp_path, *LONG)
+    until_both_have_checkpoints(tmp_path, process)
+    workers = workers_of(process)
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{one}").exists() for one in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+class Acted:
+    """A worker whose answers are written down: what it says to each task it is given, and None when it dies."""
+
+    def __init__(self, name: str, *answers: Answer | None, code: int = -9) -> None:
+        self.name, self.code, self.given = name, code, list[str]()
+        self._script = list(answers)
+
+    def give(self, task: Task) -> None:
+        self.given.append(task.name)
+        self.answers, answers = Pipe(duplex=False)
+        if (answer := self._script.pop(0)) is not None:
+            answers.send(answer)
+            self._open = answers
+        else:
+            answers.close()
+
+    def ended(self) -> int:
+        return self.code
+
+
+def crew_of(display: Display, *workers: Acted) -> Crew:
+    todo = [
+        Task("teacher", "teacher", ()),
+        Task("a", "group", (), ("teacher",)),
+        Task("b", "group", ()),
+        Task("scores of a", "scores", (), ("a",)),
+    ]
+    return Crew(cast(list[Worker], workers), todo, Board(display))
+
+
+def work(crew: Crew) -> None:
+    while crew.todo or crew.busy:
+        crew.assign()
+        crew.listen()
+
+
+def test_a_task_is_given_to_an_idle_worker_once_its_needs_are_done(display: Display) -> None:
+    one, two = Acted("one", [], [], []), Acted("two", [], [], [])
+    crew = crew_of(display, one, two)
+    crew.assign()
+    assert (one.given, two.given) == (["teacher"], ["b"])
+    work(crew)
+    assert sorted(one.given + two.given) == ["a", "b", "scores of a", "teacher"]
+    assert crew.failures == []
+
+
+def test_a_task_whose_worker_is_killed_is_begun_again_once_and_the_others_go_on(display: Display) -> None:
+    nan = SrkdError("hkd seed 0: loss 'hkd' is nan")
+    one = Acted("one", None, [], [nan], None, None, [])
+    crew = crew_of(display, one)
+    work(crew)
+    assert one.given == ["teacher", "teacher", "a", "b", "b", "scores of a"]
+    assert [failure.message for failure in crew.failures] == [
+        nan.message,
+        "b: its process was killed by SIGKILL",
+    ]
+    assert crew.failures[1].hint == "memory may have run out: fewer --jobs"
+
+
+def test_a_worker_that_ends_by_a_bug_is_not_begun_again(display: Display) -> None:
+    one = Acted("one", None, [], [], [], code=1)
+    crew = crew_of(display, one)
+    work(crew)
+    assert one.given == ["teacher", "a", "b", "scores of a"]
+    assert [failure.message for failure in crew.failures] == ["teacher: its process ended with exit code 1"]
+
+
+def test_an_error_that_is_not_a_runs_ends_all(display: Display) -> None:
+    crew = crew_of(
+        display, Acted("one", [], IntegrityError("weights are not what was written")), Acted("two", [])
+    )
+    with pytest.raises(IntegrityError, match="not what was written"):
+        work(crew)
+
+
+def test_a_device_is_chosen_for_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def names(devices: str, jobs: int | None = None) -> list[str]:
+        return [str(device) for device in runs.choose_devices(devices, jobs)]
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert (names("auto"), names("cpu", 3)) == (["cpu"], ["cpu"] * 3)
+    with pytest.raises(SrkdError, match="no CUDA device here"):
+        names("all")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert names("auto") == names("all") == ["cuda"]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert names("auto") == names("all") == names("cuda:0, cuda:1") == ["cuda:0", "cuda:1"]
+    assert names("auto", 3) == ["cuda:0", "cuda:1", "cuda:0"]
+    assert names("all", 1) == ["cuda:0"]
+    for wrong, message in {"cuda:0,cuda:2": "'cuda:2' is not here", "cpu,cpu": "named twice"}.items():
+        with pytest.raises(SrkdError, match=message):
+            names(wrong)
+
+
+def test_what_workers_send_is_shown_in_a_row_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("srkd_bench.board.SEND_SECONDS", 0.0)
+    monkeypatch.setattr("srkd_bench.progress.QUIET_SECONDS", 0.0)
+    sent: list[News] = []
+    relay = Relay(sent.append, "seed 0: none, hkd")
+    relay.say("training it")
+    with relay.training("seed 0", 0, 10) as move:
+        move(5, {})
+    with relay.bar("measuring it") as tick:
+        tick(1, 3)
+    assert sent == [News("training it"), News("seed 0: none, hkd", 5, 10), News("measuring it", 1, 3)]
+    plain = StringIO()
+    board = Board(Display(Console(file=plain)))
+    with board.shown():
+        for news in sent:
+            board.see("cuda:1", news)
+    first, second, third = plain.getvalue().splitlines()
+    assert first == "training it"
+    assert second.startswith("cuda:1: seed 0: none, hkd: 5/10, ")
+    assert third.startswith("cuda:1: measuring it: 1/3, ")
+    live = StringIO()
+    board = Board(Display(Console(file=live, force_terminal=True, width=100)))
+    with board.shown():
+        board.see("cuda:0", sent[1])
+        board.see("cuda:1", sent[2])
+        board._bars.refresh()  # type: ignore[union-attr]  # it is there on a terminal
+        both = live.getvalue()
+        board.clear("cuda:0")
+        live.truncate(0)
+        board._bars.refresh()  # type: ignore[union-attr]
+    assert "cuda:0: seed 0: none, hkd" in both
+    assert "cuda:1: measuring it" in both
+    assert "cuda:0" not in live.getvalue()
