@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+from srkd_bench import torchrun
+
 
 class SrkdError(Exception):
     """Something the user can mend.
@@ -69,7 +71,9 @@ class Stopped(SrkdError):
 
 def command_line() -> str:
     """Return the command that is running, as one would type it."""
-    return shlex.join(["srkd", *sys.argv[1:]])
+    many = torchrun.local_ranks()
+    start = ["srkd"] if many == 1 else ["torchrun", "--nproc-per-node", str(many), "-m", "srkd_bench"]
+    return shlex.join([*start, *sys.argv[1:]])
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> SrkdError:
