@@ -14,9 +14,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 
-from srkd_bench import checkpoint, methods
+from srkd_bench import checkpoint, joint, methods, runs
+from srkd_bench.architecture import Architecture
 from srkd_bench.config import Run, TrainSpec
-from srkd_bench.distributed import ALONE, Ranks, check_shareable, join
+from srkd_bench.distributed import ALONE, Ranks, Task, check_shareable, join
 from srkd_bench.errors import SrkdError, Stopped
 from srkd_bench.method import Losses, Step
 from srkd_bench.methods.none import NoDistillation
@@ -26,6 +27,7 @@ from srkd_bench.patches import Patches
 from srkd_bench.runs import sample_of
 from srkd_bench.store import ArtifactStore
 from srkd_bench.train import Learner, fit
+from srkd_bench.work import find_plan
 from tests.conftest import Srkd
 
 SUITE = """
@@ -180,6 +182,72 @@ def test_torchrun_puts_the_same_artifact_into_the_store_as_one_process(srkd: Srk
         one, other = json.loads(one), json.loads(other)
         assert other["terms"]["rec"] == pytest.approx(one["terms"]["rec"], rel=1e-3)
         assert other.get("validation") == pytest.approx(one.get("validation"), abs=1e-3)
+
+
+class Second(Ranks):
+    """One of two ranks, without the other."""
+
+    def __init__(self, rank: int) -> None:
+        super().__init__(rank, 2)
+        self.told: list[Task | None] = []
+
+    def share(self, network: Architecture) -> nn.Module:
+        return network
+
+    def tell(self, task: Task | None) -> None:
+        self.told.append(task)
+
+    def hear(self) -> Task | None:
+        return self.told[0]
+
+    def leave(self) -> None:
+        self.told.clear()
+
+
+def test_every_rank_reads_its_part_of_a_batch_and_sees_what_rank_0_sees(
+    store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[Tensor] = []
+
+    def stopped(learners: list[Learner], teacher: None, patches: Patches, **more: object) -> None:
+        batches.append(patches.batch(7)[0])
+        for learner in learners:
+            learner.step = 1
+            learner.save()
+        raise Stopped("", 75)
+
+    def follow(task: Task | None) -> None:
+        second = Second(1)
+        second.told = [task]
+        monkeypatch.setattr(joint, "join", lambda device: second)
+        joint.follow(store, "cpu")
+        assert not second.told
+
+    (tmp_path / "shared.yaml").write_text(SUITE)
+    plan, _, display = find_plan(str(tmp_path / "shared.yaml"), None, store.home)
+    assert isinstance(plan.teacher, Run)
+    assert plan.teacher.train == TRAIN
+    first = Second(0)
+    place = runs.Workplace(store, display, ranks=first)
+    images, _ = runs.prepare(plan, place)
+    for module in (runs, joint):
+        monkeypatch.setattr(module, "fit", stopped)
+    with pytest.raises(Stopped):
+        runs.ensure_teacher(plan, images, place)
+    assert first.told == [Task(plan.teacher, 0)]
+    with pytest.raises(SrkdError, match="holds other images or another checkpoint than rank 0's"):
+        follow(first.told[0])
+    with pytest.raises(Stopped):
+        follow(Task(plan.teacher, 1))
+    assert torch.equal(torch.cat(batches), Patches(images, TRAIN, 0).batch(7)[0])
+    assert len(batches) == 2
+
+    with store.writing(plan.teacher):
+        pass
+    first.told.clear()
+    runs.ensure_teacher(plan, images, place)
+    assert first.told == [None]
+    follow(None)
 
 
 @pytest.fixture
