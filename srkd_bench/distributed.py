@@ -30,7 +30,7 @@ WAIT = timedelta(days=365)  # before it: rank 0 packs images, or waits for anoth
 
 
 @dataclass(frozen=True)
-class Task:
+class Training:
     """What rank 0 lets the others train with it.
 
     Args:
@@ -106,17 +106,17 @@ class Ranks:
                 f"its own message says why; to go on from the last checkpoint: {command_line()}",
             ) from error
 
-    def tell(self, task: Task | None) -> None:
+    def tell(self, training: Training | None) -> None:
         """Let the other ranks know what is trained, or that nothing is: then they leave. Only once."""
         if self.size > 1 and not self._told:
             self._told = True
-            dist.broadcast_object_list([task], src=0, group=self._waiting)
-            if task is None:
+            dist.broadcast_object_list([training], src=0, group=self._waiting)
+            if training is None:
                 self.leave()
 
-    def hear(self) -> Task | None:
+    def hear(self) -> Training | None:
         """Return what rank 0 tells."""
-        heard: list[Task | None] = [None]
+        heard: list[Training | None] = [None]
         dist.broadcast_object_list(heard, src=0, group=self._waiting)
         return heard[0]
 

@@ -21,8 +21,10 @@ def lead(plan: Plan, place: Workplace) -> Workplace:
     Raises:
         SrkdError: they can't share the training of the plan's teacher.
     """
-    if isinstance(plan.teacher, Run) and not place.store.has(plan.teacher):
-        check_shareable(plan.teacher, torchrun.ranks())
+    if not isinstance(plan.teacher, Run) or place.store.has(plan.teacher):
+        join(place.device).tell(None)
+        return place
+    check_shareable(plan.teacher, torchrun.ranks())
     return replace(place, ranks=join(place.device))
 
 
@@ -36,13 +38,13 @@ def follow(store: ArtifactStore, device_name: str) -> None:
     device = choose_device(device_name)
     with deadly():
         ranks = join(device)
-        task = ranks.hear()
-    if task is None:
+        training = ranks.hear()
+    if training is None:
         ranks.leave()
         return
-    run = task.run
+    run = training.run
     images = open_set(store, run.data, run.model.scale)
-    if images.pixels != run.pixels or checkpoint.steps_done(store.work(run)) != task.done:
+    if images.pixels != run.pixels or checkpoint.steps_done(store.work(run)) != training.done:
         raise SrkdError(
             f"{store.home} holds other images or another checkpoint than rank 0's",
             "--home on a file system that all machines share",

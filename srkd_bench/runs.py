@@ -103,6 +103,7 @@ def ensure_group(runs: list[Run], images: ImageSet, data: DataSpec, place: Workp
     with store.locked(f"run-{run.digest[:20]}" for run in runs if not store.has(run)):
         runs = [run for run in runs if not store.has(run)]
         if not runs:
+            place.ranks.tell(None)  # another process was faster
             return []
         begun = time.monotonic()
         train, seed = runs[0].train, runs[0].seed
@@ -114,7 +115,7 @@ def ensure_group(runs: list[Run], images: ImageSet, data: DataSpec, place: Workp
         room_for(
             store.home, sum(2 * 16 * run.model.parameters for run in runs)
         )  # a checkpoint beside the last
-        place.ranks.tell(Task(runs[0], checkpoint.steps_done(store.work(runs[0]))))
+        place.ranks.tell(Training(runs[0], checkpoint.steps_done(store.work(runs[0]))))
         learners: dict[str, Learner] = {}
         for run, name in zip(runs, _names(runs), strict=True):
             (store.work(run) / FAILED).unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from torch.multiprocessing.spawn import spawn
 from srkd_bench import checkpoint, joint, methods, runs
 from srkd_bench.architecture import Architecture
 from srkd_bench.config import Run, TrainSpec
-from srkd_bench.distributed import ALONE, Ranks, Task, check_shareable, join
+from srkd_bench.distributed import ALONE, Ranks, Training, check_shareable, join
 from srkd_bench.errors import SrkdError, Stopped
 from srkd_bench.method import Losses, Step
 from srkd_bench.methods.none import NoDistillation
@@ -189,15 +189,15 @@ class Second(Ranks):
 
     def __init__(self, rank: int) -> None:
         super().__init__(rank, 2)
-        self.told: list[Task | None] = []
+        self.told: list[Training | None] = []
 
     def share(self, network: Architecture) -> nn.Module:
         return network
 
-    def tell(self, task: Task | None) -> None:
-        self.told.append(task)
+    def tell(self, training: Training | None) -> None:
+        self.told.append(training)
 
-    def hear(self) -> Task | None:
+    def hear(self) -> Training | None:
         return self.told[0]
 
     def leave(self) -> None:
@@ -216,9 +216,9 @@ def test_every_rank_reads_its_part_of_a_batch_and_sees_what_rank_0_sees(
             learner.save()
         raise Stopped("", 75)
 
-    def follow(task: Task | None) -> None:
+    def follow(training: Training | None) -> None:
         second = Second(1)
-        second.told = [task]
+        second.told = [training]
         monkeypatch.setattr(joint, "join", lambda device: second)
         joint.follow(store, "cpu")
         assert not second.told
@@ -234,19 +234,22 @@ def test_every_rank_reads_its_part_of_a_batch_and_sees_what_rank_0_sees(
         monkeypatch.setattr(module, "fit", stopped)
     with pytest.raises(Stopped):
         runs.ensure_teacher(plan, images, place)
-    assert first.told == [Task(plan.teacher, 0)]
+    assert first.told == [Training(plan.teacher, 0)]
     with pytest.raises(SrkdError, match="holds other images or another checkpoint than rank 0's"):
         follow(first.told[0])
     with pytest.raises(Stopped):
-        follow(Task(plan.teacher, 1))
+        follow(Training(plan.teacher, 1))
     assert torch.equal(torch.cat(batches), Patches(images, TRAIN, 0).batch(7)[0])
     assert len(batches) == 2
 
     with store.writing(plan.teacher):
         pass
     first.told.clear()
-    runs.ensure_teacher(plan, images, place)
+    monkeypatch.setattr(joint, "join", lambda device: first)
+    joint.lead(plan, place)  # nothing is trained
     assert first.told == [None]
+    runs.ensure_teacher(plan, images, place)  # another process was faster
+    assert first.told == [None, None]
     follow(None)
 
 
