@@ -71,9 +71,12 @@ class Stopped(SrkdError):
 
 def command_line() -> str:
     """Return the command that is running, as one would type it."""
+    if torchrun.ranks() == 1:
+        return shlex.join(["srkd", *sys.argv[1:]])
     many = torchrun.local_ranks()
-    start = ["srkd"] if many == 1 else ["torchrun", "--nproc-per-node", str(many), "-m", "srkd_bench"]
-    return shlex.join([*start, *sys.argv[1:]])
+    hosts = torchrun.ranks() // many
+    where = ["--standalone"] if hosts == 1 else ["--nnodes", str(hosts)]
+    return shlex.join(["torchrun", *where, "--nproc-per-node", str(many), "-m", "srkd_bench", *sys.argv[1:]])
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> SrkdError:
