@@ -18,7 +18,7 @@ from srkd_bench import checkpoint, joint, methods, runs
 from srkd_bench.architecture import Architecture
 from srkd_bench.config import Run, TrainSpec
 from srkd_bench.distributed import ALONE, Ranks, Training, check_shareable, join
-from srkd_bench.errors import SrkdError, Stopped
+from srkd_bench.errors import SrkdError, Stopped, command_line
 from srkd_bench.method import Losses, Step
 from srkd_bench.methods.none import NoDistillation
 from srkd_bench.networkspec import ForeignSpec, ModelSpec
@@ -282,6 +282,17 @@ def test_ranks_that_do_not_divide_the_batch_are_refused_before_they_meet(srkd: S
     assert code == 1
     assert "error: 3 ranks can't have equal parts of a batch of 8\n" in err
     assert "hint: start 2, or --set teacher.train.batch=9\n" in err
+
+
+@pytest.mark.usefixtures("three_ranks")
+def test_the_command_to_go_on_with_is_that_of_who_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["srkd", "train-teacher", "--suite", "my suite.yaml"])
+    ended = "--nproc-per-node 3 -m srkd_bench train-teacher --suite 'my suite.yaml'"
+    assert command_line() == f"torchrun --standalone {ended}"
+    monkeypatch.setenv("WORLD_SIZE", "6")
+    assert command_line() == f"torchrun --nnodes 2 {ended}"
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID")
+    assert command_line() == "srkd train-teacher --suite 'my suite.yaml'"
 
 
 class Net(nn.Module):
