@@ -11,6 +11,7 @@ import srkd_bench
 
 PACKAGE = Path(srkd_bench.__file__).parent
 LAYERS = [
+    {"torchrun"},
     {"__init__", "errors", "parallel", "blame"},
     {"spec"},
     {"networkspec"},
@@ -37,7 +38,7 @@ LAYERS = [
     {"datasets", "metrics", "pretrained", "pictures"},
     {"packs"},
     {"adopt", "patches"},
-    {"teacher_cache"},
+    {"teacher_cache", "distributed"},
     {"train", "evaluate"},
     {"traits", "lesson", "networks"},
     {"trials"},
@@ -45,7 +46,7 @@ LAYERS = [
     {"contract", "newmethod"},
     {"planning"},
     {"runs", "report"},
-    {"rehearsal", "tasks"},
+    {"rehearsal", "tasks", "joint"},
     {"workers"},
     {"collect", "conditions", "crops", "forecast", "batch", "standalone", "listing", "verify", "tarball"},
     {"verify_shared", "comparing", "chosen", "shares", "tune"},
