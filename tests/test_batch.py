@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from srkd_bench import sources
 from srkd_bench.forecast import Pace
 from srkd_bench.networkspec import ModelSpec
 from tests.conftest import Srkd
@@ -239,7 +240,9 @@ def test_own_methods_are_named_by_their_files_and_only_if_the_user_lets_them_run
     assert code == 0
     command = json.loads(text)["tasks"][1]["command"]
     assert command[:7] == ["srkd", "--trust", "distill", "--method", "./mine.py", "--method", "hkd+./mine.py"]
+    assert srkd("evaluate", "--suite", "tiny.yaml", *words[-2:])[0] == 0
     monkeypatch.setenv("SRKD_TRUST", "0")
+    sources._SEEN.clear()  # another process
     code, _, messages = srkd(*words)  # the store knows it now, and yet it would be named as an option
     assert code == 1
     assert "error: the suite would run the code in './mine.py'" in messages
