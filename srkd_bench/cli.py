@@ -12,7 +12,7 @@ from typing import Annotated, Never
 
 import typer
 
-from srkd_bench import __version__
+from srkd_bench import __version__, torchrun
 from srkd_bench.cli_method import method_app
 from srkd_bench.cli_network import export, profile, upscale
 from srkd_bench.cli_pictures import crops
@@ -127,7 +127,13 @@ def train_teacher(
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
-    """Train the suite's teacher, or load its weights, and measure it."""
+    """Train the suite's teacher, or load its weights, and measure it. Under torchrun, all processes train it."""
+    if torchrun.rank():
+        if not dry_run:
+            from srkd_bench import joint
+
+            joint.follow(open_store(home), device)
+        return
     changes = with_teacher(settings, source)
     plan, store, display = find_plan(suite, changes, home, ["none"], readonly=dry_run)
     plan = replace(plan, students=())
@@ -135,7 +141,9 @@ def train_teacher(
     if dry_run:
         print_forecast(plan, place, json_)
         return
-    failed = make(plan, place)
+    from srkd_bench import joint
+
+    failed = make(plan, joint.lead(plan, place))
     if failed:
         raise failed
     print_results(plan, store, json_)
@@ -320,6 +328,7 @@ def show(
 
 @app.callback(invoke_without_command=True)
 def _first(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
     trust: Annotated[
         bool,
@@ -331,6 +340,12 @@ def _first(
     if version:
         print(f"srkd {__version__}")
         raise typer.Exit
+    command = context.invoked_subcommand
+    if torchrun.ranks() > 1 and command != "train-teacher":
+        raise SrkdError(
+            f"torchrun's processes share the training of a teacher; `srkd {command}` is for one process",
+            f"torchrun … -m srkd_bench train-teacher, then srkd {command} without torchrun",
+        )
 
 
 def main() -> Never:
@@ -350,7 +365,10 @@ def main() -> Never:
 
 
 def _end(error: SrkdError) -> Never:
-    err.print(f"[bold red]error:[/] {_plain(error.message)}", highlight=False, soft_wrap=True)
+    if torchrun.rank() and isinstance(error, Stopped):  # rank 0 says so
+        sys.exit(error.exit_code)
+    who = f"rank {torchrun.rank()}: " if torchrun.rank() else ""
+    err.print(f"[bold red]error:[/] {who}{_plain(error.message)}", highlight=False, soft_wrap=True)
     if error.hint:
         err.print(f"[bold]hint:[/] {_plain(error.hint)}", highlight=False, soft_wrap=True)
     sys.exit(error.exit_code)

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+from srkd_bench import torchrun
+
 
 class SrkdError(Exception):
     """Something the user can mend.
@@ -69,7 +71,12 @@ class Stopped(SrkdError):
 
 def command_line() -> str:
     """Return the command that is running, as one would type it."""
-    return shlex.join(["srkd", *sys.argv[1:]])
+    if torchrun.ranks() == 1:
+        return shlex.join(["srkd", *sys.argv[1:]])
+    many = torchrun.local_ranks()
+    hosts = torchrun.ranks() // many
+    where = ["--standalone"] if hosts == 1 else ["--nnodes", str(hosts)]
+    return shlex.join(["torchrun", *where, "--nproc-per-node", str(many), "-m", "srkd_bench", *sys.argv[1:]])
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> SrkdError:

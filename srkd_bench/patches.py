@@ -16,12 +16,16 @@ class Patches:
     Args:
         train: batch, patch and augment are used.
         seed: two streams with one seed give the same patches.
+        part: of each batch that is given; nothing else of it is read.
     """
 
-    def __init__(self, images: ImageSet, train: TrainSpec, seed: int | str) -> None:
+    def __init__(
+        self, images: ImageSet, train: TrainSpec, seed: int | str, part: slice = slice(None)
+    ) -> None:
         check_patch(images, train.patch)
         self.images, self.train = images, train
         self._key = seed_of("patches", seed)
+        self._part = part
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Return LR (N, 3, patch, patch) and HR (N, 3, scale*patch, scale*patch) in [0, 1], float32."""
@@ -30,9 +34,10 @@ class Patches:
         chosen = random.integers(len(self.images), size=n)
         places = random.random((n, 2))
         turns = random.integers(8, size=n) if self.train.augment else np.zeros(n, dtype=np.int64)
-        lr = np.empty((n, patch, patch, 3), np.uint8)
-        hr = np.empty((n, scale * patch, scale * patch, 3), np.uint8)
-        for i in range(n):
+        chosen, places, turns = chosen[self._part], places[self._part], turns[self._part]
+        lr = np.empty((len(chosen), patch, patch, 3), np.uint8)
+        hr = np.empty((len(chosen), scale * patch, scale * patch, 3), np.uint8)
+        for i in range(len(chosen)):
             image = self.images.lr(chosen[i])
             y, x = (
                 int(place * (side - patch + 1)) for place, side in zip(places[i], image.shape, strict=False)

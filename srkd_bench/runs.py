@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import torch
+from torch import Tensor
 
-from srkd_bench import __version__, methods
+from srkd_bench import __version__, checkpoint, methods, torchrun
 from srkd_bench.architecture import Architecture
-from srkd_bench.config import DataSpec, Run, TeacherSpec, Weights
+from srkd_bench.config import DataSpec, Run, TeacherSpec, TrainSpec, Weights
 from srkd_bench.disk import put, room_for
+from srkd_bench.distributed import ALONE, Ranks, Training
 from srkd_bench.errors import MissingError, SrkdError, command_line
 from srkd_bench.evaluate import Upscaler, bicubic, network, score, validation
 from srkd_bench.foreign import Foreign
@@ -44,6 +46,7 @@ class Workplace:
     device: torch.device = CPU
     checkpoint_seconds: float | None = None
     teacher_cache: float = 0.0  # bytes that the teacher's kept SR may take
+    ranks: Ranks = ALONE  # that train a teacher together
 
 
 def prepare(plan: Plan, place: Workplace) -> tuple[ImageSet, list[ImageSet]]:
@@ -100,6 +103,7 @@ def ensure_group(runs: list[Run], images: ImageSet, data: DataSpec, place: Workp
     with store.locked(f"run-{run.digest[:20]}" for run in runs if not store.has(run)):
         runs = [run for run in runs if not store.has(run)]
         if not runs:
+            place.ranks.tell(None)  # another process was faster
             return []
         begun = time.monotonic()
         train, seed = runs[0].train, runs[0].seed
@@ -107,16 +111,17 @@ def ensure_group(runs: list[Run], images: ImageSet, data: DataSpec, place: Workp
         teacher = load(known, store).to(place.device).requires_grad_(False) if known else None
         if teacher and train.compile:
             teacher.compile()
-        sample, _ = Patches(images, train.model_copy(update={"batch": SAMPLE}), "sample").batch(0)
+        sample = sample_of(images, train)
         room_for(
             store.home, sum(2 * 16 * run.model.parameters for run in runs)
         )  # a checkpoint beside the last
+        place.ranks.tell(Training(runs[0], checkpoint.steps_done(store.work(runs[0]))))
         learners: dict[str, Learner] = {}
         for run, name in zip(runs, _names(runs), strict=True):
             (store.work(run) / FAILED).unlink(missing_ok=True)
             method = methods.rebuild(run.method, run.params)
             sees = teacher if method.looks else None
-            learners[name] = Learner(run, method, sees, sample, store.work(run), place.device)
+            learners[name] = Learner(run, method, sees, sample, store.work(run), place.device, place.ranks)
         validate = None
         if data.validation is not None:
             validate = validation(open_set(store, data.validation, data.scale), place.device)
@@ -130,7 +135,7 @@ def ensure_group(runs: list[Run], images: ImageSet, data: DataSpec, place: Workp
             fit(
                 list(learners.values()),
                 teacher,
-                Patches(images, train, seed),
+                Patches(images, train, seed, place.ranks.part(train.batch)),
                 device=place.device,
                 checkpoint_seconds=place.checkpoint_seconds,
                 cache=cache,
@@ -145,6 +150,11 @@ def ensure_group(runs: list[Run], images: ImageSet, data: DataSpec, place: Workp
         if not failures:
             place.display.say(f"trained  {title} in {clock(time.monotonic() - begun)}")
         return failures
+
+
+def sample_of(images: ImageSet, train: TrainSpec) -> Tensor:
+    """Return the LR training patches, (64, 3, patch, patch), that a method's adapter may take statistics of."""
+    return Patches(images, train.model_copy(update={"batch": SAMPLE}), "sample").batch(0)[0]
 
 
 def _names(runs: list[Run]) -> list[str]:
@@ -187,6 +197,8 @@ def _keep(learner: Learner, group: list[str], store: ArtifactStore) -> None:
         put(folder / WEIGHTS, to_safetensors(learner.student))
         put(folder / EVENTS, "".join(json.dumps(event) + "\n" for event in learner.events))
         card = _card(learner.device) | {"seconds": round(learner.seconds, 1), "trained beside": group}
+        if learner.ranks.size > 1:
+            card["ranks"] = learner.ranks.size
         put(folder / CARD, json.dumps(card, indent=1))
 
 
@@ -272,7 +284,7 @@ def ensure_scores(
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device by its name; `auto` is CUDA where there is one.
+    """Return the device by its name; `auto` is CUDA where there is one. Each of torchrun's ranks has its own GPU.
 
     Raises:
         SrkdError: it isn't there.
@@ -283,6 +295,13 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise SrkdError(f"no device named '{name}'", "auto, cpu, cuda or cuda:1") from None
+    if device.type == "cuda" and torchrun.ranks() > 1:
+        if device.index is not None or torchrun.local_ranks() > torch.cuda.device_count():
+            raise SrkdError(
+                f"{torchrun.local_ranks()} ranks can't have a GPU each: {torch.cuda.device_count()} are here",
+                "torchrun --nproc-per-node gpu -m srkd_bench … --device cuda",
+            )
+        device = torch.device("cuda", torchrun.local_rank())
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise SrkdError(f"device '{name}' is not here", "--device cpu")
     if device.type not in ("cpu", "cuda"):

@@ -2,10 +2,13 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import FrameType
 
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 75}  # 75 is what batch systems requeue
+
+_Handler = Callable[[int, FrameType | None], object] | int | None
 
 _held = 0
 _pending: int | None = None
@@ -39,8 +42,38 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        _restore(before)
+
+
+@contextmanager
+def noted(came: list[int]) -> Iterator[None]:
+    """Append signals to a list instead of raising them: work that is shared stops where all who share it agree.
+
+    Who is told of one raises `Interrupted`. Later ones then change nothing: torchrun and batch systems both send
+    them, and a checkpoint is still to be written. One that nobody was told of is raised when the block has ended.
+    """
+    before = {
+        number: signal.signal(number, lambda number, frame: came.append(number)) for number in EXIT_CODES
+    }
+    try:
+        yield
+    except Interrupted:
+        before.clear()
+        raise
+    finally:
+        _restore(before)
+    if came:
+        raise Interrupted(came[0])
+
+
+@contextmanager
+def deadly() -> Iterator[None]:
+    """Let signals end the process without a word: torch's long waits for other processes answer to nothing else."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in EXIT_CODES}
+    try:
+        yield
+    finally:
+        _restore(before)
 
 
 @contextmanager
@@ -55,6 +88,11 @@ def shielded() -> Iterator[None]:
         if _pending is not None and not _held:
             number, _pending = _pending, None
             raise Interrupted(number)
+
+
+def _restore(handlers: Mapping[signal.Signals, _Handler]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def _received(number: int, frame: object) -> None:

@@ -17,12 +17,13 @@ from torch import Tensor, nn
 from srkd_bench import checkpoint
 from srkd_bench.architecture import Architecture
 from srkd_bench.config import Run, TrainSpec
+from srkd_bench.distributed import ALONE, Ranks
 from srkd_bench.divergence import Watch
 from srkd_bench.errors import SrkdError, Stopped
 from srkd_bench.method import Method, Output, Step, TeacherView, seed_of, seeded
 from srkd_bench.models import build
 from srkd_bench.patches import Patches
-from srkd_bench.signals import Interrupted, interruptible, shielded
+from srkd_bench.signals import Interrupted, shielded
 from srkd_bench.teacher_cache import TeacherCache, on_grid
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": F.mse_loss, "l1": F.l1_loss}
@@ -56,6 +57,7 @@ class Learner:
         teacher: None for methods that don't look at one.
         sample: (64, 3, h, w) in [0, 1], fixed training patches for the method's adapter.
         folder: for its checkpoints; made when there is one.
+        ranks: the processes that train it together. Of several, rank 0 alone writes checkpoints.
 
     Attributes:
         step: how many are done.
@@ -72,8 +74,9 @@ class Learner:
         sample: Tensor,
         folder: Path,
         device: torch.device,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.run, self.method, self.folder, self.device = run, method, folder, device
+        self.run, self.method, self.folder, self.device, self.ranks = run, method, folder, device, ranks
         self.student = build(run.model, run.seed).to(device)
         self.student.eval()  # what a method looks at leaves no trace in batch norms
         with seeded("adapter", run.seed, run.method):
@@ -85,6 +88,7 @@ class Learner:
         self.optimizer = torch.optim.Adam(trained, run.train.learning_rate, betas=(0.9, 0.999), fused=True)
         if run.train.compile:
             self.student.compile()
+        self._network = ranks.share(self.student)
         self.scaler = torch.amp.GradScaler(device.type, enabled=run.train.precision == "fp16")
         self.watch = Watch.of(run.train.loss, run.train.steps)
         self.step = 0
@@ -116,7 +120,8 @@ class Learner:
         progress = self.step / train.steps
         step = Step(lr, hr, output, view, rec, progress, self.generator, self._see, precision, loss)
         terms = self.method.losses(step, self.adapter)
-        values = {name: term.item() for name, term in terms.items()}
+        seen, *means = self.ranks.agreed([rec.item(), *(term.item() for term in terms.values())])
+        values = dict(zip(terms, means, strict=True))
         if broken := [name for name, value in values.items() if not math.isfinite(value)]:
             self._fail(f"loss '{broken[0]}' is {values[broken[0]]} at step {self.step}")
             return
@@ -129,7 +134,7 @@ class Learner:
         with shielded():
             self.scaler.step(self.optimizer)
             self.scaler.update()
-            self.watch.see(self.step, rec.item())
+            self.watch.see(self.step, seen)
             if log is not None:
                 event = {"step": self.step, "learning_rate": rate, "terms": values, "share": share}
                 self.events.append(event | log)
@@ -142,7 +147,7 @@ class Learner:
         # Dropout: all methods of a seed see the same, whoever learns beside them and however often it was resumed.
         own = seeded("forward", self.run.seed, self.step) if self.student.draws else nullcontext()
         with own, autocast(self.run.train, self.device):
-            output: Output = self.student(lr, self.method.taps)
+            output: Output = self._network(lr, self.method.taps)
         return output
 
     def _buffers(self) -> list[Tensor]:
@@ -163,7 +168,7 @@ class Learner:
         Raises:
             SrkdError: the disk can't take it; the one before is kept.
         """
-        if self.error is not None or self.watch.uneasy:
+        if self.ranks.rank or self.error is not None or self.watch.uneasy:
             return
         content = BytesIO()
         torch.save({name: part.state_dict() for name, part in self._parts().items()} | self._rest(), content)
@@ -243,10 +248,11 @@ def fit(
 ) -> None:
     """Train all learners to their end on the same batches; the teacher looks at each batch at most once.
 
-    A learner that fails keeps its `error` and leaves; the others go on. SIGINT and SIGTERM write checkpoints.
+    A learner that fails keeps its `error` and leaves; the others go on. SIGINT and SIGTERM write checkpoints. Ranks
+    that share the training leave each other at its end.
 
     Args:
-        patches: of the learners' seed and training spec, which they share.
+        patches: of the learners' seed and training spec, which they share; of ranks, each has its part.
         checkpoint_seconds: between checkpoints; if None, 300 or as many as make them cost 1 % of the time.
         cache: of the teacher's SR for these very patches; what it has isn't computed again.
         validate: gives a network's PSNR-Y in dB on validation images; nothing depends on it.
@@ -270,8 +276,9 @@ def fit(
     pause = CHECKPOINT_SECONDS if checkpoint_seconds is None else checkpoint_seconds
     waited = 0.0
     first = step = min(learner.step for learner in learners)
+    ranks = learners[0].ranks
     try:
-        with interruptible():
+        with ranks.interruptible():
             for step in range(first, train.steps):
                 begun = time.monotonic()
                 lr, hr = (images.to(device) for images in patches.batch(step))
@@ -296,7 +303,7 @@ def fit(
                     learner.seconds += now - begun
                 watch(step + 1)
                 if all(learner.error for learner in learners):
-                    return
+                    break
                 if (now := time.monotonic()) - saved > pause:
                     for learner in active:
                         learner.save()
@@ -307,4 +314,6 @@ def fit(
         for learner in learners:
             learner.rewind()
             learner.save()
+        ranks.leave()
         raise Stopped(f"stopped at step {step:,} of {train.steps:,}", signal.exit_code) from None
+    ranks.leave()

@@ -11,6 +11,7 @@ import srkd_bench
 
 PACKAGE = Path(srkd_bench.__file__).parent
 LAYERS = [
+    {"torchrun"},
     {"__init__", "errors", "parallel", "blame"},
     {"spec"},
     {"networkspec"},
@@ -34,7 +35,7 @@ LAYERS = [
     {"datasets", "metrics", "pretrained", "pictures"},
     {"packs"},
     {"adopt", "patches"},
-    {"teacher_cache"},
+    {"teacher_cache", "distributed"},
     {"train", "evaluate"},
     {"traits", "lesson", "networks"},
     {"trials"},
@@ -42,7 +43,7 @@ LAYERS = [
     {"contract", "newmethod"},
     {"planning"},
     {"runs", "report"},
-    {"rehearsal", "tasks"},
+    {"rehearsal", "tasks", "joint"},
     {"workers"},
     {"collect", "conditions", "crops", "forecast", "batch", "standalone", "listing", "verify", "tarball"},
     {"comparing", "chosen", "shares", "tune"},

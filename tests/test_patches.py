@@ -1,10 +1,12 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 
 from srkd_bench.config import TrainSpec
 from srkd_bench.errors import SrkdError
-from srkd_bench.packs import open_set
+from srkd_bench.packs import Image, ImageSet, open_set
 from srkd_bench.patches import Patches, turned
 from srkd_bench.store import ArtifactStore
 
@@ -71,3 +73,22 @@ def test_the_eight_turns_are_all_different_and_all_occur(store: ArtifactStore) -
 def test_a_patch_that_does_not_fit_names_the_image(store: ArtifactStore) -> None:
     with pytest.raises(SrkdError, match="larger than image 'coins'"):
         Patches(open_set(store, "photos", 2), TRAIN.model_copy(update={"patch": 152}), 0)
+
+
+def test_a_part_of_a_batch_is_that_of_the_whole_and_no_other_image_is_read(
+    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patches = Patches(open_set(store, "photos", 2), TRAIN, 0)
+    whole = patches.batch(3)
+    read: list[int] = []
+    for name in ("lr", "hr"):
+        plain = getattr(ImageSet, name)
+
+        def counted(images: ImageSet, i: int, plain: Callable[[ImageSet, int], Image] = plain) -> Image:
+            read.append(i)
+            return plain(images, i)
+
+        monkeypatch.setattr(ImageSet, name, counted)
+    part = Patches(patches.images, TRAIN, 0, slice(4, 12)).batch(3)
+    assert all(torch.equal(a[4:12], b) for a, b in zip(whole, part, strict=True))
+    assert len(read) == 2 * 8
