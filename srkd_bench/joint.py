@@ -44,6 +44,7 @@ def follow(store: ArtifactStore, device_name: str) -> None:
         return
     run = training.run
     images = open_set(store, run.data, run.model.scale)
+    store.take_up([run])
     if images.pixels != run.pixels or checkpoint.steps_done(store.work(run)) != training.done:
         raise SrkdError(
             f"{store.home} holds other images or another checkpoint than rank 0's",
