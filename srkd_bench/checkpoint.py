@@ -22,6 +22,17 @@ def write(folder: Path, step: int, content: bytes | memoryview) -> None:
                 older.unlink()
 
 
+def step_of(name: str) -> int:
+    """Return how many steps the checkpoint with that file name has done; 0 if it is the name of none."""
+    found = _NAME.fullmatch(name)
+    return int(found[1]) if found else 0
+
+
+def latest(folder: Path) -> Path | None:
+    """Return where the latest checkpoint is, or None."""
+    return max(_all(folder))[1] if _all(folder) else None
+
+
 def steps_done(folder: Path) -> int:
     """Return the step of the latest checkpoint; 0 if there is none."""
     return max((step for step, _ in _all(folder)), default=0)
@@ -33,10 +44,9 @@ def read(folder: Path) -> bytes | None:
     Raises:
         IntegrityError: it is not what was written.
     """
-    kept = _all(folder)
-    if not kept:
+    path = latest(folder)
+    if path is None:
         return None
-    path = max(kept)[1]
     content = path.read_bytes()
     if not is_whole(path, content):
         raise IntegrityError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from srkd_bench.errors import IntegrityError, SrkdError, command_line
+from srkd_bench.errors import IntegrityError, MissingError, SrkdError, command_line
 from srkd_bench.options import Home, Json
 from srkd_bench.printing import err, print_json, print_table
 
@@ -25,18 +25,23 @@ def verify(
     repair: Annotated[
         bool, typer.Option("--repair", help="Remove what is broken, so that it is made again.")
     ] = False,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="Check what machines share (SRKD_STORE) instead.")
+    ] = False,
     home: Home = None,
     json_: Json = False,
 ) -> None:
     """Read every byte that is kept, and say what isn't as it was written."""
-    from srkd_bench import verify
+    from srkd_bench import verify, verify_shared
     from srkd_bench.progress import size
 
     store, display = _store(home)
-    found = verify.verify(store, display)
+    where = verify_shared.shared_of(store).bucket.address if shared else str(store.home)
+    found = verify_shared.verify_shared(store, display) if shared else verify.verify(store, display)
+    remove = verify_shared.repair_shared if shared else verify.repair
     rows, left = [], 0
     for fault in found.faults:
-        gone = repair and verify.repair(store, fault)
+        gone = repair and remove(store, fault)
         left += not gone
         place = str(fault.path.relative_to(store.home))
         rows.append({"path": place, "problem": fault.problem, "removed": gone})
@@ -51,14 +56,34 @@ def verify(
     else:
         for place in unverified:
             print(f"{place}: can't be checked, no checksum is kept beside it")
-        print(f"{found.files:,} files, {size(found.bytes)} checked in {store.home}, {len(rows)} broken")
+        print(f"{found.files:,} files, {size(found.bytes)} checked in {where}, {len(rows)} broken")
     if left:
         hint = "wait until it is done, or stop it" if repair else f"{command_line()} --repair"
-        raise IntegrityError(f"{_are(left)} broken in {store.home}", hint)
+        raise IntegrityError(f"{_are(left)} broken in {where}", hint)
 
 
 def _are(count: int) -> str:
     return "1 thing is" if count == 1 else f"{count} things are"
+
+
+@store_app.command()
+def push(home: Home = None, json_: Json = False) -> None:
+    """Send what is finished here and not yet where machines share it (SRKD_STORE)."""
+    from srkd_bench import verify_shared
+
+    store, display = _store(home)
+    shared = verify_shared.shared_of(store)
+    places = verify_shared.unshared(store)
+    for place in places:
+        shared.mark(place)
+    store.send()
+    left = shared.unsent()
+    if json_:
+        print_json({"schema": 1, "sent": [one for one in places if one not in left], "left": left})
+    else:
+        display.say(f"{len(places) - len(left)} of {len(places)} sent to {shared.bucket.address}")
+    if left:
+        raise MissingError(f"{_are(len(left))} not sent yet", command_line())
 
 
 @store_app.command()
@@ -79,8 +104,8 @@ def gc(
 ) -> None:
     """Say what can go: what killed processes left and, with --keep, what no kept suite needs."""
     from srkd_bench import upkeep
+    from srkd_bench.manifest import MANIFEST
     from srkd_bench.progress import size
-    from srkd_bench.store import MANIFEST
     from srkd_bench.suitefile import load_suite
 
     store, display = _store(home)

@@ -98,7 +98,7 @@ def _share(run: Run, store: ArtifactStore) -> float | None:
 
     if not store.has(run):
         return None
-    events = [json.loads(line) for line in store.file(run, EVENTS).read_text().splitlines()]
+    events = [json.loads(line) for line in store.read(run.place, EVENTS).splitlines()]
     return fmean(event["share"] for event in events)
 
 

@@ -3,11 +3,11 @@
 import json
 from collections import defaultdict
 
-from srkd_bench.config import Run, Suite, Weights
+from srkd_bench.config import Measurement, Run, Suite, Weights
 from srkd_bench.metrics import METRICS
 from srkd_bench.networkspec import ForeignSpec, ModelSpec
 from srkd_bench.packs import pixels_of
-from srkd_bench.planning import CARD, EQUAL_COST, EVENTS, FAILED, Plan, kept_scores, measurement
+from srkd_bench.planning import CARD, EQUAL_COST, EVENTS, FAILED, SCORES, Plan, kept_scores, measurement
 from srkd_bench.report.results import About, Network, Results, Training
 from srkd_bench.scores import Score
 from srkd_bench.store import ArtifactStore
@@ -65,12 +65,16 @@ def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
     runs: list[tuple[str, Run | Weights | None]] = [("bicubic", None), ("teacher", plan.teacher)]
     runs += [(plan.column(run), run) for run in plan.students]
     here = {dataset: pixels_of(store, dataset) or "missing" for dataset in suite.data.test}
+
+    def wanted(key: Run | Weights | None, pixels: str) -> Measurement:
+        return measurement(key, pixels, suite.data.scale, self_ensemble=suite.evaluate.self_ensemble)
+
+    store.read_ahead([wanted(key, pixels).place for _, key in runs for pixels in here.values()], SCORES)
     for model, key in runs:
         seed = key.seed if isinstance(key, Run) and model != "teacher" else None
         state = "" if key is None else _state(key, store)
         for dataset, pixels in here.items():
-            wanted = measurement(key, pixels, suite.data.scale, self_ensemble=suite.evaluate.self_ensemble)
-            kept = kept_scores(wanted, store)
+            kept = kept_scores(wanted(key, pixels), store)
             if kept is None:
                 problem = state or f"not measured on {dataset} yet"
                 notes[f"{model}: {problem}"] += [] if seed is None else [seed]
@@ -134,8 +138,8 @@ def _trainings(plan: Plan, store: ArtifactStore) -> list[Training]:
         Training(
             model=model,
             seed=None if model == "teacher" else key.seed,
-            events=[json.loads(line) for line in store.file(key, EVENTS).read_text().splitlines()],
-            card=json.loads(store.file(key, CARD).read_text()),
+            events=[json.loads(line) for line in store.read(key.place, EVENTS).splitlines()],
+            card=json.loads(store.read(key.place, CARD)),
         )
         for model, key in keys
         if isinstance(key, Run) and store.has(key)

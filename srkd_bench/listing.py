@@ -1,7 +1,6 @@
 """What `srkd ls` and `srkd show` tell, as plain rows."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
 from statistics import fmean
 from typing import Any
@@ -11,7 +10,7 @@ from srkd_bench.errors import MissingError, SrkdError
 from srkd_bench.networkspec import network_spec
 from srkd_bench.packs import packed
 from srkd_bench.scores import Scores
-from srkd_bench.store import MANIFEST, ArtifactStore
+from srkd_bench.store import ArtifactStore
 from srkd_bench.suitefile import load_suite, suite_files
 from srkd_bench.traits import own_methods
 from srkd_bench.trials import TUNING_SEED
@@ -88,7 +87,7 @@ def runs(store: ArtifactStore) -> list[dict[str, Any]]:
             "trained on": key["data"],
             "steps": key["train"]["steps"],
         }
-        for folder, key in _runs(store)
+        for folder, key in store.keys("runs")
     ]
 
 
@@ -111,7 +110,7 @@ def one_run(store: ArtifactStore, digits: str) -> dict[str, Any]:
         "run": folder,
         "path": str(path),
         "scores": scores,
-        "card": json.loads((path / "card.json").read_text()),
+        "card": json.loads(store.read(f"runs/{folder}", "card.json")),
         **_tuning(store, key),
         "settings": key,
     }
@@ -127,7 +126,9 @@ def _tuning(store: ArtifactStore, key: dict[str, Any]) -> dict[str, Any]:
         }
 
     trials = [
-        other for _, other in _runs(store) if other["seed"] >= TUNING_SEED and setting(other) == setting(key)
+        other
+        for _, other in store.keys("runs")
+        if other["seed"] >= TUNING_SEED and setting(other) == setting(key)
     ]
     if key["method"] == "none" or key["params"] not in [other["params"] for other in trials]:
         return {}
@@ -140,7 +141,7 @@ def find_run(store: ArtifactStore, digits: str) -> tuple[str, dict[str, Any]]:
     Raises:
         MissingError: no run's id begins so. SrkdError: several do.
     """
-    found = [(folder, key) for folder, key in _runs(store) if folder.startswith(digits[:20])]
+    found = [(folder, key) for folder, key in store.keys("runs") if folder.startswith(digits[:20])]
     if not found:
         raise MissingError(f"no finished run '{digits}'", "srkd ls runs")
     if len(found) > 1:
@@ -166,17 +167,10 @@ class Measured:
 def measured(store: ArtifactStore, folder: str) -> list[Measured]:
     """Return all scores of a run."""
     found = []
-    for kept in sorted((store.home / "scores").glob(f"*/{MANIFEST}")):
-        key = json.loads(kept.read_text())["key"]
+    for name, key in sorted(store.keys("scores")):
         if key["network"].startswith(folder):
-            scores = json.loads((kept.parent / "scores.json").read_text())
-            name = scores["dataset"] + (" (self-ensemble)" if key["self_ensemble"] else "")
+            scores = json.loads(store.read(f"scores/{name}", "scores.json"))
+            title = scores["dataset"] + (" (self-ensemble)" if key["self_ensemble"] else "")
             rules = {setting: value for setting, value in key.items() if setting != "network"}
-            found.append(Measured(name, rules, scores["images"]))
+            found.append(Measured(title, rules, scores["images"]))
     return found
-
-
-def _runs(store: ArtifactStore) -> Iterator[tuple[str, dict[str, Any]]]:
-    manifests = (store.home / "runs").glob(f"*/{MANIFEST}")
-    for manifest in sorted(manifests, key=lambda path: (path.stat().st_mtime, path)):
-        yield manifest.parent.name, json.loads(manifest.read_text())["key"]

@@ -16,9 +16,10 @@ from srkd_bench.datasets import DatasetSpec, find
 from srkd_bench.disk import put, writable
 from srkd_bench.errors import IntegrityError, MissingError, SrkdError
 from srkd_bench.images import cut, downscale, read_rgb
+from srkd_bench.manifest import REPAIR
 from srkd_bench.parallel import in_order
 from srkd_bench.progress import Display
-from srkd_bench.store import REPAIR, ArtifactStore
+from srkd_bench.store import ArtifactStore
 
 Image = NDArray[np.uint8]
 Tick = Callable[[int, int | None], None]
@@ -103,7 +104,7 @@ def packed(store: ArtifactStore, name: str) -> str | None:
     key = _key(name)
     if not store.has(key):
         return None
-    digest: str = json.loads(store.file(key, "index.json").read_text())["pixels"]
+    digest: str = json.loads(store.read(key.place, "index.json"))["pixels"]
     return digest
 
 
@@ -161,7 +162,8 @@ def hr_pixels(store: ArtifactStore, name: str) -> int | None:
     """Return how many HR pixels a data set has in all, if it is here or built in. Nothing is packed."""
     spec = find(name)
     if store.has(_key(name)):
-        return sum(int(one["height"] * one["width"]) for one in _Pack(store, _key(name)).entries)
+        entries = json.loads(store.read(_key(name).place, "index.json"))["images"]
+        return sum(int(one["height"] * one["width"]) for one in entries)
     return sum(image.size // 3 for _, image in builtin_images(spec)) if spec.builtin else None
 
 

@@ -303,5 +303,5 @@ def kept_scores(key: Measurement, store: ArtifactStore) -> Scores | None:
     """Return scores that are in the store, or None."""
     if not store.has(key):
         return None
-    scores: Scores = json.loads(store.file(key, SCORES).read_text())["images"]
+    scores: Scores = json.loads(store.read(key.place, SCORES))["images"]
     return scores

@@ -108,6 +108,7 @@ def ensure_group(runs: list[Run], images: ImageSet, data: DataSpec, place: Workp
         if teacher and train.compile:
             teacher.compile()
         sample, _ = Patches(images, train.model_copy(update={"batch": SAMPLE}), "sample").batch(0)
+        store.take_up(runs)
         room_for(
             store.home, sum(2 * 16 * run.model.parameters for run in runs)
         )  # a checkpoint beside the last
@@ -136,6 +137,7 @@ def ensure_group(runs: list[Run], images: ImageSet, data: DataSpec, place: Workp
                 cache=cache,
                 validate=validate,
                 watch=lambda step: move(step, learners),
+                hand_on=lambda last: store.hand_on(runs, last=last),
             )
         if cache:
             cache.close()

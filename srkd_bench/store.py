@@ -1,7 +1,6 @@
 """ArtifactStore: what was made is found by its spec; an artifact is complete or absent."""
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -9,36 +8,18 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import platformdirs
 from filelock import FileLock, Timeout
 
 from srkd_bench.disk import put, sync, writable
 from srkd_bench.errors import IntegrityError, MissingError, SrkdError
+from srkd_bench.manifest import MANIFEST, REPAIR, Key, read_manifest, sign, stamp
+from srkd_bench.shared import find_shared
 
 FORMAT = "2"
-MANIFEST = "artifact.json"
-REPAIR = "srkd store verify --repair"
 PATIENCE = 2.0  # seconds, before a wait for another process is announced
-
-
-class Key(Protocol):
-    """What names an artifact: every `Spec` that is kept in the store has these."""
-
-    @property
-    def place(self) -> str:
-        """Where the artifact is kept: `runs/0123456789abcdef0123`, `data/set5_x2`."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """The sha256, in hex, of all that decides the artifact's content."""
-        ...
-
-    def model_dump(self, *, mode: str) -> dict[str, Any]:
-        """Return the key as plain data."""
-        ...
 
 
 class ArtifactStore:
@@ -48,9 +29,14 @@ class ArtifactStore:
     `data/` image packs by name; each has a manifest with its key and the sha256 of its files. `downloads/` holds
     verified files as they came; `work/` checkpoints of what is unfinished; `tmp/` what is just being written.
 
+    With SRKD_STORE, an address in a bucket, what is finished in any machine's store with that address is found, and
+    fetched when it is read; what is made here goes there.
+
     Args:
         home: the folder; SRKD_HOME or the user's cache folder if None.
         say: told in a line when something makes the user wait.
+    Attributes:
+        shared: what machines share, or None.
     """
 
     def __init__(self, home: Path | None = None, say: Callable[[str], None] = lambda line: None) -> None:
@@ -58,6 +44,7 @@ class ArtifactStore:
         self.home = Path(chosen).expanduser().absolute()
         self.say = say
         self._begun = False
+        self.shared = find_shared(self.home, say)
         stamp = self.home / "format"
         found = stamp.read_text(errors="replace").strip() if stamp.is_file() else FORMAT
         if found == "1":
@@ -68,17 +55,33 @@ class ArtifactStore:
                 "install a newer srkd, or choose another --home",
             )
 
+    def __str__(self) -> str:
+        return f"{self.home}, shared at {self.shared.bucket.address}" if self.shared else str(self.home)
+
     def path(self, key: Key) -> Path:
         """Return where the finished artifact is, or would be."""
         return self.home / key.place
 
     def has(self, key: Key) -> bool:
-        """Say whether the artifact is there, whole."""
-        return (self.path(key) / MANIFEST).is_file()
+        """Say whether the artifact is there, whole: here, or where machines share it."""
+        return self._is_here(key.place) or (self.shared is not None and self.shared.has(key.place))
+
+    def _is_here(self, place: str) -> bool:
+        return (self.home / place / MANIFEST).is_file()
 
     def work(self, key: Key) -> Path:
         """Return where unfinished work on the artifact is, or would be."""
         return self.home / "work" / key.digest[:20]
+
+    def take_up(self, keys: Iterable[Key]) -> None:
+        """Fetch unfinished work that another machine has brought further than it is here."""
+        if self.shared:
+            self.shared.handover.take_up({key.digest[:20]: self.work(key) for key in keys})
+
+    def hand_on(self, keys: Iterable[Key], *, last: bool) -> None:
+        """Let other machines have the latest checkpoints, now and then, and when they are the last."""
+        if self.shared:
+            self.shared.handover.hand_on({key.digest[:20]: self.work(key) for key in keys}, last=last)
 
     @property
     def downloads(self) -> Path:
@@ -95,8 +98,13 @@ class ArtifactStore:
         with self.scratch() as folder:
             yield folder
             sign(folder, key)
+            if self.shared:
+                self.shared.mark(key.place)
             self.publish(folder, self.path(key))
         shutil.rmtree(self.work(key), ignore_errors=True)
+        self.send()
+        if self.shared:
+            self.shared.handover.finish(key.digest[:20])
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -157,23 +165,68 @@ class ArtifactStore:
                         self.say(f"waiting for another srkd that makes the same ({name})")
                         lock.acquire()
                 stack.callback(lock.release)
+                if self.shared:
+                    stack.enter_context(self.shared.claimed(name))
             yield
 
     def file(self, key: Key, name: str) -> Path:
-        """Return the path of a finished artifact's file, checked against the manifest.
+        """Return the path of a finished artifact's file, checked against the manifest; fetched if need be.
 
         Raises:
             MissingError: the artifact isn't there.
             IntegrityError: the file is missing, or isn't what was written.
         """
-        folder = self.path(key)
-        if not self.has(key):
+        self.bring(key.place)
+        return self._checked(key.place, name)
+
+    def read(self, place: str, name: str) -> bytes:
+        """Return a small file of the finished artifact at a place; of one that isn't here nothing else is fetched.
+
+        Raises: as `file`.
+        """
+        if self.shared and not self._is_here(place) and self.shared.has(place):
+            return self.shared.read(place, name)
+        return self._checked(place, name).read_bytes()
+
+    def read_ahead(self, places: Iterable[str], name: str) -> None:
+        """Fetch a small file of each finished artifact that isn't here, several at a time."""
+        if self.shared:
+            away = [place for place in places if not self._is_here(place) and self.shared.has(place)]
+            self.shared.read_ahead(away, name)
+
+    def _checked(self, place: str, name: str) -> Path:
+        folder = self.home / place
+        if not self._is_here(place):
             raise MissingError(f"nothing is kept at {folder}")
         path = folder / name
         files = read_manifest(folder)["files"]
         if name not in files or not path.is_file() or stamp(path) != files[name]:
             raise IntegrityError(f"{path} is not what was written", REPAIR)
         return path
+
+    def keys(self, kind: str) -> list[tuple[str, dict[str, Any]]]:
+        """Return name and key of every finished artifact of a kind, here or shared, the oldest first."""
+        here = {path.parent.name: path for path in (self.home / kind).glob(f"*/{MANIFEST}")}
+        found = [
+            (path.stat().st_mtime, name, json.loads(path.read_text())["key"]) for name, path in here.items()
+        ]
+        found += self.shared.keys(kind, besides=here) if self.shared else []
+        return [(name, key) for _, name, key in sorted(found, key=lambda one: one[:2])]
+
+    def bring(self, place: str) -> None:
+        """Fetch an artifact that machines share, unless it is here."""
+        if self.shared is None or self._is_here(place) or not self.shared.has(place):
+            return
+        self.begin()
+        with FileLock(self.home / "locks" / f"fetch-{place.replace('/', '-')}"), self.scratch() as folder:
+            if not self._is_here(place):
+                self.shared.fetch(place, folder)
+                self.publish(folder, self.home / place)
+
+    def send(self) -> None:
+        """Send what was made here to where machines share it; where another was faster, that one is taken."""
+        for place in self.shared.send() if self.shared else []:
+            self.discard(self.home / place)
 
     def begin(self) -> None:
         """Make the store's folders unless they are there; once, so that a store that vanishes isn't begun anew."""
@@ -187,6 +240,7 @@ class ArtifactStore:
                     if not (self.home / "format").exists():
                         put(self.home / "format", FORMAT + "\n")
         self._begun = True
+        self.send()
 
     def _migrate(self) -> None:
         """Bring a store of format 1 up to date: its image packs had no manifest, its downloads no checksum."""
@@ -200,33 +254,3 @@ class ArtifactStore:
                 if path.suffix not in (".part", ".lock", ".sha256"):
                     put(path.with_name(path.name + ".sha256"), f"{stamp(path)['sha256']}  {path.name}\n")
             put(self.home / "format", FORMAT + "\n")
-
-
-def sign(folder: Path, key: Key | dict[str, Any]) -> None:
-    """Write the manifest of a folder that has all its files."""
-    files = {path.name: stamp(path) for path in sorted(folder.iterdir())}
-    plain = key if isinstance(key, dict) else key.model_dump(mode="json")
-    put(folder / MANIFEST, json.dumps({"key": plain, "files": files}, indent=1))
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return an artifact's manifest.
-
-    Raises:
-        IntegrityError: it is not what was written.
-    """
-    path = folder / MANIFEST
-    try:
-        text = path.read_bytes().decode()
-        manifest: dict[str, Any] = json.loads(text)
-        if json.dumps(manifest, indent=1) == text and isinstance(manifest["files"], dict):
-            return manifest
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        pass
-    raise IntegrityError(f"{path} is not what was written", REPAIR)
-
-
-def stamp(path: Path) -> dict[str, Any]:
-    """Return a file's size and sha256, as manifests keep them."""
-    with path.open("rb") as file:
-        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}

@@ -10,7 +10,7 @@ from tarfile import AREGTYPE, BLOCKSIZE, REGTYPE, USTAR_FORMAT, HeaderError, Tar
 from typing import Any, BinaryIO
 
 from srkd_bench.errors import IntegrityError
-from srkd_bench.store import REPAIR
+from srkd_bench.manifest import REPAIR
 
 CHUNK = 1 << 20  # bytes in memory at a time
 MOST_FILES = 100_000

@@ -240,6 +240,7 @@ def fit(
     cache: TeacherCache | None = None,
     validate: Callable[[Architecture], float] | None = None,
     watch: Callable[[int], None] = lambda step: None,
+    hand_on: Callable[[bool], None] = lambda last: None,
 ) -> None:
     """Train all learners to their end on the same batches; the teacher looks at each batch at most once.
 
@@ -251,6 +252,7 @@ def fit(
         cache: of the teacher's SR for these very patches; what it has isn't computed again.
         validate: gives a network's PSNR-Y in dB on validation images; nothing depends on it.
         watch: called after each step with its number, counted from 1.
+        hand_on: called when checkpoints have been written; with True if a signal came and they are the last.
     Raises:
         Stopped: a signal came; every learner has a checkpoint.
     """
@@ -300,6 +302,7 @@ def fit(
                 if (now := time.monotonic()) - saved > pause:
                     for learner in active:
                         learner.save()
+                    hand_on(False)
                     saved = time.monotonic()
                     if checkpoint_seconds is None:
                         pause = max(CHECKPOINT_SECONDS, 100 * (saved - now))
@@ -307,4 +310,5 @@ def fit(
         for learner in learners:
             learner.rewind()
             learner.save()
+        hand_on(True)
         raise Stopped(f"stopped at step {step:,} of {train.steps:,}", signal.exit_code) from None

@@ -14,10 +14,10 @@ from srkd_bench.datasets import DATASETS
 from srkd_bench.disk import room_for, sync, writable
 from srkd_bench.errors import IntegrityError, MissingError, SrkdError
 from srkd_bench.locks import lock_of
+from srkd_bench.manifest import MANIFEST, REPAIR, place_of, read_manifest, stamp
 from srkd_bench.progress import Display
-from srkd_bench.store import MANIFEST, REPAIR, ArtifactStore, read_manifest, stamp
+from srkd_bench.store import ArtifactStore
 from srkd_bench.upkeep import needed
-from srkd_bench.verify import place_of
 from srkd_bench.vetting import FILES, KINDS, LARGEST, checked
 
 _NAME = re.compile(
@@ -53,9 +53,9 @@ def finished(store: ArtifactStore, digits: Iterable[str], suite: Suite | None, d
     """
     runs = {_run(store, one) for one in digits}
     places = {f"runs/{name}" for name in runs}
-    for manifest in (store.home / "scores").glob(f"*/{MANIFEST}") if runs else []:
-        if _manifest(manifest.parent)["key"]["network"][:20] in runs:
-            places.add(f"scores/{manifest.parent.name}")
+    for name, key in store.keys("scores") if runs else []:
+        if key["network"][:20] in runs:
+            places.add(f"scores/{name}")
     if suite is not None:
         keys = [key for key in needed(store, suite, display) if key.folder in KINDS and store.has(key)]
         if not any(key.folder == "runs" for key in keys):
@@ -65,8 +65,7 @@ def finished(store: ArtifactStore, digits: Iterable[str], suite: Suite | None, d
 
 
 def _run(store: ArtifactStore, digits: str) -> str:
-    names = [manifest.parent.name for manifest in (store.home / "runs").glob(f"*/{MANIFEST}")]
-    found = [name for name in names if name.startswith(digits[:20])]
+    found = [name for name, _ in store.keys("runs") if name.startswith(digits[:20])]
     if not found:
         raise MissingError(f"no finished run '{digits}'", "srkd ls runs")
     if len(found) > 1:
@@ -103,6 +102,7 @@ def export(store: ArtifactStore, places: list[str], path: Path, display: Display
     """
     files: dict[str, dict[str, Any]] = {}
     for place in sorted(places):
+        store.bring(place)
         listed = _manifest(store.home / place)["files"] | {MANIFEST: stamp(store.home / place / MANIFEST)}
         files |= {f"{place}/{name}": listed[name] for name in sorted(listed)}
     total, done = sum(one["bytes"] for one in files.values()), 0

@@ -16,11 +16,12 @@ from srkd_bench.disk import writable
 from srkd_bench.download import sidecar
 from srkd_bench.errors import IntegrityError, MissingError, SrkdError
 from srkd_bench.locks import KINDS, alone, download_of, is_held, lock_of, nobodys
+from srkd_bench.manifest import MANIFEST, read_manifest
 from srkd_bench.networkspec import network_spec
 from srkd_bench.packs import pixels_of
 from srkd_bench.progress import Display
 from srkd_bench.spec import Artifact
-from srkd_bench.store import MANIFEST, ArtifactStore, read_manifest
+from srkd_bench.store import ArtifactStore
 from srkd_bench.verify import ARTIFACTS, identity
 
 PLACES = (*ARTIFACTS, "downloads", "work", "cache", "tmp")

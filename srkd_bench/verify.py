@@ -15,8 +15,9 @@ from srkd_bench.disk import writable
 from srkd_bench.download import checksum_of, sidecar
 from srkd_bench.errors import IntegrityError
 from srkd_bench.locks import BESIDE, alone, lock_of
+from srkd_bench.manifest import MANIFEST, place_of, read_manifest
 from srkd_bench.progress import Display
-from srkd_bench.store import MANIFEST, ArtifactStore, read_manifest
+from srkd_bench.store import ArtifactStore
 
 ARTIFACTS = ("runs", "weights", "scores", "data")
 CHUNK = 1 << 20  # bytes in memory at a time
@@ -107,14 +108,6 @@ def remedy(path: Path) -> str:
         "downloads": "the next command that needs it fetches it again",
         "work": "the next `srkd run` of a suite that needs it begins that run again",
     }[kind]
-
-
-def place_of(kind: str, key: Any) -> str:
-    """Return where the artifact with that key belongs."""
-    if kind == "data":
-        return f"data/{key['dataset']}" + (f"_x{key['scale']}" if key["scale"] != 1 else "")
-    text = json.dumps(key, sort_keys=True, separators=(",", ":"))
-    return f"{kind}/{hashlib.sha256(text.encode()).hexdigest()[:20]}"
 
 
 def _sha256(path: Path) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 from srkd_bench.config import Measurement, Run, Weights
 from srkd_bench.datasets import DATASETS
 from srkd_bench.errors import IntegrityError, SrkdError
+from srkd_bench.manifest import MANIFEST, read_manifest
 from srkd_bench.metrics import METRICS
 from srkd_bench.networkspec import ForeignSpec
 from srkd_bench.spec import Artifact
-from srkd_bench.store import MANIFEST, read_manifest
 from srkd_bench.verify import artifact_problem
 
 KINDS: dict[str, type[Artifact]] = {"runs": Run, "weights": Weights, "scores": Measurement}

@@ -96,7 +96,7 @@ def work(
             return
         failed = make(plan, place, found)
     print_results(plan, store, json_)
-    display.say(f"everything is kept in {store.home}")
+    display.say(f"everything is kept in {store}")
     if failed:
         raise failed
 

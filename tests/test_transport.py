@@ -19,11 +19,12 @@ from safetensors.torch import load, save
 
 from srkd_bench import planning, runs, tarball, tasks
 from srkd_bench.config import Weights
+from srkd_bench.manifest import MANIFEST
 from srkd_bench.models import build, to_safetensors
 from srkd_bench.networkspec import ModelSpec
 from srkd_bench.printing import err
 from srkd_bench.progress import Display
-from srkd_bench.store import MANIFEST, ArtifactStore
+from srkd_bench.store import ArtifactStore
 from srkd_bench.suitefile import load_suite
 from srkd_bench.transport import export, take_in
 from tests.conftest import Srkd

@@ -20,10 +20,11 @@ from srkd_bench.datasets import DATASETS
 from srkd_bench.disk import put
 from srkd_bench.download import sidecar
 from srkd_bench.errors import MissingError, SrkdError
+from srkd_bench.manifest import MANIFEST, stamp
 from srkd_bench.packs import open_set, pack
 from srkd_bench.printing import err
 from srkd_bench.progress import Display
-from srkd_bench.store import MANIFEST, ArtifactStore, stamp
+from srkd_bench.store import ArtifactStore
 from srkd_bench.suitefile import load_suite
 from tests.conftest import Srkd
 

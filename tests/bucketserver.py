@@ -1,0 +1,108 @@
+"""A real S3-compatible server on this machine (moto's), behind a connection that can be cut, slowed and counted."""
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import nullcontext, suppress
+from typing import Any
+
+
+class Wire:
+    """What stands between a client and the server, byte by byte.
+
+    Attributes:
+        cut_after: how many more bytes clients may send before every connection is cut; None: as many as they like.
+        down: no connection is let in.
+        delay: seconds that each read waits, either way.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.to = port
+        self.down, self.delay, self.cuts = False, 0.0, 0
+        self.cut_after: int | None = None
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._open: set[socket.socket] = set()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            if self.down:
+                client.close()
+                continue
+            server = socket.create_connection(("127.0.0.1", self.to))
+            self._open |= {client, server}
+            for source, sink in ((client, server), (server, client)):
+                threading.Thread(
+                    target=self._pump, args=(source, sink, source is client), daemon=True
+                ).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, is_clients: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(1 << 16):
+                time.sleep(self.delay)
+                if is_clients and self.cut_after is not None:
+                    self.cut_after -= len(data)
+                    if self.cut_after < 0:
+                        self.cut_after = None
+                        self.cut()
+                        break
+                sink.sendall(data)
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            self._open.discard(end)
+
+    def cut(self) -> None:
+        """Cut all connections."""
+        self.cuts += 1
+        for end in list(self._open):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._listener.close()
+        self.cut()
+
+
+class Server:
+    """A server with one bucket, `runs`.
+
+    Attributes:
+        asked: (method, object) of each request that it got.
+        answer: with which each request is answered instead, such as `503 Slow Down`.
+    """
+
+    def __init__(self) -> None:
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+        from werkzeug.serving import make_server
+
+        self.asked: list[tuple[str, str]] = []
+        self.answer: str | None = None
+        inner, alone = DomainDispatcherApplication(create_backend_app), threading.Lock()
+
+        def app(environ: dict[str, Any], respond: Any) -> Iterable[bytes]:
+            self.asked.append((environ["REQUEST_METHOD"], environ["PATH_INFO"]))
+            if self.answer is not None:
+                respond(self.answer, [])
+                return []
+            # moto looks at a condition and writes in two steps, which S3 does in one.
+            is_conditional = "HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MATCH" in environ
+            with alone if is_conditional else nullcontext():
+                answer: Iterable[bytes] = inner(environ, respond)
+            return answer
+
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        self._server = make_server("127.0.0.1", 0, app, threaded=True)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.wire = Wire(self._server.port)
+
+    def close(self) -> None:
+        self.wire.close()
+        self._server.shutdown()
