@@ -74,16 +74,19 @@ class Bucket:
         self.requests: Counter[str] = Counter()
         self._obstore, self._errors = obstore, exceptions
         endpoint = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
-        self._store = S3Store(
-            parts.netloc,
-            prefix=parts.path.strip("/") or None,
-            client_options={
-                "timeout": timedelta(seconds=SLOWEST),
-                "connect_timeout": timedelta(seconds=5),
-                "allow_http": endpoint.startswith("http://"),
-            },
-            retry_config={"max_retries": 20, "retry_timeout": timedelta(seconds=PATIENCE)},
-        )
+        try:
+            self._store = S3Store(
+                parts.netloc,
+                prefix=parts.path.strip("/") or None,
+                client_options={
+                    "timeout": timedelta(seconds=SLOWEST),
+                    "connect_timeout": timedelta(seconds=5),
+                    "allow_http": endpoint.startswith("http://"),
+                },
+                retry_config={"max_retries": 20, "retry_timeout": timedelta(seconds=PATIENCE)},
+            )
+        except exceptions.BaseError as error:
+            raise SrkdError(f"cannot use {address}: {str(error).splitlines()[0]}", _RIGHTS) from None
 
     def list(self, prefix: str) -> dict[str, Listed]:
         """Return the objects in a folder, at any depth, by name."""
@@ -189,7 +192,7 @@ class Bucket:
         if "/latest/api/token" in text:  # where a cloud's machines ask for theirs
             return Unreachable(f"no credentials for {self.address}", _RIGHTS)
         cause = text.split("\n\n")[0].rpartition(" - ")[2].replace("\n", " ")[:200]
-        if isinstance(error, (self._errors.PermissionDeniedError, self._errors.UnauthenticatedError)):
+        if " 401 " in text or " 403 " in text:
             return Unreachable(f"{self.address} refuses: {cause}", _RIGHTS)
         return Unreachable(f"cannot reach {self.address}: {cause}", _HINT)
 

@@ -64,9 +64,10 @@ class Handover:
             for run, folder in folders.items():
                 if path := checkpoint.latest(folder):
                     self._send(run, path)
+                    self._sent = time.monotonic()
         except Unreachable as error:
+            self._sent = time.monotonic()
             self.say(f"{error.message}; the training goes on, its checkpoint is here alone")
-        self._sent = time.monotonic()
 
     def _send(self, run: str, path: Path) -> None:
         there = self._there.setdefault(run, set())

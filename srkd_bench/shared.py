@@ -209,7 +209,8 @@ class Shared:
             try:
                 with lock.acquire(timeout=0):
                     if mark.exists() and (self.home / place / MANIFEST).is_file():
-                        others += [] if self._is_sent(place) else [place]
+                        if not self._is_sent(place):
+                            others.append(place)
                         mark.unlink()
             except Timeout:  # another process sends it
                 continue
@@ -217,7 +218,10 @@ class Shared:
                 self._failed = time.monotonic()
                 self.say(f"{error.message}; {place} is kept here, and sent later")
                 break
-        return others
+        for place in others:
+            if place.startswith("data/"):
+                self.say(f"{self.bucket.address} has other images of {place}; this machine uses its own")
+        return [place for place in others if not place.startswith("data/")]
 
     def _is_sent(self, place: str) -> bool:
         """Send an artifact, the manifest last; say whether the bucket has this one."""

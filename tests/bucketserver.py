@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from contextlib import nullcontext, suppress
 from typing import Any
 
+import requests
+
 
 class Wire:
     """What stands between a client and the server, byte by byte.
@@ -16,11 +18,12 @@ class Wire:
         cut_after: how many more bytes clients may send before every connection is cut; None: as many as they like.
         down: no connection is let in.
         delay: seconds that each read waits, either way.
+        lost_answers: how many more of the server's answers are lost, and their connection with them.
     """
 
     def __init__(self, port: int) -> None:
         self.to = port
-        self.down, self.delay, self.cuts = False, 0.0, 0
+        self.down, self.delay, self.cuts, self.lost_answers = False, 0.0, 0, 0
         self.cut_after: int | None = None
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -31,12 +34,12 @@ class Wire:
         while True:
             try:
                 client, _ = self._listener.accept()
+                if self.down:
+                    client.close()
+                    continue
+                server = socket.create_connection(("127.0.0.1", self.to))
             except OSError:
                 return
-            if self.down:
-                client.close()
-                continue
-            server = socket.create_connection(("127.0.0.1", self.to))
             self._open |= {client, server}
             for source, sink in ((client, server), (server, client)):
                 threading.Thread(
@@ -53,6 +56,10 @@ class Wire:
                         self.cut_after = None
                         self.cut()
                         break
+                if not is_clients and self.lost_answers:
+                    self.lost_answers -= 1
+                    self.cuts += 1
+                    break
                 sink.sendall(data)
         for end in (source, sink):
             with suppress(OSError):
@@ -102,6 +109,24 @@ class Server:
         self._server = make_server("127.0.0.1", 0, app, threaded=True)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self.wire = Wire(self._server.port)
+        bucket = f"http://127.0.0.1:{self._server.port}/runs"
+        requests.put(bucket, timeout=30).raise_for_status()
+
+    def environment(self) -> dict[str, str]:
+        """Return what tells a client of this server."""
+        return {
+            "AWS_ACCESS_KEY_ID": "somebody",
+            "AWS_SECRET_ACCESS_KEY": "something",
+            "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.wire.port}",
+        }
+
+    def settle(self) -> None:
+        """Make the connection as it should be, and forget what was asked."""
+        wire = self.wire
+        wire.down, wire.delay, wire.cuts, wire.lost_answers, wire.cut_after = False, 0.0, 0, 0, None
+        self.answer = None
+        self.asked.clear()
 
     def close(self) -> None:
         self.wire.close()

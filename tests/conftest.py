@@ -2,6 +2,8 @@ import sys
 from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 from rich.console import Console
@@ -11,6 +13,9 @@ from srkd_bench.datasets import DATASETS
 from srkd_bench.progress import Display
 from srkd_bench.store import ArtifactStore
 
+if TYPE_CHECKING:
+    from tests.bucketserver import Server
+
 Srkd = Callable[..., tuple[int, str, str]]
 
 
@@ -19,7 +24,7 @@ def users_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees or touches the folders of who runs it."""
     for name in ("HOME", "XDG_CACHE_HOME", "SRKD_HOME"):
         monkeypatch.setenv(name, str(tmp_path / "user"))
-    for name in ("SRKD_OFFLINE", "GITHUB_STEP_SUMMARY"):
+    for name in ("SRKD_OFFLINE", "SRKD_STORE", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -35,6 +40,28 @@ def table_of_data_sets() -> Iterator[None]:
 @pytest.fixture
 def store(tmp_path: Path) -> ArtifactStore:
     return ArtifactStore(tmp_path / "store")
+
+
+@pytest.fixture(scope="session")
+def running_server() -> Iterator["Server"]:
+    pytest.importorskip("obstore", reason="obstore isn't installed")
+    for package in ("moto", "flask_cors", "werkzeug"):
+        pytest.importorskip(package, reason="moto's server, which speaks S3, isn't installed")
+    from tests.bucketserver import Server
+
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def server(running_server: "Server", monkeypatch: pytest.MonkeyPatch) -> "Server":
+    """Return a real S3-compatible server with an empty bucket, which SRKD_STORE names."""
+    running_server.settle()
+    for name, value in running_server.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SRKD_STORE", f"s3://runs/{uuid4().hex}")
+    return running_server
 
 
 @pytest.fixture
