@@ -15,7 +15,10 @@ from srkd_bench.errors import SrkdError
 
 BEAT = 15.0  # seconds between a worker's signs of life
 LIFE = timedelta(seconds=60)  # without one, by the bucket's clock, a worker counts as dead
-LOOK = (0.5, 10.0)  # seconds between two looks at a claim that is waited for, first and at most
+LOOK = (0.5, 5.0)  # seconds between two looks at a claim that is waited for, first and at most
+FAREWELL = 2.0  # seconds that a process waits at its end
+
+_living: "list[Claims]" = []
 
 
 class Claims:
@@ -67,7 +70,7 @@ class Claims:
         self._clock = (written, time.monotonic())
         self._beating = threading.Thread(target=self._beat, daemon=True)
         self._beating.start()
-        atexit.register(self._end)
+        _living.append(self)
 
     def _beat(self) -> None:
         while not self._over.wait(BEAT):
@@ -75,14 +78,14 @@ class Claims:
                 self.bucket.put(self._sign(self.worker), b"")
                 for name in list(self._left):
                     self._give_back(name)
+        with suppress(SrkdError):  # this worker is no more: whatever it still holds is free
+            self.bucket.delete(self._sign(self.worker))
 
-    def _end(self) -> None:
-        """Say that this worker is no more: whatever it still holds is free."""
+    def end(self, seconds: float) -> None:
+        """Give no more signs of life, and wait so long for the bucket to know."""
         self._over.set()
         if self._beating is not None:
-            self._beating.join(timeout=5)
-        with suppress(SrkdError):
-            self.bucket.delete(self._sign(self.worker))
+            self._beating.join(max(0.0, seconds))
 
     def _taken(self, name: str) -> bool:
         """Take a claim that is free, or whose worker is dead; say whether it is ours."""
@@ -118,3 +121,13 @@ class Claims:
     @staticmethod
     def _sign(worker: str) -> str:
         return f"workers/{worker}"
+
+
+@atexit.register
+def end_all() -> None:
+    """Give no more signs of life for any worker of this process."""
+    for one in _living:
+        one.end(0)
+    until = time.monotonic() + FAREWELL
+    while _living:
+        _living.pop().end(until - time.monotonic())

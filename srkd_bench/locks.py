@@ -18,6 +18,7 @@ KINDS = {
     "data": "data",
     "work": "run",
     "cache": "cache",
+    "peeked": "peeked",
 }
 BESIDE = re.compile(r"(\.sha256)?\.part|\.sha256|\.lock")  # what stands beside a download, after its name
 
@@ -59,17 +60,25 @@ def is_held(lock: Path) -> bool:
         return not mine
 
 
+def lock_of_scratch(folder: Path) -> Path:
+    """Return the lock that is held by whoever writes in a folder of `tmp/`: a file, for NFS locks no folders."""
+    return folder.parent.parent / "locks" / f"tmp-{folder.name}"
+
+
 @contextmanager
 def nobodys(folder: Path) -> Iterator[bool]:
     """Hold a folder of `tmp/` unless the process that writes there lives; give whether it is held."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError:  # it has just been published or removed
+    if folder.is_symlink() or not folder.is_dir():  # it has just been published or removed
         yield False
         return
     try:
+        descriptor = os.open(lock_of_scratch(folder), os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:  # there is a lock before there is a folder: its maker has gone
+        yield folder.is_dir()
+        return
+    try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        free = True
+        free = folder.is_dir()
     except BlockingIOError:
         free = False
     try:

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from srkd_bench.disk import put, sync, writable
 from srkd_bench.errors import IntegrityError, MissingError, SrkdError
+from srkd_bench.locks import lock_of_scratch
 from srkd_bench.manifest import MANIFEST, REPAIR, Key, read_manifest, sign, stamp
 from srkd_bench.shared import find_shared
 
@@ -110,26 +111,17 @@ class ArtifactStore:
     def scratch(self) -> Iterator[Path]:
         """Give an empty folder that is gone when the block ends; while it is in use, it is locked."""
         self.begin()
-        folder, descriptor = self._own_folder()
+        with writable(self.home / "tmp"):
+            descriptor, name = tempfile.mkstemp(prefix="tmp-", dir=self.home / "locks")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            folder = self.home / "tmp" / Path(name).name.removeprefix("tmp-")
+            folder.mkdir()
         try:
             yield folder
         finally:
-            os.close(descriptor)
             shutil.rmtree(folder, ignore_errors=True)
-
-    def _own_folder(self) -> tuple[Path, int]:
-        """Make a folder in `tmp/` and lock it; a `gc` of that very moment may take it, then another is made."""
-        while True:
-            with writable(self.home / "tmp"):
-                folder = Path(tempfile.mkdtemp(dir=self.home / "tmp"))
-                try:
-                    descriptor = os.open(folder, os.O_RDONLY)
-                except FileNotFoundError:
-                    continue
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-                if folder.exists():
-                    return folder, descriptor
-                os.close(descriptor)
+            lock_of_scratch(folder).unlink(missing_ok=True)
+            os.close(descriptor)
 
     def publish(self, folder: Path, target: Path) -> None:
         """Move a finished folder to its place, safe on disk; what was there before is removed."""

@@ -15,7 +15,7 @@ from srkd_bench.datasets import find
 from srkd_bench.disk import writable
 from srkd_bench.download import sidecar
 from srkd_bench.errors import IntegrityError, MissingError, SrkdError
-from srkd_bench.locks import KINDS, alone, download_of, is_held, lock_of, nobodys
+from srkd_bench.locks import KINDS, alone, download_of, is_held, lock_of, lock_of_scratch, nobodys
 from srkd_bench.manifest import MANIFEST, read_manifest
 from srkd_bench.networkspec import network_spec
 from srkd_bench.packs import pixels_of
@@ -24,7 +24,7 @@ from srkd_bench.spec import Artifact
 from srkd_bench.store import ArtifactStore
 from srkd_bench.verify import ARTIFACTS, identity
 
-PLACES = (*ARTIFACTS, "downloads", "work", "cache", "tmp")
+PLACES = (*ARTIFACTS, "downloads", "work", "cache", "peeked", "tmp")
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,8 @@ def unneeded(store: ArtifactStore, suites: Iterable[Suite], display: Display) ->
         teacher = path.name[:20]
         if not keep & {f"runs/{teacher}", f"weights/{teacher}"}:
             found[path] = _waste(path, "SR of a teacher, kept to save time")
+    for path in _inside(home / "peeked"):
+        found[path] = _waste(path, "single files of the shared store, fetched when they are needed")
     return sorted(
         (waste for waste in found.values() if waste.path.parent not in found), key=lambda one: one.path
     )
@@ -163,6 +165,7 @@ def remove(store: ArtifactStore, waste: Waste) -> bool:
         with nobodys(path) as free:
             if free:
                 shutil.rmtree(path, ignore_errors=True)
+                lock_of_scratch(path).unlink(missing_ok=True)
             return free
     with alone(lock_of(store.home, path)) as free, writable(path):
         same = identity(path) == waste.found

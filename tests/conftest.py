@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from rich.console import Console
 
-from srkd_bench import cli
+from srkd_bench import claims, cli
 from srkd_bench.datasets import DATASETS
 from srkd_bench.progress import Display
 from srkd_bench.store import ArtifactStore
@@ -51,6 +51,7 @@ def running_server() -> Iterator["Server"]:
 
     server = Server()
     yield server
+    claims.end_all()
     server.close()
 
 

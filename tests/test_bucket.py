@@ -150,7 +150,7 @@ def test_a_dead_workers_claim_is_taken_over_and_a_living_ones_is_not(
     monkeypatch.setattr(claims_module, "BEAT", 0.3)
     monkeypatch.setattr(claims_module, "LIFE", timedelta(seconds=2.2))
     monkeypatch.setattr(claims_module, "LOOK", (0.2, 0.2))
-    first, second, third = (Claims(bucket, print) for _ in range(3))
+    first, second, third = (Claims(Bucket(bucket.address), print) for _ in range(3))
     held = first.held("run-1")
     held.__enter__()
     owners: list[str] = []
@@ -164,8 +164,7 @@ def test_a_dead_workers_claim_is_taken_over_and_a_living_ones_is_not(
     taking.start()
     time.sleep(3)
     assert not owners  # it gives signs of life
-    first._over.set()
-    taking.join(timeout=0.4)
+    monkeypatch.setattr(first.bucket, "put", lambda name, content: None)  # none gets through any more
     taking.join(timeout=20)
     assert owners == [second.worker]
     with third.held("run-1"):
@@ -189,5 +188,6 @@ def test_a_claim_that_could_not_be_given_back_is_given_back_later(
             break
         time.sleep(0.1)
     assert not bucket.list("claims")
-    claims._end()
+    assert len(bucket.list("workers")) == 1
+    claims.end(10)
     assert not bucket.list("workers")

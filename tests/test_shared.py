@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from srkd_bench import bucket as bucket_module
+from srkd_bench import claims as claims_module
 from srkd_bench import shared as shared_module
 from srkd_bench.config import Measurement, Pack
 from srkd_bench.disk import put
@@ -325,6 +326,7 @@ def test_a_training_goes_on_without_the_bucket_and_is_not_done_again(
     server: Server, tmp_path: Path, srkd: Srkd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bucket_module, "PATIENCE", 0.3)
+    monkeypatch.setattr(claims_module, "BEAT", 0.3)
     (tmp_path / "one.yaml").write_text(SUITE.replace("steps: 40", "steps: 300"))
 
     def cut() -> None:

@@ -1,10 +1,8 @@
-import fcntl
 import json
 import random
 import shutil
 import subprocess
 import sys
-import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from srkd_bench.datasets import DATASETS
 from srkd_bench.disk import put
 from srkd_bench.download import sidecar
 from srkd_bench.errors import MissingError, SrkdError
+from srkd_bench.locks import lock_of_scratch
 from srkd_bench.manifest import MANIFEST, stamp
 from srkd_bench.packs import open_set, pack
 from srkd_bench.printing import err
@@ -415,40 +414,22 @@ def test_gc_leaves_what_was_made_or_taken_after_it_looked(store: ArtifactStore) 
     }
 
 
-def test_a_process_whose_new_folder_gc_took_makes_another(
+def test_a_folder_without_its_lock_was_left_and_one_is_locked_before_it_is_made(
     store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make, taken = tempfile.mkdtemp, list[Path]()
+    make, seen = Path.mkdir, list[int]()
 
-    def taking(dir: Path) -> str:
-        folder = make(dir=dir)
-        if not taken:
-            taken.append(Path(folder))
-            taken[0].rmdir()
-        return folder
+    def looked_at(path: Path, *words: Any, **more: Any) -> None:
+        make(path, *words, **more)
+        if path.parent.name == "tmp":
+            seen.append(len(upkeep.leftovers(store)))
 
-    monkeypatch.setattr(tempfile, "mkdtemp", taking)
+    monkeypatch.setattr(Path, "mkdir", looked_at)
     with store.scratch() as folder:
-        assert folder.is_dir()
-        assert folder not in taken
-
-
-def test_a_process_whose_new_folder_gc_locked_first_makes_another(
-    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lock, held = fcntl.flock, list[int]()
-
-    def late(descriptor: int, how: int) -> None:
-        if not held:
-            for folder in (store.home / "tmp").iterdir():
-                folder.rmdir()
-        held.append(descriptor)
-        lock(descriptor, how)
-
-    monkeypatch.setattr(fcntl, "flock", late)
-    with store.scratch() as folder:
-        assert folder.is_dir()
-    assert len(held) == 2
+        assert seen == [0]
+        lock_of_scratch(folder).unlink()
+        assert [one.path for one in upkeep.leftovers(store)] == [folder]
+    assert not list((store.home / "locks").glob("tmp-*"))
 
 
 def test_gc_keeps_all_that_a_suite_needs(store: ArtifactStore, srkd: Srkd, tmp_path: Path) -> None:
@@ -558,6 +539,7 @@ def test_du_sums_all_that_is_kept(store: ArtifactStore, srkd: Srkd) -> None:
         "downloads": 1,
         "work": 2,
         "cache": 1,
+        "peeked": 0,
         "tmp": 1,
     }
     held = {name: len(content) for name, content in contents(store.home).items() if "/" in name}
