@@ -61,10 +61,19 @@ class Claims:
             self._give_back(name)
 
     def _begin(self) -> None:
-        """Give the first sign of life, and from now on one every few seconds."""
+        """Give the first sign of life, and from now on one every few seconds.
+
+        Raises:
+            SrkdError: the bucket can't be reached, or doesn't keep what claims rest on.
+        """
         if self._beating is not None:
             return
         self.bucket.put(self._sign(self.worker), b"")
+        if self.bucket.create(self._sign(self.worker), b"again"):
+            raise SrkdError(
+                f"the server of {self.bucket.address} writes also where it is to write only if nothing is there",
+                "take one that heeds If-None-Match, as Amazon's does",
+            )
         written = self.bucket.modified(self._sign(self.worker))
         assert written is not None
         self._clock = (written, time.monotonic())

@@ -125,6 +125,12 @@ def test_what_cannot_be_used_is_said_with_what_to_do(
         Bucket(bucket.address).list("runs")
 
 
+def test_a_server_on_which_claims_would_hold_nobody_back_is_refused(server: Server, bucket: Bucket) -> None:
+    server.heedless = True
+    with pytest.raises(SrkdError, match="writes also where"), Claims(bucket, print).held("run-1"):
+        pass
+
+
 def test_a_claim_keeps_others_out_until_it_is_given_back(bucket: Bucket) -> None:
     told: list[str] = []
     one, two = Claims(bucket, told.append), Claims(bucket, told.append)
