@@ -3,6 +3,7 @@
 import hashlib
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -19,6 +20,7 @@ from srkd_bench.manifest import REPAIR
 PART = 16 << 20  # bytes in memory at a time, for each of so many
 PARTS_AT_ONCE = 4
 PATIENCE = 60.0  # seconds in which a request is tried again
+REST = 10.0  # seconds after that in which the next ones aren't: giving up many claims should not take an hour
 SLOWEST = 300.0  # seconds that a part may take
 REPAIR_SHARED = "srkd store verify --shared --repair"
 _RIGHTS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, with the right to list, read, write and delete there"
@@ -73,6 +75,7 @@ class Bucket:
         self.address, self.name = address.rstrip("/"), parts.netloc
         self.requests: Counter[str] = Counter()
         self._obstore, self._errors = obstore, exceptions
+        self._lost: tuple[float, Unreachable] | None = None  # when it couldn't be reached, and why
         endpoint = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
         try:
             self._store = S3Store(
@@ -175,6 +178,8 @@ class Bucket:
         """Make a request; None where nothing is there, or where something is that shouldn't be."""
         self.requests[kind] += 1
         errors = self._errors
+        if self._lost is not None and time.monotonic() - self._lost[0] < REST:
+            raise self._lost[1]
         try:
             return _waited(request, *args)
         except (errors.AlreadyExistsError, errors.PreconditionError):
@@ -194,7 +199,9 @@ class Bucket:
         cause = text.split("\n\n")[0].rpartition(" - ")[2].replace("\n", " ")[:200]
         if " 401 " in text or " 403 " in text:
             return Unreachable(f"{self.address} refuses: {cause}", _RIGHTS)
-        return Unreachable(f"cannot reach {self.address}: {cause}", _HINT)
+        lost = Unreachable(f"cannot reach {self.address}: {cause}", _HINT)
+        self._lost = (time.monotonic(), lost)
+        return lost
 
 
 def _waited(request: Callable[..., Any], *args: Any) -> Any:

@@ -9,7 +9,8 @@ from srkd_bench.bucket import Bucket, Unreachable
 from srkd_bench.disk import writable
 from srkd_bench.errors import IntegrityError
 
-PAUSE = 60.0  # seconds at least between two times that checkpoints are sent
+PAUSE = (60.0, 600.0)  # seconds between two times that checkpoints are sent, at least and at most
+SHARE = 0.01  # of the time that sending may take meanwhile
 
 
 class Handover:
@@ -22,7 +23,7 @@ class Handover:
     def __init__(self, bucket: Bucket, say: Callable[[str], None]) -> None:
         self.bucket, self.say = bucket, say
         self._there: dict[str, set[str]] = {}  # names of checkpoints in the bucket, by run
-        self._sent = -PAUSE
+        self._next = 0.0  # when they are sent again
 
     def take_up(self, folders: Mapping[str, Path]) -> None:
         """Fetch checkpoints that are further than those here.
@@ -54,20 +55,21 @@ class Handover:
             part.unlink(missing_ok=True)
 
     def hand_on(self, folders: Mapping[str, Path], *, last: bool) -> None:
-        """Send the latest checkpoints, unless some were sent within a minute and these aren't the last.
+        """Send the latest checkpoints, unless some were sent a short while ago and these aren't the last.
 
         If the bucket can't be reached, that is said, and the training goes on.
         """
-        if not last and time.monotonic() - self._sent < PAUSE:
+        begun = time.monotonic()
+        paths = {run: path for run, folder in folders.items() if (path := checkpoint.latest(folder))}
+        if not paths or (begun < self._next and not last):
             return
         try:
-            for run, folder in folders.items():
-                if path := checkpoint.latest(folder):
-                    self._send(run, path)
-                    self._sent = time.monotonic()
+            for run, path in paths.items():
+                self._send(run, path)
         except Unreachable as error:
-            self._sent = time.monotonic()
-            self.say(f"{error.message}; the training goes on, its checkpoint is here alone")
+            self.say(f"{error.message}; the latest checkpoint is here alone")
+        now = time.monotonic()
+        self._next = now + min(max(PAUSE[0], (now - begun) / SHARE), PAUSE[1])
 
     def _send(self, run: str, path: Path) -> None:
         there = self._there.setdefault(run, set())

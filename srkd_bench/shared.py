@@ -93,7 +93,8 @@ class Shared:
             IntegrityError: it isn't what was written.
         """
         kind, _, name = place.partition("/")
-        kept, finished = self._peeked(place, MANIFEST), self.names(kind)[name].timestamp()
+        kept, when = self._peeked(place, MANIFEST), self.names(kind).get(name)
+        finished = when.timestamp() if when else 0.0
         is_new = anew or not kept.is_file() or kept.stat().st_mtime != finished
         found = self.bucket.read(_manifest(place)) if is_new else None
         content = kept.read_bytes() if not is_new else found.content if found else b""

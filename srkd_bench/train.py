@@ -302,10 +302,10 @@ def fit(
                 if (now := time.monotonic()) - saved > pause:
                     for learner in active:
                         learner.save()
-                    hand_on(False)
                     saved = time.monotonic()
                     if checkpoint_seconds is None:
                         pause = max(CHECKPOINT_SECONDS, 100 * (saved - now))
+                    hand_on(False)
     except Interrupted as signal:
         for learner in learners:
             learner.rewind()

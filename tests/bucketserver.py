@@ -18,12 +18,13 @@ class Wire:
         cut_after: how many more bytes clients may send before every connection is cut; None: as many as they like.
         down: no connection is let in.
         delay: seconds that each read waits, either way.
+        tries: how often a connection was asked for.
         lost_answers: how many more of the server's answers are lost, and their connection with them.
     """
 
     def __init__(self, port: int) -> None:
         self.to = port
-        self.down, self.delay, self.cuts, self.lost_answers = False, 0.0, 0, 0
+        self.down, self.delay, self.cuts, self.lost_answers, self.tries = False, 0.0, 0, 0, 0
         self.cut_after: int | None = None
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -34,6 +35,7 @@ class Wire:
         while True:
             try:
                 client, _ = self._listener.accept()
+                self.tries += 1
                 if self.down:
                     client.close()
                     continue

@@ -116,6 +116,10 @@ def test_what_cannot_be_used_is_said_with_what_to_do(
     with pytest.raises(Unreachable, match=r"cannot reach s3://runs/.*: \S") as error:
         impatient.create("x", b"1")
     assert error.value.hint.startswith("is AWS_ENDPOINT_URL right")
+    tries = server.wire.tries
+    with pytest.raises(Unreachable, match=r"cannot reach s3://runs/"):  # known by now
+        impatient.list("")
+    assert server.wire.tries == tries
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     with pytest.raises(SrkdError, match=r"cannot use s3://runs/.*: .*Missing AccessKeyId"):
         Bucket(bucket.address)
@@ -184,6 +188,7 @@ def test_a_claim_that_could_not_be_given_back_is_given_back_later(
 ) -> None:
     monkeypatch.setattr(claims_module, "BEAT", 0.3)
     monkeypatch.setattr(bucket_module, "PATIENCE", 0.2)
+    monkeypatch.setattr(bucket_module, "REST", 0.0)
     claims = Claims(Bucket(bucket.address), print)
     with claims.held("run-1"):
         server.wire.down = True
