@@ -70,6 +70,10 @@ class Shared:
             self._looked[kind] = time.monotonic()
         return self._there[kind]
 
+    def look_again(self) -> None:
+        """Forget when it was looked for what wasn't there."""
+        self._looked.clear()
+
     @contextmanager
     def claimed(self, lock: str) -> Iterator[None]:
         """Hold the claim that goes with a lock; what others have made until then is known inside."""

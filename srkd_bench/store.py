@@ -70,6 +70,11 @@ class ArtifactStore:
     def _is_here(self, place: str) -> bool:
         return (self.home / place / MANIFEST).is_file()
 
+    def look_again(self) -> None:
+        """Ask anew, when it is needed, what other machines have finished."""
+        if self.shared:
+            self.shared.look_again()
+
     def work(self, key: Key) -> Path:
         """Return where unfinished work on the artifact is, or would be."""
         return self.home / "work" / key.digest[:20]

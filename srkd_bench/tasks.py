@@ -139,6 +139,7 @@ def do(task: Task, plan: Plan, place: Workplace) -> list[SrkdError]:
     from srkd_bench import runs
 
     sources.know(plan.code)
+    place.store.look_again()  # the tasks that this one waited for may have been done on other machines
     images, tests = runs.prepare(plan, place)
     if task.kind == "scores":
         runs.ensure_scores(task.networks, plan, tests, place)

@@ -115,4 +115,6 @@ def make(plan: Plan, place: Workplace, devices: Sequence[device] = ()) -> Failed
     rehearse(plan, place)
     planning.announce(plan, place.store, place.display)
     several = len(devices) > 1
-    return failed_runs(workers.do_all(plan, place, devices) if several else tasks.do_all(plan, place))
+    failed = workers.do_all(plan, place, devices) if several else tasks.do_all(plan, place)
+    place.store.look_again()
+    return failed_runs(failed)

@@ -13,7 +13,6 @@ import pytest
 
 from srkd_bench import bucket as bucket_module
 from srkd_bench import claims as claims_module
-from srkd_bench import shared as shared_module
 from srkd_bench.config import Measurement, Pack
 from srkd_bench.disk import put
 from srkd_bench.errors import IntegrityError
@@ -174,8 +173,9 @@ def test_work_goes_on_through_an_outage_and_is_sent_when_it_is_over(
     assert server.wire.tries == tries
     server.settle()
     assert not two.has(KEY)
-    monkeypatch.setattr(shared_module, "RECENT", 0.0)
     ArtifactStore(one.home).begin()
+    assert not two.has(KEY)  # it has looked only just now
+    two.look_again()
     assert two.has(KEY)
     assert not sharing(one).unsent()
 
