@@ -48,6 +48,8 @@ chaos: .venv/ready
 # Work in several processes, in earnest, with faults.
 scale: .venv/ready
 	$(BIN)/python -m tests.scale.ranks
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bucket]'
+	$(BIN)/python -m tests.scale.shared_store
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -26,8 +26,8 @@ def unshared(store: ArtifactStore) -> list[str]:
     """Return the places of what is finished here and isn't in the bucket."""
     shared = shared_of(store)
     here = [path.parent for kind in ARTIFACTS for path in (store.home / kind).glob(f"*/{MANIFEST}")]
-    places = sorted(str(folder.relative_to(store.home)) for folder in here)
-    return [place for place in places if not shared.has(place) or place in shared.unsent()]
+    places, unsent = sorted(str(folder.relative_to(store.home)) for folder in here), set(shared.unsent())
+    return [place for place in places if not shared.has(place) or place in unsent]
 
 
 def verify_shared(store: ArtifactStore, display: Display) -> Findings:
