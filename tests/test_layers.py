@@ -43,7 +43,7 @@ LAYERS = [
     {"planning"},
     {"runs", "report"},
     {"rehearsal", "tasks"},
-    {"workers"},
+    {"workers", "ray_executor"},
     {"collect", "conditions", "crops", "forecast", "batch", "standalone", "listing", "verify", "tarball"},
     {"comparing", "chosen", "shares", "tune"},
     {"upkeep", "vetting", "upscale", "export", "cost"},
@@ -110,6 +110,7 @@ def test_the_command_starts_without_torch() -> None:
         "work",
         "planning",
         "tasks",
+        "ray_executor",
         "collect",
         "report",
     ]
