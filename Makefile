@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FUZZ_SECONDS ?= 600
 
-.PHONY: demo test test-spandrel check smoke bench chaos docs clean
+.PHONY: demo test test-spandrel check smoke bench chaos scale docs clean
 
 demo: .venv/ready
 	$(BIN)/srkd run demo
@@ -44,6 +44,11 @@ chaos: .venv/ready
 	for door in suites weights images archives; do \
 		OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz $$door --seconds $(FUZZ_SECONDS) 2>/dev/null || exit 1; \
 	done
+
+# Several machines' work on this one, with faults: a Ray cluster, torchrun, an S3 server, 10,000 runs without training.
+scale: .venv/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.scale
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
