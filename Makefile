@@ -45,11 +45,10 @@ chaos: .venv/ready
 		OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz $$door --seconds $(FUZZ_SECONDS) 2>/dev/null || exit 1; \
 	done
 
-# Work in several processes, in earnest, with faults.
+# Several machines' work on this one, with faults: a Ray cluster, torchrun, an S3 server, 10,000 runs without training.
 scale: .venv/ready
-	$(BIN)/python -m tests.scale.ranks
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bucket]'
-	$(BIN)/python -m tests.scale.shared_store
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bucket,ray]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.scale
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -22,14 +22,17 @@ from srkd_bench.cli_store import store_app
 from srkd_bench.cli_tune import print_measured, tune
 from srkd_bench.errors import SrkdError, Stopped
 from srkd_bench.options import (
+    Address,
     Checkpoint,
     Device,
     Devices,
     DryRun,
+    Executor,
     Home,
     Jobs,
     Json,
     Offline,
+    Runner,
     Settings,
     SuiteName,
     Teacher,
@@ -44,7 +47,7 @@ from srkd_bench.printing import (
     print_rows,
     print_scores,
 )
-from srkd_bench.work import find_plan, make, open_store, with_teacher, work, workplace
+from srkd_bench.work import find_plan, make, open_store, with_cluster, with_teacher, work, workplace
 
 app = typer.Typer(
     help="Which way of distilling a super-resolution network really helps, by how much, and how sure is that?",
@@ -193,6 +196,8 @@ def run(
     home: Home = None,
     device: Devices = "auto",
     jobs: Jobs = None,
+    executor: Runner = Executor.LOCAL,
+    address: Address = None,
     checkpoint_seconds: Checkpoint = None,
     teacher_cache: TeacherCache = 2.0,
     offline: Offline = False,
@@ -200,8 +205,9 @@ def run(
     json_: Json = False,
 ) -> None:
     """Do all of a suite: teacher, students, scores, table. What is in the store already isn't done again."""
+    cluster = with_cluster(executor, address, dry_run)
     found = find_plan(suite_option or suite, with_teacher(settings, teacher), home, readonly=dry_run)
-    work(*found, device, jobs, checkpoint_seconds, teacher_cache, dry_run, json_)
+    work(*found, device, jobs, checkpoint_seconds, teacher_cache, dry_run, json_, cluster)
 
 
 @app.command()

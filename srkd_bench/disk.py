@@ -38,6 +38,17 @@ def writable(path: Path, needed: int | None = None) -> Iterator[None]:
         raise SrkdError(f"cannot write {path}: {error.strerror or error}{room}", hint) from error
 
 
+def write(path: Path, content: bytes | memoryview | str) -> None:
+    """Write a file into a folder that nobody else looks at; who publishes the folder syncs it.
+
+    Raises:
+        SrkdError: the disk can't take it.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    with writable(path, len(data)):
+        path.write_bytes(data)
+
+
 def put(path: Path, content: bytes | memoryview | str) -> None:
     """Write a file: it is on the disk whole when it appears under its name, where it replaces an older one.
 

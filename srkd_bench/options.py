@@ -1,6 +1,7 @@
 """The options that several commands share."""
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -53,6 +54,27 @@ Jobs = Annotated[
         min=1,
         max=1024,
         help="Work in so many processes, on the devices in turn, or on a share of the CPU's cores each.",
+    ),
+]
+
+
+class Executor(StrEnum):
+    """Who runs a suite's tasks."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+Runner = Annotated[
+    Executor,
+    typer.Option(
+        "--executor", help="This machine, or a Ray cluster that shares the store (srkd-bench[ray])."
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address", metavar="HOST:PORT", help="Of the Ray cluster; found or begun here if not given."
     ),
 ]
 Checkpoint = Annotated[

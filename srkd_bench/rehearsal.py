@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from srkd_bench import methods
+from srkd_bench import methods, sources
 from srkd_bench.architecture import Architecture
 from srkd_bench.config import Run
 from srkd_bench.errors import SrkdError
@@ -13,10 +13,22 @@ from srkd_bench.method import TeacherView
 from srkd_bench.models import build
 from srkd_bench.networkspec import ForeignSpec
 from srkd_bench.planning import Plan
-from srkd_bench.runs import Workplace
+from srkd_bench.runs import Workplace, check_methods, prepare
 from srkd_bench.train import Learner, autocast
 
 PATCH = 16  # LR pixels, at most
+
+
+def check(plan: Plan, place: Workplace) -> None:
+    """See, before work starts, that a plan can be done here; pack its images.
+
+    Raises:
+        SrkdError: it can't. MissingError: data is missing.
+    """
+    sources.know(plan.code)
+    prepare(plan, place)
+    check_methods(plan, place)
+    rehearse(plan, place)
 
 
 def rehearse(plan: Plan, place: Workplace) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from srkd_bench import __version__, checkpoint, methods, torchrun
 from srkd_bench.architecture import Architecture
 from srkd_bench.config import DataSpec, Run, TeacherSpec, TrainSpec, Weights
-from srkd_bench.disk import put, room_for
+from srkd_bench.disk import put, room_for, write
 from srkd_bench.distributed import ALONE, Ranks, Training
 from srkd_bench.errors import MissingError, SrkdError, command_line
 from srkd_bench.evaluate import Upscaler, bicubic, network, score, validation
@@ -196,12 +196,12 @@ def _keep(learner: Learner, group: list[str], store: ArtifactStore) -> None:
         put(learner.folder / FAILED, json.dumps({"error": learner.error.message}))
         return
     with store.writing(learner.run) as folder:
-        put(folder / WEIGHTS, to_safetensors(learner.student))
-        put(folder / EVENTS, "".join(json.dumps(event) + "\n" for event in learner.events))
+        write(folder / WEIGHTS, to_safetensors(learner.student))
+        write(folder / EVENTS, "".join(json.dumps(event) + "\n" for event in learner.events))
         card = _card(learner.device) | {"seconds": round(learner.seconds, 1), "trained beside": group}
         if learner.ranks.size > 1:
             card["ranks"] = learner.ranks.size
-        put(folder / CARD, json.dumps(card, indent=1))
+        write(folder / CARD, json.dumps(card, indent=1))
 
 
 def _card(device: torch.device) -> dict[str, object]:
@@ -229,8 +229,8 @@ def adopt_weights(where: str | TeacherSpec, scale: int, place: Workplace) -> Wei
         if not place.store.has(weights):
             model = load_weights(path, where.blocks, where.overlap)
             with place.store.writing(weights) as folder:
-                put(folder / WEIGHTS, to_safetensors(model))
-                put(folder / CARD, json.dumps(_card(CPU) | {"from": where.weights}, indent=1))
+                write(folder / WEIGHTS, to_safetensors(model))
+                write(folder / CARD, json.dumps(_card(CPU) | {"from": where.weights}, indent=1))
     return weights
 
 
@@ -268,8 +268,8 @@ def measured(
         with place.display.bar(f"measuring {title} on {images.name}") as tick:
             scores = score(upscale, images, tick)
         with place.store.writing(wanted) as folder:
-            put(folder / SCORES, json.dumps({"dataset": images.name, "images": scores}))
-            put(folder / CARD, json.dumps(card, indent=1))
+            write(folder / SCORES, json.dumps({"dataset": images.name, "images": scores}))
+            write(folder / CARD, json.dumps(card, indent=1))
     return scores
 
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srkd_bench.errors import FailedRuns, failed_runs
+from srkd_bench.errors import FailedRuns, SrkdError, failed_runs
+from srkd_bench.options import Executor
 from srkd_bench.printing import err, print_forecast, print_results
 
 if TYPE_CHECKING:
@@ -30,6 +31,21 @@ def open_store(home: Path | None) -> ArtifactStore:
 def with_teacher(settings: Sequence[str] | None, weights: str | None) -> list[str]:
     """Return a suite's settings with its teacher's weights among them."""
     return [*(settings or []), *([f"teacher.weights={json.dumps(weights)}"] if weights else [])]
+
+
+def with_cluster(executor: Executor, address: str | None, dry_run: bool) -> str | None:
+    """Return the address of the Ray cluster to work on, None for this machine.
+
+    Raises:
+        SrkdError: the options don't go together.
+    """
+    if executor == Executor.LOCAL:
+        if address:
+            raise SrkdError("--address is of a Ray cluster", "--executor ray")
+        return None
+    if dry_run:
+        raise SrkdError("--dry-run is about this machine", "srkd plan SUITE --jobs N, or without --executor")
+    return address or "auto"
 
 
 def find_plan(
@@ -79,13 +95,34 @@ def work(
     teacher_cache: float,
     dry_run: bool,
     json_: bool,
+    cluster: str | None = None,
 ) -> None:
-    """Train, measure and print; what failed is raised after all else is done and shown."""
+    """Train, measure and print; what failed is raised after all else is done and shown.
+
+    Args:
+        cluster: the address of a Ray cluster, None for this machine.
+    """
     from srkd_bench import planning
 
     failed: FailedRuns | None = None
     if planning.finished(plan, store) and not dry_run:
         planning.announce(plan, store, display)
+    elif cluster is not None:
+        from srkd_bench import ray_executor
+
+        failed = failed_runs(
+            ray_executor.do_all(
+                plan,
+                store,
+                display,
+                cluster,
+                devices=devices,
+                jobs=jobs,
+                checkpoint_seconds=checkpoint_seconds,
+                teacher_cache=1e9 * teacher_cache,
+            )
+        )
+        store.look_again()
     else:
         from srkd_bench import runs
 
@@ -107,12 +144,10 @@ def make(plan: Plan, place: Workplace, devices: Sequence[device] = ()) -> Failed
     Args:
         devices: work in several processes, one on each of these.
     """
-    from srkd_bench import planning, runs, tasks, workers
-    from srkd_bench.rehearsal import rehearse
+    from srkd_bench import planning, tasks, workers
+    from srkd_bench.rehearsal import check
 
-    runs.prepare(plan, place)
-    runs.check_methods(plan, place)
-    rehearse(plan, place)
+    check(plan, place)
     planning.announce(plan, place.store, place.display)
     several = len(devices) > 1
     failed = workers.do_all(plan, place, devices) if several else tasks.do_all(plan, place)

@@ -6,31 +6,34 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from srkd_bench.board import Board, News, Relay
 from srkd_bench.errors import SrkdError, Stopped
 from srkd_bench.planning import Plan
 from srkd_bench.signals import EXIT_CODES, Interrupted, interruptible, only_once
 from srkd_bench.store import ArtifactStore
-from srkd_bench.tasks import Task, do, tasks
+from srkd_bench.tasks import Agenda, Task, do, steps_made, tasks
 
 if TYPE_CHECKING:
-    from multiprocessing.context import SpawnProcess
+    from multiprocessing.process import BaseProcess
 
     import torch
 
     from srkd_bench.runs import Workplace
 
+DEATHS = 3  # at the same point of a task, before it is given up
 Answer = News | SrkdError | list[SrkdError]
+Life = Callable[[Connection, Connection], None]
 
 
 @dataclass(frozen=True)
@@ -53,23 +56,35 @@ class Worker:
     """A process that does one task at a time; it begins with its first, and again after it has died.
 
     Closing its orders is what stops it: it writes a checkpoint then, as it does when this process dies.
+
+    Args:
+        life: what the process does: takes tasks from the first connection and answers each on the second.
+        start: how it begins; `forkserver` is sooner, for many processes without torch.
     """
 
-    def __init__(self, name: str, plan: Plan, desk: Desk) -> None:
-        self.name, self._plan, self._desk = name, plan, desk
-        self._process: SpawnProcess | None = None
+    def __init__(self, name: str, life: Life, start: Literal["spawn", "forkserver"] = "spawn") -> None:
+        self.name, self._life = name, life
+        self._context = get_context("forkserver") if start == "forkserver" else get_context("spawn")
+        self._process: BaseProcess | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process runs."""
+        return self._process is not None and self._process.is_alive()
 
     def give(self, task: Task) -> None:
         """Let it do a task."""
+        if not self.is_alive:
+            self.ended()  # it was killed while it had nothing to do
         if self._process is None:
             self._start()
-        self._orders.send(task)
+        with suppress(OSError):  # it is killed this very moment: the end of its answers says so
+            self._orders.send(task)
 
     def _start(self) -> None:
-        context = get_context("spawn")
-        orders, self._orders = context.Pipe(duplex=False)
-        self.answers, answers = context.Pipe(duplex=False)
-        self._process = context.Process(target=_work, args=(orders, answers, self._plan, self._desk))
+        orders, self._orders = self._context.Pipe(duplex=False)
+        self.answers, answers = self._context.Pipe(duplex=False)
+        self._process = self._context.Process(target=self._life, args=(orders, answers))
         # A signal that comes while Python starts waits there until it is handled.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, EXIT_CODES)
         try:
@@ -98,24 +113,30 @@ class Crew:
     """Workers and what they have to do.
 
     Args:
-        todo: tasks that nobody has begun.
+        agenda: tasks that nobody has begun.
+        progress: tells how far a task is.
     """
 
-    def __init__(self, workers: Sequence[Worker], todo: Sequence[Task], board: Board) -> None:
-        self.todo, self.idle, self.busy = list(todo), list(workers), dict[Worker, Task]()
+    def __init__(
+        self, workers: Sequence[Worker], agenda: Agenda, board: Board, progress: Callable[[Task], int]
+    ) -> None:
+        self.agenda, self.idle, self.busy = agenda, list(workers), dict[Worker, Task]()
         self.failures: list[SrkdError] = []
-        self._board = board
-        self._killed: set[str] = set()
+        self.deaths = 0
+        self._board, self._progress = board, progress
+        self._stuck: dict[str, list[int]] = {}  # by task, how far it was when it was killed
+
+    def work(self) -> None:
+        """Do all tasks."""
+        self.assign()
+        while self.busy:
+            self.listen()
+            self.assign()
 
     def assign(self) -> None:
         """Give the idle workers the tasks whose needs are done."""
-        if not self.idle or not self.todo:
-            return
-        unfinished = {task.name for task in (*self.todo, *self.busy.values())}
-        ready = [task for task in self.todo if not unfinished & set(task.needs)]
-        for worker, task in zip(list(self.idle), ready, strict=False):
-            self.idle.remove(worker)
-            self.todo.remove(task)
+        while self.idle and (task := self.agenda.take()):
+            worker = self.idle.pop(0)
             self.busy[worker] = task
             worker.give(task)
 
@@ -135,7 +156,7 @@ class Crew:
             if isinstance(answer, SrkdError):
                 raise answer
             self.failures += answer
-            self._leave(worker)
+            self.agenda.done(self._leave(worker))
 
     def _leave(self, worker: Worker) -> Task:
         self._board.clear(worker.name)
@@ -145,34 +166,39 @@ class Crew:
     def _has_died(self, worker: Worker) -> None:
         task, code = self._leave(worker), worker.ended()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        self.deaths += 1
         stopped = code < 0 or code in EXIT_CODES.values()
-        if stopped and task.name not in self._killed:
-            self._killed.add(task.name)
-            self.todo.insert(0, task)
+        if stopped and self._gets_further(task):
+            self.agenda.again(task)
             self._board.see(worker.name, News(f"{worker.name} {how}; {task.name} is begun again"))
             return
         hint = "memory may have run out: fewer --jobs" if stopped else "its traceback stands above"
         self.failures.append(SrkdError(f"{task.name}: its process {how}", hint))
+        self.agenda.done(task)
+
+    def _gets_further(self, task: Task) -> bool:
+        """Say whether a task that was killed was killed less than so often at the same point."""
+        points = self._stuck.setdefault(task.name, [])
+        points.append(self._progress(task))
+        return points[-DEATHS:] != [points[-1]] * DEATHS
 
 
 def do_all(plan: Plan, place: Workplace, devices: Sequence[torch.device]) -> list[SrkdError]:
     """Make all of a plan, a process a device; return what failed.
 
-    A task whose process is killed is begun again once, from its checkpoint.
+    A task whose process is killed is begun again from its checkpoint, as long as it gets further.
 
     Args:
         place: of this process; its device isn't used.
     Raises:
         Stopped: a signal came. SrkdError: data is missing, or the disk is full. Checkpoints are written.
     """
-    workers = [Worker(name, plan, desk) for name, desk in _desks(place, devices)]
-    board = Board(place.display)
-    crew = Crew(workers, tasks(plan, place.store, len(devices)), board)
+    workers = [Worker(name, partial(_work, plan, desk)) for name, desk in _desks(place, devices)]
+    board, agenda = Board(place.display), Agenda(tasks(plan, place.store, len(devices)))
+    crew = Crew(workers, agenda, board, partial(steps_made, store=place.store))
     try:
         with board.shown():
-            while crew.todo or crew.busy:
-                crew.assign()
-                crew.listen()
+            crew.work()
     except Interrupted as received:
         place.display.say("stopping: every process writes its checkpoint")
         raise Stopped(f"stopped by {received}; what is finished is kept", received.exit_code) from None
@@ -201,7 +227,7 @@ def _desks(place: Workplace, devices: Sequence[torch.device]) -> list[tuple[str,
     return found
 
 
-def _work(orders: Connection, answers: Connection, plan: Plan, desk: Desk) -> None:
+def _work(plan: Plan, desk: Desk, orders: Connection, answers: Connection) -> None:
     """Do the tasks that are sent until none can come any more: the whole life of a worker."""
     only_once()
     try:

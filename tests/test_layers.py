@@ -47,7 +47,7 @@ LAYERS = [
     {"planning"},
     {"runs", "report"},
     {"rehearsal", "tasks", "joint"},
-    {"workers"},
+    {"workers", "ray_executor"},
     {"collect", "conditions", "crops", "forecast", "batch", "standalone", "listing", "verify", "tarball"},
     {"verify_shared", "comparing", "chosen", "shares", "tune"},
     {"upkeep", "vetting", "upscale", "export", "cost"},
@@ -114,6 +114,7 @@ def test_the_command_starts_without_torch() -> None:
         "work",
         "planning",
         "tasks",
+        "ray_executor",
         "collect",
         "report",
     ]

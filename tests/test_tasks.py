@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from srkd_bench import own, planning, sources, tasks
+from srkd_bench import checkpoint, own, planning, sources, tasks
 from srkd_bench.methods.none import NoDistillation
 from srkd_bench.planning import Plan
 from srkd_bench.progress import Display
@@ -165,3 +165,42 @@ def test_students_of_a_teacher_that_failed_are_left_out_and_the_others_made(
     assert [failure.message for failure in failures] == ["none seed 0: loss 'rec' is nan at step 0"]
     assert [store.has(run) for run in plan.students] == [True, False]
     assert planning.unmeasured(plan, store) == [plan.teacher, plan.students[1]]
+
+
+def test_a_task_is_on_the_agenda_once_what_it_needs_is_done_and_before_those_that_come_later() -> None:
+    first, second = (
+        tasks.Task("first", "teacher", ()),
+        tasks.Task("second", "group", (), ("first", "long ago")),
+    )
+    third, last = tasks.Task("third", "group", ()), tasks.Task("last", "scores", (), ("second", "third"))
+    agenda = tasks.Agenda([first, second, third, last])
+    assert [agenda.take() for _ in range(3)] == [first, third, None]
+    agenda.done(third)
+    agenda.again(first)
+    assert [agenda.take(), agenda.take()] == [first, None]
+    agenda.done(first)
+    assert [agenda.take(), agenda.take()] == [second, None]
+    agenda.done(second)
+    assert [agenda.take(), agenda.take()] == [last, None]
+
+
+def test_the_part_of_a_plan_that_a_task_needs_stays_small_and_makes_the_same(
+    planned: Planned, store: ArtifactStore, display: Display
+) -> None:
+    plan = planned("seeds=[0,1,2]")
+    for task in tasks.tasks(plan, store):
+        part = tasks.part(plan, task)
+        assert len(part.students) <= 2
+        assert tasks.do(task, part, Workplace(store, display)) == []
+    assert planning.finished(plan, store)
+
+
+def test_the_steps_of_a_task_are_those_in_checkpoints_and_in_the_store(
+    planned: Planned, store: ArtifactStore, display: Display
+) -> None:
+    plan = planned("methods=[none,dml]")
+    teacher, group = tasks.tasks(plan, store)[:2]
+    assert tasks.steps_made(group, store) == 0
+    checkpoint.write(store.work(plan.students[0]), 1, b"state")
+    tasks.do(teacher, plan, Workplace(store, display))
+    assert (tasks.steps_made(group, store), tasks.steps_made(teacher, store)) == (1, 2)

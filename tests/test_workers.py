@@ -6,8 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from functools import partial
 from io import StringIO
+from itertools import chain, repeat
 from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import cast
 
@@ -19,7 +23,7 @@ from srkd_bench import runs, signals
 from srkd_bench.board import Board, News, Relay
 from srkd_bench.errors import IntegrityError, SrkdError
 from srkd_bench.progress import Display
-from srkd_bench.tasks import Task
+from srkd_bench.tasks import Agenda, Task
 from srkd_bench.workers import Answer, Crew, Worker
 from tests.conftest import Srkd
 
@@ -144,6 +148,13 @@ def test_processes_end_with_a_checkpoint_when_the_command_is_killed(tmp_path: Pa
         time.sleep(0.01)
 
 
+def echo(pid: Path, orders: Connection, answers: Connection) -> None:
+    """Answer a task with its name."""
+    pid.write_text(str(os.getpid()))
+    answers.send(orders.recv().name)
+    orders.recv()
+
+
 class Acted:
     """A worker whose answers are written down: what it says to each task it is given, and None when it dies."""
 
@@ -164,20 +175,15 @@ class Acted:
         return self.code
 
 
-def crew_of(display: Display, *workers: Acted) -> Crew:
+def crew_of(display: Display, *workers: Acted, steps: Iterable[int] = ()) -> Crew:
+    points = chain(steps, repeat(0))
     todo = [
         Task("teacher", "teacher", ()),
         Task("a", "group", (), ("teacher",)),
         Task("b", "group", ()),
         Task("scores of a", "scores", (), ("a",)),
     ]
-    return Crew(cast(list[Worker], workers), todo, Board(display))
-
-
-def work(crew: Crew) -> None:
-    while crew.todo or crew.busy:
-        crew.assign()
-        crew.listen()
+    return Crew(cast(list[Worker], workers), Agenda(todo), Board(display), lambda task: next(points))
 
 
 def test_a_task_is_given_to_an_idle_worker_once_its_needs_are_done(display: Display) -> None:
@@ -185,17 +191,19 @@ def test_a_task_is_given_to_an_idle_worker_once_its_needs_are_done(display: Disp
     crew = crew_of(display, one, two)
     crew.assign()
     assert (one.given, two.given) == (["teacher"], ["b"])
-    work(crew)
+    crew.work()
     assert sorted(one.given + two.given) == ["a", "b", "scores of a", "teacher"]
     assert crew.failures == []
 
 
-def test_a_task_whose_worker_is_killed_is_begun_again_once_and_the_others_go_on(display: Display) -> None:
+def test_a_task_whose_worker_is_killed_three_times_at_a_point_is_given_up_and_the_others_go_on(
+    display: Display,
+) -> None:
     nan = SrkdError("hkd seed 0: loss 'hkd' is nan")
-    one = Acted("one", None, [], [nan], None, None, [])
+    one = Acted("one", None, [], [nan], None, None, None, [])
     crew = crew_of(display, one)
-    work(crew)
-    assert one.given == ["teacher", "teacher", "a", "b", "b", "scores of a"]
+    crew.work()
+    assert one.given == ["teacher", "teacher", "a", "b", "b", "b", "scores of a"]
     assert [failure.message for failure in crew.failures] == [
         nan.message,
         "b: its process was killed by SIGKILL",
@@ -203,10 +211,31 @@ def test_a_task_whose_worker_is_killed_is_begun_again_once_and_the_others_go_on(
     assert crew.failures[1].hint == "memory may have run out: fewer --jobs"
 
 
+def test_a_task_whose_worker_is_killed_is_begun_again_as_often_as_it_gets_further(display: Display) -> None:
+    one = Acted("one", *[None] * 9, [], [], [], [])
+    crew = crew_of(display, one, steps=[0, 0, 5, 5, 7, 8, 8, 9, 9])
+    crew.work()
+    assert one.given == ["teacher"] * 10 + ["a", "b", "scores of a"]
+    assert (crew.failures, crew.deaths) == ([], 9)
+
+
+def test_a_worker_that_was_killed_while_it_was_idle_is_begun_anew(tmp_path: Path) -> None:
+    worker = Worker("one", partial(echo, tmp_path / "pid"))
+    try:
+        for _ in range(2):
+            worker.give(Task("a", "group", ()))
+            assert worker.answers.recv() == "a"
+            os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+            while worker.is_alive:
+                time.sleep(0.01)
+    finally:
+        worker.stop()
+
+
 def test_a_worker_that_ends_by_a_bug_is_not_begun_again(display: Display) -> None:
     one = Acted("one", None, [], [], [], code=1)
     crew = crew_of(display, one)
-    work(crew)
+    crew.work()
     assert one.given == ["teacher", "a", "b", "scores of a"]
     assert [failure.message for failure in crew.failures] == ["teacher: its process ended with exit code 1"]
 
@@ -216,7 +245,7 @@ def test_an_error_that_is_not_a_runs_ends_all(display: Display) -> None:
         display, Acted("one", [], IntegrityError("weights are not what was written")), Acted("two", [])
     )
     with pytest.raises(IntegrityError, match="not what was written"):
-        work(crew)
+        crew.work()
 
 
 def test_a_device_is_chosen_for_each_process(monkeypatch: pytest.MonkeyPatch) -> None:

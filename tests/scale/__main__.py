@@ -1,0 +1,94 @@
+"""Several machines' work on this one, with faults: `python -m tests.scale [ray|torchrun|store|simulation]`, or all.
+
+Prints what was found, and ends with exit code 1 if anything differs, is lost or was made twice.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.scale.on_ray import on_ray
+from tests.scale.simulation import simulate
+
+ROOT = Path(__file__).parents[2]
+MEMORY = Path("/dev/shm")
+
+
+def ray(asked: argparse.Namespace) -> bool:
+    """Do the smoke suite on a Ray cluster; say whether all is as it should be."""
+    found = on_ray(asked.set)
+    print(json.dumps(found))
+    return bool(found["went on from step"]) and not (
+        found["files that differ"] or found["made twice"] or found["lost"]
+    )
+
+
+def torchrun(asked: argparse.Namespace) -> bool:
+    """Train by several ranks, and stop and kill them."""
+    return _ends_well("-m", "pytest", "tests/test_distributed.py") and _ends_well("-m", "tests.scale.ranks")
+
+
+def store(asked: argparse.Namespace) -> bool:
+    """Share a store through a real S3-compatible server that is slow, or loses connections."""
+    tests = ["tests/test_bucket.py", "tests/test_shared.py"]
+    return _ends_well("-m", "pytest", *tests) and _ends_well("-m", "tests.scale.shared_store")
+
+
+def simulation(asked: argparse.Namespace) -> bool:
+    """Make thousands of runs without training; workers die."""
+    good = True
+    where = asked.where or (MEMORY if MEMORY.is_dir() else None)
+    for runs in asked.runs:
+        deaths = asked.deaths / asked.minute
+        found = simulate(runs, asked.workers, asked.training * asked.minute, deaths, where)
+        print(json.dumps({key: round(value, 2) for key, value in found.items()}), flush=True)
+        good &= not (found["lost"] or found["made twice"] or found["store faults"])
+    return good
+
+
+def _ends_well(*words: str) -> bool:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run([sys.executable, *words], cwd=ROOT, env=environment, check=False).returncode == 0
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], bool]] = {
+    "ray": ray,
+    "torchrun": torchrun,
+    "store": store,
+    "simulation": simulation,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.scale", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    ray_ = parser.add_argument_group("ray")
+    ray_.add_argument("--set", action="append", default=[], help="settings of the smoke suite")
+    simulated = parser.add_argument_group("simulation")
+    simulated.add_argument("--runs", type=int, nargs="+", default=[100, 1000, 10_000])
+    simulated.add_argument("--workers", type=int, default=64)
+    simulated.add_argument("--minute", type=float, default=0.5, help="seconds that a simulated minute takes")
+    simulated.add_argument("--training", type=float, default=4, help="simulated minutes of a group of runs")
+    simulated.add_argument("--deaths", type=float, default=0.01, help="of a worker, in a simulated minute")
+    simulated.add_argument("--where", type=Path, help="a folder for the store; in memory if not given")
+    asked = parser.parse_args()
+    if unknown := set(asked.parts) - set(PARTS):
+        parser.error(f"no part named {', '.join(sorted(unknown))}")
+    good = {}
+    for name in asked.parts or PARTS:
+        print(f"{name} …", flush=True)
+        good[name] = PARTS[name](asked)
+    print(
+        "; ".join(
+            f"{name}: {'as it should be' if well else 'NOT AS IT SHOULD BE'}" for name, well in good.items()
+        )
+    )
+    sys.exit(not all(good.values()))
+
+
+if __name__ == "__main__":
+    main()

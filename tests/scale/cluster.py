@@ -1,0 +1,52 @@
+"""A Ray cluster of several nodes on this machine."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+OBJECTS = 80_000_000  # bytes of a node's object store, Ray's least and a little more
+
+
+class Nodes:
+    """A running cluster: each node has a CPU, and processes of its own.
+
+    Attributes:
+        address: for `--address`.
+    """
+
+    def __init__(self, running: Any) -> None:
+        self._running = running
+        self.address: str = running.address
+
+    def add(self) -> None:
+        """Let a node join."""
+        self._running.add_node(num_cpus=1, object_store_memory=OBJECTS)
+
+    def kill(self) -> None:
+        """Kill the node that joined last: it doesn't say good-bye."""
+        self._running.remove_node(list(self._running.worker_nodes)[-1], allow_graceful=False)
+
+
+@contextmanager
+def cluster(nodes: int) -> Iterator[Nodes]:
+    """Start a cluster of so many nodes, and stop it when the block ends."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    from ray.cluster_utils import Cluster
+
+    first = {
+        "num_cpus": 1,
+        "object_store_memory": OBJECTS,
+        "include_dashboard": False,
+        "include_log_monitor": False,
+        "no_monitor": True,
+    }
+    running: Any = Cluster(initialize_head=True, head_node_args=first)
+    try:
+        found = Nodes(running)
+        for _ in range(nodes - 1):
+            found.add()
+        running.wait_for_nodes()
+        yield found
+    finally:
+        running.shutdown()

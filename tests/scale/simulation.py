@@ -1,0 +1,199 @@
+"""Thousands of tiny runs on dozens of simulated workers: srkd's own planning, scheduler, tasks, locks and store.
+
+A worker takes tasks from the real scheduler, sleeps where a real one trains, and keeps tiny files in the real
+store; at random moments some die.
+"""
+
+import json
+import os
+import random
+import signal
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from io import StringIO
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from srkd_bench import checkpoint, planning
+from srkd_bench.board import Board
+from srkd_bench.config import Run
+from srkd_bench.disk import write
+from srkd_bench.metrics import METRICS
+from srkd_bench.packs import open_set, pixels_of
+from srkd_bench.planning import Plan, kept_scores, measurement
+from srkd_bench.progress import Display
+from srkd_bench.store import ArtifactStore
+from srkd_bench.suitefile import load_suite
+from srkd_bench.tasks import Agenda, Network, Task, steps_made, tasks
+from srkd_bench.verify import verify
+from srkd_bench.workers import Crew, Worker
+
+SUITE = """
+name: simulated
+data: {{train: photos-test, test: [photos-test], scale: 2}}
+teacher: {{model: {{n_feats: 1, n_resblocks: 4}}}}
+student: {{n_feats: 1, n_resblocks: 4}}
+train: {{batch: 4, patch: 8, steps: {steps}}}
+methods: [none, hkd, ckd, rkd]
+seeds: {seeds}
+"""
+STEPS = 4  # a checkpoint after each
+
+
+@dataclass(frozen=True)
+class World:
+    """What a simulated worker lives in.
+
+    Args:
+        seconds: that a group's training takes.
+        deaths: of a worker, a second, on average.
+        journal: a folder for what workers did, a file each.
+    """
+
+    home: Path
+    seconds: float
+    deaths: float
+    journal: Path
+
+
+class Laborer:
+    """A simulated worker: does as if, step by step as `runs.ensure_group` and `runs.measured` do."""
+
+    def __init__(self, plan: Plan, world: World) -> None:
+        self.plan, self.world, self.slept = plan, world, 0.0
+        self.store = ArtifactStore(world.home)
+        self._journal = (world.journal / str(os.getpid())).open("a", buffering=1)
+
+    def live(self, orders: Connection, answers: Connection) -> None:
+        """Do tasks until no more can come."""
+        with suppress(EOFError):
+            while True:
+                task: Task = orders.recv()
+                begun, used, self.slept = time.monotonic(), time.process_time(), 0.0
+                for name in self.plan.suite.data.names:
+                    open_set(self.store, name, self.plan.suite.data.scale)
+                if task.kind == "scores":
+                    self._measure(task.networks)
+                else:
+                    self._train(task.runs)
+                took = time.monotonic() - begun - self.slept
+                self._note(kind=task.kind, took=took, used=time.process_time() - used)
+                answers.send([])
+
+    def _train(self, runs: list[Run]) -> None:
+        store = self.store
+        with store.locked(f"run-{run.digest[:20]}" for run in runs if not store.has(run)):
+            runs = [run for run in runs if not store.has(run)]
+            first = min((checkpoint.steps_done(store.work(run)) for run in runs), default=STEPS)
+            for step in range(first, STEPS):
+                self._note(step=step)
+                time.sleep(self.world.seconds / STEPS)
+                self.slept += self.world.seconds / STEPS
+                for run in runs if step + 1 < STEPS else ():
+                    checkpoint.write(store.work(run), step + 1, run.digest.encode())
+            for run in runs:
+                with store.writing(run) as folder:
+                    write(folder / planning.WEIGHTS, run.digest)
+                    write(folder / planning.EVENTS, "")
+                    write(folder / planning.CARD, "{}")
+                self._note(made=store.path(run).name)
+
+    def _measure(self, networks: Iterable[Network]) -> None:
+        data, store = self.plan.suite.data, self.store
+        for name in data.test:
+            pixels = pixels_of(store, name) or ""
+            for network in networks:
+                wanted = measurement(network, pixels, data.scale, self_ensemble=False)
+                if kept_scores(wanted, store) is not None:
+                    continue
+                with store.locked([f"score-{wanted.digest[:20]}"]):
+                    if kept_scores(wanted, store) is None:
+                        with store.writing(wanted) as folder:
+                            scores = {"image": dict.fromkeys(METRICS, 30.0)}
+                            write(folder / planning.SCORES, json.dumps({"dataset": name, "images": scores}))
+                            write(folder / planning.CARD, "{}")
+                        self._note(made=store.path(wanted).name)
+
+    def _note(self, **what: object) -> None:
+        self._journal.write(json.dumps(what) + "\n")
+
+
+def life(plan: Plan, world: World, orders: Connection, answers: Connection) -> None:
+    """Live as a simulated worker, and die at a random moment without a word."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    if world.deaths:
+        signal.setitimer(signal.ITIMER_REAL, random.Random(os.getpid()).expovariate(world.deaths))
+    Laborer(plan, world).live(orders, answers)
+
+
+def simulate(runs: int, workers: int, seconds: float, deaths: float, where: Path | None) -> dict[str, Any]:
+    """Make so many runs; return what each cost, and whether all is there, and made once.
+
+    Args:
+        seconds: that a group's training takes.
+        deaths: of a worker, a second, on average.
+        where: for the store: in memory, workers don't wait for each other's disk, as on machines of their own.
+    """
+    with tempfile.TemporaryDirectory(dir=where) as name:
+        folder = Path(name)
+        world = World(folder / "store", seconds, deaths, folder / "journal")
+        world.journal.mkdir()
+        (folder / "suite.yaml").write_text(SUITE.format(steps=STEPS, seeds=list(range(runs // 4))))
+        store, display = ArtifactStore(world.home), Display(Console(file=StringIO()))
+        images = open_set(store, "photos-test", 2)
+        get_context("forkserver").set_forkserver_preload([__name__])
+        clock = Clock()
+        plan = planning.plan(load_suite(str(folder / "suite.yaml"), []), store, display)
+        agenda = Agenda(tasks(plan, store, workers))
+        planned = clock.lap()
+        hands = [Worker(f"worker {i}", partial(life, plan, world), "forkserver") for i in range(workers)]
+        crew = Crew(hands, agenda, Board(display), partial(steps_made, store=store))
+        begun = time.monotonic()
+        crew.work()
+        wall, scheduled = time.monotonic() - begun, clock.lap()
+        for one in hands:
+            one.stop()
+        for one in hands:
+            one.ended()
+        clock.lap()
+        lost = len(tasks(plan, store, workers)) + len(crew.failures)
+        planned += clock.lap()
+        scores = [measurement(key, images.pixels, 2, self_ensemble=False) for key in (None, *plan.networks)]
+        lost += sum(not store.has(key) for key in (*plan.networks, *scores))
+        lines = (line for path in world.journal.iterdir() for line in path.read_text().splitlines())
+        notes = [json.loads(line) for line in lines]
+        made = Counter(note["made"] for note in notes if "made" in note)
+        return {
+            "runs": len(plan.students),
+            "workers": workers,
+            "wall seconds": round(wall, 1),
+            "deaths": crew.deaths,
+            "plan, ms a run": 1000 * planned / runs,
+            "scheduler, ms a run": 1000 * scheduled / runs,
+            "store, ms a run": 1000 * sum(note.get("took", 0) for note in notes) / runs,
+            "of that CPU, ms a run": 1000 * sum(note.get("used", 0) for note in notes) / runs,
+            "lost": lost,
+            "made twice": sum(count > 1 for count in made.values()),
+            "store faults": len(verify(store, display).faults),
+        }
+
+
+class Clock:
+    """CPU seconds of this process."""
+
+    def __init__(self) -> None:
+        self._last = time.process_time()
+
+    def lap(self) -> float:
+        """Return how many were used since the last time."""
+        last, self._last = self._last, time.process_time()
+        return self._last - last

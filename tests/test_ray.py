@@ -1,0 +1,174 @@
+"""A suite on a small Ray cluster. `python -m tests.scale` kills its nodes, and more."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from srkd_bench import own, planning, tasks
+from srkd_bench.board import News
+from srkd_bench.checkpoint import steps_done
+from srkd_bench.errors import SrkdError
+from srkd_bench.planning import Plan
+from srkd_bench.progress import Display
+from srkd_bench.ray_executor import Desk, Preempted, carry_out
+from srkd_bench.store import ArtifactStore
+from srkd_bench.suitefile import load_suite
+from tests.conftest import Srkd
+from tests.scale.cluster import cluster
+from tests.scale.stores import digests
+
+TINY = """
+name: tiny
+data: {train: photos-test, test: [photos-test], scale: 2}
+teacher: {model: {n_feats: 4, n_resblocks: 4}}
+student: {n_feats: 3, n_resblocks: 4}
+train: {batch: 4, patch: 8, steps: 20, learning_rate: 1e-3}
+methods: [none, hkd, ./broken.py]
+"""
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is an extra: srkd-bench[ray]")
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Give the address of a cluster of two nodes with a CPU each."""
+    with cluster(2) as nodes:
+        yield nodes.address
+
+
+@needs_ray
+def test_a_cluster_makes_the_same_bits_as_one_process_and_reports_what_diverged(
+    srkd: Srkd, tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("SRKD_TRUST", "1")
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    hkd = Path(own.__file__).parent / "methods" / "hkd.py"
+    broken = hkd.read_text().replace("class HKD", "class Broken").replace("self.weight *", "float('nan') *")
+    (tmp_path / "broken.py").write_text(broken)
+    code, table, _ = srkd("run", "tiny.yaml")
+    on_ray = ["run", "tiny.yaml", "--home", "other", "--executor", "ray", "--address", address]
+    other, same_table, told = srkd(*on_ray)
+    assert (code, other) == (6, 6)
+    assert same_table == table
+    assert "Ray: 2 nodes, 2 tasks at once" in told
+    assert "error: broken seed 0: loss 'hkd' is nan at step 0" in told
+    assert digests(tmp_path / "other") == digests(tmp_path / "home")
+    assert len(digests(tmp_path / "other")) == 3 + 4  # networks, and their scores and bicubic's
+    cards = [json.loads(path.read_text()) for path in (tmp_path / "other").glob("runs/*/card.json")]
+    assert [card["command"] for card in cards] == [f"srkd {' '.join(on_ray)}"] * 2
+    code, same_table, told = srkd(*on_ray, "--set", "methods=[none,hkd]")
+    assert code == 0
+    assert "Ray:" not in told  # all is there
+
+
+@needs_ray
+def test_ctrl_c_lets_every_worker_write_its_checkpoint(
+    tmp_path: Path, address: str, store: ArtifactStore
+) -> None:
+    long = TINY.replace("steps: 20", "steps: 1000000").replace(
+        "blocks: 4}}", "blocks: 4}, train: {steps: 2}}"
+    )
+    (tmp_path / "long.yaml").write_text(long.replace("[none, hkd, ./broken.py]", "[none, dml]"))
+    command = [sys.executable, "-m", "srkd_bench", "run", "long.yaml", "--home", str(store.home)]
+    driver = subprocess.Popen(
+        [*command, "--executor", "ray", "--address", address], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    assert driver.stderr is not None
+    begun: set[str] = set()
+    while len(begun) < 2:  # with two slots, a student each
+        begun |= {line for line in [driver.stderr.readline()] if line.startswith("training EDSR 3×4")}
+        assert driver.poll() is None
+    driver.send_signal(signal.SIGINT)
+    told = driver.communicate(timeout=60)[1]
+    assert driver.returncode == 130, told
+    assert "hint: to go on: srkd run long.yaml" in told
+    checkpoints = list(store.home.glob("work/*/step-*.pt"))
+    assert len(checkpoints) == 2  # none is due before five minutes
+
+
+@needs_ray
+def test_an_address_without_a_cluster_is_one_error(srkd: Srkd) -> None:
+    code, _, told = srkd("run", "smoke", "--executor", "ray", "--address", "127.0.0.1:1")
+    assert code == 1
+    assert "error: no Ray cluster at 127.0.0.1:1" in told
+    assert "Traceback" not in told
+
+
+def test_without_ray_the_extra_is_named(srkd: Srkd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    code, _, told = srkd("run", "smoke", "--executor", "ray")
+    assert (code, told) == (1, "error: --executor ray needs Ray\nhint: pip install 'srkd-bench[ray]'\n")
+
+
+def test_options_that_do_not_go_together_are_refused(srkd: Srkd) -> None:
+    for words in (["--address", "10.0.0.1:6379"], ["--executor", "ray", "--dry-run"]):
+        code, out, told = srkd("run", "smoke", *words)
+        assert (code, out) == (1, "")
+        assert told.startswith("error: --")
+        assert "hint: " in told
+
+
+@pytest.fixture
+def desk(store: ArtifactStore) -> Desk:
+    """Give the place of a worker of this process."""
+    return Desk(store.home, None, False, 1, None, 0, {"SRKD_OFFLINE": "1"}, ("run", "tiny.yaml"))
+
+
+@pytest.fixture
+def tiny(store: ArtifactStore, display: Display, tmp_path: Path) -> Plan:
+    """Give the plan of the tiny suite."""
+    (tmp_path / "tiny.yaml").write_text(TINY.replace(", ./broken.py", ""))
+    store.begin()
+    return planning.plan(load_suite(str(tmp_path / "tiny.yaml"), []), store, display)
+
+
+def post(leave: Callable[[str, News], None]) -> Any:
+    """Return what a worker takes for the driver's post."""
+    return SimpleNamespace(leave=SimpleNamespace(remote=leave))
+
+
+def test_a_node_that_cannot_see_the_store_or_has_another_srkd_is_named(
+    tiny: Plan, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["worker"])
+    monkeypatch.setenv("SRKD_OFFLINE", "0")
+    for wrong, why in (
+        (replace(desk, mark=tmp_path / "elsewhere"), "doesn't see the store"),
+        (replace(desk, version="0.0.1"), "has srkd"),
+    ):
+        error = carry_out(None, tiny, wrong, post(lambda task, news: None))
+        assert isinstance(error, SrkdError)
+        assert why in error.message
+        assert error.hint
+
+
+def test_a_worker_that_is_told_to_stop_writes_its_checkpoint_and_leaves_the_task_to_another(
+    tiny: Plan, desk: Desk, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["worker"])
+    monkeypatch.setenv("SRKD_OFFLINE", "0")
+    news: list[News] = []
+
+    def leave(task: str, one: News) -> None:
+        assert task == "teacher"
+        news.append(one)
+        if (one.done, one.total) == (1, 20):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    teacher = tasks.tasks(tiny, store)[0]
+    with pytest.raises(Preempted):
+        carry_out(teacher, tasks.part(tiny, teacher), desk, post(leave))
+    assert steps_done(store.work(tiny.networks[0])) == 1
+    assert carry_out(teacher, tasks.part(tiny, teacher), desk, post(leave)) == []
+    assert "from step 1" in next(one.text for one in reversed(news) if one.text.startswith("training"))
+    assert os.environ["SRKD_OFFLINE"] == "1"
