@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 OBJECTS = 80_000_000  # bytes of a node's object store, Ray's least and a little more
@@ -23,9 +24,16 @@ class Nodes:
         """Let a node join."""
         self._running.add_node(num_cpus=1, object_store_memory=OBJECTS)
 
-    def kill(self) -> None:
-        """Kill the node that joined last: it doesn't say good-bye."""
-        self._running.remove_node(list(self._running.worker_nodes)[-1], allow_graceful=False)
+    def kill(self) -> bool:
+        """Kill a node that trains students, without a good-bye, and say whether there was one; never the first."""
+        for node in list(self._running.worker_nodes):
+            raylet = node.all_processes["raylet"][0].process.pid
+            children = [path.read_text().split() for path in Path(f"/proc/{raylet}/task").glob("*/children")]
+            titles = [Path(f"/proc/{child}/cmdline").read_text() for some in children for child in some]
+            if any(title.startswith("ray::srkd seed") for title in titles):
+                self._running.remove_node(node, allow_graceful=False)
+                return True
+        return False
 
 
 @contextmanager

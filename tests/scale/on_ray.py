@@ -36,12 +36,16 @@ def end(driver: "subprocess.Popen[str]", home: Path) -> str:
 
 
 def kill_in_the_middle(nodes: Nodes, home: Path, driver: "subprocess.Popen[str]", students: int) -> None:
-    """Kill a node when all students have a checkpoint: three groups are on three nodes."""
-    while len({path.parent for path in home.glob("work/*/step-*.pt")}) < students:
+    """Kill a node that trains, when all students have a checkpoint or are finished."""
+
+    def begun() -> int:
+        finished = [path.parent.name for path in home.glob("runs/*/artifact.json")]
+        return len({path.parent.name for path in home.glob("work/*/step-*.pt")}.union(finished)) - 1
+
+    while begun() < students or not nodes.kill():
         if driver.poll() is not None:
             raise SystemExit(f"srkd has ended already:\n{end(driver, home)}")
         time.sleep(0.01)
-    nodes.kill()
 
 
 def made(told: str) -> list[str]:
