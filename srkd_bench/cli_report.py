@@ -79,6 +79,10 @@ def report(
     figures: Annotated[
         Path | None, typer.Option("--figures", metavar="DIR", help="Draw it too, as PDF, PNG and SVG.")
     ] = None,
+    cards: Annotated[
+        Path | None,
+        typer.Option("--cards", metavar="FILE.json", help="Write how each network was trained, too."),
+    ] = None,
     crops: Annotated[
         bool, typer.Option("--crops/--no-crops", help="Whether an html page shows regions of images.")
     ] = True,
@@ -90,6 +94,7 @@ def report(
     from srkd_bench import collect, conditions
     from srkd_bench.disk import put
     from srkd_bench.report import FORMATS, format_of, print_report, render
+    from srkd_bench.report.data import to_cards
 
     files = [(path, format_of(path)) for path in output or []]
     asked = [conditions.parse(text) for text in fail_if or []]
@@ -100,7 +105,7 @@ def report(
     plan, store, display = find_plan(suite, settings, home, method or (), readonly=True)
     if baseline not in plan.methods and baseline != "none":
         raise unknown("method", baseline, plan.methods)
-    trainings = bool({"html", "json"} & formats) or figures is not None
+    trainings = "html" in formats or figures is not None or cards is not None
     scores = None if source is None else _read_scores(source)
     found = collect.results(plan, store, trainings=trainings, scores=scores)
     if source is not None and not found.scores:
@@ -117,6 +122,9 @@ def report(
             results, chosen, reference=reference, highlight=highlight.value, verdicts=shown, panels=panels
         )
 
+    if cards:
+        put(cards, to_cards(results))
+        display.say(f"wrote {cards}")
     if figures:
         display.say(f"wrote {len(write_figures(results, figures))} files to {figures}")
     for path, chosen in files:

@@ -66,8 +66,11 @@ def test_methods_can_be_chosen_instead_of_the_suites(srkd: Srkd, kept: list[str]
     assert (code, messages.splitlines()[0]) == (1, "error: no method in suite tiny named 'rkd+hkd'")
 
 
-def test_json_has_each_networks_card_and_how_it_did_on_validation_images(srkd: Srkd, kept: list[str]) -> None:
-    trainings = json.loads(srkd("report", *SUITE, "-m", "hkd", "--json")[1])["trainings"]
+def test_cards_and_validation_curves_are_written_when_asked_for(
+    srkd: Srkd, kept: list[str], tmp_path: Path
+) -> None:
+    assert srkd("report", *SUITE, "-m", "hkd", "--cards", "cards.json")[0] == 0
+    trainings = json.loads((tmp_path / "cards.json").read_text())["trainings"]
     assert trainings[0] == {"model": "hkd", "seed": 0, "card": {}, "validation": {"9": 31.5}}
     assert len(trainings) == 6
 

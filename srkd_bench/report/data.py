@@ -25,7 +25,7 @@ def to_json(results: Results, verdicts: Sequence[Verdict] = ()) -> str:
     """Return strict JSON; an infinite value (SR equal to HR), or a mean with one in it, is null.
 
     `protocol` is the default one, or that of the scores where they share another; every row carries its own.
-    A difference's `dataset` is null for all data sets together. `trainings` have their networks' cards.
+    A difference's `dataset` is null for all data sets together.
     """
     rows: dict[tuple[object, ...], dict[str, float]] = defaultdict(dict)
     for score in results.scores:
@@ -54,7 +54,6 @@ def to_json(results: Results, verdicts: Sequence[Verdict] = ()) -> str:
         ],
         "claims": [_verdict(verdict) for verdict in verdicts],
         "networks": [asdict(network) for network in results.networks],
-        "trainings": [_training(one) for one in results.trainings],
         "notes": results.notes,
     }
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
@@ -117,8 +116,13 @@ def _verdict(verdict: Verdict) -> dict[str, object]:
     return asdict(verdict) | {"evidence": [difference_row(one) for one in verdict.evidence]}
 
 
-def _training(one: Training) -> dict[str, object]:
-    """Return who was trained how, and the validation images' PSNR-Y in dB by step."""
+def to_cards(results: Results) -> str:
+    """Return as JSON how each network was trained: its card, and PSNR-Y in dB on validation images by step."""
+    document = {"schema": 1, "suite": results.suite, "trainings": [_card(one) for one in results.trainings]}
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
+def _card(one: Training) -> dict[str, object]:
     curve = {str(event["step"]): event["validation"] for event in one.events if "validation" in event}
     return {"model": one.model, "seed": one.seed, "card": one.card, "validation": curve}
 
