@@ -58,6 +58,7 @@ def test_it_is_trained_measured_and_reported_beside_the_others(srkd: Srkd, tmp_p
     assert "w/o KD at equal cost: " in " ".join(results["notes"])
     means = {row["model"]: row["mean"] for row in results["scores"] if row["metric"] == "psnr_y"}
     assert means[EQUAL_COST] != means["none"]
-    assert "nothing" not in srkd("report", "--suite", "tiny.yaml", *chosen)[1]
+    table = srkd("report", "--suite", "tiny.yaml", *chosen, "-f", "markdown")[1]
+    assert "| Bicubic | Teacher | w/o KD | HKD | w/o KD at equal cost |" in table
     again = srkd("distill", "--suite", "tiny.yaml", *chosen)
     assert "4 of 4 networks are in the store, 0 to make" in again[2]
