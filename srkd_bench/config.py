@@ -1,6 +1,7 @@
 """Suites and runs as frozen specs; what a spec says decides its digest."""
 
 from collections.abc import Hashable
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -22,6 +23,8 @@ class TrainSpec(Spec):
         patch: side of a training patch in LR pixels.
         schedule: `constant`; `step` multiplies by `decay_factor` every `decay_every` steps;
             `cosine` falls to 0.
+        restarts: steps at which a cosine begins anew (Loshchilov & Hutter, ICLR 2017), at `decay_factor` times the
+            rate of the one before and with an optimizer that has forgotten.
         precision: tf32 and fp16 need a CUDA device; fp32 is without TF32 there.
         augment: flips and rotations, each of the eight with equal chance.
         compile: let torch.compile join a network's layers. It rounds otherwise, so that it is part of the digest
@@ -36,9 +39,18 @@ class TrainSpec(Spec):
     schedule: Literal["constant", "step", "cosine"] = "constant"
     decay_every: Count = 200_000
     decay_factor: Rate = 0.5
+    restarts: tuple[Count, ...] = Field(default=(), strict=False, exclude_if=lambda chosen: not chosen)
     precision: Precision = "fp32"
     augment: bool = True
     compile: bool = Field(default=False, exclude_if=lambda chosen: not chosen)
+
+    @model_validator(mode="after")
+    def _restarts_lie_within(self) -> Self:
+        if self.restarts and self.schedule != "cosine":
+            raise ValueError("restarts go with schedule: cosine")
+        if not all(a < b for a, b in pairwise([0, *self.restarts, self.steps])):
+            raise ValueError("restarts rise, and lie below steps")
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -140,7 +140,8 @@ def at_equal_cost(train: TrainSpec, student: NetworkSpec, teacher: NetworkSpec) 
     other method shares here. What a method computes beside, and Adam, is left out.
     """
     longer = 1 + teacher.multiply_adds / (3 * student.multiply_adds)
-    return train.model_copy(update={"steps": round(longer * train.steps)})
+    restarts = tuple(round(longer * step) for step in train.restarts)
+    return train.model_copy(update={"steps": round(longer * train.steps), "restarts": restarts})
 
 
 def trial_runs(plan: Plan, method: str, count: int) -> list[Run]:

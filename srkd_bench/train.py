@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -43,7 +44,10 @@ def learning_rate(train: TrainSpec, step: int) -> float:
     if train.schedule == "step":
         return train.learning_rate * train.decay_factor ** (step // train.decay_every)
     if train.schedule == "cosine":
-        return train.learning_rate * (1 + math.cos(math.pi * step / train.steps)) / 2
+        cycle = bisect_right(train.restarts, step)
+        begin, end = [0, *train.restarts, train.steps][cycle : cycle + 2]
+        first = train.learning_rate * train.decay_factor**cycle
+        return first * (1 + math.cos(math.pi * (step - begin) / (end - begin))) / 2
     return train.learning_rate
 
 
@@ -127,6 +131,8 @@ class Learner:
             return
         rate = learning_rate(train, self.step)
         share = gradient_share(rec, terms, self.student) if log is not None else 0.0
+        if self.step in train.restarts:
+            self.optimizer.state.clear()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad()

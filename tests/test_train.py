@@ -3,9 +3,11 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from srkd_bench import checkpoint, methods
@@ -340,6 +342,43 @@ def test_learning_rates_follow_their_schedules() -> None:
     assert rate(0, schedule="cosine") == 0.01
     assert rate(50, schedule="cosine") == pytest.approx(0.005)
     assert rate(99, schedule="cosine") < 1e-5
+    twice = {"schedule": "cosine", "restarts": [60, 80], "decay_factor": 0.2}
+    assert [rate(step, **twice) for step in (0, 30, 60, 70, 80, 90)] == pytest.approx(
+        [0.01, 0.005, 0.002, 0.001, 0.0004, 0.0002]
+    )
+    assert rate(59, **twice) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"schedule": "step", "restarts": [4]}, {"restarts": [4, 4]}, {"restarts": [8]}, {"restarts": [0]}]
+)
+def test_restarts_of_a_cosine_rise_and_lie_within_the_training(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="restarts"):
+        TrainSpec.model_validate({"steps": 8, "schedule": "cosine"} | wrong)
+
+
+def test_until_its_restart_a_training_is_the_shorter_one_and_then_begins_with_a_new_optimizer(lab: Lab) -> None:
+    short = TrainSpec(batch=4, patch=8, steps=4, learning_rate=1e-3, schedule="cosine")
+    longer = TrainSpec.model_validate(short.model_dump() | {"steps": 8, "restarts": [4]})
+    ended = lab.fit(["rvkd"], "short", short)["rvkd"]
+    moments: list[dict[str, Any]] = []
+
+    def stop(step: int) -> None:
+        if step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    whole = lab.fit(["rvkd"], "whole", longer)["rvkd"]
+    with pytest.raises(Stopped):
+        lab.fit(["rvkd"], "stopped", longer, watch=stop)
+    assert same(lab.learner("rvkd", "stopped", longer), ended)
+    resumed = lab.learner("rvkd", "stopped", longer)
+    resumed.optimizer.register_step_post_hook(
+        lambda optimizer, args, kwargs: moments.append(next(iter(optimizer.state.values())).copy())
+    )
+    fit([resumed], lab.teacher, Patches(lab.images, longer, 0), device=CPU)
+    assert [moment["step"].item() for moment in moments][-1] == 4.0
+    assert same(resumed, whole)
+    assert not same(resumed, ended)
 
 
 def test_students_of_a_seed_begin_alike_and_of_others_differ() -> None:
