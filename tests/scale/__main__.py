@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.bucketserver import Server
 from tests.scale.on_ray import on_ray
 from tests.scale.simulation import simulate
 
@@ -39,14 +40,20 @@ def store(asked: argparse.Namespace) -> bool:
 
 
 def simulation(asked: argparse.Namespace) -> bool:
-    """Make thousands of runs without training; workers die."""
+    """Make thousands of runs without training; then hundreds with a bucket, and count its requests. Workers die."""
     good = True
     where = asked.where or (MEMORY if MEMORY.is_dir() else None)
-    for runs in asked.runs:
-        deaths = asked.deaths / asked.minute
-        found = simulate(runs, asked.workers, asked.training * asked.minute, deaths, where)
+    deaths, seconds = asked.deaths / asked.minute, asked.training * asked.minute
+    server = Server()
+    for runs, shared in [
+        *((runs, None) for runs in asked.runs),
+        *((runs, server) for runs in asked.bucket_runs),
+    ]:
+        server.settle()
+        found = simulate(runs, asked.workers, seconds, deaths, where, shared)
         print(json.dumps({key: round(value, 2) for key, value in found.items()}), flush=True)
         good &= not (found["lost"] or found["made twice"] or found["store faults"])
+    server.close()
     return good
 
 
@@ -70,6 +77,7 @@ def main() -> None:
     ray_.add_argument("--set", action="append", default=[], help="settings of the smoke suite")
     simulated = parser.add_argument_group("simulation")
     simulated.add_argument("--runs", type=int, nargs="+", default=[100, 1000, 10_000])
+    simulated.add_argument("--bucket-runs", type=int, nargs="*", default=[100, 400])
     simulated.add_argument("--workers", type=int, default=64)
     simulated.add_argument("--minute", type=float, default=0.5, help="seconds that a simulated minute takes")
     simulated.add_argument("--training", type=float, default=4, help="simulated minutes of a group of runs")

@@ -11,9 +11,9 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from io import StringIO
 from multiprocessing import get_context
@@ -36,6 +36,7 @@ from srkd_bench.suitefile import load_suite
 from srkd_bench.tasks import Agenda, Network, Task, steps_made, tasks
 from srkd_bench.verify import verify
 from srkd_bench.workers import Crew, Worker
+from tests.bucketserver import Server
 
 SUITE = """
 name: simulated
@@ -57,12 +58,14 @@ class World:
         seconds: that a group's training takes.
         deaths: of a worker, a second, on average.
         journal: a folder for what workers did, a file each.
+        environment: what tells of the bucket that the workers' stores share, if they do.
     """
 
     home: Path
     seconds: float
     deaths: float
     journal: Path
+    environment: Mapping[str, str]
 
 
 class Laborer:
@@ -93,6 +96,7 @@ class Laborer:
         store = self.store
         with store.locked(f"run-{run.digest[:20]}" for run in runs if not store.has(run)):
             runs = [run for run in runs if not store.has(run)]
+            store.take_up(runs)
             first = min((checkpoint.steps_done(store.work(run)) for run in runs), default=STEPS)
             for step in range(first, STEPS):
                 self._note(step=step)
@@ -100,6 +104,7 @@ class Laborer:
                 self.slept += self.world.seconds / STEPS
                 for run in runs if step + 1 < STEPS else ():
                     checkpoint.write(store.work(run), step + 1, run.digest.encode())
+                store.hand_on(runs, last=False)
             for run in runs:
                 with store.writing(run) as folder:
                     write(folder / planning.WEIGHTS, run.digest)
@@ -129,23 +134,30 @@ class Laborer:
 
 def life(plan: Plan, world: World, orders: Connection, answers: Connection) -> None:
     """Live as a simulated worker, and die at a random moment without a word."""
+    os.environ.update(world.environment)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     if world.deaths:
         signal.setitimer(signal.ITIMER_REAL, random.Random(os.getpid()).expovariate(world.deaths))
     Laborer(plan, world).live(orders, answers)
 
 
-def simulate(runs: int, workers: int, seconds: float, deaths: float, where: Path | None) -> dict[str, Any]:
+def simulate(
+    runs: int, workers: int, seconds: float, deaths: float, where: Path | None, server: Server | None = None
+) -> dict[str, Any]:
     """Make so many runs; return what each cost, and whether all is there, and made once.
 
     Args:
         seconds: that a group's training takes.
         deaths: of a worker, a second, on average.
         where: for the store: in memory, workers don't wait for each other's disk, as on machines of their own.
+        server: each worker has a store of its own, and they share a bucket there. Its requests are counted; the
+            times are its own, as it works in this process.
     """
     with tempfile.TemporaryDirectory(dir=where) as name:
         folder = Path(name)
-        world = World(folder / "store", seconds, deaths, folder / "journal")
+        environment = {**server.environment(), "SRKD_STORE": f"s3://runs/{folder.name}"} if server else {}
+        os.environ.update(environment)
+        world = World(folder / "store", seconds, deaths, folder / "journal", environment)
         world.journal.mkdir()
         (folder / "suite.yaml").write_text(SUITE.format(steps=STEPS, seeds=list(range(runs // 4))))
         store, display = ArtifactStore(world.home), Display(Console(file=StringIO()))
@@ -155,16 +167,21 @@ def simulate(runs: int, workers: int, seconds: float, deaths: float, where: Path
         plan = planning.plan(load_suite(str(folder / "suite.yaml"), []), store, display)
         agenda = Agenda(tasks(plan, store, workers))
         planned = clock.lap()
-        hands = [Worker(f"worker {i}", partial(life, plan, world), "forkserver") for i in range(workers)]
+        worlds = [replace(world, home=folder / f"store {i}") if server else world for i in range(workers)]
+        hands = [
+            Worker(f"worker {i}", partial(life, plan, one), "forkserver") for i, one in enumerate(worlds)
+        ]
         crew = Crew(hands, agenda, Board(display), partial(steps_made, store=store))
         begun = time.monotonic()
         crew.work()
         wall, scheduled = time.monotonic() - begun, clock.lap()
-        for one in hands:
-            one.stop()
-        for one in hands:
-            one.ended()
+        for hand in hands:
+            hand.stop()
+        for hand in hands:
+            hand.ended()
+        asked = len(server.asked) if server else 0
         clock.lap()
+        store.look_again()
         lost = len(tasks(plan, store, workers)) + len(crew.failures)
         planned += clock.lap()
         scores = [measurement(key, images.pixels, 2, self_ensemble=False) for key in (None, *plan.networks)]
@@ -172,19 +189,24 @@ def simulate(runs: int, workers: int, seconds: float, deaths: float, where: Path
         lines = (line for path in world.journal.iterdir() for line in path.read_text().splitlines())
         notes = [json.loads(line) for line in lines]
         made = Counter(note["made"] for note in notes if "made" in note)
-        return {
+        counted = {
             "runs": len(plan.students),
             "workers": workers,
             "wall seconds": round(wall, 1),
             "deaths": crew.deaths,
+        }
+        costs = {
             "plan, ms a run": 1000 * planned / runs,
             "scheduler, ms a run": 1000 * scheduled / runs,
             "store, ms a run": 1000 * sum(note.get("took", 0) for note in notes) / runs,
             "of that CPU, ms a run": 1000 * sum(note.get("used", 0) for note in notes) / runs,
+        }
+        outcome = {
             "lost": lost,
             "made twice": sum(count > 1 for count in made.values()),
             "store faults": len(verify(store, display).faults),
         }
+        return counted | ({"requests a run": asked / runs} if server else costs) | outcome
 
 
 class Clock:
