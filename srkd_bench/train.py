@@ -65,8 +65,9 @@ class Learner:
 
     Attributes:
         step: how many are done.
-        events: what was logged so far: step, learning rate, loss terms by name, gradient share, times; in some
-            `validation`, the student's PSNR-Y in dB before the step.
+        events: what was logged so far: step, learning rate, loss terms by name, gradient share; of the steps since
+            the event before, if there were any, `seconds_a_step` and the part of that spent `waiting` for data; in
+            some `validation`, the student's PSNR-Y in dB before the step.
         error: why it left the loop.
     """
 
@@ -283,7 +284,7 @@ def fit(
     saved = logged = time.monotonic()
     pause = CHECKPOINT_SECONDS if checkpoint_seconds is None else checkpoint_seconds
     waited = 0.0
-    first = step = min(learner.step for learner in learners)
+    first = step = timed = min(learner.step for learner in learners)
     ranks = learners[0].ranks
     try:
         with ranks.interruptible():
@@ -294,7 +295,11 @@ def fit(
                 view = TeacherView(look, lr, partial(_kept, cache, step, device))
                 log = step % every == 0 or step == train.steps - 1
                 passed = max(time.monotonic() - logged, 1e-9)
-                times = {"seconds_a_step": passed / every, "waiting": waited / passed}
+                times = (
+                    {"seconds_a_step": passed / (step - timed), "waiting": waited / passed}
+                    if step > timed
+                    else {}
+                )
                 active = [one for one in learners if one.error is None and one.step == step]
                 look_closer = validate if step // every % VALIDATE == 0 or step == train.steps - 1 else None
                 for learner in active:
@@ -305,7 +310,7 @@ def fit(
                 if cache is not None and view.has_looked and not cache.has(step):
                     cache.write(step, view.sr)
                 if log:
-                    logged, waited = time.monotonic(), 0.0
+                    logged, timed, waited = time.monotonic(), step + 1, 0.0
                 now = time.monotonic()
                 for learner in active:
                     learner.seconds += now - begun

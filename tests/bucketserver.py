@@ -105,9 +105,10 @@ class Server:
                 return []
             if self.heedless:
                 environ.pop("HTTP_IF_NONE_MATCH", None)
-            # moto looks at a condition and writes in two steps, which S3 does in one.
-            is_conditional = "HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MATCH" in environ
-            with alone if is_conditional else nullcontext():
+            # moto looks at a condition and writes in two steps, and lists while others write; S3 does each in one.
+            is_listing = "list-type" in environ["QUERY_STRING"]
+            is_reading = environ["REQUEST_METHOD"] in ("GET", "HEAD") and not is_listing
+            with nullcontext() if is_reading else alone:
                 answer: Iterable[bytes] = inner(environ, respond)
             return answer
 

@@ -74,6 +74,25 @@ def same(a: Learner, b: Learner) -> bool:
     return all(torch.equal(x, y) for x, y in zip(bits(a), bits(b), strict=True))
 
 
+def test_events_tell_how_long_the_steps_between_them_took(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def tick(*arguments: object) -> None:
+        nonlocal now
+        now += 2.0
+
+    monkeypatch.setattr("srkd_bench.train.time.monotonic", lambda: now)
+    train = TRAIN.model_copy(update={"steps": 302})  # an event each 3 steps, and one after the last of them
+    learner = lab.learner("none", "x", train)
+    learner.student.register_forward_hook(tick)
+    fit([learner], None, Patches(lab.images, train, 0), device=CPU)
+    events = learner.events
+    assert [event["step"] for event in events][-3:] == [297, 300, 301]
+    assert "seconds_a_step" not in events[0]
+    assert {event["seconds_a_step"] for event in events[1:-1]} == {2.0}
+    assert "seconds_a_step" not in events[-1]
+
+
 def test_side_by_side_equals_alone_bit_for_bit(lab: Lab) -> None:
     together = lab.fit(ALL, "together")
     for name in ALL:
@@ -350,14 +369,17 @@ def test_learning_rates_follow_their_schedules() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"schedule": "step", "restarts": [4]}, {"restarts": [4, 4]}, {"restarts": [8]}, {"restarts": [0]}]
+    "wrong",
+    [{"schedule": "step", "restarts": [4]}, {"restarts": [4, 4]}, {"restarts": [8]}, {"restarts": [0]}],
 )
 def test_restarts_of_a_cosine_rise_and_lie_within_the_training(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match="restarts"):
         TrainSpec.model_validate({"steps": 8, "schedule": "cosine"} | wrong)
 
 
-def test_until_its_restart_a_training_is_the_shorter_one_and_then_begins_with_a_new_optimizer(lab: Lab) -> None:
+def test_until_its_restart_a_training_is_the_shorter_one_and_then_begins_with_a_new_optimizer(
+    lab: Lab,
+) -> None:
     short = TrainSpec(batch=4, patch=8, steps=4, learning_rate=1e-3, schedule="cosine")
     longer = TrainSpec.model_validate(short.model_dump() | {"steps": 8, "restarts": [4]})
     ended = lab.fit(["rvkd"], "short", short)["rvkd"]

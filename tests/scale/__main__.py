@@ -79,7 +79,7 @@ def main() -> None:
     simulated.add_argument("--runs", type=int, nargs="+", default=[100, 1000, 10_000])
     simulated.add_argument("--bucket-runs", type=int, nargs="*", default=[100, 400])
     simulated.add_argument("--workers", type=int, default=64)
-    simulated.add_argument("--minute", type=float, default=0.5, help="seconds that a simulated minute takes")
+    simulated.add_argument("--minute", type=float, default=1.0, help="seconds that a simulated minute takes")
     simulated.add_argument("--training", type=float, default=4, help="simulated minutes of a group of runs")
     simulated.add_argument("--deaths", type=float, default=0.01, help="of a worker, in a simulated minute")
     simulated.add_argument("--where", type=Path, help="a folder for the store; in memory if not given")

@@ -114,7 +114,7 @@ def difference(run: Path, other: Path) -> float:
 def seconds_a_step(run: Path) -> float:
     """Return the least of what a training's events say, which other work on the machine disturbs least."""
     events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
-    return float(min(event["seconds_a_step"] for event in events[1:]))
+    return float(min(event["seconds_a_step"] for event in events[1:] if "seconds_a_step" in event))
 
 
 def agreement(bench: Bench) -> None:
