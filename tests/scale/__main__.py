@@ -43,14 +43,13 @@ def simulation(asked: argparse.Namespace) -> bool:
     """Make thousands of runs without training; then hundreds with a bucket, and count its requests. Workers die."""
     good = True
     where = asked.where or (MEMORY if MEMORY.is_dir() else None)
-    deaths, seconds = asked.deaths / asked.minute, asked.training * asked.minute
+    seconds = asked.training * asked.minute
     server = Server()
-    for runs, shared in [
-        *((runs, None) for runs in asked.runs),
-        *((runs, server) for runs in asked.bucket_runs),
-    ]:
+    # A dead worker's claim holds for a real minute: among simulated ones, others would die while they wait for it.
+    kinds = [(runs, None, asked.minute) for runs in asked.runs]
+    for runs, shared, minute in [*kinds, *((runs, server, 60) for runs in asked.bucket_runs)]:
         server.settle()
-        found = simulate(runs, asked.workers, seconds, deaths, where, shared)
+        found = simulate(runs, asked.workers, seconds, asked.deaths / minute, where, shared)
         print(json.dumps({key: round(value, 2) for key, value in found.items()}), flush=True)
         good &= not (found["lost"] or found["made twice"] or found["store faults"])
     server.close()
@@ -81,7 +80,12 @@ def main() -> None:
     simulated.add_argument("--workers", type=int, default=64)
     simulated.add_argument("--minute", type=float, default=1.0, help="seconds that a simulated minute takes")
     simulated.add_argument("--training", type=float, default=4, help="simulated minutes of a group of runs")
-    simulated.add_argument("--deaths", type=float, default=0.01, help="of a worker, in a simulated minute")
+    simulated.add_argument(
+        "--deaths",
+        type=float,
+        default=0.01,
+        help="of a worker, in a simulated minute; with a bucket, in a real one",
+    )
     simulated.add_argument("--where", type=Path, help="a folder for the store; in memory if not given")
     asked = parser.parse_args()
     if unknown := set(asked.parts) - set(PARTS):

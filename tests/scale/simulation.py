@@ -182,6 +182,8 @@ def simulate(
         asked = len(server.asked) if server else 0
         clock.lap()
         store.look_again()
+        for failure in crew.failures:
+            print(f"{failure.message} ({failure.hint})")
         lost = len(tasks(plan, store, workers)) + len(crew.failures)
         planned += clock.lap()
         scores = [measurement(key, images.pixels, 2, self_ensemble=False) for key in (None, *plan.networks)]
