@@ -84,8 +84,9 @@ def test_what_one_machine_makes_another_finds_and_fetches_once(
 
 def test_files_go_first_and_the_manifest_last(server: Server, one: ArtifactStore) -> None:
     write(one)
-    sent = [path for method, path in server.asked if method == "PUT"]
-    assert [path.split("/")[3] for path in sent] == ["scores", "scores", "manifests"]
+    kinds = [path.split("/")[3] for method, path in server.asked if method == "PUT"]
+    kept = [kind for kind in kinds if kind in ("scores", "manifests")]  # a worker says now and then that it lives
+    assert kept == ["scores", "scores", "manifests"]
 
 
 def test_a_finished_run_and_its_scores_take_as_many_requests_as_the_documentation_says(
