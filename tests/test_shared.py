@@ -84,8 +84,9 @@ def test_what_one_machine_makes_another_finds_and_fetches_once(
 
 def test_files_go_first_and_the_manifest_last(server: Server, one: ArtifactStore) -> None:
     write(one)
+    # A worker says now and then that it lives.
     kinds = [path.split("/")[3] for method, path in server.asked if method == "PUT"]
-    kept = [kind for kind in kinds if kind in ("scores", "manifests")]  # a worker says now and then that it lives
+    kept = [kind for kind in kinds if kind in ("scores", "manifests")]
     assert kept == ["scores", "scores", "manifests"]
 
 
