@@ -39,7 +39,7 @@ def score(upscale: Upscaler, images: ImageSet, tick: Tick = lambda done, total: 
         if sr.shape != hr.shape:
             size, wanted = ("×".join(map(str, one.shape[1::-1])) for one in (sr, hr))
             raise SrkdError(f"SR of '{name}' ({images.name}) is {size} pixels, HR is {wanted}")
-        scores[name] = measure(sr, hr, scale=images.scale, metrics=METRICS)
+        scores[name] = measure(sr, hr, scale=images.scale, metrics=METRICS, hr_luma=images.hr_luma(i))
         tick(i + 1, len(images))
     return dict(sorted(scores.items()))
 

@@ -130,7 +130,12 @@ METRICS = {
 
 
 def measure(
-    sr: NDArray[np.uint8], hr: NDArray[np.uint8], *, scale: int, metrics: Iterable[str]
+    sr: NDArray[np.uint8],
+    hr: NDArray[np.uint8],
+    *,
+    scale: int,
+    metrics: Iterable[str],
+    hr_luma: NDArray[np.float64] | None = None,
 ) -> dict[str, float]:
     """Return each metric of one image, by its key in `METRICS`.
 
@@ -138,12 +143,13 @@ def measure(
         sr, hr: (H, W, 3) uint8, same shape.
         scale: so many pixels are left out on every side.
         metrics: keys of `METRICS`.
+        hr_luma: `luma(hr)`, (H, W), where it is known already.
     Raises:
         ValueError: not such images, or too small ones.
     """
     for image in (sr, hr):
         if image.dtype != np.uint8 or image.shape[2:] != (3,):
             raise ValueError(f"expected a uint8 image (H, W, 3), got {image.dtype} {image.shape}")
-    images = {"y@1": (luma(sr), luma(hr)), "rgb@1": (sr, hr)}
+    images = {"y@1": (luma(sr), luma(hr) if hr_luma is None else hr_luma), "rgb@1": (sr, hr)}
     chosen = {name: METRICS[name] for name in metrics}
     return {name: metric.score(*images[metric.protocol], border=scale) for name, metric in chosen.items()}

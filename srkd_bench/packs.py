@@ -15,7 +15,7 @@ from srkd_bench.config import Pack
 from srkd_bench.datasets import DatasetSpec, find
 from srkd_bench.disk import put, writable
 from srkd_bench.errors import IntegrityError, MissingError, SrkdError
-from srkd_bench.images import cut, downscale, read_rgb
+from srkd_bench.images import cut, downscale, luma, read_rgb
 from srkd_bench.manifest import REPAIR
 from srkd_bench.parallel import in_order
 from srkd_bench.progress import Display
@@ -23,6 +23,7 @@ from srkd_bench.store import ArtifactStore
 
 Image = NDArray[np.uint8]
 Tick = Callable[[int, int | None], None]
+LUMA_BYTES = 512_000_000  # of a data set, at most; Set5, Set14 and BSD100 take 151 MB together
 
 
 class _Pack:
@@ -72,6 +73,8 @@ class ImageSet:
         self._hr, self._lr = _Pack(store, _key(name)), _Pack(store, _key(name, scale))
         self.pixels = self._hr.pixels
         self.names: list[str] = [image["name"] for image in self._hr.entries]
+        self._luma: dict[int, NDArray[np.float64]] = {}
+        self._luma_bytes = 0
 
     def __len__(self) -> int:
         return len(self.names)
@@ -83,6 +86,16 @@ class ImageSet:
             IntegrityError: its pixels are not what was written.
         """
         return cut(self._hr[i], self.scale)
+
+    def hr_luma(self, i: int) -> NDArray[np.float64]:
+        """Return the luma of HR image `i`, (H, W), kept for the next network; raises as `hr`."""
+        if i in self._luma:
+            return self._luma[i]
+        made = luma(self.hr(i))
+        if self._luma_bytes + made.nbytes <= LUMA_BYTES:
+            self._luma[i] = made
+            self._luma_bytes += made.nbytes
+        return made
 
     def lr(self, i: int) -> Image:
         """Return LR image `i`: (H/scale, W/scale, 3), not writable; raises as `hr`."""

@@ -20,7 +20,7 @@ def test_each_benchmark_measures_something(name: str) -> None:
             continue  # torchsr isn't here
         assert row.measured is not None
         assert math.isfinite(row.measured)
-        assert row.measured > 0
+        assert row.measured != 0  # what is left between two times may be below it
     assert torch.get_num_threads() == threads
     assert table(rows).row_count == len(rows)
 

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
-from srkd_bench import datasets
+from srkd_bench import datasets, packs
 from srkd_bench.adopt import adopt
 from srkd_bench.datasets import DATASETS, DatasetSpec
 from srkd_bench.errors import IntegrityError, MissingError, SrkdError
-from srkd_bench.images import cut, downscale
+from srkd_bench.images import cut, downscale, luma
 from srkd_bench.packs import builtin_images, open_set, packed, pixels_of
 from srkd_bench.progress import Display
 from srkd_bench.store import ArtifactStore
@@ -51,6 +52,26 @@ def test_lr_is_the_matlab_bicubic_of_the_cut_hr(
         assert images.hr(i).shape[0] % scale == images.hr(i).shape[1] % scale == 0
         assert np.array_equal(images.lr(i), downscale(images.hr(i), scale))
     assert images.smallest[0] == 11 // scale
+
+
+def test_hr_luma_is_kept_for_the_next_network_as_far_as_there_is_room(
+    store: ArtifactStore, display: Display, three: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adopt(store, "trio", three, display)
+    images = open_set(store, "trio", 2)
+    sizes = [8 * images.hr(i).shape[0] * images.hr(i).shape[1] for i in range(3)]
+    monkeypatch.setattr(packs, "LUMA_BYTES", sizes[0] + sizes[1])
+    made: list[int] = []
+
+    def counted(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
+        made.append(rgb.size)
+        return luma(rgb)
+
+    monkeypatch.setattr(packs, "luma", counted)
+    for _ in range(2):
+        for i in range(3):
+            assert np.array_equal(images.hr_luma(i), luma(images.hr(i)))
+    assert len(made) == 4  # two fit, and are made once; the third is made each time
 
 
 def test_pixels_not_names_or_formats_identify_a_set(
