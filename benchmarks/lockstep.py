@@ -12,7 +12,7 @@ from statistics import median
 
 import torch
 
-from benchmarks.measure import Row, by_turns, ratio
+from benchmarks.measure import Row, by_turns, lacks_bf16, ratio
 from srkd_bench import methods
 from srkd_bench.config import Run, TrainSpec
 from srkd_bench.method import Output, TeacherView
@@ -63,7 +63,8 @@ def steps(teacher: ModelSpec, student: ModelSpec, train: TrainSpec) -> dict[str,
 
 
 def compared(name: str, teacher: ModelSpec, student: ModelSpec, train: TrainSpec, rounds: int) -> list[Row]:
-    times = by_turns(rounds, **steps(teacher, student, train))
+    half = steps(teacher, student, train.model_copy(update={"precision": "bf16"}))["whole"]
+    times = by_turns(rounds, **steps(teacher, student, train), half=half)
     own = [sum(each) for each in zip(*(times[method] for method in METHODS), strict=True)]
     parts = [a + b for a, b in zip(times["teacher"], own, strict=True)]
     separate = [len(METHODS[1:]) * a + b for a, b in zip(times["teacher"], own, strict=True)]
@@ -76,6 +77,14 @@ def compared(name: str, teacher: ModelSpec, student: ModelSpec, train: TrainSpec
             3.0 if name == "study's sizes" else None,
             more=True,
             note=f"a step takes {median(times['whole']):.3g} s, of it the teacher {median(times['teacher']):.3g} s",
+        ),
+        Row(
+            f"1. six separate trainings in fp32 / side by side in bf16, {name}",
+            ratio(separate, times["half"]),
+            "x",
+            5.0 if name == "study's sizes" and not lacks_bf16() else None,
+            more=True,
+            note=lacks_bf16(),
         ),
     ]
 

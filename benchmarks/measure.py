@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+
 
 @dataclass(frozen=True)
 class Row:
@@ -56,3 +58,8 @@ def by_turns(rounds: int, **works: Callable[[], object]) -> dict[str, list[float
 def ratio(a: list[float], b: list[float]) -> float:
     """Return the median of the rounds' ratios."""
     return statistics.median(x / y for x, y in zip(a, b, strict=True))
+
+
+def lacks_bf16() -> str:
+    """Return what to say where bfloat16 is emulated, many times more slowly; nothing where it isn't."""
+    return "" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "this processor has no bfloat16 arithmetic"

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from benchmarks.lockstep import CPU, steps
-from benchmarks.measure import Row, by_turns, ratio
+from benchmarks.measure import Row, by_turns, lacks_bf16, ratio
 from srkd_bench import adopt
 from srkd_bench.config import TrainSpec
 from srkd_bench.metrics import measure
@@ -52,17 +52,14 @@ def rows(quick: bool) -> list[Row]:
         for precision in ("fp32", "bf16")
     }
     times = by_turns(1 if quick else 3, **works)
-    lacks = (
-        "" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "this processor has no bfloat16 arithmetic"
-    )
     found = [
         Row(
             "3. a 64×16 student's step in fp32 / in bf16",
             ratio(times["fp32"], times["bf16"]),
             "x",
-            None if lacks else 1.6,
+            None if lacks_bf16() else 1.6,
             more=True,
-            note=lacks,
+            note=lacks_bf16(),
         ),
     ]
     if "SRKD_TEST_DATA" in os.environ and not quick:
