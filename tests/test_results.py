@@ -1,0 +1,65 @@
+"""That the pages show what the scores under results/ say; `python tests/test_results.py` writes it into them.
+
+Between `<!-- report SUITE -->` and `<!-- end -->` stands what `srkd report` prints of a suite, and between
+`<!-- scores SUITE -->` and `<!-- end -->` its table of PSNR-Y and the mean differences.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "docs/results.md")
+BLOCK = re.compile(r"(?<=<!-- )(report|scores) (\S+) -->\n(.*?)(?=\n<!-- end -->)", flags=re.DOTALL)
+
+
+def reported(suite: str) -> str:
+    """Return what `srkd report` says of the scores that are kept here."""
+    source = ROOT / "results" / suite / "scores.csv"
+    words = ["report", "--suite", suite, "--from", str(source), "--claims", "--format", "markdown"]
+    command = [sys.executable, "-m", "srkd_bench", *words]
+    return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.strip()
+
+
+def scores(suite: str, report: str) -> str:
+    """Return the rows of a report's PSNR-Y and those of the differences of all data sets."""
+    parts = re.split(r"^### (.+)\n", report, flags=re.MULTILINE)[1:]
+    rows = {
+        title: [line for line in part.splitlines() if line.startswith("|")]
+        for title, part in zip(parts[::2], parts[1::2], strict=True)
+    }
+    gains = rows[f"{suite}: PSNR-Y in dB, difference from w/o KD"]
+    means = [line for line in gains if line.startswith(("|  |", "| :", "| All: "))]
+    return "\n".join([*rows[f"{suite}: PSNR-Y in dB"], "", *means])
+
+
+def wanted(kind: str, suite: str) -> str:
+    report = reported(suite)
+    return report if kind == "report" else scores(suite, report)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_shows_what_the_scores_say(page: str) -> None:
+    blocks = BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
+    assert blocks
+    for kind, suite, shown in blocks:
+        assert shown == wanted(kind, suite)
+
+
+def test_checkpoints_and_scores_stay_small() -> None:
+    assert sum(path.stat().st_size for path in ROOT.glob("results/**/*.tar")) <= 6_000_000
+    kinds = {path.suffix for path in ROOT.glob("results/**/*") if path.is_file()}
+    assert kinds <= {".csv", ".json", ".html", ".tar"}  # no images: they are not ours to hand on
+
+
+if __name__ == "__main__":
+    for name in PAGES:
+        path = ROOT / name
+        text = BLOCK.sub(
+            lambda found: f"{found[1]} {found[2]} -->\n{wanted(found[1], found[2])}",
+            path.read_text(encoding="utf-8"),
+        )
+        path.write_text(text, encoding="utf-8", newline="\n")
