@@ -63,8 +63,10 @@ def steps(teacher: ModelSpec, student: ModelSpec, train: TrainSpec) -> dict[str,
 
 
 def compared(name: str, teacher: ModelSpec, student: ModelSpec, train: TrainSpec, rounds: int) -> list[Row]:
+    works = steps(teacher, student, train)
+    times = by_turns(rounds, **works)
     half = steps(teacher, student, train.model_copy(update={"precision": "bf16"}))["whole"]
-    times = by_turns(rounds, **steps(teacher, student, train), half=half)
+    precisions = by_turns(rounds, fp32=works["whole"], bf16=half)
     own = [sum(each) for each in zip(*(times[method] for method in METHODS), strict=True)]
     parts = [a + b for a, b in zip(times["teacher"], own, strict=True)]
     separate = [len(METHODS[1:]) * a + b for a, b in zip(times["teacher"], own, strict=True)]
@@ -80,7 +82,7 @@ def compared(name: str, teacher: ModelSpec, student: ModelSpec, train: TrainSpec
         ),
         Row(
             f"1. six separate trainings in fp32 / side by side in bf16, {name}",
-            ratio(separate, times["half"]),
+            ratio(separate, times["whole"]) * ratio(precisions["fp32"], precisions["bf16"]),
             "x",
             5.0 if name == "study's sizes" and not lacks_bf16() else None,
             more=True,
