@@ -1,6 +1,7 @@
 """Progress on stderr: a live display on a terminal, quiet plain lines elsewhere."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 QUIET_SECONDS = 15.0
+RECENT = 8  # lines; speed is counted over so many, as other work comes and goes
 SHOWN_LOSSES = 20  # in a line
 
 
@@ -90,15 +92,15 @@ class Display:
 
     def lines(self, title: str, first: int = 0) -> Callable[..., None]:
         """Return what prints a line now and then, with speed and time left."""
-        begun = shown = time.monotonic()
+        shown = deque([(time.monotonic(), first)], RECENT)
 
         def move(done: int, total: int | None, more: str = "") -> None:
-            nonlocal shown
             now = time.monotonic()
-            if now - shown < QUIET_SECONDS:
+            if now - shown[-1][0] < QUIET_SECONDS:
                 return
-            shown = now
-            speed = (done - first) / (now - begun)
+            begun, before = shown[0]
+            shown.append((now, done))
+            speed = (done - before) / (now - begun)
             left = f", {clock((total - done) / speed)} left" if total and speed else ""
             of = f"/{total:,}" if total else ""
             self.say(f"{title}: {done:,}{of}, {speed:,.1f}/s{left}{more}")

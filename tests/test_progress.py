@@ -1,0 +1,26 @@
+import time
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from srkd_bench.progress import QUIET_SECONDS, RECENT, Display
+
+
+def test_lines_tell_the_speed_of_late_and_not_that_of_a_pause_long_ago(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    text = StringIO()
+    line = Display(Console(file=text)).lines("training", first=100)
+    line(101, 1000)
+    assert not text.getvalue()  # too early
+    now = 1000.0
+    line(200, 1000)
+    for _ in range(RECENT):
+        now += QUIET_SECONDS
+        line(200 + round((now - 1000) * 2), 1000)
+    first, *_, last = text.getvalue().splitlines()
+    assert first == "training: 200/1,000, 0.1/s, 2 h 13 min left"
+    assert last == "training: 440/1,000, 2.0/s, 5 min left"
