@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from srkd_bench.config import Run, Weights
+from srkd_bench.datasets import DATASETS
 from srkd_bench.errors import MissingError, SrkdError, unknown
 from srkd_bench.evaluate import Upscaler, bicubic, network
 from srkd_bench.images import luma
@@ -62,13 +63,11 @@ class Gallery:
         return [model for model in self.models if model not in ("bicubic", "teacher")]
 
     def images(self, dataset: str) -> ImageSet:
-        """Return one of the suite's test sets.
+        """Return a data set, of the suite's or another.
 
         Raises:
-            SrkdError: the suite has no such set. MissingError: it isn't here.
+            SrkdError: there is no such set. MissingError: it isn't here.
         """
-        if dataset not in self.datasets:
-            raise unknown("test set of this suite", dataset, self.datasets)
         if dataset not in self._sets:
             self._sets[dataset] = open_set(self._place.store, dataset, self._plan.suite.data.scale)
         return self._sets[dataset]
@@ -99,6 +98,8 @@ class Gallery:
 def parse(text: str, gallery: Gallery) -> Crop:
     """Return the region that a user names: `IMAGE:X,Y,W,H` or `DATASET/IMAGE:X,Y,W,H`, in HR pixels.
 
+    Without a data set, the image is one of the suite's test sets.
+
     Raises:
         SrkdError: it is written otherwise, no image or several have this name, or the region isn't on LR pixels or
             not within the image.
@@ -124,7 +125,7 @@ def parse(text: str, gallery: Gallery) -> Crop:
 
 def _image(name: str, gallery: Gallery) -> tuple[str, str]:
     before, _, after = name.partition("/")
-    if before in gallery.datasets:
+    if before in DATASETS and after:
         if after not in gallery.images(before).names:
             raise unknown(f"image of {before}", after, gallery.images(before).names)
         return before, after
@@ -143,7 +144,7 @@ def choose(gallery: Gallery, dataset: str, count: int) -> list[Crop]:
     two methods finished, all models are compared.
 
     Raises:
-        SrkdError: the suite has no such set. MissingError: it isn't here, or no network is finished.
+        SrkdError: there is no such set. MissingError: it isn't here, or no network is finished.
     """
     images = gallery.images(dataset)
     networks = gallery.methods if len(gallery.methods) > 1 else gallery.models[1:]

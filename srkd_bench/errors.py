@@ -7,6 +7,8 @@ from difflib import get_close_matches
 
 from srkd_bench import torchrun
 
+LISTED = 30  # names in a hint
+
 
 class SrkdError(Exception):
     """Something the user can mend.
@@ -83,5 +85,6 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> SrkdError:
     """Return the error for a name that isn't known, with the nearest known one as its hint."""
     names = sorted(known)
     near = get_close_matches(name.lower(), names, n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
+    more = f", … ({len(names):,} in all)" if len(names) > LISTED else ""
+    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names[:LISTED])}{more}"
     return SrkdError(f"no {kind} named '{name}'", hint)

@@ -106,7 +106,9 @@ Teacher = Annotated[
 Crops = Annotated[
     list[str] | None,
     typer.Option(
-        "--crop", metavar="IMAGE:X,Y,W,H", help="A region in HR pixels; DATASET/IMAGE too; repeatable."
+        "--crop",
+        metavar="IMAGE:X,Y,W,H",
+        help="A region in HR pixels; DATASET/IMAGE of any data set too; repeatable.",
     ),
 ]
 Offline = Annotated[

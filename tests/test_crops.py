@@ -165,9 +165,17 @@ def test_a_named_region_is_found_with_and_without_its_data_set(gallery: Gallery)
     assert parse("photos-test/camera:10,20,30,40", gallery) == expected
 
 
+def test_a_region_may_be_of_a_set_that_the_suite_does_not_measure(gallery: Gallery) -> None:
+    (panel,) = panels(gallery, [parse("photos-valid/ihc:0,0,32,16", gallery)])
+    assert panel.crop.dataset == "photos-valid"
+    assert {view.pixels.shape for view in panel.views[2:]} == {(16, 32, 3)}
+
+
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
+        ("photos-test/:0,0,8,8", "no image named 'photos-test/'", "known: camera, "),
+        ("set5/baby:0,0,8,8", "data set 'set5' is not here", "srkd download set5"),
         ("camera", "'camera' names no region", "IMAGE:X,Y,W,H in HR pixels, such as baby:96,64,64,64"),
         ("camera:1,2,3", "names no region", "IMAGE:X,Y,W,H"),
         ("camera:-2,0,8,8", "names no region", "IMAGE:X,Y,W,H"),
