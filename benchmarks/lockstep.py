@@ -65,8 +65,8 @@ def steps(teacher: ModelSpec, student: ModelSpec, train: TrainSpec) -> dict[str,
 def compared(name: str, teacher: ModelSpec, student: ModelSpec, train: TrainSpec, rounds: int) -> list[Row]:
     works = steps(teacher, student, train)
     times = by_turns(rounds, **works)
-    half = steps(teacher, student, train.model_copy(update={"precision": "bf16"}))["whole"]
-    precisions = by_turns(rounds, fp32=works["whole"], bf16=half)
+    bf16 = steps(teacher, student, train.model_copy(update={"precision": "bf16"}))["whole"]
+    precisions = by_turns(rounds, fp32=works["whole"], bf16=bf16)
     own = [sum(each) for each in zip(*(times[method] for method in METHODS), strict=True)]
     parts = [a + b for a, b in zip(times["teacher"], own, strict=True)]
     separate = [len(METHODS[1:]) * a + b for a, b in zip(times["teacher"], own, strict=True)]

@@ -74,7 +74,6 @@ class ImageSet:
         self.pixels = self._hr.pixels
         self.names: list[str] = [image["name"] for image in self._hr.entries]
         self._luma: dict[int, NDArray[np.float64]] = {}
-        self._luma_bytes = 0
 
     def __len__(self) -> int:
         return len(self.names)
@@ -88,13 +87,16 @@ class ImageSet:
         return cut(self._hr[i], self.scale)
 
     def hr_luma(self, i: int) -> NDArray[np.float64]:
-        """Return the luma of HR image `i`, (H, W), kept for the next network; raises as `hr`."""
+        """Return the luma of HR image `i`: (H, W) in 16..235, as far as there is room kept for the next network.
+
+        Raises:
+            IntegrityError: as `hr`.
+        """
         if i in self._luma:
             return self._luma[i]
         made = luma(self.hr(i))
-        if self._luma_bytes + made.nbytes <= LUMA_BYTES:
+        if sum(one.nbytes for one in self._luma.values()) + made.nbytes <= LUMA_BYTES:
             self._luma[i] = made
-            self._luma_bytes += made.nbytes
         return made
 
     def lr(self, i: int) -> Image:

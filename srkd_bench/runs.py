@@ -218,8 +218,9 @@ def _card(device: torch.device) -> dict[str, object]:
 
 def _device_name(device: torch.device) -> str:
     """Return what decides how sums are rounded: the GPU, or the instructions that torch takes on this processor."""
-    on_cpu = torch.backends.cpu.get_cpu_capability()
-    return f"{device.type} {torch.cuda.get_device_name(device) if device.type == 'cuda' else on_cpu}"
+    cuda = device.type == "cuda"
+    name = torch.cuda.get_device_name(device) if cuda else torch.backends.cpu.get_cpu_capability()
+    return f"{device.type} {name}"
 
 
 def adopt_weights(where: str | TeacherSpec, scale: int, place: Workplace) -> Weights:
