@@ -1,10 +1,11 @@
 """That the pages show what the scores under results/ say; `python tests/test_results.py` writes it into them.
 
-Between `<!-- report SUITE -->` and `<!-- end -->` stands what `srkd report` prints of a suite, and between
-`<!-- scores SUITE -->` and `<!-- end -->` its table of PSNR-Y and the mean differences.
+Between `<!-- report SUITE OPTIONS -->` and `<!-- end -->` stands what `srkd report` prints of a suite with these options, and
+between `<!-- scores SUITE OPTIONS -->` and `<!-- end -->` its table of PSNR-Y and the differences over all data sets.
 """
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,13 +14,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/results.md")
-BLOCK = re.compile(r"(?<=<!-- )(report|scores) (\S+) -->\n(.*?)(?=\n<!-- end -->)", flags=re.DOTALL)
+BLOCK = re.compile(r"(?<=<!-- )(report|scores) (\S+)(.*?) -->\n(.*?)(?=\n<!-- end -->)", flags=re.DOTALL)
 
 
-def reported(suite: str) -> str:
+def reported(suite: str, options: str) -> str:
     """Return what `srkd report` says of the scores that are kept here."""
     source = ROOT / "results" / suite / "scores.csv"
-    words = ["report", "--suite", suite, "--from", str(source), "--claims", "--format", "markdown"]
+    words = ["report", "--suite", suite, "--from", str(source), "--format", "markdown", *shlex.split(options)]
     command = [sys.executable, "-m", "srkd_bench", *words]
     return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.strip()
 
@@ -31,13 +32,14 @@ def scores(suite: str, report: str) -> str:
         title: [line for line in part.splitlines() if line.startswith("|")]
         for title, part in zip(parts[::2], parts[1::2], strict=True)
     }
-    gains = rows[f"{suite}: PSNR-Y in dB, difference from w/o KD"]
+    table = f"{suite}: PSNR-Y in dB"
+    gains = next(rows[title] for title in rows if title.startswith(f"{table}, difference from"))
     means = [line for line in gains if line.startswith(("|  |", "| :", "| All: "))]
-    return "\n".join([*rows[f"{suite}: PSNR-Y in dB"], "", *means])
+    return "\n".join([*rows[table], "", *means])
 
 
-def wanted(kind: str, suite: str) -> str:
-    report = reported(suite)
+def wanted(kind: str, suite: str, options: str) -> str:
+    report = reported(suite, options)
     return report if kind == "report" else scores(suite, report)
 
 
@@ -45,8 +47,8 @@ def wanted(kind: str, suite: str) -> str:
 def test_a_page_shows_what_the_scores_say(page: str) -> None:
     blocks = BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
     assert blocks
-    for kind, suite, shown in blocks:
-        assert shown == wanted(kind, suite)
+    for *block, shown in blocks:
+        assert shown == wanted(*block)
 
 
 def test_checkpoints_and_scores_stay_small() -> None:
@@ -59,7 +61,7 @@ if __name__ == "__main__":
     for name in PAGES:
         path = ROOT / name
         text = BLOCK.sub(
-            lambda found: f"{found[1]} {found[2]} -->\n{wanted(found[1], found[2])}",
+            lambda found: f"{found[1]} {found[2]}{found[3]} -->\n{wanted(found[1], found[2], found[3])}",
             path.read_text(encoding="utf-8"),
         )
         path.write_text(text, encoding="utf-8", newline="\n")

@@ -114,11 +114,15 @@ def test_with_neg_grad_the_gradient_is_the_whole_one(form: str) -> None:
     assert not torch.autograd.gradcheck(lambda one: loss(one, neg_grad=False), student, raise_exception=False)
 
 
-def test_the_parameters_of_ckd_reach_its_loss() -> None:
-    student, teacher = images(0), images(1)
+def step_of(student: Tensor, teacher: Tensor, progress: float = 0.5) -> Step:
     view = TeacherView(lambda lr: Output(teacher, {}), student)
     rec = torch.tensor(0.0)
-    step = Step(student, student, Output(student, {}), view, rec, 0.5, torch.Generator(), unseen)
+    return Step(student, student, Output(student, {}), view, rec, progress, torch.Generator(), unseen)
+
+
+def test_the_parameters_of_ckd_reach_its_loss() -> None:
+    student, teacher = images(0), images(1)
+    step = step_of(student, teacher)
     ckd = methods.build("ckd", {}).losses(step, nn.Module())["ckd"]
     assert ckd.item() == pytest.approx(0.25 * by_loops(student, teacher, "A"))
     ckd = methods.build("ckd", {"ckd": {"weight": 3.0, "form": "B"}}).losses(step, nn.Module())["ckd"]
@@ -127,3 +131,18 @@ def test_the_parameters_of_ckd_reach_its_loss() -> None:
     terms = methods.build("ckd", {"ckd": {"neg_grad": True, "weight": 1.0}}).losses(step, nn.Module())
     (grad,) = torch.autograd.grad(terms["ckd"], student)
     torch.testing.assert_close(grad, gradient(student.detach(), teacher, neg_grad=True))
+
+
+def test_the_weight_rises_linearly_over_the_warm_up() -> None:
+    student, teacher = images(0), images(1)
+    full = 0.25 * by_loops(student, teacher, "A")
+    for warmup, progress, share in ((0.0, 0.0, 1.0), (0.02, 0.0, 0.0), (0.02, 0.005, 0.25), (0.02, 0.9, 1.0)):
+        step = step_of(student, teacher, progress)
+        terms = methods.build("ckd", {"ckd": {"warmup": warmup}}).losses(step, nn.Module())
+        assert terms["ckd"].item() == pytest.approx(share * full)
+
+
+def test_without_a_warm_up_a_run_of_ckd_keeps_its_identity() -> None:
+    plain = methods.identity(methods.build("ckd", {}), "ckd")
+    assert "warmup" not in plain["ckd"]
+    assert methods.identity(methods.build("ckd", {"ckd": {"warmup": 0.02}}), "ckd")["ckd"]["warmup"] == 0.02
