@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from srkd_bench.errors import MissingError, SrkdError
-from srkd_bench.options import Crops, Device, Home, Settings, SuiteName
-from srkd_bench.work import find_plan, workplace
+from srkd_bench.options import Crops, Device, Home, Settings, SuiteName, Teacher
+from srkd_bench.work import find_plan, with_teacher, workplace
 
 if TYPE_CHECKING:
     from srkd_bench.config import Run
@@ -78,6 +78,7 @@ def crops(
         ),
     ] = None,
     suite: SuiteName = "demo",
+    teacher: Teacher = None,
     settings: Settings = None,
     crop: Crops = None,
     dataset: Annotated[
@@ -97,7 +98,7 @@ def crops(
 
     if output.suffix.lower() not in SUFFIXES:
         raise SrkdError(f"no picture format for '{output.name}'", f"end the name in {', '.join(SUFFIXES)}")
-    plan, store, display = find_plan(suite, settings, home)
+    plan, store, display = find_plan(suite, with_teacher(settings, teacher), home)
     gallery = Gallery(plan, workplace(store, display, device), _students(plan, runs or []))
     regions = [parse(text, gallery) for text in crop or []]
     regions = regions or choose(gallery, dataset or plan.suite.data.test[0], count)

@@ -13,9 +13,9 @@ import typer
 
 from srkd_bench.cli_pictures import find_panels, write_figures
 from srkd_bench.errors import ConditionMet, MissingError, SrkdError, unknown
-from srkd_bench.options import Crops, Home, Json, Methods, Settings, SuiteName
+from srkd_bench.options import Crops, Home, Json, Methods, Settings, SuiteName, Teacher
 from srkd_bench.printing import out, print_json, print_table
-from srkd_bench.work import find_plan
+from srkd_bench.work import find_plan, with_teacher
 
 if TYPE_CHECKING:
     from srkd_bench.comparing import Comparison
@@ -36,6 +36,7 @@ class HighlightBy(StrEnum):
 
 def report(
     suite: SuiteName = "demo",
+    teacher: Teacher = None,
     settings: Settings = None,
     method: Methods = None,
     format_: Annotated[
@@ -102,7 +103,8 @@ def report(
     formats = {format_, *(chosen for _, chosen in files)}
     if format_ is not None and format_ not in FORMATS:
         raise unknown("report format", format_, FORMATS)
-    plan, store, display = find_plan(suite, settings, home, method or (), readonly=True)
+    changes, scored = with_teacher(settings, teacher), source is not None
+    plan, store, display = find_plan(suite, changes, home, method or (), readonly=True, scored=scored)
     if baseline not in plan.methods and baseline != "none":
         raise unknown("method", baseline, plan.methods)
     trainings = "html" in formats or figures is not None or cards is not None
@@ -175,6 +177,7 @@ def compare(
     first: Annotated[str, typer.Argument(metavar="A", help="A method, or the first digits of a run's id.")],
     second: Annotated[str, typer.Argument(metavar="B", help="What A is compared with.")],
     suite: SuiteName = "demo",
+    teacher: Teacher = None,
     settings: Settings = None,
     method: Methods = None,
     home: Home = None,
@@ -183,7 +186,8 @@ def compare(
     """Compare two methods of a suite, or two runs: paired differences, images, settings."""
     from srkd_bench import comparing
 
-    plan, store, _ = find_plan(suite, settings, home, method or (), readonly=True)
+    changes = with_teacher(settings, teacher)
+    plan, store, _ = find_plan(suite, changes, home, method or (), readonly=True)
     compared = comparing.compare(first, second, plan, store)
     if json_:
         from srkd_bench.report.data import difference_row

@@ -19,11 +19,12 @@ from srkd_bench.options import (
     Offline,
     Settings,
     SuiteName,
+    Teacher,
     TeacherCache,
 )
 from srkd_bench.printing import err, print_forecast, print_json, print_rows, print_table
 from srkd_bench.trials import FEWEST, MOST, USUAL
-from srkd_bench.work import make, naming, open_store, workplace
+from srkd_bench.work import make, naming, open_store, with_teacher, workplace
 
 if TYPE_CHECKING:
     from srkd_bench.config import Run
@@ -43,6 +44,7 @@ def tune(
         typer.Option("--trials", metavar="N", min=FEWEST, max=MOST, help="Weights to try, of each method."),
     ] = USUAL,
     suite: SuiteName = "demo",
+    teacher: Teacher = None,
     settings: Settings = None,
     home: Home = None,
     device: Device = "auto",
@@ -62,7 +64,8 @@ def tune(
     from srkd_bench.progress import Display
     from srkd_bench.suitefile import load_suite
 
-    asked = load_suite(suite, settings or [])
+    changes = with_teacher(settings, teacher)
+    asked = load_suite(suite, changes)
     read = searching.searchable(asked)
     store, display = open_store(home), Display(err)
     plan = planning.plan(read, store, display, method or (), readonly=dry_run)
@@ -88,7 +91,7 @@ def tune(
         print_table([_shown(one) for one in rows])
     for doubt in doubts:
         display.say(f"warning: {doubt}")
-    use = naming(suite, [*(settings or []), *([] if asked.tuned else ["tuned=true"])])
+    use = naming(suite, [*changes, *([] if asked.tuned else ["tuned=true"])])
     display.say(f"to use each method's best: srkd run {use}")
 
 

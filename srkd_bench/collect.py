@@ -7,7 +7,17 @@ from srkd_bench.config import Measurement, Run, Suite, Weights
 from srkd_bench.metrics import METRICS
 from srkd_bench.networkspec import ForeignSpec, ModelSpec
 from srkd_bench.packs import pixels_of
-from srkd_bench.planning import CARD, EQUAL_COST, EVENTS, FAILED, SCORES, Plan, kept_scores, measurement
+from srkd_bench.planning import (
+    CARD,
+    EQUAL_COST,
+    EVENTS,
+    FAILED,
+    MISSING,
+    SCORES,
+    Plan,
+    kept_scores,
+    measurement,
+)
 from srkd_bench.report.results import About, Network, Results, Training
 from srkd_bench.scores import Score
 from srkd_bench.store import ArtifactStore
@@ -38,7 +48,10 @@ def results(
         datasets=list(suite.data.test),
         metrics=suite.evaluate.shown,
         scores=scores,
-        networks=[_network("teacher", plan.teacher.model), _network("student", suite.student)],
+        networks=[
+            *([_network("teacher", plan.teacher.model)] if plan.knows_teacher else []),
+            _network("student", suite.student),
+        ],
         seeds=list(suite.seeds),
         budget=f"every student is trained for {suite.train} of {suite.data.train}",
         notes=[*notes, *_longer(plan), *_tuned(plan), *([ensemble] if suite.evaluate.self_ensemble else [])],
@@ -64,7 +77,7 @@ def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
     notes: dict[str, list[int]] = defaultdict(list)
     runs: list[tuple[str, Run | Weights | None]] = [("bicubic", None), ("teacher", plan.teacher)]
     runs += [(plan.column(run), run) for run in plan.students]
-    here = {dataset: pixels_of(store, dataset) or "missing" for dataset in suite.data.test}
+    here = {dataset: pixels_of(store, dataset) or MISSING for dataset in suite.data.test}
 
     def wanted(key: Run | Weights | None, pixels: str) -> Measurement:
         return measurement(key, pixels, suite.data.scale, self_ensemble=suite.evaluate.self_ensemble)
@@ -100,7 +113,8 @@ def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
 
 def _longer(plan: Plan) -> list[str]:
     """Return how long the control was trained at equal cost, if it was."""
-    steps = {run.train.steps for run in plan.students if plan.column(run) == EQUAL_COST}
+    longer = [run for run in plan.students if plan.knows_teacher and plan.column(run) == EQUAL_COST]
+    steps = {run.train.steps for run in longer}
     return [
         f"w/o KD at equal cost: {one:,} steps; a student and its teacher's passes take as many multiply-adds"
         for one in steps

@@ -21,7 +21,7 @@ from srkd_bench.metrics import METRICS, measure
 from srkd_bench.models import build
 from srkd_bench.networkspec import ForeignSpec, ModelSpec
 from srkd_bench.packs import hr_pixels, packed, pixels_of
-from srkd_bench.planning import Plan, measurement
+from srkd_bench.planning import MISSING, Plan, measurement
 from srkd_bench.rehearsal import rehearse
 from srkd_bench.runs import Workplace
 from srkd_bench.store import ArtifactStore
@@ -141,7 +141,7 @@ def _scores(plan: Plan, place: Workplace) -> list[Job]:
     scale, ensemble = suite.data.scale, suite.evaluate.self_ensemble
     jobs, paces = list[Job](), dict[ModelSpec | ForeignSpec | None, float]()
     for name in suite.data.test:
-        digest, pixels = pixels_of(store, name) or "missing", hr_pixels(store, name)
+        digest, pixels = pixels_of(store, name) or MISSING, hr_pixels(store, name)
         todo = [
             None if key is None else key.model
             for key in (None, *plan.networks)

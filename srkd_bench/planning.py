@@ -23,6 +23,7 @@ from srkd_bench.trials import FEWEST, MOST, USUAL, trial, tuning_seed, weights
 WEIGHTS, CARD, SCORES, EVENTS, FAILED = (
     "weights.safetensors", "card.json", "scores.json", "events.jsonl", "failed.json",
 )  # fmt: skip
+MISSING = "missing"  # the digest of what isn't here
 EQUAL_COST = "none@equal-cost"  # the control, trained for as long as a distillation's multiply-adds pay for
 
 
@@ -60,6 +61,11 @@ class Plan:
         return f"{self.column(key)} seed {key.seed}"
 
     @property
+    def knows_teacher(self) -> bool:
+        """Whether the teacher was trained here or its weights are here."""
+        return not (isinstance(self.teacher, Weights) and self.teacher.sha256 == MISSING)
+
+    @property
     def methods(self) -> list[str]:
         """The students' columns: methods' names, in the suite's order."""
         return list(dict.fromkeys(map(self.column, self.students)))
@@ -77,6 +83,7 @@ def plan(
     chosen: Iterable[str] = (),
     *,
     readonly: bool = False,
+    scored: bool = False,
     options: str = "",
 ) -> Plan:
     """Look up what a suite names. Data that isn't here has the digest `missing`; nothing is trained.
@@ -85,6 +92,7 @@ def plan(
         chosen: methods instead of the suite's; `all` is every installed one. Only their code may run unasked:
             what a suite names may be a stranger's.
         readonly: leave the store as it is, and download no weights that the suite names by their address.
+        scored: the scores come from elsewhere: neither the teacher's weights nor trials of weights need be here.
         options: how the command line names the suite, for hints; its name if not given.
     Raises:
         SrkdError: an unknown method, parameter or data set, or settings that a method can't work with.
@@ -107,8 +115,8 @@ def plan(
         _check_batch(name, known[name], suite.train.batch)
     for name in suite.data.names:
         pixels_of(store, name)
-    pixels = pixels_of(store, suite.data.train) or "missing"
-    teacher = _teacher(suite, pixels, known["none"], store, display, readonly=readonly)
+    pixels = pixels_of(store, suite.data.train) or MISSING
+    teacher = _teacher(suite, pixels, known["none"], store, display, readonly=readonly, scored=scored)
     students = tuple(
         Run(
             model=suite.student,
@@ -127,7 +135,7 @@ def plan(
     )
     named = {name: known[name] for name in names}
     found = Plan(suite, teacher, students, named, code=_code(named.values()))
-    if not suite.tuned:
+    if scored or not suite.tuned:
         return found
     references = {sources.name_of(reference): reference for reference in asked}
     return _tuned(found, store, options or f"--suite {suite.name}", references)
@@ -154,7 +162,7 @@ def trial_runs(plan: Plan, method: str, count: int) -> list[Run]:
 
 def verdict(run: Run, plan: Plan, store: ArtifactStore) -> float | str | None:
     """Return a trial's mean PSNR-Y in dB on the validation images, or why it failed; None if it isn't done."""
-    pixels = pixels_of(store, plan.suite.data.validation or "") or "missing"
+    pixels = pixels_of(store, plan.suite.data.validation or "") or MISSING
     scores = kept_scores(measurement(run, pixels, plan.suite.data.scale, self_ensemble=False), store)
     if scores is not None:
         return fmean(values["psnr_y"] for values in scores.values())
@@ -237,12 +245,24 @@ def _check_batch(name: str, method: Traits, batch: int) -> None:
 
 
 def _teacher(
-    suite: Suite, pixels: str, none: Traits, store: ArtifactStore, display: Display, *, readonly: bool
+    suite: Suite,
+    pixels: str,
+    none: Traits,
+    store: ArtifactStore,
+    display: Display,
+    *,
+    readonly: bool,
+    scored: bool,
 ) -> Run | Weights:
     if suite.teacher.weights is not None:
         from srkd_bench.pretrained import find_weights
 
-        _, weights = find_weights(suite.teacher, suite.data.scale, store, display, fetch=not readonly)
+        try:
+            _, weights = find_weights(suite.teacher, suite.data.scale, store, display, fetch=not readonly)
+        except MissingError:
+            if not scored:
+                raise
+            return Weights(sha256=MISSING, model=suite.student)  # stands for a network that nobody asks for
         if weights.model.scale != suite.data.scale:
             raise SrkdError(
                 f"the teacher's weights are for scale {weights.model.scale}, the suite's is {suite.data.scale}"
@@ -282,7 +302,7 @@ def finished(plan: Plan, store: ArtifactStore) -> bool:
 def unmeasured(plan: Plan, store: ArtifactStore) -> list[Run | Weights | None]:
     """Return the networks (None: bicubic), finished or not, without scores on one of the suite's data sets."""
     data, ensemble = plan.suite.data, plan.suite.evaluate.self_ensemble
-    sets = [pixels_of(store, name) or "missing" for name in data.test]
+    sets = [pixels_of(store, name) or MISSING for name in data.test]
     return [
         network
         for network in (None, *plan.networks)

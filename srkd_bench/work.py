@@ -55,6 +55,7 @@ def find_plan(
     chosen: Sequence[str] = (),
     *,
     readonly: bool = False,
+    scored: bool = False,
 ) -> tuple[Plan, ArtifactStore, Display]:
     """Return a suite's plan, and the store and display that it was made with."""
     from srkd_bench import planning
@@ -64,7 +65,8 @@ def find_plan(
     read = load_suite(suite, settings or [])
     store, display = open_store(home), Display(err)
     options = naming(suite, settings)
-    return planning.plan(read, store, display, chosen, readonly=readonly, options=options), store, display
+    plan = planning.plan(read, store, display, chosen, readonly=readonly, scored=scored, options=options)
+    return plan, store, display
 
 
 def naming(suite: str, settings: list[str] | None) -> str:

@@ -88,6 +88,23 @@ def test_a_report_of_written_scores_is_the_report_of_the_store(
     assert "| w/o KD |" not in some
 
 
+def test_written_scores_need_neither_the_teachers_weights_nor_trials_of_weights(
+    srkd: Srkd, kept: list[str]
+) -> None:
+    assert srkd("report", *SUITE, "-o", "scores.csv")[0] == 0
+    elsewhere = [*SUITE, "--teacher", "gone.pt", "--set", "params=tuned", "-f", "markdown"]
+    code, _, said = srkd("report", *elsewhere)
+    assert code != 0
+    assert "no weights file 'gone.pt'" in said
+    code, text, _ = srkd("report", *elsewhere, "--from", "scores.csv")
+    assert code == 0
+    table = srkd("report", *SUITE, "-f", "markdown")[1]
+    known, found = ([line for line in one.splitlines() if line.startswith("|")] for one in (table, text))
+    assert known[:-2] == found[:-1]
+    assert known[-2].startswith("| Teacher: EDSR")
+    assert found[-1] == "| Student: EDSR 4×4 | 2,147 | 0.6 G | – |"  # nothing is known of its teacher
+
+
 @pytest.mark.parametrize(
     ("content", "code", "message"),
     [

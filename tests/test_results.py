@@ -1,7 +1,7 @@
 """That the pages show what the scores under results/ say; `python tests/test_results.py` writes it into them.
 
-Between `<!-- report SUITE OPTIONS -->` and `<!-- end -->` stands what `srkd report` prints of a suite with these options, and
-between `<!-- scores SUITE OPTIONS -->` and `<!-- end -->` its table of PSNR-Y and the differences over all data sets.
+Between `<!-- report SUITE OPTIONS -->` and `<!-- end -->` stands what `srkd report` prints of a suite with these
+options; with `scores`, its table of PSNR-Y and the differences over all data sets.
 """
 
 import re

@@ -49,7 +49,7 @@ def test_twice_the_weight_has_twice_the_share_on_the_same_student(plan: Plan, pl
     assert (default.default, suites.default) == (True, False)
     assert default.params["hkd"]["weight"] == 1.0
     assert suites.params["hkd"]["weight"] == 2.0
-    assert list(default.moments) == [0.1, 0.25, 1.0]
+    assert list(default.moments) == [0.0, 0.1, 0.25, 1.0]
     for moment, share in default.moments.items():
         assert suites.moments[moment] == pytest.approx(2 * share, rel=1e-4)
 
@@ -90,13 +90,14 @@ def test_what_is_trained_beside_the_student_learns_and_the_student_learns_from_h
 @pytest.mark.parametrize(
     ("values", "fit"),
     [
-        ((0.05, 0.5, 1.0), True),
-        ((0.0496, 0.5, 1.04), True),
-        ((0.04, 0.5, 0.9), False),
-        ((0.1, 1.06, 0.9), False),
+        ((0.0, 0.05, 0.5, 1.0), True),
+        ((5.0, 0.0496, 0.5, 1.04), True),
+        ((5.1, 0.05, 0.5, 1.0), False),
+        ((1.0, 0.04, 0.5, 0.9), False),
+        ((1.0, 0.1, 1.06, 0.9), False),
     ],
 )
-def test_a_share_is_marked_when_any_moment_is_outside(values: tuple[float, float, float], fit: bool) -> None:
+def test_a_share_is_marked_when_any_moment_is_outside(values: tuple[float, ...], fit: bool) -> None:
     one = Shares("hkd", {"hkd": {"weight": 1.0}}, True, dict(zip(shares.MOMENTS, values, strict=True)))
     assert one.fit is fit
     assert shares.shown(one)[""] == ("" if fit else "outside")
@@ -115,12 +116,12 @@ def test_methods_are_listed_with_their_shares_after_the_teacher_was_trained(
     assert found["steps"] == 10
     assert {("hkd", True), ("hkd", False), ("rkd", True), ("rvkd", True)} <= rows.keys()
     assert ("none", True) not in rows
-    assert [one["progress"] for one in rows["rkd", True]["shares"]] == [0.1, 0.25, 1.0]
+    assert [one["progress"] for one in rows["rkd", True]["shares"]] == [0.0, 0.1, 0.25, 1.0]
     code, table, messages = srkd(*words)
     assert (code, "training EDSR 4×4" in messages) == (0, False)
     share = rows["hkd", False]["shares"][0]["share"]
     assert f"{share:.2g}" in table
-    assert "after 10%, 25%, 100% of 10 steps, mean over 8 batches of photos" in table
+    assert "after 0%, 10%, 25%, 100% of 10 steps, mean over 8 batches of photos" in table
 
 
 def test_only_methods_are_measured(srkd: Srkd) -> None:
