@@ -54,7 +54,13 @@ def results(
         ],
         seeds=list(suite.seeds),
         budget=f"every student is trained for {suite.train} of {suite.data.train}",
-        notes=[*notes, *_longer(plan), *_tuned(plan), *([ensemble] if suite.evaluate.self_ensemble else [])],
+        notes=[
+            *notes,
+            *_longer(plan),
+            *_chosen(plan),
+            *_tuned(plan),
+            *([ensemble] if suite.evaluate.self_ensemble else []),
+        ],
         trainings=_trainings(plan, store) if trainings else [],
         scale=suite.data.scale,
         about={name: About(one.summary, one.kind, one.source) for name, one in plan.traits.items()},
@@ -119,6 +125,20 @@ def _longer(plan: Plan) -> list[str]:
         f"w/o KD at equal cost: {one:,} steps; a student and its teacher's passes take as many multiply-adds"
         for one in steps
     ]
+
+
+def _chosen(plan: Plan) -> list[str]:
+    """Return the parameters that the suite gives to its methods."""
+    if plan.suite.tuned:
+        return []
+    parts = {part for method in plan.methods for part in method.split("+")}
+    given = [
+        f"{part}.{name}={value}"
+        for part, params in plan.suite.params.items()
+        for name, value in params.items()
+        if part in parts
+    ]
+    return [f"parameters that the suite gives: {', '.join(given)}"] if given else []
 
 
 def _tuned(plan: Plan) -> list[str]:

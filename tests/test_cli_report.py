@@ -66,6 +66,13 @@ def test_methods_can_be_chosen_instead_of_the_suites(srkd: Srkd, kept: list[str]
     assert (code, messages.splitlines()[0]) == (1, "error: no method in suite tiny named 'rkd+hkd'")
 
 
+def test_a_report_says_which_parameters_the_suite_gives(srkd: Srkd, kept: list[str]) -> None:
+    given = [*SUITE, "--set", "params={hkd: {weight: 2.0}, ckd: {warmup: 0.02}}"]
+    notes = json.loads(srkd("report", *given, "--json")[1])["notes"]
+    assert "parameters that the suite gives: hkd.weight=2.0" in notes  # there is no ckd
+    assert "gives" not in srkd("report", *SUITE)[1]
+
+
 def test_cards_and_validation_curves_are_written_when_asked_for(
     srkd: Srkd, kept: list[str], tmp_path: Path
 ) -> None:
