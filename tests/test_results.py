@@ -1,7 +1,7 @@
 """That the pages show what the scores under results/ say; `python tests/test_results.py` writes it into them.
 
 Between `<!-- report SUITE OPTIONS -->` and `<!-- end -->` stands what `srkd report` prints of a suite with these
-options; with `scores`, its table of PSNR-Y and the differences over all data sets.
+options; with `scores`, its table of PSNR-Y and the differences over all data sets; with `gains`, the latter alone.
 """
 
 import re
@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/results.md")
-BLOCK = re.compile(r"(?<=<!-- )(report|scores) (\S+)(.*?) -->\n(.*?)(?=\n<!-- end -->)", flags=re.DOTALL)
+BLOCK = re.compile(r"(?<=<!-- )(report|scores|gains) (\S+)(.*?) -->\n(.*?)(?=\n<!-- end -->)", flags=re.DOTALL)
 
 
 def reported(suite: str, options: str) -> str:
@@ -25,8 +25,8 @@ def reported(suite: str, options: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.strip()
 
 
-def scores(suite: str, report: str) -> str:
-    """Return the rows of a report's PSNR-Y and those of the differences of all data sets."""
+def psnr(suite: str, report: str) -> tuple[str, str]:
+    """Return the rows of a report's PSNR-Y, and those of the differences over all data sets."""
     parts = re.split(r"^### (.+)\n", report, flags=re.MULTILINE)[1:]
     rows = {
         title: [line for line in part.splitlines() if line.startswith("|")]
@@ -35,12 +35,15 @@ def scores(suite: str, report: str) -> str:
     table = f"{suite}: PSNR-Y in dB"
     gains = next(rows[title] for title in rows if title.startswith(f"{table}, difference from"))
     means = [line for line in gains if line.startswith(("|  |", "| :", "| All: "))]
-    return "\n".join([*rows[table], "", *means])
+    return "\n".join(rows[table]), "\n".join(means)
 
 
 def wanted(kind: str, suite: str, options: str) -> str:
     report = reported(suite, options)
-    return report if kind == "report" else scores(suite, report)
+    if kind == "report":
+        return report
+    scores, gains = psnr(suite, report)
+    return gains if kind == "gains" else f"{scores}\n\n{gains}"
 
 
 @pytest.mark.parametrize("page", PAGES)
