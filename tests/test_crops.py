@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -223,6 +224,18 @@ def test_a_sheet_names_every_model_and_writes_only_the_best_methods_in_bold(show
     bold = [text.get_text() for text in written if text.get_fontweight() == "bold"]
     assert bold[0] == "photos-test: coffee"
     assert bold[2:] == [f"{best:.2f} dB"]
+
+
+def test_a_long_name_is_written_small_enough_for_its_place(shown: list[Panel]) -> None:
+    one = shown[0].views[-1]
+    models = ["none@equal-cost", *(f"m{i}" for i in range(6))]
+    views = [*shown[0].views, *(replace(one, model=model) for model in models)]
+    panel = replace(shown[0], views=views)
+    long = [text for text in texts([panel]) if text.get_text() == "w/o KD at equal cost"]
+    widths = [text.get_window_extent().width for text in long]
+    images = [axes.get_window_extent().width for axes in sheet([panel]).axes[1:]]
+    assert len(widths) == 2  # under the region and under its error map
+    assert max(widths) <= 1.25 * max(images)  # glyphs stand on whole pixels
 
 
 def test_all_error_maps_of_a_region_share_one_scale(shown: list[Panel]) -> None:

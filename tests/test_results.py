@@ -14,7 +14,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/results.md")
-BLOCK = re.compile(r"(?<=<!-- )(report|scores|gains) (\S+)(.*?) -->\n(.*?)(?=\n<!-- end -->)", flags=re.DOTALL)
+BLOCK = re.compile(
+    r"(?<=<!-- )(report|scores|gains) (\S+)(.*?) -->\n(.*?)(?=\n<!-- end -->)", flags=re.DOTALL
+)
 
 
 def reported(suite: str, options: str) -> str:

@@ -83,11 +83,14 @@ class _Page:
         axes.spines[:].set_visible(False)
         return axes
 
-    def text(self, x: float, y: float, text: str, *, bold: bool = False, size: float = SMALL) -> None:
-        """Write a line in the middle of `x`, whose top is `y`."""
+    def text(self, x: float, y: float, text: str, *, bold: bool = False, room: float = math.inf) -> None:
+        """Write a line in the middle of `x`, whose top is `y`, so small that it isn't wider than `room`."""
         w, h = self.figure.get_size_inches()
         weight = "bold" if bold else "normal"
-        self.figure.text(x / w, 1 - (self.top + y) / h, text, ha="center", va="top", size=size, weight=weight)
+        line = self.figure.text(
+            x / w, 1 - (self.top + y) / h, text, ha="center", va="top", size=SMALL, weight=weight
+        )
+        line.set_fontsize(SMALL * min(1, room * self.figure.dpi / line.get_window_extent().width))
 
 
 def _draw(page: _Page, panel: Panel, layout: _Layout) -> None:
@@ -112,7 +115,7 @@ def _draw(page: _Page, panel: Panel, layout: _Layout) -> None:
         y = (i // layout.columns) * (height + 2 * LINE + GAP)
         page.axes(x, y, width, height).imshow(_magnified(view.pixels), aspect="auto", interpolation="none")
         bold = view.psnr is not None and _competes(view) and round(view.psnr, DECIMALS) == best
-        page.text(x + width / 2, y + height + 0.03, _name(view.model), bold=bold)
+        page.text(x + width / 2, y + height + 0.03, _name(view.model), bold=bold, room=width)
         page.text(x + width / 2, y + height + 0.03 + LINE, _decibel(view.psnr), bold=bold)
     _errors(page, panel, layout)
 
@@ -128,7 +131,7 @@ def _errors(page: _Page, panel: Panel, layout: _Layout) -> None:
         image = axes.imshow(
             _magnified(error), cmap="magma", vmin=0, vmax=end, aspect="auto", interpolation="none"
         )
-        page.text(x + width / 2, layout.top + height + 0.03, _name(model))
+        page.text(x + width / 2, layout.top + height + 0.03, _name(model), room=width)
     bar = page.axes(len(errors) * (width + GAP) + 0.03, layout.top, 0.07, height)
     colours = page.figure.colorbar(image, cax=bar, extend="max", extendfrac=0.06)
     colours.outline.set_visible(False)
