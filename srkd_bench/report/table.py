@@ -20,6 +20,9 @@ UNRANKED = ("bicubic", "teacher")
 LABELS = {
     "none": "w/o KD",
     "none@equal-cost": "w/o KD at equal cost",
+    "augkd": "AugKD",
+    "crosskd": "CrossKD",
+    "fitnet": "FitNet",
     "teacher": "Teacher",
     "bicubic": "Bicubic",
     "set5": "Set5",
