@@ -9,7 +9,6 @@ from srkd_bench.networkspec import ForeignSpec, ModelSpec
 from srkd_bench.packs import pixels_of
 from srkd_bench.planning import (
     CARD,
-    EQUAL_COST,
     EVENTS,
     FAILED,
     MISSING,
@@ -19,7 +18,7 @@ from srkd_bench.planning import (
     measurement,
 )
 from srkd_bench.report.results import About, Network, Results, Training
-from srkd_bench.scores import Score
+from srkd_bench.scores import EQUAL_COST, Score
 from srkd_bench.store import ArtifactStore
 from srkd_bench.trials import in_words, weights
 

@@ -15,7 +15,7 @@ from srkd_bench.networks import resolved
 from srkd_bench.networkspec import NetworkSpec
 from srkd_bench.packs import pixels_of
 from srkd_bench.progress import Display
-from srkd_bench.scores import Scores
+from srkd_bench.scores import EQUAL_COST, Scores
 from srkd_bench.store import ArtifactStore
 from srkd_bench.traits import Traits, traits
 from srkd_bench.trials import FEWEST, MOST, USUAL, trial, tuning_seed, weights
@@ -24,7 +24,6 @@ WEIGHTS, CARD, SCORES, EVENTS, FAILED = (
     "weights.safetensors", "card.json", "scores.json", "events.jsonl", "failed.json",
 )  # fmt: skip
 MISSING = "missing"  # the digest of what isn't here
-EQUAL_COST = "none@equal-cost"  # the control, trained for as long as a distillation's multiply-adds pay for
 
 
 @dataclass(frozen=True)

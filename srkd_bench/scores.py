@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+EQUAL_COST = "none@equal-cost"  # the control, trained for as long as a distillation's multiply-adds pay for
 Scores = dict[str, dict[str, float]]  # of one data set: by image, by metric
 
 

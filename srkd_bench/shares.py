@@ -24,8 +24,9 @@ from srkd_bench.method import Method, Output, Step, TeacherView, seed_of, seeded
 from srkd_bench.models import build
 from srkd_bench.packs import ImageSet
 from srkd_bench.patches import Patches
-from srkd_bench.planning import EQUAL_COST, Plan
+from srkd_bench.planning import Plan
 from srkd_bench.runs import SAMPLE, Workplace, load
+from srkd_bench.scores import EQUAL_COST
 from srkd_bench.spec import Params
 from srkd_bench.teacher_cache import on_grid
 from srkd_bench.train import LOSSES, autocast, gradient_share, learning_rate

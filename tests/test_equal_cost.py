@@ -7,8 +7,9 @@ import pytest
 
 from srkd_bench import planning
 from srkd_bench.config import Suite
-from srkd_bench.planning import EQUAL_COST, Plan
+from srkd_bench.planning import Plan
 from srkd_bench.progress import Display
+from srkd_bench.scores import EQUAL_COST
 from srkd_bench.store import ArtifactStore
 from srkd_bench.suitefile import load_suite
 from tests.conftest import Srkd

@@ -20,7 +20,7 @@ from srkd_bench.report.html import PAGE, to_html
 from srkd_bench.report.panels import Crop, Panel, View
 from srkd_bench.report.per_image import per_image
 from srkd_bench.report.results import About, Training
-from srkd_bench.scores import Score
+from srkd_bench.scores import EQUAL_COST, Score
 from srkd_bench.stats import Difference
 from srkd_bench.suitefile import study_claims
 
@@ -236,7 +236,16 @@ def test_the_answer_names_what_helped_and_says_when_correction_leaves_nothing() 
         "Better": ["CKD +0.050 dB (95 % interval +0.040 to +0.060, p = 0.031)"],
         "Not told apart": ["RKD 0.000 dB (95 % interval −0.010 to +0.010, p = 0.900)"],
     }
-    assert "corrected for 2 methods (Holm), none can stand with fewer than 7 seeds" in found.notes[0]
+    assert "corrected for 2 comparisons (Holm), none can stand with fewer than 7 seeds" in found.notes[0]
+
+
+def test_the_control_at_equal_cost_is_no_method_that_helped() -> None:
+    results, longer = small(columns=["none", "ckd", EQUAL_COST]), difference(EQUAL_COST, 0.3)
+    found = findings(results, "psnr_y", [longer, difference("ckd", 0.05)])
+    assert found.verdict == "CKD helped, by its own test."
+    assert [len(group) for group in found.groups.values()] == [1, 1]
+    assert found.groups["At equal cost"][0].endswith(" +0.300 dB (95 % interval +0.290 to +0.310, p = 0.031)")
+    assert findings(results, "psnr_y", [longer]).verdict == "No method was shown to help."
 
 
 def test_what_stands_after_correction_is_said_without_reserve() -> None:

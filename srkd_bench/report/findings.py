@@ -8,6 +8,7 @@ from srkd_bench.metrics import METRICS
 from srkd_bench.report.paired import probability, seeds_for_holm, signed
 from srkd_bench.report.results import Results
 from srkd_bench.report.table import label, model_labels
+from srkd_bench.scores import EQUAL_COST
 from srkd_bench.stats import LEAST_SEEDS, LEVEL, Difference
 
 GROUPS = {
@@ -26,7 +27,8 @@ class Findings:
     Args:
         verdict: the answer in one short sentence.
         lead: what the numbers are.
-        groups: methods with their numbers, by what the seeds show of them; best first.
+        groups: methods with their numbers, by what the seeds show of them, best first; then the control at equal
+            cost, which is no method.
         notes: how sure that is, and how much there was to gain.
     """
 
@@ -50,19 +52,22 @@ def findings(results: Results, metric: str, found: Sequence[Difference]) -> Find
     if not whole:
         lead = f"A comparison needs {control} and another method, measured with the same seed on the same images."
         return Findings("Nothing can be compared yet.", lead)
+    methods = [one for one in whole if one.model != EQUAL_COST]
     groups = {
-        title: [_number(one, names, metric) for one in whole if one.verdict == verdict]
+        title: [_number(one, names, metric) for one in methods if one.verdict == verdict]
         for verdict, title in GROUPS.items()
     }
+    longer = [_number(one, names, metric) for one in whole if one.model == EQUAL_COST]
     lead = f"{_what(whole, results, metric)} from {control}{_introduced(results)}:"
     if all(one.verdict == "underpowered" for one in whole):
         seeds = max(one.seeds for one in whole)
         lead = f"{_too_few(seeds)} Nothing is claimed by these {lead[0].lower()}{lead[1:]}"
-        verdict, groups = "Too few seeds to tell.", {"Measured": groups[GROUPS["underpowered"]]}
+        verdict, groups = "Too few seeds to tell.", {"Measured": groups[GROUPS["underpowered"]] + longer}
     else:
         verdict = _verdict(
-            [one for one in whole if one.verdict == "better"], names, results.baseline, control
+            [one for one in methods if one.verdict == "better"], names, results.baseline, control
         )
+        groups["At equal cost"] = longer
     notes = [_corrected(whole, names), _teacher(results, metric, control)]
     return Findings(
         verdict, lead, {title: own for title, own in groups.items() if own}, [note for note in notes if note]
@@ -133,7 +138,7 @@ def _corrected(whole: Sequence[Difference], names: dict[str, str]) -> str:
     else:
         left = [names[one.model] for one in decided if one.p_holm is not None and one.p_holm < LEVEL]
         rest = f"{listed(left) or 'none'} {'stand' if len(left) > 1 else 'stands'}"
-    return f"Each verdict is by one test at the {PERCENT} level; corrected for {len(whole)} methods (Holm), {rest}."
+    return f"Each verdict is by one test at the {PERCENT} level; corrected for {len(whole)} comparisons (Holm), {rest}."
 
 
 def _teacher(results: Results, metric: str, control: str) -> str:

@@ -31,6 +31,7 @@ from srkd_bench.report.table import (
     model_labels,
     one_line,
 )
+from srkd_bench.scores import EQUAL_COST
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -109,6 +110,7 @@ def _context(results: Results) -> dict[str, Any]:
         "suite": results.suite,
         "control": names.get(results.baseline, results.baseline),
         "without_kd": results.baseline == "none",
+        "longer": names.get(EQUAL_COST),
         "methods": [(names[name], about) for name, about in results.about.items() if name in names],
         "networks": {network.role: network for network in results.networks},
         "costs": costs(results),
