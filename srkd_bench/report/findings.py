@@ -138,7 +138,8 @@ def _corrected(whole: Sequence[Difference], names: dict[str, str]) -> str:
     else:
         left = [names[one.model] for one in decided if one.p_holm is not None and one.p_holm < LEVEL]
         rest = f"{listed(left) or 'none'} {'stand' if len(left) > 1 else 'stands'}"
-    return f"Each verdict is by one test at the {PERCENT} level; corrected for {len(whole)} comparisons (Holm), {rest}."
+    corrected = f"corrected for {len(whole)} comparisons (Holm), {rest}"
+    return f"Each verdict is by one test at the {PERCENT} level; {corrected}."
 
 
 def _teacher(results: Results, metric: str, control: str) -> str:
