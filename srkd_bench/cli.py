@@ -34,9 +34,12 @@ from srkd_bench.options import (
     Offline,
     Runner,
     Settings,
+    SuiteArgument,
     SuiteName,
+    SuiteOption,
     Teacher,
     TeacherCache,
+    suite_name,
 )
 from srkd_bench.printing import (
     err,
@@ -116,7 +119,8 @@ def download(
 
 @app.command("train-teacher")
 def train_teacher(
-    suite: SuiteName = "demo",
+    suite: SuiteArgument = None,
+    suite_option: SuiteOption = None,
     settings: Settings = None,
     source: Annotated[
         str | None,
@@ -138,7 +142,7 @@ def train_teacher(
 
             joint.follow(open_store(home), device)
         return
-    changes = with_teacher(settings, source)
+    suite, changes = suite_name(suite, suite_option), with_teacher(settings, source)
     plan, store, display = find_plan(suite, changes, home, ["none"], readonly=dry_run)
     plan = replace(plan, students=())
     place = workplace(store, display, device, checkpoint_seconds)
@@ -166,7 +170,8 @@ def distill(
             help="A method, or a+b; repeatable; `all` is every installed one. The code of a file is run.",
         ),
     ],
-    suite: SuiteName = "demo",
+    suite: SuiteArgument = None,
+    suite_option: SuiteOption = None,
     teacher: Teacher = None,
     settings: Settings = None,
     home: Home = None,
@@ -179,7 +184,8 @@ def distill(
     json_: Json = False,
 ) -> None:
     """Train students by some methods, side by side, and measure them. The teacher goes first if one looks at it."""
-    plan, store, display = find_plan(suite, with_teacher(settings, teacher), home, method, readonly=dry_run)
+    suite, changes = suite_name(suite, suite_option), with_teacher(settings, teacher)
+    plan, store, display = find_plan(suite, changes, home, method, readonly=dry_run)
     looks = any(run.teacher for run in plan.students)
     plan = replace(plan, with_teacher=looks or store.has(plan.teacher))
     work(plan, store, display, device, jobs, checkpoint_seconds, teacher_cache, dry_run, json_)
@@ -187,10 +193,8 @@ def distill(
 
 @app.command()
 def run(
-    suite: Annotated[str, typer.Argument(metavar="[SUITE]", help="A name or a YAML file.")] = "demo",
-    suite_option: Annotated[
-        str | None, typer.Option("--suite", metavar="NAME|FILE", help="The same.")
-    ] = None,
+    suite: SuiteArgument = None,
+    suite_option: SuiteOption = None,
     teacher: Teacher = None,
     settings: Settings = None,
     home: Home = None,
@@ -206,13 +210,15 @@ def run(
 ) -> None:
     """Do all of a suite: teacher, students, scores, table. What is in the store already isn't done again."""
     cluster = with_cluster(executor, address, dry_run)
-    found = find_plan(suite_option or suite, with_teacher(settings, teacher), home, readonly=dry_run)
+    suite, changes = suite_name(suite, suite_option), with_teacher(settings, teacher)
+    found = find_plan(suite, changes, home, readonly=dry_run)
     work(*found, device, jobs, checkpoint_seconds, teacher_cache, dry_run, json_, cluster)
 
 
 @app.command()
 def evaluate(
-    suite: SuiteName = "demo",
+    suite: SuiteArgument = None,
+    suite_option: SuiteOption = None,
     settings: Settings = None,
     model: Annotated[str | None, typer.Option("--model", help="`bicubic`: needs no suite.")] = None,
     weights: Annotated[
@@ -246,7 +252,7 @@ def evaluate(
         changes += ["evaluate.self_ensemble=true"] if self_ensemble else []
         from srkd_bench import planning
 
-        plan, store, display = find_plan(suite, changes, home)
+        plan, store, display = find_plan(suite_name(suite, suite_option), changes, home)
         if not planning.finished(plan, store):
             from srkd_bench import runs
 

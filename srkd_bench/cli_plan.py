@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from srkd_bench.options import Device, Home, Offline, Settings, Teacher, TeacherCache
+from srkd_bench.options import (
+    Device,
+    Home,
+    Offline,
+    Settings,
+    SuiteArgument,
+    SuiteOption,
+    Teacher,
+    TeacherCache,
+    suite_name,
+)
 from srkd_bench.printing import print_forecast
 from srkd_bench.work import find_plan, with_teacher, workplace
 
@@ -22,7 +32,8 @@ class Format(StrEnum):
 
 
 def plan(
-    suite: Annotated[str, typer.Argument(metavar="[SUITE]", help="A name or a YAML file.")] = "demo",
+    suite: SuiteArgument = None,
+    suite_option: SuiteOption = None,
     format_: Annotated[
         Format,
         typer.Option(
@@ -54,7 +65,7 @@ def plan(
     from srkd_bench import batch
     from srkd_bench.tasks import tasks
 
-    changes = with_teacher(settings, teacher)
+    suite, changes = suite_name(suite, suite_option), with_teacher(settings, teacher)
     found, store, display = find_plan(suite, changes, home, readonly=True)
     if format_ == Format.TABLE:
         print_forecast(found, workplace(store, display, device, None, teacher_cache), False, slots=jobs or 1)

@@ -13,7 +13,18 @@ import typer
 
 from srkd_bench.cli_pictures import find_panels, write_figures
 from srkd_bench.errors import ConditionMet, MissingError, SrkdError, unknown
-from srkd_bench.options import Crops, Home, Json, Methods, Settings, SuiteName, Teacher
+from srkd_bench.options import (
+    Crops,
+    Home,
+    Json,
+    Methods,
+    Settings,
+    SuiteArgument,
+    SuiteName,
+    SuiteOption,
+    Teacher,
+    suite_name,
+)
 from srkd_bench.printing import out, print_json, print_table
 from srkd_bench.work import find_plan, with_teacher
 
@@ -35,7 +46,8 @@ class HighlightBy(StrEnum):
 
 
 def report(
-    suite: SuiteName = "demo",
+    suite: SuiteArgument = None,
+    suite_option: SuiteOption = None,
     teacher: Teacher = None,
     settings: Settings = None,
     method: Methods = None,
@@ -103,7 +115,8 @@ def report(
     formats = {format_, *(chosen for _, chosen in files)}
     if format_ is not None and format_ not in FORMATS:
         raise unknown("report format", format_, FORMATS)
-    changes, scored = with_teacher(settings, teacher), source is not None
+    suite, changes = suite_name(suite, suite_option), with_teacher(settings, teacher)
+    scored = source is not None
     plan, store, display = find_plan(suite, changes, home, method or (), readonly=True, scored=scored)
     if baseline not in plan.methods and baseline != "none":
         raise unknown("method", baseline, plan.methods)

@@ -18,9 +18,11 @@ from srkd_bench.options import (
     Json,
     Offline,
     Settings,
-    SuiteName,
+    SuiteArgument,
+    SuiteOption,
     Teacher,
     TeacherCache,
+    suite_name,
 )
 from srkd_bench.printing import err, print_forecast, print_json, print_rows, print_table
 from srkd_bench.trials import FEWEST, MOST, USUAL
@@ -43,7 +45,8 @@ def tune(
         int,
         typer.Option("--trials", metavar="N", min=FEWEST, max=MOST, help="Weights to try, of each method."),
     ] = USUAL,
-    suite: SuiteName = "demo",
+    suite: SuiteArgument = None,
+    suite_option: SuiteOption = None,
     teacher: Teacher = None,
     settings: Settings = None,
     home: Home = None,
@@ -64,7 +67,7 @@ def tune(
     from srkd_bench.progress import Display
     from srkd_bench.suitefile import load_suite
 
-    changes = with_teacher(settings, teacher)
+    suite, changes = suite_name(suite, suite_option), with_teacher(settings, teacher)
     asked = load_suite(suite, changes)
     read = searching.searchable(asked)
     store, display = open_store(home), Display(err)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from srkd_bench.errors import SrkdError
+
 
 def _offline(chosen: bool) -> bool:
     if chosen:
@@ -17,6 +19,11 @@ def _offline(chosen: bool) -> bool:
 SuiteName = Annotated[
     str, typer.Option("--suite", metavar="NAME|FILE", help="The study: a name or a YAML file.")
 ]
+SuiteArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="SUITE", help="The study: a name or a YAML file; demo if not given."),
+]
+SuiteOption = Annotated[str | None, typer.Option("--suite", metavar="NAME|FILE", help="The same as SUITE.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change any key of the suite; repeatable."),
@@ -120,3 +127,14 @@ Offline = Annotated[
         callback=_offline,
     ),
 ]
+
+
+def suite_name(argument: str | None, option: str | None) -> str:
+    """Return the suite that was named, as an argument or by --suite.
+
+    Raises:
+        SrkdError: both were given, and they differ.
+    """
+    if argument and option and argument != option:
+        raise SrkdError(f"two suites are named: {argument} and {option}", "name one")
+    return argument or option or "demo"

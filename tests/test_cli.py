@@ -222,6 +222,10 @@ def test_a_page_is_a_file_or_on_stdout_with_regions_of_images_or_without(srkd: S
         ("run --set train.precision=tf32", 1, "error: precision tf32 needs a CUDA device"),
         ("run --device cuda:7", 1, "device 'cuda:7' is not here"),
         ("run --set teacher.weights=nowhere.pt", 3, "no weights file 'nowhere.pt'"),
+        ("compare hkd none --teacher nowhere.pt", 3, "no weights file 'nowhere.pt'"),
+        ("crops -o crops.png --teacher nowhere.pt", 3, "no weights file 'nowhere.pt'"),
+        ("tune --teacher nowhere.pt", 3, "no weights file 'nowhere.pt'"),
+        ("run bsds --suite demo", 1, "error: two suites are named: bsds and demo"),
         ("download set55", 1, "hint: did you mean 'set5'?"),
         ("download set5 --from empty", 3, "no images"),
         ("evaluate --model bicubic --datasets set5", 3, "hint: srkd download set5"),
@@ -241,6 +245,16 @@ def test_bad_input_gets_one_clear_error_before_any_work(
     assert message in " ".join(messages.split())
     assert "Traceback" not in messages
     assert not (tmp_path / "home" / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "command", ["train-teacher", "distill -m hkd", "run", "evaluate", "report", "tune", "plan"]
+)
+def test_a_suite_is_named_as_an_argument_or_by_an_option(srkd: Srkd, command: str) -> None:
+    said = [srkd(*shlex.split(command), *words)[2] for words in (["demmo"], ["--suite", "demmo"])]
+    assert said[0] == said[1]
+    assert "no suite named 'demmo'" in said[0]
+    assert srkd(*shlex.split(command), "demmo", "--suite", "demmo")[2] == said[0]
 
 
 def test_a_loss_that_becomes_nan_fails_that_run_alone(srkd: Srkd, monkeypatch: pytest.MonkeyPatch) -> None:
