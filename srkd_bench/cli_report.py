@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from srkd_bench.config import Suite
     from srkd_bench.report import Results, Verdict
     from srkd_bench.scores import Score
+    from srkd_bench.stats import Difference
 
 SHOWN_IMAGES = 3  # that gain, and that lose most
 SHOWN_VALUE = 40  # characters of a setting
@@ -187,7 +188,13 @@ def _append(path: Path, text: str) -> None:
 
 
 def compare(
-    first: Annotated[str, typer.Argument(metavar="A", help="A method, or the first digits of a run's id.")],
+    first: Annotated[
+        str,
+        typer.Argument(
+            metavar="A",
+            help="A method, the first digits of a run's id, or scores that `report -o FILE.csv` wrote.",
+        ),
+    ],
     second: Annotated[str, typer.Argument(metavar="B", help="What A is compared with.")],
     suite: SuiteName = "demo",
     teacher: Teacher = None,
@@ -196,9 +203,15 @@ def compare(
     home: Home = None,
     json_: Json = False,
 ) -> None:
-    """Compare two methods of a suite, or two runs: paired differences, images, settings."""
+    """Compare two methods of a suite, or two runs: paired differences, images, settings.
+
+    Of two files of scores, each method is compared with itself: what did a setting change?
+    """
     from srkd_bench import comparing
 
+    if first.endswith(".csv") or second.endswith(".csv"):
+        _compare_files(Path(first), Path(second), json_)
+        return
     changes = with_teacher(settings, teacher)
     plan, store, _ = find_plan(suite, changes, home, method or (), readonly=True)
     compared = comparing.compare(first, second, plan, store)
@@ -211,14 +224,30 @@ def compare(
         _print_comparison(compared)
 
 
-def _print_comparison(compared: Comparison) -> None:
-    from srkd_bench.metrics import METRICS
-    from srkd_bench.report.paired import in_words, signed, where
+def _compare_files(first: Path, second: Path, json_: bool) -> None:
+    from srkd_bench import comparing
 
-    print(f"{compared.first} against {compared.second}\n")
+    found = comparing.compare_scores(_read_scores(first), _read_scores(second))
+    if json_:
+        from srkd_bench.report.data import difference_row
+
+        rows = [difference_row(one) for one in found]
+        print_json({"schema": 1, "first": str(first), "second": str(second), "differences": rows})
+        return
+    print(f"{first} against {second}, each method against itself\n")
+    _print_differences(found)
+
+
+def _print_differences(found: list[Difference]) -> None:
+    """Print a row for each difference; with the methods, where they are compared with themselves."""
+    from srkd_bench.metrics import METRICS
+    from srkd_bench.report.paired import in_words, where
+    from srkd_bench.report.table import one_line
+
     print_table(
         [
             {
+                **({"method": one_line(one.model)} if one.model == one.baseline else {}),
                 "data set": where(one.dataset),
                 "metric": METRICS[one.metric].label,
                 "difference [95 %]": in_words(one, METRICS[one.metric].decimals),
@@ -227,9 +256,17 @@ def _print_comparison(compared: Comparison) -> None:
                 "seeds": one.seeds,
                 "images": one.images,
             }
-            for one in compared.differences
+            for one in found
         ]
     )
+
+
+def _print_comparison(compared: Comparison) -> None:
+    from srkd_bench.metrics import METRICS
+    from srkd_bench.report.paired import signed, where
+
+    print(f"{compared.first} against {compared.second}\n")
+    _print_differences(compared.differences)
     print()
     decimals = METRICS[compared.metric].decimals
     for dataset, gains in compared.images.items():

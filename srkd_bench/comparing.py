@@ -1,6 +1,10 @@
-"""Two methods, or two runs, side by side: their differences, the images that gain and lose most, their settings."""
+"""Two methods, or two runs, side by side: their differences, the images that gain and lose most, their settings.
+
+Two files of scores, too: what each method gains over itself.
+"""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +15,7 @@ from srkd_bench.metrics import METRICS
 from srkd_bench.planning import Plan
 from srkd_bench.report.results import Results
 from srkd_bench.scores import Score
-from srkd_bench.stats import Difference, differences, image_gains
+from srkd_bench.stats import Difference, changes, differences, image_gains
 from srkd_bench.store import ArtifactStore
 
 
@@ -48,6 +52,32 @@ def compare(first: str, second: str, plan: Plan, store: ArtifactStore) -> Compar
     if len(wrong) == 2 and all(re.fullmatch("[0-9a-f]+", name) for name in wrong):
         return _runs(first, second, store)
     raise unknown(f"method in suite {plan.suite.name}", wrong[0], plan.methods)
+
+
+def compare_scores(first: Sequence[Score], second: Sequence[Score]) -> list[Difference]:
+    """Return each method of the first scores against itself in the second, where the same rules measured both.
+
+    Raises:
+        SrkdError: there is no method, seed and image that both have.
+    """
+    rules = {(one.dataset, one.metric, one.protocol) for one in second}
+    shared = [one for one in first if (one.dataset, one.metric, one.protocol) in rules]
+    ours, theirs = (
+        Results(
+            suite="scores",
+            columns=list(dict.fromkeys(one.model for one in shared)),
+            datasets=list(dict.fromkeys(one.dataset for one in shared)),
+            metrics=[name for name in METRICS if any(one.metric == name for one in shared)],
+            scores=list(scores),
+        )
+        for scores in (shared, second)
+    )
+    found = [one for name in ours.metrics for one in changes(ours, theirs, name)]
+    if not found:
+        raise SrkdError(
+            "no method has an image and a seed in both by the same rules", "srkd report -o scores.csv"
+        )
+    return found if len(ours.datasets) > 1 else [one for one in found if one.dataset is not None]
 
 
 def _runs(first: str, second: str, store: ArtifactStore) -> Comparison:

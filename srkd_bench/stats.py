@@ -1,7 +1,7 @@
 """Paired statistics: which differences from the baseline are real. docs/statistics.md says why it is done so."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import product
@@ -15,6 +15,7 @@ from srkd_bench.scores import Score
 
 Array = NDArray[np.float64]
 Verdict = Literal["better", "worse", "undecided", "underpowered"]
+_BySeed = dict[tuple[str, str], dict[int, dict[str, float]]]  # by model and data set, by seed, by image
 
 LEVEL = 0.05
 LEAST_SEEDS = 6  # 2 of 2^6 sign flips are .031; of 2^5 they would be .063, whatever was measured
@@ -99,18 +100,17 @@ def differences(results: Measured, metric: str, baseline: str | None = None) -> 
     measured = _by_seed(results.scores, metric)
     found: list[Difference] = []
     for model in results.columns:
-        if model == baseline:
-            continue
-        pairs: dict[str, _Pairs] = {}
-        for dataset in results.datasets:
-            ours, theirs = measured.get((model, dataset), {}), measured.get((baseline, dataset), {})
-            if (paired := _paired(ours, theirs)).values.size:
-                pairs[dataset] = paired
-                found.append(_difference(model, baseline, metric, dataset, {dataset: paired}))
-        if together := _together(pairs):
-            whole = found[-1] if len(together) == 1 else _difference(model, baseline, metric, None, together)
-            lacking = [f"data set {name}" for name in results.datasets if name not in pairs]
-            found.append(replace(whole, dataset=None, left_out=(*lacking, *whole.left_out)))
+        if model != baseline:
+            found += _differences(model, baseline, metric, results.datasets, (measured, measured))
+    return _with_holm(found)
+
+
+def changes(results: Measured, others: Measured, metric: str) -> list[Difference]:
+    """Return each method against itself in other results, as `differences` does against one baseline."""
+    measured = _by_seed(results.scores, metric), _by_seed(others.scores, metric)
+    found: list[Difference] = []
+    for model in results.columns:
+        found += _differences(model, model, metric, results.datasets, measured)
     return _with_holm(found)
 
 
@@ -125,9 +125,27 @@ def image_gains(results: Measured, metric: str, model: str, baseline: str) -> di
     return gains
 
 
-def _by_seed(scores: Iterable[Score], metric: str) -> dict[tuple[str, str], dict[int, dict[str, float]]]:
-    """Return the values by (model, data set), by seed, by image."""
-    values: dict[tuple[str, str], dict[int, dict[str, float]]] = {}
+def _differences(
+    model: str, baseline: str, metric: str, datasets: Sequence[str], measured: tuple[_BySeed, _BySeed]
+) -> list[Difference]:
+    """Return a model of the first against a baseline of the second: on every data set, then on all together."""
+    pairs: dict[str, _Pairs] = {}
+    found: list[Difference] = []
+    for dataset in datasets:
+        ours, theirs = measured[0].get((model, dataset), {}), measured[1].get((baseline, dataset), {})
+        if (paired := _paired(ours, theirs)).values.size:
+            pairs[dataset] = paired
+            found.append(_difference(model, baseline, metric, dataset, {dataset: paired}))
+    if together := _together(pairs):
+        whole = found[-1] if len(together) == 1 else _difference(model, baseline, metric, None, together)
+        lacking = [f"data set {name}" for name in datasets if name not in pairs]
+        found.append(replace(whole, dataset=None, left_out=(*lacking, *whole.left_out)))
+    return found
+
+
+def _by_seed(scores: Iterable[Score], metric: str) -> _BySeed:
+    """Return the values of a metric."""
+    values: _BySeed = {}
     for score in scores:
         if score.metric == metric and score.seed is not None:
             seeds = values.setdefault((score.model, score.dataset), {})

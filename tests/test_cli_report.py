@@ -1,7 +1,9 @@
 """`srkd report` and `srkd compare` as one types them, on scores that are written down, not trained."""
 
+import csv
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from srkd_bench.metrics import METRICS
 from srkd_bench.packs import pixels_of
 from srkd_bench.planning import CARD, EVENTS, SCORES
 from srkd_bench.progress import Display
+from srkd_bench.scores import Score
 from srkd_bench.store import ArtifactStore
 from srkd_bench.suitefile import load_suite
 from tests.conftest import Srkd
@@ -193,6 +196,28 @@ def test_two_runs_are_compared_by_the_first_digits_of_their_ids(srkd: Srkd, kept
     assert "+0.200" in text
 
 
+def test_each_method_of_two_files_of_scores_is_compared_with_itself(
+    srkd: Srkd, kept: list[str], tmp_path: Path
+) -> None:
+    assert srkd("report", *SUITE, "-o", "old.csv")[0] == 0
+    rows = list(csv.reader((tmp_path / "old.csv").read_text().splitlines()))
+    column = {name: index for index, name in enumerate(rows[0])}
+    for row in rows[1:]:
+        if row[column["metric"]] == "ssim_y":
+            row[column["protocol"]] = "y@0"
+        elif row[column["model"]] == "hkd":
+            row[column["value"]] = str(float(row[column["value"]]) + 0.25)
+    text = "\n".join(",".join(row) for row in rows if row[0] != "rkd+hkd")
+    (tmp_path / "new.csv").write_text(text)
+    code, text, _ = srkd("compare", "new.csv", "old.csv")
+    assert code == 0
+    assert text.startswith("new.csv against old.csv, each method against itself")
+    assert "photos-test" in text
+    found = json.loads(srkd("compare", "new.csv", "old.csv", "--json")[1])["differences"]
+    shown = [(one["model"], one["metric"], round(one["mean"], 6), one["verdict"]) for one in found]
+    assert shown == [("none", "psnr_y", 0, "undecided"), ("hkd", "psnr_y", 0.25, "better")]
+
+
 def test_only_scores_by_the_same_rules_are_compared(
     srkd: Srkd, kept: list[str], tmp_path: Path, display: Display
 ) -> None:
@@ -210,10 +235,13 @@ def test_only_scores_by_the_same_rules_are_compared(
         (["hkd", "nnoe"], 1, "did you mean 'none'?"),
         (["hkd", "hkd"], 1, "compared with itself"),
         (["abcdef", "123456"], 3, "no finished run 'abcdef'"),
+        (["hkd", "gone.csv"], 3, "no file 'hkd'"),
+        (["empty.csv", "empty.csv"], 1, "no method has an image and a seed in both"),
     ],
 )
 def test_what_cannot_be_compared_is_one_error(
-    srkd: Srkd, kept: list[str], words: list[str], code: int, message: str
+    srkd: Srkd, kept: list[str], tmp_path: Path, words: list[str], code: int, message: str
 ) -> None:
+    (tmp_path / "empty.csv").write_text(",".join(column.name for column in fields(Score)) + "\n")
     got, _, said = srkd("compare", *words, *SUITE)
     assert (got, message in said) == (code, True)

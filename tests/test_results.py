@@ -1,9 +1,11 @@
 """That the pages show what the scores under results/ say; `python tests/test_results.py` writes it into them.
 
 Between `<!-- report SUITE OPTIONS -->` and `<!-- end -->` stands what `srkd report` prints of a suite with these
-options; with `scores`, its table of PSNR-Y and the differences over all data sets; with `gains`, the latter alone.
+options; with `scores`, its table of PSNR-Y and the differences over all data sets; with `gains`, the latter alone;
+with `compare SUITE OTHER`, what each method gains in PSNR-Y over itself in another suite.
 """
 
+import json
 import re
 import shlex
 import subprocess
@@ -12,10 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from srkd_bench.report.paired import in_words
+from srkd_bench.stats import Difference
+
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/results.md")
 BLOCK = re.compile(
-    r"(?<=<!-- )(report|scores|gains) (\S+)(.*?) -->\n(.*?)(?=\n<!-- end -->)", flags=re.DOTALL
+    r"(?<=<!-- )(report|scores|gains|compare) (\S+)(.*?) -->\n(.*?)(?=\n<!-- end -->)", flags=re.DOTALL
 )
 
 
@@ -23,8 +28,25 @@ def reported(suite: str, options: str) -> str:
     """Return what `srkd report` says of the scores that are kept here."""
     source = ROOT / "results" / suite / "scores.csv"
     words = ["report", "--suite", suite, "--from", str(source), "--format", "markdown", *shlex.split(options)]
+    return srkd(*words)
+
+
+def srkd(*words: str) -> str:
     command = [sys.executable, "-m", "srkd_bench", *words]
     return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.strip()
+
+
+def compared(suite: str, other: str) -> str:
+    """Return what `srkd compare` says of PSNR-Y over all data sets, without methods whose runs are the same."""
+    files = [str(ROOT / "results" / name / "scores.csv") for name in (suite, other)]
+    lines = ["|  | Difference \\[95 %\\] | p | Verdict | Seeds |", "| :-- | --: | --: | --: | --: |"]
+    for row in json.loads(srkd("compare", *files, "--json"))["differences"]:
+        verdict = row.pop("verdict")
+        one = Difference(**row)
+        if one.dataset is None and one.metric == "psnr_y" and one.mean:
+            words = in_words(one, 3).replace("[", r"\[").replace("]", r"\]")
+            lines.append(f"| {one.model.upper()} | {words} | {one.p:.3f} | {verdict} | {one.seeds} |")
+    return "\n".join(lines)
 
 
 def psnr(suite: str, report: str) -> tuple[str, str]:
@@ -41,6 +63,8 @@ def psnr(suite: str, report: str) -> tuple[str, str]:
 
 
 def wanted(kind: str, suite: str, options: str) -> str:
+    if kind == "compare":
+        return compared(suite, options.strip())
     report = reported(suite, options)
     if kind == "report":
         return report
