@@ -91,11 +91,11 @@ def print_rows(what: str, rows: list[dict[str, Any]], json_: bool) -> None:
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
-    """Print rows that have the same keys."""
+    """Print rows that have the same keys; lines are folded for a terminal only."""
     from rich.table import Table
     from rich.text import Text
 
-    if len(rows) > LONG:  # rich takes seconds to lay out thousands
+    if len(rows) > LONG or not out.is_terminal:  # rich takes seconds to lay out thousands
         texts = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
         widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
         for line in texts:

@@ -290,6 +290,7 @@ def test_lists_are_tables_and_json(srkd: Srkd) -> None:
         assert name in text
         rows: list[dict[str, Any]] = json.loads(srkd("ls", what, "--json")[1])[what]
         assert name in {row["name"] for row in rows}
+        assert len(text.splitlines()) == 1 + len(rows)  # nothing is folded where there is no terminal
     assert srkd("ls")[1] == ""
     assert srkd("download", "--list")[0] == 0
 
