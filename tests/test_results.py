@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from srkd_bench.report.paired import in_words
+from srkd_bench.report.table import LABELS
 from srkd_bench.stats import Difference
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +46,8 @@ def compared(suite: str, other: str) -> str:
         one = Difference(**row)
         if one.dataset is None and one.metric == "psnr_y" and one.mean:
             words = in_words(one, 3).replace("[", r"\[").replace("]", r"\]")
-            lines.append(f"| {one.model.upper()} | {words} | {one.p:.3f} | {verdict} | {one.seeds} |")
+            label = LABELS.get(one.model, one.model.upper())
+            lines.append(f"| {label} | {words} | {one.p:.3f} | {verdict} | {one.seeds} |")
     return "\n".join(lines)
 
 
