@@ -210,7 +210,7 @@ def compare(
     from srkd_bench import comparing
 
     if first.endswith(".csv") or second.endswith(".csv"):
-        _compare_files(Path(first), Path(second), json_)
+        _compare_files(Path(first), Path(second), method or [], json_)
         return
     changes = with_teacher(settings, teacher)
     plan, store, _ = find_plan(suite, changes, home, method or (), readonly=True)
@@ -224,10 +224,11 @@ def compare(
         _print_comparison(compared)
 
 
-def _compare_files(first: Path, second: Path, json_: bool) -> None:
+def _compare_files(first: Path, second: Path, methods: list[str], json_: bool) -> None:
     from srkd_bench import comparing
 
-    found = comparing.compare_scores(_read_scores(first), _read_scores(second))
+    ours = [one for one in _read_scores(first) if not methods or one.model in methods]
+    found = comparing.compare_scores(ours, _read_scores(second))
     if json_:
         from srkd_bench.report.data import difference_row
 

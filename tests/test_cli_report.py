@@ -216,6 +216,8 @@ def test_each_method_of_two_files_of_scores_is_compared_with_itself(
     found = json.loads(srkd("compare", "new.csv", "old.csv", "--json")[1])["differences"]
     shown = [(one["model"], one["metric"], round(one["mean"], 6), one["verdict"]) for one in found]
     assert shown == [("none", "psnr_y", 0, "undecided"), ("hkd", "psnr_y", 0.25, "better")]
+    chosen = json.loads(srkd("compare", "new.csv", "old.csv", "-m", "hkd", "--json")[1])["differences"]
+    assert chosen == [one | {"p_holm": one["p"]} for one in found[1:]]
 
 
 def test_only_scores_by_the_same_rules_are_compared(

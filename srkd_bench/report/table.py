@@ -10,7 +10,7 @@ from srkd_bench.metrics import METRICS, PROTOCOLS
 from srkd_bench.report import study
 from srkd_bench.report.ranks import Ranks, by_difference, by_print
 from srkd_bench.report.results import Results
-from srkd_bench.scores import Score
+from srkd_bench.scores import EQUAL_COST, Score
 from srkd_bench.stats import LEAST_SEEDS
 
 Highlight = Literal["printed", "significant"]
@@ -19,7 +19,7 @@ MISSING = "–"
 UNRANKED = ("bicubic", "teacher")
 LABELS = {
     "none": "w/o KD",
-    "none@equal-cost": "w/o KD at equal cost",
+    EQUAL_COST: "w/o KD at equal cost",
     "augkd": "AugKD",
     "crosskd": "CrossKD",
     "fitnet": "FitNet",
