@@ -26,6 +26,7 @@ check: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 smoke: .venv/ready
 	$(BIN)/srkd run smoke

@@ -6,10 +6,11 @@ from torch import Tensor, nn
 
 from benchmarks.lockstep import learner_of
 from benchmarks.measure import Row, by_turns, ratio
-from srkd_bench.config import TrainSpec
-from srkd_bench.method import Output, TeacherView
-from srkd_bench.models import build
-from srkd_bench.networkspec import ModelSpec
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.config.training import TrainSpec
+from srkd_bench.methods.base import TeacherView
+from srkd_bench.networks.base import Output
+from srkd_bench.networks.loading import build
 
 
 def rows(quick: bool) -> list[Row]:

@@ -9,14 +9,14 @@ from skimage.metrics import structural_similarity
 
 from benchmarks.measure import Row, by_turns, ratio
 from benchmarks.patches import smooth
-from srkd_bench.datasets import DATASETS, DatasetSpec
-from srkd_bench.evaluate import network, score
-from srkd_bench.images import luma
-from srkd_bench.metrics import measure
-from srkd_bench.models import build
-from srkd_bench.networkspec import ModelSpec
-from srkd_bench.packs import open_set, pack
-from srkd_bench.store import ArtifactStore
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.data.catalog import DATASETS, DatasetSpec
+from srkd_bench.data.image_set import open_set, pack
+from srkd_bench.data.images import luma
+from srkd_bench.evaluation.metrics import measure
+from srkd_bench.evaluation.scoring import network, score
+from srkd_bench.networks.loading import build
+from srkd_bench.store.artifact_store import ArtifactStore
 
 
 def rows(quick: bool) -> list[Row]:

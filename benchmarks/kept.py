@@ -9,16 +9,18 @@ import torch
 
 from benchmarks.lockstep import CPU, learner_of
 from benchmarks.measure import Row, by_turns, ratio
-from srkd_bench.config import TrainSpec
-from srkd_bench.datasets import DATASETS, DatasetSpec
-from srkd_bench.method import Output, TeacherView
-from srkd_bench.models import build
-from srkd_bench.networkspec import ModelSpec
-from srkd_bench.packs import open_set, pack
-from srkd_bench.patches import Patches
-from srkd_bench.store import ArtifactStore
-from srkd_bench.teacher_cache import TeacherCache
-from srkd_bench.train import event_every, fit
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.config.training import TrainSpec
+from srkd_bench.data.catalog import DATASETS, DatasetSpec
+from srkd_bench.data.image_set import open_set, pack
+from srkd_bench.data.patches import Patches
+from srkd_bench.methods.base import TeacherView
+from srkd_bench.networks.base import Output
+from srkd_bench.networks.loading import build
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.training.loop import fit
+from srkd_bench.training.schedule import event_every
+from srkd_bench.training.teacher_cache import TeacherCache
 
 
 def _known(seen: Output, images: torch.Tensor) -> Output:

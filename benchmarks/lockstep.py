@@ -13,13 +13,17 @@ from statistics import median
 import torch
 
 from benchmarks.measure import Row, by_turns, lacks_bf16, ratio
-from srkd_bench import methods
-from srkd_bench.config import Run, TrainSpec
-from srkd_bench.method import Output, TeacherView
-from srkd_bench.models import EDSR, build
-from srkd_bench.networkspec import ModelSpec
-from srkd_bench.teacher_cache import on_grid
-from srkd_bench.train import Learner, autocast
+from srkd_bench.config.artifacts import Run
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.config.training import TrainSpec
+from srkd_bench.methods import registry
+from srkd_bench.methods.base import TeacherView
+from srkd_bench.networks.base import Output
+from srkd_bench.networks.edsr import EDSR
+from srkd_bench.networks.loading import build
+from srkd_bench.training.learner import Learner
+from srkd_bench.training.precision import autocast
+from srkd_bench.training.teacher_cache import on_grid
 
 METHODS = ["none", "hkd", "ckd", "rkd", "rvkd", "rkd+hkd"]
 CPU = torch.device("cpu")
@@ -27,10 +31,10 @@ CPU = torch.device("cpu")
 
 def learner_of(name: str, student: ModelSpec, train: TrainSpec, teacher: EDSR, lr: torch.Tensor) -> Learner:
     """Return a learner on noise, without a checkpoint."""
-    method = methods.build(name, {})
+    method = registry.build(name, {})
     run = Run(
         model=student, train=train, data="noise", pixels="noise", method=name,
-        params=methods.identity(method, name), seed=0, teacher=None,
+        params=registry.identity(method, name), seed=0, teacher=None,
     )  # fmt: skip
     return Learner(run, method, teacher, lr, Path(tempfile.gettempdir()) / "srkd-no-checkpoint", CPU)
 

@@ -15,14 +15,14 @@ import numpy as np
 import torch
 
 from benchmarks.measure import Row
-from srkd_bench.config import TrainSpec
-from srkd_bench.datasets import DATASETS, DatasetSpec
-from srkd_bench.evaluate import network
-from srkd_bench.models import build
-from srkd_bench.networkspec import ModelSpec
-from srkd_bench.packs import open_set, pack
-from srkd_bench.patches import Patches
-from srkd_bench.store import ArtifactStore
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.config.training import TrainSpec
+from srkd_bench.data.catalog import DATASETS, DatasetSpec
+from srkd_bench.data.image_set import open_set, pack
+from srkd_bench.data.patches import Patches
+from srkd_bench.evaluation.scoring import network
+from srkd_bench.networks.loading import build
+from srkd_bench.store.artifact_store import ArtifactStore
 
 
 def train(count: int) -> float:

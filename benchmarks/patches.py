@@ -11,14 +11,14 @@ from PIL import Image
 
 from benchmarks.lockstep import steps
 from benchmarks.measure import Row, by_turns, ratio
-from srkd_bench.config import TrainSpec
-from srkd_bench.datasets import DATASETS, DatasetSpec
-from srkd_bench.images import downscale, read_rgb
-from srkd_bench.networkspec import ModelSpec
-from srkd_bench.packs import open_set, pack
-from srkd_bench.parallel import in_order
-from srkd_bench.patches import Patches
-from srkd_bench.store import ArtifactStore
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.config.training import TrainSpec
+from srkd_bench.core.parallel import in_order
+from srkd_bench.data.catalog import DATASETS, DatasetSpec
+from srkd_bench.data.image_set import open_set, pack
+from srkd_bench.data.images import downscale, read_rgb
+from srkd_bench.data.patches import Patches
+from srkd_bench.store.artifact_store import ArtifactStore
 
 
 def smooth(height: int, width: int) -> np.ndarray:

@@ -13,17 +13,17 @@ import torch
 
 from benchmarks.lockstep import CPU, steps
 from benchmarks.measure import Row, by_turns, lacks_bf16, ratio
-from srkd_bench import adopt
-from srkd_bench.config import TrainSpec
-from srkd_bench.metrics import measure
-from srkd_bench.models import load_weights
-from srkd_bench.networkspec import ModelSpec
-from srkd_bench.packs import ImageSet, open_set
-from srkd_bench.printing import err
-from srkd_bench.progress import Display
-from srkd_bench.store import ArtifactStore
-from srkd_bench.teacher_cache import on_grid
-from srkd_bench.train import autocast
+from srkd_bench.cli.output import err
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.config.training import TrainSpec
+from srkd_bench.core.progress import Display
+from srkd_bench.data import ingest
+from srkd_bench.data.image_set import ImageSet, open_set
+from srkd_bench.evaluation.metrics import measure
+from srkd_bench.networks.loading import load_weights
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.training.precision import autocast
+from srkd_bench.training.teacher_cache import on_grid
 
 
 def psnr(weights: Path, images: ImageSet, precision: str, *, grid: bool = False) -> float:
@@ -66,7 +66,7 @@ def rows(quick: bool) -> list[Row]:
         data = Path(os.environ["SRKD_TEST_DATA"])
         with tempfile.TemporaryDirectory() as folder:
             store = ArtifactStore(Path(folder))
-            adopt.adopt(store, "set5", data / "set5", Display(err))
+            ingest.adopt(store, "set5", data / "set5", Display(err))
             images, weights = open_set(store, "set5", 2), data / "weights" / "edsr_r8f64_x2.pt"
             exact, rough = psnr(weights, images, "fp32"), psnr(weights, images, "bf16")
             fixed = psnr(weights, images, "fp32", grid=True)

@@ -9,14 +9,16 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.measure import Row
-from srkd_bench import planning
-from srkd_bench.disk import put
-from srkd_bench.metrics import METRICS
-from srkd_bench.models import build, to_safetensors
-from srkd_bench.packs import open_set
-from srkd_bench.progress import Display
-from srkd_bench.store import ArtifactStore
-from srkd_bench.suitefile import load_suite
+from srkd_bench.config.suite_file import load_suite
+from srkd_bench.core.files import put
+from srkd_bench.core.progress import Display
+from srkd_bench.data.image_set import open_set
+from srkd_bench.evaluation import stored_scores
+from srkd_bench.evaluation.metrics import METRICS
+from srkd_bench.experiments.planning import planner
+from srkd_bench.networks.loading import build, to_safetensors
+from srkd_bench.store import layout
+from srkd_bench.store.artifact_store import ArtifactStore
 
 SUITE = """
 name: soak
@@ -42,17 +44,17 @@ def fill(home: Path, suite: Path) -> None:
     store, display = ArtifactStore(home), Display(Console(stderr=True))
     for name in ("photos", "photos-test"):
         open_set(store, name, 2)
-    plan = planning.plan(load_suite(str(suite)), store, display)
+    plan = planner.plan(load_suite(str(suite)), store, display)
     tests = open_set(store, "photos-test", 2)
     weights = to_safetensors(build(plan.students[0].model, 0))
     scores = {name: dict.fromkeys(METRICS, 30.0) for name in tests.names}
     for key in (plan.teacher, *plan.students, None):
         if key is not None:
             with store.writing(key) as folder:
-                put(folder / planning.WEIGHTS, weights)
-                put(folder / planning.CARD, "{}")
-        with store.writing(planning.measurement(key, tests.pixels, 2, self_ensemble=False)) as folder:
-            put(folder / planning.SCORES, json.dumps({"dataset": "photos-test", "images": scores}))
+                put(folder / layout.WEIGHTS, weights)
+                put(folder / layout.CARD, "{}")
+        with store.writing(stored_scores.measurement(key, tests.pixels, 2, self_ensemble=False)) as folder:
+            put(folder / layout.SCORES, json.dumps({"dataset": "photos-test", "images": scores}))
 
 
 def rows(quick: bool) -> list[Row]:

@@ -8,12 +8,12 @@ import numpy as np
 
 from benchmarks.lockstep import steps
 from benchmarks.measure import Row, by_turns, ratio
-from srkd_bench.datasets import DATASETS, DatasetSpec
-from srkd_bench.networkspec import ModelSpec
-from srkd_bench.packs import open_set, pack
-from srkd_bench.patches import Patches
-from srkd_bench.store import ArtifactStore
-from srkd_bench.suitefile import load_suite
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.config.suite_file import load_suite
+from srkd_bench.data.catalog import DATASETS, DatasetSpec
+from srkd_bench.data.image_set import open_set, pack
+from srkd_bench.data.patches import Patches
+from srkd_bench.store.artifact_store import ArtifactStore
 
 SIDES = {"paper": (1356, 2040)}  # of HR images; else BSDS500's
 LONG = {"paper": 1}  # rounds of steps that take long; else 5

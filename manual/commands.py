@@ -8,13 +8,13 @@ import sys
 from signal import Signals
 
 from manual.methods import table
-from srkd_bench import errors
-from srkd_bench.signals import EXIT_CODES
+from srkd_bench.core import errors
+from srkd_bench.core.signals import EXIT_CODES
 
 
 def pages() -> dict[str, str]:
     """Return the Markdown of every command's page and of their overview, by path."""
-    words = [sys.executable, "-m", "typer", "srkd_bench.cli", "utils", "docs", "--name", "srkd"]
+    words = [sys.executable, "-m", "typer", "srkd_bench.cli.app", "utils", "docs", "--name", "srkd"]
     text = html.unescape(subprocess.check_output(words, text=True))
     first, *others = re.split(r"^(?=## `srkd )", text, flags=re.MULTILINE)
     commands = {part.partition("`")[2].partition("`")[0].split()[1]: part for part in others}
@@ -40,7 +40,7 @@ def _summary(part: str) -> str:
 
 
 def exit_codes() -> dict[int, str]:
-    """Return what the exit codes mean, as `srkd_bench.errors` says."""
+    """Return what the exit codes mean, as `srkd_bench.core.errors` says."""
     found = {0: "Done.", 2: "A command, option or argument that isn't known, or one that is missing."}
     for error in vars(errors).values():
         if inspect.isclass(error) and issubclass(error, errors.SrkdError) and error is not errors.Stopped:

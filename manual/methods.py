@@ -8,8 +8,8 @@ from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter
 
-from srkd_bench import methods
-from srkd_bench.method import Method
+from srkd_bench.methods import composition, registry
+from srkd_bench.methods.base import Method
 
 LABEL = re.compile(r"([A-Z]\w+): (?=\S)")
 HEADINGS = {"Deviation": "Deviations", "Reading": "Readings of the study", "Default": "Default"}
@@ -18,16 +18,16 @@ ARGUMENT = re.compile(r" {4}(\w[\w, ]*): (.+)")
 
 def pages() -> dict[str, str]:
     """Return the Markdown of every method's page and of their overview, by path."""
-    names = methods.names()
+    names = registry.names()
     return {"methods/index.md": overview(names)} | {f"methods/{name}.md": page(name) for name in names}
 
 
 def overview(names: Iterable[str]) -> str:
     """Return the page that lists the methods."""
     rows = [
-        (f"[`{name}`]({name}.md)", prose(methods.summary(name)), f"`{kind.kind}`", paper(kind.source))
+        (f"[`{name}`]({name}.md)", prose(registry.summary(name)), f"`{kind.kind}`", paper(kind.source))
         for name in names
-        for kind in [methods.find(name)]
+        for kind in [registry.find(name)]
     ]
     return "\n\n".join(
         [
@@ -35,7 +35,7 @@ def overview(names: Iterable[str]) -> str:
             "What is installed here, as `srkd ls methods` lists it. Each is one file; its page is made from it.",
             table(("Name", "What it does", "Kind", "Source"), rows),
             "## Several at once",
-            f"`a+b`, as in `srkd distill --method rkd+hkd`. {prose(described(methods.Composition)[0])}",
+            f"`a+b`, as in `srkd distill --method rkd+hkd`. {prose(described(composition.Composition)[0])}",
             "## One of your own",
             "The [tutorial](../tutorial.md) goes from nothing to a method of yours, compared with these.",
         ]
@@ -44,12 +44,12 @@ def overview(names: Iterable[str]) -> str:
 
 def page(name: str) -> str:
     """Return the page of one method."""
-    method = methods.find(name)
+    method = registry.find(name)
     said, labelled, arguments = described(method)
     module = inspect.getmodule(method)
     assert module is not None
     more = inspect.cleandoc(module.__doc__ or "").partition("\n")[2].strip()
-    parts = [f"# {name}", f"**{prose(methods.summary(name))}**", prose(said), prose(more), facts(method)]
+    parts = [f"# {name}", f"**{prose(registry.summary(name))}**", prose(said), prose(more), facts(method)]
     parts += ["## Parameters", parameters(method, name, arguments)]
     for label in [label for label in {**HEADINGS, **labelled} if label in labelled]:
         texts = labelled[label]

@@ -1,5 +1,5 @@
 """`python -m srkd_bench` is `srkd`."""
 
-from srkd_bench.cli import main
+from srkd_bench.cli.app import main
 
 main()

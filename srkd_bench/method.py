@@ -1,197 +1,32 @@
-"""What a distillation method is, and what it is shown at each step."""
+"""The stable interface for distillation methods of your own; see the tutorial."""
 
-import hashlib
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Protocol, runtime_checkable
+from srkd_bench.methods.base import (
+    KINDS,
+    LATER,
+    HasTail,
+    Losses,
+    Method,
+    Share,
+    Step,
+    TeacherView,
+    Weight,
+    Width,
+)
+from srkd_bench.methods.features import channel_statistics, sample_features
+from srkd_bench.networks.base import Output
 
-import torch
-import torch.nn.functional as F
-from pydantic import Field
-from torch import Tensor, nn
-
-Losses = dict[str, Tensor]
-
-KINDS = ("none", "response", "relation", "feature", "mutual", "self")
-
-# Types of hyper-parameters: every number has its bounds.
-Weight = Annotated[float, Field(ge=0, le=1e6)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Width = Annotated[int, Field(ge=1, le=4096)]
-
-# metadata of a field that a method got after runs of it were made. At its default it changes nothing and isn't said
-# in a run's identity, so that those runs are still found.
-LATER = {"later": True}
-
-
-@dataclass(frozen=True)
-class Output:
-    """What a network gives for a batch.
-
-    Args:
-        sr: (N, 3, scale*h, scale*w) float32, about [0, 1], not clipped.
-        feats: (N, n_feats, h, w) float32 by tap, a depth in (0, 1].
-    """
-
-    sr: Tensor
-    feats: dict[float, Tensor]
-
-
-class TeacherView:
-    """The teacher as seen by all students of a step: it looks at the batch once, when first asked.
-
-    Args:
-        forward: maps LR (N, 3, h, w) in [0, 1] to the teacher's output, without gradient.
-        lr: the step's batch.
-        kept: gives the SR of the batch where an earlier run has kept it: then the teacher needn't look for that.
-    """
-
-    def __init__(
-        self,
-        forward: Callable[[Tensor], Output],
-        lr: Tensor,
-        kept: Callable[[], Tensor | None] = lambda: None,
-    ) -> None:
-        self.see = forward
-        self._lr = lr
-        self._kept = kept
-        self._sr: Tensor | None = None
-        self._output: Output | None = None
-
-    @property
-    def has_looked(self) -> bool:
-        """Whether the teacher's pass over the batch was made."""
-        return self._output is not None
-
-    @property
-    def output(self) -> Output:
-        """The teacher's output for the batch."""
-        if self._output is None:
-            self._output = self.see(self._lr)
-        return self._output
-
-    @property
-    def sr(self) -> Tensor:
-        """The teacher's SR of the batch, as in `Output`."""
-        if self._sr is None:
-            self._sr = self._kept() if self._output is None else None
-            self._sr = self.output.sr if self._sr is None else self._sr
-        return self._sr
-
-    @property
-    def feats(self) -> dict[float, Tensor]:
-        """The teacher's features of the batch at the taps that the methods declare, as in `Output`."""
-        return self.output.feats
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a method sees of a training step. Losses are computed in float32, on images in [0, 1].
-
-    Args:
-        lr, hr: the batch, (N, 3, h, w) and (N, 3, scale*h, scale*w).
-        student: its output for `lr`, with gradient.
-        teacher: its view of the same batch; methods that don't declare `looks` must not ask it.
-        rec: the loss against HR that the suite chose (`train.loss`), with gradient.
-        progress: the part of the training that is done, in [0, 1).
-        generator: the method's own random numbers.
-        see: gives the student's output for other LR images, with gradient, features at the method's taps.
-        autocast: gives the context in which a network that learns beside the student runs.
-        loss: of an SR against HR, as the suite chose it: what gave `rec`, for what learns beside the student.
-    """
-
-    lr: Tensor
-    hr: Tensor
-    student: Output
-    teacher: TeacherView
-    rec: Tensor
-    progress: float
-    generator: torch.Generator
-    see: Callable[[Tensor], Output]
-    autocast: Callable[[], AbstractContextManager[object]] = nullcontext
-    loss: Callable[[Tensor, Tensor], Tensor] = F.mse_loss
-
-
-@runtime_checkable
-class HasTail(Protocol):
-    """A network that lends what it does after its last block; methods ask by `isinstance`."""
-
-    def __call__(self, lr: Tensor, taps: Sequence[float] = ()) -> Output:
-        """Super-resolve a batch, as every network does."""
-
-    def lend_tail(self) -> nn.Module:
-        """Return a copy of the tail: LR (N, 3, h, w) and features at depth 1 go in, SR as in `Output` comes out."""
-
-
-class Method(ABC):
-    """A way to train a student: a frozen dataclass whose fields are its hyper-parameters.
-
-    The file `<name>.py` that holds it gives it its name.
-
-    Attributes:
-        kind: what is compared with the teacher: `none`, `response`, `relation` or `feature`; or whom it learns from
-            instead: `mutual`, `self`.
-        source: authors, place and year, arXiv number.
-        version: raise it when the same parameters would give other numbers.
-        taps: depths in (0, 1] at which features of student and teacher are read.
-        looks: whether the teacher is looked at.
-        beside: terms that train the adapter alone; all others give the student a gradient.
-        never_zero: why its terms aren't zero for a student that equals its teacher; empty if they are.
-        min_batch: the least number of images in a batch that it can work with.
-    """
-
-    kind: ClassVar[str]
-    source: ClassVar[str]
-    version: ClassVar[int] = 1
-    taps: ClassVar[tuple[float, ...]] = ()
-    looks: ClassVar[bool] = True
-    beside: ClassVar[tuple[str, ...]] = ()
-    never_zero: ClassVar[str] = ""
-    min_batch: ClassVar[int] = 1
-
-    def adapter(self, teacher: nn.Module | None, student: nn.Module, lr: Tensor) -> nn.Module:
-        """Return what is trained beside the student and thrown away afterwards; nothing by default.
-
-        Weights in it that need no gradient are kept as they are.
-
-        Args:
-            teacher: None for methods that don't look at one.
-            lr: (64, 3, h, w) in [0, 1]: fixed training patches, for statistics.
-        """
-        return nn.Module()
-
-    @abstractmethod
-    def losses(self, step: Step, adapter: nn.Module) -> Losses:
-        """Return the weighted loss terms by name; `rec` is the one against HR. The loop adds and logs them."""
-
-
-def sample_features(network: nn.Module, lr: Tensor, taps: Sequence[float]) -> dict[float, Tensor]:
-    """Return a network's features of sample patches, (N, C, h, w) by tap, without gradient."""
-    with torch.no_grad():
-        parts = [network(part, taps).feats for part in torch.split(lr, 8)]
-    return {tap: torch.cat([part[tap] for part in parts]) for tap in taps}
-
-
-def channel_statistics(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean and the deviation of each channel of (N, C, h, w), as (1, C, 1, 1) each.
-
-    A deviation is at least 1e-6, so that one may divide by it.
-    """
-    deviation, mean = torch.std_mean(features, dim=(0, 2, 3), keepdim=True)
-    return mean, deviation.clamp_min(1e-6)
-
-
-def seed_of(*words: int | str) -> int:
-    """Return a 63-bit seed that depends on the words alone: streams with other words are independent."""
-    digest = hashlib.sha256("/".join(map(str, words)).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
-
-
-@contextmanager
-def seeded(*words: int | str) -> Iterator[None]:
-    """Seed torch's global random numbers inside the block, and leave them untouched outside."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed_of(*words))
-        yield
+__all__ = [
+    "KINDS",
+    "LATER",
+    "HasTail",
+    "Losses",
+    "Method",
+    "Output",
+    "Share",
+    "Step",
+    "TeacherView",
+    "Weight",
+    "Width",
+    "channel_statistics",
+    "sample_features",
+]

@@ -54,8 +54,8 @@ class Web(BaseHTTPRequestHandler):
 @contextmanager
 def web() -> Iterator[tuple[str, str]]:
     """Serve the built-in photographs as an archive, and give its address and sha256."""
-    from srkd_bench.datasets import DATASETS
-    from srkd_bench.packs import builtin_images
+    from srkd_bench.data.catalog import DATASETS
+    from srkd_bench.data.image_set import builtin_images
 
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -75,8 +75,10 @@ def web() -> Iterator[tuple[str, str]]:
 
 def work(home: Path, address: str, sha256: str, settings: list[str]) -> None:
     """Do all of the smoke suite, on images from the address, and keep the name of the phase in `home`.phase."""
-    from srkd_bench import adopt, cli, packs, runs
-    from srkd_bench.datasets import DATASETS, DatasetSpec, Source
+    from srkd_bench.cli import app
+    from srkd_bench.data import image_set, ingest
+    from srkd_bench.data.catalog import DATASETS, DatasetSpec, Source
+    from srkd_bench.experiments.runs import score, train
 
     DATASETS["chaos"] = DatasetSpec("train", 8, sources=(Source((address,), f"sha256:{sha256}"),))
     mark = os.open(f"{home}.phase", os.O_WRONLY | os.O_CREAT)
@@ -95,10 +97,10 @@ def work(home: Path, address: str, sha256: str, settings: list[str]) -> None:
 
         setattr(module, name, wrapped)
 
-    marked(adopt, "fetch", lambda *arguments: "download")
-    marked(packs, "_write_pack", lambda *arguments: "pack")
-    marked(runs, "ensure_group", lambda group, *rest: "students" if len(group) > 1 else "teacher")
-    marked(runs, "ensure_scores", lambda *arguments: "evaluation")
+    marked(ingest, "fetch", lambda *arguments: "download")
+    marked(image_set, "_write_pack", lambda *arguments: "pack")
+    marked(train, "ensure_group", lambda group, *rest: "students" if len(group) > 1 else "teacher")
+    marked(score, "ensure_scores", lambda *arguments: "evaluation")
     run = ["--home", str(home), "--set", "data.train=chaos", *settings]
     for phase, words in (
         ("between", ["download", "chaos", "--home", str(home)]),
@@ -108,7 +110,7 @@ def work(home: Path, address: str, sha256: str, settings: list[str]) -> None:
         enter(phase)
         sys.argv = ["srkd", *words]
         try:
-            cli.main()
+            app.main()
         except SystemExit as ended:
             if ended.code:
                 raise
@@ -195,9 +197,9 @@ def damage(home: Path, count: int, random: random.Random) -> tuple[Counter[str],
 
     Return how often each was done, and how many of them `verify` didn't find, or called by another name.
     """
-    from srkd_bench.progress import Display
-    from srkd_bench.store import ArtifactStore
-    from srkd_bench.verify import verify
+    from srkd_bench.core.progress import Display
+    from srkd_bench.store.artifact_store import ArtifactStore
+    from srkd_bench.store.verify import verify
 
     store, display = ArtifactStore(home), Display(Console(file=io.StringIO()))
     files = [

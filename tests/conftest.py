@@ -8,10 +8,11 @@ from uuid import uuid4
 import pytest
 from rich.console import Console
 
-from srkd_bench import claims, cli
-from srkd_bench.datasets import DATASETS
-from srkd_bench.progress import Display
-from srkd_bench.store import ArtifactStore
+from srkd_bench.cli import app
+from srkd_bench.core.progress import Display
+from srkd_bench.data.catalog import DATASETS
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.remote import leases
 
 if TYPE_CHECKING:
     from tests.bucketserver import Server
@@ -52,7 +53,7 @@ def running_server() -> Iterator["Server"]:
 
     server = Server()
     yield server
-    claims.end_all()
+    leases.end_all()
     server.close()
 
 
@@ -80,7 +81,7 @@ def srkd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     def call(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["srkd", *words])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            app.main()
         captured = capsys.readouterr()
         return int(ended.value.code or 0), captured.out, captured.err
 

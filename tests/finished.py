@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from srkd_bench.config import Run, TrainSpec
-from srkd_bench.disk import put
-from srkd_bench.models import build, to_safetensors
-from srkd_bench.networkspec import ModelSpec
-from srkd_bench.store import ArtifactStore
+from srkd_bench.config.artifacts import Run
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.config.training import TrainSpec
+from srkd_bench.core.files import put
+from srkd_bench.networks.loading import build, to_safetensors
+from srkd_bench.store.artifact_store import ArtifactStore
 
 
 def pair(home: Path) -> tuple[Run, Run]:

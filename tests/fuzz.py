@@ -40,11 +40,11 @@ def door(name: str) -> Door:
 
     It imports what it tries: atheris sees only what is imported after it.
     """
-    from srkd_bench.errors import SrkdError
+    from srkd_bench.core.errors import SrkdError
 
     attempt: Callable[[bytes, Path], object]
     if name == "suites":
-        from srkd_bench.suitefile import load_suite
+        from srkd_bench.config.suite_file import load_suite
 
         def attempt(data: bytes, file: Path) -> object:
             text, *settings = data.split(SEPARATOR)
@@ -52,14 +52,14 @@ def door(name: str) -> Door:
             return load_suite(str(file), [setting.decode(errors="surrogateescape") for setting in settings])
 
     elif name == "weights":
-        from srkd_bench.models import load_weights
+        from srkd_bench.networks.loading import load_weights
 
         def attempt(data: bytes, file: Path) -> object:
             file.write_bytes(data)
             return load_weights(file)
 
     elif name == "images":
-        from srkd_bench.images import read_rgb
+        from srkd_bench.data.images import read_rgb
 
         def attempt(data: bytes, file: Path) -> object:
             pixels = read_rgb(io.BytesIO(mended_png(data)), file.name)
@@ -67,7 +67,7 @@ def door(name: str) -> Door:
             return pixels
 
     else:
-        from srkd_bench.archive import images_in, read_images
+        from srkd_bench.data.archives import images_in, read_images
 
         def attempt(data: bytes, file: Path) -> object:
             wrap = WRAPPINGS[data[0] % len(WRAPPINGS)] if data else bytes
@@ -136,7 +136,7 @@ def seeds(name: str) -> list[bytes]:
 
 
 def _suites() -> Iterator[bytes]:
-    from srkd_bench.suitefile import suite_files
+    from srkd_bench.config.suite_file import suite_files
 
     settings = (
         b"train.steps=200",
@@ -155,8 +155,8 @@ def _weights() -> Iterator[bytes]:
     import torch
     from safetensors.torch import save
 
-    from srkd_bench.models import EDSR
-    from srkd_bench.networkspec import ModelSpec
+    from srkd_bench.config.network import ModelSpec
+    from srkd_bench.networks.edsr import EDSR
 
     spec = ModelSpec(n_feats=1, n_resblocks=1)
     state = {name: value.contiguous() for name, value in EDSR(spec).state_dict().items()}

@@ -4,8 +4,8 @@ import math
 import random
 from typing import Any
 
-from srkd_bench.report.results import Network, Results, Training
-from srkd_bench.scores import Score
+from srkd_bench.evaluation.results import Network, Results, Training
+from srkd_bench.evaluation.scores import Score
 
 METHODS = ["none", "hkd", "ckd", "rkd", "rvkd", "rkd+hkd"]
 DATASETS = {"set5": (33.7, 5), "set14": (30.3, 14), "bsd100": (29.6, 100), "urban100": (26.9, 100)}

@@ -8,22 +8,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from srkd_bench import evaluate, foreign, inside, methods, networks, transport
-from srkd_bench.architecture import Architecture
-from srkd_bench.config import Run, TrainSpec, Weights
-from srkd_bench.disk import put
-from srkd_bench.errors import IntegrityError, MissingError, SrkdError
-from srkd_bench.evaluate import network, tiled
-from srkd_bench.method import Output
-from srkd_bench.models import build, load_weights, to_safetensors
-from srkd_bench.networkspec import ForeignSpec, ModelSpec, network_spec
-from srkd_bench.packs import open_set
-from srkd_bench.patches import Patches
-from srkd_bench.progress import Display
-from srkd_bench.runs import load
-from srkd_bench.store import ArtifactStore
-from srkd_bench.survey import looked_over
-from srkd_bench.train import Learner, fit
+from srkd_bench.config.artifacts import Run, Weights
+from srkd_bench.config.network import ForeignSpec, ModelSpec, network_spec
+from srkd_bench.config.training import TrainSpec
+from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError
+from srkd_bench.core.files import put
+from srkd_bench.core.progress import Display
+from srkd_bench.data.image_set import open_set
+from srkd_bench.data.patches import Patches
+from srkd_bench.evaluation import scoring
+from srkd_bench.evaluation.inference.tiling import tiled
+from srkd_bench.evaluation.scoring import network
+from srkd_bench.experiments.transfer import bundle
+from srkd_bench.methods import registry
+from srkd_bench.networks import custom, probing, resolve
+from srkd_bench.networks.base import Architecture, Output
+from srkd_bench.networks.inspection import looked_over
+from srkd_bench.networks.loading import build, load_weights, to_safetensors
+from srkd_bench.networks.stored import load
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.training.learner import Learner
+from srkd_bench.training.loop import fit
 from tests.conftest import Srkd
 
 CPU = torch.device("cpu")
@@ -42,7 +47,7 @@ every_scale = pytest.mark.parametrize("scale", [2, 3, 4])
 
 def ready(spec: ModelSpec | ForeignSpec, scale: int = 2) -> Architecture:
     model = build(spec.model_copy(update={"scale": scale}), 0)
-    return (looked_over(model) if isinstance(model, foreign.Foreign) else model).eval()
+    return (looked_over(model) if isinstance(model, custom.Foreign) else model).eval()
 
 
 def look(model: Architecture, lr: Tensor, *taps: float) -> Output:
@@ -58,7 +63,7 @@ def noise(*shape: int) -> Tensor:
 @pytest.fixture(autouse=True)
 def looks_nearby(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attention takes the fourth power of an image's side."""
-    monkeypatch.setattr(inside, "FARTHEST", 30)
+    monkeypatch.setattr(probing, "FARTHEST", 30)
 
 
 # The contract
@@ -144,14 +149,14 @@ class Noise(Patches):
 
 
 def learner(method: str, student: ModelSpec | ForeignSpec, teacher: Architecture, folder: Path) -> Learner:
-    built = methods.build(method, {})
+    built = registry.build(method, {})
     run = Run(
         model=student,
         train=TrainSpec(batch=4, patch=8, steps=4, learning_rate=1e-3),
         data="noise",
         pixels="",
         method=method,
-        params=methods.identity(built, method),
+        params=registry.identity(built, method),
         seed=3,
         teacher=None,
     )
@@ -210,9 +215,9 @@ def test_a_step_that_is_stopped_midway_leaves_a_students_batch_norms_as_they_wer
 def test_a_look_at_validation_images_leaves_a_student_in_training(
     store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluate, "VALIDATION_SIDE", 8)
+    monkeypatch.setattr(scoring, "VALIDATION_SIDE", 8)
     model = ready(named("Attentive")).train()
-    assert 0 < evaluate.validation(open_set(store, "photos-test", 2), CPU)(model) < 40
+    assert 0 < scoring.validation(open_set(store, "photos-test", 2), CPU)(model) < 40
     assert all(module.training for module in model.modules())
 
 
@@ -231,7 +236,7 @@ def test_the_counts_of_an_edsr_are_those_that_its_spec_says() -> None:
             sr: Tensor = self.edsr(x).sr
             return sr
 
-    spec = looked_over(foreign.Foreign(named("Distiller", 3), Wrapped())).spec
+    spec = looked_over(custom.Foreign(named("Distiller", 3), Wrapped())).spec
     assert (spec.parameters, spec.multiply_adds) == (edsr.spec.parameters, edsr.spec.multiply_adds)
     assert spec.blocks == ["edsr.body.0", "edsr.body.1", "edsr.body.2"]
 
@@ -239,7 +244,7 @@ def test_the_counts_of_an_edsr_are_those_that_its_spec_says() -> None:
 def test_the_halo_of_an_edsr_is_what_is_seen() -> None:
     edsr = build(ModelSpec(n_feats=4, n_resblocks=3, scale=2), 0)
     assert (
-        inside.reach(lambda lr: look(edsr, lr).sr, 2, CPU) == 10
+        probing.reach(lambda lr: look(edsr, lr).sr, 2, CPU) == 10
     )  # its last convolution looks half a pixel far
     assert edsr.halo == 11
 
@@ -268,7 +273,7 @@ def test_blocks_are_the_largest_list_of_like_modules_or_those_that_are_named(
 def test_taps_are_depths_in_the_list_of_blocks_and_no_later_change_reaches_them() -> None:
     model = ready(named("Careless"))
     outputs: dict[str, Tensor] = {}
-    assert isinstance(model, foreign.Foreign)
+    assert isinstance(model, custom.Foreign)
     for path in ("body.2", "body.4"):
         model.network.get_submodule(path).register_forward_hook(
             lambda module, inputs, output, path=path: outputs.update({path: output.clone()})
@@ -281,7 +286,7 @@ def test_taps_are_depths_in_the_list_of_blocks_and_no_later_change_reaches_them(
 
 def test_tokens_are_turned_to_maps() -> None:
     model = ready(named("Attentive"))
-    assert isinstance(model, foreign.Foreign)
+    assert isinstance(model, custom.Foreign)
     seen: list[Tensor] = []
     model.network.get_submodule("layers.2").register_forward_hook(
         lambda module, inputs, output: seen.append(output)
@@ -338,7 +343,7 @@ def test_an_image_that_is_too_large_for_a_network_without_tiles_says_what_to_do(
     def no_memory(*_: object) -> Output:
         raise MemoryError
 
-    monkeypatch.setattr(foreign.Foreign, "forward", no_memory)
+    monkeypatch.setattr(custom.Foreign, "forward", no_memory)
     model.__dict__["pixel_bytes"], model.__dict__["_reach"] = 1.0, None
     with pytest.raises(SrkdError, match="on a whole image of 7×5 pixels") as caught:
         network(model, device=CPU)("", noise(5, 7, 3).mul(255).byte().numpy())
@@ -399,17 +404,17 @@ def test_a_network_is_looked_over_once_and_again_when_its_file_changes(
     (tmp_path / "mine_once.py").write_text(MINE)
     store.begin()
     spec = ForeignSpec(arch="mine_once:Mine", params={"width": 4})
-    first = networks.resolved(spec, store)
+    first = resolve.resolved(spec, store)
     assert first.parameters == 3 * 4 * 9 + 4 + 4 * 12 + 12
     with monkeypatch.context() as patch:
-        patch.setattr(networks, "_look", lambda spec: pytest.fail("looked again"))
-        assert networks.resolved(spec, store) == first
+        patch.setattr(resolve, "_look", lambda spec: pytest.fail("looked again"))
+        assert resolve.resolved(spec, store) == first
     (tmp_path / "mine_once.py").write_text(MINE + "\n# changed\n")
-    assert networks.resolved(spec, store).digest != first.digest
+    assert resolve.resolved(spec, store).digest != first.digest
     with pytest.raises(SrkdError, match=r"mine_once\.py has changed"):
         build(first, 0)
     (store.home / "networks.json").write_text("damaged")
-    assert networks.resolved(spec, store).parameters == first.parameters
+    assert resolve.resolved(spec, store).parameters == first.parameters
 
 
 def test_code_that_lies_in_the_folder_runs_only_if_the_user_says_so(
@@ -451,15 +456,15 @@ def test_a_strangers_network_is_taken_in_without_importing_what_it_names(
     with store.writing(key) as folder:
         put(folder / "weights.safetensors", to_safetensors(model))
         put(folder / "card.json", "{}")
-    transport.export(store, [key.place], tmp_path / "x.tar", display)
+    bundle.export(store, [key.place], tmp_path / "x.tar", display)
     other = ArtifactStore(tmp_path / "other")
     if honest:
-        assert transport.take_in(other, tmp_path / "x.tar", display).new == [key.place]
+        assert bundle.take_in(other, tmp_path / "x.tar", display).new == [key.place]
         with pytest.raises(SrkdError, match="is code in this folder"):
             load(key, other)
     else:
         with pytest.raises(IntegrityError, match="holds no Mine"):
-            transport.take_in(other, tmp_path / "x.tar", display)
+            bundle.take_in(other, tmp_path / "x.tar", display)
     assert not Path("ran").exists()
 
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from srkd_bench import archive
-from srkd_bench.archive import Entry, images_in, read_images, select_hr
-from srkd_bench.errors import IntegrityError, MissingError, SrkdError
+from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError
+from srkd_bench.data import archives
+from srkd_bench.data.archives import Entry, images_in, read_images, select_hr
 
 NOISE = random.Random(0)
 IMAGES = {
@@ -328,7 +328,7 @@ def test_a_header_that_leads_backwards_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_stream_neither_goes_back_nor_past_its_limit() -> None:
-    stream = archive._Bounded(io.BytesIO(bytes(2000)), Path("x.tar"), limit=1000)
+    stream = archives._Bounded(io.BytesIO(bytes(2000)), Path("x.tar"), limit=1000)
     stream.seek(600)
     for offset in (599, 1001):
         with pytest.raises(IntegrityError, match="header lies"):
@@ -377,7 +377,7 @@ def test_what_is_too_large_or_too_many_is_refused(tmp_path: Path, monkeypatch: p
         ("MAX_MEMBERS", 2, "'Set5/LR/babyx2.jpg' exceeds the 2 members"),
     ]:
         with monkeypatch.context() as patched:
-            patched.setattr(archive, name, value)
+            patched.setattr(archives, name, value)
             for source in sources:
                 refused(source, reason)
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from srkd_bench import sources
-from srkd_bench.forecast import Pace
-from srkd_bench.networkspec import ModelSpec
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.experiments.analysis.forecast import Pace
+from srkd_bench.methods import sources
 from tests.conftest import Srkd
 
 SUITE = """
@@ -52,8 +52,12 @@ if name == "srkd":
 def srkd(srkd: Srkd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Srkd:
     """Call the command beside a tiny suite; six minutes are forecast for a step of any group."""
     pace = Pace(step=360.0, event=0.0, validation=0.0, event_bytes=100)
-    monkeypatch.setattr("srkd_bench.forecast.paced", lambda runs, validation, place: pace)
-    monkeypatch.setattr("srkd_bench.forecast.seconds_a_pixel", lambda spec, scale, place: 0.0)
+    monkeypatch.setattr(
+        "srkd_bench.experiments.analysis.forecast.paced", lambda runs, validation, place: pace
+    )
+    monkeypatch.setattr(
+        "srkd_bench.experiments.analysis.forecast.seconds_a_pixel", lambda spec, scale, place: 0.0
+    )
     (tmp_path / "tiny.yaml").write_text(SUITE)
     return srkd
 

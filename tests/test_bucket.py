@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from srkd_bench import bucket as bucket_module
-from srkd_bench import claims as claims_module
-from srkd_bench.bucket import Bucket, Unreachable
-from srkd_bench.claims import Claims
-from srkd_bench.errors import IntegrityError, SrkdError
+from srkd_bench.core.errors import IntegrityError, SrkdError
+from srkd_bench.store.remote import bucket as bucket_module
+from srkd_bench.store.remote import leases
+from srkd_bench.store.remote.bucket import Bucket, Unreachable
+from srkd_bench.store.remote.leases import Claims
 from tests.bucketserver import Server
 
 
@@ -157,9 +157,9 @@ def test_a_claim_keeps_others_out_until_it_is_given_back(bucket: Bucket) -> None
 def test_a_dead_workers_claim_is_taken_over_and_a_living_ones_is_not(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claims_module, "BEAT", 0.3)
-    monkeypatch.setattr(claims_module, "LIFE", timedelta(seconds=2.2))
-    monkeypatch.setattr(claims_module, "LOOK", (0.2, 0.2))
+    monkeypatch.setattr(leases, "BEAT", 0.3)
+    monkeypatch.setattr(leases, "LIFE", timedelta(seconds=2.2))
+    monkeypatch.setattr(leases, "LOOK", (0.2, 0.2))
     first, second, third = (Claims(Bucket(bucket.address), print) for _ in range(3))
     held = first.held("run-1")
     held.__enter__()
@@ -186,7 +186,7 @@ def test_a_dead_workers_claim_is_taken_over_and_a_living_ones_is_not(
 def test_a_claim_that_could_not_be_given_back_is_given_back_later(
     server: Server, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claims_module, "BEAT", 0.3)
+    monkeypatch.setattr(leases, "BEAT", 0.3)
     monkeypatch.setattr(bucket_module, "PATIENCE", 0.2)
     monkeypatch.setattr(bucket_module, "REST", 0.0)
     claims = Claims(Bucket(bucket.address), print)

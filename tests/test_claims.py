@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from srkd_bench.config import Claim
-from srkd_bench.errors import SrkdError
-from srkd_bench.report import Results, check, render
-from srkd_bench.report.claims import because, refuse_unknown_names
-from srkd_bench.scores import Score
-from srkd_bench.suitefile import load_suite, study_claims
+from srkd_bench.config.claims import Claim
+from srkd_bench.config.suite_file import load_suite
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.evaluation.results import Results
+from srkd_bench.evaluation.scores import Score
+from srkd_bench.report.render import render
+from srkd_bench.report.study import study_claims
+from srkd_bench.report.tables.claims import because, check, refuse_unknown_names
 
 BASE = Path(__file__).parent.parent / "suites" / "smoke.yaml"
 

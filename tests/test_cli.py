@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srkd_bench.forecast import Pace
+from srkd_bench.experiments.analysis.forecast import Pace
 from tests.conftest import Srkd
 
 DATA = os.environ.get("SRKD_TEST_DATA", "")
@@ -108,8 +108,12 @@ def test_dry_run_tells_what_would_be_done_and_does_nothing(srkd: Srkd, tmp_path:
 
 def test_the_paper_suite_can_be_planned_without_its_data(srkd: Srkd, monkeypatch: pytest.MonkeyPatch) -> None:
     pace = Pace(step=2.0, event=1.0, validation=0.0, event_bytes=100)
-    monkeypatch.setattr("srkd_bench.forecast.paced", lambda runs, validation, place: pace)
-    monkeypatch.setattr("srkd_bench.forecast.seconds_a_pixel", lambda spec, scale, place: 1e-6)
+    monkeypatch.setattr(
+        "srkd_bench.experiments.analysis.forecast.paced", lambda runs, validation, place: pace
+    )
+    monkeypatch.setattr(
+        "srkd_bench.experiments.analysis.forecast.seconds_a_pixel", lambda spec, scale, place: 1e-6
+    )
     code, text, _ = srkd("run", "paper", "--dry-run")
     assert code == 0
     assert "srkd download div2k" in text
@@ -140,8 +144,8 @@ def test_bicubic_is_measured_without_a_suite(srkd: Srkd) -> None:
 
 
 def test_someones_images_are_measured_by_name(srkd: Srkd, tmp_path: Path) -> None:
-    from srkd_bench.packs import open_set
-    from srkd_bench.store import ArtifactStore
+    from srkd_bench.data.image_set import open_set
+    from srkd_bench.store.artifact_store import ArtifactStore
 
     images = open_set(ArtifactStore(tmp_path / "home"), "photos-test", 2)
     (tmp_path / "sr").mkdir()
@@ -155,7 +159,8 @@ def test_someones_images_are_measured_by_name(srkd: Srkd, tmp_path: Path) -> Non
 
 @pytest.mark.skipif(not DATA, reason="SRKD_TEST_DATA is not set")
 def test_the_protocols_golden_numbers_come_out_of_the_command(srkd: Srkd) -> None:
-    assert srkd("download", "set5", "set14", "--from", DATA)[0] == 0
+    for name in ("set5", "set14"):
+        assert srkd("download", name, "--from", f"{DATA}/{name}")[0] == 0
     golden = json.loads((Path(DATA) / "golden" / "scores.json").read_text())
     bicubic = srkd("evaluate", "--model", "bicubic", "--datasets", "set5,set14", "--json")
     edsr = srkd(
@@ -258,7 +263,7 @@ def test_a_suite_is_named_as_an_argument_or_by_an_option(srkd: Srkd, command: st
 
 
 def test_a_loss_that_becomes_nan_fails_that_run_alone(srkd: Srkd, monkeypatch: pytest.MonkeyPatch) -> None:
-    from srkd_bench.methods.hkd import HKD
+    from srkd_bench.methods.builtin.hkd import HKD
 
     def losses(self: HKD, step: Any, adapter: Any) -> dict[str, Any]:
         return {"rec": step.rec, "hkd": step.rec / (0 if step.progress >= 0.5 else 1)}
@@ -273,7 +278,7 @@ def test_a_loss_that_becomes_nan_fails_that_run_alone(srkd: Srkd, monkeypatch: p
 
 
 def test_a_teacher_that_fails_ends_the_command_by_name(srkd: Srkd, monkeypatch: pytest.MonkeyPatch) -> None:
-    from srkd_bench.methods.none import NoDistillation
+    from srkd_bench.methods.builtin.none import NoDistillation
 
     monkeypatch.setattr(
         NoDistillation, "losses", lambda self, step, adapter: {"rec": step.rec * float("nan")}

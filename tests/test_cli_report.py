@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from srkd_bench import planning
-from srkd_bench.config import Run
-from srkd_bench.metrics import METRICS
-from srkd_bench.packs import pixels_of
-from srkd_bench.planning import CARD, EVENTS, SCORES
-from srkd_bench.progress import Display
-from srkd_bench.scores import Score
-from srkd_bench.store import ArtifactStore
-from srkd_bench.suitefile import load_suite
+from srkd_bench.config.artifacts import Run
+from srkd_bench.config.suite_file import load_suite
+from srkd_bench.core.progress import Display
+from srkd_bench.data.image_set import pixels_of
+from srkd_bench.evaluation import stored_scores
+from srkd_bench.evaluation.metrics import METRICS
+from srkd_bench.evaluation.scores import Score
+from srkd_bench.experiments.planning import planner
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.layout import CARD, EVENTS, SCORES
 from tests.conftest import Srkd
 from tests.test_cli import TINY
 
@@ -32,7 +33,7 @@ def kept(srkd: Srkd, tmp_path: Path, display: Display) -> list[str]:
     (tmp_path / "tiny.yaml").write_text(TINY)
     store = ArtifactStore(tmp_path / "home")
     suite = load_suite(str(tmp_path / "tiny.yaml"), ["seeds=[0,1,2,3,4,5]"])
-    plan = planning.plan(suite, store, display)
+    plan = planner.plan(suite, store, display)
     for run in plan.students:
         keep(store, run, GAINS[run.method])
     return [run.digest[:12] for run in plan.students[:3]]
@@ -44,7 +45,7 @@ def keep(store: ArtifactStore, run: Run, gain: float, pixels: str = "") -> None:
             (folder / CARD).write_text("{}")
             (folder / EVENTS).write_text('{"step": 9, "terms": {"rec": 0.5}, "validation": 31.5}\n')
     pixels = pixels or pixels_of(store, "photos-test") or "missing"
-    wanted = planning.measurement(run, pixels, 2, self_ensemble=False)
+    wanted = stored_scores.measurement(run, pixels, 2, self_ensemble=False)
     values = {
         image: dict.fromkeys(METRICS, 30 + gain * share + 0.01 * run.seed)
         for image, share in (("camera", 0.5), ("chelsea", 1.5), ("coffee", 1.0))
@@ -225,7 +226,7 @@ def test_only_scores_by_the_same_rules_are_compared(
 ) -> None:
     store = ArtifactStore(tmp_path / "home")
     suite = load_suite(str(tmp_path / "tiny.yaml"))
-    keep(store, planning.plan(suite, store, display).students[1], 9.0, pixels="of another copy")
+    keep(store, planner.plan(suite, store, display).students[1], 9.0, pixels="of another copy")
     compared = json.loads(srkd("compare", kept[1], kept[0], "--json")[1])
     assert list(compared["images"]) == ["photos-test"]
     assert [one["mean"] for one in compared["differences"]] == pytest.approx([0.2] * len(METRICS))

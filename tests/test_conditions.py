@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from srkd_bench.conditions import met, parse
-from srkd_bench.errors import MissingError, SrkdError
-from srkd_bench.report import Results
-from srkd_bench.scores import Score
+from srkd_bench.core.errors import MissingError, SrkdError
+from srkd_bench.evaluation.results import Results
+from srkd_bench.evaluation.scores import Score
+from srkd_bench.report.conditions import met, parse
 
 RESULTS = Results(
     "demo",

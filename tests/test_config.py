@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from srkd_bench.config import Suite
-from srkd_bench.errors import SrkdError
-from srkd_bench.networkspec import ModelSpec
-from srkd_bench.suitefile import load_suite, suite_files
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.config.suite import Suite
+from srkd_bench.config.suite_file import load_suite, suite_files
+from srkd_bench.core.errors import SrkdError
 
 BASE = """
 name: mine

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from srkd_bench.suitefile import load_suite
+from srkd_bench.config.suite_file import load_suite
 from tests.conftest import Srkd
 
 DATA = os.environ.get("SRKD_TEST_DATA", "")

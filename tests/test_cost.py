@@ -7,12 +7,12 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from srkd_bench import cost
-from srkd_bench.chosen import Chosen
-from srkd_bench.cost import WARM_UP, middle, rounds
-from srkd_bench.progress import Display
-from srkd_bench.runs import Workplace, load
-from srkd_bench.store import ArtifactStore
+from srkd_bench.core.progress import Display
+from srkd_bench.evaluation.inference import profile
+from srkd_bench.evaluation.inference.profile import WARM_UP, middle, rounds
+from srkd_bench.networks.stored import Chosen, load
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.workspace import Workplace
 from tests.conftest import Srkd
 from tests.finished import pair
 
@@ -21,7 +21,7 @@ def test_student_and_teacher_are_profiled_side_by_side(
     srkd: Srkd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student, teacher = pair(tmp_path / "home")
-    monkeypatch.setattr(cost, "_peak", lambda chosen, lr, place: 7)  # it takes seconds to start a process
+    monkeypatch.setattr(profile, "_peak", lambda chosen, lr, place: 7)  # it takes seconds to start a process
     words = ("profile", student.digest[:10], "--size", "48x32", "--runs", "2")
     code, text, _ = srkd(*words, "--json")
     assert code == 0
@@ -47,7 +47,7 @@ def test_the_peak_of_memory_is_that_of_a_pass(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     place = Workplace(store, Display(Console()))
     chosen = Chosen(student, load(student, store), "student")
-    peak = cost._peak(chosen, torch.zeros(1, 3, 1000, 500), place)
+    peak = profile._peak(chosen, torch.zeros(1, 3, 1000, 500), place)
     sr = 1000 * 500 * 4 * 3 * 4
     assert sr < peak < 20 * sr
 

@@ -11,20 +11,24 @@ import torch
 from matplotlib.text import Text
 from typer.testing import CliRunner
 
-from srkd_bench import cli, crops
-from srkd_bench.config import Run, Suite
-from srkd_bench.crops import Gallery, busiest, choose, panels, parse
-from srkd_bench.disk import put
-from srkd_bench.errors import SrkdError
-from srkd_bench.evaluate import network
-from srkd_bench.models import build, to_safetensors
-from srkd_bench.packs import open_set
-from srkd_bench.planning import CARD, EVENTS, WEIGHTS, Plan, plan
-from srkd_bench.progress import Display
-from srkd_bench.report.cropsheet import sheet
-from srkd_bench.report.panels import Crop, Panel
-from srkd_bench.runs import Workplace, load
-from srkd_bench.store import ArtifactStore
+from srkd_bench.cli import app
+from srkd_bench.config.artifacts import Run
+from srkd_bench.config.suite import Suite
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.files import put
+from srkd_bench.core.progress import Display
+from srkd_bench.data.image_set import open_set
+from srkd_bench.evaluation.regions import Crop, Panel
+from srkd_bench.evaluation.scoring import network
+from srkd_bench.experiments.analysis import crops
+from srkd_bench.experiments.analysis.crops import Gallery, busiest, choose, panels, parse
+from srkd_bench.experiments.planning.planner import Plan, plan
+from srkd_bench.networks.loading import build, to_safetensors
+from srkd_bench.networks.stored import load
+from srkd_bench.report.figures.crop_sheet import sheet
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.layout import CARD, EVENTS, WEIGHTS
+from srkd_bench.store.workspace import Workplace
 
 SUITE = """
 name: tiny
@@ -39,7 +43,7 @@ seeds: [3, 0]
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Suite:
-    from srkd_bench.suitefile import load_suite
+    from srkd_bench.config.suite_file import load_suite
 
     (tmp_path / "tiny.yaml").write_text(SUITE)
     return load_suite(str(tmp_path / "tiny.yaml"), [])
@@ -251,7 +255,7 @@ def srkd(gallery: Gallery, place: Workplace, tmp_path: Path) -> Callable[..., No
     def call(*words: str) -> None:
         options = ["--suite", str(tmp_path / "tiny.yaml"), "--home", str(place.store.home)]
         CliRunner().invoke(
-            cli.app, ["crops", *options, *words], catch_exceptions=False, standalone_mode=False
+            app.app, ["crops", *options, *words], catch_exceptions=False, standalone_mode=False
         )
 
     return call
@@ -278,8 +282,8 @@ def test_runs_that_are_named_are_shown_alone_if_they_are_of_one_seed(
 ) -> None:
     galleries: list[Gallery] = []
     monkeypatch.setattr(crops, "panels", lambda gallery, regions: galleries.append(gallery))
-    monkeypatch.setattr("srkd_bench.report.cropsheet.sheet", lambda panels: None)
-    monkeypatch.setattr("srkd_bench.report.figures.save", lambda figure, path: None)
+    monkeypatch.setattr("srkd_bench.report.figures.crop_sheet.sheet", lambda panels: None)
+    monkeypatch.setattr("srkd_bench.report.figures.registry.save", lambda figure, path: None)
     named = [run for run in tiny_plan.students if run.seed == 0 and run.method != "rkd"]
     srkd(*(run.digest[:10] for run in named), "--crop", "camera:0,0,8,8", "-o", str(tmp_path / "a.pdf"))
     assert (galleries[0].seed, galleries[0].methods) == (0, ["none", "hkd"])

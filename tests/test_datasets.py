@@ -1,4 +1,4 @@
-from srkd_bench.datasets import choose
+from srkd_bench.data.catalog import choose
 
 
 def test_tables_patterns_choose_the_right_images() -> None:

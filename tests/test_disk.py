@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from srkd_bench import checkpoint
-from srkd_bench.disk import put
-from srkd_bench.errors import SrkdError
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.files import put
+from srkd_bench.store import checkpoints
 
 SUITE = """
 name: tiny
@@ -160,7 +160,7 @@ def test_a_folder_that_vanishes_behind_a_checkpoint_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "work"
-    checkpoint.write(folder, 1, b"old")
+    checkpoints.write(folder, 1, b"old")
 
     def put_and_lose(path: Path, content: bytes) -> None:
         put(path, content)
@@ -168,6 +168,6 @@ def test_a_folder_that_vanishes_behind_a_checkpoint_is_told(
         monkeypatch.setattr(Path, "glob", lambda self, pattern: glob)
         folder.rename(tmp_path / "away")
 
-    monkeypatch.setattr(checkpoint, "put", put_and_lose)
+    monkeypatch.setattr(checkpoints, "put", put_and_lose)
     with pytest.raises(SrkdError, match=f"^cannot write {folder}: No such file"):
-        checkpoint.write(folder, 2, b"new")
+        checkpoints.write(folder, 2, b"new")

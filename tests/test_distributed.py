@@ -14,20 +14,25 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 
-from srkd_bench import checkpoint, joint, methods, runs
-from srkd_bench.architecture import Architecture
-from srkd_bench.config import Run, TrainSpec
-from srkd_bench.distributed import ALONE, Ranks, Training, check_shareable, join
-from srkd_bench.errors import SrkdError, Stopped, command_line
-from srkd_bench.method import Losses, Step
-from srkd_bench.methods.none import NoDistillation
-from srkd_bench.networkspec import ForeignSpec, ModelSpec
-from srkd_bench.packs import open_set
-from srkd_bench.patches import Patches
-from srkd_bench.runs import sample_of
-from srkd_bench.store import ArtifactStore
-from srkd_bench.train import Learner, fit
-from srkd_bench.work import find_plan
+from srkd_bench.cli.session import find_plan
+from srkd_bench.config.artifacts import Run
+from srkd_bench.config.network import ForeignSpec, ModelSpec
+from srkd_bench.config.training import TrainSpec
+from srkd_bench.core.errors import SrkdError, Stopped, command_line
+from srkd_bench.data.image_set import open_set
+from srkd_bench.data.patches import Patches
+from srkd_bench.experiments.executors import torchrun
+from srkd_bench.experiments.runs import preflight, train
+from srkd_bench.experiments.runs.train import sample_of
+from srkd_bench.methods import registry
+from srkd_bench.methods.base import Losses, Step
+from srkd_bench.methods.builtin.none import NoDistillation
+from srkd_bench.networks.base import Architecture
+from srkd_bench.store import checkpoints, workspace
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.training.distributed import ALONE, Ranks, Training, check_shareable, join
+from srkd_bench.training.learner import Learner
+from srkd_bench.training.loop import fit
 from tests.conftest import Srkd
 
 SUITE = """
@@ -47,7 +52,7 @@ CLOSE = 1e-5
 def run_of(model: ModelSpec | ForeignSpec = EDSR) -> Run:
     return Run(
         model=model, train=TRAIN, data="photos", pixels="", method="none",
-        params=methods.identity(NoDistillation(), "none"), seed=0, teacher=None,
+        params=registry.identity(NoDistillation(), "none"), seed=0, teacher=None,
     )  # fmt: skip
 
 
@@ -136,7 +141,7 @@ def test_a_signal_to_one_rank_stops_all_at_the_same_step_with_one_checkpoint_tha
     home: Path,
 ) -> None:
     assert [one["stopped"] for one in told(home)] == [(20, 75), (20, 75)]
-    assert checkpoint.steps_done(home / "stopped") == 20
+    assert checkpoints.steps_done(home / "stopped") == 20
     store = ArtifactStore(home)
     resumed = trained(learner_in(home / "stopped", store), store)
     assert difference(resumed.student.state_dict(), torch.load(home / "whole.pt")) < CLOSE
@@ -219,8 +224,8 @@ def test_every_rank_reads_its_part_of_a_batch_and_sees_what_rank_0_sees(
     def follow(training: Training | None) -> None:
         second = Second(1)
         second.told = [training]
-        monkeypatch.setattr(joint, "join", lambda device: second)
-        joint.follow(store, "cpu")
+        monkeypatch.setattr(torchrun, "join", lambda device: second)
+        torchrun.follow(store, "cpu")
         assert not second.told
 
     (tmp_path / "shared.yaml").write_text(SUITE)
@@ -228,12 +233,12 @@ def test_every_rank_reads_its_part_of_a_batch_and_sees_what_rank_0_sees(
     assert isinstance(plan.teacher, Run)
     assert plan.teacher.train == TRAIN
     first = Second(0)
-    place = runs.Workplace(store, display, ranks=first)
-    images, _ = runs.prepare(plan, place)
-    for module in (runs, joint):
+    place = workspace.Workplace(store, display)
+    images, _ = preflight.prepare(plan, place)
+    for module in (train, torchrun):
         monkeypatch.setattr(module, "fit", stopped)
     with pytest.raises(Stopped):
-        runs.ensure_teacher(plan, images, place)
+        train.ensure_teacher(plan, images, place, first)
     assert first.told == [Training(plan.teacher, 0)]
     with pytest.raises(SrkdError, match="holds other images or another checkpoint than rank 0's"):
         follow(first.told[0])
@@ -245,10 +250,10 @@ def test_every_rank_reads_its_part_of_a_batch_and_sees_what_rank_0_sees(
     with store.writing(plan.teacher):
         pass
     first.told.clear()
-    monkeypatch.setattr(joint, "join", lambda device: first)
-    joint.lead(plan, place)  # nothing is trained
+    monkeypatch.setattr(torchrun, "join", lambda device: first)
+    torchrun.lead(plan, place)  # nothing is trained
     assert first.told == [None]
-    runs.ensure_teacher(plan, images, place)  # another process was faster
+    train.ensure_teacher(plan, images, place, first)  # another process was faster
     assert first.told == [None, None]
     follow(None)
 

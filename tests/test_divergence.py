@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from srkd_bench.divergence import Watch
+from srkd_bench.training.divergence import Watch
 
 
 def verdict(losses: list[float], loss: str = "mse") -> tuple[int, str]:

@@ -13,8 +13,8 @@ import typer
 
 from manual import commands
 from manual import methods as method_pages
-from srkd_bench import methods
-from srkd_bench.cli import app
+from srkd_bench.cli.app import app
+from srkd_bench.methods import composition, registry
 from tests.conftest import Srkd
 
 ROOT = Path(__file__).parent.parent
@@ -80,7 +80,7 @@ def test_the_tutorials_method_keeps_the_contract(srkd: Srkd, tmp_path: Path) -> 
 
 def test_every_installed_method_has_a_page_with_all_that_is_said_of_it() -> None:
     pages = method_pages.pages()
-    assert set(pages) == {"methods/index.md"} | {f"methods/{name}.md" for name in methods.names()}
+    assert set(pages) == {"methods/index.md"} | {f"methods/{name}.md" for name in registry.names()}
     ckd = pages["methods/ckd.md"]
     assert "[arXiv:2105.11683](https://arxiv.org/abs/2105.11683)" in ckd
     assert "| `weight` | `0.25` | number from 0 to 1,000,000 |" in ckd
@@ -96,7 +96,7 @@ def test_every_installed_method_has_a_page_with_all_that_is_said_of_it() -> None
 
 
 def test_a_docstring_is_taken_apart() -> None:
-    class Said(methods.Composition):
+    class Said(composition.Composition):
         """What it does.
 
         In two paragraphs.

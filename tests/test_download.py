@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from srkd_bench import download
-from srkd_bench.download import checksum_of, fetch
-from srkd_bench.errors import IntegrityError, MissingError, SrkdError
+from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError
+from srkd_bench.store import downloads
+from srkd_bench.store.downloads import checksum_of, fetch
 
 DATA = random.Random(0).randbytes(200_000)
 SHA256 = "sha256:" + hashlib.sha256(DATA).hexdigest()
@@ -112,7 +112,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     monkeypatch.setattr(time, "sleep", waits.append)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.delenv("SRKD_OFFLINE", raising=False)
-    monkeypatch.setattr(download, "CHUNK", 1000)
+    monkeypatch.setattr(downloads, "CHUNK", 1000)
     return waits
 
 
@@ -203,7 +203,7 @@ def test_a_stalled_connection_is_resumed(server: Server, path: Path, monkeypatch
         asked_again.set()
         ranged(handler)
 
-    monkeypatch.setattr(download, "READ_TIMEOUT", 0.2)
+    monkeypatch.setattr(downloads, "READ_TIMEOUT", 0.2)
     fetch([server.serve("/a", stall, go_on)], path, checksum=SHA256)
     assert server.ranges == [None, "bytes=50000-"]
     assert path.read_bytes() == DATA
@@ -276,7 +276,7 @@ def test_without_a_checksum_nothing_is_resumed(server: Server, path: Path) -> No
 def test_a_connection_that_always_breaks_is_given_up(server: Server, path: Path, waits: list[float]) -> None:
     with pytest.raises(MissingError, match=r"5,?000"):
         fetch([server.serve("/a", broken(after=5000))], path, checksum=None)
-    assert len(server.asked) == download.ATTEMPTS + 1  # the first one brought something
+    assert len(server.asked) == downloads.ATTEMPTS + 1  # the first one brought something
     assert waits == [0.5, 1, 2, 4, 8]
     assert not path.exists()
 
@@ -285,7 +285,7 @@ def test_bytes_of_an_earlier_run_are_no_progress(server: Server, path: Path) -> 
     leave_part(path, DATA[:1234])
     with pytest.raises(MissingError):
         fetch([server.serve("/a", status(503))], path, checksum=SHA256)
-    assert len(server.asked) == download.ATTEMPTS
+    assert len(server.asked) == downloads.ATTEMPTS
 
 
 def test_a_mirror_with_another_file_is_passed_over(server: Server, path: Path) -> None:
@@ -314,7 +314,7 @@ def test_a_wrong_length_is_an_integrity_error(server: Server, path: Path, header
 def test_a_dead_mirror_is_passed_over(server: Server, path: Path, waits: list[float]) -> None:
     fetch([dead(), server.serve("/a", ranged)], path, checksum=SHA256)
     assert path.read_bytes() == DATA
-    assert len(waits) == download.ATTEMPTS - 1
+    assert len(waits) == downloads.ATTEMPTS - 1
 
 
 def test_when_all_mirrors_fail_each_is_listed_with_its_reason(server: Server, path: Path) -> None:
@@ -325,7 +325,7 @@ def test_when_all_mirrors_fail_each_is_listed_with_its_reason(server: Server, pa
         assert re.search(f"{re.escape(url)}: [^;]*{reason}", caught.value.message)
     assert "Pool" not in caught.value.message
     assert caught.value.hint == "srkd download set5 --from FILE"
-    assert [asked for asked, _ in server.asked] == ["/gone"] + ["/busy"] * download.ATTEMPTS
+    assert [asked for asked, _ in server.asked] == ["/gone"] + ["/busy"] * downloads.ATTEMPTS
     assert not path.exists()
 
 

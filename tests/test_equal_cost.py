@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from srkd_bench import planning
-from srkd_bench.config import Suite
-from srkd_bench.planning import Plan
-from srkd_bench.progress import Display
-from srkd_bench.scores import EQUAL_COST
-from srkd_bench.store import ArtifactStore
-from srkd_bench.suitefile import load_suite
+from srkd_bench.config.suite import Suite
+from srkd_bench.config.suite_file import load_suite
+from srkd_bench.core.progress import Display
+from srkd_bench.evaluation.scores import EQUAL_COST
+from srkd_bench.experiments.planning import planner
+from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.store.artifact_store import ArtifactStore
 from tests.conftest import Srkd
 from tests.test_cli import TINY
 
@@ -24,7 +24,7 @@ def suite(tmp_path: Path) -> Suite:
 
 @pytest.fixture
 def plan(suite: Suite, store: ArtifactStore, display: Display) -> Plan:
-    return planning.plan(suite, store, display)
+    return planner.plan(suite, store, display)
 
 
 def test_it_is_the_control_with_as_many_steps_as_the_teachers_passes_would_have_paid_for(plan: Plan) -> None:
@@ -43,7 +43,7 @@ def test_it_has_a_column_of_its_own(plan: Plan) -> None:
 
 
 def test_it_changes_no_other_run(suite: Suite, plan: Plan, store: ArtifactStore, display: Display) -> None:
-    without = planning.plan(suite.model_copy(update={"methods": ["none", "hkd"]}), store, display)
+    without = planner.plan(suite.model_copy(update={"methods": ["none", "hkd"]}), store, display)
     assert [run for run in plan.students if plan.column(run) != EQUAL_COST] == list(without.students)
 
 

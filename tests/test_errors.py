@@ -1,4 +1,4 @@
-from srkd_bench.errors import LISTED, unknown
+from srkd_bench.core.errors import LISTED, unknown
 
 
 def test_a_name_that_is_not_known_gets_the_nearest_or_the_first_of_those_that_are() -> None:

@@ -9,15 +9,16 @@ import pytest
 import torch
 from PIL import Image
 
-from srkd_bench import evaluate
-from srkd_bench.errors import MissingError, SrkdError
-from srkd_bench.evaluate import bicubic, folder, network, score, tiled, validation
-from srkd_bench.images import upscale
-from srkd_bench.metrics import METRICS, measure
-from srkd_bench.models import build
-from srkd_bench.networkspec import ModelSpec
-from srkd_bench.packs import open_set
-from srkd_bench.store import ArtifactStore
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.core.errors import MissingError, SrkdError
+from srkd_bench.data.image_set import open_set
+from srkd_bench.data.images import upscale
+from srkd_bench.evaluation import scoring
+from srkd_bench.evaluation.inference.tiling import tiled
+from srkd_bench.evaluation.metrics import METRICS, measure
+from srkd_bench.evaluation.scoring import bicubic, folder, network, score, validation
+from srkd_bench.networks.loading import build
+from srkd_bench.store.artifact_store import ArtifactStore
 
 CPU = torch.device("cpu")
 
@@ -51,12 +52,12 @@ def test_validation_is_the_mean_psnr_of_the_images_middles(
     store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images, model = open_set(store, "photos-test", 2), build(ModelSpec(n_feats=4, n_resblocks=4), 0)
-    monkeypatch.setattr(evaluate, "VALIDATION_SIDE", 500)  # whole images
+    monkeypatch.setattr(scoring, "VALIDATION_SIDE", 500)  # whole images
     scores = score(network(model, device=CPU), images)
     whole = fmean(one["psnr_y"] for one in scores.values())
     assert validation(images, CPU)(model) == pytest.approx(whole, abs=1e-9)
 
-    monkeypatch.setattr(evaluate, "VALIDATION_SIDE", 20)
+    monkeypatch.setattr(scoring, "VALIDATION_SIDE", 20)
     values = []
     for i in range(len(images)):
         lr, hr = images.lr(i), images.hr(i)
@@ -89,11 +90,10 @@ def test_sr_of_another_size_is_refused_by_name(store: ArtifactStore) -> None:
 SHORT_OF_MEMORY = """
 import resource, sys
 import numpy as np, torch
-from srkd_bench import evaluate
-from srkd_bench.networkspec import ModelSpec
-from srkd_bench.errors import SrkdError
-from srkd_bench.evaluate import network
-from srkd_bench.models import build
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.evaluation.scoring import network
+from srkd_bench.networks.loading import build
 
 model, cpu = build(ModelSpec(n_feats=64, n_resblocks=2), 0), torch.device("cpu")
 lr = np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8)

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from srkd_bench import export
-from srkd_bench.models import EDSR, load_weights
-from srkd_bench.runs import load
-from srkd_bench.store import ArtifactStore
+from srkd_bench.evaluation.inference import export
+from srkd_bench.networks.edsr import EDSR
+from srkd_bench.networks.loading import load_weights
+from srkd_bench.networks.stored import load
+from srkd_bench.store.artifact_store import ArtifactStore
 from tests.conftest import Srkd
 from tests.finished import pair
 from tests.test_images import random_image

@@ -16,15 +16,17 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from srkd_bench.cli_pictures import write_figures
-from srkd_bench.report import Results
-from srkd_bench.report.figures import CAPTIONS, FIGURES, curves, figures, save, to_svg
-from srkd_bench.report.figures.data import Means, means, noise
+from srkd_bench.cli.commands.figures import write_figures
+from srkd_bench.evaluation.results import Results
+from srkd_bench.evaluation.statistics import Difference
+from srkd_bench.report.figures.curves import curves
+from srkd_bench.report.figures.palette import KNOWN, OTHERS, palette
+from srkd_bench.report.figures.registry import CAPTIONS, FIGURES, figures, save
+from srkd_bench.report.figures.series import Means, means, noise
 from srkd_bench.report.figures.style import apart, within
-from srkd_bench.report.paired import signed
-from srkd_bench.report.palette import KNOWN, OTHERS, palette
-from srkd_bench.report.table import model_labels
-from srkd_bench.stats import Difference
+from srkd_bench.report.figures.svg import to_svg
+from srkd_bench.report.tables.differences import signed
+from srkd_bench.report.tables.table import model_labels
 from tests.madeup import METHODS, study
 
 SMALL = {"set5": (33.7, 5), "bsd100": (29.6, 30)}
@@ -118,7 +120,7 @@ def test_the_forest_shows_intervals_as_the_statistics_give_them(monkeypatch: pyt
             Difference(model="rkd", mean=-0.5, low=math.nan, high=math.nan, seeds=1, p=None, **facts),  # type: ignore[arg-type]  # facts are mixed
         ]
 
-    monkeypatch.setattr("srkd_bench.stats.differences", differences)
+    monkeypatch.setattr("srkd_bench.evaluation.statistics.differences", differences)
     figure = FIGURES["forest"](small(), "psnr_y")
     assert figure is not None
     found = [text for text in figure.findobj(Text) if isinstance(text, Text)]
@@ -228,8 +230,9 @@ def test_drawing_leaves_the_users_settings_and_pyplot_alone() -> None:
     figures(study(datasets=SMALL, seeds=2))
     assert dict(matplotlib.rcParams) == before
     code = (
-        "import sys, srkd_bench.cli, srkd_bench.report.figures as figures; assert 'matplotlib' not in sys.modules\n"
-        "from tests.madeup import study; figures.figures(study(seeds=2, datasets={'set5': (33, 2)}))\n"
+        "import sys, srkd_bench.cli.app; assert 'matplotlib' not in sys.modules\n"
+        "from srkd_bench.report.figures.registry import figures\n"
+        "from tests.madeup import study; figures(study(seeds=2, datasets={'set5': (33, 2)}))\n"
         "sys.exit(bool({'matplotlib.pyplot', 'torch'} & set(sys.modules)))"
     )
     root = Path(__file__).parent.parent

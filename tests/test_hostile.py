@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from srkd_bench import archive
-from srkd_bench.archive import Entry, images_in, read_images
-from srkd_bench.errors import IntegrityError, MissingError
+from srkd_bench.core.errors import IntegrityError, MissingError
+from srkd_bench.data import archives
+from srkd_bench.data.archives import Entry, images_in, read_images
 from tests.fuzz import within
 from tests.test_archive import header, pack, pack_tar, pack_zip, refused, zip_header
 
@@ -182,5 +182,5 @@ def test_an_xz_of_several_streams_is_read_and_a_torn_one_refused(tmp_path: Path)
 
 
 def test_the_limits_leave_room_for_what_people_have() -> None:
-    assert archive.MAX_DICTIONARY > 65 * 2**20  # xz -9
-    assert archive.MAX_MEMBERS > 2 * 85_000  # LSDIR, HR and LR
+    assert archives.MAX_DICTIONARY > 65 * 2**20  # xz -9
+    assert archives.MAX_MEMBERS > 2 * 85_000  # LSDIR, HR and LR

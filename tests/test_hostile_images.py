@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srkd_bench.errors import SrkdError
-from srkd_bench.images import MAX_PIXELS, read_rgb
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.data.images import MAX_PIXELS, read_rgb
 from tests.fuzz import within
 from tests.test_images import chunk, png, random_image, refused, saved, tiff
 

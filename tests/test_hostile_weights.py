@@ -14,8 +14,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from srkd_bench.models import EDSR, build, load_weights
-from srkd_bench.networkspec import ModelSpec
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.networks.edsr import EDSR
+from srkd_bench.networks.loading import build, load_weights
 from tests.fuzz import within
 from tests.test_archive import pack_zip
 from tests.test_models import TINY, Touch, refused, same, state_of

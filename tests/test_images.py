@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from srkd_bench.errors import SrkdError
-from srkd_bench.images import SCALES, cut, downscale, luma, read_rgb, upscale
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.data.images import SCALES, cut, downscale, luma, read_rgb, upscale
 
 DATA = os.environ.get("SRKD_TEST_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="SRKD_TEST_DATA does not point to the real images")

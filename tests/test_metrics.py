@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from srkd_bench.images import cut, downscale, luma, read_rgb, upscale
-from srkd_bench.metrics import METRICS, PROTOCOLS, measure, psnr, ssim
+from srkd_bench.data.images import cut, downscale, luma, read_rgb, upscale
+from srkd_bench.evaluation.metrics import METRICS, PROTOCOLS, measure, psnr, ssim
 
 DATA = os.environ.get("SRKD_TEST_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="SRKD_TEST_DATA does not point to the real images")

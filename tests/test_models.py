@@ -8,14 +8,14 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from srkd_bench.architecture import Architecture
-from srkd_bench.errors import SrkdError
-from srkd_bench.evaluate import network
-from srkd_bench.images import cut, downscale, read_rgb
-from srkd_bench.method import Output
-from srkd_bench.metrics import METRICS, measure
-from srkd_bench.models import DIV2K_MEAN, EDSR, build, load_weights, to_safetensors
-from srkd_bench.networkspec import ModelSpec
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.data.images import cut, downscale, read_rgb
+from srkd_bench.evaluation.metrics import METRICS, measure
+from srkd_bench.evaluation.scoring import network
+from srkd_bench.networks.base import Architecture, Output
+from srkd_bench.networks.edsr import DIV2K_MEAN, EDSR
+from srkd_bench.networks.loading import build, load_weights, to_safetensors
 
 DATA = os.environ.get("SRKD_TEST_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="SRKD_TEST_DATA does not point to the real images")

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from srkd_bench import methods, own, sources
-from srkd_bench.config import Run, TrainSpec
-from srkd_bench.errors import SrkdError
-from srkd_bench.networkspec import ModelSpec
-from srkd_bench.planning import plan
-from srkd_bench.progress import Display
-from srkd_bench.store import ArtifactStore
-from srkd_bench.suitefile import load_suite
+from srkd_bench.config.artifacts import Run
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.config.suite_file import load_suite
+from srkd_bench.config.training import TrainSpec
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.progress import Display
+from srkd_bench.experiments.planning.planner import plan
+from srkd_bench.methods import registry, sources, user_code
+from srkd_bench.store.artifact_store import ArtifactStore
 from tests.conftest import Srkd
 
 TINY = """
@@ -79,9 +80,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def run_of(reference: str, **params: float) -> Run:
-    method = methods.build(reference, {reference: params})
+    method = registry.build(reference, {reference: params})
     name = sources.name_of(reference)
-    return RUN.model_copy(update={"method": name, "params": methods.identity(method, reference)})
+    return RUN.model_copy(update={"method": name, "params": registry.identity(method, reference)})
 
 
 @pytest.mark.parametrize(
@@ -178,10 +179,10 @@ def test_what_was_run_before_is_not_trained_by_a_suite_unless_told(
     suite = load_suite("tiny.yaml")
     plan(suite, store, display, ["./mine.py"])
     sources._SEEN.clear()
-    own.load.cache_clear()
+    user_code.load.cache_clear()
     known = plan(suite.model_copy(update={"methods": ["./mine.py"]}), store, display)  # by its content alone
     with pytest.raises(SrkdError, match=r"the suite would run the code in './mine\.py'"):
-        methods.rebuild("mine", known.students[0].params)
+        registry.rebuild("mine", known.students[0].params)
 
 
 def test_two_sources_of_one_name_are_not_mixed_up(srkd: Srkd, tmp_path: Path) -> None:
@@ -258,7 +259,7 @@ def test_what_is_wrong_with_a_file_is_said_in_one_message(
 ) -> None:
     (tmp_path / f"{name}.py").write_text(text)
     with pytest.raises(SrkdError) as caught:
-        methods.find(f"{name}.py")
+        registry.find(f"{name}.py")
     assert caught.value.message.startswith(message)
     assert hint in caught.value.hint
 
@@ -268,7 +269,7 @@ def test_what_is_wrong_with_a_file_is_said_in_one_message(
 )
 def test_what_is_not_there_is_named(reference: str) -> None:
     with pytest.raises(SrkdError) as caught:
-        methods.build(reference, {})
+        registry.build(reference, {})
     assert reference.partition(":")[0].removeprefix("./") in caught.value.message
     assert caught.value.hint
 
@@ -293,13 +294,13 @@ def test_a_class_of_a_package_and_an_entry_point_are_methods(
     clash = importlib.metadata.EntryPoint("hkd", "lab.kd.ours:Mine", sources.ENTRY_POINTS)
     monkeypatch.setattr(sources, "entry_points", lambda group: [entry, clash])
     sources.installed.cache_clear()
-    assert "plugged" in methods.names()
-    assert methods.names().count("hkd") == 1
+    assert "plugged" in registry.names()
+    assert registry.names().count("hkd") == 1
     assert (
-        methods.find("hkd").__module__ == "srkd_bench.methods.hkd"
+        registry.find("hkd").__module__ == "srkd_bench.methods.builtin.hkd"
     )  # no package can take a built-in's place
     assert run_of("plugged").params["plugged"] == named.params["mine"]
-    assert methods.rebuild("plugged", run_of("plugged").params) == methods.build("plugged", {})
+    assert registry.rebuild("plugged", run_of("plugged").params) == registry.build("plugged", {})
 
 
 def test_what_is_written_to_begin_with_keeps_the_contract_and_passes_its_test(
@@ -308,7 +309,7 @@ def test_what_is_written_to_begin_with_keeps_the_contract_and_passes_its_test(
     code, text, messages = srkd("method", "new", "my_idea")
     assert (code, text) == (0, "my_idea.py\ntest_my_idea.py\n")
     assert messages == "next: srkd method check ./my_idea.py\n"
-    assert methods.find("./my_idea.py").__name__ == "MyIdea"
+    assert registry.find("./my_idea.py").__name__ == "MyIdea"
     assert "mymethod" not in (tmp_path / "my_idea.py").read_text().lower()
     assert pytest.main(["-q", "-p", "no:cacheprovider", str(tmp_path / "test_my_idea.py")]) == 0
 

@@ -8,14 +8,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from srkd_bench import datasets, packs
-from srkd_bench.adopt import adopt
-from srkd_bench.datasets import DATASETS, DatasetSpec
-from srkd_bench.errors import IntegrityError, MissingError, SrkdError
-from srkd_bench.images import cut, downscale, luma
-from srkd_bench.packs import builtin_images, open_set, packed, pixels_of
-from srkd_bench.progress import Display
-from srkd_bench.store import ArtifactStore
+from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError
+from srkd_bench.core.progress import Display
+from srkd_bench.data import catalog, image_set
+from srkd_bench.data.catalog import DATASETS, DatasetSpec
+from srkd_bench.data.image_set import builtin_images, open_set, packed, pixels_of
+from srkd_bench.data.images import cut, downscale, luma
+from srkd_bench.data.ingest import adopt
+from srkd_bench.store.artifact_store import ArtifactStore
 
 DATA = os.environ.get("SRKD_TEST_DATA", "")
 
@@ -60,14 +60,14 @@ def test_hr_luma_is_kept_for_the_next_network_as_far_as_there_is_room(
     adopt(store, "trio", three, display)
     images = open_set(store, "trio", 2)
     sizes = [8 * images.hr(i).shape[0] * images.hr(i).shape[1] for i in range(3)]
-    monkeypatch.setattr(packs, "LUMA_BYTES", sizes[0] + sizes[1])
+    monkeypatch.setattr(image_set, "LUMA_BYTES", sizes[0] + sizes[1])
     made: list[int] = []
 
     def counted(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
         made.append(rgb.size)
         return luma(rgb)
 
-    monkeypatch.setattr(packs, "luma", counted)
+    monkeypatch.setattr(image_set, "luma", counted)
     for _ in range(2):
         for i in range(3):
             assert np.array_equal(images.hr_luma(i), luma(images.hr(i)))
@@ -172,11 +172,11 @@ def test_a_set_that_is_not_here_tells_the_command(store: ArtifactStore) -> None:
 
 
 def test_cutting_keeps_the_upper_left() -> None:
-    image = next(iter(builtin_images(datasets.find("photos"))))[1]
+    image = next(iter(builtin_images(catalog.find("photos"))))[1]
     assert np.array_equal(cut(image, 3), image[:510, :510])
 
 
 @pytest.mark.skipif(not DATA, reason="SRKD_TEST_DATA is not set")
 @pytest.mark.parametrize("name", ["set5", "set14"])
 def test_the_fields_test_sets_are_recognised(store: ArtifactStore, display: Display, name: str) -> None:
-    assert adopt(store, name, Path(DATA), display) == DATASETS[name].pixels
+    assert adopt(store, name, Path(DATA) / name, display) == DATASETS[name].pixels

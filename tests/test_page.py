@@ -13,16 +13,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srkd_bench.report import Network, Results, check, render
-from srkd_bench.report.cards import cards
-from srkd_bench.report.findings import findings, listed
-from srkd_bench.report.html import PAGE, to_html
-from srkd_bench.report.panels import Crop, Panel, View
-from srkd_bench.report.per_image import per_image
-from srkd_bench.report.results import About, Training
-from srkd_bench.scores import EQUAL_COST, Score
-from srkd_bench.stats import Difference
-from srkd_bench.suitefile import study_claims
+from srkd_bench.evaluation.regions import Crop, Panel, View
+from srkd_bench.evaluation.results import About, Network, Results, Training
+from srkd_bench.evaluation.scores import EQUAL_COST, Score
+from srkd_bench.evaluation.statistics import Difference
+from srkd_bench.report.page.cards import cards
+from srkd_bench.report.page.findings import findings, listed
+from srkd_bench.report.page.page import PAGE, to_html
+from srkd_bench.report.render import render
+from srkd_bench.report.study import study_claims
+from srkd_bench.report.tables.claims import check
+from srkd_bench.report.tables.per_image import per_image
 
 from . import madeup
 

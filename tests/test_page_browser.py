@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from srkd_bench.report import check, render
-from srkd_bench.report.html import to_html
-from srkd_bench.suitefile import study_claims
+from srkd_bench.report.page.page import to_html
+from srkd_bench.report.render import render
+from srkd_bench.report.study import study_claims
+from srkd_bench.report.tables.claims import check
 
 from .test_page import HOSTILE, panel, small
 

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from srkd_bench.parallel import in_order
+from srkd_bench.core.parallel import in_order
 
 
 def test_results_come_in_the_order_of_the_items() -> None:

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from srkd_bench.config import TrainSpec
-from srkd_bench.errors import SrkdError
-from srkd_bench.packs import Image, ImageSet, open_set
-from srkd_bench.patches import Patches, turned
-from srkd_bench.store import ArtifactStore
+from srkd_bench.config.training import TrainSpec
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.data.image_set import Image, ImageSet, open_set
+from srkd_bench.data.patches import Patches, turned
+from srkd_bench.store.artifact_store import ArtifactStore
 
 TRAIN = TrainSpec(batch=16, patch=12, steps=1)
 

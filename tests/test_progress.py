@@ -4,7 +4,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from srkd_bench.progress import QUIET_SECONDS, RECENT, Display
+from srkd_bench.core.progress import QUIET_SECONDS, RECENT, Display
 
 
 def test_lines_tell_the_speed_of_late_and_not_that_of_a_pause_long_ago(

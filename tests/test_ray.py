@@ -14,16 +14,19 @@ from typing import Any
 
 import pytest
 
-from srkd_bench import own, planning, tasks
-from srkd_bench.board import News
-from srkd_bench.checkpoint import steps_done
-from srkd_bench.config import Run, TrainSpec
-from srkd_bench.errors import SrkdError
-from srkd_bench.planning import Plan
-from srkd_bench.progress import Display
-from srkd_bench.ray_executor import Desk, Preempted, carry_out
-from srkd_bench.store import ArtifactStore
-from srkd_bench.suitefile import load_suite
+from srkd_bench.config.artifacts import Run
+from srkd_bench.config.suite_file import load_suite
+from srkd_bench.config.training import TrainSpec
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.progress import Display
+from srkd_bench.core.worker_progress import News
+from srkd_bench.experiments.executors import serial
+from srkd_bench.experiments.executors.ray import Desk, Preempted, carry_out
+from srkd_bench.experiments.planning import planner, tasks
+from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.methods import user_code
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.checkpoints import steps_done
 from tests.conftest import Srkd
 from tests.scale.cluster import cluster
 from tests.scale.stores import digests
@@ -53,7 +56,7 @@ def test_a_cluster_makes_the_same_bits_as_one_process_and_reports_what_diverged(
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("SRKD_TRUST", "1")
     (tmp_path / "tiny.yaml").write_text(TINY)
-    hkd = Path(own.__file__).parent / "methods" / "hkd.py"
+    hkd = Path(user_code.__file__).parent / "builtin" / "hkd.py"
     broken = hkd.read_text().replace("class HKD", "class Broken").replace("self.weight *", "float('nan') *")
     (tmp_path / "broken.py").write_text(broken)
     code, table, _ = srkd("run", "tiny.yaml")
@@ -130,7 +133,7 @@ def tiny(store: ArtifactStore, display: Display, tmp_path: Path) -> Plan:
     """Give the plan of the tiny suite."""
     (tmp_path / "tiny.yaml").write_text(TINY.replace(", ./broken.py", ""))
     store.begin()
-    return planning.plan(load_suite(str(tmp_path / "tiny.yaml"), []), store, display)
+    return planner.plan(load_suite(str(tmp_path / "tiny.yaml"), []), store, display)
 
 
 def post(leave: Callable[[str, News], None]) -> Any:
@@ -172,7 +175,7 @@ def test_a_worker_that_is_told_to_stop_writes_its_checkpoint_and_leaves_the_task
 
     for _ in range(2):
         with pytest.raises(Preempted):
-            carry_out(teacher, tasks.part(tiny, teacher), desk, post(leave))
+            carry_out(teacher, serial.part(tiny, teacher), desk, post(leave))
     first, second = (one.done for one in news if one.total == 10**6)
     assert f", from step {first}" in "".join(one.text for one in news)
     assert second == steps_done(store.work(tiny.networks[0]))

@@ -16,23 +16,17 @@ import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from srkd_bench.errors import SrkdError
-from srkd_bench.report import (
-    FORMATS,
-    Network,
-    Results,
-    Table,
-    check,
-    comparison,
-    costs,
-    format_of,
-    paired,
-    print_report,
-    render,
-    study,
-)
-from srkd_bench.scores import Score
-from srkd_bench.suitefile import study_claims
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.evaluation.results import Network, Results
+from srkd_bench.evaluation.scores import Score
+from srkd_bench.report import study
+from srkd_bench.report.render import FORMATS, format_of, print_report, render
+from srkd_bench.report.study import study_claims
+from srkd_bench.report.tables.claims import check
+from srkd_bench.report.tables.comparison import comparison
+from srkd_bench.report.tables.costs import costs
+from srkd_bench.report.tables.differences import paired
+from srkd_bench.report.tables.table import Table
 
 TEXTS = [format for format in FORMATS if format != "html"]  # a page has no golden file; see test_page.py
 GOLDEN = Path(__file__).parent / "golden"
@@ -439,7 +433,7 @@ def test_an_unknown_suffix_or_format_is_an_error_with_a_hint() -> None:
 
 
 def test_report_is_imported_without_torch_and_pandas() -> None:
-    code = "import sys, srkd_bench.report; sys.exit(bool({'torch', 'pandas'} & set(sys.modules)))"
+    code = "import sys, srkd_bench.report.render; sys.exit(bool({'torch', 'pandas'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

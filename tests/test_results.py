@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from srkd_bench.report.paired import in_words
-from srkd_bench.report.table import LABELS
-from srkd_bench.stats import Difference
+from srkd_bench.evaluation.statistics import Difference
+from srkd_bench.report.tables.differences import in_words
+from srkd_bench.report.tables.table import LABELS
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/results.md")

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from srkd_bench import bucket as bucket_module
-from srkd_bench import claims as claims_module
-from srkd_bench.config import Measurement, Pack
-from srkd_bench.disk import put
-from srkd_bench.errors import IntegrityError
-from srkd_bench.shared import Shared
-from srkd_bench.store import ArtifactStore
+from srkd_bench.config.artifacts import Measurement, Pack
+from srkd_bench.core.errors import IntegrityError
+from srkd_bench.core.files import put
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.remote import bucket as bucket_module
+from srkd_bench.store.remote import leases
+from srkd_bench.store.remote.shared_store import Shared
 from tests.bucketserver import Server
 from tests.conftest import Srkd
 from tests.finished import pair
@@ -136,8 +136,8 @@ def test_a_killed_upload_leaves_nothing_half_and_is_made_good_by_the_next_comman
 ) -> None:
     code = f"""
 import pathlib, os
-from srkd_bench.config import Measurement
-from srkd_bench.store import ArtifactStore
+from srkd_bench.config.artifacts import Measurement
+from srkd_bench.store.artifact_store import ArtifactStore
 store = ArtifactStore(pathlib.Path({str(one.home)!r}))
 with store.writing(Measurement(network="bicubic", pixels="0", scale=2)) as folder:
     (folder / "card.json").write_text("{{}}")
@@ -329,7 +329,7 @@ def test_a_training_goes_on_without_the_bucket_and_is_not_done_again(
 ) -> None:
     monkeypatch.setattr(bucket_module, "PATIENCE", 0.3)
     monkeypatch.setattr(bucket_module, "REST", 0.0)
-    monkeypatch.setattr(claims_module, "BEAT", 0.3)
+    monkeypatch.setattr(leases, "BEAT", 0.3)
     (tmp_path / "one.yaml").write_text(SUITE.replace("steps: 40", "steps: 300"))
 
     def cut() -> None:

@@ -5,13 +5,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from srkd_bench import planning, runs, shares
-from srkd_bench.planning import Plan
-from srkd_bench.progress import Display
-from srkd_bench.runs import Workplace
-from srkd_bench.shares import Shares, measure
-from srkd_bench.store import ArtifactStore
-from srkd_bench.suitefile import load_suite
+from srkd_bench.config.suite_file import load_suite
+from srkd_bench.core.progress import Display
+from srkd_bench.experiments.analysis import gradient_shares
+from srkd_bench.experiments.analysis.gradient_shares import Shares, measure
+from srkd_bench.experiments.planning import planner
+from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.experiments.runs import preflight
+from srkd_bench.experiments.runs import train as train_module
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.workspace import Workplace
 from tests.conftest import Srkd
 
 TINY = """
@@ -33,15 +36,15 @@ def place(store: ArtifactStore, display: Display) -> Workplace:
 @pytest.fixture
 def plan(place: Workplace, tmp_path: Path) -> Plan:
     (tmp_path / "tiny.yaml").write_text(TINY)
-    found = planning.plan(load_suite(str(tmp_path / "tiny.yaml")), place.store, place.display)
-    images, _ = runs.prepare(found, place)
-    runs.ensure_teacher(found, images, place)
+    found = planner.plan(load_suite(str(tmp_path / "tiny.yaml")), place.store, place.display)
+    images, _ = preflight.prepare(found, place)
+    train_module.ensure_teacher(found, images, place)
     return found
 
 
 def measured(plan: Plan, place: Workplace, *names: str) -> list[Shares]:
-    found = planning.plan(plan.suite, place.store, place.display, names)
-    return measure(found, runs.prepare(found, place)[0], place)
+    found = planner.plan(plan.suite, place.store, place.display, names)
+    return measure(found, preflight.prepare(found, place)[0], place)
 
 
 def test_twice_the_weight_has_twice_the_share_on_the_same_student(plan: Plan, place: Workplace) -> None:
@@ -64,14 +67,14 @@ def test_a_methods_share_does_not_depend_on_who_else_is_asked(plan: Plan, place:
 def test_what_is_trained_beside_the_student_learns_and_the_student_learns_from_hr_alone(
     plan: Plan, place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lessons: list[tuple[shares._Lesson, list[shares._Probe]]] = []
-    take = shares._measure
+    lessons: list[tuple[gradient_shares._Lesson, list[gradient_shares._Probe]]] = []
+    take = gradient_shares._measure
 
-    def spy(lesson: shares._Lesson, probes: list[shares._Probe], *rest: object) -> None:
+    def spy(lesson: gradient_shares._Lesson, probes: list[gradient_shares._Probe], *rest: object) -> None:
         lessons.append((lesson, probes))
         take(lesson, probes, *rest)  # type: ignore[arg-type]  # as they came
 
-    monkeypatch.setattr(shares, "_measure", spy)
+    monkeypatch.setattr(gradient_shares, "_measure", spy)
     students, adapters = [], []
     for name in ("hkd", "rvkd"):
         before = len(lessons)
@@ -80,7 +83,7 @@ def test_what_is_trained_beside_the_student_learns_and_the_student_learns_from_h
         students.append([weight.detach().clone() for weight in lesson.student.parameters()])
         adapters.append(probes[0])
     assert all(torch.equal(one, other) for one, other in zip(*students, strict=True))
-    fresh = shares._probe("rvkd", adapters[1].method, lesson, torch.rand(8, 3, 8, 8))
+    fresh = gradient_shares._probe("rvkd", adapters[1].method, lesson, torch.rand(8, 3, 8, 8))
     learnt = [*adapters[1].adapter.parameters()]
     assert learnt
     assert not any(torch.equal(one, other) for one, other in zip(learnt, fresh.adapter.parameters(), strict=True)
@@ -98,9 +101,11 @@ def test_what_is_trained_beside_the_student_learns_and_the_student_learns_from_h
     ],
 )
 def test_a_share_is_marked_when_any_moment_is_outside(values: tuple[float, ...], fit: bool) -> None:
-    one = Shares("hkd", {"hkd": {"weight": 1.0}}, True, dict(zip(shares.MOMENTS, values, strict=True)))
+    one = Shares(
+        "hkd", {"hkd": {"weight": 1.0}}, True, dict(zip(gradient_shares.MOMENTS, values, strict=True))
+    )
     assert one.fit is fit
-    assert shares.shown(one)[""] == ("" if fit else "outside")
+    assert gradient_shares.shown(one)[""] == ("" if fit else "outside")
 
 
 def test_methods_are_listed_with_their_shares_after_the_teacher_was_trained(
@@ -130,6 +135,9 @@ def test_only_methods_are_measured(srkd: Srkd) -> None:
 
 
 def test_a_short_suite_is_measured_on_a_short_training(plan: Plan) -> None:
-    assert shares.steps(plan) == 10
+    assert gradient_shares.steps(plan) == 10
     train = plan.suite.train.model_copy(update={"steps": 5000})
-    assert shares.steps(replace(plan, suite=plan.suite.model_copy(update={"train": train}))) == shares.STEPS
+    assert (
+        gradient_shares.steps(replace(plan, suite=plan.suite.model_copy(update={"train": train})))
+        == gradient_shares.STEPS
+    )

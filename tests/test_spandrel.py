@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from srkd_bench import transport
-from srkd_bench.errors import SrkdError
-from srkd_bench.foreign import Foreign
-from srkd_bench.models import load_weights, to_safetensors
-from srkd_bench.networkspec import ForeignSpec
-from srkd_bench.progress import Display
-from srkd_bench.recognition import why_not
-from srkd_bench.store import ArtifactStore
+from srkd_bench.config.network import ForeignSpec
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.progress import Display
+from srkd_bench.experiments.transfer import bundle
+from srkd_bench.networks.custom import Foreign
+from srkd_bench.networks.loading import load_weights, to_safetensors
+from srkd_bench.networks.spandrel import why_not
+from srkd_bench.store.artifact_store import ArtifactStore
 from tests.conftest import Srkd
 
 REASON = why_not()
@@ -148,22 +148,22 @@ def test_an_archive_with_such_a_teacher_is_taken_in(srkd: Srkd, display: Display
     assert code == 0, err
     store = ArtifactStore(tmp_path / "home")
     places = [f"{kind}/{one.name}" for kind in ("runs", "weights") for one in (store.home / kind).iterdir()]
-    transport.export(store, places, tmp_path / "x.tar", display)
+    bundle.export(store, places, tmp_path / "x.tar", display)
     other = ArtifactStore(tmp_path / "other")
-    assert len(transport.take_in(other, tmp_path / "x.tar", display).new) == len(places) == 2
+    assert len(bundle.take_in(other, tmp_path / "x.tar", display).new) == len(places) == 2
 
 
 def test_without_spandrel_a_file_that_is_no_edsr_says_what_reads_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "srkd_bench.recognition.why_not", lambda: "ModuleNotFoundError: No module named 'spandrel'"
+        "srkd_bench.networks.spandrel.why_not", lambda: "ModuleNotFoundError: No module named 'spandrel'"
     )
     torch.save({"body.0.weight": torch.ones(4, 3, 3, 3)}, tmp_path / "x.pth")
     with pytest.raises(SrkdError, match="is no EDSR") as caught:
         load_weights(tmp_path / "x.pth")
     assert "pip install 'srkd-bench[spandrel]'" in caught.value.hint
-    monkeypatch.setattr("srkd_bench.recognition.why_not", lambda: "RuntimeError: no operator nms")
+    monkeypatch.setattr("srkd_bench.networks.spandrel.why_not", lambda: "RuntimeError: no operator nms")
     with pytest.raises(SrkdError, match="is no EDSR") as caught:
         load_weights(tmp_path / "x.pth")
     assert "cannot be imported here (RuntimeError: no operator nms)" in caught.value.hint

@@ -8,9 +8,9 @@ import pytest
 from scipy.special import stdtrit
 from scipy.stats import ttest_1samp, wilcoxon
 
-from srkd_bench.report import Results
-from srkd_bench.scores import Score
-from srkd_bench.stats import (
+from srkd_bench.evaluation.results import Results
+from srkd_bench.evaluation.scores import Score
+from srkd_bench.evaluation.statistics import (
     Difference,
     differences,
     holm,

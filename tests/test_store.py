@@ -7,13 +7,13 @@ from threading import Barrier
 
 import pytest
 
-from srkd_bench import disk
-from srkd_bench import store as store_module
-from srkd_bench.config import Measurement, Pack
-from srkd_bench.download import is_unchanged
-from srkd_bench.errors import IntegrityError, MissingError, SrkdError
-from srkd_bench.packs import open_set
-from srkd_bench.store import ArtifactStore
+from srkd_bench.config.artifacts import Measurement, Pack
+from srkd_bench.core import files
+from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError
+from srkd_bench.data.image_set import open_set
+from srkd_bench.store import artifact_store
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.downloads import is_unchanged
 
 KEY = Measurement(network="bicubic", pixels="0", scale=2)
 
@@ -85,14 +85,14 @@ def test_several_may_begin_a_store_at_once(tmp_path: Path, monkeypatch: pytest.M
     def slowly(path: Path, content: str) -> None:
         written.append(path)
         time.sleep(0.2)
-        disk.put(path, content)
+        files.put(path, content)
 
     def begin(number: int) -> None:
         own = ArtifactStore(tmp_path / "home")
         together.wait()
         own.begin()
 
-    monkeypatch.setattr(store_module, "put", slowly)
+    monkeypatch.setattr(artifact_store, "put", slowly)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(begin, range(4)))
     assert written == [tmp_path / "home" / "format"]
@@ -108,7 +108,7 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_a_lock_keeps_other_processes_out_and_dies_with_its_holder(store: ArtifactStore) -> None:
     code = f"""
 import pathlib, sys
-from srkd_bench.store import ArtifactStore
+from srkd_bench.store.artifact_store import ArtifactStore
 with ArtifactStore(pathlib.Path({str(store.home)!r})).locked(["a", "b"]):
     print("held", flush=True)
     sys.stdin.read()

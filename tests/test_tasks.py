@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 
-from srkd_bench import checkpoint, own, planning, sources, tasks
-from srkd_bench.methods.none import NoDistillation
-from srkd_bench.planning import Plan
-from srkd_bench.progress import Display
-from srkd_bench.runs import Workplace
-from srkd_bench.store import ArtifactStore
-from srkd_bench.suitefile import load_suite
+from srkd_bench.config.suite_file import load_suite
+from srkd_bench.core.progress import Display
+from srkd_bench.experiments.executors import serial
+from srkd_bench.experiments.planning import planner, status, tasks
+from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.methods import sources, user_code
+from srkd_bench.methods.builtin.none import NoDistillation
+from srkd_bench.store import checkpoints
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.workspace import Workplace
 
 TINY = """
 name: tiny
@@ -32,7 +35,7 @@ def planned(store: ArtifactStore, display: Display, tmp_path: Path) -> Planned:
     (tmp_path / "tiny.yaml").write_text(TINY)
 
     def plan(*settings: str, methods: tuple[str, ...] = ()) -> Plan:
-        return planning.plan(load_suite(str(tmp_path / "tiny.yaml"), settings), store, display, methods)
+        return planner.plan(load_suite(str(tmp_path / "tiny.yaml"), settings), store, display, methods)
 
     return plan
 
@@ -60,21 +63,21 @@ def test_what_is_finished_is_no_task_and_done_again_makes_nothing(
     planned: Planned, store: ArtifactStore, display: Display
 ) -> None:
     place = Workplace(store, display)
-    assert tasks.do_all(planned("methods=[none]"), place) == []
+    assert serial.do_all(planned("methods=[none]"), place) == []
     plan = planned()
     found = tasks.tasks(plan, store)
     assert named(found) == {"seed 0: hkd": (), "scores of seed 0: hkd": ("seed 0: hkd",)}
     before = {path: path.stat().st_mtime_ns for path in store.home.glob("[rs]*/*/*")}
-    assert [tasks.do(task, plan, place) for task in tasks.tasks(planned("methods=[none]"), store)] == []
+    assert [serial.do(task, plan, place) for task in tasks.tasks(planned("methods=[none]"), store)] == []
     for task in (
         replace(found[0], networks=plan.students[:1]),
         replace(found[1], networks=(None, plan.teacher)),
     ):
-        assert tasks.do(task, plan, place) == []
+        assert serial.do(task, plan, place) == []
     assert {path: path.stat().st_mtime_ns for path in store.home.glob("[rs]*/*/*")} == before
-    assert tasks.do_all(plan, place) == []
+    assert serial.do_all(plan, place) == []
     assert tasks.tasks(plan, store) == []
-    assert planning.finished(plan, store)
+    assert status.finished(plan, store)
 
 
 def test_with_more_slots_than_seeds_groups_are_split_and_the_teacher_looks_in_as_few_as_possible(
@@ -132,9 +135,11 @@ def test_a_group_larger_than_memory_is_parts_of_different_names(
     planned: Planned, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = planned()
-    plan = replace(plan, students=tuple(planning.trial_runs(plan, "hkd", 4)))
+    plan = replace(plan, students=tuple(planner.trial_runs(plan, "hkd", 4)))
     plan = replace(plan, suite=plan.suite.model_copy(update={"seeds": [plan.students[0].seed]}))
-    monkeypatch.setattr("srkd_bench.tasks.MEMORY", 2.5 * 32 * plan.students[0].model.parameters)
+    monkeypatch.setattr(
+        "srkd_bench.experiments.planning.tasks.MEMORY", 2.5 * 32 * plan.students[0].model.parameters
+    )
     names = [task.name for task in tasks.tasks(plan, store) if task.kind == "group"]
     assert names == ["seed 1000000: hkd, hkd", "seed 1000000: hkd, hkd (part 2)"]
 
@@ -143,16 +148,16 @@ def test_a_task_is_done_where_nothing_is_known_but_it_and_its_plan(
     planned: Planned, store: ArtifactStore, display: Display, tmp_path: Path
 ) -> None:
     method = tmp_path / "mine.py"
-    source = (Path(own.__file__).parent / "methods" / "hkd.py").read_text()
+    source = (Path(user_code.__file__).parent / "builtin" / "hkd.py").read_text()
     method.write_text(source.replace("class HKD", "class Mine"))
     plan = planned(methods=(str(method),))
     sent = pickle.dumps([plan, *tasks.tasks(plan, store)])
     sources._SEEN.clear()
-    own.load.cache_clear()
+    user_code.load.cache_clear()
     method.unlink()  # its content travels
     plan, *found = pickle.loads(sent)
-    assert [tasks.do(task, plan, Workplace(store, display)) for task in found] == [[]] * len(found)
-    assert planning.finished(plan, store)
+    assert [serial.do(task, plan, Workplace(store, display)) for task in found] == [[]] * len(found)
+    assert status.finished(plan, store)
 
 
 def test_students_of_a_teacher_that_failed_are_left_out_and_the_others_made(
@@ -161,10 +166,10 @@ def test_students_of_a_teacher_that_failed_are_left_out_and_the_others_made(
     plan = planned("methods=[dml,hkd]")
     losses: Any = lambda self, step, adapter: {"rec": step.rec * float("nan")}  # noqa: E731
     monkeypatch.setattr(NoDistillation, "losses", losses)
-    failures = tasks.do_all(plan, Workplace(store, display))
+    failures = serial.do_all(plan, Workplace(store, display))
     assert [failure.message for failure in failures] == ["none seed 0: loss 'rec' is nan at step 0"]
     assert [store.has(run) for run in plan.students] == [True, False]
-    assert planning.unmeasured(plan, store) == [plan.teacher, plan.students[1]]
+    assert status.unmeasured(plan, store) == [plan.teacher, plan.students[1]]
 
 
 def test_a_task_is_on_the_agenda_once_what_it_needs_is_done_and_before_those_that_come_later() -> None:
@@ -173,7 +178,7 @@ def test_a_task_is_on_the_agenda_once_what_it_needs_is_done_and_before_those_tha
         tasks.Task("second", "group", (), ("first", "long ago")),
     )
     third, last = tasks.Task("third", "group", ()), tasks.Task("last", "scores", (), ("second", "third"))
-    agenda = tasks.Agenda([first, second, third, last])
+    agenda = serial.Agenda([first, second, third, last])
     assert [agenda.take() for _ in range(3)] == [first, third, None]
     agenda.done(third)
     agenda.again(first)
@@ -189,10 +194,10 @@ def test_the_part_of_a_plan_that_a_task_needs_stays_small_and_makes_the_same(
 ) -> None:
     plan = planned("seeds=[0,1,2]")
     for task in tasks.tasks(plan, store):
-        part = tasks.part(plan, task)
+        part = serial.part(plan, task)
         assert len(part.students) <= 2
-        assert tasks.do(task, part, Workplace(store, display)) == []
-    assert planning.finished(plan, store)
+        assert serial.do(task, part, Workplace(store, display)) == []
+    assert status.finished(plan, store)
 
 
 def test_the_steps_of_a_task_are_those_in_checkpoints_and_in_the_store(
@@ -200,7 +205,7 @@ def test_the_steps_of_a_task_are_those_in_checkpoints_and_in_the_store(
 ) -> None:
     plan = planned("methods=[none,dml]")
     teacher, group = tasks.tasks(plan, store)[:2]
-    assert tasks.steps_made(group, store) == 0
-    checkpoint.write(store.work(plan.students[0]), 1, b"state")
-    tasks.do(teacher, plan, Workplace(store, display))
-    assert (tasks.steps_made(group, store), tasks.steps_made(teacher, store)) == (1, 2)
+    assert serial.steps_made(group, store) == 0
+    checkpoints.write(store.work(plan.students[0]), 1, b"state")
+    serial.do(teacher, plan, Workplace(store, display))
+    assert (serial.steps_made(group, store), serial.steps_made(teacher, store)) == (1, 2)

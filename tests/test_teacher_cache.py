@@ -7,17 +7,20 @@ import numpy as np
 import pytest
 import torch
 
-from srkd_bench import methods, teacher_cache
-from srkd_bench.architecture import Architecture
-from srkd_bench.config import Run, TrainSpec
-from srkd_bench.metrics import measure
-from srkd_bench.models import build
-from srkd_bench.networkspec import ModelSpec
-from srkd_bench.packs import ImageSet, open_set
-from srkd_bench.patches import Patches
-from srkd_bench.store import ArtifactStore
-from srkd_bench.teacher_cache import TeacherCache, TeacherSR, on_grid, open_cache
-from srkd_bench.train import Learner, fit
+from srkd_bench.config.artifacts import Run
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.config.training import TrainSpec
+from srkd_bench.data.image_set import ImageSet, open_set
+from srkd_bench.data.patches import Patches
+from srkd_bench.evaluation.metrics import measure
+from srkd_bench.methods import registry
+from srkd_bench.networks.base import Architecture
+from srkd_bench.networks.loading import build
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.training import teacher_cache
+from srkd_bench.training.learner import Learner
+from srkd_bench.training.loop import fit
+from srkd_bench.training.teacher_cache import TeacherCache, TeacherSR, on_grid, open_cache
 
 CPU = torch.device("cpu")
 TRAIN = TrainSpec(batch=4, patch=8, steps=6, learning_rate=1e-3)
@@ -170,10 +173,10 @@ class Lab:
     def train(self, names: list[str], place: str, cache: TeacherCache | None) -> dict[str, Architecture]:
         learners = {}
         for name in names:
-            method = methods.build(name, {})
+            method = registry.build(name, {})
             run = Run(
                 model=ModelSpec(n_feats=4, n_resblocks=4), train=TRAIN, data="photos", pixels="", method=name,
-                params=methods.identity(method, name), seed=0, teacher=None,
+                params=registry.identity(method, name), seed=0, teacher=None,
             )  # fmt: skip
             sample, _ = Patches(self.images, TRAIN, "sample").batch(0)
             learners[name] = Learner(run, method, self.teacher, sample, self.folder / place, CPU)

@@ -9,18 +9,23 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from srkd_bench import checkpoint, methods
-from srkd_bench.architecture import Architecture
-from srkd_bench.config import Run, TrainSpec
-from srkd_bench.errors import IntegrityError, SrkdError, Stopped
-from srkd_bench.method import Losses, Method, Output, Step, TeacherView
-from srkd_bench.methods.dml import DML
-from srkd_bench.models import EDSR, build, to_safetensors
-from srkd_bench.networkspec import ModelSpec
-from srkd_bench.packs import open_set
-from srkd_bench.patches import Patches
-from srkd_bench.store import ArtifactStore
-from srkd_bench.train import Learner, fit, learning_rate
+from srkd_bench.config.artifacts import Run
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.config.training import TrainSpec
+from srkd_bench.core.errors import IntegrityError, SrkdError, Stopped
+from srkd_bench.data.image_set import open_set
+from srkd_bench.data.patches import Patches
+from srkd_bench.methods import registry
+from srkd_bench.methods.base import Losses, Method, Step, TeacherView
+from srkd_bench.methods.builtin.dml import DML
+from srkd_bench.networks.base import Architecture, Output
+from srkd_bench.networks.edsr import EDSR
+from srkd_bench.networks.loading import build, to_safetensors
+from srkd_bench.store import checkpoints
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.training.learner import Learner
+from srkd_bench.training.loop import fit
+from srkd_bench.training.schedule import learning_rate
 
 ALL = ["none", "hkd", "ckd", "rkd", "rvkd", "rkd+hkd"]
 TRAIN = TrainSpec(batch=4, patch=8, steps=8, learning_rate=1e-3)
@@ -36,10 +41,10 @@ class Lab:
         self.teacher = build(ModelSpec(n_feats=6, n_resblocks=4), "teacher").requires_grad_(False).eval()
 
     def learner(self, name: str, place: str, train: TrainSpec = TRAIN) -> Learner:
-        method = methods.build(name, {})
+        method = registry.build(name, {})
         run = Run(
             model=ModelSpec(n_feats=4, n_resblocks=4), train=train, data="photos", pixels="", method=name,
-            params=methods.identity(method, name), seed=0, teacher=None,
+            params=registry.identity(method, name), seed=0, teacher=None,
         )  # fmt: skip
         folder = self.folder / place / name
         folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +85,7 @@ def test_events_tell_how_long_the_steps_between_them_took(lab: Lab, monkeypatch:
         nonlocal now
         now += 2.0
 
-    monkeypatch.setattr("srkd_bench.train.time.monotonic", lambda: now)
+    monkeypatch.setattr("srkd_bench.training.loop.time.monotonic", lambda: now)
     train = TRAIN.model_copy(update={"steps": 302})  # an event each 3 steps, and one after the last of them
     learner = lab.learner("none", "x", train)
     learner.student.register_forward_hook(tick)
@@ -243,7 +248,7 @@ def test_one_checkpoint_is_kept_and_a_failed_write_leaves_it(
 def test_checkpoints_take_a_hundredth_of_the_time(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     saves: list[int] = []
     clock = [0.0]
-    monkeypatch.setattr("srkd_bench.train.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("srkd_bench.training.loop.time.monotonic", lambda: clock[0])
 
     def save(learner: Learner) -> None:
         saves.append(learner.step)
@@ -268,7 +273,7 @@ def test_a_training_that_diverges_stops_alone_and_keeps_the_checkpoint_from_befo
             with torch.no_grad():
                 learners["hkd"].student.get_parameter("tail.1.bias").add_(1000)
 
-    monkeypatch.setattr("srkd_bench.train.learning_rate", lambda train, step: 0.0)
+    monkeypatch.setattr("srkd_bench.training.learner.learning_rate", lambda train, step: 0.0)
     patches = Patches(lab.images, train, 0)
     fit(list(learners.values()), lab.teacher, patches, device=CPU, watch=wreck, checkpoint_seconds=0)
     assert learners["none"].error is None
@@ -277,7 +282,9 @@ def test_a_training_that_diverges_stops_alone_and_keeps_the_checkpoint_from_befo
     assert error is not None
     assert error.message.startswith("hkd seed 0: diverged: loss 'rec' has been more than 4 times its best")
     assert learners["hkd"].step == 200  # the windows 100 to 149 and 150 to 199 are high
-    assert 110 <= checkpoint.steps_done(learners["hkd"].folder) < 130  # a few steps pass before it is noticed
+    assert (
+        110 <= checkpoints.steps_done(learners["hkd"].folder) < 130
+    )  # a few steps pass before it is noticed
 
 
 def test_a_learner_that_is_behind_catches_up_alone(lab: Lab) -> None:

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from srkd_bench import methods, traits
-from srkd_bench.errors import SrkdError
-from srkd_bench.packs import open_set
-from srkd_bench.planning import finished, plan
-from srkd_bench.progress import Display
-from srkd_bench.store import ArtifactStore
-from srkd_bench.suitefile import load_suite
+from srkd_bench.config.suite_file import load_suite
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.progress import Display
+from srkd_bench.data.image_set import open_set
+from srkd_bench.experiments.planning.planner import plan
+from srkd_bench.experiments.planning.status import finished
+from srkd_bench.methods import metadata, registry
+from srkd_bench.store.artifact_store import ArtifactStore
 
 NAMES = ["none", "hkd", "rkd+hkd"]
 PARAMS: dict[str, dict[str, int | float | bool | str]] = {"hkd": {"weight": 0.5}}
@@ -30,11 +31,11 @@ def imports_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*words: object) -> None:
         raise AssertionError("the methods are asked again")
 
-    monkeypatch.setattr(methods, "build", refuse)
+    monkeypatch.setattr(registry, "build", refuse)
 
 
-def known(store: ArtifactStore) -> dict[str, traits.Traits]:
-    return traits.traits(NAMES, PARAMS, store)
+def known(store: ArtifactStore) -> dict[str, metadata.Traits]:
+    return metadata.traits(NAMES, PARAMS, store)
 
 
 def test_traits_are_what_the_methods_say(store: ArtifactStore) -> None:
@@ -61,7 +62,7 @@ def test_what_is_known_is_not_asked_again(
     request.getfixturevalue("imports_refused")
     assert known(store) == first
     with pytest.raises(AssertionError, match="asked again"):
-        traits.traits(["hkd"], {"hkd": {"weight": 0.25}}, store)
+        metadata.traits(["hkd"], {"hkd": {"weight": 0.25}}, store)
 
 
 @pytest.mark.parametrize("change", [b"0.75", b"0.5 ", b""], ids=["another number", "spaces", "cut"])
@@ -81,7 +82,7 @@ def test_other_code_is_asked_anew(
 ) -> None:
     store.begin()
     known(store)
-    monkeypatch.setattr(traits, "_code", lambda: "other")
+    monkeypatch.setattr(metadata, "_code", lambda: "other")
     request.getfixturevalue("imports_refused")
     with pytest.raises(AssertionError, match="asked again"):
         known(store)
@@ -94,7 +95,7 @@ def test_a_store_that_cannot_be_written_is_no_obstacle(
         raise SrkdError("no room")
 
     store.begin()
-    monkeypatch.setattr(traits, "put", full)
+    monkeypatch.setattr(metadata, "put", full)
     assert known(store)["hkd"].looks
 
 
@@ -109,7 +110,7 @@ def test_wrong_parameters_are_named_and_not_remembered(store: ArtifactStore) -> 
     store.begin()
     for _ in range(2):
         with pytest.raises(SrkdError, match=r"params\.hkd\.weight"):
-            traits.traits(["hkd"], {"hkd": {"weight": -1.0}}, store)
+            metadata.traits(["hkd"], {"hkd": {"weight": -1.0}}, store)
 
 
 def test_a_finished_suite_is_shown_without_torch(
@@ -129,7 +130,7 @@ def test_a_finished_suite_is_shown_without_torch(
     ):
         code = (
             f"import sys; sys.argv = {['srkd', *command, '--home', str(store.home)]!r}\n"
-            "from srkd_bench.cli import app\n"
+            "from srkd_bench.cli.app import app\n"
             "try: app()\n"
             "except SystemExit as end: assert not end.code\n"
             "print('torch' in sys.modules)"

@@ -17,16 +17,19 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from srkd_bench import planning, runs, tarball, tasks
-from srkd_bench.config import Weights
-from srkd_bench.manifest import MANIFEST
-from srkd_bench.models import build, to_safetensors
-from srkd_bench.networkspec import ModelSpec
-from srkd_bench.printing import err
-from srkd_bench.progress import Display
-from srkd_bench.store import ArtifactStore
-from srkd_bench.suitefile import load_suite
-from srkd_bench.transport import export, take_in
+from srkd_bench.cli.output import err
+from srkd_bench.config.artifacts import Weights
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.config.suite_file import load_suite
+from srkd_bench.core.progress import Display
+from srkd_bench.experiments.executors import serial
+from srkd_bench.experiments.planning import planner
+from srkd_bench.experiments.transfer import tar as tar_module
+from srkd_bench.experiments.transfer.bundle import export, take_in
+from srkd_bench.networks.loading import build, to_safetensors
+from srkd_bench.store import workspace
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.manifest import MANIFEST
 from tests.conftest import Srkd
 
 TINY = """
@@ -47,9 +50,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     store, display = ArtifactStore(folder / "home"), Display(err)
     (folder / "tiny.yaml").write_text(TINY)
-    plan = planning.plan(load_suite(str(folder / "tiny.yaml")), store, display)
-    place = runs.Workplace(store, display)
-    assert tasks.do_all(plan, place) == []
+    plan = planner.plan(load_suite(str(folder / "tiny.yaml")), store, display)
+    place = workspace.Workplace(store, display)
+    assert serial.do_all(plan, place) == []
     places = [str(path.parent.relative_to(store.home)) for path in store.home.glob(f"[rs]*/*/{MANIFEST}")]
     export(store, places, folder / "tiny.tar", display)
     return folder
@@ -342,7 +345,7 @@ def test_a_tar_that_is_not_whole_or_none_is_refused(
 def test_a_tar_of_too_many_files_is_refused(
     srkd: Srkd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tarball, "MOST_FILES", 23)  # it has 24
+    monkeypatch.setattr(tar_module, "MOST_FILES", 23)  # it has 24
     shutil.copy("tiny.tar", "bad.tar")
     refused(srkd, tmp_path, "it holds more than 23 files")
 
@@ -350,7 +353,7 @@ def test_a_tar_of_too_many_files_is_refused(
 def test_a_tar_that_would_not_fit_is_refused_before_it_is_read(
     srkd: Srkd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("srkd_bench.disk.free", lambda path: 1000)
+    monkeypatch.setattr("srkd_bench.core.files.free", lambda path: 1000)
     code, _, messages = srkd("store", "import", "tiny.tar", "--home", "away")
     assert code == 1
     assert "no room" in messages

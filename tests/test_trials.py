@@ -2,11 +2,19 @@ import math
 
 import pytest
 
-from srkd_bench import methods
-from srkd_bench.spec import Params
-from srkd_bench.store import ArtifactStore
-from srkd_bench.traits import Traits, traits
-from srkd_bench.trials import LARGEST, _point, in_words, trial, tuning_seed, varied, weights
+from srkd_bench.config.base import Params
+from srkd_bench.experiments.planning.trials import (
+    LARGEST,
+    _point,
+    in_words,
+    trial,
+    tuning_seed,
+    varied,
+    weights,
+)
+from srkd_bench.methods import registry
+from srkd_bench.methods.metadata import Traits, traits
+from srkd_bench.store.artifact_store import ArtifactStore
 
 
 @pytest.fixture
@@ -71,13 +79,14 @@ def test_weights_are_read_by_their_part_where_there_are_several(rkd_hkd: Traits)
 
 
 def test_only_loss_weights_are_weights() -> None:
-    assert methods.weights(methods.build("rvkd", {}), "rvkd") == {"rvkd": ["weight"]}
-    assert methods.weights(methods.build("none", {}), "none") == {"none": []}
+    assert registry.weights(registry.build("rvkd", {}), "rvkd") == {"rvkd": ["weight"]}
+    assert registry.weights(registry.build("none", {}), "none") == {"none": []}
 
 
 def test_runs_of_a_method_are_told_apart_by_what_differs() -> None:
-    from srkd_bench.config import Run, TrainSpec
-    from srkd_bench.networkspec import ModelSpec
+    from srkd_bench.config.artifacts import Run
+    from srkd_bench.config.network import ModelSpec
+    from srkd_bench.config.training import TrainSpec
 
     def run(weight: float) -> Run:
         return Run(

@@ -6,16 +6,18 @@ from typing import Any
 
 import pytest
 
-from srkd_bench import planning, tune
-from srkd_bench.config import Run
-from srkd_bench.disk import put
-from srkd_bench.errors import MissingError, SrkdError
-from srkd_bench.packs import pixels_of
-from srkd_bench.planning import FAILED, Plan
-from srkd_bench.progress import Display
-from srkd_bench.store import ArtifactStore
-from srkd_bench.suitefile import load_suite
-from srkd_bench.tasks import _fitting
+from srkd_bench.config.artifacts import Run
+from srkd_bench.config.suite_file import load_suite
+from srkd_bench.core.errors import MissingError, SrkdError
+from srkd_bench.core.files import put
+from srkd_bench.core.progress import Display
+from srkd_bench.data.image_set import pixels_of
+from srkd_bench.evaluation import stored_scores
+from srkd_bench.experiments.planning import planner, tuning
+from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.experiments.planning.tasks import _fitting
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.layout import FAILED
 from tests.conftest import Srkd
 
 TINY = """
@@ -140,21 +142,21 @@ def test_a_dry_run_of_a_search_tells_what_it_would_train(srkd: Srkd, tmp_path: P
 def plan(store: ArtifactStore, display: Display, tmp_path: Path) -> Plan:
     store.begin()
     (tmp_path / "tiny.yaml").write_text(TINY)
-    return planning.plan(load_suite(str(tmp_path / "tiny.yaml")), store, display, ["hkd"])
+    return planner.plan(load_suite(str(tmp_path / "tiny.yaml")), store, display, ["hkd"])
 
 
-def scored(plan: Plan, store: ArtifactStore, values: list[float | str]) -> list[tune.Trial]:
+def scored(plan: Plan, store: ArtifactStore, values: list[float | str]) -> list[tuning.Trial]:
     """Return a search whose trials have these PSNR-Y, or failed for that reason."""
-    for run, value in zip(planning.trial_runs(plan, "hkd", len(values)), values, strict=True):
+    for run, value in zip(planner.trial_runs(plan, "hkd", len(values)), values, strict=True):
         if isinstance(value, str):
             store.work(run).mkdir(parents=True)
             put(store.work(run) / FAILED, json.dumps({"error": value}))
             continue
         pixels = pixels_of(store, "photos-valid") or ""
-        with store.writing(planning.measurement(run, pixels, 2, self_ensemble=False)) as folder:
+        with store.writing(stored_scores.measurement(run, pixels, 2, self_ensemble=False)) as folder:
             images = {"a": {"psnr_y": value - 1}, "b": {"psnr_y": value + 1}}
             put(folder / "scores.json", json.dumps({"dataset": "photos-valid", "images": images}))
-    return tune.trials(plan, "hkd", len(values), store)
+    return tuning.trials(plan, "hkd", len(values), store)
 
 
 def test_a_best_that_stands_inside_and_above_the_noise_raises_no_doubt(
@@ -163,7 +165,7 @@ def test_a_best_that_stands_inside_and_above_the_noise_raises_no_doubt(
     tried = scored(plan, store, [30.0, 30.1, 29.9, 29.0])  # trial 3 is below trial 1
     assert [one.number for one in tried if one.best] == [1]
     assert [one.psnr_y for one in tried] == [30.0, 30.1, 29.9, 29.0]
-    assert tune.doubts(plan, tried) == []
+    assert tuning.doubts(plan, tried) == []
 
 
 @pytest.mark.parametrize(
@@ -178,25 +180,25 @@ def test_a_best_that_stands_inside_and_above_the_noise_raises_no_doubt(
 def test_what_speaks_against_a_best_is_said(
     plan: Plan, store: ArtifactStore, values: list[float | str], doubt: str
 ) -> None:
-    found = tune.doubts(plan, scored(plan, store, values))
+    found = tuning.doubts(plan, scored(plan, store, values))
     assert any(doubt in one for one in found), found
     assert len(found) == 1
 
 
 def test_the_default_as_best_is_not_called_an_edge_or_noise(plan: Plan, store: ArtifactStore) -> None:
-    assert tune.doubts(plan, scored(plan, store, [30.0, 29.9, 29.8])) == []
+    assert tuning.doubts(plan, scored(plan, store, [30.0, 29.9, 29.8])) == []
 
 
 def test_a_failed_trial_counts_and_is_not_tried_again(
     plan: Plan, store: ArtifactStore, display: Display
 ) -> None:
     scored(plan, store, [30.0, "it blew up", 30.2])
-    assert [run.params["hkd"]["weight"] for run in tune.search(plan, ["hkd"], 3, store).students] == [
+    assert [run.params["hkd"]["weight"] for run in tuning.search(plan, ["hkd"], 3, store).students] == [
         1.0,
         3.16,
     ]
     suite = plan.suite.model_copy(update={"tuned": True})
-    found = planning.plan(suite, store, display, ["hkd"])
+    found = planner.plan(suite, store, display, ["hkd"])
     assert [run.params["hkd"]["weight"] for run in found.students] == [3.16]
     assert len(found.trials["hkd"]) == 3
 
@@ -207,21 +209,21 @@ def test_a_search_that_was_cut_short_is_not_taken_for_a_shorter_one(
     scored(plan, store, [30.0])
     suite = plan.suite.model_copy(update={"tuned": True})
     with pytest.raises(MissingError, match=r"hkd 1$") as caught:
-        planning.plan(suite, store, display, ["hkd"])
+        planner.plan(suite, store, display, ["hkd"])
     assert caught.value.hint == "srkd tune --suite tiny --method hkd --trials 7"
 
 
 def test_a_search_never_measures_on_test_images(plan: Plan, store: ArtifactStore) -> None:
-    data = tune.search(plan, ["hkd"], 2, store).suite.data
+    data = tuning.search(plan, ["hkd"], 2, store).suite.data
     assert (data.test, data.train) == (["photos-valid"], "photos")
     with pytest.raises(SrkdError, match="photos-test"):
-        tune.searchable(
+        tuning.searchable(
             plan.suite.model_copy(update={"data": data.model_copy(update={"validation": "photos-test"})})
         )
 
 
 def test_trials_are_trained_in_groups_that_memory_holds(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs: list[Run] = planning.trial_runs(plan, "hkd", 5)
-    monkeypatch.setattr("srkd_bench.tasks.MEMORY", 2.5 * 32 * runs[0].model.parameters)
+    runs: list[Run] = planner.trial_runs(plan, "hkd", 5)
+    monkeypatch.setattr("srkd_bench.experiments.planning.tasks.MEMORY", 2.5 * 32 * runs[0].model.parameters)
     assert _fitting(runs) == [runs[:2], runs[2:4], runs[4:]]
     assert replace(plan, students=()).methods == []

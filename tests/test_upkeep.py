@@ -12,19 +12,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from srkd_bench import adopt, checkpoint, planning, runs, tasks, upkeep, verify
-from srkd_bench.config import Measurement, Pack
-from srkd_bench.datasets import DATASETS
-from srkd_bench.disk import put
-from srkd_bench.download import sidecar
-from srkd_bench.errors import MissingError, SrkdError
-from srkd_bench.locks import lock_of_scratch
-from srkd_bench.manifest import MANIFEST, stamp
-from srkd_bench.packs import open_set, pack
-from srkd_bench.printing import err
-from srkd_bench.progress import Display
-from srkd_bench.store import ArtifactStore
-from srkd_bench.suitefile import load_suite
+from srkd_bench.cli.output import err
+from srkd_bench.config.artifacts import Measurement, Pack
+from srkd_bench.config.suite_file import load_suite
+from srkd_bench.core.errors import MissingError, SrkdError
+from srkd_bench.core.files import put
+from srkd_bench.core.progress import Display
+from srkd_bench.data import ingest
+from srkd_bench.data.catalog import DATASETS
+from srkd_bench.data.image_set import open_set, pack
+from srkd_bench.experiments.executors import serial
+from srkd_bench.experiments.planning import planner, requirements
+from srkd_bench.store import checkpoints, gc, verify, workspace
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.downloads import sidecar
+from srkd_bench.store.locks import lock_of_scratch
+from srkd_bench.store.manifest import MANIFEST, stamp
 from tests.conftest import Srkd
 
 TINY = """
@@ -44,10 +47,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
     home = tmp_path_factory.mktemp("finished") / "home"
     store, display = ArtifactStore(home), Display(err)
     (home.parent / "tiny.yaml").write_text(TINY)
-    plan = planning.plan(load_suite(str(home.parent / "tiny.yaml")), store, display)
-    place = runs.Workplace(store, display, teacher_cache=1e9)
-    assert tasks.do_all(plan, place) == []
-    checkpoint.write(home / "work" / UNFINISHED, 7, random.Random(0).randbytes(5000))
+    plan = planner.plan(load_suite(str(home.parent / "tiny.yaml")), store, display)
+    place = workspace.Workplace(store, display, teacher_cache=1e9)
+    assert serial.do_all(plan, place) == []
+    checkpoints.write(home / "work" / UNFINISHED, 7, random.Random(0).randbytes(5000))
     downloaded(home, "images.zip")
     return home
 
@@ -90,7 +93,7 @@ def process(store: ArtifactStore, held: str) -> Iterator[None]:
     """Another process that holds `with {held}:` of the store."""
     code = f"""
 import pathlib, sys
-from srkd_bench.store import ArtifactStore
+from srkd_bench.store.artifact_store import ArtifactStore
 store = ArtifactStore(pathlib.Path({str(store.home)!r}))
 with {held} as held:
     if held:
@@ -401,12 +404,12 @@ def test_gc_never_takes_what_a_live_process_holds(store: ArtifactStore, srkd: Sr
 
 def test_gc_leaves_what_was_made_or_taken_after_it_looked(store: ArtifactStore) -> None:
     leave_behind(store)
-    waste = upkeep.leftovers(store)
+    waste = gc.leftovers(store)
     half = store.home / "runs" / (20 * "f")
     shutil.rmtree(half)
     shutil.copytree(run_of(store, "hkd"), half)
     with process(store, f"store.locked(['run-{UNFINISHED}'])"):
-        gone = {one.path: upkeep.remove(store, one) for one in waste}
+        gone = {one.path: gc.remove(store, one) for one in waste}
     assert half.is_dir()
     assert {path.name for path, removed in gone.items() if not removed} == {
         half.name,
@@ -422,13 +425,13 @@ def test_a_folder_without_its_lock_was_left_and_one_is_locked_before_it_is_made(
     def looked_at(path: Path, *words: Any, **more: Any) -> None:
         make(path, *words, **more)
         if path.parent.name == "tmp":
-            seen.append(len(upkeep.leftovers(store)))
+            seen.append(len(gc.leftovers(store)))
 
     monkeypatch.setattr(Path, "mkdir", looked_at)
     with store.scratch() as folder:
         assert seen == [0]
         lock_of_scratch(folder).unlink()
-        assert [one.path for one in upkeep.leftovers(store)] == [folder]
+        assert [one.path for one in gc.leftovers(store)] == [folder]
     assert not list((store.home / "locks").glob("tmp-*"))
 
 
@@ -438,7 +441,7 @@ def test_gc_keeps_all_that_a_suite_needs(store: ArtifactStore, srkd: Srkd, tmp_p
     (score,) = (
         path
         for path in (store.home / "scores").iterdir()
-        if upkeep.describe(path).endswith("hkd seed 0, EDSR 3×4")
+        if gc.describe(path).endswith("hkd seed 0, EDSR 3×4")
     )
     cached = list((store.home / "cache").iterdir())
     other = f"{'0' * 20}-{cached[0].name}"
@@ -463,7 +466,7 @@ def test_gc_keeps_all_that_a_suite_needs(store: ArtifactStore, srkd: Srkd, tmp_p
 
 def test_gc_keeps_the_unfinished_runs_of_a_suite(store: ArtifactStore, srkd: Srkd) -> None:
     hkd = run_of(store, "hkd")
-    checkpoint.write(store.home / "work" / hkd.name, 1, b"half")
+    checkpoints.write(store.home / "work" / hkd.name, 1, b"half")
     shutil.rmtree(hkd)
     things = json.loads(srkd("store", "gc", "--keep", "tiny.yaml", "--json")[1])["things"]
     assert {one["path"] for one in things} == {f"work/{UNFINISHED}", "downloads/images.zip"}
@@ -494,7 +497,7 @@ def test_gc_keeps_the_images_and_downloads_of_a_suite(
     for name, count in {"set5": 5, "set14": 14}.items():
         pack(store, name, ((f"{i}", noise[i % 5] + np.uint8(i)) for i in range(count)))
         open_set(store, name, 2)
-    kept = [adopt.kept_at(store, source).name for source in DATASETS["set5"].sources]
+    kept = [ingest.kept_at(store, source).name for source in DATASETS["set5"].sources]
     for name in (*kept, "set14.tar"):
         downloaded(store.home, name)
     (tmp_path / "set5.yaml").write_text(TINY.replace("[photos-test]", "[set5]"))
@@ -515,7 +518,7 @@ def test_gc_refuses_when_it_cannot_tell_what_is_needed(
     assert (code, text) == (3, "")
     assert messages.endswith("hint: srkd download set5\n")
     with pytest.raises(MissingError, match="without its data: set5"):
-        upkeep.needed(store, load_suite("far.yaml"), display)
+        requirements.needed(store, load_suite("far.yaml"), display)
     (tmp_path / "less.yaml").write_text(TINY.replace("[none, hkd]", "[none]"))
     with process(store, f"store.locked(['run-{run_of(store, 'hkd').name}'])"):
         code, _, messages = srkd("store", "gc", "--keep", "less.yaml", "--yes")
@@ -579,7 +582,7 @@ def test_bad_input_gets_one_clear_error(srkd: Srkd, command: str, code: int, mes
 
 
 def test_locks_and_errors_name_what_they_are_of(tmp_path: Path) -> None:
-    from srkd_bench.locks import lock_of
+    from srkd_bench.store.locks import lock_of
 
     for path, lock in {
         f"runs/{UNFINISHED}": f"locks/run-{UNFINISHED}",

@@ -6,12 +6,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from srkd_bench import pictures, upscale
-from srkd_bench.evaluate import network
-from srkd_bench.images import MAX_PIXELS
-from srkd_bench.images import upscale as bicubic
-from srkd_bench.runs import load
-from srkd_bench.store import ArtifactStore
+from srkd_bench.data.images import MAX_PIXELS
+from srkd_bench.data.images import upscale as bicubic
+from srkd_bench.evaluation.inference import pictures, upscale
+from srkd_bench.evaluation.scoring import network
+from srkd_bench.networks.stored import load
+from srkd_bench.store.artifact_store import ArtifactStore
 from tests.conftest import Srkd
 from tests.finished import pair
 from tests.fuzz import within

@@ -19,12 +19,14 @@ import pytest
 import torch
 from rich.console import Console
 
-from srkd_bench import runs, signals
-from srkd_bench.board import Board, News, Relay
-from srkd_bench.errors import IntegrityError, SrkdError
-from srkd_bench.progress import Display
-from srkd_bench.tasks import Agenda, Task
-from srkd_bench.workers import Answer, Crew, Worker
+from srkd_bench.core import signals
+from srkd_bench.core.errors import IntegrityError, SrkdError
+from srkd_bench.core.progress import Display
+from srkd_bench.core.worker_progress import Board, News, Relay
+from srkd_bench.experiments.executors.processes import Answer, Crew, Worker
+from srkd_bench.experiments.executors.serial import Agenda
+from srkd_bench.experiments.planning.tasks import Task
+from srkd_bench.training import devices as devices_module
 from tests.conftest import Srkd
 
 SUITE = """
@@ -250,7 +252,7 @@ def test_an_error_that_is_not_a_runs_ends_all(display: Display) -> None:
 
 def test_a_device_is_chosen_for_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
     def names(devices: str, jobs: int | None = None) -> list[str]:
-        return [str(device) for device in runs.choose_devices(devices, jobs)]
+        return [str(device) for device in devices_module.choose_devices(devices, jobs)]
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
@@ -270,8 +272,8 @@ def test_a_device_is_chosen_for_each_process(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_what_workers_send_is_shown_in_a_row_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("srkd_bench.board.SEND_SECONDS", 0.0)
-    monkeypatch.setattr("srkd_bench.progress.QUIET_SECONDS", 0.0)
+    monkeypatch.setattr("srkd_bench.core.worker_progress.SEND_SECONDS", 0.0)
+    monkeypatch.setattr("srkd_bench.core.progress.QUIET_SECONDS", 0.0)
     sent: list[News] = []
     relay = Relay(sent.append, "seed 0: none, hkd")
     relay.say("training it")

@@ -2,9 +2,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from srkd_bench import methods
-from srkd_bench.method import Losses, Output, Step, TeacherView
-from srkd_bench.methods.at import attention
+from srkd_bench.methods import registry
+from srkd_bench.methods.base import Losses, Step, TeacherView
+from srkd_bench.methods.builtin.at import attention
+from srkd_bench.networks.base import Output
 from tests.methods import unseen
 
 TAPS = (0.25, 0.5, 0.75, 1.0)
@@ -20,7 +21,7 @@ def losses(guided: dict[float, Tensor], hints: dict[float, Tensor], **params: fl
     view = TeacherView(lambda lr: Output(images, hints), images)
     rec = torch.tensor(0.0)
     step = Step(images, images, Output(images, guided), view, rec, 0.5, torch.Generator(), unseen)
-    return methods.build("at", {"at": params}).losses(step, nn.Module())
+    return registry.build("at", {"at": params}).losses(step, nn.Module())
 
 
 def test_an_attention_map_is_the_mean_square_over_channels_at_norm_1() -> None:
@@ -39,7 +40,7 @@ def test_at_is_the_sum_of_the_levels_mean_squared_differences_times_its_weight()
     assert list(terms) == ["rec", "at"]
     assert terms["at"].item() == pytest.approx(1000 * by_hand, rel=1e-6)
     assert losses(guided, hints)["at"].item() == pytest.approx(by_hand / 4, rel=1e-6)  # the default
-    assert methods.build("at", {}).taps == TAPS
+    assert registry.build("at", {}).taps == TAPS
 
 
 def test_images_are_normalised_each_by_itself() -> None:

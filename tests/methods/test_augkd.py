@@ -5,11 +5,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srkd_bench import methods
-from srkd_bench.method import Losses, Method, Output, Step, TeacherView
-from srkd_bench.methods.augkd import AugKD, Turn, zoomed_in, zoomed_out
-from srkd_bench.models import build
-from srkd_bench.networkspec import ModelSpec
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.methods import registry
+from srkd_bench.methods.base import Losses, Method, Step, TeacherView
+from srkd_bench.methods.builtin.augkd import AugKD, Turn, zoomed_in, zoomed_out
+from srkd_bench.networks.base import Output
+from srkd_bench.networks.loading import build
 
 TURNS = [Turn(*flags) for flags in itertools.product([False, True], repeat=3)]
 
@@ -152,7 +153,7 @@ def test_a_student_that_equals_its_teacher_differs_only_where_it_is_turned() -> 
 
 
 def test_the_parameters_of_augkd_reach_its_loss() -> None:
-    plain = Lesson(methods.build("augkd", {})).terms
+    plain = Lesson(registry.build("augkd", {})).terms
     for params, term, factor in (({"weight": 5.0}, "zoom_in", 20), ({"response": 4.0}, "response", 16)):
-        terms = Lesson(methods.build("augkd", {"augkd": params})).terms
+        terms = Lesson(registry.build("augkd", {"augkd": params})).terms
         assert terms[term].item() == pytest.approx(factor * plain[term].item())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from srkd_bench import contract
+from srkd_bench.training.contract import checks
 from tests.conftest import Srkd
 
 WHOLE = '''"""Whole."""
@@ -209,9 +209,9 @@ def written(folder: Path, name: str, change: tuple[str, str]) -> Path:
 def test_a_broken_method_is_told_what_to_mend_in_which_line(name: str, tmp_path: Path) -> None:
     change, check, problem, line, hint = BROKEN[name]
     path = written(tmp_path, name, change)
-    (broken,) = (one for one in contract.CHECKS if one.startswith(check))
-    with pytest.raises(contract.Broken) as caught:
-        contract.CHECKS[broken](contract.subject(str(path)))
+    (broken,) = (one for one in checks.CHECKS if one.startswith(check))
+    with pytest.raises(checks.Broken) as caught:
+        checks.CHECKS[broken](checks.subject(str(path)))
     assert problem in caught.value.problem
     number = 1 + next(
         i for i, text in enumerate(path.read_text().splitlines()) if text.strip().startswith(line)
@@ -222,8 +222,8 @@ def test_a_broken_method_is_told_what_to_mend_in_which_line(name: str, tmp_path:
 
 def test_the_method_that_they_are_made_of_keeps_the_contract(tmp_path: Path) -> None:
     (tmp_path / "whole.py").write_text(WHOLE)
-    verdicts = list(contract.examine(contract.subject(str(tmp_path / "whole.py"))))
-    assert [verdict.check for verdict in verdicts] == list(contract.CHECKS)
+    verdicts = list(checks.examine(checks.subject(str(tmp_path / "whole.py"))))
+    assert [verdict.check for verdict in verdicts] == list(checks.CHECKS)
     assert [verdict.problem for verdict in verdicts if verdict.problem] == []
     assert re.fullmatch(
         r"\d+ ms, \d+\.\d\d × none, .*; \d+\.\d MB .*, \d\.\d\d × none; 544 weights beside .*",

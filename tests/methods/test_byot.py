@@ -3,11 +3,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srkd_bench import methods
-from srkd_bench.method import Losses, Output, Step, TeacherView
-from srkd_bench.methods.byot import Exits
-from srkd_bench.models import build
-from srkd_bench.networkspec import ModelSpec
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.methods import registry
+from srkd_bench.methods.base import Losses, Step, TeacherView
+from srkd_bench.methods.builtin.byot import Exits
+from srkd_bench.networks.base import Output
+from srkd_bench.networks.loading import build
 from tests.methods import unseen
 
 TAPS = (0.25, 0.5, 0.75)
@@ -35,7 +36,7 @@ def shown(student: Tensor, hr: Tensor) -> Step:
 
 
 def losses(student: Tensor, exits: nn.Module, hr: Tensor, **params: float) -> Losses:
-    return methods.build("byot", {"byot": params}).losses(shown(student, hr), exits)
+    return registry.build("byot", {"byot": params}).losses(shown(student, hr), exits)
 
 
 def test_byot_is_as_worked_by_hand() -> None:
@@ -61,7 +62,7 @@ def test_the_deepest_output_teaches_and_is_not_taught() -> None:
 def test_the_exits_learn_by_the_suites_loss_against_hr() -> None:
     step = shown(torch.full((1, 3, 2, 2), 0.1), torch.zeros(1, 3, 2, 2))
     step = Step(**vars(step) | {"loss": F.l1_loss})
-    terms = methods.build("byot", {}).losses(step, Fixed(0.3, 0.2, 0.1))
+    terms = registry.build("byot", {}).losses(step, Fixed(0.3, 0.2, 0.1))
     assert terms["exits"].item() == pytest.approx(0.7 * 0.6)
 
 
@@ -84,7 +85,7 @@ def test_an_exit_adds_what_its_convolution_finds_to_the_enlarged_image() -> None
 def test_exits_have_the_size_of_hr_at_every_scale(scale: int) -> None:
     student = build(ModelSpec.model_validate({"n_feats": 5, "n_resblocks": 4, "scale": scale}), 0)
     lr = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
-    adapter = methods.build("byot", {}).adapter(None, student, lr)
+    adapter = registry.build("byot", {}).adapter(None, student, lr)
     output = student(lr, TAPS)
     exits = adapter(lr, [output.feats[tap] for tap in TAPS])
     assert [one.shape for one in exits] == [output.sr.shape] * 3
@@ -95,7 +96,7 @@ def test_exits_have_the_size_of_hr_at_every_scale(scale: int) -> None:
 def test_an_exit_trains_the_blocks_before_it_and_none_behind_it() -> None:
     student = build(ModelSpec(n_feats=4, n_resblocks=4), 0)
     lr = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
-    adapter = methods.build("byot", {}).adapter(None, student, lr)
+    adapter = registry.build("byot", {}).adapter(None, student, lr)
     feats = student(lr, TAPS).feats
     firsts = [student.get_parameter(f"body.{block}.body.0.weight") for block in range(4)]
     for depth, sr in enumerate(adapter(lr, [feats[tap] for tap in TAPS]), start=1):

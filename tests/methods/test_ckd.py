@@ -2,9 +2,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from srkd_bench import methods
-from srkd_bench.method import Output, Step, TeacherView
-from srkd_bench.methods.ckd import contrastive_loss
+from srkd_bench.methods import registry
+from srkd_bench.methods.base import Step, TeacherView
+from srkd_bench.methods.builtin.ckd import contrastive_loss
+from srkd_bench.networks.base import Output
 from tests.methods import unseen
 
 FLOOR = (2 / 255) ** 2
@@ -123,12 +124,12 @@ def step_of(student: Tensor, teacher: Tensor, progress: float = 0.5) -> Step:
 def test_the_parameters_of_ckd_reach_its_loss() -> None:
     student, teacher = images(0), images(1)
     step = step_of(student, teacher)
-    ckd = methods.build("ckd", {}).losses(step, nn.Module())["ckd"]
+    ckd = registry.build("ckd", {}).losses(step, nn.Module())["ckd"]
     assert ckd.item() == pytest.approx(0.25 * by_loops(student, teacher, "A"))
-    ckd = methods.build("ckd", {"ckd": {"weight": 3.0, "form": "B"}}).losses(step, nn.Module())["ckd"]
+    ckd = registry.build("ckd", {"ckd": {"weight": 3.0, "form": "B"}}).losses(step, nn.Module())["ckd"]
     assert ckd.item() == pytest.approx(3 * by_loops(student, teacher, "B"))
     student.requires_grad_()
-    terms = methods.build("ckd", {"ckd": {"neg_grad": True, "weight": 1.0}}).losses(step, nn.Module())
+    terms = registry.build("ckd", {"ckd": {"neg_grad": True, "weight": 1.0}}).losses(step, nn.Module())
     (grad,) = torch.autograd.grad(terms["ckd"], student)
     torch.testing.assert_close(grad, gradient(student.detach(), teacher, neg_grad=True))
 
@@ -138,11 +139,11 @@ def test_the_weight_rises_linearly_over_the_warm_up() -> None:
     full = 0.25 * by_loops(student, teacher, "A")
     for warmup, progress, share in ((0.0, 0.0, 1.0), (0.02, 0.0, 0.0), (0.02, 0.005, 0.25), (0.02, 0.9, 1.0)):
         step = step_of(student, teacher, progress)
-        terms = methods.build("ckd", {"ckd": {"warmup": warmup}}).losses(step, nn.Module())
+        terms = registry.build("ckd", {"ckd": {"warmup": warmup}}).losses(step, nn.Module())
         assert terms["ckd"].item() == pytest.approx(share * full)
 
 
 def test_without_a_warm_up_a_run_of_ckd_keeps_its_identity() -> None:
-    plain = methods.identity(methods.build("ckd", {}), "ckd")
+    plain = registry.identity(registry.build("ckd", {}), "ckd")
     assert "warmup" not in plain["ckd"]
-    assert methods.identity(methods.build("ckd", {"ckd": {"warmup": 0.02}}), "ckd")["ckd"]["warmup"] == 0.02
+    assert registry.identity(registry.build("ckd", {"ckd": {"warmup": 0.02}}), "ckd")["ckd"]["warmup"] == 0.02

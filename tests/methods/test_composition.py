@@ -4,11 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from srkd_bench import methods
-from srkd_bench.errors import SrkdError
-from srkd_bench.method import Losses, Step, TeacherView, seeded
-from srkd_bench.models import build
-from srkd_bench.networkspec import ModelSpec
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.seeding import seeded
+from srkd_bench.methods import registry
+from srkd_bench.methods.base import Losses, Step, TeacherView
+from srkd_bench.networks.loading import build
 from tests.methods import unseen
 
 Params = dict[str, dict[str, float]]
@@ -24,7 +25,7 @@ def one_thread() -> Iterator[None]:
 
 
 def losses(name: str, params: Params) -> Losses:
-    method = methods.build(name, params)
+    method = registry.build(name, params)
     student, teacher = (build(ModelSpec(n_feats=n, n_resblocks=4), n) for n in (4, 6))
     generator = torch.Generator().manual_seed(0)
     lr, hr = (torch.rand(3, 3, side, side, generator=generator) for side in (8, 16))
@@ -52,48 +53,48 @@ def test_a_composition_has_the_adapter_of_each_part() -> None:
 
 
 def test_a_composition_asks_for_what_its_parts_ask_for() -> None:
-    both = methods.build("hkd+rvkd+ckd", {})
+    both = registry.build("hkd+rvkd+ckd", {})
     assert (both.taps, both.looks, both.min_batch) == ((0.25, 0.5, 0.75, 1.0), True, 2)
-    assert methods.build("hkd+rvkd", {}).min_batch == 1
-    assert methods.build("hkd+ckd", {}).taps == ()
+    assert registry.build("hkd+rvkd", {}).min_batch == 1
+    assert registry.build("hkd+ckd", {}).taps == ()
 
 
 def test_parameters_of_a_composition_are_those_of_its_parts() -> None:
     params = {"rkd": {"weight": 7.0}, "ckd": {"weight": 9.0}}
-    assert methods.identity(methods.build("rkd+hkd", params), "rkd+hkd") == {
+    assert registry.identity(registry.build("rkd+hkd", params), "rkd+hkd") == {
         "rkd": {"version": 1, "weight": 7.0},
         "hkd": {"version": 1, "weight": 1.0},
     }
 
 
 def test_a_whole_number_and_the_same_one_with_a_point_are_the_same_run() -> None:
-    whole = methods.identity(methods.build("hkd", {"hkd": {"weight": 1}}), "hkd")
-    assert str(whole) == str(methods.identity(methods.build("hkd", {}), "hkd"))
+    whole = registry.identity(registry.build("hkd", {"hkd": {"weight": 1}}), "hkd")
+    assert str(whole) == str(registry.identity(registry.build("hkd", {}), "hkd"))
 
 
 @pytest.mark.parametrize("name", ["hkd+hkd", "rkd+hkd+rkd", "none+hkd", "hkd+none"])
 def test_what_joins_nothing_different_is_refused(name: str) -> None:
     with pytest.raises(SrkdError, match="is no composition") as caught:
-        methods.build(name, {})
+        registry.build(name, {})
     assert caught.value.hint == "join different methods, as in rkd+hkd"
 
 
 @pytest.mark.parametrize("name", ["ckdd", "rkd+ckdd", "CKD"])
 def test_an_unknown_method_is_told_the_nearest_one(name: str) -> None:
     with pytest.raises(SrkdError, match=f"^no method named '{name.split('+')[-1]}'$") as caught:
-        methods.build(name, {})
+        registry.build(name, {})
     assert caught.value.hint == "did you mean 'ckd'?"
 
 
 @pytest.mark.parametrize("name", ["", "hkd+", "zzz", "../zzz", "__init__"])
 def test_what_is_near_to_no_method_is_told_all_of_them(name: str) -> None:
     with pytest.raises(SrkdError, match=r"^no method named ") as caught:
-        methods.build(name, {})
-    assert caught.value.hint == f"known: {', '.join(sorted(methods.names()))}"
+        registry.build(name, {})
+    assert caught.value.hint == f"known: {', '.join(sorted(registry.names()))}"
 
 
 @pytest.mark.parametrize("name", ["hkd", "rkd+hkd"])
 def test_an_unknown_parameter_is_told_the_nearest_one(name: str) -> None:
     with pytest.raises(SrkdError, match=r"^no parameter of hkd named 'wieght'$") as caught:
-        methods.build(name, {"hkd": {"wieght": 1.0}})
+        registry.build(name, {"hkd": {"wieght": 1.0}})
     assert caught.value.hint == "did you mean 'weight'?"

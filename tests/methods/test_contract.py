@@ -11,17 +11,18 @@ import pytest
 import torch
 from rich.console import Console
 
-from srkd_bench import contract, methods
-from srkd_bench.config import Suite
-from srkd_bench.errors import SrkdError
-from srkd_bench.lesson import STUDENT, Taught, lesson, trained
-from srkd_bench.method import KINDS
-from srkd_bench.models import build
-from srkd_bench.planning import plan
-from srkd_bench.progress import Display
-from srkd_bench.store import ArtifactStore
+from srkd_bench.config.suite import Suite
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.progress import Display
+from srkd_bench.experiments.planning.planner import plan
+from srkd_bench.methods import registry
+from srkd_bench.methods.base import KINDS
+from srkd_bench.networks.loading import build
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.training.contract import checks
+from srkd_bench.training.contract.harness import STUDENT, Taught, lesson, trained
 
-INSTALLED = methods.names()
+INSTALLED = registry.names()
 NAMES = [*INSTALLED, "rkd+hkd", "ckd+rvkd", "fakd+augkd+crosskd", "dml+fitnet", "byot+at"]
 
 every_method = pytest.mark.parametrize("name", NAMES)
@@ -37,20 +38,20 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("check", contract.CHECKS)
+@pytest.mark.parametrize("check", checks.CHECKS)
 @every_method
 def test_a_method_keeps_the_contract(name: str, check: str) -> None:
-    contract.CHECKS[check](contract.subject(name))
+    checks.CHECKS[check](checks.subject(name))
 
 
 @every_method
 def test_every_term_is_positive(name: str) -> None:
-    assert all(loss > 0 for loss in lesson(methods.build(name, {})).losses().values())
+    assert all(loss > 0 for loss in lesson(registry.build(name, {})).losses().values())
 
 
 @every_method
 def test_only_what_says_so_is_not_zero_for_a_student_that_equals_its_teacher(name: str) -> None:
-    method = methods.build(name, {})
+    method = registry.build(name, {})
     if method.looks and method.never_zero:
         terms = lesson(method, equal=True).losses()
         assert any(loss.item() > 1e-10 for term, loss in terms.items() if term != "rec")
@@ -58,7 +59,7 @@ def test_only_what_says_so_is_not_zero_for_a_student_that_equals_its_teacher(nam
 
 @every_method
 def test_a_batch_that_is_too_small_is_refused_before_anything_starts(name: str, tmp_path: Path) -> None:
-    method = methods.build(name, {})
+    method = registry.build(name, {})
     store, display = ArtifactStore(tmp_path), Display(Console(file=sys.stderr))
 
     def planned(batch: int) -> list[str]:
@@ -81,7 +82,7 @@ def test_a_batch_that_is_too_small_is_refused_before_anything_starts(name: str, 
 
 @every_installed_method
 def test_a_method_says_what_it_is_and_where_it_comes_from(name: str) -> None:
-    method = methods.find(name)
+    method = registry.find(name)
     assert method.kind in KINDS
     assert re.search(r"\b(19|20)\d\d, (arXiv:\d{4}\.\d{5}|doi:10\.\d{4,}/\S+)$", method.source)
     assert method.version >= 1
@@ -95,26 +96,26 @@ def test_a_method_says_what_it_is_and_where_it_comes_from(name: str) -> None:
 
 @every_installed_method
 def test_every_parameter_has_a_default_and_bounds(name: str) -> None:
-    for field in fields(methods.find(name)):  # type: ignore[arg-type]  # every method is a dataclass
+    for field in fields(registry.find(name)):  # type: ignore[arg-type]  # every method is a dataclass
         assert field.default is not MISSING, field.name
-        assert methods.build(name, {name: {field.name: field.default}}) == methods.build(name, {})
+        assert registry.build(name, {name: {field.name: field.default}}) == registry.build(name, {})
         number = type(field.default) in (int, float)
         for wrong in (-1, math.inf, math.nan, True, None) if number else (-1, "-"):
             with pytest.raises(SrkdError, match=rf"^params\.{name}\.{field.name}: .*, not "):
-                methods.build(name, {name: {field.name: wrong}})
+                registry.build(name, {name: {field.name: wrong}})
 
 
 @every_installed_method
 def test_a_method_does_not_change_once_it_is_built(name: str) -> None:
-    method = methods.build(name, {})
-    assert method == methods.build(name, {})
-    assert hash(method) == hash(methods.build(name, {}))  # dataclasses that aren't frozen have no hash
+    method = registry.build(name, {})
+    assert method == registry.build(name, {})
+    assert hash(method) == hash(registry.build(name, {}))  # dataclasses that aren't frozen have no hash
 
 
 @pytest.fixture(scope="module")
 def together() -> dict[str, Taught]:
     torch.manual_seed(1)
-    return trained({name: methods.build(name, {}) for name in NAMES})
+    return trained({name: registry.build(name, {}) for name in NAMES})
 
 
 @every_method
@@ -122,7 +123,7 @@ def test_a_student_learns_beside_all_others_what_it_learns_alone(
     name: str, together: dict[str, Taught]
 ) -> None:
     torch.manual_seed(2)
-    alone = trained({name: methods.build(name, {})})[name]
+    alone = trained({name: registry.build(name, {})})[name]
     assert len(alone.terms) == 4
     assert alone.equals(together[name])
     before = build(STUDENT, 3).state_dict()

@@ -5,14 +5,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srkd_bench import methods
-from srkd_bench.config import Run, TrainSpec
-from srkd_bench.errors import SrkdError
-from srkd_bench.method import HasTail, Output, Step, TeacherView
-from srkd_bench.methods.crosskd import Cross, CrossKD
-from srkd_bench.models import EDSR, build
-from srkd_bench.networkspec import ModelSpec
-from srkd_bench.train import Learner
+from srkd_bench.config.artifacts import Run
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.config.training import TrainSpec
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.methods import registry
+from srkd_bench.methods.base import HasTail, Step, TeacherView
+from srkd_bench.methods.builtin.crosskd import Cross, CrossKD
+from srkd_bench.networks.base import Output
+from srkd_bench.networks.edsr import EDSR
+from srkd_bench.networks.loading import build
+from srkd_bench.training.learner import Learner
 from tests.methods import unseen
 
 STUDENT, TEACHER = ModelSpec(n_feats=4, n_resblocks=2), ModelSpec(n_feats=6, n_resblocks=3)
@@ -113,9 +116,9 @@ def test_a_teacher_that_lends_no_tail_is_refused() -> None:
 
 
 def learner(folder: Path, teacher: EDSR) -> Learner:
-    method = methods.build("crosskd", {})
+    method = registry.build("crosskd", {})
     train = TrainSpec(batch=2, patch=6, steps=4, learning_rate=1e-2)
-    identity = methods.identity(method, "crosskd")
+    identity = registry.identity(method, "crosskd")
     run = Run(
         model=STUDENT,
         train=train,

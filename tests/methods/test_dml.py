@@ -6,11 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srkd_bench import methods
-from srkd_bench.errors import SrkdError
-from srkd_bench.method import Losses, Method, Output, Step, TeacherView, seeded
-from srkd_bench.models import build
-from srkd_bench.networkspec import ModelSpec
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.seeding import seeded
+from srkd_bench.methods import registry
+from srkd_bench.methods.base import Losses, Method, Step, TeacherView
+from srkd_bench.networks.base import Output
+from srkd_bench.networks.loading import build
 from tests.methods import unseen
 
 
@@ -39,7 +41,7 @@ def shown(student: Tensor, hr: Tensor) -> Step:
 
 
 def losses(student: Tensor, peer: nn.Module, hr: Tensor, **params: float) -> Losses:
-    return methods.build("dml", {"dml": params}).losses(shown(student, hr), peer)
+    return registry.build("dml", {"dml": params}).losses(shown(student, hr), peer)
 
 
 def test_dml_is_as_worked_by_hand() -> None:
@@ -64,7 +66,7 @@ def test_each_peer_learns_from_hr_and_from_the_other_which_it_does_not_move() ->
 def test_the_peer_learns_by_the_suites_loss_against_hr() -> None:
     step = shown(row(0.3, 0.2), row(0.0, 0.0))
     step = Step(**vars(step) | {"loss": F.l1_loss})
-    terms = methods.build("dml", {}).losses(step, Fixed(row(0.3, 0.2)))
+    terms = registry.build("dml", {}).losses(step, Fixed(row(0.3, 0.2)))
     assert terms["peer"].item() == pytest.approx(0.25)
 
 
@@ -83,13 +85,13 @@ def test_the_peer_runs_at_the_trainings_precision() -> None:
             return super().forward(lr)
 
     step = Step(**vars(shown(row(0.3, 0.2), row(0.0, 0.0))) | {"autocast": precision})
-    methods.build("dml", {}).losses(step, Watched(row(0.3, 0.2)))
+    registry.build("dml", {}).losses(step, Watched(row(0.3, 0.2)))
     assert inside == [True, False]
 
 
 def peer_of(student: nn.Module, method: Method | None = None) -> nn.Module:
     with seeded("test"):
-        return (method or methods.build("dml", {})).adapter(None, student, torch.rand(2, 3, 8, 8))
+        return (method or registry.build("dml", {})).adapter(None, student, torch.rand(2, 3, 8, 8))
 
 
 def test_the_peer_is_a_student_of_other_initial_weights() -> None:

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from srkd_bench import methods
-from srkd_bench.method import Losses, Method, Output, Step, TeacherView
-from srkd_bench.methods.fakd import FAKD, affinity, affinity_loss
+from srkd_bench.methods import registry
+from srkd_bench.methods.base import Losses, Method, Step, TeacherView
+from srkd_bench.methods.builtin.fakd import FAKD, affinity, affinity_loss
+from srkd_bench.networks.base import Output
 from tests.methods import unseen
 
 
@@ -67,14 +68,14 @@ def test_fakd_agrees_with_plain_loops() -> None:
 
 def test_the_papers_loss_is_what_its_parameters_give_here_but_for_a_constant() -> None:
     params = {"weight": 20 / 255, "response": 1.0, "loss": "l1"}
-    terms, levels, student, teacher = losses(methods.build("fakd", {"fakd": params}))
+    terms, levels, student, teacher = losses(registry.build("fakd", {"fakd": params}))
     paper = 0.5 * 255 * 0.25 + 0.5 * (255 * student - 255 * teacher).abs().mean().item()  # in 0..255
     paper += 10 * sum(loss_by_loops(*level) for level in levels.values())
     assert sum(term.item() for term in terms.values()) == pytest.approx(2 * paper / 255, rel=1e-6)
 
 
 def test_the_srs_are_compared_by_mse_unless_asked_otherwise() -> None:
-    terms, _, student, teacher = losses(methods.build("fakd", {"fakd": {"response": 3.0}}))
+    terms, _, student, teacher = losses(registry.build("fakd", {"fakd": {"response": 3.0}}))
     assert terms["response"].item() == pytest.approx(3 * (student - teacher).square().mean().item())
 
 

@@ -2,11 +2,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from srkd_bench import methods
-from srkd_bench.method import Output, Step, TeacherView, sample_features, seeded
-from srkd_bench.methods.fitnet import Regressor
-from srkd_bench.models import build
-from srkd_bench.networkspec import ModelSpec
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.core.seeding import seeded
+from srkd_bench.methods import registry
+from srkd_bench.methods.base import Step, TeacherView
+from srkd_bench.methods.builtin.fitnet import Regressor
+from srkd_bench.methods.features import sample_features
+from srkd_bench.networks.base import Output
+from srkd_bench.networks.loading import build
 from tests.methods import unseen
 
 
@@ -33,11 +36,11 @@ def test_fitnet_is_worked_by_hand() -> None:
     output, rec = Output(images, {0.5: guided}), torch.tensor(0.0)
     step = Step(images, images, output, view, rec, 0.5, torch.Generator(), unseen)
     for params, weight in (({}, 0.0015), ({"fitnet": {"weight": 7.0}}, 7.0)):
-        terms = methods.build("fitnet", params).losses(step, regressor)
+        terms = registry.build("fitnet", params).losses(step, regressor)
         assert list(terms) == ["rec", "fitnet"]
         assert terms["fitnet"].item() == pytest.approx(weight, rel=1e-5)
         hint.copy_(two(10.0, 10 + 3 * 8**0.5))  # (0, 3): differences of 1 and 1 still
-        assert methods.build("fitnet", params).losses(step, regressor)["fitnet"].item() == pytest.approx(
+        assert registry.build("fitnet", params).losses(step, regressor)["fitnet"].item() == pytest.approx(
             weight, rel=1e-5
         )
         hint.copy_(two(10.0, 10 + 8**0.5))
@@ -68,7 +71,7 @@ def test_statistics_are_of_the_given_patches_and_are_not_trained() -> None:
     student, teacher = (build(ModelSpec(n_feats=n, n_resblocks=4), n) for n in (4, 6))
     lr = torch.rand(20, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     with seeded("test"):
-        adapter = methods.build("fitnet", {}).adapter(teacher, student, lr)
+        adapter = registry.build("fitnet", {}).adapter(teacher, student, lr)
     assert [name for name, _ in adapter.named_parameters()] == ["convolution.weight", "convolution.bias"]
     assert adapter.get_parameter("convolution.weight").shape == (6, 4, 1, 1)
     for name, network in (("guided", student), ("hint", teacher)):

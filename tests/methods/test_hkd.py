@@ -3,8 +3,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srkd_bench import methods
-from srkd_bench.method import Losses, Output, Step, TeacherView
+from srkd_bench.methods import registry
+from srkd_bench.methods.base import Losses, Step, TeacherView
+from srkd_bench.networks.base import Output
 from tests.methods import unseen
 
 
@@ -12,7 +13,7 @@ def losses(student: Tensor, teacher: Tensor, hr: Tensor, **params: float) -> Los
     rec = F.mse_loss(student, hr)
     view = TeacherView(lambda lr: Output(teacher, {}), hr)
     step = Step(hr, hr, Output(student, {}), view, rec, 0.5, torch.Generator(), unseen)
-    return methods.build("hkd", {"hkd": params}).losses(step, nn.Module())
+    return registry.build("hkd", {"hkd": params}).losses(step, nn.Module())
 
 
 def test_hkd_is_the_mean_squared_error_to_the_teacher_times_its_weight() -> None:

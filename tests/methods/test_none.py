@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from srkd_bench import methods
-from srkd_bench.method import Output, Step, TeacherView
+from srkd_bench.methods import registry
+from srkd_bench.methods.base import Step, TeacherView
+from srkd_bench.networks.base import Output
 from tests.methods import unseen
 
 
@@ -10,7 +11,7 @@ def test_no_distillation_is_the_loss_against_hr_and_nothing_else() -> None:
     def see(lr: torch.Tensor) -> Output:
         pytest.fail("the control looked at a teacher")
 
-    method = methods.build("none", {})
+    method = registry.build("none", {})
     lr, hr = torch.rand(1, 3, 4, 4), torch.rand(1, 3, 8, 8)
     rec = torch.tensor(0.25)
     step = Step(lr, hr, Output(hr, {}), TeacherView(see, lr), rec, 0.5, torch.Generator(), unseen)
@@ -23,5 +24,5 @@ def test_no_distillation_is_the_loss_against_hr_and_nothing_else() -> None:
 
 
 def test_no_distillation_stands_first_and_has_no_parameters() -> None:
-    assert methods.names()[0] == "none"
-    assert methods.identity(methods.build("none", {}), "none") == {"none": {"version": 1}}
+    assert registry.names()[0] == "none"
+    assert registry.identity(registry.build("none", {}), "none") == {"none": {"version": 1}}

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from srkd_bench import methods
-from srkd_bench.method import Output, Step, TeacherView
-from srkd_bench.methods.rkd import angle_loss, cosines, distance_loss, relative_distances
+from srkd_bench.methods import registry
+from srkd_bench.methods.base import Step, TeacherView
+from srkd_bench.methods.builtin.rkd import angle_loss, cosines, distance_loss, relative_distances
+from srkd_bench.networks.base import Output
 from tests.methods import unseen
 
 
@@ -107,7 +108,7 @@ def test_the_weight_of_rkd_is_a_quarter_unless_another_is_given() -> None:
         student, student, Output(student, {}), view, torch.tensor(0.0), 0.5, torch.Generator(), unseen
     )
     for params, weight in (({}, 0.25), ({"rkd": {"weight": 2.0}}, 2.0)):
-        terms = methods.build("rkd", params).losses(step, nn.Module())
+        terms = registry.build("rkd", params).losses(step, nn.Module())
         assert list(terms) == ["rec", "rkd"]
         assert terms["rkd"].item() == pytest.approx(weight * by_loops(student, teacher))
 
@@ -188,24 +189,24 @@ def step_of(student: Tensor, teacher: Tensor) -> Step:
 
 def test_angles_are_a_term_of_their_own_where_they_have_a_weight() -> None:
     student, teacher = images(0), images(1)
-    terms = methods.build("rkd", {"rkd": {"angle": 50.0}}).losses(step_of(student, teacher), nn.Module())
+    terms = registry.build("rkd", {"rkd": {"angle": 50.0}}).losses(step_of(student, teacher), nn.Module())
     assert list(terms) == ["rec", "rkd", "angle"]
     assert terms["rkd"].item() == pytest.approx(0.25 * by_loops(student, teacher))
     assert terms["angle"].item() == pytest.approx(50 * angles_by_loops(student, teacher))
-    assert list(methods.build("rkd", {}).losses(step_of(student, teacher), nn.Module())) == ["rec", "rkd"]
+    assert list(registry.build("rkd", {}).losses(step_of(student, teacher), nn.Module())) == ["rec", "rkd"]
 
 
 def test_angles_need_three_images_and_distances_two() -> None:
-    assert methods.build("rkd", {}).min_batch == 2
-    angles = methods.build("rkd", {"rkd": {"angle": 1.0}})
+    assert registry.build("rkd", {}).min_batch == 2
+    angles = registry.build("rkd", {"rkd": {"angle": 1.0}})
     assert angles.min_batch == 3
-    assert methods.build("rkd+hkd", {"rkd": {"angle": 1.0}}).min_batch == 3
-    assert hash(angles) != hash(methods.build("rkd", {}))
+    assert registry.build("rkd+hkd", {"rkd": {"angle": 1.0}}).min_batch == 3
+    assert hash(angles) != hash(registry.build("rkd", {}))
 
 
 def test_runs_of_rkd_from_before_it_had_angles_are_still_found() -> None:
-    assert methods.identity(methods.build("rkd", {}), "rkd") == {"rkd": {"version": 1, "weight": 0.25}}
-    angles = methods.build("rkd", {"rkd": {"angle": 50.0}})
-    said = methods.identity(angles, "rkd")
+    assert registry.identity(registry.build("rkd", {}), "rkd") == {"rkd": {"version": 1, "weight": 0.25}}
+    angles = registry.build("rkd", {"rkd": {"angle": 50.0}})
+    said = registry.identity(angles, "rkd")
     assert said == {"rkd": {"version": 1, "weight": 0.25, "angle": 50.0}}
-    assert methods.rebuild("rkd", said) == angles
+    assert registry.rebuild("rkd", said) == angles

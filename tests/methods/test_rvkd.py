@@ -5,11 +5,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from srkd_bench import methods
-from srkd_bench.method import Losses, Step, TeacherView, seeded
-from srkd_bench.methods.rvkd import Fusion, Review, context_loss
-from srkd_bench.models import build
-from srkd_bench.networkspec import ModelSpec
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.core.seeding import seeded
+from srkd_bench.methods import registry
+from srkd_bench.methods.base import Losses, Step, TeacherView
+from srkd_bench.methods.builtin.rvkd import Fusion, Review, context_loss
+from srkd_bench.networks.loading import build
 from tests.methods import unseen
 
 TAPS = (0.25, 0.5, 0.75, 1.0)
@@ -139,7 +140,7 @@ class Lesson:
     """A small student and teacher, and what the method shows for them."""
 
     def __init__(self, **params: float | bool) -> None:
-        self.method = methods.build("rvkd", {"rvkd": params})
+        self.method = registry.build("rvkd", {"rvkd": params})
         student = build(ModelSpec(n_feats=5, n_resblocks=4), 0)
         teacher = build(ModelSpec(n_feats=6, n_resblocks=8), 1)
         self.lr = torch.rand(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -182,4 +183,4 @@ def test_the_parameters_of_rvkd_reach_its_adapter() -> None:
     lesson = Lesson(mid=9, raw=True)
     assert tuple(lesson.adapter.state_dict()["fusions.0.enter.0.weight"].shape) == (9, 5, 1, 1)
     assert all(map(torch.equal, lesson.adapter(lesson.guided, lesson.hints)[1], lesson.hints))
-    assert methods.build("rvkd", {}).taps == TAPS
+    assert registry.build("rvkd", {}).taps == TAPS

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
-from srkd_bench import checkpoint
+from srkd_bench.store import checkpoints
 
 SUITE = """
 name: {name}
@@ -70,7 +70,7 @@ class Bench:
     def steps_kept(self, store: str) -> int:
         """Return the steps of the checkpoint in a store that has one unfinished run."""
         return max(
-            (checkpoint.steps_done(work) for work in (self.folder / store / "work").glob("*")), default=0
+            (checkpoints.steps_done(work) for work in (self.folder / store / "work").glob("*")), default=0
         )
 
     def interrupted(

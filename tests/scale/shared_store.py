@@ -18,9 +18,9 @@ from tests.bucketserver import Server
 # In processes of their own, whose memory is the client's alone.
 SETTING = """
 import os, pathlib, sys, time
-from srkd_bench.config import Measurement
-from srkd_bench.disk import put
-from srkd_bench.store import ArtifactStore
+from srkd_bench.config.artifacts import Measurement
+from srkd_bench.core.files import put
+from srkd_bench.store.artifact_store import ArtifactStore
 store = ArtifactStore(pathlib.Path(sys.argv[1]))
 keys = [Measurement(network=f"{i:064}", pixels="0", scale=2) for i in range(int(sys.argv[2]))]
 store.has(keys[0])

@@ -23,19 +23,22 @@ from typing import Any
 
 from rich.console import Console
 
-from srkd_bench import checkpoint, planning
-from srkd_bench.board import Board
-from srkd_bench.config import Run
-from srkd_bench.disk import write
-from srkd_bench.metrics import METRICS
-from srkd_bench.packs import open_set, pixels_of
-from srkd_bench.planning import Plan, kept_scores, measurement
-from srkd_bench.progress import Display
-from srkd_bench.store import ArtifactStore
-from srkd_bench.suitefile import load_suite
-from srkd_bench.tasks import Agenda, Network, Task, steps_made, tasks
-from srkd_bench.verify import verify
-from srkd_bench.workers import Crew, Worker
+from srkd_bench.config.artifacts import Run
+from srkd_bench.config.suite_file import load_suite
+from srkd_bench.core.files import write
+from srkd_bench.core.progress import Display
+from srkd_bench.core.worker_progress import Board
+from srkd_bench.data.image_set import open_set, pixels_of
+from srkd_bench.evaluation.metrics import METRICS
+from srkd_bench.evaluation.stored_scores import kept_scores, measurement
+from srkd_bench.experiments.executors.processes import Crew, Worker
+from srkd_bench.experiments.executors.serial import Agenda, steps_made
+from srkd_bench.experiments.planning import planner
+from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.experiments.planning.tasks import Network, Task, tasks
+from srkd_bench.store import checkpoints, layout
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.verify import verify
 from tests.bucketserver import Server
 
 SUITE = """
@@ -97,19 +100,19 @@ class Laborer:
         with store.locked(f"run-{run.digest[:20]}" for run in runs if not store.has(run)):
             runs = [run for run in runs if not store.has(run)]
             store.take_up(runs)
-            first = min((checkpoint.steps_done(store.work(run)) for run in runs), default=STEPS)
+            first = min((checkpoints.steps_done(store.work(run)) for run in runs), default=STEPS)
             for step in range(first, STEPS):
                 self._note(step=step)
                 time.sleep(self.world.seconds / STEPS)
                 self.slept += self.world.seconds / STEPS
                 for run in runs if step + 1 < STEPS else ():
-                    checkpoint.write(store.work(run), step + 1, run.digest.encode())
+                    checkpoints.write(store.work(run), step + 1, run.digest.encode())
                 store.hand_on(runs, last=False)
             for run in runs:
                 with store.writing(run) as folder:
-                    write(folder / planning.WEIGHTS, run.digest)
-                    write(folder / planning.EVENTS, "")
-                    write(folder / planning.CARD, "{}")
+                    write(folder / layout.WEIGHTS, run.digest)
+                    write(folder / layout.EVENTS, "")
+                    write(folder / layout.CARD, "{}")
                 self._note(made=store.path(run).name)
 
     def _measure(self, networks: Iterable[Network]) -> None:
@@ -124,8 +127,8 @@ class Laborer:
                     if kept_scores(wanted, store) is None:
                         with store.writing(wanted) as folder:
                             scores = {"image": dict.fromkeys(METRICS, 30.0)}
-                            write(folder / planning.SCORES, json.dumps({"dataset": name, "images": scores}))
-                            write(folder / planning.CARD, "{}")
+                            write(folder / layout.SCORES, json.dumps({"dataset": name, "images": scores}))
+                            write(folder / layout.CARD, "{}")
                         self._note(made=store.path(wanted).name)
 
     def _note(self, **what: object) -> None:
@@ -164,7 +167,7 @@ def simulate(
         images = open_set(store, "photos-test", 2)
         get_context("forkserver").set_forkserver_preload([__name__])
         clock = Clock()
-        plan = planning.plan(load_suite(str(folder / "suite.yaml"), []), store, display)
+        plan = planner.plan(load_suite(str(folder / "suite.yaml"), []), store, display)
         agenda = Agenda(tasks(plan, store, workers))
         planned = clock.lap()
         worlds = [replace(world, home=folder / f"store {i}") if server else world for i in range(workers)]

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
-from srkd_bench.metrics import METRICS
-from srkd_bench.report.figures.data import Means, means, methods, names_of, short
+from srkd_bench.evaluation.metrics import METRICS
+from srkd_bench.evaluation.results import Network, Results
+from srkd_bench.report.figures.palette import Look, palette
+from srkd_bench.report.figures.series import Means, means, methods, names_of, short
 from srkd_bench.report.figures.style import (
     ONE_COLUMN,
     SMALL,
@@ -17,13 +19,12 @@ from srkd_bench.report.figures.style import (
     new,
     powers_of_ten,
     styled,
-)  # fmt: skip
-from srkd_bench.report.palette import Look, palette
-from srkd_bench.report.results import Network, Results
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
 
 COSTS = {"parameters": "parameters", "multiply_adds": "multiply-adds\nfor 1280×720 pixels"}
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from srkd_bench.report.figures.data import methods, names_of, short
+from srkd_bench.evaluation.results import Results
+from srkd_bench.report.figures.palette import INK, Look, palette
+from srkd_bench.report.figures.series import methods, names_of, short
 from srkd_bench.report.figures.style import (
     End,
     mark,
@@ -19,12 +21,11 @@ from srkd_bench.report.figures.style import (
     steps_in_thousands,
     styled,
 )
-from srkd_bench.report.palette import INK, Look, palette
-from srkd_bench.report.results import Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
 
 Event = dict[str, Any]
 Line = list[tuple[int, float]]  # (step, value)

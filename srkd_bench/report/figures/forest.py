@@ -5,26 +5,19 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from srkd_bench import stats
-from srkd_bench.metrics import METRICS
-from srkd_bench.report.figures.data import means, names_of, noise, short
-from srkd_bench.report.figures.style import (
-    FAINT,
-    ONE_COLUMN,
-    SMALL,
-    axis_label,
-    new,
-    rows_only,
-    styled,
-)
-from srkd_bench.report.paired import signed
-from srkd_bench.report.palette import INK, palette
-from srkd_bench.report.results import Results
-from srkd_bench.stats import Difference
+from srkd_bench.evaluation import statistics
+from srkd_bench.evaluation.metrics import METRICS
+from srkd_bench.evaluation.results import Results
+from srkd_bench.evaluation.statistics import Difference
+from srkd_bench.report.figures.palette import INK, palette
+from srkd_bench.report.figures.series import means, names_of, noise, short
+from srkd_bench.report.figures.style import FAINT, ONE_COLUMN, SMALL, axis_label, new, rows_only, styled
+from srkd_bench.report.tables.differences import signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
 
 ROW = 0.145  # inches
 
@@ -36,7 +29,7 @@ def forest(results: Results, metric: str) -> Figure | None:
     deviation over seeds: what two trainings of the same method differ by.
     """
     rows: list[str | Difference | None] = []
-    found = [one for one in stats.differences(results, metric) if math.isfinite(one.mean)]
+    found = [one for one in statistics.differences(results, metric) if math.isfinite(one.mean)]
     for dataset in [*results.datasets, None]:
         block = [one for one in found if one.dataset == dataset]
         # Of one data set alone, all data sets together say the same again.

@@ -7,10 +7,10 @@ from collections import defaultdict
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from srkd_bench.report.figures.data import methods, names_of, short
+from srkd_bench.evaluation.results import Results
+from srkd_bench.report.figures.palette import INK, palette
+from srkd_bench.report.figures.series import methods, names_of, short
 from srkd_bench.report.figures.style import End, axis_label, mark, name_at_right, panels, styled
-from srkd_bench.report.palette import INK, palette
-from srkd_bench.report.results import Results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

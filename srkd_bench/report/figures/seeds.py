@@ -5,10 +5,10 @@ from __future__ import annotations
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from srkd_bench.report.figures.data import means, methods, names_of, short
+from srkd_bench.evaluation.results import Results
+from srkd_bench.report.figures.palette import INK, palette
+from srkd_bench.report.figures.series import means, methods, names_of, short
 from srkd_bench.report.figures.style import FAINT, axis_label, panels, rows_only, styled
-from srkd_bench.report.palette import INK, palette
-from srkd_bench.report.results import Results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from srkd_bench.metrics import METRICS
-from srkd_bench.report.palette import INK, Look
+from srkd_bench.evaluation.metrics import METRICS
+from srkd_bench.report.figures.palette import INK, Look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+
 ONE_COLUMN, TWO_COLUMNS = 3.5, 7.16  # inches, of IEEE's and most two-column papers
 SMALL = 6.0  # points, of the smallest text
 FAINT = 0.12  # opacity of grids and bands
-
 _STYLE: dict[str, Any] = {
     "font.family": ["DejaVu Sans"],  # comes with matplotlib: figures look alike on every machine
     "font.size": 7,

@@ -7,11 +7,12 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
+from srkd_bench.report.figures.palette import INK
 from srkd_bench.report.figures.style import styled
-from srkd_bench.report.palette import INK
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 _LENGTHS = {"d", "x", "y"}  # in points or a font's units: two decimals are more than anyone sees

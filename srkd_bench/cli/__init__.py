@@ -1,0 +1,1 @@
+"""The `srkd` command: parse options, call the library, print."""

@@ -1,0 +1,238 @@
+"""`srkd store`: check, tidy, measure and move what is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from srkd_bench.cli.options import Home, Json
+from srkd_bench.cli.output import err, print_json, print_table
+from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError, command_line
+
+if TYPE_CHECKING:
+    from srkd_bench.core.progress import Display
+    from srkd_bench.store.artifact_store import ArtifactStore
+
+
+store_app = typer.Typer(
+    help="Check, tidy, measure and move what is kept: runs, weights, scores, images.", no_args_is_help=True
+)
+
+
+@store_app.command()
+def verify(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Remove what is broken, so that it is made again.")
+    ] = False,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="Check what machines share (SRKD_STORE) instead.")
+    ] = False,
+    home: Home = None,
+    json_: Json = False,
+) -> None:
+    """Read every byte that is kept, and say what isn't as it was written."""
+    from srkd_bench.core.units import size
+    from srkd_bench.store import verify as verify_module
+    from srkd_bench.store import verify_shared
+
+    store, display = _store(home)
+    where = verify_shared.shared_of(store).bucket.address if shared else str(store.home)
+    found = verify_shared.verify_shared(store, display) if shared else verify_module.verify(store, display)
+    remove = verify_shared.repair_shared if shared else verify_module.repair
+    rows, left = [], 0
+    for fault in found.faults:
+        gone = repair and remove(store, fault)
+        left += not gone
+        place = str(fault.path.relative_to(store.home))
+        rows.append({"path": place, "problem": fault.problem, "removed": gone})
+        end = f"; removed, {_remedy(fault.path)}" if gone else ""
+        end = "; not removed: another srkd is at work on it" if repair and not gone else end
+        if not json_:
+            print(f"{place}: {fault.problem}{end}")
+    unverified = [str(path.relative_to(store.home)) for path in found.unverified]
+    if json_:
+        sums = {"files": found.files, "bytes": found.bytes}
+        print_json({"schema": 1, **sums, "broken": rows, "unverified": unverified})
+    else:
+        for place in unverified:
+            print(f"{place}: can't be checked, no checksum is kept beside it")
+        print(f"{found.files:,} files, {size(found.bytes)} checked in {where}, {len(rows)} broken")
+    if left:
+        hint = "wait until it is done, or stop it" if repair else f"{command_line()} --repair"
+        raise IntegrityError(f"{_are(left)} broken in {where}", hint)
+
+
+def _are(count: int) -> str:
+    return "1 thing is" if count == 1 else f"{count} things are"
+
+
+@store_app.command()
+def push(home: Home = None, json_: Json = False) -> None:
+    """Send what is finished here and not yet where machines share it (SRKD_STORE)."""
+    from srkd_bench.store import verify_shared
+
+    store, display = _store(home)
+    shared = verify_shared.shared_of(store)
+    places = verify_shared.unshared(store)
+    for place in places:
+        shared.mark(place)
+    store.send()
+    left = shared.unsent()
+    if json_:
+        print_json({"schema": 1, "sent": [one for one in places if one not in left], "left": left})
+    else:
+        display.say(f"{len(places) - len(left)} of {len(places)} sent to {shared.bucket.address}")
+    if left:
+        raise MissingError(f"{_are(len(left))} not sent yet", command_line())
+
+
+@store_app.command()
+def gc(
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--keep",
+            metavar="SUITE",
+            help="Remove also what no such suite needs: a name or file; repeatable.",
+        ),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Remove it; without this, only say what would go.")
+    ] = False,
+    home: Home = None,
+    json_: Json = False,
+) -> None:
+    """Say what can go: what killed processes left and, with --keep, what no kept suite needs."""
+    from srkd_bench.config.suite_file import load_suite
+    from srkd_bench.core.units import size
+    from srkd_bench.experiments.planning import requirements
+    from srkd_bench.store import gc as gc_module
+    from srkd_bench.store.manifest import MANIFEST
+
+    store, display = _store(home)
+    suites = [load_suite(name) for name in keep or []]
+    waste = requirements.unneeded(store, suites, display) if suites else gc_module.leftovers(store)
+    gone = [one for one in waste if gc_module.remove(store, one)] if yes else waste
+    rows = [(str(one.path.relative_to(store.home)), one.what, one.bytes) for one in gone]
+    total = sum(one.bytes for one in gone)
+    if json_:
+        things = [dict(zip(("path", "what", "bytes"), row, strict=True)) for row in rows]
+        print_json({"schema": 1, "removed": yes, "things": things, "bytes": total})
+        return
+    for path, what, held in rows:
+        print(f"{size(held):>7}  {path:<27}  {what}")
+    count = f"{len(rows)} thing{'s' * (len(rows) != 1)}, {size(total)}"
+    print("nothing can go" if not waste else f"{count} removed" if yes else f"{count} can go")
+    if len(gone) < len(waste):
+        display.say(f"{len(waste) - len(gone)} left: another srkd has begun to work on it")
+    runs = len(list((store.home / "runs").glob(f"*/{MANIFEST}")))
+    if not suites and runs:
+        display.say(
+            f"{runs} finished run{'s are' if runs > 1 else ' is'} kept; --keep SUITE names what to keep"
+        )
+    if waste and not yes:
+        display.say(f"nothing is removed yet; to remove what is listed: {command_line()} --yes")
+
+
+@store_app.command()
+def du(home: Home = None, json_: Json = False) -> None:
+    """Say how much is kept, and how much room is left."""
+    from srkd_bench.core.files import free
+    from srkd_bench.core.units import size
+    from srkd_bench.store import gc as gc_module
+
+    store, _ = _store(home)
+    rows, left = gc_module.usage(store), free(store.home)
+    total = sum(count for _, _, count in rows)
+    if json_:
+        places = [{"what": what, "count": count, "bytes": held} for what, count, held in rows]
+        print_json({"schema": 1, "store": str(store.home), "places": places, "bytes": total, "free": left})
+        return
+    shown = [{"what": what, "count": f"{count:,}", "size": size(held)} for what, count, held in rows]
+    print_table([*shown, {"what": "in all", "count": "", "size": size(total)}])
+    print(f"{size(left)} free where {store.home} is")
+
+
+@store_app.command()
+def export(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.tar", help="Where to.")],
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN…", help="First digits of runs' ids (`srkd ls runs`); their scores go too."
+        ),
+    ] = None,
+    suite: Annotated[
+        str | None, typer.Option("--suite", metavar="NAME|FILE", help="All of a suite that is finished.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    home: Home = None,
+    json_: Json = False,
+) -> None:
+    """Write finished runs and scores to a file that `srkd store import` takes in elsewhere."""
+    from srkd_bench.config.suite_file import load_suite
+    from srkd_bench.core.units import size
+    from srkd_bench.experiments.transfer import bundle
+
+    if not runs and suite is None:
+        raise SrkdError("say what to export", "some runs of `srkd ls runs`, or --suite SUITE")
+    if output.suffix != ".tar":
+        raise SrkdError(f"'{output}' will be a plain tar", f"-o {output.name.split('.')[0] or 'runs'}.tar")
+    if output.exists() and not force:
+        raise SrkdError(f"'{output}' is there already", "--force replaces it")
+    store, display = _store(home)
+    places = bundle.finished(store, runs or [], load_suite(suite) if suite else None, display)
+    written = bundle.export(store, places, output, display)
+    if json_:
+        print_json({"schema": 1, "file": str(output), "bytes": written, "holds": places})
+    else:
+        display.say(f"wrote {output}: {bundle.contents(places)}, {size(written)}")
+        display.say(f"to take it in elsewhere: srkd store import {output.name}")
+
+
+@store_app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE.tar", help="What `srkd store export` wrote.")],
+    home: Home = None,
+    json_: Json = False,
+) -> None:
+    """Take in runs and scores of another store, after checking all of them; what is here is left alone."""
+    from srkd_bench.experiments.transfer import bundle
+
+    store, display = _store(home)
+    came = bundle.take_in(store, file, display)
+    if json_:
+        print_json({"schema": 1, "new": came.new, "here": came.here, "datasets": came.datasets})
+        return
+    were = f"{len(came.here)} {'was' if len(came.here) == 1 else 'were'} here"
+    display.say(f"{file}: {bundle.contents([*came.new, *came.here])}: {len(came.new)} new, {were}")
+    if came.datasets:
+        display.say(f"a report needs their images too: srkd download {' '.join(came.datasets)}")
+
+
+def _store(home: Path | None) -> tuple[ArtifactStore, Display]:
+    from srkd_bench.core.progress import Display
+    from srkd_bench.store.artifact_store import ArtifactStore
+
+    display = Display(err)
+    return ArtifactStore(home, say=display.say), display
+
+
+def _remedy(path: Path) -> str:
+    """Say what makes again what was removed."""
+    from srkd_bench.data.catalog import DATASETS
+    from srkd_bench.store.verify import ARTIFACTS
+
+    kind, name = path.parts[-2:] if path.parent.name in (*ARTIFACTS, "downloads") else ("work", path.name)
+    if kind == "data" and name in DATASETS and not DATASETS[name].builtin:
+        return f"`srkd download {name}` packs it again"
+    return {
+        "runs": "the next `srkd run` of a suite that needs it trains it again",
+        "weights": "the next `srkd run` of a suite that names them takes them in again",
+        "scores": "the next `srkd run` or `srkd evaluate` that needs them measures again",
+        "data": "the next command that needs it packs it again",
+        "downloads": "the next command that needs it fetches it again",
+        "work": "the next `srkd run` of a suite that needs it begins that run again",
+    }[kind]

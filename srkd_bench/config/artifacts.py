@@ -1,0 +1,74 @@
+"""Artifacts: specs of what the store keeps. The digest of a spec is its identity."""
+
+from typing import ClassVar, Literal
+
+from srkd_bench.config.base import Artifact, Params
+from srkd_bench.config.network import NetworkSpec
+from srkd_bench.config.training import TrainSpec
+
+# Raise it when the loop, the initial weights or the choice of patches change a run's bits.
+RECIPE = 2
+
+
+class Weights(Artifact):
+    """A network that was trained elsewhere, known by its file's sha256."""
+
+    folder: ClassVar[str] = "weights"
+
+    sha256: str
+    model: NetworkSpec
+
+
+class Run(Artifact):
+    """One training, with everything that decides its numbers.
+
+    Args:
+        data, pixels: name of the training set, and the digest of its decoded pixels.
+        method: `none` for teachers and controls; `a+b` for a composition.
+        params: of each part of the method, defaults written out, with its `version`.
+        teacher: None if no part of the method looks at one.
+    """
+
+    folder: ClassVar[str] = "runs"
+
+    model: NetworkSpec
+    train: TrainSpec
+    data: str
+    pixels: str
+    method: str
+    params: dict[str, Params]
+    seed: int
+    teacher: "Run | Weights | None"
+    recipe: int = RECIPE
+
+
+class Measurement(Artifact):
+    """The scores of one network on one data set: always all metrics.
+
+    Args:
+        network: digest of a `Run` or `Weights`, or `bicubic`.
+        pixels: digest of the data set's decoded pixels.
+        recipe: raise it when a number changes that a protocol's name doesn't tell apart.
+    """
+
+    folder: ClassVar[str] = "scores"
+
+    network: str
+    pixels: str
+    scale: int
+    self_ensemble: bool = False
+    recipe: int = 1
+
+
+class Pack(Artifact):
+    """A data set's images: HR for scale 1, else LR. The latest copy of a data set is kept, whatever its pixels."""
+
+    folder: ClassVar[str] = "data"
+
+    dataset: str
+    scale: Literal[1, 2, 3, 4]
+
+    @property
+    def place(self) -> str:
+        """Where it is kept: by its name."""
+        return f"{self.folder}/{self.dataset}" + (f"_x{self.scale}" if self.scale > 1 else "")

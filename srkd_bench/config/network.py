@@ -1,0 +1,112 @@
+"""What networks are built from, and how large they are: known without torch."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PlainSerializer, PlainValidator
+
+from srkd_bench.config.base import Rate, Spec
+
+
+class ModelSpec(Spec):
+    """An EDSR: `n_feats` filters, `n_resblocks` blocks whose output is multiplied by `res_scale`."""
+
+    n_feats: Annotated[int, Field(ge=1, le=1024)]
+    n_resblocks: Annotated[int, Field(ge=1, le=256)]
+    res_scale: Rate = 1.0
+    scale: Literal[2, 3, 4] = 2
+
+    def __str__(self) -> str:
+        return f"EDSR {self.n_feats}×{self.n_resblocks}"
+
+    def _convolutions(self) -> list[tuple[int, int, int]]:
+        """Return (inputs, outputs, pixels per LR pixel) of every 3x3 convolution."""
+        n, s = self.n_feats, self.scale
+        up = [(n, 4 * n, 1), (n, 4 * n, 4)] if s == 4 else [(n, s * s * n, 1)]
+        return [(3, n, 1), *[(n, n, 1)] * (2 * self.n_resblocks + 1), *up[: s // 2], (n, 3, s * s)]
+
+    @property
+    def parameters(self) -> int:
+        """How many weights are trained; the fixed mean shift isn't counted."""
+        return sum(9 * i * o + o for i, o, _ in self._convolutions())
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds for one LR pixel, biases left out."""
+        return sum(9 * i * o * pixels for i, o, pixels in self._convolutions())
+
+
+class Counts(Spec):
+    """What a network of another architecture was found to have: weights, and multiply-adds for one LR pixel."""
+
+    parameters: Annotated[int, Field(ge=0)]
+    multiply_adds: Annotated[int, Field(ge=0)]
+
+
+class ForeignSpec(Spec):
+    """A network of any other architecture, by the dotted name of its class; `spandrel:ID` is known by its weights.
+
+    Args:
+        arch: `package.module:Class`, an `nn.Module` that maps (N, 3, h, w) to (N, 3, scale*h, scale*w) in [0, 1].
+        params: what the class is called with; the scale is added where it takes one.
+        blocks: where features are read: paths of modules, from shallow to deep, or of the module that holds them.
+            Found and written out if not given; empty if there are none.
+        overlap: LR pixels around a tile that are taken as enough; if None, what the network really looks at.
+        source: sha256 of the file that the class is in; written in when a plan is made.
+        counts: filled in when a plan is made; no part of the digest.
+    """
+
+    arch: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$", max_length=200)]
+    params: dict[str, int | float | bool | str | list[int] | list[float] | None] = {}
+    blocks: str | list[str] = []
+    overlap: Annotated[int, Field(ge=1, le=4096)] | None = None
+    scale: Literal[2, 3, 4] = 2
+    source: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    counts: Counts | None = Field(default=None, exclude=True)
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __str__(self) -> str:
+        settings = ", ".join(f"{key}={value}" for key, value in self.params.items())
+        text = self.arch.rpartition(":")[2] + (f" ({settings})" if settings else "")
+        return text if len(text) <= 60 else text[:59] + "…"
+
+    @property
+    def recognised(self) -> bool:
+        """Whether the network is built by spandrel, from its weights alone."""
+        return self.arch.startswith("spandrel:")
+
+    @property
+    def parameters(self) -> int:
+        """How many weights it has."""
+        return self._counted.parameters
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds for one LR pixel, biases left out; as measured on a small image."""
+        return self._counted.multiply_adds
+
+    @property
+    def _counted(self) -> Counts:
+        if self.counts is None:
+            raise ValueError(f"{self} has not been looked at: a plan does so")
+        return self.counts
+
+
+def network_spec(raw: Any) -> "ModelSpec | ForeignSpec":
+    """Return plain data as the spec of an EDSR, or of another network if it says `arch`.
+
+    Raises:
+        ValidationError: it is neither.
+    """
+    if isinstance(raw, ModelSpec | ForeignSpec):
+        return raw
+    kind = ForeignSpec if isinstance(raw, dict) and "arch" in raw else ModelSpec
+    return kind.model_validate(raw)
+
+
+NetworkSpec = Annotated[
+    ModelSpec | ForeignSpec,
+    PlainValidator(network_spec),
+    PlainSerializer(lambda spec: spec.model_dump(mode="json")),
+]

@@ -1,0 +1,174 @@
+"""Reading suites: YAML files, `--set` settings, and errors that name the key."""
+
+import re
+from collections.abc import Hashable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from srkd_bench.config.base import Spec
+from srkd_bench.config.network import ForeignSpec, ModelSpec
+from srkd_bench.config.suite import Suite
+from srkd_bench.config.training import TrainSpec, overridden
+from srkd_bench.core.errors import MissingError, SrkdError, unknown
+
+MAX_BYTES = 100_000  # two seconds of parsing
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as people mean it: `1e-4` is a number, `no`, `010` and `2024-01-01` are words, a key stands once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise SrkdError(f"a key is a word{_place(key.start_mark)}")
+            if (name := self.construct_object(key, deep=True)) in seen:
+                raise SrkdError(f"key '{name}' stands twice{_place(key.start_mark)}")
+            seen.add(name)
+        return super().construct_mapping(node, deep=deep)
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        if not str(node.value).isprintable():  # it would reach terminals, tables and the names of files
+            raise SrkdError(f"characters that cannot be printed are not allowed{_place(node.start_mark)}")
+        return super().construct_scalar(node)
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            raise SrkdError(f"aliases are not allowed{_place(event.start_mark)}", "write it out")
+        if getattr(event, "tag", None):
+            raise SrkdError(f"tags are not allowed{_place(event.start_mark)}", "write the value alone")
+        return super().compose_node(parent, index)
+
+
+_REPLACED = [f"tag:yaml.org,2002:{name}" for name in ("bool", "int", "float", "timestamp")]
+_Loader.yaml_implicit_resolvers = {
+    first: [rule for rule in rules if rule[0] not in _REPLACED]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"^[-+]?(0|[1-9](_?\d){0,17})$"), list("-+0123456789")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|\d+[eE][-+]?\d+)$"),
+    list("-+.0123456789"),
+)
+
+
+def _place(mark: Any) -> str:
+    return f", line {mark.line + 1}" if mark else ""
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """Return what a YAML text holds.
+
+    Args:
+        where: the file or option it comes from, for messages.
+    Raises:
+        SrkdError: no YAML, or something that suites may not contain.
+    """
+    try:
+        return yaml.load(text, _Loader)  # a SafeLoader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = str(getattr(error, "problem", None) or getattr(error, "reason", "no YAML"))
+        raise SrkdError(f"{where}: {problem[:100]}{_place(mark)}") from None
+    except SrkdError as error:
+        raise SrkdError(f"{where}: {error.message}", error.hint) from None
+    except RecursionError:
+        raise SrkdError(f"{where}: nested too deep") from None
+
+
+def _set(raw: dict[str, Any], setting: str) -> dict[str, Any]:
+    """Return the suite with one `key=value` of the command line put in."""
+    key, equals, text = setting.partition("=")
+    path = key.strip().split(".")
+    if not equals or not all(path) or not key.isprintable():
+        raise SrkdError(f"--set takes key=value, not {setting[:80]!r}", "for example --set train.steps=200")
+    if len(path) > 4:
+        raise SrkdError(f"--set {key[:80]}: no key lies that deep", "for example --set params.ckd.weight=0.5")
+    return _put(raw, path, parse_yaml(text, f"--set {key[:80]}"))
+
+
+def _put(raw: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+    first, *rest = path
+    if not rest:
+        return raw | {first: value}
+    inner = raw.get(first) or {}
+    if not isinstance(inner, dict):
+        raise SrkdError(f"--set {'.'.join(path)[:80]}: '{first[:80]}' has no keys")
+    return raw | {first: overridden(inner, {rest[0]: _put(inner, rest, value)[rest[0]]})}
+
+
+def suite_files() -> dict[str, Path]:
+    """Return the suites that come with srkd, by name."""
+    package = Path(__file__).parent.parent
+    folder = package / "suites" if (package / "suites").is_dir() else package.parent / "suites"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_suite(name: str, settings: Iterable[str] = ()) -> Suite:
+    """Read a suite by its name or file, with `key=value` settings put in.
+
+    Raises:
+        SrkdError: no such suite, no YAML, an unknown key, a wrong type or a number out of bounds.
+    """
+    known = suite_files()
+    path = known.get(name, Path(name))
+    if name not in known and path.suffix not in (".yaml", ".yml"):
+        raise unknown("suite", name, known)
+    try:
+        if not path.is_file():
+            raise MissingError(f"no suite file '{name}'", f"built-in suites: {', '.join(known)}")
+        if path.stat().st_size > MAX_BYTES:
+            raise SrkdError(f"suite file '{name}' is larger than {MAX_BYTES:,} bytes")
+        raw = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except UnicodeDecodeError:
+        raise SrkdError(f"{path}: no UTF-8 text") from None
+    except OSError as error:
+        raise SrkdError(f"cannot read suite file '{name}': {error.strerror}") from None
+    if not isinstance(raw, dict):
+        raise SrkdError(f"{path}: a suite is a mapping of keys", "`srkd show demo` prints one")
+    for setting in settings:
+        raw = _set(raw, setting)
+    return validated(Suite, raw, str(path) if name not in known else f"suite {name}")
+
+
+S = TypeVar("S", bound=Spec)
+
+
+def validated(kind: type[S], raw: Any, where: str) -> S:
+    """Return `raw` as a spec of that kind, or raise one SrkdError that names the key."""
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        # A mistake in `train` shows in the teacher's copy as well: name the original.
+        first = min(error.errors(include_url=False), key=lambda one: one["loc"][:1] == ("teacher",))
+        *parents, last = [str(part) for part in first["loc"]] or [""]
+        if first["type"] == "extra_forbidden":
+            place = f"{where}, {'.'.join(parents)}," if parents else where
+            raise unknown(f"key in {place}", last[:80], _keys(kind, parents, raw)) from None
+        message = first["msg"].removeprefix("Value error, ")
+        key = f" {'.'.join([*parents, last])[:80]}:" if last else ""
+        given = f", not {first['input']!r}" if last and not isinstance(first["input"], dict) else ""
+        raise SrkdError(f"{where}:{key} {message[0].lower() + message[1:]}{given[:80]}") from None
+
+
+def _keys(kind: type[BaseModel], parents: list[str], raw: Any) -> list[str]:
+    """Return the keys that are known at a place in a spec."""
+    for part in parents:
+        raw = raw[part] if isinstance(raw, dict) else None
+        if part.isdecimal():  # a place in a list
+            continue
+        annotation = str(kind.model_fields[part].annotation)
+        kind = next(spec for spec in Spec.__subclasses__() if f".{spec.__name__}" in annotation)
+        if kind is ModelSpec and isinstance(raw, dict) and "arch" in raw:
+            kind = ForeignSpec
+    return [*kind.model_fields, *(["epochs", "steps_per_epoch"] if kind is TrainSpec else [])]

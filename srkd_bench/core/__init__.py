@@ -1,0 +1,1 @@
+"""Errors, files, progress, signals: no knowledge of the domain."""

@@ -1,0 +1,94 @@
+"""Writing files: whole or not at all, and one clear error when the disk can't take them."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.units import size
+
+_KEPT = "what is finished is kept; give the same command again to go on"
+_HINTS = {
+    errno.ENOSPC: f"make room there: {_KEPT}",
+    errno.EDQUOT: f"make room in your quota: {_KEPT}",
+    errno.EFBIG: f"raise the limit on a file's size (ulimit -f): {_KEPT}",
+    errno.ENOENT: f"was the folder removed, or its disk? bring it back: {_KEPT}",
+    errno.EIO: f"the disk doesn't answer as it should: {_KEPT}",
+}
+_ELSEWHERE = "choose another place (for the store: --home or SRKD_HOME), or get the right to write there"
+
+
+@contextmanager
+def writable(path: Path, needed: int | None = None) -> Iterator[None]:
+    """Turn what the system says about writing `path` into an SrkdError with the path and what was needed.
+
+    Args:
+        needed: bytes, if known.
+    """
+    try:
+        yield
+    except OSError as error:
+        room = f", {size(needed)} needed" if needed is not None else ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            room += f", {size(free(path))} free"
+        hint = _HINTS.get(error.errno or 0, _ELSEWHERE)
+        raise SrkdError(f"cannot write {path}: {error.strerror or error}{room}", hint) from error
+
+
+def write(path: Path, content: bytes | memoryview | str) -> None:
+    """Write a file into a folder that nobody else looks at; who publishes the folder syncs it.
+
+    Raises:
+        SrkdError: the disk can't take it.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    with writable(path, len(data)):
+        path.write_bytes(data)
+
+
+def put(path: Path, content: bytes | memoryview | str) -> None:
+    """Write a file: it is on the disk whole when it appears under its name, where it replaces an older one.
+
+    Raises:
+        SrkdError: the disk can't take it; nothing is changed.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    part = path.with_name(path.name + ".part")
+    with writable(path, len(data)):
+        try:
+            with part.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of names, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def free(path: Path) -> int:
+    """Return the bytes that are free where `path` is, or would be."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+def room_for(path: Path, needed: int) -> None:
+    """Raise an SrkdError unless `needed` bytes are free where `path` is, or would be."""
+    if (left := free(path)) < needed:
+        raise SrkdError(
+            f"no room in {path}: {size(needed)} needed, {size(left)} free",
+            "make room there, or choose another folder with --home or SRKD_HOME",
+        )

@@ -1,0 +1,38 @@
+"""Provenance: with which versions, on which machine and by which command an artifact was made."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from srkd_bench import __version__
+from srkd_bench.core.errors import command_line
+
+if TYPE_CHECKING:
+    import torch
+
+
+def provenance(device: torch.device) -> dict[str, object]:
+    """Return what a card says of how an artifact is made: versions, machine, device, command, time."""
+    import torch
+
+    return {
+        "srkd": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "machine": f"{platform.platform()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
+        "device": device_name(device),
+        "command": command_line(),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def device_name(device: torch.device) -> str:
+    """Return what decides how sums are rounded: the GPU, or the instructions that torch takes on this processor."""
+    import torch
+
+    cuda = device.type == "cuda"
+    name = torch.cuda.get_device_name(device) if cuda else torch.backends.cpu.get_cpu_capability()
+    return f"{device.type} {name}"

@@ -1,0 +1,121 @@
+"""One display for several workers: each sends what it would show, and has a row of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import TaskID
+
+from srkd_bench.core.progress import Display, Watched, bars, terms
+
+SEND_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class News:
+    """What a worker tells: a line, or how far something is.
+
+    Args:
+        text: the line, or the title of what is under way.
+        done, total: of that; None of a line, total None if unknown.
+        more: the losses.
+    """
+
+    text: str
+    done: int | None = None
+    total: int | None = None
+    more: str = ""
+
+
+class Relay(Display):
+    """A worker's display: what it would show is sent, a few times a second at most.
+
+    Args:
+        title: what trainings are called.
+    """
+
+    def __init__(self, send: Callable[[News], None], title: str) -> None:
+        super().__init__(Console(stderr=True))
+        self._send, self._title, self._sent = send, title, 0.0
+
+    def say(self, text: str) -> None:
+        """Send a line."""
+        self._send(News(text))
+
+    @contextmanager
+    def bar(self, title: str, *, bytes: bool = False) -> Iterator[Callable[[int, int | None], None]]:
+        """Give what sends how far something is."""
+
+        def move(done: int, total: int | None) -> None:
+            if self._due():
+                self._send(News(title, done, total))
+
+        yield move
+
+    @contextmanager
+    def training(
+        self, title: str, first: int, steps: int
+    ) -> Iterator[Callable[[int, Mapping[str, Watched]], None]]:
+        """Give what sends how far a training is."""
+
+        def move(step: int, learners: Mapping[str, Watched]) -> None:
+            if self._due():
+                self._send(News(self._title, step, steps, terms(learners)))
+
+        yield move
+
+    def _due(self) -> bool:
+        now = time.monotonic()
+        if now - self._sent < SEND_SECONDS:
+            return False
+        self._sent = now
+        return True
+
+
+class Board:
+    """Shows the news of workers by name: on a terminal a live row each, elsewhere a quiet line now and then."""
+
+    def __init__(self, display: Display) -> None:
+        self._display = display
+        self._bars = bars(display.console, "") if display.console.is_terminal else None
+        self._titles: dict[str, str] = {}
+        self._rows: dict[str, TaskID] = {}
+        self._lines: dict[str, Callable[..., None]] = {}
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show it meanwhile."""
+        if self._bars is None:
+            yield
+            return
+        with self._bars:
+            yield
+
+    def see(self, worker: str, news: News) -> None:
+        """Show what a worker tells."""
+        if news.done is None:
+            self._display.say(news.text)
+            return
+        if self._titles.get(worker) != news.text:
+            self.clear(worker)
+            self._titles[worker] = news.text
+            title = f"{worker}: {news.text}"
+            if self._bars is None:
+                self._lines[worker] = self._display.lines(title, news.done)
+            else:
+                self._rows[worker] = self._bars.add_task(title, total=news.total)
+        if self._bars is None:
+            self._lines[worker](news.done, news.total, news.more)
+        else:
+            self._bars.update(self._rows[worker], completed=news.done, total=news.total)
+
+    def clear(self, worker: str) -> None:
+        """Forget what a worker was at."""
+        self._titles.pop(worker, None)
+        self._lines.pop(worker, None)
+        if self._bars is not None and worker in self._rows:
+            self._bars.remove_task(self._rows.pop(worker))

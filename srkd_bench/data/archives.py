@@ -1,0 +1,322 @@
+"""Reads images straight out of a folder or archive. Nothing is unpacked, so no archive can write anywhere."""
+
+import bz2
+import gzip
+import io
+import lzma
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from srkd_bench.core.errors import IntegrityError, MissingError
+
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+MAX_MEMBER = 200 * 10**6  # bytes
+MAX_TOTAL = 100 * 10**9  # bytes
+MAX_MEMBERS = 200_000
+MAX_DIRECTORY = (
+    20 * 10**6
+)  # bytes of a zip's directory, which becomes an object a member before any is looked at
+MAX_HEADERS = 10**6  # bytes before a member of a tar that say what it is
+MAX_DICTIONARY = 100 * 2**20  # bytes of memory that an xz may ask for; `xz -9` asks for 65 MiB
+MAX_RATIO = 200  # unpacked to packed bytes; images are compressed already, what shrinks more is a bomb
+SMALL = 10 * 10**6  # bytes that may have any ratio
+_LEADS_ELSEWHERE = re.compile(r"^/|^[A-Za-z]:|(^|/)\.\.(/|$)|\\")
+# Control characters, what turns text around, and halves of characters, with which no report could be written.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_HINT = "srkd reads folders, zip, tar, tar.gz, tar.bz2 and tar.xz; unpack the images yourself if you trust it"
+Reader = Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An image: its posix path inside the source, and its size in bytes."""
+
+    path: str
+    size: int
+
+
+def images_in(source: Path) -> list[Entry]:
+    """Return all images of a folder or archive, in the order in which they are read.
+
+    An archive is recognised by its content and checked to its end. Hidden files and `__MACOSX` are left out. The
+    paths of a folder begin with its own name.
+
+    Raises:
+        MissingError: there is no such source, or no image in it.
+        IntegrityError: the archive is damaged, or could do harm to who unpacks it.
+    """
+    with _readable(source):
+        entries = [entry for entry, _ in _walk(source)]
+    if not entries:
+        raise MissingError(f"no images in {source}", f"srkd looks for {', '.join(sorted(IMAGE_SUFFIXES))}")
+    return entries
+
+
+def read_images(source: Path, paths: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield path and encoded bytes of each image that `paths` names: one pass, in the order of `images_in`.
+
+    Raises:
+        IntegrityError: as `images_in`; or an image is gone, or isn't what its header says.
+    """
+    wanted = set(paths)
+    with _readable(source):
+        for entry, read in _walk(source):
+            if entry.path in wanted:
+                data = read()
+                if len(data) != entry.size:
+                    raise IntegrityError(f"{source}: {entry.path!r} lacks some of its {entry.size:,} bytes")
+                wanted.remove(entry.path)
+                yield entry.path, data
+    if wanted:
+        raise IntegrityError(f"{source}: {min(wanted)!r} is gone")
+
+
+def select_hr(paths: Sequence[str]) -> list[str]:
+    """Return the high-resolution ones of a source's images, in their order.
+
+    Left out is what is named as LR, and, if anything is named as HR, all the rest.
+    """
+    roles = {path: _role(path) for path in paths}
+    wanted = "hr" if "hr" in roles.values() else ""
+    return [path for path, role in roles.items() if role == wanted]
+
+
+def _role(path: str) -> str:
+    """Return `hr` or `lr` as the innermost name that tells, or an empty string.
+
+    Known are `HR`, `Set5_HR`, `img_001_SRF_2_LR`, `LR_x2_symmetric`, `LRBI`, `LRbicx2`; a stem such as `babyx2` is
+    LR where no name says otherwise.
+    """
+    inner = PurePosixPath(path).with_suffix("")
+    for name in reversed(inner.parts):
+        tokens = re.split(r"[^a-z0-9]+", name.lower())
+        lr = any(re.fullmatch(r"lr(bi[a-z]*|bd|dn)?(x?\d)?", token) for token in tokens)
+        if lr != ("hr" in tokens):
+            return "lr" if lr else "hr"
+    return "lr" if re.search(r".x[2348]$", inner.name, re.IGNORECASE) else ""
+
+
+def _is_image(path: str) -> bool:
+    inner = PurePosixPath(path)
+    hidden = any(name.startswith(".") or name == "__MACOSX" for name in inner.parts)
+    return inner.suffix.lower() in IMAGE_SUFFIXES and not hidden
+
+
+@contextmanager
+def _readable(source: Path) -> Iterator[None]:
+    """Turn what the standard library raises at broken or malicious bytes into an IntegrityError."""
+    formats = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+    try:
+        yield
+    except (*formats, EOFError, OSError, RuntimeError, ValueError) as error:
+        raise IntegrityError(f"cannot read {source}: {error}", _HINT) from error
+
+
+def _walk(source: Path) -> Iterator[tuple[Entry, Reader]]:
+    """Yield every image with a function that reads it, to be called before the next one is asked for."""
+    if source.is_dir():
+        return _folder(source)
+    if source.exists():
+        return _archive(source)
+    raise MissingError(f"no file or folder {source}")
+
+
+def _folder(source: Path) -> Iterator[tuple[Entry, Reader]]:
+    for file in sorted(source.rglob("*")):
+        inner = file.relative_to(source).as_posix()
+        if _is_image(inner) and file.is_file():
+            if _UNPRINTABLE.search(inner):
+                raise IntegrityError(f"{source}: {inner!r} has an unsafe name", "rename it")
+            yield Entry(f"{source.absolute().name}/{inner}", file.stat().st_size), file.read_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """What an archive holds, by its headers; `fault` is why it can't be accepted."""
+
+    name: str
+    size: int
+    packed: int
+    is_file: bool
+    fault: str
+    read: Reader
+
+
+def _archive(source: Path) -> Iterator[tuple[Entry, Reader]]:
+    """Yield an archive's images, or refuse it at the first member that has a fault."""
+    with source.open("rb") as file:
+        magic = file.read(6)
+    limit = min(MAX_TOTAL, max(SMALL, MAX_RATIO * source.stat().st_size))
+    members = _zip(source) if magic.startswith((b"PK\x03\x04", b"PK\x05\x06")) else _tar(source, magic, limit)
+    total, seen = 0, set[str]()
+    for count, member in enumerate(members, 1):
+        total += member.size
+        path = str(PurePosixPath(member.name))
+        faults = {
+            "has an unsafe name": _LEADS_ELSEWHERE.search(member.name) or _UNPRINTABLE.search(member.name),
+            member.fault: member.fault,
+            f"is larger than {MAX_MEMBER:,} bytes": not 0 <= member.size <= MAX_MEMBER,
+            f"grows more than {MAX_RATIO} times": member.size > max(SMALL, MAX_RATIO * member.packed),
+            f"exceeds the {limit:,} bytes that an archive of this size may hold": total > limit,
+            f"exceeds the {MAX_MEMBERS:,} members that an archive may have": count > MAX_MEMBERS,
+            "is there twice": path in seen,
+        }
+        for fault, found in faults.items():
+            if found:
+                raise IntegrityError(f"{source}: member {member.name!r} {fault}", _HINT)
+        if member.is_file and _is_image(path):
+            seen.add(path)
+            yield Entry(path, member.size), member.read
+
+
+def _zip(source: Path) -> Iterator[_Member]:
+    with _Directory(source) as file, zipfile.ZipFile(file) as archive:
+        file.limit = MAX_MEMBER
+        for info in archive.infolist():
+            fault, kind = "", stat.S_IFMT(info.external_attr >> 16)
+            if info.flag_bits & 1:
+                fault = "is encrypted"
+            elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                fault = "is packed otherwise than by deflate"  # which alone stops at the declared size
+            elif kind == stat.S_IFLNK:  # never followed; a licence may be one
+                fault = "is a link in an image's place" if _is_image(info.filename) else ""
+            elif kind in (stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK):
+                fault = "is neither a plain file nor a folder"
+            read = partial(_read_zip, archive, info)
+            name = info.orig_filename  # `filename` ends at a NUL
+            yield _Member(name, info.file_size, info.compress_size, not name.endswith("/"), fault, read)
+
+
+class _Directory(io.BufferedReader):
+    """A zip, of which no more than `limit` bytes are read at once: at first its directory, then a member."""
+
+    def __init__(self, source: Path) -> None:
+        super().__init__(io.FileIO(source))
+        self.limit = MAX_DIRECTORY
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > self.limit:
+            raise IntegrityError(f"{self.name} has a directory of more than {self.limit:,} bytes", _HINT)
+        return super().read(size)
+
+
+def _read_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    with archive.open(info) as file:
+        return file.read(info.file_size)  # without a number it would unpack whatever there is
+
+
+def _tar(source: Path, magic: bytes, limit: int) -> Iterator[_Member]:
+    with _unpacked(source, magic) as unpacked:
+        stream = _Bounded(unpacked, source, limit)
+        with tarfile.open(fileobj=stream, mode="r:") as archive:
+            while info := archive.next():
+                archive.members, archive.pax_headers = [], {}  # type: ignore[attr-defined]  # both would only grow
+                fault = ""
+                if info.issym() or info.islnk():  # as in a zip
+                    fault = "is a link in an image's place" if _is_image(info.name) else ""
+                elif info.issparse() or not (info.isreg() or info.isdir()):
+                    fault = "is neither a plain file nor a folder"
+                read = partial(_read_tar, archive, info, stream)
+                yield _Member(info.name, info.size, info.size, info.isreg(), fault, read)
+                stream.budget = MAX_HEADERS
+        if stream.latest != bytes(tarfile.BLOCKSIZE):  # tarfile takes a broken header for the end
+            raise IntegrityError(f"{source} ends too early", _HINT)
+        stream.budget = limit
+        while stream.read(tarfile.RECORDSIZE):  # up to the checksum of gzip, bzip2 or xz
+            pass
+
+
+def _read_tar(archive: tarfile.TarFile, info: tarfile.TarInfo, stream: "_Bounded") -> bytes:
+    stream.budget = info.size
+    file = archive.extractfile(info)
+    return file.read(info.size) if file else b""
+
+
+def _unpacked(source: Path, magic: bytes) -> io.BufferedIOBase:
+    if magic.startswith(b"\x1f\x8b"):
+        return gzip.GzipFile(source)
+    if magic.startswith(b"BZh"):
+        return bz2.BZ2File(source)
+    return _Xz(source) if magic == b"\xfd7zXZ\x00" else source.open("rb")
+
+
+class _Xz(io.BufferedIOBase):
+    """An xz file, unpacked forwards; `lzma.LZMAFile` takes all the memory that a header asks for."""
+
+    def __init__(self, source: Path) -> None:
+        self.file, self.place = source.open("rb"), 0
+        self.unpacker = self._of_a_stream()
+
+    def _of_a_stream(self) -> lzma.LZMADecompressor:
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MAX_DICTIONARY)
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
+
+    def tell(self) -> int:
+        return self.place
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        while self.place < offset and self.read(min(offset - self.place, tarfile.RECORDSIZE)):
+            pass
+        return self.place
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data, size = bytearray(), size or 0
+        while len(data) < size and (piece := self._piece(size - len(data))):
+            data += piece
+        self.place += len(data)
+        return bytes(data)
+
+    def _piece(self, most: int) -> bytes:
+        """Return some of what comes next; nothing at the end."""
+        while True:
+            packed = b""
+            if self.unpacker.eof:
+                if not (packed := self.unpacker.unused_data or self.file.read(io.DEFAULT_BUFFER_SIZE)):
+                    return b""
+                self.unpacker = self._of_a_stream()
+            elif self.unpacker.needs_input and not (packed := self.file.read(io.DEFAULT_BUFFER_SIZE)):
+                raise EOFError("it ends too early")
+            if piece := self.unpacker.decompress(packed, most):
+                return piece
+
+
+class _Bounded(io.BufferedIOBase):
+    """An unpacked stream that is read forwards only, and refused before too much is read or unpacked.
+
+    Args:
+        limit: bytes that may be unpacked in all.
+    """
+
+    def __init__(self, stream: io.BufferedIOBase, source: Path, limit: int) -> None:
+        self.stream, self.source, self.limit = stream, source, limit
+        self.budget = MAX_HEADERS  # bytes that may be read, not skipped, until it is set again
+        self.latest = b""  # what the last read gave
+
+    def tell(self) -> int:
+        return self.stream.tell()
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        self._allow(offset - self.tell())
+        return self.stream.seek(offset)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        size = -1 if size is None else size
+        self.budget -= size
+        self._allow(size if self.budget >= 0 else -1)
+        self.latest = self.stream.read(size)
+        return self.latest
+
+    def _allow(self, step: int) -> None:
+        if not 0 <= step <= MAX_MEMBER or self.tell() + step > self.limit:
+            raise IntegrityError(f"{self.source} grows more than {MAX_RATIO} times, or a header lies", _HINT)

@@ -1,0 +1,59 @@
+"""Training patches, as a pure function of (seed, step): resuming needs no replay."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from srkd_bench.config.training import TrainSpec
+from srkd_bench.core.seeding import seed_of
+from srkd_bench.data.image_set import ImageSet, check_patch
+
+
+class Patches:
+    """Random LR and HR patches of a data set; each image is drawn with the same chance.
+
+    Args:
+        train: batch, patch and augment are used.
+        seed: two streams with one seed give the same patches.
+        part: of each batch that is given; nothing else of it is read.
+    """
+
+    def __init__(
+        self, images: ImageSet, train: TrainSpec, seed: int | str, part: slice = slice(None)
+    ) -> None:
+        check_patch(images, train.patch)
+        self.images, self.train = images, train
+        self._key = seed_of("patches", seed)
+        self._part = part
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return LR (N, 3, patch, patch) and HR (N, 3, scale*patch, scale*patch) in [0, 1], float32."""
+        n, patch, scale = self.train.batch, self.train.patch, self.images.scale
+        random = np.random.Generator(np.random.Philox(key=[self._key, step]))
+        chosen = random.integers(len(self.images), size=n)
+        places = random.random((n, 2))
+        turns = random.integers(8, size=n) if self.train.augment else np.zeros(n, dtype=np.int64)
+        chosen, places, turns = chosen[self._part], places[self._part], turns[self._part]
+        lr = np.empty((len(chosen), patch, patch, 3), np.uint8)
+        hr = np.empty((len(chosen), scale * patch, scale * patch, 3), np.uint8)
+        for i in range(len(chosen)):
+            image = self.images.lr(chosen[i])
+            y, x = (
+                int(place * (side - patch + 1)) for place, side in zip(places[i], image.shape, strict=False)
+            )
+            lr[i] = turned(image[y : y + patch, x : x + patch], turns[i])
+            y, x, side = scale * y, scale * x, scale * patch
+            hr[i] = turned(self.images.hr(chosen[i])[y : y + side, x : x + side], turns[i])
+        return _tensor(lr), _tensor(hr)
+
+
+def turned(patch: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
+    """Return a square patch (H, H, 3) in one of its eight flips and rotations; 0 is as it is."""
+    patch = patch[::-1] if turn & 1 else patch
+    patch = patch[:, ::-1] if turn & 2 else patch
+    return patch.swapaxes(0, 1) if turn & 4 else patch
+
+
+def _tensor(images: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(images).permute(0, 3, 1, 2) / 255

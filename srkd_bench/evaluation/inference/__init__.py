@@ -1,0 +1,1 @@
+"""Apply a network to images, export and profile it."""

@@ -1,0 +1,266 @@
+"""A network for other programs: ONNX, torch.export or safetensors, checked against PyTorch on real images."""
+
+import io
+import json
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from srkd_bench import __version__
+from srkd_bench.config.artifacts import Run
+from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError
+from srkd_bench.core.files import put
+from srkd_bench.data.archives import IMAGE_SUFFIXES
+from srkd_bench.data.image_set import open_set
+from srkd_bench.data.images import cut, downscale, read_rgb
+from srkd_bench.evaluation.metrics import measure
+from srkd_bench.networks.base import Architecture
+from srkd_bench.networks.loading import load_weights, to_safetensors
+from srkd_bench.networks.stored import Chosen
+from srkd_bench.store.workspace import Workplace
+
+FORMATS = {"onnx": ".onnx", "safetensors": ".safetensors", "pt2": ".pt2"}
+EXTRA = ("onnx", "onnxruntime", "onnxscript")
+BOUND = 1e-4  # of SR in [0, 1]: a fortieth of a grey level
+BOUND_DB = 1e-3
+PHOTOS = "photos-test"
+HEIGHT, WIDTH = 96, 128  # at most, of LR images that are compared
+META = "srkd.json"  # in a .pt2
+Forward = Callable[[Tensor], NDArray[np.float32]]
+
+
+class Upscaler(nn.Module):
+    """What is exported: SR of images, both float32 RGB in [0, 1]; the mean shift is within."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Map (N, 3, h, w) to (N, 3, scale*h, scale*w), not clipped."""
+        sr: Tensor = self.model(lr).sr
+        return sr
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far an exported network is from PyTorch's.
+
+    Args:
+        images: how many were compared.
+        difference: the largest of SR, in [0, 1].
+        decibel: the largest change of an image's PSNR-Y.
+    """
+
+    images: int
+    difference: float
+    decibel: float
+
+
+def export(
+    chosen: Chosen, to: str, file: Path, place: Workplace, *, check: Path | None = None, force: bool = False
+) -> Parity:
+    """Write a network to a file, once it has shown that it gives what PyTorch gives.
+
+    Args:
+        to: a key of `FORMATS`.
+        check: a folder of HR images to compare on, too; their LR is made by MATLAB's bicubic.
+    Raises:
+        SrkdError: an extra is missing, the name doesn't fit, or the file is there already.
+        IntegrityError: what was exported gives other images; no file is written.
+    """
+    check_request(to, file, force=force)
+    model = chosen.model.cpu().eval()
+    pairs = _pairs(model.spec.scale, place, check)
+    about = describe(chosen)
+    writers = {"onnx": _onnx, "safetensors": _safetensors, "pt2": _pt2}
+    content, forward = writers[to](model, about)
+    parity = compare(Upscaler(model), forward, pairs, model.spec.scale)
+    if not (parity.difference <= BOUND and parity.decibel <= BOUND_DB):
+        raise ParityError(
+            f"the exported network is not the same: SR differs by up to {parity.difference:.2g} of 1"
+            f" (allowed: {BOUND:g}), PSNR-Y by {parity.decibel:.2g} dB (allowed: {BOUND_DB:g})",
+            "nothing was written; try another format with --to",
+        )
+    put(file, content)
+    return parity
+
+
+class ParityError(IntegrityError):
+    """An exported network that gives other images than PyTorch's."""
+
+    exit_code = 1
+
+
+def check_request(to: str, file: Path, *, force: bool) -> None:
+    """Refuse what can't be done, before any work.
+
+    Raises:
+        SrkdError: as in `export`.
+    """
+    if file.suffix != FORMATS[to]:
+        raise SrkdError(f"'{file.name}' is no name for {to}", f"let it end in {FORMATS[to]}")
+    if file.exists() and not force:
+        raise SrkdError(f"'{file}' would be overwritten", "choose another -o, or --force to replace it")
+    if not file.parent.is_dir():
+        raise MissingError(f"no folder '{file.parent}'", f"mkdir -p {file.parent}")
+    if to == "onnx" and (missing := [name for name in EXTRA if find_spec(name) is None]):
+        raise SrkdError(
+            f"export to onnx needs {', '.join(missing)}", "python -m pip install 'srkd-bench[onnx]'"
+        )
+
+
+def describe(chosen: Chosen) -> dict[str, str]:
+    """Return what is written into the file: what goes in, what comes out, where it is from."""
+    spec, key = chosen.model.spec, chosen.key
+    shape = f"(batch, 3, {spec.scale}*height, {spec.scale}*width)"
+    return {
+        "input": "lr: float32 (batch, 3, height, width), RGB in [0, 1]; any batch, height and width",
+        "output": f"sr: float32 {shape}, RGB, about [0, 1], not clipped",
+        "scale": str(spec.scale),
+        "network": str(spec),
+        "run": key.digest,
+        "method": key.method if isinstance(key, Run) else "trained elsewhere",
+        "version": f"srkd {__version__}, torch {torch.__version__}",
+        "checked": f"against PyTorch on photographs: SR within {BOUND:g}, PSNR-Y within {BOUND_DB:g} dB",
+    }
+
+
+def _sizes() -> dict[str, dict[int, object]]:
+    names = {0: "batch", 2: "height", 3: "width"}
+    return {"lr": {axis: torch.export.Dim(name, min=1) for axis, name in names.items()}}
+
+
+def _example() -> tuple[Tensor]:
+    return (torch.rand(2, 3, 24, 20, generator=torch.Generator().manual_seed(0)),)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporters' own progress and advice from the user: the result is checked."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(action="ignore"), redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _onnx(model: Architecture, about: dict[str, str]) -> tuple[bytes, Forward]:
+    import onnxruntime
+
+    with _quiet():
+        program = torch.onnx.export(
+            Upscaler(model).eval(),
+            _example(),
+            dynamo=True,
+            dynamic_shapes=_sizes(),
+            input_names=["lr"],
+            output_names=["sr"],
+            verbose=False,
+        )
+    assert program is not None
+    proto = program.model_proto
+    proto.producer_name, proto.producer_version = "srkd", __version__
+    for key, value in about.items():
+        entry = proto.metadata_props.add()
+        entry.key, entry.value = key, value
+    content = proto.SerializeToString()
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    return content, lambda lr: session.run(["sr"], {"lr": lr.numpy()})[0]
+
+
+def _pt2(model: Architecture, about: dict[str, str]) -> tuple[bytes, Forward]:
+    file = io.BytesIO()
+    with _quiet():
+        program = torch.export.export(Upscaler(model).eval(), _example(), dynamic_shapes=_sizes())
+        torch.export.save(program, file, extra_files={META: json.dumps(about)})
+        loaded = torch.export.load(io.BytesIO(file.getvalue())).module()
+    return file.getvalue(), lambda lr: loaded(lr).detach().numpy()
+
+
+def _safetensors(model: Architecture, about: dict[str, str]) -> tuple[bytes, Forward]:
+    own = to_safetensors(model)
+    header = json.loads(own[8 : 8 + int.from_bytes(own[:8], "little")])
+    content = safetensors.torch.save(safetensors.torch.load(own), header["__metadata__"] | about)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.safetensors"
+        path.write_bytes(content)
+        loaded = Upscaler(load_weights(path))
+    return content, lambda lr: loaded(lr).detach().numpy()
+
+
+Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+
+def _pairs(scale: int, place: Workplace, folder: Path | None) -> list[Pair]:
+    """Return (LR, HR) of the built-in photographs and of a folder's images, cut to a region in the middle."""
+    photos = open_set(place.store, PHOTOS, scale)
+    pairs = [(photos.lr(i), photos.hr(i)) for i in range(len(photos))]
+    if folder is not None:
+        inside = folder.iterdir() if folder.is_dir() else iter(())
+        files = sorted(path for path in inside if path.suffix.lower() in IMAGE_SUFFIXES)
+        if not files:
+            raise MissingError(f"no images in '{folder}'", "--check takes a folder of images")
+        for file in files:
+            hr = cut(read_rgb(file, file.name), scale)
+            pairs.append((downscale(hr, scale), hr))
+    return [_middle(*pair, scale) for pair in pairs]
+
+
+def _middle(lr: NDArray[np.uint8], hr: NDArray[np.uint8], scale: int) -> Pair:
+    height, width = min(HEIGHT, lr.shape[0]), min(WIDTH, lr.shape[1])
+    top, left = (lr.shape[0] - height) // 2, (lr.shape[1] - width) // 2
+    part = hr[scale * top : scale * (top + height), scale * left : scale * (left + width)]
+    return lr[top : top + height, left : left + width], part
+
+
+@torch.inference_mode()
+def compare(model: Upscaler, forward: Forward, pairs: list[Pair], scale: int) -> Parity:
+    """Compare SR of images one by one, and of odd cuttings of the first in a batch, which have another shape."""
+    differences, decibels = [0.0], [0.0]
+    for lr, hr in pairs:
+        x = _batch([lr])
+        ours, theirs = model(x).numpy(), forward(x)
+        difference = _difference(ours, theirs)
+        differences.append(difference)
+        if not np.isfinite(difference):
+            return Parity(len(pairs), difference, float("inf"))
+        before, after = (
+            measure(_rounded(sr), hr, scale=scale, metrics=["psnr_y"])["psnr_y"] for sr in (ours, theirs)
+        )
+        decibels.append(0.0 if before == after else abs(before - after))  # both may be infinite
+    lr = pairs[0][0]
+    x = _batch([lr[:19, :23], lr[-19:, -23:], lr[:19, -23:]])
+    differences.append(_difference(model(x).numpy(), forward(x)))
+    # Of nan, numpy's maximum makes nan, which is within no bound.
+    return Parity(len(pairs), float(np.max(differences)), float(np.max(decibels)))
+
+
+def _difference(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
+    return float(np.abs(ours - theirs).max()) if ours.shape == theirs.shape else float("inf")
+
+
+def _batch(images: list[NDArray[np.uint8]]) -> Tensor:
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous().float() / 255
+
+
+def _rounded(sr: NDArray[np.float32]) -> NDArray[np.uint8]:
+    rounded: NDArray[np.uint8] = (255 * sr[0]).clip(0, 255).round().astype(np.uint8)
+    return rounded.transpose(1, 2, 0)
+
+
+def as_row(parity: Parity) -> dict[str, float]:
+    """Return a parity as plain data."""
+    return asdict(parity)

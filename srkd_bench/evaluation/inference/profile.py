@@ -1,0 +1,153 @@
+"""What a network costs at work: weights, multiply-adds, time and memory, beside its teacher."""
+
+import resource
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import quantiles
+
+import torch
+from torch import Tensor, nn
+
+from srkd_bench.config.artifacts import Run, Weights
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.networks.stored import Chosen, load
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.workspace import Workplace
+
+WARM_UP = 3  # passes of each network that aren't counted
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one pass over one LR image costs.
+
+    Args:
+        role: `student` and `teacher`; `network` of one that has none.
+        multiply_adds: of the whole image.
+        seconds: median, lower and upper quartile.
+        peak_bytes: memory beyond what torch itself takes, weights included.
+    """
+
+    role: str
+    run: str
+    network: str
+    parameters: int
+    multiply_adds: int
+    seconds: tuple[float, float, float]
+    peak_bytes: int
+
+
+def profile(networks: dict[str, Chosen], size: tuple[int, int], runs: int, place: Workplace) -> list[Cost]:
+    """Measure networks on an LR image of a size (width, height), in rounds in which each makes one pass.
+
+    Memory is that of one pass: on CUDA as torch counts it, on the CPU as the system does of a process of its own.
+
+    Raises:
+        SrkdError: memory runs out.
+    """
+    width, height = size
+    lr = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0)).to(place.device)
+    try:
+        seconds = rounds(
+            {role: one.model.to(place.device).eval() for role, one in networks.items()}, lr, runs
+        )
+        peaks = {role: _peak(one, lr, place) for role, one in networks.items()}
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "memory" in str(error):
+            raise SrkdError(f"not enough memory for {width}×{height} pixels", "--size 64x64") from None
+        raise
+    return [
+        Cost(
+            role=role,
+            run=one.name,
+            network=f"{one.model.spec} ×{one.model.spec.scale}",
+            parameters=one.model.spec.parameters,
+            multiply_adds=one.model.spec.multiply_adds * width * height,
+            seconds=middle(seconds[role]),
+            peak_bytes=peaks[role],
+        )
+        for role, one in networks.items()
+    ]
+
+
+@torch.inference_mode()
+def rounds(models: dict[str, nn.Module], lr: Tensor, runs: int) -> dict[str, list[float]]:
+    """Return the seconds of `runs` passes of each: all take turns, so that what slows the machine slows all."""
+    for _ in range(WARM_UP):
+        for model in models.values():
+            model(lr)
+    seconds: dict[str, list[float]] = {name: [] for name in models}
+    for number in range(runs):
+        order = list(models.items())
+        for name, model in order if number % 2 else reversed(order):
+            _wait(lr.device)
+            begun = time.perf_counter()
+            model(lr)
+            _wait(lr.device)
+            seconds[name].append(time.perf_counter() - begun)
+    return seconds
+
+
+def middle(values: list[float]) -> tuple[float, float, float]:
+    """Return the median, and the quartiles below and above it."""
+    if len(values) == 1:
+        return values[0], values[0], values[0]
+    low, median, high = quantiles(values, n=4, method="inclusive")
+    return median, low, high
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _peak(chosen: Chosen, lr: Tensor, place: Workplace) -> int:
+    if lr.device.type == "cuda":
+        return _cuda_peak(chosen.model, lr)
+    shape, threads = tuple(lr.shape), torch.get_num_threads()
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(_own_peak, chosen.key, place.store.home, shape, threads).result()
+
+
+@torch.inference_mode()
+def _cuda_peak(model: nn.Module, lr: Tensor) -> int:
+    """Return the most that torch held in a pass: the network's own weights, activations, SR."""
+    torch.cuda.empty_cache()
+    weights = sum(one.nbytes for one in (*model.parameters(), *model.buffers()))
+    torch.cuda.reset_peak_memory_stats(lr.device)
+    before = torch.cuda.memory_allocated(lr.device)
+    model(lr)
+    return torch.cuda.max_memory_allocated(lr.device) - before + weights
+
+
+@torch.inference_mode()
+def _own_peak(key: Run | Weights, home: Path, shape: tuple[int, ...], threads: int) -> int:
+    """Return by how much a pass raises this process's memory above what torch takes at work on nothing."""
+    torch.set_num_threads(threads)
+    nn.Conv2d(3, 8, 3)(torch.rand(1, 3, 8, 8))
+    before = _memory("VmRSS:")
+    model = load(key, ArtifactStore(home))
+    lr = torch.rand(shape)
+    _forget_peak()  # loading makes copies
+    model(lr)
+    return max(0, _memory("VmHWM:") - before)
+
+
+def _forget_peak() -> None:
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:  # not Linux, or not allowed: the peak includes loading
+        return
+
+
+def _memory(kind: str) -> int:
+    """Return this process's memory in bytes, now (`VmRSS:`) or at its peak (`VmHWM:`)."""
+    try:
+        return 1024 * int(Path("/proc/self/status").read_text().split(kind)[1].split()[0])
+    except OSError:  # elsewhere the peak alone is known
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else 1024 * peak

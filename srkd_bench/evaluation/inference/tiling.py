@@ -1,0 +1,87 @@
+"""Super-resolve large images in overlapping tiles where memory does not suffice for the whole."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.networks.base import Architecture
+
+TILE_BYTES = 1.2e9
+SMALLEST_TILE = 32  # LR pixels a side
+
+
+class Tiled:
+    """A network that works in tiles, and in smaller ones from the moment that memory runs out.
+
+    Args:
+        card: told `tile`, the side in LR pixels, when that happens.
+    """
+
+    def __init__(self, model: Architecture, card: dict[str, object]) -> None:
+        self.model, self.card = model, card
+        self.whole = int(math.sqrt(TILE_BYTES / model.pixel_bytes))
+        self.side: int | None = None  # how far the network looks is told only where it matters
+
+    def __call__(self, lr: Tensor) -> Tensor:
+        """Return the SR of (1, 3, h, w).
+
+        Raises:
+            SrkdError: memory runs out even with the smallest tiles, or with a network that can't work in tiles.
+        """
+        if self.side is None and max(lr.shape[-2:]) > self.whole and self.model.halo is not None:
+            self.side = max(SMALLEST_TILE, self.whole - 2 * self.model.halo)
+        while True:
+            try:
+                return self.model(lr).sr if self.side is None else tiled(self.model, lr, self.side)
+            except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
+                if not _out_of_memory(error):
+                    raise
+            if self.model.halo is None:
+                size = "×".join(map(str, lr.shape[:1:-1]))
+                raise SrkdError(
+                    f"not enough memory for {self.model.spec} on a whole image of {size} pixels",
+                    "state how many LR pixels around a tile are enough: overlap, beside blocks",
+                )
+            if self.side is not None and self.side <= SMALLEST_TILE:
+                raise SrkdError(
+                    f"not enough memory for {self.model.spec} on tiles of {self.side}×{self.side} pixels",
+                    "free some memory, or choose another --device",
+                )
+            side = max(SMALLEST_TILE, self.whole - 2 * self.model.halo) if self.side is None else self.side
+            self.side = max(SMALLEST_TILE, min(side, *lr.shape[-2:]) // 2)
+            self.card["tile"] = self.side
+
+
+def _out_of_memory(error: Exception) -> bool:
+    words = ("memory", "could not create a primitive")  # the allocator's, oneDNN's
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
+        word in str(error) for word in words
+    )
+
+
+def tiled(model: Architecture, lr: Tensor, side: int) -> Tensor:
+    """Return the SR of (1, 3, h, w), computed in tiles that overlap by the receptive field.
+
+    Args:
+        side: of a tile in LR pixels, without the overlap.
+    Raises:
+        ValueError: the network can't work in tiles.
+    """
+    around = model.halo
+    if around is None:
+        raise ValueError(f"{model.spec} works on whole images only")
+    height, width = lr.shape[-2:]
+    if height <= side + 2 * around and width <= side + 2 * around:
+        return model(lr).sr  # type: ignore[no-any-return]
+    s = model.spec.scale
+    sr = lr.new_empty(1, 3, s * height, s * width)
+    for top in range(0, height, side):
+        for left in range(0, width, side):
+            y, x = max(0, top - around), max(0, left - around)
+            bottom, right = min(height, top + side), min(width, left + side)
+            part = model(lr[..., y : bottom + around, x : right + around]).sr
+            part = part[..., s * (top - y) : s * (bottom - y), s * (left - x) : s * (right - x)]
+            sr[..., s * top : s * bottom, s * left : s * right] = part
+    return sr

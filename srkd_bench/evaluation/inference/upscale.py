@@ -1,0 +1,135 @@
+"""A network at work on anyone's images: read, super-resolved, written beside nothing that is there already."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from srkd_bench import __version__
+from srkd_bench.core.errors import FailedImages, MissingError, SrkdError
+from srkd_bench.core.files import put, writable
+from srkd_bench.data.archives import IMAGE_SUFFIXES
+from srkd_bench.data.images import unreadable
+from srkd_bench.evaluation.inference import pictures
+from srkd_bench.evaluation.scoring import network
+from srkd_bench.networks.stored import Chosen
+from srkd_bench.store.workspace import Workplace
+
+MAX_SR_PIXELS = 100_000_000  # about 3 GB while it is computed and written
+TEXT = "srkd"  # the PNG's text that says what it was made by and of
+
+
+@dataclass(frozen=True)
+class Upscaled:
+    """What became of the images: files written, and those that were there, made of the same by the same network."""
+
+    written: list[Path]
+    kept: list[Path]
+
+
+def upscale(
+    chosen: Chosen, sources: Sequence[Path], folder: Path, place: Workplace, *, force: bool
+) -> Upscaled:
+    """Write the SR of images as `NAME_x2.png`, one after the other.
+
+    Args:
+        sources: images and folders of images.
+        folder: made if need be.
+        force: replace files that are there.
+    Raises:
+        MissingError: a source isn't there, or a folder has no images. SrkdError: a file would be overwritten, two
+            images would have one name, or the only image can't be read; nothing is written.
+        FailedImages: some can't be read or are too large; the others are written.
+    """
+    scale = chosen.model.spec.scale
+    targets: dict[Path, Path] = {}
+    for source in _images(sources):
+        target = folder / f"{source.stem}_x{scale}.png"
+        if target in targets:
+            raise SrkdError(
+                f"'{targets[target]}' and '{source}' would both become '{target.name}'",
+                "upscale them into different folders",
+            )
+        targets[target] = source
+    texts = {target: _text(chosen, source) for target, source in targets.items()}
+    kept = [] if force else [target for target, text in texts.items() if _is_made(target, text)]
+    todo = {target: source for target, source in targets.items() if target not in kept}
+    if not force:
+        _refuse_to_overwrite([target for target in todo if target.exists()])
+    with writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    failures = _work(chosen, todo, texts, place, force=force)
+    if failures and len(targets) == 1:
+        raise failures[0]
+    if failures:
+        for error in failures:
+            place.display.say(f"{error.message} ({error.hint})" if error.hint else error.message)
+        raise FailedImages(
+            f"{len(failures)} of {len(targets)} images were not upscaled", "see the lines above"
+        )
+    return Upscaled(list(todo), kept)
+
+
+def _images(sources: Sequence[Path]) -> list[Path]:
+    found: dict[Path, None] = {}  # in order, each once
+    for source in sources:
+        if not source.exists():
+            raise MissingError(f"no image or folder '{source}'")
+        if not source.is_dir():
+            found[source] = None
+            continue
+        inside = sorted(path for path in source.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+        if not inside:
+            raise MissingError(f"no images in '{source}'", "folders in it are not searched; name them")
+        found |= dict.fromkeys(inside)
+    return list(found)
+
+
+def _text(chosen: Chosen, source: Path) -> str:
+    """Return what tells SR images of the same pixels by the same network."""
+    try:
+        with source.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        content = "unreadable"
+    return f"network {chosen.key.digest[:20]}, image {content[:20]}"
+
+
+def _is_made(target: Path, text: str) -> bool:
+    return target.is_file() and pictures.text_of(target, TEXT) == text
+
+
+def _refuse_to_overwrite(there: list[Path]) -> None:
+    if there:
+        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        raise SrkdError(
+            f"'{there[0]}'{more} would be overwritten",
+            "choose another -o, or --force to replace what is there",
+        )
+
+
+def _work(
+    chosen: Chosen, todo: dict[Path, Path], texts: dict[Path, str], place: Workplace, *, force: bool
+) -> list[SrkdError]:
+    """Write the images that can be read and return what is wrong with the others."""
+    failures = []
+    scale = chosen.model.spec.scale
+    super_resolve = network(chosen.model, device=place.device)
+    with place.display.bar(f"upscaling by {chosen.title}") as tick:
+        for done, (target, source) in enumerate(todo.items()):
+            tick(done, len(todo))
+            try:
+                picture = pictures.read(source)
+                height, width, _ = picture.pixels.shape
+                if height * width * scale**2 > MAX_SR_PIXELS:
+                    reason = f"its SR would have more than {MAX_SR_PIXELS // 10**6} megapixels"
+                    raise unreadable(source.name, reason, "cut it into smaller images first")
+                large = pictures.enlarged(picture, super_resolve(source.name, picture.rgb), scale)
+            except SrkdError as error:
+                failures.append(error)
+                continue
+            if not force:
+                _refuse_to_overwrite([target] if target.exists() else [])
+            put(target, pictures.to_png(large, Software=f"srkd {__version__}", **{TEXT: texts[target]}))
+        tick(len(todo), len(todo))
+    return failures

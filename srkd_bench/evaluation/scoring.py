@@ -1,0 +1,145 @@
+"""Model × data set → scores of each image."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from srkd_bench.core.errors import MissingError, SrkdError
+from srkd_bench.data import images as images_module
+from srkd_bench.data.image_set import ImageSet, Tick
+from srkd_bench.evaluation.inference.tiling import Tiled
+from srkd_bench.evaluation.metrics import METRICS, measure
+from srkd_bench.evaluation.scores import Scores
+from srkd_bench.networks.base import Architecture
+
+Image = NDArray[np.uint8]
+Upscaler = Callable[[str, Image], Image]
+VALIDATION_SIDE = 128  # LR pixels
+
+
+def score(upscale: Upscaler, images: ImageSet, tick: Tick = lambda done, total: None) -> Scores:
+    """Return every metric of every image, by image and metric.
+
+    Args:
+        upscale: maps an image's name and LR (h, w, 3) to SR (scale*h, scale*w, 3), both uint8.
+    Raises:
+        SrkdError: an SR image has another size than HR.
+    """
+    scores: Scores = {}
+    for i, name in enumerate(images.names):
+        sr, hr = upscale(name, images.lr(i)), images.hr(i)
+        if sr.shape != hr.shape:
+            size, wanted = ("×".join(map(str, one.shape[1::-1])) for one in (sr, hr))
+            raise SrkdError(f"SR of '{name}' ({images.name}) is {size} pixels, HR is {wanted}")
+        scores[name] = measure(sr, hr, scale=images.scale, metrics=METRICS, hr_luma=images.hr_luma(i))
+        tick(i + 1, len(images))
+    return dict(sorted(scores.items()))
+
+
+def validation(images: ImageSet, device: torch.device) -> Callable[[Architecture], float]:
+    """Return what gives a network's mean PSNR-Y in dB on the images, each cut to a square in its middle.
+
+    The squares have at most 128 LR pixels a side: this is done often while a network is trained.
+    """
+    pairs = [_middle(images.lr(i), images.hr(i), images.scale) for i in range(len(images))]
+
+    def psnr(model: Architecture) -> float:
+        training = model.training
+        upscale = network(model, device=device)
+        values = [
+            measure(upscale("", lr), hr, scale=images.scale, metrics=["psnr_y"])["psnr_y"] for lr, hr in pairs
+        ]
+        model.train(training)  # it goes on learning
+        return fmean(values)
+
+    return psnr
+
+
+def _middle(lr: Image, hr: Image, scale: int) -> tuple[Image, Image]:
+    height, width = (min(side, VALIDATION_SIDE) for side in lr.shape[:2])
+    top, left = (lr.shape[0] - height) // 2, (lr.shape[1] - width) // 2
+    bottom, right = top + height, left + width
+    return lr[top:bottom, left:right], hr[scale * top : scale * bottom, scale * left : scale * right]
+
+
+def bicubic(scale: int) -> Upscaler:
+    """Return MATLAB's bicubic interpolation."""
+    return lambda name, lr: images_module.upscale(lr, scale)
+
+
+def folder(path: Path) -> Upscaler:
+    """Return the look-up of someone's SR images by name: `baby.png`, or `baby` with anything after `_` or `x2`.
+
+    Raises:
+        SrkdError: no folder. MissingError: an image has no SR, or several.
+    """
+    if not path.is_dir():
+        raise MissingError(f"no folder '{path}'")
+    files = sorted(
+        file for file in path.rglob("*") if file.suffix.lower() in (".png", ".webp", ".bmp", ".tif")
+    )
+    if not files:
+        raise MissingError(f"no images in '{path}'", "SR images are PNG, WebP, BMP or TIFF files")
+
+    def find(name: str, lr: Image) -> Image:
+        found = [file for file in files if file.stem == name]
+        found = found or [file for file in files if file.stem.startswith((f"{name}_", f"{name}x"))]
+        if len(found) != 1:
+            count = "no SR image" if not found else f"{len(found)} SR images"
+            raise MissingError(f"{count} for '{name}' in '{path}'", f"name it {name}.png")
+        return images_module.read_rgb(found[0], found[0].name)
+
+    return find
+
+
+def network(
+    model: Architecture,
+    *,
+    device: torch.device,
+    self_ensemble: bool = False,
+    card: dict[str, object] | None = None,
+) -> Upscaler:
+    """Return a network as an upscaler: float32, tiled where memory asks for it, rounded to 8 bits.
+
+    Args:
+        self_ensemble: the mean over all eight flips and rotations (EDSR's "+").
+        card: told `tile`, the side in LR pixels, when memory runs out and smaller tiles are taken.
+    """
+    model = model.to(device).eval()
+    tiled = Tiled(model, card if card is not None else {})
+
+    @torch.inference_mode()
+    def upscale(name: str, lr: Image) -> Image:
+        x = torch.from_numpy(np.array(lr)).to(device).permute(2, 0, 1)[None].float() / 255
+        with _without_tf32():
+            sr = _self_ensemble(tiled, x) if self_ensemble else tiled(x)
+        return sr[0].mul_(255).clamp_(0, 255).round_().byte().permute(1, 2, 0).cpu().numpy()
+
+    return upscale
+
+
+@contextmanager
+def _without_tf32() -> Iterator[None]:
+    """Let convolutions be float32's on CUDA, where torch's default is TF32; a training around it keeps its own."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+def _self_ensemble(upscale: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    total = torch.zeros(())
+    for turns in range(4):
+        for flip in (False, True):
+            view = torch.rot90(x.flip(-1) if flip else x, turns, (-2, -1))
+            sr = torch.rot90(upscale(view), -turns, (-2, -1))
+            total = total + (sr.flip(-1) if flip else sr)
+    return total / 8

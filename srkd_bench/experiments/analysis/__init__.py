@@ -1,0 +1,1 @@
+"""Collect, list, compare and forecast."""

@@ -1,0 +1,234 @@
+"""What a plan will cost: what is cached, what will run, about how long, how much disk."""
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Literal
+
+import numpy as np
+import torch
+
+from srkd_bench.config.artifacts import Run
+from srkd_bench.config.network import ForeignSpec, ModelSpec
+from srkd_bench.data.catalog import find
+from srkd_bench.data.image_set import hr_pixels, packed, pixels_of
+from srkd_bench.evaluation.metrics import METRICS, measure
+from srkd_bench.evaluation.scoring import VALIDATION_SIDE, bicubic, network
+from srkd_bench.evaluation.stored_scores import measurement
+from srkd_bench.experiments.planning.planner import MISSING, Plan
+from srkd_bench.experiments.planning.tasks import Task, duration, tasks
+from srkd_bench.experiments.runs.preflight import rehearse
+from srkd_bench.methods import registry
+from srkd_bench.methods.base import TeacherView
+from srkd_bench.networks.base import Output
+from srkd_bench.networks.loading import build
+from srkd_bench.store import checkpoints
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.workspace import Workplace
+from srkd_bench.training.learner import Learner
+from srkd_bench.training.loop import VALIDATE
+from srkd_bench.training.precision import autocast
+from srkd_bench.training.schedule import event_every
+from srkd_bench.training.teacher_cache import bytes_for
+
+TRIAL_STEPS = 20
+TRIAL_SECONDS = 3.0  # after which fewer steps must do
+TRIAL_MULTIPLY_ADDS = 2e11  # a trial step is cut to so many images of its batch
+TRIAL_SIDE = 64  # LR pixels of the image that is super-resolved and measured
+
+
+@dataclass(frozen=True)
+class Job:
+    """One thing that a plan needs.
+
+    Args:
+        kind: `data`, or as a task's.
+        state: `cached`, `to do`, or how far it is.
+        seconds: about how long the rest will take; None if that isn't known.
+        disk: bytes that it will add to the store.
+        flops: floating-point operations of the rest of its trainings, as `Task.flops` counts them.
+    """
+
+    kind: Literal["data", "teacher", "group", "scores"]
+    what: str
+    state: str
+    seconds: float | None = 0.0
+    disk: int = 0
+    flops: int = 0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What a group of runs takes side by side, in seconds, and bytes.
+
+    Args:
+        step: a training step of all.
+        event: what logging one adds.
+        validation: one network's look at the validation images.
+        event_bytes: of an event in the store.
+    """
+
+    step: float
+    event: float
+    validation: float
+    event_bytes: int
+
+
+def forecast(plan: Plan, place: Workplace, slots: int = 1) -> list[Job]:
+    """Return what a plan needs, in order. Speeds come from up to 20 real steps on this machine.
+
+    Args:
+        slots: how many processes will work on it, each on a machine or device like this one.
+    """
+    store, suite = place.store, plan.suite
+    rehearse(plan, place)
+    jobs = [_data(name, suite.data.scale, store) for name in suite.data.names]
+    for key in (key for key in plan.networks if store.has(key)):
+        jobs.append(Job("teacher" if key == plan.teacher else "group", plan.title(key), "cached"))
+    alike: dict[tuple[str, ...], Job] = {}
+    for task in tasks(plan, store, slots):
+        if task.kind == "scores":
+            continue
+        if not task.runs:  # weights
+            model = plan.teacher.model
+            jobs.append(Job("teacher", f"teacher {model}", "to load", 0.0, 4 * model.parameters))
+            continue
+        methods = (task.kind, *map(plan.column, task.runs))
+        job = _group(task, plan, place, alike.get(methods))
+        jobs.append(job)
+        if job.state == "to do":
+            alike.setdefault(methods, job)
+    return [*jobs, *_scores(plan, place)]
+
+
+def together(jobs: Sequence[Job], slots: int) -> float:
+    """Return the seconds that jobs take on so many devices: the teacher first, then the groups, then the scores."""
+    kinds = ("data", "teacher", "group", "scores")
+    return sum(duration([job.seconds or 0.0 for job in jobs if job.kind == kind], slots) for kind in kinds)
+
+
+def _data(name: str, scale: int, store: ArtifactStore) -> Job:
+    if packed(store, name) is not None:
+        return Job("data", f"data {name}", "here")
+    bytes_a_pixel = 3 + 3 / scale**2  # HR and LR
+    if (pixels := hr_pixels(store, name)) is not None:
+        return Job("data", f"data {name}", "here", 0.0, int(bytes_a_pixel * pixels))
+    size = find(name).sources[0].size or 0
+    # An archive of PNGs is about half of its pixels, and LR adds a quarter of those; the archive is kept.
+    return Job("data", f"data {name}", "to download", None, int(size + 2 / 3 * bytes_a_pixel * size))
+
+
+def _group(task: Task, plan: Plan, place: Workplace, alike: Job | None) -> Job:
+    runs, store = task.runs, place.store
+    train = runs[0].train
+    done = min(checkpoints.steps_done(store.work(run)) for run in runs)
+    if alike is not None and not done:
+        return replace(alike, what=task.name)
+    pace = paced(runs, plan.suite.data.validation, place)
+    events = (train.steps - done) / event_every(train)
+    seconds = (train.steps - done) * pace.step + events * pace.event
+    seconds += events / VALIDATE * len(runs) * pace.validation
+    kept = bytes_for(train, plan.suite.data.scale) if any(run.teacher for run in runs) else 0
+    disk = sum(4 * run.model.parameters for run in runs)
+    disk += int(train.steps / event_every(train)) * pace.event_bytes
+    disk += kept if kept <= place.teacher_cache else 0
+    flops = task.flops * (train.steps - done) // train.steps
+    state = f"{done / train.steps:.0%} done" if done else "to do"
+    return Job(task.kind, task.name, state, seconds, disk, flops)
+
+
+def _scores(plan: Plan, place: Workplace) -> list[Job]:
+    """Return what measuring takes, a job a data set."""
+    store, suite = place.store, plan.suite
+    scale, ensemble = suite.data.scale, suite.evaluate.self_ensemble
+    jobs, paces = list[Job](), dict[ModelSpec | ForeignSpec | None, float]()
+    for name in suite.data.test:
+        digest, pixels = pixels_of(store, name) or MISSING, hr_pixels(store, name)
+        todo = [
+            None if key is None else key.model
+            for key in (None, *plan.networks)
+            if not store.has(measurement(key, digest, scale, self_ensemble=ensemble))
+        ]
+        for spec in {*todo} - {*paces}:
+            paces[spec] = seconds_a_pixel(spec, scale, place) * (8 if ensemble and spec else 1)
+        if todo:
+            seconds = sum(paces[spec] for spec in todo) * pixels if pixels else None
+            jobs.append(Job("scores", f"scores of {len(todo)} networks on {name}", "to do", seconds))
+    return jobs
+
+
+def paced(runs: list[Run], validation: str | None, place: Workplace) -> Pace:
+    """Return what these runs take side by side, from a few real steps on noise.
+
+    Networks too big for a quick trial are tried with a part of the batch; the time is taken as proportional.
+    """
+    train, scale = runs[0].train, runs[0].model.scale
+    known = next((run.teacher for run in runs if run.teacher), None)
+    work = sum(3 * run.model.multiply_adds for run in runs) + (known.model.multiply_adds if known else 0)
+    images = int(min(train.batch, max(2, TRIAL_MULTIPLY_ADDS / (work * train.patch**2))))
+    teacher = build(known.model, 0).to(place.device).requires_grad_(False).eval() if known else None
+    lr = torch.rand(images, 3, train.patch, train.patch, device=place.device)
+    hr = torch.rand(images, 3, scale * train.patch, scale * train.patch, device=place.device)
+    with tempfile.TemporaryDirectory() as folder:
+        learners = []
+        for run in runs:
+            method = registry.rebuild(run.method, run.params)
+            sees = teacher if method.looks else None
+            learners.append(Learner(run, method, sees, lr, Path(folder), place.device))
+        taps = sorted({tap for learner in learners for tap in learner.method.taps if learner.method.looks})
+
+        @torch.no_grad()
+        def look(images: torch.Tensor) -> Output:
+            assert teacher is not None
+            with autocast(train, place.device):
+                output: Output = teacher(images, taps)
+            return output
+
+        def step(log: dict[str, float] | None = None) -> None:
+            view = TeacherView(look, lr)
+            for learner in learners:
+                learner.advance(lr, hr, view, log)
+
+        seconds = _median(step, place)
+        logged = _median(lambda: step({}), place)
+    whole = train.batch / images
+    event = sum(len(json.dumps(learner.last)) + 1 for learner in learners)
+    looked = 0.0
+    if validation is not None:
+        a_pixel = seconds_a_pixel(runs[0].model, scale, place, metrics=["psnr_y"])
+        looked = a_pixel * find(validation).count * (VALIDATION_SIDE * scale) ** 2
+    return Pace(whole * seconds, max(0.0, whole * (logged - seconds)), looked, event)
+
+
+def seconds_a_pixel(
+    spec: ModelSpec | ForeignSpec | None,
+    scale: int,
+    place: Workplace,
+    metrics: Iterable[str] = tuple(METRICS),
+) -> float:
+    """Return how long a network (None: bicubic) takes for an HR pixel, measured by the metrics too."""
+    lr = np.random.default_rng(0).integers(0, 256, (TRIAL_SIDE, TRIAL_SIDE, 3), np.uint8)
+    upscaler = bicubic(scale) if spec is None else network(build(spec, 0), device=place.device)
+
+    def score() -> None:
+        sr = upscaler("noise", lr)
+        measure(sr, np.roll(sr, 1, 0), scale=scale, metrics=metrics)
+
+    return _median(score, place) / (scale * TRIAL_SIDE) ** 2
+
+
+def _median(work: Callable[[], object], place: Workplace) -> float:
+    """Return the seconds that one of up to 20 calls takes, after one to warm up."""
+    times: list[float] = []
+    work()
+    while not times or (len(times) < TRIAL_STEPS and sum(times) < TRIAL_SECONDS):
+        begun = time.perf_counter()
+        work()
+        if place.device.type == "cuda":
+            torch.cuda.synchronize(place.device)
+        times.append(time.perf_counter() - begun)
+    return median(times)

@@ -1,0 +1,272 @@
+"""Gradient shares of all methods, on the way of one plain student: were their weights worth trying?
+
+A student like the suite's is trained without distillation for a few hundred steps of the suite's kind. Each method
+looks on: what it trains beside the student learns from the same batches, but the student never feels it, so that
+all methods are asked about the same networks. Before the first step and at three moments of the training the share
+is measured on batches of the training set that nobody has learnt from. Seeds are fixed: the same machine gives the
+same numbers.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from srkd_bench.config.base import Params
+from srkd_bench.config.training import TrainSpec
+from srkd_bench.core.seeding import seed_of, seeded
+from srkd_bench.data.image_set import ImageSet
+from srkd_bench.data.patches import Patches
+from srkd_bench.evaluation.scores import EQUAL_COST
+from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.experiments.runs.train import SAMPLE
+from srkd_bench.methods import registry
+from srkd_bench.methods.base import Method, Step, TeacherView
+from srkd_bench.networks.base import Architecture, Output
+from srkd_bench.networks.loading import build
+from srkd_bench.networks.stored import load
+from srkd_bench.store.workspace import Workplace
+from srkd_bench.training.gradients import gradient_share
+from srkd_bench.training.learner import LOSSES
+from srkd_bench.training.precision import autocast
+from srkd_bench.training.schedule import learning_rate
+from srkd_bench.training.teacher_cache import on_grid
+
+STEPS = 400  # of the plain training, or fewer if the suite's is shorter
+BEGINNING = 0.0
+MOMENTS = (BEGINNING, 0.1, 0.25, 1.0)  # a warm-up has ended at the second
+BATCHES = 8
+LOWEST, HIGHEST = 0.05, 1.0  # of a student that has learnt something
+FIRST = 5.0  # the highest at the beginning: Adam remembers a few steps' far larger gradients for thousands
+SEED = "shares"
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What a method's weights give.
+
+    Args:
+        params: its parameters, by the name of its part.
+        default: whether these are its defaults; else the suite's.
+        moments: the mean over batches of ‖∇(the method's terms)‖ / ‖∇ rec‖, by the part of training that is done.
+    """
+
+    method: str
+    params: Mapping[str, Params]
+    default: bool
+    moments: dict[float, float]
+
+    @property
+    def fit(self) -> bool:
+        """Whether every share, to two digits, is within .05 and 1, or below 5 at the beginning.
+
+        With less the method was not tried, with more it drowns HR.
+        """
+        return all(
+            share <= FIRST if moment == BEGINNING else LOWEST <= float(f"{share:.2g}") <= HIGHEST
+            for moment, share in self.moments.items()
+        )
+
+
+@dataclass
+class _Probe:
+    """A method that looks on, with what it trains beside the student."""
+
+    name: str
+    method: Method
+    adapter: torch.nn.Module
+    generator: torch.Generator
+    optimizer: torch.optim.Optimizer | None
+    found: dict[float, float] = field(default_factory=dict)
+
+    @property
+    def trained(self) -> list[torch.nn.Parameter]:
+        """The weights that learn beside the student."""
+        return [weight for weight in self.adapter.parameters() if weight.requires_grad]
+
+    def learn(self, step: Step, rate: float) -> None:
+        """Let what stands beside the student learn from a batch; the student keeps its gradients."""
+        if self.optimizer is None:
+            return
+        total = torch.stack(list(self.method.losses(step, self.adapter).values())).sum()
+        gradients = torch.autograd.grad(total, self.trained, retain_graph=True, allow_unused=True)
+        for weight, gradient in zip(self.trained, gradients, strict=True):
+            weight.grad = gradient
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+
+
+class _Lesson:
+    """One plain student and those that look on."""
+
+    def __init__(
+        self, train: TrainSpec, student: Architecture, teacher: Architecture, device: torch.device
+    ) -> None:
+        self.train, self.student, self.teacher, self.device = train, student, teacher, device
+        self.optimizer = torch.optim.Adam(student.parameters(), train.learning_rate)
+        self.batches = 0
+
+    def steps(
+        self, batch: tuple[Tensor, Tensor], progress: float, probes: Sequence[_Probe]
+    ) -> tuple[Tensor, list[Step]]:
+        """Return the loss against HR, and what each probe sees: one pass of student and teacher for all."""
+        lr, hr = (images.to(self.device) for images in batch)
+        self.batches += 1
+        output = self.see(sorted({tap for probe in probes for tap in probe.method.taps}), lr)
+        view = TeacherView(
+            partial(self.look, sorted({t for one in probes if one.method.looks for t in one.method.taps})), lr
+        )
+        rec = LOSSES[self.train.loss](output.sr, hr)
+        precision = partial(autocast, self.train, self.device)
+        return rec, [
+            Step(
+                lr=lr,
+                hr=hr,
+                student=replace(output, feats={tap: output.feats[tap] for tap in one.method.taps}),
+                teacher=view,
+                rec=rec,
+                progress=progress,
+                generator=one.generator,
+                see=partial(self.see, one.method.taps),
+                autocast=precision,
+                loss=LOSSES[self.train.loss],
+            )
+            for one in probes
+        ]
+
+    def see(self, taps: Sequence[float], lr: Tensor) -> Output:
+        """Return the student's output."""
+        own = seeded("forward", SEED, self.batches) if self.student.draws else nullcontext()
+        with own, autocast(self.train, self.device):
+            output: Output = self.student(lr, taps)
+        return output
+
+    @torch.no_grad()
+    def look(self, taps: Sequence[float], lr: Tensor) -> Output:
+        """Return the teacher's output, as in a training."""
+        with autocast(self.train, self.device):
+            output: Output = self.teacher(lr, taps)
+        return replace(output, sr=on_grid(output.sr))
+
+
+def steps(plan: Plan) -> int:
+    """Return how long the plain student is trained."""
+    return min(STEPS, plan.suite.train.steps)
+
+
+def measure(plan: Plan, images: ImageSet, place: Workplace) -> list[Shares]:
+    """Return the shares of the plan's methods with their defaults, and with the suite's params where they differ.
+
+    Args:
+        plan: its teacher must be in the store.
+        images: the suite's training set.
+    """
+    suite, device = plan.suite, place.device
+    train = suite.train.model_copy(update={"steps": steps(plan)})
+    teacher = load(plan.teacher, place.store).to(device).requires_grad_(False)
+    lesson = _Lesson(train, build(suite.student, SEED).to(device), teacher, device)
+    sample, _ = Patches(images, train.model_copy(update={"batch": SAMPLE}), "sample").batch(0)
+    distilled = [name for name in plan.methods if name not in ("none", EQUAL_COST)]
+    asked = [(name, params) for name in distilled for params in _params(plan, name)]
+    probes = [_probe(name, registry.build(name, params), lesson, sample) for name, params in asked]
+    patches = Patches(images, train, SEED)
+    moments = {round(moment * train.steps): moment for moment in MOMENTS}
+    with place.display.bar("training a plain student") as tick:
+        for step in range(train.steps + 1):
+            progress = min(step, train.steps - 1) / train.steps
+            if step in moments:
+                _measure(lesson, probes, patches, moments[step], progress)
+            if step < train.steps:
+                _train(lesson, probes, patches.batch(step), step, progress)
+            tick(min(step + 1, train.steps), train.steps)
+    return [
+        Shares(probe.name, registry.identity(probe.method, probe.name), not params, probe.found)
+        for probe, (_, params) in zip(probes, asked, strict=True)
+    ]
+
+
+def _params(plan: Plan, name: str) -> list[Mapping[str, Params]]:
+    """Return the parameters to measure a method with: its defaults, and the suite's where they are others."""
+    given = plan.suite.params
+    alike = registry.rebuild(name, plan.traits[name].params) == registry.build(name, {})
+    return [{}] if alike else [{}, given]
+
+
+def _probe(name: str, method: Method, lesson: _Lesson, sample: Tensor) -> _Probe:
+    device = lesson.device
+    lesson.student.eval()  # what a method looks at leaves no trace in batch norms
+    with seeded("adapter", SEED, name):
+        sees = lesson.teacher if method.looks else None
+        adapter = method.adapter(sees, lesson.student, sample.to(device)).to(device)
+    lesson.student.train()
+    generator = torch.Generator(device).manual_seed(seed_of("method", SEED, name))
+    probe = _Probe(name, method, adapter, generator, None)
+    if probe.trained:
+        probe.optimizer = torch.optim.Adam(probe.trained, lesson.train.learning_rate)
+    return probe
+
+
+def _train(lesson: _Lesson, probes: list[_Probe], batch: Any, step: int, progress: float) -> None:
+    """Take a plain step of the student, and one of what each probe trains beside it."""
+    learning = [probe for probe in probes if probe.optimizer is not None]
+    rate = learning_rate(lesson.train, step)
+    rec, seen = lesson.steps(batch, progress, learning)
+    for probe, one in zip(learning, seen, strict=True):
+        probe.learn(one, rate)
+    lesson.optimizer.zero_grad()
+    torch.autograd.backward(rec)
+    for group in lesson.optimizer.param_groups:
+        group["lr"] = rate
+    lesson.optimizer.step()
+
+
+def _measure(lesson: _Lesson, probes: list[_Probe], patches: Patches, moment: float, progress: float) -> None:
+    found: list[list[float]] = [[] for _ in probes]
+    for i in range(BATCHES):
+        rec, seen = lesson.steps(patches.batch(lesson.train.steps + i), progress, probes)
+        for probe, step, shares in zip(probes, seen, found, strict=True):
+            shares.append(gradient_share(rec, probe.method.losses(step, probe.adapter), lesson.student))
+    for probe, shares in zip(probes, found, strict=True):
+        probe.found[moment] = fmean(shares)
+
+
+def explained(plan: Plan) -> str:
+    """Return in words what the shares are of."""
+    moments = ", ".join(f"{moment:.0%}" for moment in MOMENTS)
+    return (
+        f"share of the gradient, ‖∇(the method's terms)‖ / ‖∇ rec‖, on a plain student of suite {plan.suite.name}\n"
+        f"after {moments} of {steps(plan)} steps, mean over {BATCHES} batches of {plan.suite.data.train};"
+        f" marked where it isn't within {LOWEST} and {HIGHEST:g}, or is above {FIRST:g} before the first step"
+    )
+
+
+def row(one: Shares) -> dict[str, Any]:
+    """Return a method's shares as plain data."""
+    shares = [{"progress": moment, "share": share} for moment, share in one.moments.items()]
+    return {
+        "name": one.method,
+        "params": one.params,
+        "default": one.default,
+        "shares": shares,
+        "fit": one.fit,
+    }
+
+
+def shown(one: Shares) -> dict[str, str]:
+    """Return a method's shares as a table shows them."""
+    params = (
+        (name, value) for part in one.params.values() for name, value in part.items() if name != "version"
+    )
+    return {
+        "name": one.method,
+        "parameters": ", ".join(f"{name}={value}" for name, value in params),
+        "of": "defaults" if one.default else "the suite",
+        **{f"{moment:.0%}": f"{share:.2g}" for moment, share in one.moments.items()},
+        "": "" if one.fit else "outside",
+    }

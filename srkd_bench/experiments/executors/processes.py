@@ -1,0 +1,275 @@
+"""The tasks of a plan done by several processes on this machine, each with a device or some cores of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, Literal
+
+from srkd_bench.core.errors import SrkdError, Stopped
+from srkd_bench.core.signals import EXIT_CODES, Interrupted, interruptible, only_once
+from srkd_bench.core.worker_progress import Board, News, Relay
+from srkd_bench.experiments.executors.serial import Agenda, do, steps_made
+from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.experiments.planning.tasks import Task, tasks
+from srkd_bench.store.artifact_store import ArtifactStore
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
+    import torch
+
+    from srkd_bench.store.workspace import Workplace
+
+
+DEATHS = 3  # at the same point of a task, before it is given up
+Answer = News | SrkdError | list[SrkdError]
+Life = Callable[[Connection, Connection], None]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a worker needs to know of its place.
+
+    Args:
+        threads: of torch, for students; a teacher, which is alone, has `all_threads`.
+    """
+
+    home: Path
+    device: str
+    threads: int
+    all_threads: int
+    checkpoint_seconds: float | None
+    teacher_cache: float
+
+
+class Worker:
+    """A process that does one task at a time; it begins with its first, and again after it has died.
+
+    Closing its orders is what stops it: it writes a checkpoint then, as it does when this process dies.
+
+    Args:
+        life: what the process does: takes tasks from the first connection and answers each on the second.
+        start: how it begins; `forkserver` is sooner, for many processes without torch.
+    """
+
+    def __init__(self, name: str, life: Life, start: Literal["spawn", "forkserver"] = "spawn") -> None:
+        self.name, self._life = name, life
+        self._context = get_context("forkserver") if start == "forkserver" else get_context("spawn")
+        self._process: BaseProcess | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process runs."""
+        return self._process is not None and self._process.is_alive()
+
+    def give(self, task: Task) -> None:
+        """Let it do a task."""
+        if not self.is_alive:
+            self.ended()  # it was killed while it had nothing to do
+        if self._process is None:
+            self._start()
+        with suppress(OSError):  # it is killed this very moment: the end of its answers says so
+            self._orders.send(task)
+
+    def _start(self) -> None:
+        orders, self._orders = self._context.Pipe(duplex=False)
+        self.answers, answers = self._context.Pipe(duplex=False)
+        self._process = self._context.Process(target=self._life, args=(orders, answers))
+        # A signal that comes while Python starts waits there until it is handled.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, EXIT_CODES)
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        orders.close()
+        answers.close()
+
+    def stop(self) -> None:
+        """Tell it to end."""
+        if self._process is not None:
+            self._orders.close()
+            self.answers.close()
+
+    def ended(self) -> int:
+        """Wait for its end and return its exit code, negative for a signal."""
+        if self._process is None:
+            return 0
+        self._process.join()
+        code, self._process = self._process.exitcode, None
+        return code or 0
+
+
+class Crew:
+    """Workers and what they have to do.
+
+    Args:
+        agenda: tasks that nobody has begun.
+        progress: tells how far a task is.
+    """
+
+    def __init__(
+        self, workers: Sequence[Worker], agenda: Agenda, board: Board, progress: Callable[[Task], int]
+    ) -> None:
+        self.agenda, self.idle, self.busy = agenda, list(workers), dict[Worker, Task]()
+        self.failures: list[SrkdError] = []
+        self.deaths = 0
+        self._board, self._progress = board, progress
+        self._stuck: dict[str, list[int]] = {}  # by task, how far it was when it was killed
+
+    def work(self) -> None:
+        """Do all tasks."""
+        self.assign()
+        while self.busy:
+            self.listen()
+            self.assign()
+
+    def assign(self) -> None:
+        """Give the idle workers the tasks whose needs are done."""
+        while self.idle and (task := self.agenda.take()):
+            worker = self.idle.pop(0)
+            self.busy[worker] = task
+            worker.give(task)
+
+    def listen(self) -> None:
+        """Wait for news and show it."""
+        working = {worker.answers: worker for worker in self.busy}
+        for answers in wait(list(working)):
+            worker = working[answers]  # type: ignore[index]  # it is one of these
+            try:
+                answer: Answer = worker.answers.recv()
+            except (EOFError, OSError):  # it may have died in the middle of a word
+                self._has_died(worker)
+                continue
+            if isinstance(answer, News):
+                self._board.see(worker.name, answer)
+                continue
+            if isinstance(answer, SrkdError):
+                raise answer
+            self.failures += answer
+            self.agenda.done(self._leave(worker))
+
+    def _leave(self, worker: Worker) -> Task:
+        self._board.clear(worker.name)
+        self.idle.append(worker)
+        return self.busy.pop(worker)
+
+    def _has_died(self, worker: Worker) -> None:
+        task, code = self._leave(worker), worker.ended()
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        self.deaths += 1
+        stopped = code < 0 or code in EXIT_CODES.values()
+        if stopped and self._gets_further(task):
+            self.agenda.again(task)
+            self._board.see(worker.name, News(f"{worker.name} {how}; {task.name} is begun again"))
+            return
+        hint = "memory may have run out: fewer --jobs" if stopped else "its traceback stands above"
+        self.failures.append(SrkdError(f"{task.name}: its process {how}", hint))
+        self.agenda.done(task)
+
+    def _gets_further(self, task: Task) -> bool:
+        """Say whether a task that was killed was killed less than so often at the same point."""
+        points = self._stuck.setdefault(task.name, [])
+        points.append(self._progress(task))
+        return points[-DEATHS:] != [points[-1]] * DEATHS
+
+
+def do_all(plan: Plan, place: Workplace, devices: Sequence[torch.device]) -> list[SrkdError]:
+    """Make all of a plan, a process a device; return what failed.
+
+    A task whose process is killed is begun again from its checkpoint, as long as it gets further.
+
+    Args:
+        place: of this process; its device isn't used.
+    Raises:
+        Stopped: a signal came. SrkdError: data is missing, or the disk is full. Checkpoints are written.
+    """
+    workers = [Worker(name, partial(_work, plan, desk)) for name, desk in _desks(place, devices)]
+    board, agenda = Board(place.display), Agenda(tasks(plan, place.store, len(devices)))
+    crew = Crew(workers, agenda, board, partial(steps_made, store=place.store))
+    try:
+        with board.shown():
+            crew.work()
+    except Interrupted as received:
+        place.display.say("stopping: every process writes its checkpoint")
+        raise Stopped(f"stopped by {received}; what is finished is kept", received.exit_code) from None
+    finally:
+        for worker in workers:
+            worker.stop()
+        for worker in workers:
+            worker.ended()
+    return crew.failures
+
+
+def _desks(place: Workplace, devices: Sequence[torch.device]) -> list[tuple[str, Desk]]:
+    """Return the workers' names and places."""
+    import torch
+
+    threads = torch.get_num_threads()
+    # OMP_NUM_THREADS is what each process has; it is the way to the same bits with any number of processes.
+    each = threads if "OMP_NUM_THREADS" in os.environ else max(1, threads // len(devices))
+    counts, found = Counter(devices), []
+    for number, device in enumerate(devices, start=1):
+        name = str(device) if counts[device] == 1 else f"process {number}"
+        desk = Desk(
+            place.store.home, str(device), each, threads, place.checkpoint_seconds, place.teacher_cache
+        )
+        found.append((name, desk))
+    return found
+
+
+def _work(plan: Plan, desk: Desk, orders: Connection, answers: Connection) -> None:
+    """Do the tasks that are sent until none can come any more: the whole life of a worker."""
+    only_once()
+    try:
+        with interruptible():
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, EXIT_CODES)
+            _do_orders(orders, answers, plan, desk)
+    except (Interrupted, Stopped) as stopped:
+        sys.exit(stopped.exit_code)
+
+
+def _do_orders(orders: Connection, answers: Connection, plan: Plan, desk: Desk) -> None:
+    import torch
+
+    from srkd_bench.store.workspace import Workplace
+    from srkd_bench.training.devices import choose_device
+
+    def tell(answer: Answer) -> None:
+        with suppress(OSError):  # nobody listens any more: the end of the orders says so, too
+            answers.send(answer)
+
+    store = ArtifactStore(desk.home, say=lambda line: tell(News(line)))
+    device = choose_device(desk.device)
+    received: SimpleQueue[Task] = SimpleQueue()
+    Thread(target=_receive, args=(orders, received), daemon=True).start()
+    while True:
+        task = received.get()
+        torch.set_num_threads(desk.all_threads if task.kind == "teacher" else desk.threads)
+        display = Relay(tell, task.name)
+        place = Workplace(store, display, device, desk.checkpoint_seconds, desk.teacher_cache)
+        try:
+            tell(do(task, plan, place))
+        except Stopped:
+            raise
+        except SrkdError as error:
+            tell(error)
+
+
+def _receive(orders: Connection, received: SimpleQueue[Task]) -> None:
+    """Pass on orders, and stop this process when no more can come."""
+    with suppress(EOFError):
+        while True:
+            received.put(orders.recv())
+    os.kill(os.getpid(), signal.SIGTERM)

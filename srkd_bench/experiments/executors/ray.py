@@ -1,0 +1,324 @@
+"""The tasks of a plan done on a Ray cluster: Ray places them, and begins one again whose worker or node has died.
+
+The nodes share the store: a folder that all see at the same path, or a bucket (SRKD_STORE).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from srkd_bench import __version__
+from srkd_bench.core.errors import SrkdError, Stopped
+from srkd_bench.core.signals import Interrupted, interruptible, shielded
+from srkd_bench.core.worker_progress import Board, News, Relay
+from srkd_bench.experiments.executors.serial import Agenda, do, part
+from srkd_bench.experiments.planning import status
+from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.experiments.planning.tasks import Task, tasks
+from srkd_bench.store.artifact_store import ArtifactStore
+
+if TYPE_CHECKING:
+    from srkd_bench.core.progress import Display
+    from srkd_bench.store.workspace import Workplace
+
+
+RETRIES = 20  # of a task whose worker dies; each goes on from the last checkpoint
+LOOK_SECONDS = 0.25
+CONNECT_SECONDS = 10.0
+GRACE = 300.0  # seconds for all workers' checkpoints
+Outcome = list[SrkdError] | SrkdError
+
+
+class Preempted(Exception):
+    """A worker was told to stop, and has written its checkpoints: Ray begins its task again."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a worker needs to know of its place, on whatever node.
+
+    Args:
+        mark: a folder of the driver's store, which each node must see; None for a bucket.
+        cuda: whether a task has a GPU.
+        threads: of torch on a CPU.
+        environment: srkd's settings, with those of its bucket.
+        command: the driver's words after `srkd`.
+    """
+
+    home: Path
+    mark: Path | None
+    cuda: bool
+    threads: int
+    checkpoint_seconds: float | None
+    teacher_cache: float
+    environment: Mapping[str, str]
+    command: tuple[str, ...]
+    version: str = __version__
+
+
+class Post:
+    """Where workers leave their news for the driver: an actor."""
+
+    def __init__(self) -> None:
+        self._news: list[tuple[str, News]] = []
+
+    def leave(self, task: str, news: News) -> None:
+        """Keep what is told about a task."""
+        self._news.append((task, news))
+
+    def take(self) -> list[tuple[str, News]]:
+        """Return what was left since the last time, in order."""
+        taken, self._news = self._news, []
+        return taken
+
+
+def carry_out(task: Task | None, plan: Plan, desk: Desk, post: Any) -> Outcome:
+    """Do a task (None: see that the plan can be done) on the node that this is.
+
+    Returns:
+        What failed; or an error that stops all other work, too.
+    Raises:
+        Preempted: SIGTERM came.
+    """
+    os.environ.update(desk.environment)
+    sys.argv[1:] = desk.command  # cards name it
+    name = _name(task)
+
+    def tell(news: News) -> None:
+        post.leave.remote(name, news)
+
+    try:
+        with interruptible():
+            place = _workplace(desk, tell)
+            return do(task, plan, place) if task else _check(plan, place)
+    except (Interrupted, Stopped):
+        raise Preempted(f"{name} was stopped on {socket.gethostname()}") from None
+    except SrkdError as error:
+        return error
+
+
+def _workplace(desk: Desk, tell: Callable[[News], None]) -> Workplace:
+    node = socket.gethostname()
+    if desk.version != __version__:
+        raise SrkdError(f"{node} has srkd {__version__}, not {desk.version}", "install the same on all nodes")
+    if desk.mark is not None and not desk.mark.is_dir():
+        raise SrkdError(
+            f"{node} doesn't see the store {desk.home}",
+            "--home on a file system that all nodes share, or SRKD_STORE=s3://BUCKET/PREFIX",
+        )
+    import torch
+
+    from srkd_bench.store.workspace import Workplace
+    from srkd_bench.training.devices import choose_device
+
+    torch.set_num_threads(desk.threads)
+    store = ArtifactStore(desk.home, say=lambda line: tell(News(line)))
+    device = choose_device("cuda" if desk.cuda else "cpu")
+    display = Relay(tell, f"on {node}")
+    return Workplace(store, display, device, desk.checkpoint_seconds, desk.teacher_cache)
+
+
+def _check(plan: Plan, place: Workplace) -> list[SrkdError]:
+    from srkd_bench.experiments.runs.preflight import check
+
+    check(plan, place)
+    return []
+
+
+class Crew:
+    """A cluster's workers, as far as they work on one plan.
+
+    Args:
+        slots: how many tasks run at once; as many more wait at Ray.
+    """
+
+    def __init__(self, ray: Any, plan: Plan, desk: Desk, slots: int, board: Board) -> None:
+        self._ray, self._plan, self._desk, self._slots, self._board = ray, plan, desk, slots, board
+        self._running: dict[Any, Task | None] = {}
+        self._looked = 0.0
+        here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+            ray.get_runtime_context().get_node_id(), soft=False
+        )
+        self._post = ray.remote(Post).options(num_cpus=0, scheduling_strategy=here).remote()
+        self._carry_out = ray.remote(carry_out)
+        self._options = {
+            "num_cpus": 1 if desk.cuda else desk.threads,
+            "num_gpus": int(desk.cuda),
+            "max_retries": RETRIES,
+            "retry_exceptions": [Preempted],
+        }
+
+    def check(self) -> None:
+        """See, on a node, that the plan can be done.
+
+        Raises:
+            SrkdError: it can't.
+        """
+        self._begin(None, self._plan)
+        while self._running:
+            for _, failures in self._ended():
+                if failures:
+                    raise failures[0]
+
+    def work(self, agenda: Agenda) -> list[SrkdError]:
+        """Do all tasks; return what failed."""
+        failures: list[SrkdError] = []
+        while True:
+            while len(self._running) < 2 * self._slots and (task := agenda.take()):
+                self._begin(task, part(self._plan, task))
+            if not self._running:
+                return failures
+            for ended, failed in self._ended():
+                failures += failed
+                if ended is not None:
+                    agenda.done(ended)
+
+    def stop(self) -> None:
+        """Let all workers write their checkpoints and end."""
+        for ref in self._running:
+            self._ray.cancel(ref)
+        if self._running:
+            self._ray.wait(list(self._running), num_returns=len(self._running), timeout=GRACE)
+
+    @shielded()
+    def _begin(self, task: Task | None, plan: Plan) -> None:
+        remote = self._carry_out.options(name=f"srkd {_name(task)}", **self._options)
+        self._running[remote.remote(task, plan, self._desk, self._post)] = task
+
+    @shielded()  # what is raised within Ray is lost
+    def _ended(self) -> list[tuple[Task | None, list[SrkdError]]]:
+        """Wait a moment for tasks to end, and show the news; return who ended, and what failed of it."""
+        done, _ = self._ray.wait(list(self._running), timeout=LOOK_SECONDS)
+        if time.monotonic() - self._looked >= LOOK_SECONDS:
+            self._looked = time.monotonic()
+            for name, news in self._ray.get(self._post.take.remote()):
+                self._board.see(name, news)
+        found = []
+        for ref in done:
+            task = self._running.pop(ref)
+            found.append((task, self._failures(ref, task)))
+            self._board.clear(_name(task))
+        return found
+
+    def _failures(self, ref: Any, task: Task | None) -> list[SrkdError]:
+        errors = self._ray.exceptions
+        try:
+            outcome: Outcome = self._ray.get(ref)
+        except errors.RayTaskError as error:
+            if not isinstance(error, Preempted):
+                raise  # a bug, with its traceback
+            return [SrkdError(f"{_name(task)}: {error}, {RETRIES + 1} times", "")]
+        except errors.RayError as error:
+            reason = str(error).partition("\n")[0]
+            hint = "memory may have run out there; Ray's logs say more"
+            return [SrkdError(f"{_name(task)}: its worker died {RETRIES + 1} times: {reason}", hint)]
+        if isinstance(outcome, SrkdError):
+            raise outcome
+        return outcome
+
+
+def _name(task: Task | None) -> str:
+    return task.name if task else "data"
+
+
+def do_all(
+    plan: Plan,
+    store: ArtifactStore,
+    display: Display,
+    address: str,
+    *,
+    devices: str,
+    jobs: int | None,
+    checkpoint_seconds: float | None,
+    teacher_cache: float,
+) -> list[SrkdError]:
+    """Make all of a plan on a cluster; return what failed.
+
+    Args:
+        address: `HOST:PORT`; `auto` is the cluster that RAY_ADDRESS or this machine knows, or one that is begun
+            here.
+        devices: `cpu`; `cuda` for a GPU a task; `auto` is that where the cluster has GPUs.
+        jobs: how many tasks at once; as many as the cluster can do now if not given.
+    Raises:
+        Stopped: a signal came. SrkdError: there is no cluster, data is missing, or a disk is full. Checkpoints are
+            written.
+    """
+    with _cluster(address) as ray, ExitStack() as stack:
+        stack.enter_context(interruptible())  # Ray has set a handler of its own
+        cuda, threads = _has_cuda(ray, devices), int(os.environ.get("OMP_NUM_THREADS", "1"))
+        slots = jobs or _slots(ray, "GPU" if cuda else "CPU", 1 if cuda else threads)
+        mark = None if os.environ.get("SRKD_STORE") else stack.enter_context(store.scratch())
+        command = tuple(sys.argv[1:])
+        names = ("SRKD_", "AWS_") if os.environ.get("SRKD_STORE") else ("SRKD_",)  # a bucket and its rights
+        settings = {name: value for name, value in os.environ.items() if name.startswith(names)}
+        desk = Desk(store.home, mark, cuda, threads, checkpoint_seconds, teacher_cache, settings, command)
+        board = Board(display)
+        crew = Crew(ray, plan, desk, slots, board)
+        display.say(f"Ray: {len(ray.nodes())} nodes, {slots} tasks at once")
+        stack.enter_context(board.shown())
+        try:
+            crew.check()
+            status.announce(plan, store, display)
+            return crew.work(Agenda(tasks(plan, store, slots)))
+        except Interrupted as received:
+            display.say("stopping: every worker writes its checkpoint")
+            crew.stop()
+            raise Stopped(f"stopped by {received}; what is finished is kept", received.exit_code) from None
+        except BaseException:
+            crew.stop()
+            raise
+
+
+@contextmanager
+def _cluster(address: str) -> Iterator[Any]:
+    """Connect with a cluster meanwhile.
+
+    Raises:
+        SrkdError: Ray isn't installed, or no cluster answers.
+    """
+    try:
+        ray: Any = import_module("ray")
+    except ImportError:
+        raise SrkdError("--executor ray needs Ray", "pip install 'srkd-bench[ray]'") from None
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS", "")
+    try:
+        if address:  # where nobody listens, Ray would wait for a quarter of an hour
+            host, _, port = address.removeprefix("ray://").rpartition(":")
+            socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+        with shielded():
+            ray.init(address or None, log_to_driver=False, logging_level="error")
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise SrkdError(f"no Ray cluster at {address}: {reason}", "ray start --head; ray status") from None
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _has_cuda(ray: Any, devices: str) -> bool:
+    if devices not in ("auto", "cpu", "cuda", "all"):
+        raise SrkdError(f"Ray chooses the GPU, not --device {devices}", "--device auto, cpu or cuda")
+    here = ray.cluster_resources().get("GPU", 0) >= 1
+    if devices in ("cuda", "all") and not here:
+        raise SrkdError("the Ray cluster has no GPU", "--device cpu")
+    return here and devices != "cpu"
+
+
+def _slots(ray: Any, kind: str, each: int) -> int:
+    """Return how many tasks run at once that need so much of a node's resource."""
+    found = sum(int(node["Resources"].get(kind, 0) // each) for node in ray.nodes() if node["Alive"])
+    if not found:
+        raise SrkdError(f"no node of the Ray cluster has {each} {kind}", "--jobs N for a cluster that grows")
+    return found

@@ -1,0 +1,59 @@
+"""A teacher's training that torchrun's processes share: rank 0 does what one process would, the others follow."""
+
+from srkd_bench.config.artifacts import Run
+from srkd_bench.core import torchrun_env
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.signals import deadly
+from srkd_bench.data.image_set import open_set
+from srkd_bench.data.patches import Patches
+from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.experiments.runs.train import sample_of
+from srkd_bench.methods import registry
+from srkd_bench.store import checkpoints
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.workspace import Workplace
+from srkd_bench.training.devices import choose_device
+from srkd_bench.training.distributed import ALONE, Ranks, check_shareable, join
+from srkd_bench.training.learner import Learner
+from srkd_bench.training.loop import fit
+
+
+def lead(plan: Plan, place: Workplace) -> Ranks:
+    """Return the ranks that train the plan's teacher together: those that torchrun started, or this process alone.
+
+    Raises:
+        SrkdError: they can't share the training of the plan's teacher.
+    """
+    if not isinstance(plan.teacher, Run) or place.store.has(plan.teacher):
+        join(place.device).tell(None)
+        return ALONE
+    check_shareable(plan.teacher, torchrun_env.ranks())
+    return join(place.device)
+
+
+def follow(store: ArtifactStore, device_name: str) -> None:
+    """Train what rank 0 trains, with this rank's part of each batch. Nothing is written, shown or measured.
+
+    Raises:
+        SrkdError: this rank's machine doesn't see the store as rank 0 does.
+        Stopped: a signal came to one of the ranks; rank 0 has written a checkpoint.
+    """
+    device = choose_device(device_name)
+    with deadly():
+        ranks = join(device)
+        training = ranks.hear()
+    if training is None:
+        ranks.leave()
+        return
+    run = training.run
+    images = open_set(store, run.data, run.model.scale)
+    store.take_up([run])
+    if images.pixels != run.pixels or checkpoints.steps_done(store.work(run)) != training.done:
+        raise SrkdError(
+            f"{store.home} holds other images or another checkpoint than rank 0's",
+            "--home on a file system that all machines share",
+        )
+    method = registry.rebuild(run.method, run.params)
+    learner = Learner(run, method, None, sample_of(images, run.train), store.work(run), device, ranks)
+    patches = Patches(images, run.train, run.seed, ranks.part(run.train.batch))
+    fit([learner], None, patches, device=device)

@@ -1,0 +1,1 @@
+"""What a suite needs: runs, tasks, weights to tune."""

@@ -1,0 +1,94 @@
+"""Which artifacts suites need."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from srkd_bench.config.artifacts import Pack
+from srkd_bench.config.base import Artifact
+from srkd_bench.config.suite import Suite
+from srkd_bench.core.errors import MissingError
+from srkd_bench.core.progress import Display
+from srkd_bench.data import ingest
+from srkd_bench.data.catalog import find
+from srkd_bench.data.image_set import pixels_of
+from srkd_bench.evaluation import stored_scores
+from srkd_bench.experiments.planning import planner
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.gc import Waste, describe, entries, leftovers, refuse_other_suites, waste_at
+from srkd_bench.store.locks import download_of, is_held, lock_of
+from srkd_bench.store.verify import ARTIFACTS
+
+
+def unneeded(store: ArtifactStore, suites: Iterable[Suite], display: Display) -> list[Waste]:
+    """Return what none of the suites needs, leftovers among it.
+
+    Raises:
+        MissingError: a suite's data isn't here, so that nobody can tell what belongs to it.
+        SrkdError: another process makes what no suite here needs: nobody can tell what else it needs.
+    """
+    home, keep = store.home, set[str]()
+    for suite in suites:
+        keys = needed(store, suite, display)
+        keep |= {key.place for key in keys} | {f"work/{key.digest[:20]}" for key in keys}
+        keep |= {f"downloads/{path.name}" for path in _sources(store, suite)}
+    refuse_other_suites(home, keep)
+    found = {waste.path: waste for waste in leftovers(store)}
+    for kind in (*ARTIFACTS, "work"):
+        for path in entries(home / kind):
+            if f"{kind}/{path.name}" not in keep and path not in found:
+                found[path] = waste_at(path, describe(path))
+    for path in entries(home / "downloads"):
+        stays = f"downloads/{download_of(path)}" in keep or path.suffix in (".lock", ".sha256")
+        if not stays and path not in found and not is_held(lock_of(home, path)):
+            found[path] = waste_at(path, "half a download" if path.suffix == ".part" else "download")
+    for path in entries(home / "cache"):
+        teacher = path.name[:20]
+        if not keep & {f"runs/{teacher}", f"weights/{teacher}"}:
+            found[path] = waste_at(path, "SR of a teacher, kept to save time")
+    for path in entries(home / "peeked"):
+        found[path] = waste_at(path, "single files of the shared store, fetched when they are needed")
+    return sorted(
+        (waste for waste in found.values() if waste.path.parent not in found), key=lambda one: one.path
+    )
+
+
+def needed(store: ArtifactStore, suite: Suite, display: Display) -> list[Artifact]:
+    """Return the keys of all that a suite needs: networks, trials of tuned weights, scores, image packs.
+
+    Raises:
+        MissingError: data or the teacher's weights aren't here, so that the keys can't be told.
+    """
+    names, scale = suite.data.names, suite.data.scale
+    pixels = {name: pixels_of(store, name) for name in names}
+    if missing := " ".join(name for name in names if pixels[name] is None):
+        raise MissingError(
+            f"what belongs to suite {suite.name} can't be told without its data: {missing}",
+            f"srkd download {missing}",
+        )
+    plan = planner.plan(suite, store, display, readonly=True)
+    networks = [plan.teacher, *plan.students]
+    trials = [run for runs in plan.trials.values() for run in runs]
+    ensemble = suite.evaluate.self_ensemble
+    scores = [
+        stored_scores.measurement(network, pixels[name] or "", scale, self_ensemble=ensemble)
+        for name in suite.data.test
+        for network in (None, *networks)
+    ]
+    validation = pixels.get(suite.data.validation or "") or ""
+    scores += [stored_scores.measurement(run, validation, scale, self_ensemble=False) for run in trials]
+    return [
+        *networks,
+        *trials,
+        *scores,
+        *(Pack(dataset=name, scale=one) for name in names for one in (1, scale)),
+    ]
+
+
+def _sources(store: ArtifactStore, suite: Suite) -> Iterator[Path]:
+    """Give where the downloads of a suite's data sets and of its teacher are, or would be."""
+    from srkd_bench.networks import pretrained
+
+    for name in suite.data.names:
+        yield from (ingest.kept_at(store, source) for source in find(name).sources)
+    if suite.teacher.weights is not None and (path := pretrained.kept_at(store, suite.teacher.weights)):
+        yield path

@@ -1,0 +1,39 @@
+"""Which parts of a plan are finished."""
+
+from srkd_bench.config.artifacts import Run, Weights
+from srkd_bench.core.progress import Display
+from srkd_bench.data.image_set import pixels_of
+from srkd_bench.evaluation.stored_scores import measurement
+from srkd_bench.experiments.planning.planner import MISSING, Plan
+from srkd_bench.store import checkpoints
+from srkd_bench.store.artifact_store import ArtifactStore
+
+
+def announce(plan: Plan, store: ArtifactStore, display: Display) -> None:
+    """Say what is in the store and what will be made."""
+    runs = plan.networks
+    cached = sum(store.has(run) for run in runs)
+    begun = sum(checkpoints.steps_done(store.work(run)) > 0 for run in runs)
+    more = f" ({begun} of them begun)" if begun else ""
+    display.say(
+        f"suite {plan.suite.name}: {cached} of {len(runs)} networks are in the store,"
+        f" {len(runs) - cached} to make{more}"
+    )
+
+
+def finished(plan: Plan, store: ArtifactStore) -> bool:
+    """Say whether all networks and scores of a plan are in the store."""
+    return all(store.has(network) for network in plan.networks) and not unmeasured(plan, store)
+
+
+def unmeasured(plan: Plan, store: ArtifactStore) -> list[Run | Weights | None]:
+    """Return the networks (None: bicubic), finished or not, without scores on one of the suite's data sets."""
+    data, ensemble = plan.suite.data, plan.suite.evaluate.self_ensemble
+    sets = [pixels_of(store, name) or MISSING for name in data.test]
+    return [
+        network
+        for network in (None, *plan.networks)
+        if not all(
+            store.has(measurement(network, pixels, data.scale, self_ensemble=ensemble)) for pixels in sets
+        )
+    ]

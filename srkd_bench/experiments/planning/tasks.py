@@ -1,0 +1,143 @@
+"""A suite as a graph of tasks, for any executor: what is made together, and what has to be there before."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from heapq import heapreplace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal
+
+from srkd_bench.config.artifacts import Run, Weights
+from srkd_bench.config.training import TrainSpec
+from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.experiments.planning.status import unmeasured
+from srkd_bench.store.artifact_store import ArtifactStore
+
+if TYPE_CHECKING:
+    pass
+
+
+MEMORY = 4e9  # bytes that a group's networks may take; 90 students of the study do
+Network = Run | Weights | None  # None is bicubic
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one process makes at a time: it can be done anywhere, again and again, and is made once.
+
+    Args:
+        name: tells it from the plan's other tasks: `teacher`, `seed 0: none, hkd`, `scores of seed 0: none, hkd`.
+        kind: `teacher` trains or loads it, `group` trains students of one seed that share the teacher's pass, and
+            `scores` measures what is finished.
+        networks: what is made, or measured.
+        needs: names of the tasks that have to be done before.
+    """
+
+    name: str
+    kind: Literal["teacher", "group", "scores"]
+    networks: tuple[Network, ...]
+    needs: tuple[str, ...] = ()
+
+    @property
+    def runs(self) -> list[Run]:
+        """What it trains."""
+        return [one for one in self.networks if isinstance(one, Run) and self.kind != "scores"]
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of its trainings: of the networks, not of what a method does beside them.
+
+        A multiply-add is two, a backward pass two forward passes, and the teacher looks at each batch once.
+        """
+        return training_flops(self.runs)
+
+
+def tasks(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[Task]:
+    """Return what a plan needs and the store doesn't have, in an order in which it can be done.
+
+    Args:
+        slots: how many processes will work on it; groups are split where it is done sooner then.
+    """
+    made = []
+    if plan.with_teacher and not store.has(plan.teacher):
+        made.append(Task("teacher", "teacher", (plan.teacher,)))
+    first = tuple(one.name for one in made)
+    names: Counter[str] = Counter()
+    for group in groups(plan, store, slots):
+        name = f"seed {group[0].seed}: {', '.join(map(plan.column, group))}"
+        names[name] += 1
+        name += f" (part {names[name]})" if names[name] > 1 else ""
+        looks = any(run.teacher for run in group)
+        made.append(Task(name, "group", tuple(group), first if looks else ()))
+    here = [one for one in unmeasured(plan, store) if one is None or store.has(one)]
+    scores = [Task("scores of what is here", "scores", tuple(here))] if here else []
+    scores += [Task(f"scores of {one.name}", "scores", one.networks, (one.name,)) for one in made]
+    return [*made, *scores]
+
+
+def groups(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[list[Run]]:
+    """Return the students that aren't in the store, in groups of one seed and one length of training.
+
+    All seeds are split alike: as it ends soonest on so many slots by the operations counted, and of such splits the
+    one with the fewest. Each part that looks at the teacher pays for its pass.
+    """
+    alike: dict[tuple[int, TrainSpec], list[Run]] = {}
+    for run in plan.students:
+        if not store.has(run):
+            alike.setdefault((run.seed, run.train), []).append(run)
+    todo = list(alike.values())
+    most = min(slots, max(map(len, todo), default=1))
+    choices = [
+        [part for runs in todo for part in _parts(runs, count, apart)]
+        for count in range(1, most + 1)
+        for apart in range(count)
+    ]
+
+    def price(choice: list[list[Run]]) -> tuple[float, int]:
+        costs = [training_flops(part) for part in choice]
+        return duration(costs, slots), sum(costs)
+
+    return [part for group in min(choices, key=price) for part in _fitting(group)]
+
+
+def _parts(runs: list[Run], count: int, apart: int) -> list[list[Run]]:
+    """Split a seed's runs evenly, so many parts without any that looks at the teacher; or if 0, mixed."""
+    if count == 1:
+        return [runs]
+    alone, looking = [run for run in runs if run.teacher is None], [run for run in runs if run.teacher]
+    if apart and alone and looking:
+        return _evenly(alone, apart) + _evenly(looking, count - apart)
+    return _evenly(alone + looking, count)
+
+
+def _evenly(runs: list[Run], count: int) -> list[list[Run]]:
+    each, more = divmod(len(runs), count)
+    ends = [i * each + min(i, more) for i in range(count + 1)]
+    return [runs[first:end] for first, end in pairwise(ends) if end > first]
+
+
+def _fitting(runs: list[Run]) -> list[list[Run]]:
+    """Return the runs in groups that memory holds side by side: a search can have hundreds of trials."""
+    # Weights, gradients and Adam's two moments of a student, and as much for what is trained beside it.
+    many = max(1, int(MEMORY / (2 * 16 * runs[0].model.parameters)))
+    return [runs[first : first + many] for first in range(0, len(runs), many)]
+
+
+def training_flops(runs: Sequence[Run]) -> int:
+    """Return the operations of trainings side by side, as `Task.flops` counts them."""
+    if not runs:
+        return 0
+    train, known = runs[0].train, next((run.teacher for run in runs if run.teacher), None)
+    multiply_adds = sum(3 * run.model.multiply_adds for run in runs)
+    multiply_adds += known.model.multiply_adds if known else 0
+    return 2 * multiply_adds * train.steps * train.batch * train.patch**2
+
+
+def duration(costs: Sequence[float], slots: int) -> float:
+    """Return when the last of some tasks ends if each slot takes the next one as soon as it is free."""
+    free = [0.0] * slots
+    for cost in costs:
+        heapreplace(free, free[0] + cost)
+    return max(free)

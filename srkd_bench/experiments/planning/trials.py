@@ -1,0 +1,89 @@
+"""Which weights a search tries: the first N of one sequence, so that more trials keep those that are done.
+
+Trial 0 is the default. The others follow Halton's sequence in the weights' logarithms, turned so that its first
+point is the middle: evenly spread after any number of trials, and the same for everyone.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from srkd_bench.config.artifacts import Run
+    from srkd_bench.config.base import Params
+    from srkd_bench.methods.metadata import Traits
+
+
+REACH = 10.0  # a weight is tried from a tenth of its default to ten times it
+LARGEST = 1e6  # of any weight
+DIGITS = 3  # of a tried weight: it can be read and typed, and is the same on every machine
+FEWEST, USUAL, MOST = 2, 7, 100
+TUNING_SEED = 1_000_000
+PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29)
+
+
+def tuning_seed(seeds: Iterable[int]) -> int:
+    """Return the seed that a suite's trials are trained with: the first from 1,000,000 on that it doesn't use."""
+    used = set(seeds)
+    return next(seed for seed in count(TUNING_SEED) if seed not in used)
+
+
+def weights(method: Traits) -> list[tuple[str, str]]:
+    """Return part and name of the weights that a search varies; one that is 0 is switched off and stays so."""
+    return [
+        (part, name)
+        for part, names in method.weights.items()
+        for name in names
+        if method.params[part].get(name)
+    ]
+
+
+def trial(method: Traits, index: int) -> dict[str, Params]:
+    """Return the parameters of a method's trial, as a run has them."""
+    params = {part: dict(values) for part, values in method.params.items()}
+    if index > 0:
+        for (part, name), place in zip(weights(method), _point(index, len(weights(method))), strict=True):
+            tried = float(params[part][name]) * REACH ** (2 * place - 1)
+            params[part][name] = min(LARGEST, float(f"{tried:.{DIGITS}g}"))
+    return params
+
+
+def varied(run: Run, runs: Iterable[Run]) -> list[tuple[str, str]]:
+    """Return part and name of the parameters in which the runs of this one's method differ."""
+    others = [other.params for other in runs if other.method == run.method]
+    return [
+        (part, name)
+        for part, values in run.params.items()
+        for name, value in values.items()
+        if any(other[part].get(name) != value for other in others)
+    ]
+
+
+def in_words(params: Mapping[str, Params], names: Iterable[tuple[str, str]]) -> str:
+    """Return the weights of a run as one reads them: `weight=0.5`, or `rkd.weight=25, hkd.weight=1`."""
+    several = len(params) > 1
+    chosen = ((f"{part}.{name}" if several else name, params[part][name]) for part, name in names)
+    return ", ".join(f"{name}={_number(value)}" for name, value in chosen)
+
+
+def _number(value: float | str) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _point(index: int, size: int) -> list[float]:
+    """Return a point of Halton's sequence in [0, 1)^size; the one of index 0 is the middle."""
+    bases = [PRIMES[i % len(PRIMES)] for i in range(size)]
+    return [(_reversed(index + 1, base) - 1 / base + 0.5) % 1 for base in bases]
+
+
+def _reversed(number: int, base: int) -> float:
+    """Return the number's digits mirrored at the point: 6 = 110 in base 2 is 0.011 = 0.375."""
+    value, place = 0.0, 1.0
+    while number:
+        number, digit = divmod(number, base)
+        place /= base
+        value += digit * place
+    return value

@@ -1,0 +1,172 @@
+"""A search of methods' weights: its plan, what came of its trials, and how far that can be trusted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from srkd_bench.config.artifacts import Run
+from srkd_bench.config.base import Params
+from srkd_bench.config.suite import Suite
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.data.catalog import find
+from srkd_bench.experiments.planning.planner import Plan, trial_runs, verdict
+from srkd_bench.experiments.planning.trials import in_words, tuning_seed, weights
+from srkd_bench.store.artifact_store import ArtifactStore
+
+SEED_NOISE = 0.04  # dB of PSNR-Y by which students of two seeds are seen to differ, at most
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One set of weights that was tried.
+
+    Args:
+        number: 0 is the default.
+        psnr_y: mean over the validation images, in dB; None if it isn't known.
+        problem: why it isn't known; or empty.
+        best: whether it is the method's best.
+    """
+
+    method: str
+    number: int
+    run: Run
+    weights: str
+    psnr_y: float | None
+    problem: str
+    best: bool = False
+
+    @property
+    def params(self) -> dict[str, Params]:
+        """The run's parameters, by part."""
+        return self.run.params
+
+
+def searchable(suite: Suite) -> Suite:
+    """Return the suite as a search takes it: with the weights that it would have if it weren't tuned.
+
+    Raises:
+        SrkdError: it has no validation images, or they are used for something else.
+    """
+    data = suite.data
+    if data.validation is None:
+        raise SrkdError(
+            f"suite {suite.name} has no validation images, and weights are never chosen by test images",
+            "--set data.validation=photos-valid, or div2k-valid",
+        )
+    if data.validation in (data.train, *data.test) or find(data.validation).role == "test":
+        used = "trained" if data.validation == data.train else "tested"
+        raise SrkdError(
+            f"weights are not chosen by '{data.validation}': it is what networks are {used} on",
+            "--set data.validation=photos-valid, or div2k-valid",
+        )
+    return suite.model_copy(update={"tuned": False})
+
+
+def tunable(plan: Plan, named: Sequence[str]) -> list[str]:
+    """Return the methods to search: those of the plan that have weights.
+
+    Args:
+        named: by the user one by one; such a method must have some.
+    Raises:
+        SrkdError: a named method has none, or no method has.
+    """
+    found = [name for name in plan.methods if weights(plan.traits[name])]
+    for name in named:
+        if name != "all" and name not in found:
+            raise SrkdError(f"method '{name}' has no weight to search", "srkd ls methods")
+    if not found:
+        raise SrkdError(f"no method of suite {plan.suite.name} has a weight to search", "srkd ls methods")
+    return found
+
+
+def search(plan: Plan, names: Sequence[str], count: int, store: ArtifactStore) -> Plan:
+    """Return the plan of a search: its students are the trials, measured on the validation images alone.
+
+    A trial that has failed isn't begun again: it would fail again.
+    """
+    data = plan.suite.data
+    assert data.validation is not None
+    suite = plan.suite.model_copy(
+        update={
+            "seeds": [tuning_seed(plan.suite.seeds)],
+            "data": data.model_copy(update={"test": [data.validation], "validation": None}),
+            "evaluate": plan.suite.evaluate.model_copy(update={"self_ensemble": False}),
+        }
+    )
+    runs = [run for name in names for run in trial_runs(plan, name, count)]
+    left = tuple(run for run in runs if not isinstance(verdict(run, plan, store), str))
+    return replace(plan, suite=suite, students=left)
+
+
+def trials(plan: Plan, name: str, count: int, store: ArtifactStore) -> list[Trial]:
+    """Return what came of a method's trials, the default first.
+
+    Args:
+        plan: of the suite, not of the search.
+    """
+    names = weights(plan.traits[name])
+    found = []
+    for number, run in enumerate(trial_runs(plan, name, count)):
+        value = verdict(run, plan, store)
+        problem = value if isinstance(value, str) else "" if value is not None else "not done yet"
+        psnr = value if isinstance(value, float) else None
+        found.append(Trial(name, number, run, in_words(run.params, names), psnr, problem))
+    best = max(
+        (one for one in found if one.psnr_y is not None), key=lambda one: one.psnr_y or 0, default=None
+    )
+    return [replace(one, best=one is best) for one in found]
+
+
+def doubts(plan: Plan, tried: Sequence[Trial]) -> list[str]:
+    """Return what speaks against taking a method's best trial at its word."""
+    done = [one for one in tried if one.psnr_y is not None]
+    best = next((one for one in done if one.best), None)
+    default = next((one for one in done if one.number == 0), None)
+    name = tried[0].method
+    failed = sum(one.psnr_y is None for one in tried)
+    found = (
+        [f"{name}: {failed} of {len(tried)} trials gave no network: {_first_problem(tried)}"]
+        if failed
+        else []
+    )
+    if best is None:
+        return found
+    for part, weight in weights(plan.traits[name]):
+        values = sorted(float(one.params[part][weight]) for one in done)
+        value = float(best.params[part][weight])
+        if value in (values[0], values[-1]) and values[0] < values[-1]:
+            end = "smallest" if value == values[0] else "largest"
+            centre = "" if best is default else f", or begin there: --set params.{part}.{weight}={value:g}"
+            found.append(
+                f"{name}: its best {weight}, {value:g}, is the {end} that was tried: a better one may lie beyond;"
+                f" more --trials{centre}"
+            )
+    if default is not None and best is not default:
+        gain = (best.psnr_y or 0) - (default.psnr_y or 0)
+        if gain < SEED_NOISE:
+            found.append(
+                f"{name}: its best is {gain:.3f} dB above the default, less than the {SEED_NOISE} dB by which"
+                " another seed alone can move a student: the default may be as good"
+            )
+    return found
+
+
+def _first_problem(tried: Sequence[Trial]) -> str:
+    return next(one.problem for one in tried if one.psnr_y is None)
+
+
+def row(one: Trial, default: Trial, share: float | None) -> dict[str, Any]:
+    """Return a trial as plain data, for tables and JSON."""
+    gain = None if one.psnr_y is None or default.psnr_y is None else one.psnr_y - default.psnr_y
+    return {
+        "method": one.method,
+        "trial": one.number,
+        "weights": one.weights,
+        "psnr_y": one.psnr_y,
+        "against_default": gain,
+        "share": share,
+        "best": one.best,
+        "problem": one.problem,
+        "params": one.params,
+        "run": one.run.digest[:20],
+    }

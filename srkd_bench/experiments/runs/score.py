@@ -1,0 +1,57 @@
+"""Measure networks whose scores the store does not have."""
+
+import json
+from collections.abc import Iterable
+
+from srkd_bench.config.artifacts import Run, Weights
+from srkd_bench.core.files import write
+from srkd_bench.core.provenance import provenance
+from srkd_bench.data.image_set import ImageSet
+from srkd_bench.evaluation.scores import Scores
+from srkd_bench.evaluation.scoring import Upscaler, bicubic, network, score
+from srkd_bench.evaluation.stored_scores import kept_scores, measurement
+from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.networks.stored import load
+from srkd_bench.store.layout import CARD, SCORES
+from srkd_bench.store.workspace import Workplace
+
+
+def measured(
+    key: Run | Weights | None,
+    images: ImageSet,
+    place: Workplace,
+    *,
+    title: str = "",
+    self_ensemble: bool = False,
+) -> Scores:
+    """Return the scores of a finished network (None: bicubic) on a data set, from the store or measured now."""
+    wanted = measurement(key, images.pixels, images.scale, self_ensemble=self_ensemble)
+    if (found := kept_scores(wanted, place.store)) is not None:
+        return found
+    with place.store.locked([f"score-{wanted.digest[:20]}"]):
+        if (found := kept_scores(wanted, place.store)) is not None:  # another process was faster
+            return found
+        card = provenance(place.device)
+        upscale: Upscaler = bicubic(images.scale)
+        if key is not None:
+            upscale = network(
+                load(key, place.store), device=place.device, self_ensemble=self_ensemble, card=card
+            )
+        with place.display.bar(f"measuring {title} on {images.name}") as tick:
+            scores = score(upscale, images, tick)
+        with place.store.writing(wanted) as folder:
+            write(folder / SCORES, json.dumps({"dataset": images.name, "images": scores}))
+            write(folder / CARD, json.dumps(card, indent=1))
+    return scores
+
+
+def ensure_scores(
+    networks: Iterable[Run | Weights | None], plan: Plan, tests: list[ImageSet], place: Workplace
+) -> None:
+    """Measure those of a plan's networks (None: bicubic) that are finished on the suite's data sets."""
+    finished = [key for key in networks if key is None or place.store.has(key)]
+    for images in tests:
+        for key in finished:
+            measured(
+                key, images, place, title=plan.title(key), self_ensemble=plan.suite.evaluate.self_ensemble
+            )

@@ -1,0 +1,1 @@
+"""Export artifacts to tar files and import them."""

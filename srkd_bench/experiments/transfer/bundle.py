@@ -1,0 +1,191 @@
+"""Runs, networks and scores on their way to another store: written as a tar, and taken in from a stranger's."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from srkd_bench.config.artifacts import Pack
+from srkd_bench.config.suite import Suite
+from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError
+from srkd_bench.core.files import room_for, sync, writable
+from srkd_bench.core.progress import Display
+from srkd_bench.data.catalog import DATASETS
+from srkd_bench.experiments.planning.requirements import needed
+from srkd_bench.experiments.transfer import tar as tar_module
+from srkd_bench.experiments.transfer.validation import FILES, KINDS, LARGEST, checked
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.locks import lock_of
+from srkd_bench.store.manifest import MANIFEST, REPAIR, place_of, read_manifest, stamp
+
+_NAME = re.compile(
+    "|".join(
+        f"{kind}/[0-9a-f]{{20}}/({'|'.join(map(re.escape, {*files, MANIFEST}))})"
+        for kind, files in FILES.items()
+    )
+)
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What came of an import.
+
+    Args:
+        new, here: places of what was taken in, and of what was here already and left alone.
+        datasets: names of the data sets that it was made with and that aren't here.
+    """
+
+    new: list[str]
+    here: list[str]
+    datasets: list[str]
+
+
+def finished(store: ArtifactStore, digits: Iterable[str], suite: Suite | None, display: Display) -> list[str]:
+    """Return the places of some runs, each with its scores, and of all that is finished of a suite.
+
+    Args:
+        digits: the first ones of each run's id.
+    Raises:
+        MissingError: no run's id begins so, nothing of the suite is finished, or its data isn't here.
+        SrkdError: several do.
+    """
+    runs = {_run(store, one) for one in digits}
+    places = {f"runs/{name}" for name in runs}
+    for name, key in store.keys("scores") if runs else []:
+        if key["network"][:20] in runs:
+            places.add(f"scores/{name}")
+    if suite is not None:
+        keys = [key for key in needed(store, suite, display) if key.folder in KINDS and store.has(key)]
+        if not any(key.folder == "runs" for key in keys):
+            raise MissingError(f"no run of suite {suite.name} is finished", "srkd ls runs")
+        places |= {key.place for key in keys}
+    return sorted(places)
+
+
+def _run(store: ArtifactStore, digits: str) -> str:
+    found = [name for name, _ in store.keys("runs") if name.startswith(digits[:20])]
+    if not found:
+        raise MissingError(f"no finished run '{digits}'", "srkd ls runs")
+    if len(found) > 1:
+        raise SrkdError(f"{len(found)} runs begin with '{digits}'", "give more digits")
+    return found[0]
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of an artifact whose folder has the name that its key gives."""
+    manifest = read_manifest(folder)
+    if place_of(folder.parent.name, manifest.get("key")) != f"{folder.parent.name}/{folder.name}":
+        raise IntegrityError(f"{folder / MANIFEST} is not what was written", REPAIR)
+    return manifest
+
+
+def contents(places: Iterable[str]) -> str:
+    """Say how many of what there are: `4 runs, 5 sets of scores`."""
+    counts = Counter(place.partition("/")[0] for place in places)
+    words = {"runs": ("run", "runs"), "weights": ("loaded network", "loaded networks")}
+    words["scores"] = ("set of scores", "sets of scores")
+    return (
+        ", ".join(f"{counts[kind]} {words[kind][counts[kind] > 1]}" for kind in KINDS if counts[kind])
+        or "nothing"
+    )
+
+
+def export(store: ArtifactStore, places: list[str], path: Path, display: Display) -> int:
+    """Write artifacts as a tar, whole or not at all, each file checked against its manifest; return its bytes.
+
+    The same artifacts give the same tar, to the bit.
+
+    Raises:
+        IntegrityError: a file isn't what was written. SrkdError: the disk can't take it.
+    """
+    files: dict[str, dict[str, Any]] = {}
+    for place in sorted(places):
+        store.bring(place)
+        listed = _manifest(store.home / place)["files"] | {MANIFEST: stamp(store.home / place / MANIFEST)}
+        files |= {f"{place}/{name}": listed[name] for name in sorted(listed)}
+    total, done = sum(one["bytes"] for one in files.values()), 0
+    part = path.with_name(path.name + ".part")
+    with writable(path, total), display.bar(f"writing {path.name}", bytes=True) as tick:
+
+        def moved(count: int) -> None:
+            nonlocal done
+            done += count
+            tick(done, total)
+
+        try:
+            with part.open("wb") as tar:
+                for name, expected in files.items():
+                    tar_module.add(tar, name, store.home / name, expected, moved)
+                tar_module.finish(tar)
+                tar.flush()
+                os.fsync(tar.fileno())
+            part.replace(path)
+            sync(path.absolute().parent)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+    return path.stat().st_size
+
+
+def take_in(store: ArtifactStore, path: Path, display: Display) -> Imported:
+    """Take in what `export` wrote, anywhere; what is here already is left alone.
+
+    Nothing in the file is trusted, and nothing of it appears before all of it is checked: names, manifests,
+    digests, checksums, and that weights, scores and keys are what they should be. Whether its numbers were
+    honestly measured can't be told.
+
+    Raises:
+        MissingError: no such file. IntegrityError: it isn't whole, or isn't what `export` writes.
+    """
+    if not path.is_file():
+        raise MissingError(f"no file '{path}'", "`srkd store export` writes one")
+    try:
+        tar = path.open("rb")
+    except OSError as error:
+        raise SrkdError(f"cannot read '{path}': {error.strerror}") from None
+    with tar, store.scratch() as folder:
+        try:
+            places = _unpacked(store, tar, folder, display)
+            datasets = {name for place in places if (name := checked(folder, place)) in DATASETS}
+        except IntegrityError as error:
+            raise IntegrityError(
+                f"nothing is taken from {path}: {error.message}",
+                "take only what `srkd store export` wrote; ask for the file again",
+            ) from None
+        new = [place for place in places if _published(store, folder / place, store.home / place)]
+    absent = (
+        one for one in datasets if not DATASETS[one].builtin and not store.has(Pack(dataset=one, scale=1))
+    )
+    return Imported(new, [place for place in places if place not in new], sorted(absent))
+
+
+def _unpacked(store: ArtifactStore, tar: BinaryIO, folder: Path, display: Display) -> list[str]:
+    """Write a tar's files below a folder, and return the artifacts' places there."""
+    found = tar_module.members(tar, _NAME, LARGEST)
+    total, done = sum(member.bytes for member in found.values()), 0
+    room_for(store.home, total)
+    with display.bar("reading", bytes=True) as tick, writable(folder, total):
+
+        def moved(count: int) -> None:
+            nonlocal done
+            done += count
+            tick(done, total)
+
+        for name, member in found.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            tar_module.extract(tar, member, folder / name, moved)
+    if not found:
+        raise IntegrityError("it holds nothing")
+    return sorted({name.rpartition("/")[0] for name in found})
+
+
+def _published(store: ArtifactStore, folder: Path, target: Path) -> bool:
+    """Move a checked artifact to its place unless one is there; say whether it is new."""
+    with store.locked([lock_of(store.home, target).name]):
+        if (target / MANIFEST).is_file():
+            return False
+        store.publish(folder, target)
+        return True

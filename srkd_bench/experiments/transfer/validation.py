@@ -1,0 +1,132 @@
+"""What a stranger's artifact must be, in everything, before it is taken into the store."""
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+from srkd_bench.config.artifacts import Measurement, Run, Weights
+from srkd_bench.config.base import Artifact
+from srkd_bench.config.network import ForeignSpec
+from srkd_bench.core.errors import IntegrityError, SrkdError
+from srkd_bench.data.catalog import DATASETS
+from srkd_bench.evaluation.metrics import METRICS
+from srkd_bench.store.manifest import MANIFEST, read_manifest
+from srkd_bench.store.verify import artifact_problem
+
+KINDS: dict[str, type[Artifact]] = {"runs": Run, "weights": Weights, "scores": Measurement}
+FILES = {
+    "runs": {"card.json", "events.jsonl", "weights.safetensors"},
+    "weights": {"card.json", "weights.safetensors"},
+    "scores": {"card.json", "scores.json"},
+}
+_METHOD, _SHA256 = re.compile(r"[a-z][a-z0-9_]{0,39}"), re.compile(r"[0-9a-f]{64}")
+LARGEST = {MANIFEST: 10**6, "card.json": 10**6, "scores.json": 10**7}  # bytes of what is read at once
+LONGEST_EVENT = 10**6  # bytes
+
+
+def checked(folder: Path, place: str) -> str:
+    """Return the name of the data set that an artifact was made with, after checking everything about it."""
+    kind, path = place.partition("/")[0], folder / place
+    try:
+        manifest = read_manifest(path)
+        key, files = manifest["key"], set(manifest["files"])
+    except (IntegrityError, LookupError, TypeError):
+        raise IntegrityError(f"{place}/{MANIFEST} is missing or not what was written") from None
+    if files != FILES[kind]:
+        raise IntegrityError(f"{place} has other files than srkd writes")
+    if problem := artifact_problem(path):
+        raise IntegrityError(f"{place}: {problem}")
+    try:
+        spec = KINDS[kind].model_validate(key)
+        known = (
+            spec.place == place and _printable(key) and (not isinstance(spec, Run) or _names_methods(spec))
+        )
+    except (ValueError, RecursionError):
+        known = False
+    if not known:
+        raise IntegrityError(f"{place}: its settings are none that this srkd knows")
+    if not _is_record((path / "card.json").read_bytes()):
+        raise IntegrityError(f"{place}: card.json is no card")
+    if isinstance(spec, Measurement):
+        return _measured_on(path / "scores.json", place)
+    assert isinstance(spec, Run | Weights)
+    _check_network(path, place, spec)
+    return spec.data if isinstance(spec, Run) else ""
+
+
+def _names_methods(run: Run) -> bool:
+    """Say whether a run names its methods by words, with the version of each, and an own one's sha256 alone.
+
+    Nothing of a run is ever executed; a name that looks like a file's would still be shown.
+    """
+    parts = run.method.split("+")
+    return sorted(run.params) == sorted(parts) and all(
+        _METHOD.fullmatch(part)
+        and type(params.get("version")) is int
+        and ("sha256" not in params or _SHA256.fullmatch(str(params["sha256"])))
+        for part, params in run.params.items()
+    )
+
+
+def _check_network(path: Path, place: str, spec: Run | Weights) -> None:
+    from srkd_bench.networks.loading import load_weights, spec_in
+    from srkd_bench.networks.weight_files import check_numbers, read
+
+    weights = path / "weights.safetensors"
+    with weights.open("rb") as file:
+        safe = file.read(9)[8:] == b"{"  # `load_weights` would also take a pickled state dict
+    try:
+        if safe and isinstance(spec.model, ForeignSpec):
+            # A stranger's words name its class: it isn't imported.
+            state, metadata = read(weights)
+            check_numbers(state, weights)
+            fits = bool(state) and spec_in(metadata, weights) == spec.model
+        else:
+            fits = safe and load_weights(weights).spec == spec.model
+    except SrkdError:  # its message may quote the stranger's file
+        fits = False
+    if not fits:
+        raise IntegrityError(f"{place}: weights.safetensors holds no {spec.model}")
+    if isinstance(spec, Run):
+        with (path / "events.jsonl").open("rb") as file:
+            while line := file.readline(LONGEST_EVENT):
+                if not _is_record(line):
+                    raise IntegrityError(f"{place}: events.jsonl holds something else than events")
+
+
+def _measured_on(path: Path, place: str) -> str:
+    """Return the data set that scores are of, after checking that they are scores."""
+    try:
+        read = json.loads(path.read_bytes().decode())
+        dataset, images = read["dataset"], read["images"]
+        values = [value for scores in images.values() for value in scores.values()]
+        right = (
+            len(read) == 2
+            and len(images) == DATASETS[dataset].count
+            and _printable(images)
+            and all(set(scores) == set(METRICS) for scores in images.values())
+            and all(type(value) is float and math.isfinite(value) for value in values)
+        )
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        right = False
+    if not right:
+        raise IntegrityError(f"{place}: scores.json holds no scores of a data set that srkd knows")
+    return str(dataset)
+
+
+def _is_record(text: bytes) -> bool:
+    try:
+        return isinstance(json.loads(text.decode()), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _printable(value: Any) -> bool:
+    """Say whether no text in plain data could steer a terminal that it is printed on."""
+    if isinstance(value, dict):
+        return all(_printable(one) for pair in value.items() for one in pair)
+    if isinstance(value, list):
+        return all(map(_printable, value))
+    return not isinstance(value, str) or value.isprintable()

@@ -1,0 +1,1 @@
+"""The built-in distillation methods, one file each."""

@@ -1,0 +1,97 @@
+"""Distillation on zoomed images (AugKD): the teacher also labels crops of HR and LR made smaller still."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from srkd_bench.methods.base import Losses, Method, Step, Weight
+
+
+@dataclass(frozen=True)
+class AugKD(Method):
+    """Two batches more at each step, made of the batch: student and teacher upscale them, HR isn't known.
+
+    Zoomed in: a crop of HR of LR's size, taken for LR; the same place in all images of a batch, whose patches lie
+    anywhere already. Zoomed out: LR made smaller by the scale. The student sees both turned (flipped, transposed,
+    or both), and its SR is turned back before it is compared with what the teacher makes of them as they are.
+    A step makes three passes of student and teacher, one of them over a smaller image, and one optimizer step.
+
+    Deviation: distances are mean squared errors, as in the study; the paper takes L1, with HR too.
+    Deviation: LR is made smaller by torch's bicubic with antialiasing and rounded to 8 bits. That is MATLAB's
+    kernel, but at the border it uses the pixels that are there, and it rounds once.
+    Reading: both zoomed images are labelled at each step, with the same weight; images are turned, their colours
+    are left alone. `turn: false` shows them to the student as they are.
+    Default: a quarter for each zoomed image and for the batch's own SR as in HKD (`response`): a gradient share
+    (`srkd ls methods --measure`) of .71, .67 and .72 on the demo. The paper's 1 and 1 let the teacher
+    outweigh HR: 2.5 to 2.8 over 400 steps.
+    """
+
+    kind = "response"
+    source = "Zhang et al., preprint (DUKD) 2023, arXiv:2309.14162"
+    never_zero = "the student sees images turned, and a network's SR of those isn't its SR turned"
+
+    weight: Weight = 0.25
+    response: Weight = 0.25
+    turn: bool = True
+
+    def losses(self, step: Step, adapter: nn.Module) -> Losses:
+        """Return `rec`, `response` for the batch, `zoom_in` and `zoom_out`."""
+        return {
+            "rec": step.rec,
+            "response": self.response * F.mse_loss(step.student.sr, step.teacher.sr),
+            "zoom_in": self.weight * self._compared(step, zoomed_in(step.hr, step.lr, step.generator)),
+            "zoom_out": self.weight * self._compared(step, zoomed_out(step.lr, _scale(step))),
+        }
+
+    def _compared(self, step: Step, images: Tensor) -> Tensor:
+        turn = Turn.drawn(step.generator) if self.turn else Turn()
+        return F.mse_loss(turn.back(step.see(turn(images)).sr), step.teacher.see(images).sr)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One of the eight ways to turn an image: flipped first, then transposed."""
+
+    across: bool = False
+    down: bool = False
+    transpose: bool = False
+
+    @classmethod
+    def drawn(cls, generator: torch.Generator) -> "Turn":
+        """Return one of the eight, each with equal chance."""
+        return cls(*torch.randint(2, (3,), generator=generator, device=generator.device).bool().tolist())
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Turn images (N, C, H, W)."""
+        images = self._flipped(images)
+        return images.transpose(2, 3) if self.transpose else images
+
+    def back(self, images: Tensor) -> Tensor:
+        """Undo it: what was done last comes first."""
+        return self._flipped(images.transpose(2, 3) if self.transpose else images)
+
+    def _flipped(self, images: Tensor) -> Tensor:
+        return images.flip([dim for dim, flip in ((2, self.down), (3, self.across)) if flip])
+
+
+def zoomed_in(hr: Tensor, lr: Tensor, generator: torch.Generator) -> Tensor:
+    """Return a crop of HR of LR's size, at a random place."""
+    height, width = lr.shape[-2:]
+    top, left = (
+        int(torch.randint(room + 1, (), generator=generator, device=generator.device))
+        for room in (hr.shape[-2] - height, hr.shape[-1] - width)
+    )
+    return hr[..., top : top + height, left : left + width]
+
+
+def zoomed_out(lr: Tensor, scale: int) -> Tensor:
+    """Return LR made smaller by the scale, at least one pixel a side, in 8-bit levels."""
+    size = [max(1, side // scale) for side in lr.shape[-2:]]
+    smaller = F.interpolate(lr, size, mode="bicubic", antialias=True, align_corners=False)
+    return (255 * smaller).round().clamp(0, 255) / 255
+
+
+def _scale(step: Step) -> int:
+    return step.hr.shape[-1] // step.lr.shape[-1]

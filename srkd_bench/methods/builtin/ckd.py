@@ -1,0 +1,67 @@
+"""Contrastive distillation (CKD): pull SR to the teacher's, push it from the batch's other SRs."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from srkd_bench.methods.base import LATER, Losses, Method, Share, Step, Weight
+
+
+@dataclass(frozen=True)
+class CKD(Method):
+    """Equation (2) of the study, after CSD: the distance to the teacher over the distance to the negatives.
+
+    A student that has learnt nothing shows nearly the same grey for every image, and what is divided by is nearly
+    nothing: at the first steps the share is 8 to 98 on BSDS500, and the training suffers from it to its end.
+    `warmup` lets the weight rise linearly over the first part of training; .02 is enough (docs/results.md).
+
+    Deviation: distances are mean squared errors of pixels, as in the study; CSD takes L1 on VGG features.
+    Reading: positive is the teacher's SR of the same image, negatives are the student's SRs of the batch's other
+    images. The study does not say whether a negative carries gradient; as in CSD, none does unless `neg_grad`.
+    Reading: the study's equation lost its symbols; form A divides by the sum over the negatives, form B sums the
+    ratios.
+    Default: 0.25, by its gradient share (`srkd ls methods --measure`): .43, .35 and .61 on the demo, .45, .50 and
+    .81 on BSDS500 with a teacher of 37.8 dB on Set5. 1 makes the pull to the teacher, weight / Σ_j d(S_i, S_j),
+    as strong as HKD's (over batches of 8 the sum is 1.04 on DIV2K's validation crops, 0.82 on BSDS500, 0.60 on the
+    built-in photographs), but its shares were 1.4 to 3.2: images whose negatives are near pull far more. Form B is
+    at least (N - 1)² times as strong: a weight of 1 had shares of 50 to 80 on the demo; give it about 0.01.
+    """
+
+    kind = "relation"
+    source = "Wang et al., IJCAI 2021, arXiv:2105.11683"
+    min_batch = 2
+
+    weight: Weight = 0.25
+    form: Literal["A", "B"] = "A"
+    neg_grad: bool = False
+    warmup: Share = field(default=0.0, metadata=LATER)
+
+    def losses(self, step: Step, adapter: nn.Module) -> Losses:
+        """Return `rec` and `ckd`."""
+        loss = contrastive_loss(step.student.sr, step.teacher.sr, form=self.form, neg_grad=self.neg_grad)
+        rise = min(1.0, step.progress / self.warmup) if self.warmup else 1.0
+        return {"rec": step.rec, "ckd": self.weight * rise * loss}
+
+
+def contrastive_loss(student: Tensor, teacher: Tensor, *, form: str = "A", neg_grad: bool = False) -> Tensor:
+    """Return the mean over the batch of d(S_i, T_i) / Σ_j d(S_i, S_j), with j over the other images.
+
+    Form B takes the mean of Σ_j d(S_i, T_i) / d(S_i, S_j). A distance to a negative counts as at least that of
+    two grey levels, (2/255)², so that a batch of equal images doesn't divide by zero.
+
+    Args:
+        student, teacher: SR (N, C, H, W) in [0, 1], N at least 2; the differences of all pairs take N times
+            a batch's memory.
+        neg_grad: let the gradient through the negatives too.
+    """
+    floor = (2 / 255) ** 2
+    others = ~torch.eye(len(student), dtype=torch.bool, device=student.device)
+    positive = (student - teacher).square().mean(dim=(1, 2, 3))
+    negatives = student if neg_grad else student.detach()
+    distances = (student[:, None] - negatives[None]).square().mean(dim=(2, 3, 4))
+    if form == "B":
+        return (positive[:, None] / distances.clamp_min(floor))[others].view(len(student), -1).sum(1).mean()
+    total = (distances * others).sum(1)
+    return (positive / total.clamp_min(floor * (len(student) - 1))).mean()

@@ -1,0 +1,77 @@
+"""Feature affinity distillation (FAKD): a feature map's pixels are alike where the teacher's are."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from srkd_bench.methods.base import Losses, Method, Step, Weight, Width
+
+
+@dataclass(frozen=True)
+class FAKD(Method):
+    """Cosines between all pairs of a feature map's pixels (its affinity), and the teacher's SR as in HKD.
+
+    Deviation: the paper's loss is 0.5·L1(S, HR) + 0.5·L1(S, T) + 10·Σ L1(A_S, A_T). The loss against HR is the
+    suite's and stands once here, so that the others would count double, 1 : 1 : 20; with Adam that is the same.
+    The authors' images are in 0..255, though, and an affinity knows no range: in [0, 1] it is 1 : 1 : 20/255.
+    Deviation: the SRs are compared by mean squared error, as the suites compare with HR. The paper's form is
+    `loss: l1`, `response: 1`, `weight: 0.078` in a suite with `train.loss: l1`; the gradient share of 20 was 40
+    to 170 there.
+    Deviation: an affinity has an entry for each pair of pixels. It is taken over `positions` pixels, drawn anew at
+    each step where the map has more; each matrix takes N · positions² · 4 bytes, and about ten are alive at a
+    time. So 576 (24 × 24) costs .1 GB for a batch of 8; all pixels of a patch of 48 would cost 1.7 GB.
+    Reading: levels are read after 1/3, 2/3 and 3/3 of the blocks; the authors' third also has the body's last
+    convolution.
+    Default: 0.0006 for affinities, which don't shrink as errors do: beside MSE against HR, a weight of 1 had a
+    gradient share of 9 to 100 over 400 steps of the demo (means over parts of it, rising). The SRs have 0.5, as
+    in the paper's mean. Both together have .50, .52 and .77 on the demo (`srkd ls methods --measure`).
+    """
+
+    kind = "feature"
+    source = "He et al., ICIP 2020, doi:10.1109/ICIP40778.2020.9190917"
+    taps = (1 / 3, 2 / 3, 1.0)
+
+    weight: Weight = 0.0006
+    response: Weight = 0.5
+    loss: Literal["mse", "l1"] = "mse"
+    positions: Width = 576
+
+    def losses(self, step: Step, adapter: nn.Module) -> Losses:
+        """Return `rec`, `response` for the SRs and `fakd` for the affinities, summed over the levels."""
+        distance = F.mse_loss if self.loss == "mse" else F.l1_loss
+        pixels = step.lr.shape[-2] * step.lr.shape[-1]
+        chosen: Tensor | None = None
+        if pixels > self.positions:
+            generator = step.generator
+            chosen = torch.randperm(pixels, generator=generator, device=generator.device)[: self.positions]
+        levels = [
+            affinity_loss(step.student.feats[tap], step.teacher.feats[tap], chosen) for tap in self.taps
+        ]
+        return {
+            "rec": step.rec,
+            "response": self.response * distance(step.student.sr, step.teacher.sr),
+            "fakd": self.weight * torch.stack(levels).sum(),
+        }
+
+
+def affinity_loss(guided: Tensor, hint: Tensor, chosen: Tensor | None = None) -> Tensor:
+    """Return the mean absolute difference of two affinities.
+
+    Args:
+        guided, hint: features (N, C, h, w); C may differ.
+        chosen: indices of pixels, row by row, to take instead of all.
+    """
+    return F.l1_loss(affinity(guided, chosen), affinity(hint, chosen))
+
+
+def affinity(features: Tensor, chosen: Tensor | None = None) -> Tensor:
+    """Return the (N, P, P) cosines between the pixels' vectors of channels.
+
+    Source: `spatial_similarity` of the authors' code.
+    """
+    vectors = features.flatten(2)
+    unit = F.normalize(vectors if chosen is None else vectors[:, :, chosen], dim=1, eps=1e-7)
+    return unit.transpose(1, 2) @ unit

@@ -1,0 +1,68 @@
+"""Hints (FitNets): the student's middle features, through a regressor, match the teacher's."""
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from srkd_bench.methods.base import Losses, Method, Step, Weight
+from srkd_bench.methods.features import channel_statistics, sample_features
+
+MIDDLE = 0.5
+
+
+@dataclass(frozen=True)
+class FitNet(Method):
+    """Mean squared error between the teacher's features after half of its blocks and the student's, regressed.
+
+    Deviation: Romero et al. train the lower half by hints first and the whole network after it; here the hint is
+    a term of the one training, as every other method's.
+    Deviation: EDSR has no batch norm and its features are far from unit scale; each teacher channel is
+    standardised by its mean and deviation over 64 fixed training patches. So is each of the untrained student's,
+    once for all; their deviation is about 22 in the suite demo.
+    Reading: the study names FitNets in passing. The regressor is a 1x1 convolution, since both features have the
+    same size; in the paper it is as large as makes them so.
+    Default: 0.0015, by its gradient share (`srkd ls methods --measure`): .08, .19 and .68 on the demo. A student
+    that learns from it has a lower one: with 0.003 it was 0.14 to 0.53 (medians of tenths) over 600 steps there.
+    """
+
+    kind = "feature"
+    source = "Romero et al., ICLR 2015, arXiv:1412.06550"
+    taps = (MIDDLE,)
+    never_zero = "the student's features pass through a regressor, which is random at first"
+
+    weight: Weight = 0.0015
+
+    def adapter(self, teacher: nn.Module | None, student: nn.Module, lr: Tensor) -> nn.Module:
+        """Return the regressor, with the statistics of both networks as frozen buffers."""
+        assert teacher is not None
+        guided, hint = (sample_features(network, lr, self.taps)[MIDDLE] for network in (student, teacher))
+        return Regressor(guided, hint)
+
+    def losses(self, step: Step, adapter: nn.Module) -> Losses:
+        """Return `rec` and `fitnet`."""
+        guided, hint = adapter(step.student.feats[MIDDLE], step.teacher.feats[MIDDLE])
+        return {"rec": step.rec, "fitnet": self.weight * F.mse_loss(guided, hint)}
+
+
+class Regressor(nn.Module):
+    """A 1x1 convolution from the student's channels to the teacher's, both standardised.
+
+    Args:
+        guided, hint: samples of the student's and of the teacher's features, (N, C, h, w).
+    """
+
+    def __init__(self, guided: Tensor, hint: Tensor) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(guided.shape[1], hint.shape[1], 1)
+        for name, sample in (("guided", guided), ("hint", hint)):
+            mean, deviation = channel_statistics(sample)
+            self.register_buffer(f"{name}_mean", mean)
+            self.register_buffer(f"{name}_deviation", deviation)
+
+    def forward(self, guided: Tensor, hint: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what is compared: the student's regressed features and the teacher's, both (N, C, h, w)."""
+        return self.convolution(self._standardised("guided", guided)), self._standardised("hint", hint)
+
+    def _standardised(self, name: str, features: Tensor) -> Tensor:
+        return (features - self.get_buffer(f"{name}_mean")) / self.get_buffer(f"{name}_deviation")

@@ -1,0 +1,28 @@
+"""Traditional distillation (HKD): the student's SR is pulled to the teacher's as well as to HR."""
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import nn
+
+from srkd_bench.methods.base import Losses, Method, Step, Weight
+
+
+@dataclass(frozen=True)
+class HKD(Method):
+    """Mean squared error between the student's and the teacher's SR.
+
+    Deviation: Hinton et al. compare class probabilities by KL divergence; for images the study takes MSE.
+    Default: 1, as the study's "ratios of the original papers"; other super-resolution papers use 0.5 or 1, in L1.
+    Its gradient share (`srkd ls methods --measure`) is 1 for long, as the teacher's SR is much nearer to HR than
+    the student's, and falls then: 1.0, 1.0 and .86 on the demo, 1.0, 1.0 and .98 on BSDS500.
+    """
+
+    kind = "response"
+    source = "Hinton et al., NIPS workshop 2014, arXiv:1503.02531"
+
+    weight: Weight = 1.0
+
+    def losses(self, step: Step, adapter: nn.Module) -> Losses:
+        """Return `rec` and `hkd`."""
+        return {"rec": step.rec, "hkd": self.weight * F.mse_loss(step.student.sr, step.teacher.sr)}

@@ -1,0 +1,126 @@
+"""Review distillation (RVKD): the teacher's features guide the student's, fused from deep to shallow."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from srkd_bench.methods.base import Losses, Method, Share, Step, Weight, Width
+from srkd_bench.methods.features import channel_statistics, sample_features
+
+
+@dataclass(frozen=True)
+class RVKD(Method):
+    """ReviewKD on four levels of the residual body: attention-based fusion (ABF) and hierarchical context loss.
+
+    Deviation: EDSR has no batch norm and its features are far from unit scale, where ABF's last batch norm
+    can't follow them; each teacher channel is standardised by its mean and deviation over 64 fixed training
+    patches. `raw` compares with the features as they are.
+    Reading: the study does not say which features; they are taken after 1/4, 2/4, 3/4 and 4/4 of the blocks.
+    Default: 0.0015, risen to linearly over the first 8 % of training; by its gradient share (`srkd ls methods
+    --measure`): .11, .29 and .64 on the demo, .17, .09 and .76 on BSDS500. The study's 1 drowns the ground truth
+    on a student that hasn't learnt from it (60 to 500): standardised features differ by about 1, pixels by .001.
+    """
+
+    kind = "feature"
+    source = "Chen et al., CVPR 2021, arXiv:2104.09044"
+    taps = (0.25, 0.5, 0.75, 1.0)
+    never_zero = "the student's features pass through fusions, which are random at first"
+
+    weight: Weight = 0.0015
+    mid: Width = 64
+    warmup: Share = 0.08
+    raw: bool = False
+
+    def adapter(self, teacher: nn.Module | None, student: nn.Module, lr: Tensor) -> nn.Module:
+        """Return the fusions, with the teacher's statistics as frozen buffers."""
+        assert teacher is not None
+        guided, hints = sample_features(student, lr[:1], self.taps), sample_features(teacher, lr, self.taps)
+        channels = [guided[tap].shape[1] for tap in self.taps]
+        return Review(channels, self.mid, [hints[tap] for tap in self.taps], raw=self.raw)
+
+    def losses(self, step: Step, adapter: nn.Module) -> Losses:
+        """Return `rec` and `rvkd`, summed over the levels."""
+        guided, hints = adapter(
+            [step.student.feats[tap] for tap in self.taps], [step.teacher.feats[tap] for tap in self.taps]
+        )
+        loss = torch.stack([context_loss(g, h) for g, h in zip(guided, hints, strict=True)]).sum()
+        rise = min(1.0, step.progress / self.warmup) if self.warmup else 1.0
+        return {"rec": step.rec, "rvkd": self.weight * rise * loss}
+
+
+class Review(nn.Module):
+    """A fusion for each level, and the teacher's features brought to unit scale.
+
+    Args:
+        channels: of the student's features, from shallow to deep.
+        levels: sample of the teacher's features (N, C, h, w), from shallow to deep.
+    """
+
+    def __init__(self, channels: list[int], mid: int, levels: list[Tensor], *, raw: bool) -> None:
+        super().__init__()
+        last = len(levels) - 1
+        self.fusions = nn.ModuleList(
+            Fusion(inputs, mid, level.shape[1], fuse=i < last)
+            for i, (inputs, level) in enumerate(zip(channels, levels, strict=True))
+        )
+        for i, level in enumerate(levels):
+            mean, deviation = channel_statistics(level)
+            self.register_buffer(f"mean{i}", torch.zeros_like(mean) if raw else mean)
+            self.register_buffer(f"deviation{i}", torch.ones_like(mean) if raw else deviation)
+
+    def forward(self, guided: list[Tensor], hints: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the student's fused features and the teacher's standardised ones, level by level."""
+        fused: list[Tensor] = []
+        deeper: Tensor | None = None
+        for fusion, features in zip(reversed(self.fusions), reversed(guided), strict=True):
+            output, deeper = fusion(features, deeper)
+            fused.insert(0, output)
+        return fused, [
+            (hint - self.get_buffer(f"mean{i}")) / self.get_buffer(f"deviation{i}")
+            for i, hint in enumerate(hints)
+        ]
+
+
+class Fusion(nn.Module):
+    """ABF: the student's level, mixed with the deeper ones by a learned attention map each."""
+
+    def __init__(self, inputs: int, mid: int, outputs: int, *, fuse: bool) -> None:
+        super().__init__()
+        narrow, widen = (
+            nn.Conv2d(inputs, mid, 1, bias=False),
+            nn.Conv2d(mid, outputs, 3, padding=1, bias=False),
+        )
+        for convolution in (narrow, widen):
+            nn.init.kaiming_uniform_(convolution.weight, a=1)
+        self.enter = nn.Sequential(narrow, nn.BatchNorm2d(mid))
+        self.attention = nn.Sequential(nn.Conv2d(2 * mid, 2, 1), nn.Sigmoid()) if fuse else None
+        self.leave = nn.Sequential(widen, nn.BatchNorm2d(outputs))
+
+    def forward(self, features: Tensor, deeper: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return what is compared with the teacher (N, outputs, h, w), and what goes on to the shallower level."""
+        mixed = self.enter(features)
+        if self.attention is not None and deeper is not None:
+            deeper = F.interpolate(deeper, mixed.shape[-2:], mode="nearest")
+            attention = self.attention(torch.cat([mixed, deeper], dim=1))
+            mixed = mixed * attention[:, :1] + deeper * attention[:, 1:]
+        return self.leave(mixed), mixed
+
+
+def context_loss(guided: Tensor, hint: Tensor) -> Tensor:
+    """Return the hierarchical context loss: MSE at full size and pooled to 4, 2 and 1, halved each time.
+
+    Sizes that aren't below the features' own are left out; the weights used sum to 1.
+
+    Args:
+        guided, hint: (N, C, h, w).
+    """
+    loss, total, weight = F.mse_loss(guided, hint), 1.0, 1.0
+    for size in (4, 2, 1):
+        if size < guided.shape[-2]:
+            weight /= 2
+            pooled = F.adaptive_avg_pool2d(guided, size), F.adaptive_avg_pool2d(hint, size)
+            loss = loss + weight * F.mse_loss(*pooled)
+            total += weight
+    return loss / total

@@ -1,0 +1,141 @@
+"""Find, build and describe distillation methods."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import fields
+from functools import cache
+from importlib import import_module
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from srkd_bench.core.errors import SrkdError, unknown
+from srkd_bench.methods import sources, user_code
+from srkd_bench.methods.base import Method, Weight
+from srkd_bench.methods.composition import Composition
+
+
+def names() -> list[str]:
+    """Return the names of the installed methods, `none` first."""
+    return sorted([*sources.builtin(), *sources.installed()], key=lambda name: (name != "none", name))
+
+
+def find(name: str) -> type[Method]:
+    """Return the class of a method: of an installed one by its name, or `./file.py`, or `package.module:Class`.
+
+    Raises:
+        SrkdError: no such method, or its source is none.
+    """
+    source = sources.find(name)
+    return _builtin(name) if source is None else user_code.load(source)
+
+
+@cache
+def _builtin(name: str) -> type[Method]:
+    module = import_module(f"srkd_bench.methods.builtin.{name}")
+    classes = [value for value in vars(module).values() if isinstance(value, type)]
+    return next(c for c in classes if issubclass(c, Method) and c.__module__ == module.__name__)
+
+
+def build(name: str, params: Mapping[str, Mapping[str, Any]]) -> Method:
+    """Return a method, or a composition `a+b`, with hyper-parameters by the name of its part.
+
+    Args:
+        name: parts may be named by where their code lies, as in `find`.
+    Raises:
+        SrkdError: no such method or parameter, a wrong type, or a number out of bounds.
+    """
+    parts = name.split("+")
+    if len(parts) > 1 and (len(set(map(sources.name_of, parts))) < len(parts) or "none" in parts):
+        raise SrkdError(f"'{name}' is no composition", "join different methods, as in rkd+hkd")
+    return _joined({sources.name_of(part): find(part) for part in parts}, params)
+
+
+def _joined(found: Mapping[str, type[Method]], params: Mapping[str, Mapping[str, Any]]) -> Method:
+    built = {name: _one(name, method, params.get(name, {})) for name, method in found.items()}
+    return Composition(built) if len(built) > 1 else next(iter(built.values()))
+
+
+def _one(name: str, method: type[Method], params: Mapping[str, Any]) -> Method:
+    return method(**{key: check_parameter(method, name, key, value) for key, value in params.items()})
+
+
+def check_parameter(method: type[Method], name: str, key: str, value: object) -> Any:
+    """Return a hyper-parameter's value in its own type: 1 becomes 1.0, so that both are the same run.
+
+    Raises:
+        SrkdError: the method has no such parameter, or the value is of a wrong type or out of bounds.
+    """
+    known = [field.name for field in fields(method)]  # type: ignore[arg-type]  # every method is a dataclass
+    if key not in known:
+        raise unknown(f"parameter of {name}", key, known)
+    try:
+        hint = get_type_hints(method, include_extras=True)[key]
+        return TypeAdapter(hint).validate_python(value, strict=True)
+    except ValidationError as error:
+        reason = error.errors(include_url=False)[0]["msg"].lower()
+        raise SrkdError(f"params.{name}.{key}: {reason}, not {value!r}") from None
+
+
+def identity(method: Method, name: str) -> dict[str, dict[str, Any]]:
+    """Return what decides a method's numbers: version and parameters of each part.
+
+    Defaults are written out, but for those of fields marked `LATER`. An own method's has the sha256 of its source,
+    too; where that lies decides nothing.
+    """
+    parts = name.split("+")
+    built = method.parts.values() if isinstance(method, Composition) else [method]
+    return {
+        sources.name_of(part): _origin(part) | {"version": one.version, **_parameters(one)}
+        for part, one in zip(parts, built, strict=True)
+    }
+
+
+def _origin(part: str) -> dict[str, Any]:
+    source = sources.find(part)
+    return {} if source is None else {"sha256": source.sha256}
+
+
+def _parameters(method: Method) -> dict[str, Any]:
+    values = {field: getattr(method, field.name) for field in fields(method)}  # type: ignore[arg-type]  # a dataclass
+    return {
+        field.name: value
+        for field, value in values.items()
+        if not ("later" in field.metadata and value == field.default)
+    }
+
+
+def weights(method: Method, name: str) -> dict[str, list[str]]:
+    """Return the names of the parameters that are weights of loss terms, by part."""
+    parts = method.parts if isinstance(method, Composition) else {sources.name_of(name): method}
+    hints = {part: get_type_hints(type(one), include_extras=True) for part, one in parts.items()}
+    return {
+        part: [field.name for field in fields(one) if hints[part][field.name] == Weight]  # type: ignore[arg-type]
+        for part, one in parts.items()
+    }
+
+
+def summary(name: str) -> str:
+    """Return in one line what a method does: the first of its file, or which methods are composed."""
+    parts = sources.name_of(name).split("+")
+    if len(parts) > 1:
+        return f"{' and '.join(part.upper() for part in parts)} at once, the loss against HR counted once."
+    return (sys.modules[find(name).__module__].__doc__ or "").strip().partition("\n")[0]
+
+
+def rebuild(name: str, params: Mapping[str, Mapping[str, Any]]) -> Method:
+    """Return the method that `identity` was taken of.
+
+    Raises:
+        SrkdError: an own method's source isn't here, or may not run.
+    """
+    found = {
+        part: user_code.load(sources.seen(part, params[part]["sha256"]))
+        if "sha256" in params.get(part, {})
+        else find(part)
+        for part in name.split("+")
+    }
+    rest = {
+        part: {k: v for k, v in one.items() if k not in ("version", "sha256")} for part, one in params.items()
+    }
+    return _joined(found, rest)

@@ -1,0 +1,220 @@
+"""Where a method comes from: built in, an entry point of an installed package, or the user's own file or class.
+
+Nothing is imported here: an own method is known by its name and the sha256 of its source.
+"""
+
+import hashlib
+import keyword
+import os
+import pkgutil
+import re
+import shlex
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from srkd_bench.core.errors import MissingError, SrkdError, unknown
+
+ENTRY_POINTS = "srkd_bench.methods"
+RESERVED = ("all", "bicubic", "student", "teacher")  # these stand for something else where a method may stand
+MAX_BYTES = 1_000_000
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The source of an own method.
+
+    Args:
+        where: as the user names it: a file, `package.module:Class`, or an entry point's name.
+        sha256: of the file that holds it.
+        path: that file; None if it isn't here any more.
+        text: the file's bytes, which are what is executed.
+        dotted: `package.module:Class`, or empty for a file.
+        allowed: whether its code may run: the user named it on the command line, or installed it.
+    """
+
+    name: str
+    where: str
+    sha256: str
+    path: Path | None
+    text: bytes
+    dotted: str
+    allowed: bool
+
+
+# By name and sha256: what a run's settings say is enough to find the code again.
+_SEEN: dict[tuple[str, str], Source] = {}
+
+
+@cache
+def builtin() -> frozenset[str]:
+    """Return the names of the methods that come with srkd."""
+    return frozenset(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / "builtin")]))
+
+
+@cache
+def installed() -> Mapping[str, str]:
+    """Return `package.module:Class` of the methods of installed packages, by name. A built-in one goes first."""
+    found = {entry.name: entry.value for entry in entry_points(group=ENTRY_POINTS)}
+    return {name: value for name, value in sorted(found.items()) if name not in builtin()}
+
+
+def is_code(part: str) -> bool:
+    """Say whether a method is named by where its code lies."""
+    return part.endswith(".py") or ":" in part
+
+
+def name_of(reference: str) -> str:
+    """Return the name of a method, or of a composition `a+b`, wherever the code of its parts lies.
+
+    A file's method has the file's name, a class's the class's in lower case.
+    """
+    return "+".join(_name(part) for part in reference.split("+"))
+
+
+def _name(part: str) -> str:
+    if part.endswith(".py"):
+        return Path(part).stem
+    return part.rpartition(":")[2].lower() if ":" in part else part
+
+
+def check_name(name: str, where: str) -> None:
+    """Refuse a name that an own method can't have.
+
+    Args:
+        where: what has the name, for the message.
+    Raises:
+        SrkdError: it is a built-in's, means something else, or isn't a word in lower case.
+    """
+    if name in builtin():
+        hint = "give it a name of its own" + (
+            "; a file's method has the file's name" if ".py" in where else ""
+        )
+        raise SrkdError(f"{where}: '{name}' is the name of a built-in method", hint)
+    if not _NAME.fullmatch(name) or keyword.iskeyword(name) or name in RESERVED:
+        raise SrkdError(
+            f"{where}: '{name[:60]}' is no name for a method",
+            "up to 40 small letters, digits and _, a letter first; not " + ", ".join(RESERVED),
+        )
+
+
+def find(part: str, *, allowed: bool = True, last: Mapping[str, str] | None = None) -> Source | None:
+    """Return the source of a method; None for a built-in one. Its code isn't run.
+
+    Args:
+        allowed: whether its code may run later.
+        last: the sha256 of sources seen before, by name: the one taken for a file that isn't here any more.
+    Raises:
+        MissingError: no such file or module. SrkdError: no such method, or a name that it can't have.
+    """
+    if part in builtin():
+        return None
+    if is_code(part):
+        name, dotted = _name(part), "" if part.endswith(".py") else part
+        check_name(name, part)
+    elif part in installed():
+        name, dotted, allowed = part, installed()[part], True
+        check_name(name, f"entry point {dotted}")
+    else:
+        raise unknown("method", part, [*builtin(), *installed()])
+    path = _module_file(dotted, part) if dotted else Path(part)
+    text = _read(path, part)
+    if text is None:
+        if name not in (last or {}):
+            hint = "srkd method new writes one" if path is not None else "is its package installed here?"
+            raise MissingError(f"no file '{path}'" if path is not None else f"no module of '{part}'", hint)
+        source = Source(name, part, (last or {})[name], None, b"", dotted, allowed)
+    else:
+        source = Source(name, part, hashlib.sha256(text).hexdigest(), path, text, dotted, allowed)
+    know([source])
+    return source
+
+
+def know(found: Iterable[Source]) -> None:
+    """Remember sources for `seen`: of two with the same content, the one whose code may run and is here."""
+    for one in found:
+        before = _SEEN.get((one.name, one.sha256))
+        if before is None or (one.allowed, one.path is not None) > (before.allowed, before.path is not None):
+            _SEEN[one.name, one.sha256] = one
+
+
+def seen(name: str, sha256: str) -> Source:
+    """Return the source that this process has found by that name and content.
+
+    Raises:
+        MissingError: it has found none.
+    """
+    if (name, sha256) not in _SEEN:
+        raise MissingError(
+            f"the source of method '{name}' is not known here", "name its file: --method FILE.py"
+        )
+    return _SEEN[name, sha256]
+
+
+def check_allowed(source: Source) -> None:
+    """Refuse to run code that only a suite names: a suite from a stranger may lie beside a file of theirs.
+
+    Raises:
+        SrkdError: nobody has allowed it.
+    """
+    if not (source.allowed or trusted()):
+        raise SrkdError(
+            f"the suite would run the code in '{source.where}'",
+            "read it first; if you trust it: " + shlex.join(["srkd", "--trust", *sys.argv[1:]]),
+        )
+
+
+def trusted() -> bool:
+    """Say whether the user lets suites name code: `srkd --trust`, or SRKD_TRUST=1."""
+    return os.environ.get("SRKD_TRUST") == "1"
+
+
+def check_distinct(sources: Iterable[Source]) -> None:
+    """Refuse two methods of the same name.
+
+    Raises:
+        SrkdError: two sources differ and have the same name.
+    """
+    first: dict[str, Source] = {}
+    for source in sources:
+        other = first.setdefault(source.name, source)
+        if other.sha256 != source.sha256:
+            raise SrkdError(
+                f"two methods are named '{source.name}': {other.where} and {source.where}", "rename one"
+            )
+
+
+def _read(path: Path | None, where: str) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise SrkdError(f"'{where}' is no method: it is larger than {MAX_BYTES:,} bytes")
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise SrkdError(f"cannot read method '{where}': {error.strerror}") from None
+
+
+def _module_file(dotted: str, where: str) -> Path | None:
+    """Return the file of a module without importing its packages; None if there is none."""
+    module, _, name = dotted.partition(":")
+    if not all(map(str.isidentifier, [*module.split("."), name])):
+        raise SrkdError(f"'{where}' names no class", "write package.module:Class, or a file: ./mymethod.py")
+    spec: ModuleSpec | None = None
+    path: list[str] | None = None
+    full = ""
+    for word in module.split("."):
+        full = f"{full}.{word}".lstrip(".")
+        spec = PathFinder.find_spec(full, path)
+        if spec is None:
+            return None
+        path = list(spec.submodule_search_locations or [])
+    assert spec is not None
+    return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None

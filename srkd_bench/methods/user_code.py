@@ -1,0 +1,183 @@
+"""The user's own methods: their code is run here, and what is wrong with it is told by file and line."""
+
+import ast
+import dataclasses
+import importlib
+import sys
+import traceback
+from functools import cache
+from types import ModuleType
+from typing import Any, Never, get_type_hints
+
+from srkd_bench.core.errors import MissingError, SrkdError
+from srkd_bench.methods.base import KINDS, Method
+from srkd_bench.methods.sources import Source, check_allowed
+
+_BEGIN = "`srkd method new NAME` writes a method to begin with"
+# Class attributes of a method; with an annotation, a dataclass takes them for hyper-parameters.
+_ATTRIBUTES = frozenset(name for name in vars(Method) if not name.startswith("_")) | {"kind", "source"}
+
+
+@cache
+def load(source: Source) -> type[Method]:
+    """Run an own method's code and return its class.
+
+    Raises:
+        MissingError: its file isn't here any more. SrkdError: its code may not run, or holds no proper method.
+    """
+    if source.path is None:
+        raise MissingError(
+            f"method '{source.name}' is to be trained, but '{source.where}' is not here", "put it back"
+        )
+    check_allowed(source)
+    module = _imported(source) if source.dotted else _executed(source)
+    found = _named(source, module) if source.dotted else _only(source, module)
+    _check(source, found)
+    return found
+
+
+def _executed(source: Source) -> ModuleType:
+    """Return a module made of the very bytes that the sha256 is of."""
+    module = ModuleType(f"srkd_own.{source.name}_{source.sha256[:12]}")
+    module.__file__ = str(source.path)
+    sys.modules[module.__name__] = module  # dataclasses and type hints look it up
+    try:
+        exec(compile(source.text, str(source.path), "exec", dont_inherit=True), vars(module))
+    except Exception as error:
+        del sys.modules[module.__name__]
+        _tell(source, error)
+    return module
+
+
+def _imported(source: Source) -> ModuleType:
+    try:
+        return importlib.import_module(source.dotted.partition(":")[0])
+    except Exception as error:
+        _tell(source, error)
+
+
+def _tell(source: Source, error: Exception) -> Never:
+    if isinstance(error, SyntaxError) and error.filename == str(source.path):
+        _refuse(source, error.lineno, error.msg, "")
+    line = line_in(str(source.path), error)
+    hint = (
+        "a method is one file; what it imports has to be installed" if isinstance(error, ImportError) else ""
+    )
+    _refuse(source, line, f"{type(error).__name__}: {str(error)[:200]}", hint)
+
+
+def line_in(path: str, error: BaseException) -> int | None:
+    """Return the line of a file that an error came by last."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    return lines[-1] if lines else None
+
+
+def _refuse(source: Source, line: int | None, problem: str, hint: str) -> Never:
+    place = source.where if line is None else f"{source.where}, line {line}"
+    raise SrkdError(f"{place}: {problem}", hint)
+
+
+def _named(source: Source, module: ModuleType) -> type[Method]:
+    name = source.dotted.partition(":")[2]
+    found = getattr(module, name, None)
+    if not (isinstance(found, type) and issubclass(found, Method)):
+        _refuse(source, _line_of(source, name), f"'{name}' is no Method", _BEGIN)
+    if found.__module__ != module.__name__:
+        hint = f"name it where it is defined: {found.__module__}:{found.__name__}"
+        _refuse(source, None, f"'{name}' is defined elsewhere", hint)
+    return found
+
+
+def _only(source: Source, module: ModuleType) -> type[Method]:
+    """Return the one method of a file. Classes that others are derived from don't count."""
+    own = [
+        one for one in vars(module).values() if isinstance(one, type) and one.__module__ == module.__name__
+    ]
+    found = list(dict.fromkeys(one for one in own if issubclass(one, Method)))
+    found = [one for one in found if not any(one in other.__mro__[1:] for other in found)]
+    if not found:
+        _refuse(source, None, "there is no Method in it", _BEGIN)
+    if len(found) > 1:
+        first, second = found[:2]
+        problem = f"two methods in a file, {first.__name__} and {second.__name__}"
+        hint = "a file is one method; its name is the method's"
+        _refuse(source, _line_of(source, second.__name__), problem, hint)
+    return found[0]
+
+
+def _check(source: Source, found: type[Method]) -> None:
+    """Refuse what can't be built, named or told from other runs."""
+    name = found.__name__
+    line = _line_of(source, name)
+    if missing := sorted(getattr(found, "__abstractmethods__", ())):
+        _refuse(
+            source, line, f"{name} has no {missing[0]}()", "return the loss terms by name, `rec` among them"
+        )
+    if "__dataclass_params__" not in vars(found) or not vars(found)["__dataclass_params__"].frozen:
+        _refuse(
+            source,
+            line,
+            f"{name} is no frozen dataclass",
+            f"write @dataclass(frozen=True) above class {name}",
+        )
+    for field in dataclasses.fields(found):  # type: ignore[arg-type]  # it is a dataclass, as was just seen
+        _check_field(source, field)
+    try:
+        get_type_hints(found, include_extras=True)
+    except Exception as error:
+        _refuse(source, line, f"{type(error).__name__}: {error}", "import the types of the parameters")
+    right: dict[str, Any] = {
+        "kind": getattr(found, "kind", None) in KINDS,
+        "source": isinstance(getattr(found, "source", None), str) and found.source.isprintable(),
+        "version": type(found.version) is int and found.version >= 1,
+        "min_batch": type(found.min_batch) is int and found.min_batch >= 1,
+        "looks": type(found.looks) is bool,
+        "taps": isinstance(found.taps, tuple),
+        "beside": isinstance(found.beside, tuple),
+        "never_zero": isinstance(found.never_zero, str),
+    }
+    for attribute, fits in right.items():
+        if not fits:
+            given = repr(getattr(found, attribute, "missing"))[:60]
+            _refuse(
+                source, _line_of(source, attribute) or line, f"{attribute} is {given}", _SHOULD[attribute]
+            )
+
+
+_SHOULD = {
+    "kind": f'kind = "..." with one of {", ".join(KINDS)}',
+    "source": 'source = "authors, place and year, arXiv number", or where you describe it',
+    "version": "version is a whole number from 1 on",
+    "min_batch": "min_batch is a whole number from 1 on",
+    "looks": "looks is True or False",
+    "taps": "taps is a tuple of depths: taps = (0.5, 1.0)",
+    "beside": 'beside is a tuple of terms: beside = ("peer",)',
+    "never_zero": 'never_zero is the reason in words; "" if the loss is zero for a student that equals its teacher',
+}
+
+
+def _check_field(source: Source, field: "dataclasses.Field[Any]") -> None:
+    line = _line_of(source, field.name)
+    if field.name in _ATTRIBUTES or field.name == "sha256":
+        hint = (
+            f"write it without a type: {field.name} = ..." if field.name != "sha256" else "name it otherwise"
+        )
+        _refuse(source, line, f"'{field.name}' can't be a hyper-parameter", hint)
+    if field.default is dataclasses.MISSING:
+        _refuse(source, line, f"hyper-parameter '{field.name}' has no default", f"{field.name}: Weight = 1.0")
+    if type(field.default) not in (int, float, bool, str):
+        problem = f"hyper-parameter '{field.name}' is {type(field.default).__name__}"
+        _refuse(source, line, problem, "it can be a number, True or False, or a word")
+
+
+def _line_of(source: Source, name: str) -> int | None:
+    """Return the first line that defines a class, or an attribute of one, by that name."""
+    for node in ast.walk(ast.parse(source.text)):
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return node.lineno
+        if isinstance(node, ast.ClassDef):
+            for inner in node.body:
+                targets = inner.targets if isinstance(inner, ast.Assign) else [getattr(inner, "target", None)]
+                if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+                    return inner.lineno
+    return None

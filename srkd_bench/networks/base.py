@@ -1,0 +1,60 @@
+"""What a network must offer, whatever its architecture, to be trained, distilled from and measured."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from srkd_bench.config.network import ForeignSpec, ModelSpec
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a network gives for a batch.
+
+    Args:
+        sr: (N, 3, scale*h, scale*w) float32, about [0, 1], not clipped.
+        feats: (N, n_feats, h, w) float32 by tap, a depth in (0, 1].
+    """
+
+    sr: Tensor
+    feats: dict[float, Tensor]
+
+
+class Architecture(nn.Module, ABC):
+    """A network that maps LR to SR, known by its spec.
+
+    Attributes:
+        spec: what it is built from.
+        draws: whether it may draw random numbers while it is trained (dropout).
+    """
+
+    spec: ModelSpec | ForeignSpec
+    draws: ClassVar[bool] = True
+
+    @abstractmethod
+    def forward(self, lr: Tensor, taps: Sequence[float] = ()) -> Output:
+        """Super-resolve a batch.
+
+        Args:
+            lr: (N, 3, h, w) in [0, 1].
+            taps: depths in (0, 1] to read features at: the output of block `round(depth * blocks)`.
+        Returns:
+            SR (N, 3, scale*h, scale*w) in float32, not clipped, and the features (N, C, h, w) in float32 by tap.
+        """
+
+    @property
+    @abstractmethod
+    def halo(self) -> int | None:
+        """How many LR pixels around it one pixel looks at; None if it can only work on whole images."""
+
+    @property
+    @abstractmethod
+    def pixel_bytes(self) -> float:
+        """Memory that an LR pixel takes while its SR is computed: the largest things that are held at once."""
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return what a file of this network holds, by name."""
+        return dict(self.state_dict())

@@ -1,0 +1,255 @@
+"""A network of any architecture: a class by its dotted name, wrapped so that features can be read from it."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from srkd_bench.config.network import ForeignSpec
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.networks.base import Architecture, Output
+from srkd_bench.networks.class_import import find, source_of
+from srkd_bench.networks.probing import SIZE, Allowance, largest, reach
+from srkd_bench.networks.weight_files import fitting
+
+SHOWN = 6  # paths in a hint
+SCALES = ("scale", "upscale", "upscaling_factor", "scale_factor", "upsampling")  # what classes call it
+
+
+class Foreign(Architecture):
+    """Any `nn.Module` that maps (N, 3, h, w) in [0, 1] to (N, 3, scale*h, scale*w).
+
+    Args:
+        pad: enlarges LR at its bottom and right to a size that the network can take.
+        kept: what a file of it holds, where that isn't its own state dict.
+    """
+
+    spec: ForeignSpec
+
+    def __init__(
+        self,
+        spec: ForeignSpec,
+        network: nn.Module,
+        pad: Callable[[Tensor], Tensor] = Tensor.clone,
+        kept: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        super().__init__()
+        self.spec, self.network = spec, network
+        self._pad, self._kept = pad, kept
+
+    def forward(self, lr: Tensor, taps: Sequence[float] = ()) -> Output:
+        """Super-resolve a batch, as `Architecture` says. What the network does in place changes nothing outside.
+
+        Raises:
+            SrkdError: SR has another shape, or features can't be read as (N, C, h, w).
+        """
+        given = self._pad(lr)
+        if given is lr:
+            given = lr.clone()
+        paths = self._paths(taps)
+        maps: dict[str, Tensor] = {}
+        hooks = [self._read(path, given.shape[-2:], lr.shape[-2:], maps) for path in set(paths.values())]
+        try:
+            sr = self.network(given)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        if missing := [path for path in paths.values() if path not in maps]:
+            raise SrkdError(f"{self.spec}: module '{missing[0]}' isn't called", self._hint())
+        s, (height, width) = self.spec.scale, lr.shape[-2:]
+        wanted = torch.Size([len(lr), 3, s * given.shape[-2], s * given.shape[-1]])
+        if not isinstance(sr, Tensor) or sr.shape != wanted:
+            got = _shape(sr) if isinstance(sr, Tensor) else f"a {type(sr).__name__}"
+            raise SrkdError(
+                f"{self.spec} maps {_shape(given)} to {got}, not to {_shape(wanted)}",
+                f"an architecture here takes and gives RGB and enlarges by {s}",
+            )
+        return Output(sr[..., : s * height, : s * width].float(), {tap: maps[paths[tap]] for tap in taps})
+
+    def _paths(self, taps: Sequence[float]) -> dict[float, str]:
+        blocks = self.spec.blocks
+        if taps and not isinstance(blocks, list):
+            raise ValueError(f"the blocks of {self.spec} have not been looked for")
+        if taps and not blocks:
+            raise SrkdError(
+                f"no features of {self.spec} can be read: it has no list of like blocks", self._hint()
+            )
+        return {tap: blocks[max(1, round(tap * len(blocks))) - 1] for tap in taps}
+
+    def _read(self, path: str, padded: torch.Size, size: torch.Size, maps: dict[str, Tensor]) -> Any:
+        def hook(module: nn.Module, inputs: object, output: object) -> None:
+            found = feature_map(output, padded)
+            if found is None:
+                raise SrkdError(
+                    f"{self.spec}: '{path}' gives {described(output)}, which is no map of"
+                    f" {padded[0]}×{padded[1]} pixels", self._hint()
+                )  # fmt: skip
+            # A copy: the network may go on in place.
+            maps[path] = found[..., : size[0], : size[1]].to(torch.float32, copy=True)
+
+        return module_at(self, path).register_forward_hook(hook)
+
+    def _hint(self) -> str:
+        paths = ", ".join(readable_paths(survey(self)))
+        return f"name modules by `blocks`, from shallow to deep, such as [{paths}]"
+
+    @cached_property
+    def _reach(self) -> int | None:
+        return reach(lambda lr: self(lr).sr, self.spec.scale, self._device)
+
+    @property
+    def _device(self) -> torch.device:
+        return next((weight.device for weight in self.parameters()), torch.device("cpu"))
+
+    @property
+    def halo(self) -> int | None:
+        """The overlap that its spec states, or how far it is seen to look; None if that is too far to tell."""
+        return self._reach if self.spec.overlap is None else self.spec.overlap
+
+    @cached_property
+    def pixel_bytes(self) -> float:
+        """Three times the largest thing that is computed: input, output, and what is carried past them."""
+        return 3 * largest(lambda lr: self(lr).sr, self._device)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the network's weights under its own names."""
+        return dict(self.network.state_dict() if self._kept is None else self._kept)
+
+
+def feature_map(output: object, size: Sequence[int]) -> Tensor | None:
+    """Return a module's output as (N, C, h, w), or None if it is no map of that size.
+
+    (N, h*w, C), as transformers have it, is turned; the first of several outputs counts.
+    """
+    if isinstance(output, tuple | list) and output:
+        output = output[0]
+    if not isinstance(output, Tensor) or not output.is_floating_point():
+        return None
+    if output.ndim == 3 and output.shape[1] == size[0] * size[1]:
+        return output.transpose(1, 2).reshape(len(output), -1, *size)
+    return output if output.ndim == 4 and tuple(output.shape[-2:]) == tuple(size) else None
+
+
+def module_at(model: Foreign, path: str) -> nn.Module:
+    """Return a module of the network by its path.
+
+    Raises:
+        SrkdError: there is none.
+    """
+    try:
+        return model.network.get_submodule(path)
+    except AttributeError:
+        names = [name for name, _ in model.network.named_children()]
+        raise SrkdError(f"{model.spec} has no module '{path}'", f"it has {', '.join(names)}") from None
+
+
+def described(output: object) -> str:
+    """Return what a module gives, in words."""
+    return _shape(output) if isinstance(output, Tensor) else f"a {type(output).__name__}"
+
+
+def _shape(tensor: Tensor | torch.Size) -> str:
+    return "×".join(map(str, tensor.shape if isinstance(tensor, Tensor) else tensor))
+
+
+def build(spec: ForeignSpec) -> Foreign:
+    """Return a network with fresh weights.
+
+    Raises:
+        SrkdError: no such class, its file isn't the one that `spec.source` is of, or it can't be called so.
+    """
+    if spec.recognised:
+        raise SrkdError(f"{spec} is known by its weights alone", "name a class: arch: package.module:Class")
+    found, path = find(spec.arch)
+    if spec.source not in ("", source_of(path)):
+        raise SrkdError(
+            f"{path.name} has changed since this {spec} was made", "put the old file back, or train anew"
+        )
+    params: dict[str, Any] = dict(spec.params)
+    takes = inspect.signature(found).parameters
+    name = next((one for one in SCALES if one in takes), None)
+    if name is not None:
+        params.setdefault(name, spec.scale)
+    try:
+        return Foreign(spec, found(**params))
+    except Exception as error:  # whatever its author raises
+        raise SrkdError(
+            f"{spec.arch} can't be built: {str(error)[:200] or type(error).__name__}",
+            f"it is called with {', '.join(params) or 'nothing'}: see `params` and its __init__",
+        ) from None
+
+
+def load(spec: ForeignSpec, state: Mapping[str, Tensor], path: Path) -> Foreign:
+    """Return a network with the weights of a file.
+
+    Raises:
+        SrkdError: as `build`, or the weights don't fit.
+    """
+    with Allowance(sum(value.nbytes for value in state.values())):
+        model = build(spec)
+    model.network.load_state_dict(fitting(state, model.network.state_dict(), path, str(spec)))
+    model.requires_grad_(True)
+    return model.eval()
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was seen while a network ran on a small image.
+
+    Args:
+        channels: of every module whose output can be read as features, by path.
+        outputs: what the others give, in words.
+    """
+
+    channels: dict[str, int]
+    outputs: dict[str, str]
+    multiply_adds: int
+
+
+@torch.no_grad()
+def survey(model: Foreign) -> Survey:
+    """Run a network on a small image and tell what was seen.
+
+    Raises:
+        SrkdError: it fails, or its SR has another shape than it should.
+    """
+    channels: dict[str, int] = {}
+    outputs: dict[str, str] = {}
+
+    def watch(path: str, module: nn.Module) -> object:
+        def hook(module: nn.Module, inputs: object, output: object) -> None:
+            found = feature_map(output, SIZE)
+            outputs[path] = described(output)
+            if found is not None:
+                channels[path] = found.shape[1]
+
+        return module.register_forward_hook(hook)
+
+    hooks = [watch(path, module) for path, module in model.network.named_modules() if path]
+    training = model.training
+    try:
+        with FlopCounterMode(display=False) as flops:
+            model.eval()(torch.rand(1, 3, *SIZE))
+    except SrkdError:
+        raise
+    except Exception as error:  # whatever its author raises
+        raise SrkdError(
+            f"{model.spec} fails on an image of {SIZE[0]}×{SIZE[1]} pixels: {str(error)[:200]}",
+            "srkd calls it with one tensor (N, 3, h, w) in [0, 1]",
+        ) from None
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()  # type: ignore[attr-defined]
+    return Survey(channels, outputs, round(flops.get_total_flops() / 2 / (SIZE[0] * SIZE[1])))
+
+
+def readable_paths(seen: Survey) -> list[str]:
+    """Return the paths of some modules whose features can be read, the outermost first."""
+    return sorted(seen.channels, key=lambda path: path.count("."))[:SHOWN]

@@ -1,0 +1,99 @@
+"""Networks that others trained: a file, an address, or EDSR's own."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlparse
+
+from srkd_bench.config.artifacts import Weights
+from srkd_bench.config.network import ForeignSpec
+from srkd_bench.config.suite import TeacherSpec
+from srkd_bench.core.errors import MissingError, SrkdError
+from srkd_bench.core.progress import Display
+from srkd_bench.networks.custom import Foreign
+from srkd_bench.networks.inspection import looked_over
+from srkd_bench.networks.loading import load_weights
+from srkd_bench.store import downloads
+from srkd_bench.store.artifact_store import ArtifactStore
+
+
+@dataclass(frozen=True)
+class Official:
+    """A released network; `checksum` is what torch-hub's file naming promises."""
+
+    urls: tuple[str, ...]
+    checksum: str
+
+
+# Keys of `teacher.weights`; both are for scale 2, the only one whose address is known.
+OFFICIAL = {
+    "edsr-official": Official(
+        (
+            "https://cv.snu.ac.kr/research/EDSR/models/edsr_x2-0edfb8a3.pt",
+            "https://github.com/Coloquinte/torchSR/releases/download/v1.0.3/edsr_x2.pt",
+        ),
+        "sha256:0edfb8a3",
+    ),
+    "edsr-baseline-official": Official(
+        ("https://cv.snu.ac.kr/research/EDSR/models/edsr_baseline_x2-1bc95232.pt",), "sha256:1bc95232"
+    ),
+}
+
+
+def find_weights(
+    teacher: TeacherSpec, scale: int, store: ArtifactStore, display: Display, *, fetch: bool = True
+) -> tuple[Path, Weights]:
+    """Return the local file of a network and its key.
+
+    Args:
+        teacher: whose `weights` are a file, an address or a key of `OFFICIAL`.
+        fetch: download what isn't here yet.
+
+    Raises:
+        MissingError: no such file, or no mirror has it. SrkdError: it holds no network that is known here.
+    """
+    where = teacher.weights or ""
+    if where in OFFICIAL:
+        if scale != 2:
+            raise SrkdError(f"{where} is known for scale 2 only, not {scale}", "give a file or an address")
+        path = _fetched(OFFICIAL[where].urls, OFFICIAL[where].checksum, store, display, fetch)
+    elif where.startswith(("https://", "http://")):
+        path = _fetched((where,), None, store, display, fetch)
+    else:
+        path = Path(where).expanduser()
+        if not path.is_file():
+            raise MissingError(f"no weights file '{where}'", f"a file, an address, or {', '.join(OFFICIAL)}")
+    model = load_weights(path, teacher.blocks, teacher.overlap)
+    if isinstance(model, Foreign) and model.spec.counts is None:
+        model = looked_over(model)
+    if not isinstance(model.spec, ForeignSpec) and (teacher.blocks or teacher.overlap):
+        raise SrkdError(
+            f"'{where}' is an EDSR, which has its own blocks", "leave out teacher.blocks and overlap"
+        )
+    return path, Weights(sha256=downloads.checksum_of(path, "sha256"), model=model.spec)
+
+
+def kept_at(store: ArtifactStore, where: str) -> Path | None:
+    """Return where an address or a key of `OFFICIAL` is kept, or would be; None for a file of the user's."""
+    if where in OFFICIAL:
+        where = OFFICIAL[where].urls[0]
+    elif not where.startswith(("https://", "http://")):
+        return None
+    return store.downloads / f"{hashlib.sha256(where.encode()).hexdigest()[:12]}-{_name(where)}"
+
+
+def _name(address: str) -> str:
+    return PurePosixPath(urlparse(address).path).name or "weights"
+
+
+def _fetched(
+    urls: tuple[str, ...], checksum: str | None, store: ArtifactStore, display: Display, wanted: bool
+) -> Path:
+    name, path = _name(urls[0]), kept_at(store, urls[0])
+    assert path is not None
+    if not wanted and not path.exists():
+        raise MissingError(f"{urls[0]} is not here yet", "srkd train-teacher --from ADDRESS fetches it")
+    with display.bar(f"downloading {name}", bytes=True) as tick:
+        return downloads.fetch(
+            urls, path, checksum=checksum, progress=tick, hint="set teacher.weights to a file that you have"
+        )

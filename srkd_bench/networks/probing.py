@@ -1,0 +1,93 @@
+"""What a network turns out to need when it runs: how far it looks, and how much memory."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from srkd_bench.core.errors import SrkdError
+
+FARTHEST = 96  # LR pixels: a network that looks farther works on whole images
+SIZE = (32, 48)  # of a trial, LR pixels: windows of 8 and 16 fit, and height is no width
+ALIKE = 1e-4  # of SR in [0, 1]
+
+
+class _Results(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class is half typed
+    """Sees the size of whatever is computed, in bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # likewise
+        self.largest = self.total = 0
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Sequence[Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                self.see(tensor.nbytes)
+        return result
+
+    def see(self, size: int) -> None:
+        self.largest, self.total = max(self.largest, size), self.total + size
+
+
+class Allowance(_Results):  # type: ignore[no-untyped-call]  # likewise
+    """Lets a network be built only within some times the bytes of its weights: files may claim any size.
+
+    Args:
+        weights: bytes.
+    """
+
+    def __init__(self, weights: int) -> None:
+        super().__init__()
+        self.limit = 32 * weights + 2**28
+
+    def see(self, size: int) -> None:
+        """Count what was made; views and what is made in place count, too.
+
+        Raises:
+            SrkdError: that is too much.
+        """
+        super().see(size)
+        if self.total > self.limit:
+            raise SrkdError("a network that is far larger than its weights is not built")
+
+
+@torch.no_grad()
+def largest(run: Callable[[Tensor], Tensor], device: torch.device) -> float:
+    """Return how many bytes an LR pixel takes in the largest thing that a network computes."""
+    with _Results() as results:
+        run(torch.rand(1, 3, *SIZE, device=device))
+    return float(results.largest) / (SIZE[0] * SIZE[1])
+
+
+@torch.no_grad()
+def reach(run: Callable[[Tensor], Tensor], scale: int, device: torch.device) -> int | None:
+    """Return how many LR pixels around it one pixel of SR depends on; None if that differs or is too far.
+
+    A pixel that isn't a number shows it: so is all that is computed from it. Then a part of an image, cut at an odd
+    place, must come out as it does within the whole; where windows or strides divide the image, it doesn't.
+    """
+    generator = torch.Generator().manual_seed(0)
+    far = 0
+    for corner in (0, FARTHEST):
+        lr = torch.rand(1, 3, FARTHEST + 1, FARTHEST + 1, generator=generator).to(device)
+        lr[..., corner, corner] = torch.nan
+        touched = run(lr).isnan().any(1)[0].nonzero() // scale
+        if not len(touched):
+            return None
+        far = max(far, int((touched - corner).abs().max()))
+    if far >= FARTHEST:
+        return None
+    lr = torch.rand(1, 3, 2 * far + 36, 2 * far + 36, generator=generator).to(device)
+    whole, part = run(lr), run(lr[..., 1:, 3:])
+    inner = whole[..., scale * (1 + far) :, scale * (3 + far) :]
+    return far if (inner - part[..., scale * far :, scale * far :]).abs().max() <= ALIKE else None

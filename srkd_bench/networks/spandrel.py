@@ -1,0 +1,128 @@
+"""Networks that others trained, of whatever architecture spandrel recognises by its weights (an extra)."""
+
+import copy
+import re
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from srkd_bench.config.network import ForeignSpec
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.networks.custom import Foreign
+from srkd_bench.networks.inspection import looked_over
+from srkd_bench.networks.probing import Allowance
+from srkd_bench.networks.weight_files import FLOATS, check_numbers
+
+NAMES = "EDSR has EDSR-PyTorch's names: head.0.weight, body.0.body.0.weight, …"
+EXTRA = "other architectures are read with spandrel: pip install 'srkd-bench[spandrel]'"
+_SEEN: dict[str, Foreign] = {}  # by digest of the spec: they can't be built without their weights
+
+
+def again(spec: ForeignSpec) -> Foreign:
+    """Return a copy of a network that this process has recognised, for trials.
+
+    Raises:
+        SrkdError: it has recognised none like it.
+    """
+    if spec.digest not in _SEEN:
+        raise SrkdError(f"{spec} is known by its weights alone", "name a class: arch: package.module:Class")
+    return copy.deepcopy(_SEEN[spec.digest])
+
+
+def why_not() -> str:
+    """Return why spandrel can't be used, or an empty string."""
+    try:
+        import_module("spandrel")
+    except Exception as error:  # torchvision raises all sorts where it doesn't fit torch
+        return f"{type(error).__name__}: {error}"[:200]
+    return ""
+
+
+def load(
+    state: Mapping[str, Tensor], path: Path, blocks: str | Sequence[str] = (), overlap: int | None = None
+) -> Foreign:
+    """Return the network that spandrel recognises in a state dict, looked over.
+
+    Args:
+        blocks, overlap: as in `ForeignSpec`.
+    Raises:
+        SrkdError: spandrel isn't here or doesn't recognise it, or it doesn't map RGB to RGB at scale 2, 3 or 4.
+    """
+    if reason := why_not():
+        absent = reason.startswith("ModuleNotFoundError: No module named 'spandrel'")
+        raise SrkdError(
+            f"'{path}' is no EDSR",
+            f"{NAMES}; {EXTRA if absent else f'spandrel, which reads others, cannot be imported here ({reason})'}",
+        )
+    check_numbers(state, path)
+    _check_names(state, path)
+    found = _recognised(state, path)
+    _check_kind(found, path)
+    spec = ForeignSpec(
+        arch=f"spandrel:{re.sub('[^A-Za-z0-9_]', '', found.architecture.id)}",
+        blocks=blocks if isinstance(blocks, str) else list(blocks),
+        overlap=overlap,
+        scale=found.scale,
+    )
+    network = found.model.float().requires_grad_(True)
+    model = looked_over(Foreign(spec, network, _Pad(found.size_requirements), kept=state)).eval()
+    _SEEN[model.spec.digest] = model
+    return copy.deepcopy(model)
+
+
+class _Pad:
+    """Enlarges LR to a size that a network can take, by mirroring."""
+
+    def __init__(self, wanted: Any) -> None:
+        self.wanted = wanted
+
+    def __call__(self, lr: Tensor) -> Tensor:
+        width, height = self.wanted.get_padding(lr.shape[-1], lr.shape[-2])
+        mode = "reflect" if width < lr.shape[-1] and height < lr.shape[-2] else "replicate"
+        return torch.nn.functional.pad(lr, (0, width, 0, height), mode) if width or height else lr
+
+
+def _check_names(state: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse numbers in names beyond what there is: spandrel builds as many blocks as the highest says."""
+    for name in state:
+        if any(len(digits) > 6 or int(digits) > len(state) + 64 for digits in re.findall(r"\d+", name)):
+            raise SrkdError(
+                f"'{path}' is no network: it has no {len(state):,} weights' worth of {name[:80]!r}"
+            )
+
+
+def _recognised(state: Mapping[str, Tensor], path: Path) -> Any:
+    spandrel: Any = import_module("spandrel")  # imported by name: its types are there only where it is
+    # Some architectures write into the dict; floats of other lengths are converted on the way.
+    given = {name: value.float() if value.dtype in FLOATS else value for name, value in state.items()}
+    try:
+        with Allowance(sum(value.nbytes for value in given.values())):
+            found = spandrel.ModelLoader().load_from_state_dict(given)
+    except spandrel.UnsupportedModelError:
+        raise SrkdError(
+            f"'{path}' is no EDSR", "nor a network that spandrel recognises by the names of its weights"
+        ) from None
+    except SrkdError as error:
+        raise SrkdError(f"'{path}' is no network: {error.message}") from None
+    except Exception as error:  # what an architecture raises when sizes don't fit has no common class
+        raise SrkdError(f"'{path}' looks like a network that spandrel knows, but its weights don't fit",
+                        f"spandrel says: {str(error)[:200]!r}") from None  # fmt: skip
+    if isinstance(found, spandrel.MaskedImageModelDescriptor):
+        raise SrkdError(f"'{path}' is a network for inpainting", "a teacher enlarges RGB images by 2, 3 or 4")
+    return found
+
+
+def _check_kind(found: Any, path: Path) -> None:
+    name, channels = found.architecture.name, {found.input_channels, found.output_channels}
+    hint = "a teacher enlarges RGB images by 2, 3 or 4"
+    if channels != {3}:
+        kinds = {1: "grey images", 4: "RGBA images"}
+        what = kinds.get(found.input_channels, f"{found.input_channels} channels")
+        raise SrkdError(f"'{path}' is a {name} for {what}", hint)
+    if found.scale not in (2, 3, 4):
+        what = "restores images and keeps their size" if found.scale == 1 else f"enlarges by {found.scale}"
+        raise SrkdError(f"'{path}' is a {name} that {what}", hint)

@@ -1,0 +1,103 @@
+"""The network that a command names: a finished run, or a file of weights."""
+
+import json
+from dataclasses import dataclass
+
+import torch
+
+from srkd_bench.config.artifacts import Run, Weights
+from srkd_bench.config.suite import TeacherSpec
+from srkd_bench.core.errors import MissingError, SrkdError
+from srkd_bench.core.files import write
+from srkd_bench.core.provenance import provenance
+from srkd_bench.networks.base import Architecture
+from srkd_bench.networks.custom import Foreign
+from srkd_bench.networks.inspection import looked_over
+from srkd_bench.networks.loading import load_weights, to_safetensors
+from srkd_bench.networks.pretrained import find_weights
+from srkd_bench.store.artifact_store import ArtifactStore, find_run
+from srkd_bench.store.layout import CARD, WEIGHTS
+from srkd_bench.store.workspace import Workplace
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A network in the store.
+
+    Args:
+        title: what it is called in messages.
+    """
+
+    key: Run | Weights
+    model: Architecture
+    title: str
+
+    @property
+    def name(self) -> str:
+        """The first digits of its id."""
+        return self.key.digest[:12]
+
+    @property
+    def teacher(self) -> Run | Weights | None:
+        """The teacher that it was distilled from, if any."""
+        return self.key.teacher if isinstance(self.key, Run) else None
+
+
+def choose(run: str | None, weights: str | None, place: Workplace) -> Chosen:
+    """Return the network that is named.
+
+    Args:
+        run: the first digits of a finished run's id, as in `srkd ls`.
+        weights: a file, an address or `edsr-official`; it is taken into the store.
+    Raises:
+        MissingError: it isn't here. SrkdError: none or both are named, or several runs' ids begin so.
+    """
+    if (run is None) == (weights is None):
+        raise SrkdError("say which network: a run or --weights FILE", "srkd ls runs")
+    if run is not None:
+        key: Run | Weights = Run.model_validate(find_run(place.store, run)[1])
+        assert isinstance(key, Run)
+        title = f"{key.method} seed {key.seed}"
+    else:
+        assert weights is not None
+        key, title = adopt_weights(weights, 2, place), weights
+    model = load(key, place.store)
+    return Chosen(key, model, f"{title} ({model.spec} ×{model.spec.scale}, {key.digest[:12]})")
+
+
+def find_teacher(student: Chosen, place: Workplace) -> Chosen | None:
+    """Return the network that a student was distilled from; None if there is none, or none is kept here."""
+    if (key := student.teacher) is None:
+        return None
+    try:
+        model = load(key, place.store)
+    except MissingError:
+        place.display.say("the run's teacher is not in the store: it is left out")
+        return None
+    return Chosen(key, model, f"teacher ({model.spec} ×{model.spec.scale}, {key.digest[:12]})")
+
+
+def adopt_weights(where: str | TeacherSpec, scale: int, place: Workplace) -> Weights:
+    """Take a file, address or `edsr-official` into the store, and return its key."""
+    where = TeacherSpec(weights=where) if isinstance(where, str) else where
+    path, weights = find_weights(where, scale, place.store, place.display)
+    with place.store.locked([f"weights-{weights.digest[:20]}"]):
+        if not place.store.has(weights):
+            model = load_weights(path, where.blocks, where.overlap)
+            with place.store.writing(weights) as folder:
+                write(folder / WEIGHTS, to_safetensors(model))
+                write(
+                    folder / CARD,
+                    json.dumps(provenance(torch.device("cpu")) | {"from": where.weights}, indent=1),
+                )
+    return weights
+
+
+def load(key: Run | Weights, store: ArtifactStore) -> Architecture:
+    """Return a finished network, its file checked against what was written.
+
+    Raises:
+        MissingError: it isn't in the store. IntegrityError: the file has changed.
+    """
+    model = load_weights(store.file(key, WEIGHTS))
+    return looked_over(model) if isinstance(model, Foreign) else model

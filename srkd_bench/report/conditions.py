@@ -1,0 +1,108 @@
+"""Conditions on scores, as `srkd report --fail-if` takes them: `ckd.set5 < none.set5 - 0.05`.
+
+A side is numbers and names with + or - between them, spaces around each; a name is `model.dataset` or
+`model.dataset.metric`, since names may hold a + or - themselves (`rkd+hkd.photos-test`).
+"""
+
+import math
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import fmean
+
+from srkd_bench.core.errors import MissingError, SrkdError, unknown
+from srkd_bench.evaluation.results import Results
+
+ORDERS: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+NUMBER = re.compile(r"-?\d{1,9}(\.\d{1,9})?")
+EXAMPLE = "for example --fail-if 'ckd.set5 < none.set5 - 0.05', with spaces around every sign"
+Term = tuple[int, str | float]  # a sign, and a name or a number
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Two sums and the order that they are asked about."""
+
+    text: str
+    left: tuple[Term, ...]
+    order: str
+    right: tuple[Term, ...]
+
+
+def parse(text: str) -> Condition:
+    """Read a condition; its names are looked up by `met`.
+
+    Raises:
+        SrkdError: it isn't one.
+    """
+    words = text.split()
+    orders = [word for word in words if word in ORDERS]
+    if len(orders) != 1 or not text.isprintable():
+        raise SrkdError(f"--fail-if takes one of {' '.join(ORDERS)} between two sums, not {text!r}", EXAMPLE)
+    place = words.index(orders[0])
+    return Condition(
+        text=" ".join(words),
+        left=_sum(words[:place], text),
+        order=orders[0],
+        right=_sum(words[place + 1 :], text),
+    )
+
+
+def met(condition: Condition, results: Results) -> str:
+    """Return the numbers in words if the condition is met, or an empty string.
+
+    Raises:
+        SrkdError: a name that the report has not.
+        MissingError: scores that a name stands for are not all there.
+    """
+    left, right = _value(condition.left, results), _value(condition.right, results)
+    if math.isnan(left) or math.isnan(right):
+        raise SrkdError(f"'{condition.text}' cannot be told: one infinite value less another")
+    if not ORDERS[condition.order](left, right):
+        return ""
+    return f"{condition.text}: {left:.4f} {condition.order} {right:.4f}"
+
+
+def _sum(words: list[str], text: str) -> tuple[Term, ...]:
+    """Return the terms of a side; every second word is a sign."""
+    terms, signs = words[::2], words[1::2]
+    if len(words) % 2 == 0 or not set(signs) <= {"+", "-"} or set(terms) & {"+", "-"}:
+        raise SrkdError(f"--fail-if: '{' '.join(words)}' in {text!r} is no sum", EXAMPLE)
+    return tuple(
+        (-1 if sign == "-" else 1, float(term) if NUMBER.fullmatch(term) else term)
+        for sign, term in zip(["+", *signs], terms, strict=True)
+    )
+
+
+def _value(terms: tuple[Term, ...], results: Results) -> float:
+    return sum(sign * (term if isinstance(term, float) else _mean(term, results)) for sign, term in terms)
+
+
+def _mean(name: str, results: Results) -> float:
+    """Return the mean over seeds of the mean over images, as the table has it."""
+    parts = name.split(".")
+    if len(parts) not in (2, 3):
+        raise SrkdError(f"'{name}' is neither a number nor model.dataset or model.dataset.metric", EXAMPLE)
+    model, dataset, metric = [*parts, *results.metrics[:1]][:3]
+    for kind, part, known in (
+        ("model", model, results.columns),
+        ("data set", dataset, results.datasets),
+        ("metric", metric, results.metrics),
+    ):
+        if part not in known:
+            raise unknown(f"{kind} in '{name}'", part, known)
+    runs: dict[int | None, list[float]] = {}
+    for score in results.scores:
+        if (score.model, score.dataset, score.metric) == (model, dataset, metric):
+            runs.setdefault(score.seed, []).append(score.value)
+    lacking = set(results.seeds) - runs.keys() if None not in runs else set()
+    if not runs or lacking:
+        some = f" of seed {', '.join(map(str, sorted(lacking)))}" if runs else ""
+        raise MissingError(f"'{name}' has no scores{some} yet", f"srkd run {results.suite}")
+    return fmean(fmean(values) for values in runs.values())

@@ -1,0 +1,74 @@
+"""Figures of a report, for papers (PDF, PNG) and pages (SVG); None where there is nothing to draw.
+
+Every module holds one figure; `style` and `palette` say how all of them look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from srkd_bench.core.files import put
+from srkd_bench.evaluation.results import Results
+from srkd_bench.report.figures.cost import cost
+from srkd_bench.report.figures.curves import curves
+from srkd_bench.report.figures.forest import forest
+from srkd_bench.report.figures.images import images
+from srkd_bench.report.figures.seeds import seeds
+from srkd_bench.report.figures.style import styled
+from srkd_bench.report.figures.svg import to_svg
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+FIGURES: dict[str, Callable[[Results, str], Figure | None]] = {
+    "forest": forest,
+    "seeds": seeds,
+    "images": images,
+    "cost": cost,
+}
+"""Every figure of a metric, in the order to show them; `curves` has none."""
+CAPTIONS = {
+    "forest": "Differences from the baseline with their 95 % intervals; pale what the seeds do not show to be "
+    "better or worse. The band is the baseline's own standard deviation over seeds.",
+    "seeds": "Every seed's mean over images. Thin lines join one seed's; the thick mark is a method's mean.",
+    "images": "Differences from the baseline image by image, each curve sorted by itself: where it crosses zero is "
+    "the share of images that lose.",
+    "cost": "What networks cost and what they score. Points are means over seeds, bars their standard deviation.",
+    "curves": "How students learned: means over seeds, smoothed where a number is of one batch.",
+}
+"""What a reader must know of each figure, in a sentence or two."""
+SUFFIXES = (".pdf", ".png", ".svg")
+
+
+def figures(results: Results) -> dict[str, Figure]:
+    """Return all figures that have something to draw, by name: `forest-psnr_y`, …, `curves`."""
+    drawn = {
+        f"{name}-{metric}": draw(results, metric)
+        for metric in results.metrics
+        for name, draw in FIGURES.items()
+    }
+    drawn["curves"] = curves(results)
+    return {name: figure for name, figure in drawn.items() if figure is not None}
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure; the same figure gives the same bytes. PNG has a white ground, PDF and SVG none.
+
+    Args:
+        path: ends in one of `SUFFIXES`; an SVG's ids begin with its stem.
+    Raises:
+        SrkdError: it can't be written.
+    """
+    kind = path.suffix.lower().removeprefix(".")
+    if kind == "svg":
+        put(path, to_svg(figure, path.stem) + "\n")
+        return
+    file = BytesIO()
+    ground, metadata = {"pdf": ("none", {"CreationDate": None}), "png": ("white", {})}[kind]
+    with styled():
+        figure.savefig(file, format=kind, facecolor=ground, metadata=metadata)
+    put(path, file.getvalue())

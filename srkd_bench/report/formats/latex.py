@@ -1,0 +1,63 @@
+"""A table for a paper, in the study's colours: red the best, blue the second, bold what beats the control."""
+
+from srkd_bench.report.tables.table import Cell, Table
+
+COLOURS = {0: "{}", 1: r"\textcolor{{red}}{{{}}}", 2: r"\textcolor{{blue}}{{{}}}"}
+LEGEND = r"\textcolor{{red}}{{Red}}: {}; \textcolor{{blue}}{{blue}}: {}; \textbf{{bold}}: {}"
+FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"  # if it is too wide
+ESCAPES = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        "*": r"$^{*}$",  # bare, it or a bracket would be read as an option of the line break before it
+        "[": "{[}",
+        "]": "{]}",
+        '"': r"\char34{}",
+        "`": r"\textasciigrave{}",
+        "±": r"$\pm$",
+        "–": "--",
+        "−": "$-$",
+        **{character: f"\\{character}" for character in "{}&%$#_"},
+    }
+)
+
+
+def to_latex(table: Table) -> str:
+    """Return a complete `table` environment, its footnotes below the rows."""
+    notes = [note.translate(ESCAPES) for note in table.footnotes]
+    if table.highlighted:
+        notes.append(LEGEND.format(*(text.translate(ESCAPES) for text in table.legend)))
+    return "\n".join(
+        [
+            r"% needs \usepackage{booktabs}, \usepackage{graphicx} and \usepackage{xcolor}",
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{table.title.translate(ESCAPES)}}}",
+            FITTED,
+            rf"\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}",
+            r"\toprule",
+            _line([text.translate(ESCAPES) for text in table.header]),
+            r"\midrule",
+            *(_line([_cell(cell) for cell in row]) for row in table.rows),
+            r"\bottomrule",
+            r"\end{tabular}}",
+            "",
+            r"\footnotesize\raggedright",
+            *(rf"{note}\par" for note in notes),
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _line(cells: list[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _cell(cell: Cell) -> str:
+    text = COLOURS[cell.rank].format(cell.text.translate(ESCAPES))
+    return rf"\textbf{{{text}}}" if cell.beats else text

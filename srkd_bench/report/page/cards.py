@@ -1,0 +1,65 @@
+"""How the networks were made: what all trainings' cards share, and what each has of its own."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from srkd_bench.evaluation.results import Results
+from srkd_bench.report.tables.table import MISSING, model_labels
+
+FACTS = {
+    "srkd": "srkd",
+    "python": "Python",
+    "torch": "PyTorch",
+    "machine": "Machine",
+    "device": "Device",
+    "command": "Command",
+}
+"""What a card says that most trainings of a report share, and its label."""
+
+
+@dataclass(frozen=True)
+class Cards:
+    """How the networks were made.
+
+    Args:
+        facts: every value of each fact, by label; more than one where the trainings differ.
+        header, rows: a row a training; what is not the same for all of them has a column.
+        year: of the last training; empty if none is known.
+    """
+
+    facts: dict[str, list[str]]
+    header: list[str]
+    rows: list[list[str]]
+    year: str
+
+
+def cards(results: Results) -> Cards:
+    """Return the cards of the report's trainings."""
+    names = model_labels(results)
+    facts = {
+        label: list(dict.fromkeys(str(t.card[key]) for t in results.trainings if key in t.card))
+        for key, label in FACTS.items()
+    }
+    rows = [
+        [
+            names.get(training.model, training.model),
+            MISSING if training.seed is None else str(training.seed),
+            str(training.card.get("finished", MISSING))[:16].replace("T", " "),
+            _minutes(training.card),
+        ]
+        for training in results.trainings
+    ]
+    years = sorted(str(t.card["finished"])[:4] for t in results.trainings if t.card.get("finished"))
+    return Cards(
+        facts={label: values for label, values in facts.items() if values},
+        header=["Network", "Seed", "Finished (UTC)", "Time, shared by those side by side"],
+        rows=rows,
+        year=years[-1] if years else "",
+    )
+
+
+def _minutes(card: dict[str, Any]) -> str:
+    seconds = card.get("seconds")
+    if not isinstance(seconds, int | float):
+        return MISSING
+    return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"

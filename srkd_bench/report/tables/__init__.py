@@ -1,0 +1,1 @@
+"""Tables, independent of their format."""

@@ -1,0 +1,96 @@
+"""Table: what every renderer is given; made from results by `comparison` and `costs`."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from srkd_bench.evaluation.metrics import METRICS
+from srkd_bench.evaluation.results import Results
+from srkd_bench.evaluation.scores import EQUAL_COST
+
+Highlight = Literal["printed", "significant"]
+MISSING = "–"
+UNRANKED = ("bicubic", "teacher")
+LABELS = {
+    "none": "w/o KD",
+    EQUAL_COST: "w/o KD at equal cost",
+    "augkd": "AugKD",
+    "crosskd": "CrossKD",
+    "fitnet": "FitNet",
+    "teacher": "Teacher",
+    "bicubic": "Bicubic",
+    "set5": "Set5",
+    "set14": "Set14",
+    "bsd100": "BSD100",
+    "urban100": "Urban100",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is printed in one place: `rank` is 1 for the best, 2 for the second, 0 for others."""
+
+    text: str
+    rank: int = 0
+    beats: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table in words and ranks; all texts are one printable line, not escaped for any format.
+
+    Args:
+        header: C texts; the first stands above the rows' names and is empty.
+        rows: C cells each; the first is the row's name.
+        protocol: of the scores; empty where none are shown.
+        highlight: what ranks go by.
+        baseline: label of the model that others may beat.
+    """
+
+    title: str
+    header: list[str]
+    rows: list[list[Cell]]
+    footnotes: list[str] = field(default_factory=list)
+    protocol: str = ""
+    highlight: Highlight = "printed"
+    baseline: str = "w/o KD"
+
+    @property
+    def legend(self) -> tuple[str, str, str]:
+        """What the best's, the second's and the mark of those that beat the baseline mean, in words."""
+        if self.highlight == "printed":
+            return "best of a data set", "second", f"above {self.baseline}"
+        return (
+            "the best of a data set and all not shown to be worse",
+            "the best of the others, likewise",
+            f"shown to be better than {self.baseline}",
+        )
+
+    @property
+    def highlighted(self) -> bool:
+        """Whether there is any highlighting to explain."""
+        return any(cell.rank or cell.beats for row in self.rows for cell in row)
+
+
+def title(results: Results, metric: str, more: str = "") -> str:
+    """Return a table's title: the suite, the metric and its unit."""
+    name, unit = METRICS[metric].label, METRICS[metric].unit
+    return one_line(f"{results.suite}: {name}{f' in {unit}' if unit else ''}{f', {more}' if more else ''}")
+
+
+def model_labels(results: Results) -> dict[str, str]:
+    """Return each column's label; methods are upper-cased, names given by strangers stay as they are."""
+    foreign = {score.model for score in results.scores if score.method is None}
+    return {
+        model: label(model if model in foreign or model in LABELS else model.upper())
+        for model in results.columns
+    }
+
+
+def label(name: str) -> str:
+    """Return a data set's or model's name as it is printed, on one line."""
+    return one_line(LABELS.get(name, name))
+
+
+def one_line(text: str) -> str:
+    """Return the text with a space for whatever would break a line or steer a terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)

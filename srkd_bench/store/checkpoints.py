@@ -1,0 +1,67 @@
+"""Checkpoints of unfinished training: whole or not at all, and never used when damaged."""
+
+import hashlib
+import re
+from pathlib import Path
+
+from srkd_bench.core.errors import IntegrityError
+from srkd_bench.core.files import put, writable
+
+_NAME = re.compile(r"step-(\d+)-([0-9a-f]{20})\.pt")
+
+
+def write(folder: Path, step: int, content: bytes | memoryview) -> None:
+    """Keep the state after so many steps, with its sha256 in its name, in place of the one before."""
+    path = folder / f"step-{step}-{hashlib.sha256(content).hexdigest()[:20]}.pt"
+    with writable(folder):
+        folder.mkdir(exist_ok=True)
+    put(path, content)
+    with writable(folder):
+        for older in folder.glob("step-*.pt"):
+            if older != path:
+                older.unlink()
+
+
+def step_of(name: str) -> int:
+    """Return how many steps the checkpoint with that file name has done; 0 if it is the name of none."""
+    found = _NAME.fullmatch(name)
+    return int(found[1]) if found else 0
+
+
+def latest(folder: Path) -> Path | None:
+    """Return where the latest checkpoint is, or None."""
+    return max(_all(folder))[1] if _all(folder) else None
+
+
+def steps_done(folder: Path) -> int:
+    """Return the step of the latest checkpoint; 0 if there is none."""
+    return max((step for step, _ in _all(folder)), default=0)
+
+
+def read(folder: Path) -> bytes | None:
+    """Return the latest checkpoint's content, or None.
+
+    Raises:
+        IntegrityError: it is not what was written.
+    """
+    path = latest(folder)
+    if path is None:
+        return None
+    content = path.read_bytes()
+    if not is_whole(path, content):
+        raise IntegrityError(
+            f"checkpoint {path} is not what was written",
+            "`srkd store verify --repair` removes it; that run then begins again",
+        )
+    return content
+
+
+def is_whole(path: Path, content: bytes) -> bool:
+    """Say whether a checkpoint has the content that its name promises."""
+    name = _NAME.fullmatch(path.name)
+    return name is not None and name[2] == hashlib.sha256(content).hexdigest()[:20]
+
+
+def _all(folder: Path) -> list[tuple[int, Path]]:
+    found = ((_NAME.fullmatch(path.name), path) for path in folder.glob("step-*.pt"))
+    return [(int(name[1]), path) for name, path in found if name]

@@ -1,0 +1,230 @@
+"""Fetches a file from the first of its mirrors that gives it whole: resumed, verified, complete or absent."""
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import requests
+from filelock import FileLock
+from urllib3.exceptions import HTTPError
+from urllib3.util import Retry
+
+from srkd_bench.core.errors import IntegrityError, MissingError
+from srkd_bench.core.files import put, room_for, sync, writable
+
+CONNECT_TIMEOUT = 10.0  # seconds
+READ_TIMEOUT = 30.0  # seconds without a byte
+ATTEMPTS = 5  # in a row without a new byte, before a mirror is given up
+BACKOFF = 0.5  # seconds, doubled with every failed attempt
+LONGEST_WAIT = 60.0  # seconds, whatever a Retry-After asks for
+BUSY = {429, 500, 502, 503, 504}
+CHUNK = 1 << 16  # bytes; what a broken connection can lose
+Progress = Callable[[int, int | None], None]
+_CHECKSUM = re.compile(r"sha256:[0-9a-f]{8,64}|md5:[0-9a-f]{32}")
+
+
+class _Unusable(Exception):
+    """A mirror that can't give the file, and why."""
+
+
+class _Wrong(_Unusable):
+    """A mirror that gives another file than the one asked for."""
+
+
+class _Interrupted(Exception):
+    """An attempt worth repeating, and why; `wait` is what the server asked for, in seconds."""
+
+    def __init__(self, reason: str, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+def fetch(
+    urls: Sequence[str],
+    path: Path,
+    *,
+    checksum: str | None,
+    size: int | None = None,
+    progress: Progress = lambda done, total: None,
+    hint: str = "",
+) -> Path:
+    """Download `path` unless it is there, and return it.
+
+    Bytes gather in `path.part`, where a later call goes on; only a verified file gets the final name. Its sha256
+    is kept beside it in `path.sha256`, and a file that is there is checked against it.
+
+    Args:
+        urls: mirrors of the same file, best first.
+        checksum: `sha256:<hex>` or its first 8 or more digits, `md5:<hex>`, or None if nobody knows it.
+        size: bytes, if known.
+        progress: called with the bytes received and the bytes in all, None if nobody knows them.
+        hint: how else the user can get the file.
+    Raises:
+        MissingError: no mirror gave anything whole, or SRKD_OFFLINE=1.
+        IntegrityError: no mirror gave the right file, and at least one gave a wrong one; or the file that is here
+            has changed.
+        SrkdError: the disk is full or can't be written.
+        ValueError: `checksum` is malformed.
+    """
+    if checksum is not None and not _CHECKSUM.fullmatch(checksum):
+        raise ValueError(f"malformed checksum {checksum!r}")
+    if path.exists():
+        return _kept(path, checksum)
+    if os.environ.get("SRKD_OFFLINE", "0") not in ("", "0"):
+        ways = (
+            f"leave out --offline (SRKD_OFFLINE), or {hint}" if hint else "leave out --offline (SRKD_OFFLINE)"
+        )
+        raise MissingError(f"{path.name} isn't here and srkd is offline", ways)
+
+    part = path.with_name(path.name + ".part")
+    failures: dict[str, _Unusable] = {}
+    with writable(part, size):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(path.name + ".lock")):
+            if path.exists():  # another process was faster
+                return _kept(path, checksum)
+            for url in urls:
+                try:
+                    sha256 = _fetch_from(url, part, checksum, size, progress)
+                except _Unusable as error:
+                    failures[url] = error
+                else:
+                    _stamp(path, sha256)
+                    return part.replace(path)
+    wrong = any(isinstance(error, _Wrong) for error in failures.values())
+    reasons = "; ".join(f"{url}: {error}" for url, error in failures.items())
+    raise (IntegrityError if wrong else MissingError)(f"cannot download {path.name} ({reasons})", hint)
+
+
+def is_unchanged(path: Path) -> bool:
+    """Say whether a downloaded file is there and has the sha256 that is kept beside it."""
+    if not path.is_file() or not sidecar(path).is_file():
+        return False
+    return sidecar(path).read_bytes() == _line(path, checksum_of(path, "sha256"))
+
+
+def sidecar(path: Path) -> Path:
+    """Return where a downloaded file's sha256 is kept, as `sha256sum` writes and checks it."""
+    return path.with_name(path.name + ".sha256")
+
+
+def _line(path: Path, sha256: str) -> bytes:
+    return f"{sha256}  {path.name}\n".encode()
+
+
+def _stamp(path: Path, sha256: str) -> None:
+    put(sidecar(path), _line(path, sha256))
+
+
+def _kept(path: Path, checksum: str | None) -> Path:
+    """Return the path of a file that is there, checked; one that the user put there is taken as it is."""
+    if not sidecar(path).exists():
+        try:
+            _stamp(path, _verify(path, checksum))
+        except _Wrong as error:
+            raise IntegrityError(f"{path} {error}", f"remove {path}") from None
+    elif not is_unchanged(path):
+        raise IntegrityError(f"{path} is not what was downloaded", "srkd store verify --repair")
+    return path
+
+
+def checksum_of(path: Path, algorithm: str) -> str:
+    """Return the file's digest in hex; `algorithm` is a name that hashlib knows."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def _fetch_from(url: str, part: Path, checksum: str | None, size: int | None, progress: Progress) -> str:
+    """Make `part` whole, verified and safe on disk, and return its sha256; or leave what another can go on from."""
+    resumed = part.exists()
+    try:
+        _complete(url, part, size, progress, resume=checksum is not None)
+        return _verify(part, checksum)
+    except _Wrong:
+        part.unlink(missing_ok=True)
+        if not resumed:
+            raise
+    # the fault may lie in the bytes that were there before
+    return _fetch_from(url, part, checksum, size, progress)
+
+
+def _verify(part: Path, checksum: str | None) -> str:
+    sha256 = checksum_of(part, "sha256")
+    if checksum is not None:
+        algorithm, expected = checksum.split(":")
+        actual = sha256 if algorithm == "sha256" else checksum_of(part, algorithm)
+        if not actual.startswith(expected):
+            raise _Wrong(f"has {algorithm}:{actual} instead of {checksum}")
+    sync(part)
+    return sha256
+
+
+def _complete(url: str, part: Path, size: int | None, progress: Progress, *, resume: bool) -> None:
+    """Receive until nothing is missing, however often the connection breaks.
+
+    Without a checksum nothing could prove that two answers belong together: `resume` is False then.
+    """
+    failed, longest = 0, _length(part)
+    while True:
+        if not resume:
+            part.unlink(missing_ok=True)
+        try:
+            return _receive(url, part, size, progress)
+        except _Interrupted as error:
+            reason, wait = str(error), error.wait
+        except (requests.ConnectionError, requests.Timeout, HTTPError) as error:
+            reason, wait = _cause(error), None
+        except requests.RequestException as error:
+            raise _Unusable(str(error)) from error
+        failed = 0 if _length(part) > longest else failed + 1
+        longest = max(longest, _length(part))
+        if failed == ATTEMPTS:
+            raise _Unusable(reason)
+        time.sleep(min(LONGEST_WAIT, BACKOFF * 2**failed if wait is None else wait))
+
+
+def _receive(url: str, part: Path, size: int | None, progress: Progress) -> None:
+    """Ask once for the bytes that `part` lacks; a server that can't resume sends all of them."""
+    have = _length(part)
+    if have and have == size:
+        return
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    with requests.get(url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT, READ_TIMEOUT)) as response:
+        code, status = response.status_code, f"HTTP {response.status_code} {response.reason}"
+        resumed = code == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        if code in BUSY:
+            raise _Interrupted(status, Retry().get_retry_after(response.raw))
+        if code == 416 or (code == 206 and not resumed):
+            part.unlink(missing_ok=True)
+            raise _Interrupted(status)
+        if code not in (200, 206):
+            raise _Unusable(status)
+
+        have = have if resumed else 0
+        length = response.headers.get("Content-Length", "")
+        total = have + int(length) if length.isdigit() else size
+        if size and total and total != size:
+            raise _Wrong(f"has {total:,} bytes instead of {size:,}")
+        room_for(part, (total or 0) - have)
+        with part.open("ab" if have else "wb") as file:
+            for chunk in response.raw.stream(CHUNK, decode_content=False):
+                have += file.write(chunk)
+                progress(have, total)
+                if total and have > total:
+                    raise _Wrong(f"has more than {total:,} bytes")
+    if total and have < total:
+        raise _Interrupted(f"broke off after {have:,} of {total:,} bytes")
+
+
+def _length(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+def _cause(error: BaseException) -> str:
+    """Return the innermost reason: requests and urllib3 wrap it in layers of pools and retries."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return str(error) or type(error).__name__

@@ -1,0 +1,172 @@
+"""Keeping the store small: how much it holds, what killed processes left, and what no suite needs."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from srkd_bench.config.network import network_spec
+from srkd_bench.core.errors import IntegrityError, SrkdError
+from srkd_bench.core.files import writable
+from srkd_bench.store import checkpoints
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.downloads import sidecar
+from srkd_bench.store.locks import KINDS, alone, download_of, is_held, lock_of, lock_of_scratch, nobodys
+from srkd_bench.store.manifest import MANIFEST, read_manifest
+from srkd_bench.store.verify import ARTIFACTS, identity
+
+PLACES = (*ARTIFACTS, "downloads", "work", "cache", "peeked", "tmp")
+
+
+@dataclass(frozen=True)
+class Waste:
+    """Something that can go.
+
+    Args:
+        what: what it is, for people.
+        found: tells whether it has changed since.
+    """
+
+    path: Path
+    what: str
+    bytes: int
+    found: tuple[int, int] | None
+
+
+def usage(store: ArtifactStore) -> list[tuple[str, int, int]]:
+    """Return (place, how many, bytes) of each of the store's folders."""
+    rows = []
+    for place in PLACES:
+        paths = entries(store.home / place)
+        count = len(
+            {download_of(path) for path in paths if path.suffix != ".lock"} if place == "downloads" else paths
+        )
+        rows.append((place, count, size_of(store.home / place)))
+    return rows
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, or of all files in a folder; what vanishes meanwhile counts nothing."""
+    total = 0
+    files = (Path(top) / name for top, _, names in os.walk(path) for name in names)
+    for file in files if path.is_dir() else [path]:
+        with suppress(FileNotFoundError):
+            total += file.lstat().st_size
+    return total
+
+
+def leftovers(store: ArtifactStore) -> list[Waste]:
+    """Return what killed processes left: nobody is at work on it, and nothing will ever use it."""
+    found: list[Waste] = []
+    for folder in entries(store.home / "tmp"):
+        with nobodys(folder) as free:
+            if free:
+                found.append(waste_at(folder, "left by a process that was killed"))
+    for path, what in _halves(store.home):
+        if not is_held(lock_of(store.home, path)):
+            found.append(waste_at(path, what))
+    return found
+
+
+def _halves(home: Path) -> Iterator[tuple[Path, str]]:
+    for folder in entries(home / "work"):
+        if (home / "runs" / folder.name / MANIFEST).is_file():
+            yield folder, f"checkpoint of a finished run: {describe(home / 'runs' / folder.name)}"
+        else:
+            yield from ((part, "half a checkpoint") for part in entries(folder) if part.suffix == ".part")
+    for kind in ARTIFACTS:
+        for folder in entries(home / kind):
+            if folder.is_dir() and not (folder / MANIFEST).exists():
+                yield folder, f"incomplete: it has no {MANIFEST}"
+    for part in entries(home / "downloads"):
+        whole = part.with_name(download_of(part)).exists()
+        if part.suffix == ".part" and (whole or part.name.endswith(".sha256.part")):
+            yield part, "half a download, beside the whole one"
+
+
+def remove(store: ArtifactStore, waste: Waste) -> bool:
+    """Remove what can go, unless another process is at work on it by now; say whether it is gone."""
+    path = waste.path
+    if path.parent == store.home / "tmp":
+        with nobodys(path) as free:
+            if free:
+                shutil.rmtree(path, ignore_errors=True)
+                lock_of_scratch(path).unlink(missing_ok=True)
+            return free
+    with alone(lock_of(store.home, path)) as free, writable(path):
+        same = identity(path) == waste.found
+        if free and same and path.is_dir():
+            store.discard(path)
+        elif free and same:
+            path.unlink(missing_ok=True)
+            sidecar(path).unlink(missing_ok=True)
+        return free and same
+
+
+def describe(path: Path) -> str:
+    """Say what a finished artifact or unfinished work is, as its manifest tells."""
+    kind, home = path.parent.name, path.parent.parent
+    if kind == "work":
+        state = "failed" if (path / "failed.json").exists() else "unfinished"
+        return f"{state} run, {checkpoints.steps_done(path):,} steps done"
+    try:
+        return _DESCRIBED[kind](read_manifest(path)["key"], home, path)
+    except (IntegrityError, OSError, ValueError, LookupError, TypeError):
+        return "broken: see `srkd store verify`"
+
+
+def _run(key: dict[str, Any], home: Path, path: Path) -> str:
+    return f"{key['method']} seed {key['seed']}, {network_spec(key['model'])}"
+
+
+def _weights(key: dict[str, Any], home: Path, path: Path) -> str:
+    return f"{network_spec(key['model'])}, trained elsewhere"
+
+
+def _scores(key: dict[str, Any], home: Path, path: Path) -> str:
+    dataset = json.loads((path / "scores.json").read_bytes())["dataset"]
+    owners = (home / kind / key["network"][:20] for kind in ("runs", "weights"))
+    owner = next((describe(folder) for folder in owners if folder.is_dir()), "a network that is gone")
+    name = "bicubic" if key["network"] == "bicubic" else owner
+    return f"scores on {dataset} of {name}" + (" (self-ensemble)" if key["self_ensemble"] else "")
+
+
+def _data(key: dict[str, Any], home: Path, path: Path) -> str:
+    return f"{'HR' if key['scale'] == 1 else 'LR'} images of {key['dataset']}"
+
+
+_DESCRIBED: dict[str, Callable[[dict[str, Any], Path, Path], str]] = {
+    "runs": _run,
+    "weights": _weights,
+    "scores": _scores,
+    "data": _data,
+}
+
+
+def refuse_other_suites(home: Path, keep: set[str]) -> None:
+    """Refuse if a process makes what isn't kept: the teacher and data that it uses can't be told."""
+    places = {name: kind for kind, name in KINDS.items() if kind != "work"}
+    for lock in entries(home / "locks"):
+        kind, _, name = lock.name.partition("-")
+        if kind in places and f"{places[kind]}/{name}" not in keep and is_held(lock):
+            raise SrkdError(
+                f"another srkd is at work here for a suite that is not kept ({lock.name})",
+                "name its suite too (--keep), or wait until it is done",
+            )
+
+
+def waste_at(path: Path, what: str) -> Waste:
+    """Return a file or folder as waste, with its size and identity now."""
+    return Waste(path, what, size_of(path), identity(path))
+
+
+def entries(folder: Path) -> list[Path]:
+    """Return what a folder holds, sorted; nothing if it is no folder."""
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []

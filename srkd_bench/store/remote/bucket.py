@@ -1,0 +1,223 @@
+"""A folder in an S3-compatible bucket: objects that appear whole, some of them only where there was none."""
+
+import hashlib
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from srkd_bench.core.errors import IntegrityError, SrkdError
+from srkd_bench.core.files import writable
+from srkd_bench.store.manifest import REPAIR
+
+PART = 16 << 20  # bytes in memory at a time, for each of so many
+PARTS_AT_ONCE = 4
+PATIENCE = 60.0  # seconds in which a request is tried again
+REST = 10.0  # seconds after that in which the next ones aren't: giving up many claims should not take an hour
+SLOWEST = 300.0  # seconds that a part may take
+REPAIR_SHARED = "srkd store verify --shared --repair"
+_RIGHTS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, with the right to list, read, write and delete there"
+_HINT = "is AWS_ENDPOINT_URL right, and AWS_REGION? what is finished is kept; give the same command again to go on"
+
+
+class Unreachable(SrkdError):
+    """The bucket doesn't answer, or not as it should; later it may."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """An object as it was read; `tag` is of this very content."""
+
+    content: bytes
+    tag: str | None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object as a list names it: when it was written, by the server's clock, and its size."""
+
+    written: datetime
+    bytes: int
+
+
+class Bucket:
+    """The objects below an address; a request that fails on the way is tried again for a minute.
+
+    Credentials, region and endpoint are AWS's environment variables, or what a cloud's machine is given.
+
+    Args:
+        address: `s3://BUCKET/PREFIX`.
+    Attributes:
+        requests: how many were made, by kind; parts of a large object and repetitions aren't counted.
+    Raises:
+        SrkdError: no such address, or the package that speaks S3 isn't installed.
+    """
+
+    def __init__(self, address: str) -> None:
+        parts = urlsplit(address)
+        if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
+            raise SrkdError(f"'{address}' is no address of a shared store", "SRKD_STORE=s3://BUCKET/PREFIX")
+        try:
+            import obstore
+            from obstore import exceptions
+            from obstore.store import S3Store
+        except ImportError:
+            raise SrkdError(
+                f"a store at {address} needs the package obstore", "pip install 'srkd-bench[s3]'"
+            ) from None
+        self.address, self.name = address.rstrip("/"), parts.netloc
+        self.requests: Counter[str] = Counter()
+        self._obstore, self._errors = obstore, exceptions
+        self._lost: tuple[float, Unreachable] | None = None  # when it couldn't be reached, and why
+        endpoint = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
+        try:
+            self._store = S3Store(
+                parts.netloc,
+                prefix=parts.path.strip("/") or None,
+                client_options={
+                    "timeout": timedelta(seconds=SLOWEST),
+                    "connect_timeout": timedelta(seconds=5),
+                    "allow_http": endpoint.startswith("http://"),
+                },
+                retry_config={"max_retries": 20, "retry_timeout": timedelta(seconds=PATIENCE)},
+            )
+        except exceptions.BaseError as error:
+            raise SrkdError(f"cannot use {address}: {str(error).splitlines()[0]}", _RIGHTS) from None
+
+    def list(self, prefix: str) -> dict[str, Listed]:
+        """Return the objects in a folder, at any depth, by name."""
+        pages = self._ask("list", lambda: list(self._obstore.list(self._store, prefix)))
+        self.requests["list"] += max(0, len(pages or []) - 1)
+        return {
+            one["path"]: Listed(one["last_modified"], one["size"]) for page in pages or [] for one in page
+        }
+
+    def modified(self, name: str) -> datetime | None:
+        """Return when an object was written, by the server's clock, or None if there is none."""
+        head = self._ask("head", lambda: self._obstore.head(self._store, name))
+        return head["last_modified"] if head else None
+
+    def read(self, name: str) -> Found | None:
+        """Return a small object, or None if there is none."""
+
+        def get() -> Found:
+            result = self._obstore.get(self._store, name)
+            return Found(bytes(result.bytes()), result.meta["e_tag"])
+
+        found: Found | None = self._ask("get", get)
+        return found
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write a small object, in place of what is there."""
+        self._ask("put", lambda: self._obstore.put(self._store, name, content))
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a small object unless there is one; say whether it is there with this content."""
+        made = self._ask("put", lambda: self._obstore.put(self._store, name, content, mode="create") and True)
+        if made is None:  # perhaps by this very request, whose answer was lost on the way
+            found = self.read(name)
+            return found is not None and found.content == content
+        return True
+
+    def exchange(self, name: str, content: bytes, tag: str | None) -> bool:
+        """Write a small object in place of the one with this tag; say whether that was still there."""
+        mode = {"e_tag": tag}
+        made = self._ask("put", lambda: self._obstore.put(self._store, name, content, mode=mode) and True)
+        if made is None:
+            found = self.read(name)
+            return found is not None and found.content == content
+        return True
+
+    def upload(self, name: str, path: Path) -> None:
+        """Write a file of any size; it appears when all of it is there."""
+        at_once = {"chunk_size": PART, "max_concurrency": PARTS_AT_ONCE}
+        if self._ask("put", lambda: self._obstore.put(self._store, name, path, **at_once)) is None:
+            raise IntegrityError(f"{path} is gone", REPAIR)
+
+    def download(self, name: str, path: Path, size: int) -> str:
+        """Write an object of any size to a file, and return its sha256.
+
+        Raises:
+            IntegrityError: there is no such object, or it has another size.
+        """
+        digest = hashlib.sha256()
+        with writable(path, size), path.open("wb") as file:
+            for part in self.parts(name, size):
+                digest.update(part)
+                file.write(part)
+        return digest.hexdigest()
+
+    def parts(self, name: str, size: int) -> Iterator[bytes]:
+        """Give an object of any size, part by part, each asked for on its own; raises as `download`."""
+        for start in range(0, size, PART):
+            end = min(size, start + PART)
+            part: bytes | None = self._ask("get", self._part, name, start, end, size)
+            if part is None:
+                raise IntegrityError(f"{self.address}/{name} is not what was written", REPAIR_SHARED)
+            yield part
+
+    def _part(self, name: str, start: int, end: int, size: int) -> bytes | None:
+        result = self._obstore.get(self._store, name, options={"range": (start, end)})
+        if result.meta["size"] != size:
+            return None
+        part = bytes(result.bytes())
+        return part if len(part) == end - start else None
+
+    def delete(self, name: str) -> None:
+        """Remove an object; it may be gone already."""
+        self._ask("delete", lambda: self._obstore.delete(self._store, name))
+
+    def _ask(self, kind: str, request: Callable[..., Any], *args: Any) -> Any:
+        """Make a request; None where nothing is there, or where something is that shouldn't be."""
+        self.requests[kind] += 1
+        errors = self._errors
+        if self._lost is not None and time.monotonic() - self._lost[0] < REST:
+            raise self._lost[1]
+        try:
+            return _waited(request, *args)
+        except (errors.AlreadyExistsError, errors.PreconditionError):
+            return None
+        except (errors.BaseError, FileNotFoundError) as error:
+            if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in str(error):
+                return None
+            raise self._unusable(error) from None
+
+    def _unusable(self, error: Exception) -> Unreachable:
+        """Return what the library's error means for a user."""
+        text = str(error)
+        if "NoSuchBucket" in text:
+            return Unreachable(f"there is no bucket '{self.name}'", "make it, or mend SRKD_STORE")
+        if "/latest/api/token" in text:  # where a cloud's machines ask for theirs
+            return Unreachable(f"no credentials for {self.address}", _RIGHTS)
+        cause = text.split("\n\n")[0].rpartition(" - ")[2].replace("\n", " ")[:200]
+        if " 401 " in text or " 403 " in text:
+            return Unreachable(f"{self.address} refuses: {cause}", _RIGHTS)
+        lost = Unreachable(f"cannot reach {self.address}: {cause}", _HINT)
+        self._lost = (time.monotonic(), lost)
+        return lost
+
+
+def _waited(request: Callable[..., Any], *args: Any) -> Any:
+    """Make a request on a thread of its own, so that Ctrl-C and SIGTERM need not wait for its answer."""
+    future: Future[Any] = Future()
+
+    def make() -> None:
+        try:
+            future.set_result(request(*args))
+        except BaseException as error:
+            future.set_exception(error)
+
+    if threading.current_thread() is not threading.main_thread():
+        return request(*args)
+    try:
+        threading.Thread(target=make, daemon=True).start()
+    except RuntimeError:  # the process is ending: no thread begins any more
+        return request(*args)
+    return future.result()

@@ -1,0 +1,90 @@
+"""Checkpoints of unfinished work in a bucket, for the machine that goes on when this one dies."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from srkd_bench.core.errors import IntegrityError
+from srkd_bench.core.files import writable
+from srkd_bench.store import checkpoints
+from srkd_bench.store.remote.bucket import Bucket, Unreachable
+
+PAUSE = (60.0, 600.0)  # seconds between two times that checkpoints are sent, at least and at most
+SHARE = 0.01  # of the time that sending may take meanwhile
+
+
+class Handover:
+    """Each run's latest checkpoint, at `work/RUN/` under the name that it has on the disk.
+
+    Args:
+        say: told in a line what a user should know.
+    """
+
+    def __init__(self, bucket: Bucket, say: Callable[[str], None]) -> None:
+        self.bucket, self.say = bucket, say
+        self._there: dict[str, set[str]] = {}  # names of checkpoints in the bucket, by run
+        self._next = 0.0  # when they are sent again
+
+    def take_up(self, folders: Mapping[str, Path]) -> None:
+        """Fetch checkpoints that are further than those here.
+
+        Args:
+            folders: of unfinished work here, by run.
+        """
+        listed = self.bucket.list("work")
+        for run, folder in folders.items():
+            names = self._there[run] = {path.name for path in map(Path, listed) if path.parent.name == run}
+            name = max(names, key=checkpoints.step_of, default="")
+            if checkpoints.step_of(name) > checkpoints.steps_done(folder):
+                self._fetch(f"work/{run}/{name}", listed[f"work/{run}/{name}"].bytes, folder)
+
+    def _fetch(self, path: str, size: int, folder: Path) -> None:
+        part = folder / "fetched.part"
+        with writable(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.bucket.download(path, part, size)
+            content = part.read_bytes()
+            if checkpoints.is_whole(Path(path), content):
+                checkpoints.write(folder, checkpoints.step_of(Path(path).name), content)
+            else:
+                self.say(f"{self.bucket.address}/{path} is not what was written; it is left out")
+        except IntegrityError:  # another machine has just put a later one in its place
+            self.say(f"{self.bucket.address}/{path} is gone; it is left out")
+        finally:
+            part.unlink(missing_ok=True)
+
+    def hand_on(self, folders: Mapping[str, Path], *, last: bool) -> None:
+        """Send the latest checkpoints, unless some were sent a short while ago and these aren't the last.
+
+        If the bucket can't be reached, that is said, and the training goes on.
+        """
+        begun = time.monotonic()
+        paths = {run: path for run, folder in folders.items() if (path := checkpoints.latest(folder))}
+        if not paths or (begun < self._next and not last):
+            return
+        try:
+            for run, path in paths.items():
+                self._send(run, path)
+        except Unreachable as error:
+            self.say(f"{error.message}; the latest checkpoint is here alone")
+        now = time.monotonic()
+        self._next = now + min(max(PAUSE[0], (now - begun) / SHARE), PAUSE[1])
+
+    def _send(self, run: str, path: Path) -> None:
+        there = self._there.setdefault(run, set())
+        if path.name not in there:
+            self.bucket.upload(f"work/{run}/{path.name}", path)
+            there.add(path.name)
+        for name in sorted(there - {path.name}):
+            if checkpoints.step_of(name) <= checkpoints.step_of(path.name):
+                self.bucket.delete(f"work/{run}/{name}")
+                there.discard(name)
+
+    def finish(self, run: str) -> None:
+        """Remove the checkpoints of a run that is finished."""
+        for name in self._there.pop(run, set()):
+            try:
+                self.bucket.delete(f"work/{run}/{name}")
+            except Unreachable:  # it is in nobody's way
+                return

@@ -1,0 +1,269 @@
+"""What several machines share of a store, in a bucket: artifacts, checkpoints of unfinished work, and claims."""
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from srkd_bench.core.errors import IntegrityError
+from srkd_bench.core.files import put, room_for, writable
+from srkd_bench.core.units import size
+from srkd_bench.store.manifest import MANIFEST, REPAIR, parsed, place_of, read_manifest, stamp
+from srkd_bench.store.remote.bucket import REPAIR_SHARED, Bucket, Unreachable
+from srkd_bench.store.remote.checkpoint_sync import Handover
+from srkd_bench.store.remote.leases import Claims
+
+CLAIMED = {
+    "run": "runs",
+    "weights": "weights",
+    "score": "scores",
+    "data": "data",
+}  # by how locks' names begin
+RECENT = 30.0  # seconds: then what wasn't there is looked for again
+PAUSE = 60.0  # seconds before it is tried again to send what couldn't be
+READERS = 16  # small objects that are read at a time
+LARGE = 50_000_000  # bytes that are announced
+_FILE, _SHA256 = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"), re.compile("[0-9a-f]{64}")
+
+
+class Shared:
+    """The artifacts that all machines have in common.
+
+    An artifact's files are at `KIND/NAME/SHA256-FILE`, with the first 20 digits of each one's sha256, so that two
+    makers of the same never mix theirs. `manifests/KIND/NAME.json` is written last, and only where there is none:
+    whoever sees it finds all files, and of two makers the first one's stays.
+
+    Args:
+        address: of the bucket, `s3://BUCKET/PREFIX`.
+        home: of the machine's own store. Its folder `peeked/` keeps single files of artifacts that aren't here
+            whole; `unsent/` has a mark for each artifact that was made here and isn't in the bucket yet.
+        say: told in a line when something makes the user wait.
+    """
+
+    def __init__(self, address: str, home: Path, say: Callable[[str], None]) -> None:
+        self.bucket = Bucket(address)
+        self.home, self.say = home, say
+        self.claims, self.handover = Claims(self.bucket, say), Handover(self.bucket, say)
+        self._there: dict[str, dict[str, datetime]] = {}  # when artifacts were finished, by kind and name
+        self._looked: dict[str, float] = {}
+        self._failed = -PAUSE  # when the bucket couldn't be reached
+
+    def has(self, place: str) -> bool:
+        """Say whether an artifact is there, whole; one that wasn't is looked for again after half a minute."""
+        kind, _, name = place.partition("/")
+        return name in self._there.get(kind, ()) or name in self.names(kind)
+
+    def names(self, kind: str) -> dict[str, datetime]:
+        """Return the names of all artifacts of a kind that are there, and when they were finished."""
+        if time.monotonic() - self._looked.get(kind, -RECENT) >= RECENT:
+            listed = self.bucket.list(f"manifests/{kind}")
+            self._there[kind] = {Path(path).stem: one.written for path, one in listed.items()}
+            self._looked[kind] = time.monotonic()
+        return self._there[kind]
+
+    def look_again(self) -> None:
+        """Forget when it was looked for what wasn't there."""
+        self._looked.clear()
+
+    @contextmanager
+    def claimed(self, lock: str) -> Iterator[None]:
+        """Hold the claim that goes with a lock; what others have made until then is known inside."""
+        kind, _, name = lock.partition("-")
+        if kind not in CLAIMED:  # what it guards is this machine's own
+            yield
+            return
+        with self.claims.held(lock):
+            kind = CLAIMED[kind]
+            for one in [name, *(f"{name}_x{scale}" for scale in (2, 3, 4) if kind == "data")]:
+                if one not in self.names(kind) and (when := self.bucket.modified(_manifest(f"{kind}/{one}"))):
+                    self._there[kind][one] = when
+            yield
+
+    def manifest(self, place: str, *, anew: bool = False) -> dict[str, Any]:
+        """Return the manifest of an artifact that is there; it is fetched once.
+
+        Args:
+            anew: fetch it again.
+        Raises:
+            IntegrityError: it isn't what was written.
+        """
+        kind, _, name = place.partition("/")
+        kept, when = self._peeked(place, MANIFEST), self.names(kind).get(name)
+        finished = when.timestamp() if when else 0.0
+        is_new = anew or not kept.is_file() or kept.stat().st_mtime != finished
+        found = self.bucket.read(_manifest(place)) if is_new else None
+        content = kept.read_bytes() if not is_new else found.content if found else b""
+        manifest = parsed(content)
+        if manifest is None or not _is_sane(manifest, place):
+            kept.unlink(missing_ok=True)
+            raise IntegrityError(f"{self._address(place)} is not what was written", REPAIR_SHARED)
+        if is_new:
+            put(kept, content)
+            os.utime(kept, (finished, finished))
+        return manifest
+
+    def keys(self, kind: str, besides: Collection[str]) -> list[tuple[float, str, dict[str, Any]]]:
+        """Return when it was finished, name and key of each artifact of a kind, but for some names."""
+        names = {name: when for name, when in self.names(kind).items() if name not in besides}
+        with ThreadPoolExecutor(READERS) as readers:
+            manifests = readers.map(self.manifest, [f"{kind}/{name}" for name in names])
+            return [
+                (when.timestamp(), name, one["key"])
+                for (name, when), one in zip(names.items(), manifests, strict=True)
+            ]
+
+    def read(self, place: str, name: str) -> bytes:
+        """Return a small file of an artifact that is there; it is fetched once.
+
+        Raises:
+            IntegrityError: it isn't what was written.
+        """
+        expected = self.manifest(place)["files"].get(name)
+        if expected is None:
+            raise IntegrityError(f"{self._address(place)} has no {name}", REPAIR_SHARED)
+        path = self._peeked(place, name)
+        if not path.is_file() or stamp(path) != expected:
+            self._download(place, name, expected, path)
+        return path.read_bytes()
+
+    def read_ahead(self, places: Iterable[str], name: str) -> None:
+        """Fetch a small file of each of these artifacts, several at a time."""
+        with ThreadPoolExecutor(READERS) as readers:
+            list(readers.map(self.read, places, repeat(name)))
+
+    def fetch(self, place: str, folder: Path) -> None:
+        """Fetch all files of an artifact that is there into a folder; what was peeked at isn't fetched again.
+
+        Raises:
+            IntegrityError: something isn't what was written.
+        """
+        files = self.manifest(place)["files"]
+        total = sum(one["bytes"] for one in files.values())
+        room_for(self.home, total)
+        if total > LARGE:
+            self.say(f"fetching {place} ({size(total)}) from {self.bucket.address}")
+        for name, expected in files.items():
+            peeked = self._peeked(place, name)
+            if peeked.is_file() and stamp(peeked) == expected:
+                peeked.replace(folder / name)
+            else:
+                self._download(place, name, expected, folder / name)
+        self._peeked(place, MANIFEST).replace(folder / MANIFEST)
+
+    def _download(self, place: str, name: str, expected: dict[str, Any], path: Path) -> None:
+        part = path.with_name(f"{name}.{self.claims.worker}.part")
+        try:
+            found = self.bucket.download(_object(place, name, expected), part, expected["bytes"])
+            if found != expected["sha256"]:
+                wrong = f"{self.bucket.address}/{_object(place, name, expected)}"
+                raise IntegrityError(f"{wrong} is not what was written", REPAIR_SHARED)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _peeked(self, place: str, name: str) -> Path:
+        folder = self.home / "peeked" / place
+        with writable(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder / name
+
+    def parts(self, place: str, name: str, expected: dict[str, Any]) -> Iterator[bytes]:
+        """Give a file of an artifact, part by part, unchecked; raises an IntegrityError if its size is another."""
+        return self.bucket.parts(_object(place, name, expected), expected["bytes"])
+
+    def remove(self, place: str) -> None:
+        """Remove an artifact; files that nobody can find any more stay in the bucket."""
+        self.bucket.delete(_manifest(place))
+        kind, _, name = place.partition("/")
+        self._there[kind].pop(name, None)
+        shutil.rmtree(self.home / "peeked" / place, ignore_errors=True)
+
+    def _address(self, place: str) -> str:
+        return f"{self.bucket.address}/{_manifest(place)}"
+
+    def mark(self, place: str) -> None:
+        """Note that an artifact is made here and has to be sent."""
+        with writable(self.home / "unsent"):
+            (self.home / "unsent").mkdir(exist_ok=True)
+            (self.home / "unsent" / place.replace("/", "-")).touch()
+
+    def unsent(self) -> list[str]:
+        """Return the places of the artifacts that were made here and aren't in the bucket yet."""
+        folder = self.home / "unsent"
+        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        return [name.replace("-", "/", 1) for name in names]
+
+    def send(self) -> list[str]:
+        """Send what has to be sent; return the places where the bucket has another maker's, which stays.
+
+        What can't be sent because the bucket can't be reached is sent later.
+        """
+        others = []
+        for place in self.unsent() if time.monotonic() - self._failed >= PAUSE else []:
+            name = place.replace("/", "-", 1)
+            mark, lock = self.home / "unsent" / name, FileLock(self.home / "locks" / f"send-{name}")
+            try:
+                with lock.acquire(timeout=0):
+                    if mark.exists() and (self.home / place / MANIFEST).is_file():
+                        if not self._is_sent(place):
+                            others.append(place)
+                        mark.unlink()
+            except Timeout:  # another process sends it
+                continue
+            except Unreachable as error:
+                self._failed = time.monotonic()
+                self.say(f"{error.message}; {place} is kept here, and sent later")
+                break
+        for place in others:
+            if place.startswith("data/"):
+                self.say(f"{self.bucket.address} has other images of {place}; this machine uses its own")
+        return [place for place in others if not place.startswith("data/")]
+
+    def _is_sent(self, place: str) -> bool:
+        """Send an artifact, the manifest last; say whether the bucket has this one."""
+        folder, (kind, _, name) = self.home / place, place.partition("/")
+        content = (folder / MANIFEST).read_bytes()
+        for file, expected in read_manifest(folder)["files"].items():
+            if not (folder / file).is_file() or stamp(folder / file) != expected:
+                raise IntegrityError(f"{folder / file} is not what was written", REPAIR)
+            self.bucket.upload(_object(place, file, expected), folder / file)
+        is_ours = self.bucket.create(_manifest(place), content)
+        if not is_ours and (when := self.bucket.modified(_manifest(place))):
+            self.names(kind)[name] = when
+        return is_ours
+
+
+def find_shared(home: Path, say: Callable[[str], None]) -> Shared | None:
+    """Return what machines share as SRKD_STORE says; None if it says nothing, or srkd is offline."""
+    address, offline = os.environ.get("SRKD_STORE"), os.environ.get("SRKD_OFFLINE", "0")
+    return Shared(address, home, say) if address and offline in ("", "0") else None
+
+
+def _manifest(place: str) -> str:
+    return f"manifests/{place}.json"
+
+
+def _object(place: str, name: str, expected: dict[str, Any]) -> str:
+    return f"{place}/{expected['sha256'][:20]}-{name}"
+
+
+def _is_sane(manifest: dict[str, Any], place: str) -> bool:
+    """Say whether a manifest is of that artifact, and names its files as files of one folder."""
+    try:
+        if place_of(place.partition("/")[0], manifest["key"]) != place:
+            return False
+        return all(
+            _FILE.fullmatch(name) and _SHA256.fullmatch(one["sha256"]) and isinstance(one["bytes"], int)
+            for name, one in manifest["files"].items()
+        )
+    except (KeyError, TypeError):
+        return False

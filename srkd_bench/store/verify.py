@@ -1,0 +1,211 @@
+"""Finding whatever isn't as it was written in the store, to the byte, and removing it so that it is made again."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from srkd_bench.core.errors import IntegrityError
+from srkd_bench.core.files import writable
+from srkd_bench.core.progress import Display
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.downloads import checksum_of, sidecar
+from srkd_bench.store.locks import BESIDE, alone, lock_of
+from srkd_bench.store.manifest import MANIFEST, place_of, read_manifest
+
+ARTIFACTS = ("runs", "weights", "scores", "data")
+CHUNK = 1 << 20  # bytes in memory at a time
+Hasher = Callable[[Path], str]
+_CHECKPOINT = re.compile(r"step-\d+-([0-9a-f]{20})\.pt")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that isn't what was written: an artifact, a checkpoint or a download."""
+
+    path: Path
+    problem: str
+
+
+@dataclass
+class Findings:
+    """What a check has read and found.
+
+    Args:
+        unverified: downloads without a checksum beside them.
+    """
+
+    files: int = 0
+    bytes: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    unverified: list[Path] = field(default_factory=list)
+
+
+def verify(store: ArtifactStore, display: Display) -> Findings:
+    """Read every byte of what the store keeps, and return what isn't as it was written. Nothing is changed.
+
+    What another process is just writing is no fault: it is in `tmp/`, a `.part`, or appears whole meanwhile.
+    """
+    found, home = Findings(), store.home
+    things = [*_artifacts(home), *_checkpoints(home), *_downloads(home)]
+    total = sum(_bytes(path) for thing in things for path in (_files(thing) if thing.is_dir() else [thing]))
+    with display.bar(f"checking {home}", bytes=True) as tick:
+
+        def sha256(path: Path) -> str:
+            found.files += 1
+            digest = hashlib.sha256()
+            with path.open("rb") as file:
+                while chunk := file.read(CHUNK):
+                    digest.update(chunk)
+                    found.bytes += len(chunk)
+                    tick(found.bytes, max(total, found.bytes))
+            return digest.hexdigest()
+
+        for thing in things:
+            if problem := _problem(thing, sha256):
+                found.faults.append(Fault(thing, problem))
+            checked = thing.suffix == ".sha256" or sidecar(thing).exists()
+            if thing.parent.name == "downloads" and not checked and thing.exists():
+                found.unverified.append(thing)
+    return found
+
+
+def repair(store: ArtifactStore, fault: Fault) -> bool:
+    """Remove what is broken, so that it is made again; say whether it is gone.
+
+    It stays if a process that makes the same is running.
+    """
+    path = fault.path
+    with alone(lock_of(store.home, path)) as mine:
+        if mine and _problem(path):  # unless it has been made anew meanwhile
+            with writable(path):
+                if path.is_dir():
+                    store.discard(path)
+                else:
+                    path.unlink(missing_ok=True)
+                    sidecar(path).unlink(missing_ok=True)
+        return mine
+
+
+def _sha256(path: Path) -> str:
+    return checksum_of(path, "sha256")
+
+
+def artifact_problem(folder: Path, sha256: Hasher = _sha256) -> str:
+    """Return what is wrong with an artifact, or an empty string.
+
+    Args:
+        sha256: hashes a file; called once for each that should be read.
+    Raises:
+        OSError: something can't be read.
+    """
+    here = {path.name: path for path in folder.iterdir()}
+    if MANIFEST not in here:
+        return f"{MANIFEST} is missing"
+    sha256(folder / MANIFEST)
+    try:
+        manifest = read_manifest(folder)
+        place = place_of(folder.parent.name, manifest["key"])
+    except (IntegrityError, KeyError, TypeError, RecursionError):
+        return f"{MANIFEST} is not what was written"
+    if place != f"{folder.parent.name}/{folder.name}":
+        return f"{MANIFEST} is not what was written: it belongs to {place}"
+    files: dict[str, Any] = manifest["files"]
+    problems = [f"{name} is missing" for name in files if name not in here]
+    problems += [f"{name} does not belong to it" for name in here if name not in files and name != MANIFEST]
+    problems += [
+        f"{name} is not what was written"
+        for name, stamp in files.items()
+        if name in here and not _fits(here[name], stamp, sha256)
+    ]
+    return ", ".join(sorted(problems))
+
+
+def _fits(path: Path, stamp: Any, sha256: Hasher) -> bool:
+    if path.is_symlink() or not path.is_file():
+        return False
+    return bool(stamp == {"bytes": path.stat().st_size, "sha256": sha256(path)})
+
+
+def _artifacts(home: Path) -> Iterator[Path]:
+    for kind in ARTIFACTS:
+        yield from (path for path in _files(home / kind) if path.is_dir())
+
+
+def _checkpoints(home: Path) -> Iterator[Path]:
+    for folder in _files(home / "work"):
+        names = (path for path in _files(folder) if re.fullmatch(r"step-.*\.pt|failed\.json", path.name))
+        yield from names
+
+
+def _downloads(home: Path) -> Iterator[Path]:
+    """Yield downloads, and the checksums of those that are missing."""
+    for path in _files(home / "downloads"):
+        if path.is_file() and (not re.search(rf"({BESIDE.pattern})$", path.name) or _is_left_alone(path)):
+            yield path
+
+
+def _is_left_alone(path: Path) -> bool:
+    """Say whether this is a checksum without the file that it is of, whole or half."""
+    file = path.with_suffix("")
+    return path.suffix == ".sha256" and not file.exists() and not file.with_name(file.name + ".part").exists()
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return what is in a folder; nothing if it isn't there."""
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _problem(thing: Path, sha256: Hasher = _sha256) -> str:
+    """Return what is wrong with something, or an empty string; look again if it was replaced meanwhile."""
+    while (before := identity(thing)) is not None:
+        try:
+            problem = _examined(thing, sha256)
+        except OSError as error:
+            problem = f"cannot be read ({error.strerror or error})"
+        if not problem or identity(thing) == before:
+            return problem
+    return ""
+
+
+def _examined(thing: Path, sha256: Hasher) -> str:
+    if thing.parent.name in ARTIFACTS:
+        return artifact_problem(thing, sha256)
+    if thing.suffix == ".sha256":
+        return f"{thing.stem} is missing" if _is_left_alone(thing) else ""
+    digest = sha256(thing)
+    if thing.parent.name == "downloads":
+        beside = sidecar(thing)
+        whole = not beside.exists() or beside.read_bytes() == f"{digest}  {thing.name}\n".encode()
+        return "" if whole else "is not what was downloaded"
+    if thing.suffix == ".pt":
+        name = _CHECKPOINT.fullmatch(thing.name)
+        return "" if name and name[1] == digest[:20] else "is not what was written"
+    try:
+        whole = isinstance(json.loads(thing.read_bytes())["error"], str)
+    except (ValueError, LookupError, TypeError, RecursionError):
+        whole = False
+    return "" if whole else "is not what was written"
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what changes when something is changed or replaced; None if it isn't there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_ctime_ns  # a number alone is soon given to another file
+
+
+def _bytes(path: Path) -> int:
+    with suppress(OSError):
+        return os.lstat(path).st_size
+    return 0

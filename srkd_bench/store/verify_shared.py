@@ -1,0 +1,81 @@
+"""Finding whatever isn't as it was written in the bucket that machines share, and removing it there."""
+
+import hashlib
+
+from srkd_bench.core.errors import IntegrityError, MissingError
+from srkd_bench.core.progress import Display
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.locks import lock_of
+from srkd_bench.store.manifest import MANIFEST
+from srkd_bench.store.remote.shared_store import Shared
+from srkd_bench.store.verify import ARTIFACTS, Fault, Findings
+
+
+def shared_of(store: ArtifactStore) -> Shared:
+    """Return what machines share of a store.
+
+    Raises:
+        MissingError: nothing is shared.
+    """
+    if store.shared is None:
+        raise MissingError("no shared store is named", "SRKD_STORE=s3://BUCKET/PREFIX")
+    return store.shared
+
+
+def unshared(store: ArtifactStore) -> list[str]:
+    """Return the places of what is finished here and isn't in the bucket."""
+    shared = shared_of(store)
+    here = [path.parent for kind in ARTIFACTS for path in (store.home / kind).glob(f"*/{MANIFEST}")]
+    places, unsent = sorted(str(folder.relative_to(store.home)) for folder in here), set(shared.unsent())
+    return [place for place in places if not shared.has(place) or place in unsent]
+
+
+def verify_shared(store: ArtifactStore, display: Display) -> Findings:
+    """Read every byte of the artifacts in the bucket, and return what isn't as it was written.
+
+    A fault's path is where the artifact would be on this machine.
+    """
+    shared, found = shared_of(store), Findings()
+    places = [f"{kind}/{name}" for kind in ARTIFACTS for name in sorted(shared.names(kind))]
+    with display.bar(f"checking {shared.bucket.address}") as tick:
+        for i, place in enumerate(places):
+            if problem := _problem(shared, place, found):
+                found.faults.append(Fault(store.home / place, problem))
+            tick(i + 1, len(places))
+    return found
+
+
+def _problem(shared: Shared, place: str, found: Findings) -> str:
+    try:
+        files = shared.manifest(place, anew=True)["files"]
+    except IntegrityError:
+        return "its manifest is missing or not what was written"
+    problems = []
+    for name, expected in files.items():
+        digest = hashlib.sha256()
+        try:
+            for part in shared.parts(place, name, expected):
+                digest.update(part)
+                found.bytes += len(part)
+        except IntegrityError:
+            problems.append(f"{name} is missing, or has another size")
+            continue
+        if digest.hexdigest() != expected["sha256"]:
+            problems.append(f"{name} is not what was written")
+        found.files += 1
+    return ", ".join(problems)
+
+
+def repair_shared(store: ArtifactStore, fault: Fault) -> bool:
+    """Remove a broken artifact from the bucket; if this machine has it whole, it is sent anew. Say that it is gone.
+
+    Nobody makes the same meanwhile: the claim on it is held.
+    """
+    shared, place = shared_of(store), str(fault.path.relative_to(store.home))
+    with shared.claimed(lock_of(store.home, fault.path).name):
+        if _problem(shared, place, Findings()):
+            shared.remove(place)
+    if (fault.path / MANIFEST).is_file():
+        shared.mark(place)
+        store.send()
+    return True

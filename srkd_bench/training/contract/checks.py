@@ -1,0 +1,416 @@
+"""The contract: what every method must do. `srkd method check` and the tests put methods through it.
+
+CHECKS[name](subject("./mymethod.py"))  # raises Broken, with the line to mend and what to do
+"""
+
+import math
+import random
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.seeding import seeded
+from srkd_bench.methods import composition, registry, sources
+from srkd_bench.methods.base import Losses, Method, Step
+from srkd_bench.networks.loading import build, to_safetensors
+from srkd_bench.training.contract.harness import STUDENT, TRAIN, Lesson, lesson, trained
+from srkd_bench.training.contract.overhead import overhead
+from srkd_bench.training.contract.source_lines import Files
+
+NO_WAY = (
+    "keep the way from step.student to the loss free of detach(), item(), torch.tensor(...) and no_grad()"
+)
+
+
+class Broken(Exception):
+    """What a method doesn't keep of the contract.
+
+    Args:
+        place: the file and line to mend, with what stands there; empty if that can't be told.
+        hint: what to do.
+    """
+
+    def __init__(self, problem: str, place: str = "", hint: str = "") -> None:
+        super().__init__(f"{problem} [{place}] {hint}")
+        self.problem, self.place, self.hint = problem, place, hint
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A method that is put through the contract."""
+
+    name: str
+    method: Method
+    files: Files
+
+    @contextmanager
+    def telling(self, hint: str = "") -> Iterator[None]:
+        """Tell an error of the method's code by its line."""
+        try:
+            yield
+        except Broken:
+            raise
+        except SrkdError as error:
+            raise Broken(error.message, self.files.of_error(error), hint or error.hint) from None
+        except Exception as error:
+            problem = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            if " size" in problem and not hint:
+                hint = (
+                    "student and teacher have other numbers of channels; let the adapter bring them together"
+                )
+            raise Broken(problem, self.files.of_error(error), hint) from error
+
+    def lesson(self, **how: Any) -> Lesson:
+        """Return its first step; see `lesson`."""
+        with self.telling():
+            return lesson(self.method, **how)
+
+    def losses(self, one: Lesson) -> Losses:
+        """Return the terms of a step."""
+        with self.telling():
+            return one.losses()
+
+    @property
+    def batch(self) -> int:
+        """The number of images that it is shown."""
+        return max(4, self.method.min_batch)
+
+
+def subject(reference: str, params: Mapping[str, Mapping[str, Any]] | None = None) -> Subject:
+    """Return a method by its name, its file or `package.module:Class`, ready for the checks."""
+    method = registry.build(reference, params or {})
+    parts = method.parts.values() if isinstance(method, composition.Composition) else [method]
+    paths = [str(sys.modules[type(part).__module__].__file__) for part in parts]
+    return Subject(sources.name_of(reference), method, Files(tuple(paths)))
+
+
+def takes_a_step(one: Subject) -> str:
+    """Adapter and losses run, and give loss terms by name."""
+    terms = one.losses(one.lesson(batch=one.batch))
+    if not isinstance(terms, dict) or not all(isinstance(term, Tensor) for term in terms.values()):
+        hint = 'return {"rec": step.rec, "name": loss}, each loss a tensor'
+        raise Broken("losses() gives no tensors by name", one.files.of_function("losses"), hint)
+    return ""
+
+
+def terms_are_numbers(one: Subject) -> str:
+    """Every term is one finite number in float32."""
+    _check_terms(one, one.losses(one.lesson(batch=one.batch)))
+    return ""
+
+
+def _check_terms(one: Subject, terms: Losses) -> None:
+    for name, loss in terms.items():
+        place = one.files.of_term(name)
+        if loss.shape != ():
+            raise Broken(
+                f"term '{name}' has shape {tuple(loss.shape)}, not ()", place, "take a mean over all elements"
+            )
+        if loss.dtype != torch.float32:
+            hint = "compute losses in float32: images and features come so"
+            raise Broken(f"term '{name}' is {loss.dtype}, not torch.float32", place, hint)
+        if not loss.isfinite():
+            hint = "clamp what is divided by, or under a root or logarithm, away from 0"
+            raise Broken(f"term '{name}' is {loss.item()}", place, hint)
+
+
+def rec_is_there_once(one: Subject) -> str:
+    """The loss against HR is there exactly once, as `rec`."""
+    start = one.lesson(batch=one.batch)
+    rec = torch.tensor(0.5, requires_grad=True)
+    start.step = Step(**vars(start.step) | {"rec": rec})
+    terms = one.losses(start)
+    hint = 'return "rec": step.rec, as it is'
+    if terms.get("rec") is not rec:
+        raise Broken("the term 'rec' is not step.rec", one.files.of_term("rec"), hint)
+    (grad,) = torch.autograd.grad(torch.stack(list(terms.values())).sum(), rec)
+    if grad != 1:
+        raise Broken(f"step.rec counts {grad.item():g} times, not once", one.files.of_term("rec"), hint)
+    return ""
+
+
+def student_gets_gradients(one: Subject) -> str:
+    """Every term gives the student a finite gradient (those in `beside` give the adapter one)."""
+    start = one.lesson(batch=one.batch)
+    for name, loss in one.losses(start).items():
+        beside = name in one.method.beside or name.rpartition(".")[2] in one.method.beside
+        who = "adapter" if beside else "student"
+        weights = [w for w in (start.adapter if beside else start.student).parameters() if w.requires_grad]
+        grads: tuple[Tensor | None, ...] = ()
+        if loss.requires_grad:
+            grads = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
+        norms = [float(grad.norm()) for grad in grads if grad is not None]
+        place = one.files.of_term(name)
+        if not all(map(math.isfinite, norms)):
+            hint = "clamp what is divided by, or under a root, away from 0"
+            raise Broken(f"term '{name}' gives the {who} a gradient that is not finite", place, hint)
+        if not any(norms):
+            raise Broken(f"term '{name}' gives the {who} no gradient", place, NO_WAY)
+    return ""
+
+
+def teacher_stays(one: Subject) -> str:
+    """The teacher gets no gradient; its weights and its mode stay as they were."""
+    start = one.lesson(batch=one.batch)
+    twin = lesson(registry.build("none", {}), batch=one.batch).teacher
+    hint = "the teacher stays outside of the adapter; ask step.teacher for what it sees"
+    place = one.files.of_function("adapter", "teacher")
+
+    def unlike() -> bool:
+        pairs = zip(start.teacher.state_dict().values(), twin.state_dict().values(), strict=True)
+        modes = zip(start.teacher.modules(), twin.modules(), strict=True)
+        return not all(torch.equal(*pair) for pair in pairs) or any(
+            a.training != b.training for a, b in modes
+        )
+
+    if unlike():
+        raise Broken("adapter() changes the teacher's weights or its mode", place, hint)
+    ids = {id(weight) for weight in start.teacher.parameters()}
+    if ids & {id(weight) for weight in start.adapter.parameters()}:
+        raise Broken("the teacher is trained: its weights are in the adapter", place, hint)
+    place = one.files.of_change(start.losses, unlike) or place
+    optimizer = torch.optim.Adam(start.trained(), 0.1)
+    with one.telling():
+        total = torch.stack(list(start.losses().values())).sum()
+        if total.requires_grad:
+            total.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    if any(weight.grad is not None for weight in start.teacher.parameters()):
+        raise Broken("a loss gives the teacher a gradient", place, hint)
+    if unlike():
+        raise Broken("losses() changes the teacher's weights or its mode", place, hint)
+    return ""
+
+
+def others_see_the_same(one: Subject) -> str:
+    """Images and features that others see, or see again, are left as they were."""
+    start = one.lesson(batch=one.batch)
+
+    def seen() -> dict[str, Tensor]:
+        outputs = {"student": start.step.student}
+        if one.method.looks:
+            outputs["teacher"] = start.step.teacher.output
+        found = {"LR": start.step.lr, "HR": start.step.hr}
+        for who, output in outputs.items():
+            found[f"the {who}'s SR"] = output.sr
+            found |= {f"the {who}'s features at {tap}": value for tap, value in output.feats.items()}
+        return {what: value.detach() for what, value in found.items()}
+
+    before = {what: value.clone() for what, value in seen().items()}
+
+    def changed() -> list[str]:
+        after = seen()
+        return [what for what, value in before.items() if not torch.equal(value, after[what])]
+
+    place = one.files.of_change(lambda: one.losses(start), changed)
+    if found := changed():
+        hint = "write x = x + y, not x += y, and use no function whose name ends in _"
+        raise Broken(f"losses() changes {found[0]} in place", place, hint)
+    return ""
+
+
+def teacher_is_asked_once(one: Subject) -> str:
+    """The teacher is asked about the batch at most once, and never by methods that don't look."""
+    start = one.lesson(batch=one.batch)
+    start.looks.clear()
+    one.losses(start)
+    about_batch = sum(images is start.step.lr for images in start.looks)
+    place = one.files.of_function("losses")
+    if start.looks and not one.method.looks:
+        raise Broken("the teacher is asked, but looks is False", place, "leave out looks = False")
+    if about_batch > 1:
+        hint = "step.teacher.sr and step.teacher.feats are kept; see() is for other images"
+        raise Broken(f"the teacher is asked {about_batch} times about the batch", place, hint)
+    if one.method.looks and not start.looks:
+        raise Broken(
+            "the teacher is never asked", place, "write looks = False, and it costs no teacher's pass"
+        )
+    return ""
+
+
+def adapter_is_not_exported(one: Subject) -> str:
+    """What is trained beside the student is its own, and never reaches the student's file."""
+    start = one.lesson(batch=one.batch)
+    place = one.files.of_function("adapter", "student")
+    hint = "return what is trained beside the student from adapter(); set nothing on the student"
+    alone = build(STUDENT, 0)
+    more = [name for name in start.student.state_dict() if name not in alone.state_dict()]
+    if more:
+        raise Broken(f"'{more[0]}' would be exported with the student", place, hint)
+    for who, network in (("student", start.student), ("teacher", start.teacher)):
+        stored = {value.untyped_storage().data_ptr(): name for name, value in network.state_dict().items()}
+        for name, value in start.adapter.state_dict().items():
+            if value.numel() and value.untyped_storage().data_ptr() in stored:
+                problem = f"the adapter's '{name}' is a weight of the {who}"
+                raise Broken(
+                    problem, one.files.of_function("adapter", who), "put a copy there: copy.deepcopy"
+                )
+    one.losses(start)
+    if to_safetensors(start.student) != to_safetensors(alone):
+        raise Broken("the student's weights are no longer those that all methods start from", place, hint)
+    return ""
+
+
+def equal_teacher_teaches_nothing(one: Subject) -> str:
+    """A student that equals its teacher has nothing to learn from it."""
+    if not one.method.looks:
+        return "it looks at no teacher"
+    if one.method.never_zero:
+        return f"never zero: {one.method.never_zero}"
+    for name, loss in one.losses(one.lesson(equal=True, batch=one.batch)).items():
+        if name != "rec" and not abs(loss.item()) <= 1e-10:
+            problem = f"term '{name}' is {loss.item():.3g} for a student that equals its teacher"
+            raise Broken(problem, one.files.of_term(name), 'if that is meant, say why: never_zero = "..."')
+    return ""
+
+
+def global_random_numbers_stay(one: Subject) -> str:
+    """The losses draw nothing from the global random numbers of torch, numpy or Python."""
+    start = one.lesson(batch=one.batch)
+
+    def state() -> tuple[object, ...]:
+        return torch.random.get_rng_state().numpy().tobytes(), repr(np.random.get_state()), random.getstate()  # noqa: NPY002
+
+    before = state()
+    place = one.files.of_change(lambda: one.losses(start), state)
+    if state() != before:
+        hint = "draw from the method's own: torch.rand(..., generator=step.generator)"
+        raise Broken("losses() draws from global random numbers", place, hint)
+    return ""
+
+
+def works_on_the_least_batch(one: Subject) -> str:
+    """It works on the least batch that it asks for."""
+    least = one.method.min_batch
+    try:
+        _check_terms(one, one.losses(one.lesson(batch=least)))
+    except Broken as error:
+        hint = f"write min_batch = {least + 1}, and a smaller batch is refused by name; or {error.hint}"
+        raise Broken(f"with a batch of {least}: {error.problem}", error.place, hint) from None
+    return f"a batch of {least}" + ("; of 1: refused before work starts" if least > 1 else "")
+
+
+def works_in_bfloat16(one: Subject) -> str:
+    """It works where networks run in bfloat16."""
+    train = TRAIN.model_copy(update={"precision": "bf16", "batch": one.batch})
+    terms = one.losses(one.lesson(batch=one.batch, precision=train))
+    _check_terms(one, terms)
+    with one.telling():
+        trained({one.name: one.method}, train=train)
+    return ""
+
+
+def learns_the_same_beside_others(one: Subject) -> str:
+    """A student learns beside others what it learns alone, to the bit."""
+    train = TRAIN.model_copy(update={"batch": one.batch})
+    others = {name: registry.build(name, {}) for name in ("none", "hkd", "rvkd") if name != one.name}
+    with one.telling():
+        with seeded("alone"):
+            alone = trained({one.name: one.method}, train=train)[one.name]
+        with seeded("beside others"):
+            beside = trained(others | {one.name: one.method}, train=train)[one.name]
+    if not alone.equals(beside):
+        hint = "keep nothing in globals or on the class; draw random numbers from step.generator only"
+        raise Broken("it learns something else beside others", one.files.of_function("losses"), hint)
+    return ""
+
+
+def goes_on_from_a_checkpoint(one: Subject) -> str:
+    """A training that was interrupted goes on in the same bits."""
+    train = TRAIN.model_copy(update={"batch": one.batch})
+    with one.telling():
+        straight = trained({one.name: one.method}, train=train)[one.name]
+        resumed = trained({one.name: one.method}, train=train, stop=[2])[one.name]
+    if not straight.equals(resumed):
+        hint = (
+            "what changes from step to step has to be a parameter or buffer of the adapter: register_buffer"
+        )
+        raise Broken("it goes on otherwise after a pause", one.files.of_function("losses"), hint)
+    return ""
+
+
+def parameters_have_bounds(one: Subject) -> str:
+    """Every hyper-parameter can be set, and has bounds."""
+    parts = one.method.parts if isinstance(one.method, composition.Composition) else {one.name: one.method}
+    for name, part in parts.items():
+        for field in fields(part):  # type: ignore[arg-type]  # every method is a dataclass
+            default: Any = field.default
+            number = type(default) in (int, float)
+            most = type(default)(10**12) if number else None
+            for wrong in (most, -most, math.inf, math.nan) if most is not None else ("-",):
+                try:
+                    registry.check_parameter(type(part), name, field.name, wrong)
+                except SrkdError:
+                    continue
+                hint = (
+                    "give it the type Weight, Share or Width of srkd_bench.method, or bounds of its own:"
+                    " Annotated[float, Field(ge=0, le=1)]"
+                )
+                hint = hint if number else 'name the words that it can be: Literal["a", "b"]'
+                place = one.files.of_attribute(field.name)
+                raise Broken(f"hyper-parameter '{field.name}' may be {wrong!r}", place, hint)
+    return ""
+
+
+def cost(one: Subject) -> str:
+    """Time and memory of a step (for your information)."""
+    with one.telling():
+        return overhead(one.method)
+
+
+CHECKS: dict[str, Callable[[Subject], str]] = {
+    (check.__doc__ or "").strip().removesuffix("."): check
+    for check in (
+        takes_a_step,
+        terms_are_numbers,
+        rec_is_there_once,
+        student_gets_gradients,
+        teacher_stays,
+        others_see_the_same,
+        teacher_is_asked_once,
+        adapter_is_not_exported,
+        equal_teacher_teaches_nothing,
+        global_random_numbers_stay,
+        works_on_the_least_batch,
+        works_in_bfloat16,
+        learns_the_same_beside_others,
+        goes_on_from_a_checkpoint,
+        parameters_have_bounds,
+        cost,
+    )
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a check.
+
+    Args:
+        problem: what is wrong; empty if nothing is.
+        place, hint: as in `Broken`.
+        note: what else is to be said.
+    """
+
+    check: str
+    problem: str = ""
+    place: str = ""
+    hint: str = ""
+    note: str = ""
+
+
+def examine(one: Subject) -> Iterator[Verdict]:
+    """Put a method through all checks, one by one; one that can't take a step gets no further."""
+    for name, check in CHECKS.items():
+        try:
+            yield Verdict(name, note=check(one))
+        except Broken as error:
+            yield Verdict(name, error.problem, error.place, error.hint)
+            if check is takes_a_step:
+                return

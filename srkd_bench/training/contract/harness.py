@@ -1,0 +1,200 @@
+"""A method at work in the smallest: tiny networks, batches of noise, a few steps."""
+
+import tempfile
+import warnings
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from signal import SIGINT
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from srkd_bench.config.artifacts import Run
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.config.training import TrainSpec
+from srkd_bench.core.errors import SrkdError, Stopped
+from srkd_bench.core.seeding import seeded
+from srkd_bench.core.signals import Interrupted
+from srkd_bench.data.patches import Patches
+from srkd_bench.methods.base import Losses, Method, Step, TeacherView
+from srkd_bench.networks.base import Output
+from srkd_bench.networks.edsr import EDSR
+from srkd_bench.networks.loading import build
+from srkd_bench.training.learner import Learner
+from srkd_bench.training.loop import fit
+from srkd_bench.training.precision import autocast
+
+STUDENT = ModelSpec(n_feats=4, n_resblocks=4)
+TEACHER = ModelSpec(n_feats=6, n_resblocks=4)
+TRAIN = TrainSpec(batch=4, patch=8, steps=4, learning_rate=1e-3)
+CPU = torch.device("cpu")
+
+
+@dataclass
+class Lesson:
+    """A method with networks and a batch.
+
+    Args:
+        looks: what the teacher was asked about so far.
+    """
+
+    method: Method
+    student: EDSR
+    teacher: EDSR
+    adapter: nn.Module
+    step: Step
+    looks: list[Tensor] = field(default_factory=list)
+
+    def losses(self) -> Losses:
+        """Return the method's loss terms. Tensors of sizes that don't match are an error even where torch warns."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="Using a (target|input) size")
+            return self.method.losses(self.step, self.adapter)
+
+    def trained(self) -> list[nn.Parameter]:
+        """Return the weights that the student's optimizer has."""
+        weights = [*self.student.parameters(), *self.adapter.parameters()]
+        return [weight for weight in weights if weight.requires_grad]
+
+
+def lesson(
+    method: Method,
+    *,
+    student: ModelSpec = STUDENT,
+    equal: bool = False,
+    batch: int = 4,
+    precision: TrainSpec = TRAIN,
+) -> Lesson:
+    """Return a method's first step. The teacher's weights would take a gradient: in earnest they would not.
+
+    Args:
+        equal: let the teacher be the student's twin.
+        precision: the training whose precision the networks run at.
+    """
+    learner = build(student, 0)
+    teacher = build(student, 0).eval() if equal else build(TEACHER, 1).eval()
+    generator = torch.Generator().manual_seed(5)
+    sample = torch.rand(8, 3, 8, 8, generator=generator)  # 64 in earnest
+    lr = torch.rand(batch, 3, 8, 8, generator=generator)
+    hr = torch.rand(batch, 3, 16, 16, generator=generator)
+    with seeded("adapter"):
+        adapter = method.adapter(teacher if method.looks else None, learner, sample)
+    looks: list[Tensor] = []
+
+    @torch.no_grad()
+    def see(images: Tensor) -> Output:
+        looks.append(images)
+        return _output(teacher, images)
+
+    def look(images: Tensor) -> Output:
+        return _output(learner, images)
+
+    def _output(network: EDSR, images: Tensor) -> Output:
+        with autocast(precision, CPU):
+            output: Output = network(images, method.taps)
+        return output
+
+    output = look(lr)
+    rec = F.mse_loss(output.sr, hr)
+    step = Step(
+        lr=lr,
+        hr=hr,
+        student=output,
+        teacher=TeacherView(see, lr),
+        rec=rec,
+        progress=0.5,
+        generator=torch.Generator().manual_seed(0),
+        see=look,
+        autocast=lambda: autocast(precision, CPU),
+    )
+    return Lesson(method, learner, teacher, adapter, step, looks)
+
+
+class Noise(Patches):
+    """Patches of no images at all."""
+
+    def __init__(self, train: TrainSpec) -> None:
+        self.train = train
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return LR of noise, and HR that is LR enlarged."""
+        generator = torch.Generator().manual_seed(step)
+        shape = self.train.batch, 3, self.train.patch, self.train.patch
+        lr = torch.rand(shape, generator=generator)
+        return lr, F.interpolate(lr, scale_factor=2)
+
+
+def learner_of(
+    name: str, method: Method, teacher: EDSR, folder: Path, train: TrainSpec, student: ModelSpec = STUDENT
+) -> Learner:
+    """Return a student on its way, or at its beginning if the folder has no checkpoint of it."""
+    run = Run(
+        model=student,
+        train=train,
+        data="noise",
+        pixels="",
+        method=name,
+        params={},
+        seed=3,
+        teacher=None,
+    )
+    sample, _ = Noise(train.model_copy(update={"batch": 8})).batch(99)
+    return Learner(run, method, teacher if method.looks else None, sample, folder, CPU)
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What came of a training: all weights, the adapter's too, and the logged loss terms."""
+
+    weights: dict[str, Tensor]
+    terms: list[Any]
+
+    def equals(self, other: "Taught") -> bool:
+        """Say whether it is the same, to the bit."""
+        return (
+            self.terms == other.terms
+            and self.weights.keys() == other.weights.keys()
+            and all(torch.equal(value, other.weights[name]) for name, value in self.weights.items())
+        )
+
+
+def trained(
+    methods: Mapping[str, Method], *, train: TrainSpec = TRAIN, stop: Iterable[int] = ()
+) -> dict[str, Taught]:
+    """Train students by some methods side by side for a few steps.
+
+    Args:
+        stop: steps after which the training is interrupted, and goes on from its checkpoints.
+    Raises:
+        SrkdError: a student failed.
+    """
+    teacher = build(TEACHER, 1).requires_grad_(False).eval()
+    with tempfile.TemporaryDirectory() as folder:
+        homes = {name: Path(folder) / str(i) for i, name in enumerate(methods)}
+        for home in homes.values():
+            home.mkdir()
+        for end in [*stop, train.steps]:
+
+            def watch(step: int, end: int = end) -> None:
+                if step == end < train.steps:
+                    raise Interrupted(SIGINT)
+
+            learners = {
+                name: learner_of(name, method, teacher, homes[name], train)
+                for name, method in methods.items()
+            }
+            with suppress(Stopped):
+                fit(list(learners.values()), teacher, Noise(train), device=CPU, watch=watch)
+            if failed := [learner.error for learner in learners.values() if learner.error]:
+                raise SrkdError(failed[0].message, failed[0].hint)
+    return {
+        name: Taught(
+            dict(learner.student.state_dict()) | dict(learner.adapter.state_dict(prefix="adapter.")),
+            [event["terms"] for event in learner.events],
+        )
+        for name, learner in learners.items()
+    }

@@ -1,0 +1,36 @@
+"""`srkd method new`: a whole method to begin with, and its test."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.methods.sources import check_name
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write(name: str, folder: Path = Path()) -> list[Path]:
+    """Write a method and its test, and return their paths.
+
+    Raises:
+        SrkdError: a name that a method can't have or that hides a module, or a file that is there.
+    """
+    check_name(name, f"srkd method new {name}")
+    files = {folder / f"{name}.py": "method.py.txt", folder / f"test_{name}.py": "test.py.txt"}
+    for path in files:
+        if path.exists():
+            raise SrkdError(f"'{path}' is there already", "choose another name, or move it away")
+    if name.startswith("test_") or find_spec(name) is not None:
+        raise SrkdError(f"'{name}' is the name of a module that Python would no longer find", "another name")
+    try:
+        for path, template in files.items():
+            text = (TEMPLATES / template).read_text(encoding="utf-8")
+            text = text.replace("MyMethod", _class_name(name)).replace("mymethod", name)
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SrkdError(f"cannot write '{path}': {error.strerror}") from None
+    return list(files)
+
+
+def _class_name(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))

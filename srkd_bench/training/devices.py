@@ -1,0 +1,54 @@
+"""Choose devices by name."""
+
+import torch
+
+from srkd_bench.core import torchrun_env
+from srkd_bench.core.errors import SrkdError
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device by its name; `auto` is CUDA where there is one. Each of torchrun's ranks has its own GPU.
+
+    Raises:
+        SrkdError: it isn't there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise SrkdError(f"no device named '{name}'", "auto, cpu, cuda or cuda:1") from None
+    if device.type == "cuda" and torchrun_env.ranks() > 1:
+        if device.index is not None or torchrun_env.local_ranks() > torch.cuda.device_count():
+            raise SrkdError(
+                f"{torchrun_env.local_ranks()} ranks can't have a GPU each: {torch.cuda.device_count()} are here",
+                "torchrun --nproc-per-node gpu -m srkd_bench … --device cuda",
+            )
+        device = torch.device("cuda", torchrun_env.local_rank())
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise SrkdError(f"device '{name}' is not here", "--device cpu")
+    if device.type not in ("cpu", "cuda"):
+        raise SrkdError(f"device '{name}' is not supported", "--device cpu or cuda")
+    return device
+
+
+def choose_devices(names: str, jobs: int | None = None) -> list[torch.device]:
+    """Return a device for each process that shall work at once.
+
+    Args:
+        names: divided by commas; `auto` is every CUDA device, or the CPU where there is none, and `all` insists on
+            CUDA.
+        jobs: how many processes, on these devices in turn; one a device if not given.
+    Raises:
+        SrkdError: a device isn't there, or is named twice.
+    """
+    count = torch.cuda.device_count()
+    if names == "all" and not count:
+        raise SrkdError("there is no CUDA device here", "--device cpu --jobs 2")
+    if names in ("auto", "all") and count > 1:
+        found = [torch.device("cuda", i) for i in range(count)]
+    else:
+        found = [choose_device("auto" if name == "all" else name.strip()) for name in names.split(",")]
+    if len(set(found)) < len(found):
+        raise SrkdError(f"a device is named twice in '{names}'", "--jobs sets the number of processes")
+    return [found[i % len(found)] for i in range(jobs or len(found))]

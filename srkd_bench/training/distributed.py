@@ -1,0 +1,178 @@
+"""One training in several processes that torchrun started: DistributedDataParallel, in what the loop needs of it.
+
+Each rank has an equal part of every batch. Losses are means and gradients are averaged: all ranks take the step
+that one process would take with the whole batch.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from srkd_bench.config.artifacts import Run
+from srkd_bench.config.network import ForeignSpec
+from srkd_bench.core import torchrun_env
+from srkd_bench.core.errors import SrkdError, command_line
+from srkd_bench.core.signals import EXIT_CODES, Interrupted, interruptible, noted
+from srkd_bench.networks.base import Architecture
+from srkd_bench.networks.loading import build
+from srkd_bench.networks.probing import SIZE
+
+PATIENCE = timedelta(
+    hours=1
+)  # in a training: rank 0 looks at validation images and writes checkpoints meanwhile
+WAIT = timedelta(days=365)  # before it: rank 0 packs images, or waits for another srkd that makes the same
+
+
+@dataclass(frozen=True)
+class Training:
+    """What rank 0 lets the others train with it.
+
+    Args:
+        done: steps in the checkpoint that rank 0 sees.
+    """
+
+    run: Run
+    done: int
+
+
+class Ranks:
+    """The processes that share a training; one alone unless torchrun started several.
+
+    Args:
+        waiting: a group in which one may wait for long.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1, waiting: dist.ProcessGroup | None = None) -> None:
+        self.rank, self.size = rank, size
+        self._waiting = waiting
+        self._signals: list[int] = []
+        self._told = False
+
+    def part(self, batch: int) -> slice:
+        """Return which images of a batch are this rank's."""
+        each = batch // self.size
+        return slice(self.rank * each, (self.rank + 1) * each)
+
+    def share(self, network: Architecture) -> nn.Module:
+        """Return what to call for the network's output, so that a backward pass gives the batch's gradient."""
+        if self.size == 1:
+            return network
+        foreign = isinstance(network.spec, ForeignSpec)  # it may have weights that nothing uses
+        shared = DistributedDataParallel(network, find_unused_parameters=foreign)
+        shared.broadcast_buffers = False  # after the first time: `check_shareable` saw that they don't change
+        return shared
+
+    def agreed(self, values: Sequence[float]) -> list[float]:
+        """Return the means over all ranks, so that all decide alike by them.
+
+        Raises:
+            Interrupted: on every rank, when a signal came to any of them.
+        """
+        if self.size == 1:
+            return list(values)
+        came = [float(number in self._signals) for number in EXIT_CODES]
+        sums = torch.tensor([*values, *came], dtype=torch.float64)
+        dist.all_reduce(sums)
+        for number, count in zip(EXIT_CODES, sums[len(values) :].tolist(), strict=True):
+            if count:
+                raise Interrupted(number)
+        return [total / self.size for total in sums[: len(values)].tolist()]
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Let signals stop the work in the block: at once if it is this process's alone, else where all agree.
+
+        Raises:
+            SrkdError: another rank has gone without a word.
+        """
+        if self.size == 1:
+            with interruptible():
+                yield
+            return
+        try:
+            with noted(self._signals):
+                yield
+        except RuntimeError as error:
+            if not isinstance(error, dist.DistError) and "gloo" not in str(error):
+                raise
+            raise SrkdError(
+                "another rank has ended, or can't be reached",
+                f"its own message says why; to go on from the last checkpoint: {command_line()}",
+            ) from error
+
+    def tell(self, training: Training | None) -> None:
+        """Let the other ranks know what is trained, or that nothing is: then they leave. Only once."""
+        if self.size > 1 and not self._told:
+            self._told = True
+            dist.broadcast_object_list([training], src=0, group=self._waiting)
+            if training is None:
+                self.leave()
+
+    def hear(self) -> Training | None:
+        """Return what rank 0 tells."""
+        heard: list[Training | None] = [None]
+        dist.broadcast_object_list(heard, src=0, group=self._waiting)
+        return heard[0]
+
+    def leave(self) -> None:
+        """Wait until all have come here, for rank 0 may be writing a checkpoint, and part."""
+        if self.size > 1:
+            dist.barrier(group=self._waiting)
+            dist.destroy_process_group()
+
+
+ALONE = Ranks()
+
+
+def join(device: torch.device) -> Ranks:
+    """Meet the other processes that torchrun started, if it did."""
+    if torchrun_env.ranks() == 1:
+        return ALONE
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl", timeout=PATIENCE)
+    return Ranks(torchrun_env.rank(), torchrun_env.ranks(), dist.new_group(backend="gloo", timeout=WAIT))
+
+
+def check_shareable(run: Run, size: int) -> None:
+    """See that so many ranks can train it, each with its part of every batch.
+
+    Raises:
+        SrkdError: they can't, or not in the same numbers as one process.
+    """
+    batch = run.train.batch
+    if batch % size:
+        fitting = max(n for n in range(1, size) if batch % n == 0)
+        raise SrkdError(
+            f"{size} ranks can't have equal parts of a batch of {batch}",
+            f"start {fitting}, or --set teacher.train.batch={batch + -batch % size}",
+        )
+    if size > 1 and isinstance(run.model, ForeignSpec) and (reason := _obstacle(build(run.model, run.seed))):
+        raise SrkdError(
+            f"{run.model} {reason}, so that ranks with parts of a batch would train another network",
+            "train it in one process, without torchrun",
+        )
+
+
+@torch.no_grad()
+def _obstacle(network: Architecture) -> str:
+    """Return why a batch is more to a network than its parts; empty if it isn't."""
+    images = torch.rand(2, 3, *SIZE, generator=torch.Generator().manual_seed(0))
+    network.train()
+    before = [buffer.clone() for buffer in network.buffers()]
+    with torch.random.fork_rng():
+        random = torch.get_rng_state()
+        together = network(images).sr
+        drew = not torch.equal(random, torch.get_rng_state())
+        if not all(torch.equal(a, b) for a, b in zip(before, network.buffers(), strict=True)):
+            return "keeps statistics of its batches (batch normalisation)"
+        if drew:
+            return "draws random numbers while it is trained (dropout)"
+        apart = torch.cat([network(image[None]).sr for image in images])
+    return "" if torch.allclose(together, apart, atol=1e-4) else "compares the images of a batch"

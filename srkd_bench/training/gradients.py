@@ -1,0 +1,18 @@
+"""The gradient share of distillation terms."""
+
+import torch
+from torch import Tensor, nn
+
+
+def gradient_share(rec: Tensor, terms: dict[str, Tensor], student: nn.Module) -> float:
+    """Return ‖∇(the terms beside `rec`)‖ / ‖∇ rec‖, over the student's weights; 0 without other terms."""
+    others = [term for name, term in terms.items() if name != "rec" and term.requires_grad]
+    if not others:
+        return 0.0
+    weights = list(student.parameters())
+
+    def norm(loss: Tensor) -> Tensor:
+        grads = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
+        return torch.stack([grad.square().sum() for grad in grads if grad is not None]).sum().sqrt()
+
+    return float(norm(torch.stack(others).sum()) / norm(rec))

@@ -1,0 +1,196 @@
+"""Learner: a student, its method and its optimizer."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from srkd_bench.config.artifacts import Run
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.seeding import seed_of, seeded
+from srkd_bench.core.signals import shielded
+from srkd_bench.methods.base import Method, Step, TeacherView
+from srkd_bench.networks.base import Architecture, Output
+from srkd_bench.networks.loading import build
+from srkd_bench.store import checkpoints
+from srkd_bench.training.distributed import ALONE, Ranks
+from srkd_bench.training.divergence import Watch
+from srkd_bench.training.gradients import gradient_share
+from srkd_bench.training.precision import autocast
+from srkd_bench.training.schedule import learning_rate
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": F.mse_loss, "l1": F.l1_loss}
+
+
+class Learner:
+    """A student on its way: network, what is trained beside it, optimizer, and its own random numbers.
+
+    Nothing in it depends on who else is learning.
+
+    Args:
+        method: as `run.method` and `run.params` say.
+        teacher: None for methods that don't look at one.
+        sample: (64, 3, h, w) in [0, 1], fixed training patches for the method's adapter.
+        folder: for its checkpoints; made when there is one.
+        ranks: the processes that train it together. Of several, rank 0 alone writes checkpoints.
+
+    Attributes:
+        step: how many are done.
+        events: what was logged so far: step, learning rate, loss terms by name, gradient share; of the steps since
+            the event before, if there were any, `seconds_a_step` and the part of that spent `waiting` for data; in
+            some `validation`, the student's PSNR-Y in dB before the step.
+        error: why it left the loop.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        method: Method,
+        teacher: Architecture | None,
+        sample: Tensor,
+        folder: Path,
+        device: torch.device,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        self.run, self.method, self.folder, self.device, self.ranks = run, method, folder, device, ranks
+        self.student = build(run.model, run.seed).to(device)
+        self.student.eval()  # what a method looks at leaves no trace in batch norms
+        with seeded("adapter", run.seed, run.method):
+            self.adapter = method.adapter(teacher, self.student, sample.to(device)).to(device)
+        self.student.train()
+        self.generator = torch.Generator(device).manual_seed(seed_of("method", run.seed, run.method))
+        weights = [*self.student.parameters(), *self.adapter.parameters()]
+        trained = [weight for weight in weights if weight.requires_grad]
+        self.optimizer = torch.optim.Adam(trained, run.train.learning_rate, betas=(0.9, 0.999), fused=True)
+        if run.train.compile:
+            self.student.compile()
+        self._network = ranks.share(self.student)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=run.train.precision == "fp16")
+        self.watch = Watch.of(run.train.loss, run.train.steps)
+        self.step = 0
+        self.seconds = 0.0
+        self.events: list[dict[str, Any]] = []
+        self.error: SrkdError | None = None
+        self._before: tuple[Tensor, list[Tensor]] | None = None
+        self._resume()
+        for parameter in trained:  # a backward pass is one long call: this lets signals in
+            parameter.register_hook(lambda grad: None)  # type: ignore[no-untyped-call]
+
+    @property
+    def last(self) -> dict[str, Any]:
+        """The latest event."""
+        return self.events[-1] if self.events else {}
+
+    def advance(self, lr: Tensor, hr: Tensor, view: TeacherView, log: dict[str, float] | None = None) -> None:
+        """Take one training step on a batch; with `log`, keep an event of it that says so too.
+
+        A loss that isn't finite or has diverged is kept in `error`; if it isn't finite, the student stays as it was
+        before the step. When `Interrupted` is raised, `rewind` brings back the state before the step.
+        """
+        train = self.run.train
+        self._before = self.generator.get_state(), [buffer.clone() for buffer in self._buffers()]
+        output = self._see(lr)
+        loss = LOSSES[train.loss]
+        rec = loss(output.sr, hr)
+        precision = partial(autocast, train, self.device)
+        progress = self.step / train.steps
+        step = Step(lr, hr, output, view, rec, progress, self.generator, self._see, precision, loss)
+        terms = self.method.losses(step, self.adapter)
+        seen, *means = self.ranks.agreed([rec.item(), *(term.item() for term in terms.values())])
+        values = dict(zip(terms, means, strict=True))
+        if broken := [name for name, value in values.items() if not math.isfinite(value)]:
+            self._fail(f"loss '{broken[0]}' is {values[broken[0]]} at step {self.step}")
+            return
+        rate = learning_rate(train, self.step)
+        share = gradient_share(rec, terms, self.student) if log is not None else 0.0
+        if self.step in train.restarts:
+            self.optimizer.state.clear()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad()
+        torch.autograd.backward(self.scaler.scale(torch.stack(list(terms.values())).sum()))
+        with shielded():
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+            self.watch.see(self.step, seen)
+            if log is not None:
+                event = {"step": self.step, "learning_rate": rate, "terms": values, "share": share}
+                self.events.append(event | log)
+            self.step += 1
+            self._before = None
+        if diverged := self.watch.verdict(self.step - 1, last=self.step == train.steps):
+            self._fail(diverged)
+
+    def _see(self, lr: Tensor) -> Output:
+        # Dropout: all methods of a seed see the same, whoever learns beside them and however often it was resumed.
+        own = seeded("forward", self.run.seed, self.step) if self.student.draws else nullcontext()
+        with own, autocast(self.run.train, self.device):
+            output: Output = self._network(lr, self.method.taps)
+        return output
+
+    def _buffers(self) -> list[Tensor]:
+        return [*self.student.buffers(), *self.adapter.buffers()]
+
+    def rewind(self) -> None:
+        """Forget a step that was begun."""
+        if self._before is not None:
+            random, buffers = self._before
+            self.generator.set_state(random)
+            for buffer, before in zip(self._buffers(), buffers, strict=True):
+                buffer.copy_(before)
+            self._before = None
+
+    def save(self) -> None:
+        """Write a checkpoint in place of the one before, unless the training seems to go wrong just now.
+
+        Raises:
+            SrkdError: the disk can't take it; the one before is kept.
+        """
+        if self.ranks.rank or self.error is not None or self.watch.uneasy:
+            return
+        content = BytesIO()
+        torch.save({name: part.state_dict() for name, part in self._parts().items()} | self._rest(), content)
+        checkpoints.write(self.folder, self.step, content.getbuffer())
+
+    def _fail(self, reason: str) -> None:
+        self.error = SrkdError(
+            f"{self.run.method} seed {self.run.seed}: {reason}",
+            "try a smaller train.learning_rate, a smaller weight of the method, or train.precision=fp32",
+        )
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "student": self.student,
+            "adapter": self.adapter,
+            "optimizer": self.optimizer,
+            "scaler": self.scaler,
+        }
+
+    def _rest(self) -> dict[str, Any]:
+        return {
+            "generator": self.generator.get_state(),
+            "watch": dataclasses.asdict(self.watch),
+            "step": self.step,
+            "seconds": self.seconds,
+            "events": self.events,
+        }
+
+    def _resume(self) -> None:
+        """Go on from the checkpoint, if there is one."""
+        content = checkpoints.read(self.folder)
+        if content is None:
+            return
+        state = torch.load(BytesIO(content), map_location=self.device, weights_only=True)
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.generator.set_state(state["generator"].cpu())
+        self.watch = Watch(**state["watch"])
+        self.step, self.seconds, self.events = state["step"], state["seconds"], state["events"]

@@ -1,0 +1,25 @@
+"""Learning rate schedules, and when events are logged."""
+
+import math
+from bisect import bisect_right
+
+from srkd_bench.config.training import TrainSpec
+
+EVENTS_A_RUN = 100
+
+
+def event_every(train: TrainSpec) -> int:
+    """Return how many steps lie between two events."""
+    return max(1, train.steps // EVENTS_A_RUN)
+
+
+def learning_rate(train: TrainSpec, step: int) -> float:
+    """Return the learning rate of a step, counted from 0."""
+    if train.schedule == "step":
+        return train.learning_rate * train.decay_factor ** (step // train.decay_every)
+    if train.schedule == "cosine":
+        cycle = bisect_right(train.restarts, step)
+        begin, end = [0, *train.restarts, train.steps][cycle : cycle + 2]
+        first = train.learning_rate * train.decay_factor**cycle
+        return first * (1 + math.cos(math.pi * (step - begin) / (end - begin))) / 2
+    return train.learning_rate

@@ -1,0 +1,166 @@
+"""The teacher's SR of a seed's batches: computed once, read by every later run on the same data, seed and teacher.
+
+SR is fixed to a grid of 16 bits wherever a student sees it, so that what was kept equals what would be computed,
+bit for bit. A file has a record a step, each with its number and checksum: whatever is missing, half written or
+damaged is computed again.
+"""
+
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from srkd_bench.config.base import Artifact, Precision
+from srkd_bench.config.training import TrainSpec
+from srkd_bench.core.files import free
+from srkd_bench.core.units import size
+from srkd_bench.store.artifact_store import ArtifactStore
+
+GRID = 2**15  # levels in a unit: 128 between two levels of an 8-bit image
+HEADER = struct.Struct("<QI")  # step + 1, crc32 of step and content
+ROOM = 2_000_000_000  # bytes that stay free on the disk
+
+
+def on_grid(sr: Tensor) -> Tensor:
+    """Return SR, about [0, 1], on the grid: multiples of 2^-15 in [-0.5, 1.5), float32; nan stays nan."""
+    return _levels(sr) / GRID + 0.5
+
+
+def _levels(sr: Tensor) -> Tensor:
+    return ((sr.float() - 0.5) * GRID).round().clamp(-GRID, GRID - 1)
+
+
+class TeacherSR(Artifact):
+    """What decides a teacher's SR of all batches of a seed.
+
+    Args:
+        teacher: digest of a `Run` or `Weights`.
+        pixels: digest of the training set.
+        machine: torch's version, device and threads: the bits are of these.
+    """
+
+    folder = "cache"
+
+    teacher: str
+    pixels: str
+    scale: int
+    seed: int
+    batch: int
+    patch: int
+    augment: bool
+    precision: Precision
+    compile: bool = Field(default=False, exclude_if=lambda chosen: not chosen)
+    machine: str
+    recipe: int = 1
+
+    @property
+    def place(self) -> str:
+        """Where it is kept: by its teacher, so that they can go together."""
+        return f"{self.folder}/{self.teacher[:20]}-{self.digest[:20]}.sr"
+
+
+class TeacherCache:
+    """The file of one `TeacherSR`; open until `close`.
+
+    Args:
+        shape: of a batch's SR, (N, 3, scale*patch, scale*patch).
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self.record = HEADER.size + 2 * int(np.prod(shape))
+        self._file: int | None = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+
+    def read(self, step: int) -> Tensor | None:
+        """Return the SR of a step's batch, float32 on the grid, or None if it isn't there whole."""
+        if self._file is None:
+            return None
+        record = os.pread(self._file, self.record, step * self.record)
+        if len(record) < self.record or HEADER.unpack_from(record) != (step + 1, _checksum(record)):
+            self._forget(step)
+            return None
+        levels = np.frombuffer(record, "<i2", offset=HEADER.size).reshape(self.shape)
+        return torch.from_numpy(levels.astype(np.float32)) / GRID + 0.5
+
+    def has(self, step: int) -> bool:
+        """Say whether something was written for a step; `read` tells whether it is whole."""
+        if self._file is None:
+            return False
+        head = os.pread(self._file, HEADER.size, step * self.record)
+        return len(head) == HEADER.size and HEADER.unpack(head)[0] == step + 1
+
+    def write(self, step: int, sr: Tensor) -> None:
+        """Keep the SR of a step's batch; nothing is kept of what isn't finite, or once the disk can't take it."""
+        levels = _levels(sr).cpu()
+        if self._file is None or not levels.isfinite().all():
+            return
+        content = bytes(HEADER.size) + levels.numpy().astype("<i2").tobytes()
+        head = HEADER.pack(step + 1, _checksum(content))
+        self._put(head + content[HEADER.size :], step)
+
+    def _forget(self, step: int) -> None:
+        if self.has(step):
+            self._put(bytes(HEADER.size), step)
+
+    def _put(self, content: bytes, step: int) -> None:
+        assert self._file is not None
+        try:
+            os.pwrite(self._file, content, step * self.record)
+        except OSError:  # it only saves time
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def _checksum(record: bytes) -> int:
+    return zlib.crc32(record[HEADER.size :])
+
+
+def bytes_for(train: TrainSpec, scale: int) -> int:
+    """Return the size of the file that keeps the SR of all batches of a training."""
+    return train.steps * (HEADER.size + 2 * int(np.prod(_shape(train, scale))))
+
+
+def _shape(train: TrainSpec, scale: int) -> tuple[int, int, int, int]:
+    return train.batch, 3, scale * train.patch, scale * train.patch
+
+
+def open_cache(
+    key: TeacherSR, train: TrainSpec, store: ArtifactStore, limit: float
+) -> tuple[TeacherCache | None, str]:
+    """Return the cache of a training's batches, or None and in words why there is none.
+
+    Those used longest ago are removed where all together would be larger than `limit`, in bytes.
+    """
+    path, needed = store.path(key), bytes_for(train, key.scale)
+    if needed > limit:
+        return None, f"its SR would take {size(needed)} (--teacher-cache {limit / 1e9:g})" if limit else ""
+    with store.locked(["teacher-cache"]):  # another process may make room, too
+        path.parent.mkdir(exist_ok=True)
+        _make_room(path, limit - needed)
+        here = path.stat().st_size if path.exists() else 0
+        if free(store.home) + here < needed + ROOM:
+            return None, f"its SR would take {size(needed)}, and {size(free(store.home))} are free"
+        cache = TeacherCache(path, _shape(train, key.scale))
+        os.utime(path)
+        return cache, ""
+
+
+def _make_room(path: Path, limit: float) -> None:
+    """Remove those beside `path` that were used longest ago, until they take at most `limit` bytes."""
+    others = (one for one in path.parent.glob("*.sr") if one != path)
+    found = sorted((one.stat().st_mtime, one.stat().st_size, one) for one in others)
+    taken = sum(length for _, length, _ in found)
+    for _, length, one in found:
+        if taken > limit:
+            taken -= length
+            one.unlink(missing_ok=True)
