@@ -15,7 +15,7 @@ from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.remote import leases
 
 if TYPE_CHECKING:
-    from tests.bucketserver import Server
+    from tests.support.bucket_server import Server
 
 Srkd = Callable[..., tuple[int, str, str]]
 
@@ -49,7 +49,7 @@ def running_server() -> Iterator["Server"]:
     pytest.importorskip("obstore", reason="obstore isn't installed")
     for package in ("moto", "flask_cors", "werkzeug"):
         pytest.importorskip(package, reason="moto's server, which speaks S3, isn't installed")
-    from tests.bucketserver import Server
+    from tests.support.bucket_server import Server
 
     server = Server()
     yield server

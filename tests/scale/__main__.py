@@ -11,9 +11,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bucketserver import Server
 from tests.scale.on_ray import on_ray
 from tests.scale.simulation import simulate
+from tests.support.bucket_server import Server
 
 ROOT = Path(__file__).parents[2]
 MEMORY = Path("/dev/shm")

@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.bucketserver import Server
+from tests.support.bucket_server import Server
 
 # In processes of their own, whose memory is the client's alone.
 SETTING = """

@@ -39,7 +39,7 @@ from srkd_bench.experiments.planning.tasks import Network, Task, tasks
 from srkd_bench.store import checkpoints, layout
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.verify import verify
-from tests.bucketserver import Server
+from tests.support.bucket_server import Server
 
 SUITE = """
 name: simulated

@@ -1,0 +1,155 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from srkd_bench.data.images import MAX_PIXELS
+from srkd_bench.data.images import upscale as bicubic
+from srkd_bench.evaluation.inference import pictures, upscale
+from srkd_bench.evaluation.scoring import network
+from srkd_bench.networks.stored import load
+from srkd_bench.store.artifact_store import ArtifactStore
+from tests.conftest import Srkd
+from tests.data.test_images import png, random_image, saved
+from tests.fuzz import within
+from tests.support.finished_runs import pair
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> str:
+    return pair(tmp_path / "home")[0].digest[:10]
+
+
+def sr_of(rgb: NDArray[np.uint8], tmp_path: Path) -> NDArray[np.uint8]:
+    model = load(pair(tmp_path / "again")[0], ArtifactStore(tmp_path / "again"))
+    return network(model, device=torch.device("cpu"))("", rgb)
+
+
+def test_a_folder_of_every_kind_of_image_is_upscaled(srkd: Srkd, run: str, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    image, alpha = random_image(9, 7), random_image(9, 7)[..., 0]
+    rgb, grey = Image.fromarray(image), Image.fromarray(image).convert("L")
+    clear, misty = rgb.copy(), grey.copy()
+    clear.putalpha(Image.fromarray(alpha))
+    misty.putalpha(Image.fromarray(alpha))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    rgb.save(folder / "rgb.png", icc_profile=profile)
+    grey.save(folder / "grey.png", icc_profile=profile)  # no profile for grey
+    clear.save(folder / "clear.webp", lossless=True, exact=True)
+    misty.save(folder / "misty.png")
+    rgb.save(folder / "turned.png", exif=turned)
+    rgb.quantize(16).save(folder / "palette.png")
+    code, out, _ = srkd("upscale", "in", "--run", run, "-o", "out")
+    assert (code, out) == (0, "")
+    made = {path.name: Image.open(path) for path in (tmp_path / "out").iterdir()}
+    modes = {name.removesuffix("_x2.png"): one.mode for name, one in made.items()}
+    assert modes == {
+        "rgb": "RGB",
+        "turned": "RGB",
+        "palette": "RGB",
+        "clear": "RGBA",
+        "grey": "L",
+        "misty": "LA",
+    }
+    sr = sr_of(image, tmp_path)
+    np.testing.assert_array_equal(np.array(made["rgb_x2.png"]), sr)
+    np.testing.assert_array_equal(np.array(made["clear_x2.png"])[..., :3], sr)
+    large = bicubic(alpha[..., None], 2)[..., 0]
+    for name in ("clear_x2.png", "misty_x2.png"):
+        np.testing.assert_array_equal(np.array(made[name].getchannel("A")), large)
+    grey_sr = Image.fromarray(sr_of(np.repeat(np.array(grey)[..., None], 3, axis=2), tmp_path)).convert("L")
+    for name in ("grey_x2.png", "misty_x2.png"):
+        np.testing.assert_array_equal(np.array(made[name].getchannel("L")), np.array(grey_sr))
+    assert made["turned_x2.png"].size == (18, 14)
+    assert made["rgb_x2.png"].info["icc_profile"] == profile
+    assert "icc_profile" not in made["grey_x2.png"].info
+
+
+def test_what_is_there_is_never_overwritten_and_what_is_made_not_made_again(
+    srkd: Srkd, run: str, tmp_path: Path
+) -> None:
+    Image.fromarray(random_image(4, 4)).save(tmp_path / "a.png")
+    target = tmp_path / "a_x2.png"
+    target.write_bytes(b"mine")
+    code, _, messages = srkd("upscale", "a.png", "--run", run, "-o", ".")
+    assert code == 1
+    assert "'a_x2.png' would be overwritten" in messages
+    assert target.read_bytes() == b"mine"
+    assert srkd("upscale", "a.png", "--run", run, "-o", ".", "--force")[0] == 0
+    made = target.stat().st_mtime_ns
+    code, _, messages = srkd("upscale", "a.png", "--run", run, "-o", ".")
+    assert (code, target.stat().st_mtime_ns) == (0, made)
+    assert "1 SR images were there already" in messages
+    Image.fromarray(random_image(5, 4)).save(tmp_path / "a.png")  # another image by the same name
+    assert srkd("upscale", "a.png", "--run", run, "-o", ".")[0] == 1
+
+
+def test_files_that_cannot_be_read_are_told_at_the_end_and_the_others_upscaled(
+    srkd: Srkd, run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upscale, "MAX_SR_PIXELS", 4 * 100)
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    (tmp_path / "deep.png").write_bytes(png(1, 1, 16, bytes(7)).getvalue())
+    (tmp_path / "cmyk.jpg").write_bytes(saved(Image.new("CMYK", (4, 4)), "JPEG").getvalue())
+    Image.new("RGB", (11, 10)).save(tmp_path / "large.png")
+    Image.new("RGB", (10, 10)).save(tmp_path / "whole.png")
+    code, _, messages = srkd("upscale", ".", "--run", run, "-o", "out")
+    assert code == 6
+    for reason in ("unknown format", "more than 8 bits", "CMYK colours", "its SR would have more than"):
+        assert reason in messages
+    assert "4 of 5 images were not upscaled" in messages
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["whole_x2.png"]
+    assert srkd("upscale", "deep.png", "--run", run, "-o", "out")[0] == 1
+
+
+def test_two_images_of_one_name_are_refused_before_work(srkd: Srkd, run: str, tmp_path: Path) -> None:
+    for name in ("a.png", "a.bmp"):
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    code, _, messages = srkd("upscale", ".", "--run", run, "-o", "out")
+    assert code == 1
+    assert "would both become 'a_x2.png'" in messages
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--run", "0123"], "no finished run '0123'"),
+        ([], "say which network"),
+        (["--run", "0", "--weights", "x.pt"], "say which network"),
+        (["--weights", "x.pt"], "no weights file 'x.pt'"),
+    ],
+)
+def test_a_network_that_is_not_there_is_one_error(srkd: Srkd, words: list[str], message: str) -> None:
+    code, _, messages = srkd("upscale", ".", *words, "-o", "out")
+    assert code in (1, 3)
+    assert message in messages
+
+
+def test_alpha_in_bands_is_alpha_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = random_image(23, 5)[..., :1]
+    monkeypatch.setattr(pictures, "BAND", 4)
+    for scale in (2, 3, 4):
+        np.testing.assert_array_equal(pictures._upscale(image, scale), bicubic(image, scale))
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("WEBP", "RGBA"), ("PNG", "RGBA"), ("TIFF", "LA")])
+def test_reading_the_largest_picture_takes_less_than_1_gb(kind: str, mode: str, tmp_path: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    options = {"exif": turned, "lossless": True, "method": 0, "compression": "tiff_lzw"}
+    (tmp_path / "x").write_bytes(saved(Image.new(mode, (3000, 2000)), kind, **options).getvalue())
+    with within(megabytes=1000 * 6_000_000 // MAX_PIXELS):
+        assert pictures.read(tmp_path / "x").pixels.shape == (3000, 2000, len(mode))
+
+
+def test_a_single_transparent_value_becomes_alpha(tmp_path: Path) -> None:
+    image = Image.fromarray(np.array([[0, 5, 9]], np.uint8))
+    image.save(tmp_path / "x.png", transparency=5)
+    np.testing.assert_array_equal(pictures.read(tmp_path / "x.png").pixels, [[[0, 255], [5, 0], [9, 255]]])

@@ -1,0 +1,327 @@
+"""Methods of one's own: files, classes of packages, entry points."""
+
+import importlib.metadata
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from srkd_bench.config.artifacts import Run
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.config.suite_file import load_suite
+from srkd_bench.config.training import TrainSpec
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.progress import Display
+from srkd_bench.experiments.planning.planner import plan
+from srkd_bench.methods import registry, sources, user_code
+from srkd_bench.store.artifact_store import ArtifactStore
+from tests.conftest import Srkd
+
+TINY = """
+name: tiny
+data: {train: photos-test, test: [photos-test], scale: 2}
+teacher: {model: {n_feats: 4, n_resblocks: 4}, train: {steps: 2}}
+student: {n_feats: 3, n_resblocks: 4}
+train: {batch: 4, patch: 8, steps: 2, learning_rate: 1e-3}
+methods: [none, ./mine.py, hkd+./mine.py]
+params: {mine: {weight: 2}}
+"""
+
+MINE = '''"""Mine: the student's SR is pulled to the teacher's, in L1."""
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import nn
+
+from srkd_bench.method import Losses, Method, Step, Weight
+
+
+@dataclass(frozen=True)
+class Mine(Method):
+    """Words."""
+
+    kind = "response"
+    source = "me, here 2026"
+
+    weight: Weight = 1.0
+
+    def losses(self, step: Step, adapter: nn.Module) -> Losses:
+        return {"rec": step.rec, "mine": self.weight * F.l1_loss(step.student.sr, step.teacher.sr)}
+'''
+
+RUN = Run(
+    model=ModelSpec(n_feats=4, n_resblocks=4),
+    train=TrainSpec(steps=3),
+    data="photos",
+    pixels="0",
+    method="none",
+    params={},
+    seed=0,
+    teacher=None,
+)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A folder with a suite and a method, and nothing remembered of other tests."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SRKD_TRUST", raising=False)
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    (tmp_path / "mine.py").write_text(MINE)
+    sources._SEEN.clear()
+    yield
+    os.environ.pop("SRKD_TRUST", None)
+    sources.installed.cache_clear()
+
+
+def run_of(reference: str, **params: float) -> Run:
+    method = registry.build(reference, {reference: params})
+    name = sources.name_of(reference)
+    return RUN.model_copy(update={"method": name, "params": registry.identity(method, reference)})
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "digest"),
+    [
+        ("none", {}, "59d33f43e2e4c0f538674a0862a40c1f333e0cc829787860ab4915627cab28f5"),
+        ("hkd", {}, "f744bc019c28a68d3fe94b21be4b0ce09a3ef00144005dfb282f3a18e8b30a4f"),
+        ("rvkd", {"weight": 1.0}, "fd60bb82235cf508e92b23df458cfeee2d576693970f1a49e37b1da92f75dfbf"),
+    ],
+)
+def test_runs_of_built_in_methods_are_what_they_were_before_own_ones_came(
+    name: str, params: dict[str, float], digest: str
+) -> None:
+    assert run_of(name, **params).digest == digest
+
+
+def test_a_run_is_known_by_what_the_file_says_and_not_by_where_it_lies(tmp_path: Path) -> None:
+    first = run_of("./mine.py")
+    assert first.method == "mine"
+    assert re.fullmatch(r"[0-9a-f]{64}", str(first.params["mine"]["sha256"]))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/mine.py").write_text(MINE)
+    assert run_of(str(tmp_path / "elsewhere/mine.py")).digest == first.digest
+    (tmp_path / "mine.py").write_text(MINE + "# changed\n")
+    assert run_of("mine.py").digest != first.digest
+    assert run_of("hkd+./mine.py").method == "hkd+mine"
+
+
+def test_an_own_method_is_trained_measured_and_reported(srkd: Srkd, tmp_path: Path) -> None:
+    words = ["--suite", "tiny.yaml", "--set", "params.mine.weight=3"]
+    code, text, messages = srkd(
+        "distill", "-m", "none", "-m", "./mine.py", "-m", "hkd+./mine.py", *words, "--json"
+    )
+    assert code == 0, messages
+    assert {score["model"] for score in json.loads(text)["scores"]} >= {"mine", "hkd+mine"}
+    manifests = [json.loads(path.read_text())["key"] for path in Path("home/runs").glob("*/artifact.json")]
+    (params,) = (key["params"] for key in manifests if key["method"] == "mine")
+    assert params["mine"]["weight"] == 3.0
+    code, text, messages = srkd("report", *words)  # it is known: no code is run, nobody is asked
+    assert code == 0, messages
+    assert "MINE" in text
+    assert "HKD+MINE" in text
+    code, text, _ = srkd("ls", "methods", "--json")
+    (row,) = (row for row in json.loads(text)["methods"] if row["name"] == "mine")
+    assert (row["kind"], row["teacher"], row["source"]) == ("response", "yes", "me, here 2026")
+    assert "weight=3.0" in row["parameters"]
+    # The file goes: what is finished can be shown, what isn't can't be trained.
+    Path("mine.py").unlink()
+    sources._SEEN.clear()
+    code, text, messages = srkd("report", *words)
+    assert code == 0
+    assert "HKD+MINE" in text
+    assert "./mine.py is not here: what the store has of it as it was last is taken" in messages
+    code, _, messages = srkd("--trust", "run", "tiny.yaml", *words[2:], "--set", "seeds=[0,1]")
+    assert code == 3
+    assert "error: method 'mine' is to be trained, but './mine.py' is not here" in messages
+    # It comes back as another: a new run.
+    Path("mine.py").write_text(MINE.replace("l1_loss", "mse_loss"))
+    code, _, messages = srkd("distill", "-m", "./mine.py", *words)
+    assert code == 0
+    assert "1 of 2 networks are in the store, 1 to make" in messages
+    # Without file and memory, there is one clear error.
+    Path("mine.py").unlink()
+    Path("home/methods.json").unlink()
+    code, _, messages = srkd("report", *words)
+    assert (code, messages.splitlines()[0]) == (3, "error: no file 'mine.py'")
+
+
+def test_a_suite_runs_no_code_that_lies_beside_it_unless_told(srkd: Srkd, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text('from pathlib import Path\n\nPath("evil").touch()\n' + MINE)
+    for words in (
+        ["run", "tiny.yaml"],
+        ["report", "--suite", "tiny.yaml"],
+        ["run", "tiny.yaml", "--set", "methods=[./mine.py]"],
+        ["run", "tiny.yaml", "--set", "methods=['tests.methods.test_user_code:Mine']"],
+        ["distill", "-m", "none", "--suite", "tiny.yaml", "--set", "methods=[./mine.py]", "--dry-run"],
+    ):
+        code, _, messages = srkd(*words)
+        assert not (tmp_path / "evil").exists()
+        if words[0] != "distill":
+            assert code == 1
+            assert re.match(
+                r"error: the suite would run the code in '(./mine.py|tests.+test_user_code:Mine)'\n",
+                messages,
+            )
+            assert f"if you trust it: srkd --trust {words[0]} " in messages
+    assert srkd("--trust", "report", "--suite", "tiny.yaml")[0] == 0
+    assert (tmp_path / "evil").exists()
+
+
+def test_what_was_run_before_is_not_trained_by_a_suite_unless_told(
+    store: ArtifactStore, display: Display
+) -> None:
+    store.begin()
+    suite = load_suite("tiny.yaml")
+    plan(suite, store, display, ["./mine.py"])
+    sources._SEEN.clear()
+    user_code.load.cache_clear()
+    known = plan(suite.model_copy(update={"methods": ["./mine.py"]}), store, display)  # by its content alone
+    with pytest.raises(SrkdError, match=r"the suite would run the code in './mine\.py'"):
+        registry.rebuild("mine", known.students[0].params)
+
+
+def test_two_sources_of_one_name_are_not_mixed_up(srkd: Srkd, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/mine.py").write_text(MINE.replace("l1_loss", "mse_loss"))
+    code, _, messages = srkd(
+        "distill", "-m", "mine.py", "-m", "other/mine.py", "--suite", "tiny.yaml", "--dry-run"
+    )
+    assert code == 1
+    assert messages.startswith("error: two methods are named 'mine': mine.py and other/mine.py\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message", "hint"),
+    [
+        ("hkd", MINE, "hkd.py: 'hkd' is the name of a built-in method", "the file's name"),
+        ("My-Method", MINE, "My-Method.py: 'My-Method' is no name for a method", "small letters"),
+        ("teacher", MINE, "teacher.py: 'teacher' is no name for a method", "not all, bicubic"),
+        ("bad", "x = 1\ndef f(:\n", "bad.py, line 2: invalid syntax", ""),
+        (
+            "bad",
+            "x = 1\nimport nowhere_at_all\n",
+            "bad.py, line 2: ModuleNotFoundError: No module",
+            "one file",
+        ),
+        ("bad", "\n\n1 / 0\n", "bad.py, line 3: ZeroDivisionError: division by zero", ""),
+        ("bad", "x = 1\n", "bad.py: there is no Method in it", "srkd method new"),
+        (
+            "bad",
+            MINE + "\n\n@dataclass(frozen=True)\nclass Two(Mine.__base__):\n    pass\n",
+            "bad.py, line 25: two methods in a file, Mine and Two",
+            "a file is one method",
+        ),
+        (
+            "bad",
+            MINE.replace("@dataclass(frozen=True)\n", ""),
+            "bad.py, line 11: Mine is no frozen dataclass",
+            "write @dataclass(frozen=True) above class Mine",
+        ),
+        (
+            "bad",
+            MINE.replace("def losses", "def loses"),
+            "bad.py, line 12: Mine has no losses()",
+            "`rec`",
+        ),
+        (
+            "bad",
+            MINE.replace('kind = "response"', 'kind = "mine"'),
+            "bad.py, line 15: kind is 'mine'",
+            "response, relation, feature, mutual, self",
+        ),
+        (
+            "bad",
+            MINE.replace("    weight", "    taps: tuple[float, ...] = (0.5,)\n    weight"),
+            "bad.py, line 18: 'taps' can't be a hyper-parameter",
+            "write it without a type: taps = ...",
+        ),
+        (
+            "bad",
+            MINE.replace("Weight = 1.0", "Weight"),
+            "bad.py, line 18: hyper-parameter 'weight' has no default",
+            "weight: Weight = 1.0",
+        ),
+        (
+            "bad",
+            MINE.replace("weight: Weight = 1.0", "weight: 'Wight' = 1.0"),
+            "bad.py, line 12: NameError: name 'Wight' is not defined",
+            "import the types",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_in_one_message(
+    tmp_path: Path, name: str, text: str, message: str, hint: str
+) -> None:
+    (tmp_path / f"{name}.py").write_text(text)
+    with pytest.raises(SrkdError) as caught:
+        registry.find(f"{name}.py")
+    assert caught.value.message.startswith(message)
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "reference", ["./nowhere.py", "nowhere.at:All", "json:Nothing", "a b:C", "mine.py+./mine.py"]
+)
+def test_what_is_not_there_is_named(reference: str) -> None:
+    with pytest.raises(SrkdError) as caught:
+        registry.build(reference, {})
+    assert reference.partition(":")[0].removeprefix("./") in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_class_of_a_package_and_an_entry_point_are_methods(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lab/kd").mkdir(parents=True)
+    (tmp_path / "lab/__init__.py").write_text("")
+    (tmp_path / "lab/kd/__init__.py").write_text("raise AssertionError('imported to be found')")
+    (tmp_path / "lab/kd/ours.py").write_text(MINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    source = sources.find("lab.kd.ours:Mine")
+    assert source is not None
+    assert (source.name, source.text) == ("mine", MINE.encode())
+    assert "lab" not in sys.modules
+    (tmp_path / "lab/kd/__init__.py").write_text("")
+    named = run_of("lab.kd.ours:Mine")
+    assert named.digest == run_of("./mine.py").digest
+
+    entry = importlib.metadata.EntryPoint("plugged", "lab.kd.ours:Mine", sources.ENTRY_POINTS)
+    clash = importlib.metadata.EntryPoint("hkd", "lab.kd.ours:Mine", sources.ENTRY_POINTS)
+    monkeypatch.setattr(sources, "entry_points", lambda group: [entry, clash])
+    sources.installed.cache_clear()
+    assert "plugged" in registry.names()
+    assert registry.names().count("hkd") == 1
+    assert (
+        registry.find("hkd").__module__ == "srkd_bench.methods.builtin.hkd"
+    )  # no package can take a built-in's place
+    assert run_of("plugged").params["plugged"] == named.params["mine"]
+    assert registry.rebuild("plugged", run_of("plugged").params) == registry.build("plugged", {})
+
+
+def test_what_is_written_to_begin_with_keeps_the_contract_and_passes_its_test(
+    srkd: Srkd, tmp_path: Path
+) -> None:
+    code, text, messages = srkd("method", "new", "my_idea")
+    assert (code, text) == (0, "my_idea.py\ntest_my_idea.py\n")
+    assert messages == "next: srkd method check ./my_idea.py\n"
+    assert registry.find("./my_idea.py").__name__ == "MyIdea"
+    assert "mymethod" not in (tmp_path / "my_idea.py").read_text().lower()
+    assert pytest.main(["-q", "-p", "no:cacheprovider", str(tmp_path / "test_my_idea.py")]) == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["hkd", "Mine", "my-idea", "1st", "../up", "class", "all", "torch", "test_it", "mine"]
+)
+def test_a_name_that_cannot_be_or_is_taken_is_refused(srkd: Srkd, name: str) -> None:
+    before = sorted(Path().iterdir())
+    code, text, messages = srkd("method", "new", name)
+    assert (code, text) == (1, "")
+    assert name in messages.splitlines()[0]
+    assert "hint: " in messages
+    assert sorted(Path().iterdir()) == before

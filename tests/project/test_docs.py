@@ -1,0 +1,205 @@
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import typer
+
+from docs_generators import commands
+from docs_generators import methods as method_pages
+from srkd_bench.cli.app import app
+from srkd_bench.methods import composition, registry
+from tests.conftest import Srkd
+
+ROOT = Path(__file__).parent.parent.parent
+WRITTEN = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+BLOCK = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+
+
+def spoken(text: str) -> tuple[list[str], list[str]]:
+    """Return a page's commands: the lines of its blocks, and what sentences name `between backticks`."""
+    blocks = "\n".join(BLOCK.findall(text))
+    named = re.findall(r"`(srkd\s[^`]+)`", BLOCK.sub("", text))
+    return re.findall(r"^(?:\$ )?(srkd .+)$", blocks, re.MULTILINE), [" ".join(one.split()) for one in named]
+
+
+@pytest.fixture(scope="module")
+def parse() -> Any:
+    """Return what reads a command line as `srkd` would, and does nothing."""
+
+    def silence(command: Any) -> None:
+        command.callback = lambda **values: None
+        for one in getattr(command, "commands", {}).values():
+            silence(one)
+
+    command: Any = typer.main.get_command(app)
+    silence(command)
+    return lambda words: command.main(words, prog_name="srkd", standalone_mode=False)
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.name)
+def test_every_command_in_a_page_is_one_that_exists(parse: Any, path: Path) -> None:
+    typed, named = spoken(path.read_text())
+    # In a sentence something may be left out: asked for help, a command still refuses options that it hasn't.
+    for line in [*typed, *(f"{name} --help" for name in named)]:
+        try:
+            words = shlex.split(line, comments=True)[1:]
+            parse(words[: words.index(">")] if ">" in words else words)
+        except Exception as error:
+            pytest.fail(f"{line}: {error}")
+
+
+def test_commands_are_found_in_blocks_and_in_sentences() -> None:
+    text = "Type `srkd\nls runs`:\n```sh\nsrkd run demo  # all\n$ srkd store du\n```\nsrkd is `a`\n"
+    assert spoken(text) == (["srkd run demo  # all", "srkd store du"], ["srkd ls runs"])
+
+
+@pytest.mark.parametrize("words", [["runn"], ["run", "--nothing", "--help"]])
+def test_a_command_that_does_not_exist_is_noticed(parse: Any, words: list[str]) -> None:
+    with pytest.raises(Exception, match="No such"):
+        parse(words)
+
+
+def test_the_tutorials_method_keeps_the_contract(srkd: Srkd, tmp_path: Path) -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "tutorial.md").read_text(), re.M | re.S)
+    assert srkd("method", "new", "mymethod")[0] == 0
+    (tmp_path / "mymethod.py").write_text(code)
+    assert srkd("method", "check", "./mymethod.py")[0] == 0
+    (tmp_path / "mymethod.py").write_text(code.replace("(step.student.sr)", "(step.student.sr.detach())"))
+    status, text, _ = srkd("method", "check", "./mymethod.py")
+    assert (status, "term 'edges' gives the student no gradient" in text) == (1, True)
+
+
+def test_every_installed_method_has_a_page_with_all_that_is_said_of_it() -> None:
+    pages = method_pages.pages()
+    assert set(pages) == {"methods/index.md"} | {f"methods/{name}.md" for name in registry.names()}
+    ckd = pages["methods/ckd.md"]
+    assert "[arXiv:2105.11683](https://arxiv.org/abs/2105.11683)" in ckd
+    assert "| `weight` | `0.25` | number from 0 to 1,000,000 |" in ckd
+    assert "| `form` | `A` | `A` or `B` |" in ckd
+    assert "## Deviations\n\n- Distances are mean squared errors of pixels" in ckd
+    assert ckd.partition("## Readings of the study")[2].partition("##")[0].count("\n- ") == 2
+    assert (
+        "## Default\n\n- 0.25, by its gradient share (`srkd ls methods --measure`): .43, .35 and .61 on the demo"
+        in ckd
+    )
+    assert "| Smallest batch | 2 |" in ckd
+    assert "`ckd`" in pages["methods/index.md"]
+
+
+def test_a_docstring_is_taken_apart() -> None:
+    class Said(composition.Composition):
+        """What it does.
+
+        In two paragraphs.
+
+        Deviation: one thing
+        and more of it.
+        Deviation: another. A word: not a label.
+
+        Once more.
+
+        Args:
+            weight: of the loss,
+                not of the network.
+        """
+
+    said, labelled, arguments = method_pages.described(Said)
+    assert said.split("\n\n") == ["What it does.", "In two paragraphs.", "Once more."]
+    assert labelled == {"Deviation": ["one thing and more of it.", "another. A word: not a label."]}
+    assert arguments == {"weight": "of the loss, not of the network."}
+
+
+def test_every_command_has_a_page_with_its_options_and_the_exit_codes_are_those_of_the_errors() -> None:
+    pages = commands.pages()
+    known: Any = typer.main.get_command(app)
+    assert set(pages) == {"commands/index.md"} | {f"commands/{name}.md" for name in known.commands}
+    for name, command in known.commands.items():
+        page = pages[f"commands/{name}.md"]
+        for one in [command, *getattr(command, "commands", {}).values()]:
+            options = [word for option in one.params for word in option.opts if word.startswith("-")]
+            assert all(re.search(rf"(?<![\w-]){option}(?![\w-])", page) for option in options)
+    assert "`--scale`\n:   Of bicubic and --sr-dir. *default: 2; 2<=x<=4*" in pages["commands/evaluate.md"]
+    assert set(commands.exit_codes()) == {0, 1, 2, 3, 4, 5, 6, 75, 130}
+    assert "..." not in pages["commands/store.md"].replace("]...", "")
+    assert "| 3 | Data or an artifact that isn't here yet. |" in pages["commands/index.md"]
+
+
+class Page(HTMLParser):
+    """What a page of the site loads, and what it links to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.links: list[str] = []
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in ("src", "srcset", "data", "poster", "action") or (name == "href" and tag == "link"):
+                self.loads.append(value or "")
+            elif name == "href":
+                self.links.append(value or "")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the site, with warnings taken for errors: links, anchors, pages that nothing leads to."""
+    folder = tmp_path_factory.mktemp("site")
+    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
+    done = subprocess.run(words, cwd=ROOT, text=True, capture_output=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_the_site_has_every_page_and_loads_nothing_from_elsewhere(site: Path) -> None:
+    for path in [*method_pages.pages(), *commands.pages(), *(file.name for file in WRITTEN[1:])]:
+        assert (site / path).with_suffix(".html").is_file()
+    for file in site.rglob("*.html"):
+        loads = Page(file).loads
+        assert len(loads) > 3
+        for address in loads:
+            assert urlsplit(address)[:2] == ("", ""), f"{file.name} loads {address}"
+            where = site if file.name == "404.html" else file.parent
+            assert (where / unquote(urlsplit(address).path).lstrip("/")).exists(), f"{file}: {address}"
+    for file in site.rglob("*.css"):
+        assert not re.search(r"""url\(["']?(https?:)?//|@import""", file.read_text())
+
+
+def test_links_between_pages_lead_somewhere(site: Path) -> None:
+    for file in site.rglob("*.html"):
+        for address in Page(file).links:
+            link = urlsplit(address)
+            if not link.scheme and file.name != "404.html":
+                assert not link.path or (file.parent / unquote(link.path)).exists(), f"{file.name}: {address}"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Yield a browser where there is one."""
+    driver = pytest.importorskip("playwright.sync_api", reason="playwright isn't installed")
+    from tests.report.page.test_page_browser import ARGUMENTS, CHROMIUM
+
+    with driver.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+def test_pages_from_the_disk_ask_for_files_alone_and_can_be_searched(site: Path, browser: Any) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 900})
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(urlsplit(request.url).scheme))
+    page.goto((site / "methods" / "ckd.html").as_uri() + "?q=contrastive")
+    page.locator(".md-search-result__link").first.wait_for()
+    assert "methods/ckd.html" in page.locator(".md-search-result__link").evaluate_all("all => all.join()")
+    assert set(asked) <= {"file", "data", "about", "blob"}
+    assert page.evaluate("document.documentElement.scrollWidth") == 390

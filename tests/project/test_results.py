@@ -1,0 +1,98 @@
+"""That the pages show what the scores under results/ say; `python tests/test_results.py` writes it into them.
+
+Between `<!-- report SUITE OPTIONS -->` and `<!-- end -->` stands what `srkd report` prints of a suite with these
+options; with `scores`, its table of PSNR-Y and the differences over all data sets; with `gains`, the latter alone;
+with `compare SUITE OTHER`, what each method gains in PSNR-Y over itself in another suite.
+"""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from srkd_bench.evaluation.statistics import Difference
+from srkd_bench.report.tables.differences import in_words
+from srkd_bench.report.tables.table import LABELS
+
+ROOT = Path(__file__).parents[2]
+PAGES = ("README.md", "docs/results.md")
+BLOCK = re.compile(
+    r"(?<=<!-- )(report|scores|gains|compare) (\S+)(.*?) -->\n(.*?)(?=\n<!-- end -->)", flags=re.DOTALL
+)
+
+
+def reported(suite: str, options: str) -> str:
+    """Return what `srkd report` says of the scores that are kept here."""
+    source = ROOT / "results" / suite / "scores.csv"
+    words = ["report", "--suite", suite, "--from", str(source), "--format", "markdown", *shlex.split(options)]
+    return srkd(*words)
+
+
+def srkd(*words: str) -> str:
+    command = [sys.executable, "-m", "srkd_bench", *words]
+    return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.strip()
+
+
+def compared(suite: str, other: str) -> str:
+    """Return what `srkd compare` says of PSNR-Y over all data sets, without methods whose runs are the same."""
+    files = [str(ROOT / "results" / name / "scores.csv") for name in (suite, other)]
+    lines = ["|  | Difference \\[95 %\\] | p | Verdict | Seeds |", "| :-- | --: | --: | --: | --: |"]
+    for row in json.loads(srkd("compare", *files, "--json"))["differences"]:
+        verdict = row.pop("verdict")
+        one = Difference(**row)
+        if one.dataset is None and one.metric == "psnr_y" and one.mean:
+            words = in_words(one, 3).replace("[", r"\[").replace("]", r"\]")
+            label = LABELS.get(one.model, one.model.upper())
+            lines.append(f"| {label} | {words} | {one.p:.3f} | {verdict} | {one.seeds} |")
+    return "\n".join(lines)
+
+
+def psnr(suite: str, report: str) -> tuple[str, str]:
+    """Return the rows of a report's PSNR-Y, and those of the differences over all data sets."""
+    parts = re.split(r"^### (.+)\n", report, flags=re.MULTILINE)[1:]
+    rows = {
+        title: [line for line in part.splitlines() if line.startswith("|")]
+        for title, part in zip(parts[::2], parts[1::2], strict=True)
+    }
+    table = f"{suite}: PSNR-Y in dB"
+    gains = next(rows[title] for title in rows if title.startswith(f"{table}, difference from"))
+    means = [line for line in gains if line.startswith(("|  |", "| :", "| All: "))]
+    return "\n".join(rows[table]), "\n".join(means)
+
+
+def wanted(kind: str, suite: str, options: str) -> str:
+    if kind == "compare":
+        return compared(suite, options.strip())
+    report = reported(suite, options)
+    if kind == "report":
+        return report
+    scores, gains = psnr(suite, report)
+    return gains if kind == "gains" else f"{scores}\n\n{gains}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_shows_what_the_scores_say(page: str) -> None:
+    blocks = BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
+    assert blocks
+    for *block, shown in blocks:
+        assert shown == wanted(*block)
+
+
+def test_checkpoints_and_scores_stay_small() -> None:
+    assert sum(path.stat().st_size for path in ROOT.glob("results/**/*.tar")) <= 6_000_000
+    kinds = {path.suffix for path in ROOT.glob("results/**/*") if path.is_file()}
+    assert kinds <= {".csv", ".json", ".html", ".tar"}  # no images: they are not ours to hand on
+
+
+if __name__ == "__main__":
+    for name in PAGES:
+        path = ROOT / name
+        text = BLOCK.sub(
+            lambda found: f"{found[1]} {found[2]}{found[3]} -->\n{wanted(found[1], found[2], found[3])}",
+            path.read_text(encoding="utf-8"),
+        )
+        path.write_text(text, encoding="utf-8", newline="\n")
