@@ -14,15 +14,9 @@ import pytest
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.files import put
 from srkd_bench.store import checkpoints
+from tests.support.tiny_suite import tiny_suite
 
-SUITE = """
-name: tiny
-data: {train: photos, test: [photos-test], scale: 2}
-teacher: {model: {n_feats: 6, n_resblocks: 4}, train: {steps: 12}}
-student: {n_feats: 4, n_resblocks: 4}
-train: {batch: 4, patch: 8, steps: 10, learning_rate: 1e-3}
-methods: [none, hkd]
-"""
+PHOTOS = {"train": "photos"}  # its pack is larger than the 3 MB that a file may have
 RUN = [sys.executable, "-m", "srkd_bench", "run", "tiny.yaml"]
 Finished = subprocess.CompletedProcess[str]
 
@@ -40,7 +34,7 @@ needs_mounts = pytest.mark.skipif(not mounts(), reason="no right to mount a disk
 
 @pytest.fixture(autouse=True)
 def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "tiny.yaml").write_text(SUITE)
+    tiny_suite(tmp_path, data=PHOTOS)
     monkeypatch.chdir(tmp_path)
 
 
@@ -48,7 +42,7 @@ def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Give what a run on a healthy disk makes."""
     folder = tmp_path_factory.mktemp("whole")
-    (folder / "tiny.yaml").write_text(SUITE)
+    tiny_suite(folder, data=PHOTOS)
     subprocess.run([*RUN, "--home", "store"], cwd=folder, check=True, capture_output=True)
     return numbers(folder / "store")
 

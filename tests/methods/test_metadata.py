@@ -12,18 +12,10 @@ from srkd_bench.experiments.planning.planner import plan
 from srkd_bench.experiments.planning.status import finished
 from srkd_bench.methods import metadata, registry
 from srkd_bench.store.artifact_store import ArtifactStore
+from tests.support.tiny_suite import tiny_suite
 
 NAMES = ["none", "hkd", "rkd+hkd"]
 PARAMS: dict[str, dict[str, int | float | bool | str]] = {"hkd": {"weight": 0.5}}
-
-FINISHED = """
-name: finished
-data: {train: photos, test: [photos-test], scale: 2}
-teacher: {model: {n_feats: 2, n_resblocks: 4}}
-student: {n_feats: 1, n_resblocks: 4}
-train: {batch: 4, patch: 8, steps: 2}
-methods: [none, rvkd]
-"""
 
 
 @pytest.fixture
@@ -101,8 +93,7 @@ def test_a_store_that_cannot_be_written_is_no_obstacle(
 
 def test_nothing_is_kept_of_a_look(store: ArtifactStore, display: Display, tmp_path: Path) -> None:
     store.begin()
-    (tmp_path / "finished.yaml").write_text(FINISHED)
-    plan(load_suite(str(tmp_path / "finished.yaml")), store, display, readonly=True)
+    plan(load_suite(str(tiny_suite(tmp_path, methods=["none", "rvkd"]))), store, display, readonly=True)
     assert not (store.home / "methods.json").exists()
 
 
@@ -116,9 +107,8 @@ def test_wrong_parameters_are_named_and_not_remembered(store: ArtifactStore) -> 
 def test_a_finished_suite_is_shown_without_torch(
     store: ArtifactStore, display: Display, tmp_path: Path
 ) -> None:
-    suite = tmp_path / "finished.yaml"
-    suite.write_text(FINISHED)
-    for name in ("photos", "photos-test"):
+    suite = tiny_suite(tmp_path, methods=["none", "rvkd"])
+    for name in ("photos-test",):
         open_set(store, name, 2)
     words = [sys.executable, "-m", "srkd_bench", "run", str(suite), "--home", str(store.home)]
     subprocess.run(words, check=True, capture_output=True)

@@ -20,16 +20,7 @@ from srkd_bench.experiments.planning.planner import plan
 from srkd_bench.methods import registry, sources, user_code
 from srkd_bench.store.artifact_store import ArtifactStore
 from tests.conftest import Srkd
-
-TINY = """
-name: tiny
-data: {train: photos-test, test: [photos-test], scale: 2}
-teacher: {model: {n_feats: 4, n_resblocks: 4}, train: {steps: 2}}
-student: {n_feats: 3, n_resblocks: 4}
-train: {batch: 4, patch: 8, steps: 2, learning_rate: 1e-3}
-methods: [none, ./mine.py, hkd+./mine.py]
-params: {mine: {weight: 2}}
-"""
+from tests.support.tiny_suite import tiny_suite
 
 MINE = '''"""Mine: the student's SR is pulled to the teacher's, in L1."""
 
@@ -71,7 +62,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A folder with a suite and a method, and nothing remembered of other tests."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SRKD_TRUST", raising=False)
-    (tmp_path / "tiny.yaml").write_text(TINY)
+    tiny_suite(tmp_path, methods=["none", "./mine.py", "hkd+./mine.py"], params={"mine": {"weight": 2}})
     (tmp_path / "mine.py").write_text(MINE)
     sources._SEEN.clear()
     yield

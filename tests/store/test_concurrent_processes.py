@@ -7,14 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-SUITE = """
-name: {name}
-data: {{train: photos, test: [photos-test], scale: 2}}
-teacher: {{model: {{n_feats: 6, n_resblocks: 4}}, train: {{steps: 40}}}}
-student: {{n_feats: 4, n_resblocks: 4}}
-train: {{batch: 4, patch: 8, steps: {steps}, learning_rate: 1e-3}}
-methods: [{methods}]
-"""
+from tests.support.tiny_suite import tiny_suite
 
 
 def start(folder: Path, suite: str, *more: str) -> "subprocess.Popen[str]":
@@ -23,8 +16,8 @@ def start(folder: Path, suite: str, *more: str) -> "subprocess.Popen[str]":
 
 
 def test_four_at_once_train_nothing_twice_and_print_the_same_tables(tmp_path: Path) -> None:
-    for name, methods in {"one": "none, hkd", "two": "none, hkd, rkd"}.items():
-        (tmp_path / f"{name}.yaml").write_text(SUITE.format(name=name, methods=methods, steps=20))
+    for name, methods in {"one": ["none", "hkd"], "two": ["none", "hkd", "rkd"]}.items():
+        tiny_suite(tmp_path, name, teacher={"train": {"steps": 40}}, train={"steps": 20}, methods=methods)
     running = [start(tmp_path, f"{name}.yaml") for name in ("one", "two", "one", "two")]
     ended = [process.communicate(timeout=300) for process in running]
     assert [process.returncode for process in running] == [0] * 4, ended
@@ -42,11 +35,12 @@ def test_four_at_once_train_nothing_twice_and_print_the_same_tables(tmp_path: Pa
 
 
 def test_who_waits_for_a_process_that_dies_takes_over_from_its_checkpoint(tmp_path: Path) -> None:
-    (tmp_path / "long.yaml").write_text(SUITE.format(name="long", methods="none", steps=1500))
+    tiny_suite(tmp_path, "long", train={"steps": 1500}, methods=["none"])
     first = start(tmp_path, "long.yaml", "--checkpoint-seconds", "0.1")
     while len(list(tmp_path.glob("store/runs/*"))) < 1 or not list(tmp_path.glob("store/work/*/step-*.pt")):
         assert first.poll() is None
         time.sleep(0.01)
+    first.send_signal(signal.SIGSTOP)  # it keeps its locks, and can't finish while the second starts
     second = start(tmp_path, "long.yaml", "--json")
     assert second.stderr is not None
     lines = [second.stderr.readline() for _ in range(2)]

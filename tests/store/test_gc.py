@@ -29,15 +29,8 @@ from srkd_bench.store.downloads import sidecar
 from srkd_bench.store.locks import lock_of_scratch
 from srkd_bench.store.manifest import MANIFEST, stamp
 from tests.conftest import Srkd
+from tests.support.tiny_suite import tiny_suite
 
-TINY = """
-name: tiny
-data: {train: photos-test, test: [photos-test], scale: 2}
-teacher: {model: {n_feats: 4, n_resblocks: 4}, train: {steps: 2}}
-student: {n_feats: 3, n_resblocks: 4}
-train: {batch: 4, patch: 8, steps: 2, learning_rate: 1e-3}
-methods: [none, hkd]
-"""
 UNFINISHED = "0123456789abcdef0123"
 
 
@@ -46,8 +39,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
     """A store with all of the tiny suite, an unfinished run and two downloads, made once."""
     home = tmp_path_factory.mktemp("finished") / "home"
     store, display = ArtifactStore(home), Display(err)
-    (home.parent / "tiny.yaml").write_text(TINY)
-    plan = planner.plan(load_suite(str(home.parent / "tiny.yaml")), store, display)
+    plan = planner.plan(load_suite(str(tiny_suite(home.parent))), store, display)
     place = workspace.Workplace(store, display, teacher_cache=1e9)
     assert serial.do_all(plan, place) == []
     checkpoints.write(home / "work" / UNFINISHED, 7, random.Random(0).randbytes(5000))
@@ -63,7 +55,7 @@ def store(finished: Path, tmp_path: Path) -> ArtifactStore:
 
 @pytest.fixture
 def srkd(srkd: Srkd, tmp_path: Path) -> Srkd:
-    (tmp_path / "tiny.yaml").write_text(TINY)
+    tiny_suite(tmp_path)
     return srkd
 
 
@@ -113,7 +105,7 @@ with {held} as held:
         holder.communicate()
 
 
-def run_of(store: ArtifactStore, method: str, n_feats: int = 3) -> Path:
+def run_of(store: ArtifactStore, method: str, n_feats: int = 4) -> Path:
     for manifest in (store.home / "runs").glob(f"*/{MANIFEST}"):
         key = json.loads(manifest.read_text())["key"]
         if (key["method"], key["model"]["n_feats"]) == (method, n_feats):
@@ -178,7 +170,7 @@ def test_any_flipped_byte_is_found_and_what_it_breaks_is_named(
 def test_missing_and_added_files_and_renamed_folders_are_found(
     store: ArtifactStore, display: Display
 ) -> None:
-    teacher, hkd = run_of(store, "none", 4), run_of(store, "hkd")
+    teacher, hkd = run_of(store, "none", 6), run_of(store, "hkd")
     (teacher / "events.jsonl").unlink()
     (hkd / "notes.txt").touch()
     (store.home / "data" / "photos-test" / MANIFEST).unlink()
@@ -314,7 +306,7 @@ def test_verify_ends_with_4_and_the_command_that_repairs(store: ArtifactStore, s
 def test_what_repair_removes_is_made_again_in_the_same_bits(store: ArtifactStore, srkd: Srkd) -> None:
     before = contents(store.home)
     hkd = run_of(store, "hkd")
-    lost = [run_of(store, "none", 4) / "weights.safetensors", hkd / MANIFEST]
+    lost = [run_of(store, "none", 6) / "weights.safetensors", hkd / MANIFEST]
     lost += [next((store.home / "scores").iterdir()) / "scores.json"]
     lost += [store.home / "data" / name / "images.u8" for name in ("photos-test", "photos-test_x2")]
     lost += [store.home / "downloads" / "images.zip", next((store.home / "work" / UNFINISHED).iterdir())]
@@ -436,32 +428,32 @@ def test_a_folder_without_its_lock_was_left_and_one_is_locked_before_it_is_made(
 
 
 def test_gc_keeps_all_that_a_suite_needs(store: ArtifactStore, srkd: Srkd, tmp_path: Path) -> None:
-    (tmp_path / "none.yaml").write_text(TINY.replace("[none, hkd]", "[none]").replace("tiny", "less"))
+    tiny_suite(tmp_path, "less", methods=["none"])
     hkd = run_of(store, "hkd").name
     (score,) = (
         path
         for path in (store.home / "scores").iterdir()
-        if gc.describe(path).endswith("hkd seed 0, EDSR 3×4")
+        if gc.describe(path).endswith("hkd seed 0, EDSR 4×4")
     )
     cached = list((store.home / "cache").iterdir())
     other = f"{'0' * 20}-{cached[0].name}"
     shutil.copy(cached[0], store.home / "cache" / other)
-    removed = json.loads(srkd("store", "gc", "--keep", "none.yaml", "--yes", "--json")[1])
+    removed = json.loads(srkd("store", "gc", "--keep", "less.yaml", "--yes", "--json")[1])
     named = {one["path"]: one["what"] for one in removed["things"]}
     assert named == {
-        f"runs/{hkd}": "hkd seed 0, EDSR 3×4",
-        f"scores/{score.name}": "scores on photos-test of hkd seed 0, EDSR 3×4",
+        f"runs/{hkd}": "hkd seed 0, EDSR 4×4",
+        f"scores/{score.name}": "scores on photos-test of hkd seed 0, EDSR 4×4",
         f"work/{UNFINISHED}": "unfinished run, 7 steps done",
         "downloads/images.zip": "download",
         f"cache/{other}": "SR of a teacher, kept to save time",
     }
     assert [path.is_file() for path in cached] == [True]
     assert not any((store.home / name).exists() for name in named)
-    code, _, messages = srkd("run", "none.yaml")
+    code, _, messages = srkd("run", "less.yaml")
     assert code == 0
     assert "2 of 2 networks are in the store" in messages
     assert "measuring" not in messages
-    assert srkd("store", "gc", "--keep", "none.yaml", "--keep", "tiny.yaml")[1] == "nothing can go\n"
+    assert srkd("store", "gc", "--keep", "less.yaml", "--keep", "tiny.yaml")[1] == "nothing can go\n"
 
 
 def test_gc_keeps_the_unfinished_runs_of_a_suite(store: ArtifactStore, srkd: Srkd) -> None:
@@ -475,17 +467,16 @@ def test_gc_keeps_the_unfinished_runs_of_a_suite(store: ArtifactStore, srkd: Srk
 def test_gc_keeps_the_self_ensemble_that_a_suite_asks_for(
     store: ArtifactStore, srkd: Srkd, tmp_path: Path
 ) -> None:
-    text = TINY + "evaluate: {self_ensemble: true}\n"
-    (tmp_path / "turned.yaml").write_text(text.replace("[none, hkd]", "[none]").replace("tiny", "turned"))
+    tiny_suite(tmp_path, "turned", methods=["none"], evaluate={"self_ensemble": True})
     key = Measurement(network=20 * "a", pixels="0", scale=2)
     with store.writing(key) as folder:
         (folder / "scores.json").write_text(json.dumps({"dataset": "set5", "images": {}}))
     things = json.loads(srkd("store", "gc", "--keep", "turned.yaml", "--json")[1])["things"]
     scores = sorted(one["what"] for one in things if one["path"].startswith("scores"))
     assert scores == [
-        "scores on photos-test of hkd seed 0, EDSR 3×4",
-        "scores on photos-test of none seed 0, EDSR 3×4",
+        "scores on photos-test of hkd seed 0, EDSR 4×4",
         "scores on photos-test of none seed 0, EDSR 4×4",
+        "scores on photos-test of none seed 0, EDSR 6×4",
         "scores on set5 of a network that is gone",
     ]
 
@@ -500,7 +491,7 @@ def test_gc_keeps_the_images_and_downloads_of_a_suite(
     kept = [ingest.kept_at(store, source).name for source in DATASETS["set5"].sources]
     for name in (*kept, "set14.tar"):
         downloaded(store.home, name)
-    (tmp_path / "set5.yaml").write_text(TINY.replace("[photos-test]", "[set5]"))
+    tiny_suite(tmp_path, "set5", data={"test": ["set5"]})
     things = json.loads(srkd("store", "gc", "--keep", "set5.yaml", "--keep", "tiny.yaml", "--json")[1])[
         "things"
     ]
@@ -512,14 +503,14 @@ def test_gc_keeps_the_images_and_downloads_of_a_suite(
 def test_gc_refuses_when_it_cannot_tell_what_is_needed(
     store: ArtifactStore, srkd: Srkd, tmp_path: Path, display: Display
 ) -> None:
-    (tmp_path / "far.yaml").write_text(TINY.replace("[photos-test]", "[set5]"))
+    tiny_suite(tmp_path, "far", data={"test": ["set5"]})
     before = contents(store.home)
     code, text, messages = srkd("store", "gc", "--keep", "tiny.yaml", "--keep", "far.yaml", "--yes")
     assert (code, text) == (3, "")
     assert messages.endswith("hint: srkd download set5\n")
     with pytest.raises(MissingError, match="without its data: set5"):
         requirements.needed(store, load_suite("far.yaml"), display)
-    (tmp_path / "less.yaml").write_text(TINY.replace("[none, hkd]", "[none]"))
+    tiny_suite(tmp_path, "less", methods=["none"])
     with process(store, f"store.locked(['run-{run_of(store, 'hkd').name}'])"):
         code, _, messages = srkd("store", "gc", "--keep", "less.yaml", "--yes")
         assert code == 1

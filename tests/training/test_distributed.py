@@ -34,19 +34,18 @@ from srkd_bench.training.distributed import ALONE, Ranks, Training, check_sharea
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import fit
 from tests.conftest import Srkd
+from tests.support.tiny_suite import tiny_suite
 
-SUITE = """
-name: shared
-data: {train: photos, test: [photos-test], scale: 2, validation: photos-valid}
-teacher: {model: {n_feats: 6, n_resblocks: 4}}
-student: {n_feats: 4, n_resblocks: 4}
-train: {batch: 8, patch: 8, steps: 50, learning_rate: 1e-3}
-methods: [none]
-"""
 TRAIN = TrainSpec(batch=8, patch=8, steps=50, learning_rate=1e-3)
 EDSR = ModelSpec(n_feats=6, n_resblocks=4)
 CPU = torch.device("cpu")
 CLOSE = 1e-5
+
+
+def write_suite(folder: Path) -> Path:
+    data = {"train": "photos", "validation": "photos-valid"}
+    teacher = {"train": {"steps": 50}}
+    return tiny_suite(folder, "shared", data=data, teacher=teacher, train={"batch": 8})
 
 
 def run_of(model: ModelSpec | ForeignSpec = EDSR) -> Run:
@@ -167,7 +166,7 @@ def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
 
 
 def test_torchrun_puts_the_same_artifact_into_the_store_as_one_process(srkd: Srkd, tmp_path: Path) -> None:
-    Path("shared.yaml").write_text(SUITE)
+    write_suite(tmp_path)
     assert srkd("train-teacher", "--suite", "shared.yaml")[0] == 0
     shared = start(tmp_path, "train-teacher", "--suite", "shared.yaml", "--home", "two", "--json")
     out, err = shared.communicate(timeout=300)
@@ -228,8 +227,7 @@ def test_every_rank_reads_its_part_of_a_batch_and_sees_what_rank_0_sees(
         torchrun.follow(store, "cpu")
         assert not second.told
 
-    (tmp_path / "shared.yaml").write_text(SUITE)
-    plan, _, display = find_plan(str(tmp_path / "shared.yaml"), None, store.home)
+    plan, _, display = find_plan(str(write_suite(tmp_path)), None, store.home)
     assert isinstance(plan.teacher, Run)
     assert plan.teacher.train == TRAIN
     first = Second(0)
@@ -281,8 +279,8 @@ def test_under_torchrun_only_a_teacher_is_trained(srkd: Srkd, words: tuple[str, 
 
 
 @pytest.mark.usefixtures("three_ranks")
-def test_ranks_that_do_not_divide_the_batch_are_refused_before_they_meet(srkd: Srkd) -> None:
-    Path("shared.yaml").write_text(SUITE)
+def test_ranks_that_do_not_divide_the_batch_are_refused_before_they_meet(srkd: Srkd, tmp_path: Path) -> None:
+    write_suite(tmp_path)
     code, _, err = srkd("train-teacher", "--suite", "shared.yaml")
     assert code == 1
     assert "error: 3 ranks can't have equal parts of a batch of 8\n" in err

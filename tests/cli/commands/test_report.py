@@ -18,8 +18,8 @@ from srkd_bench.evaluation.scores import Score
 from srkd_bench.experiments.planning import planner
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.layout import CARD, EVENTS, SCORES
-from tests.cli.test_commands import TINY
 from tests.conftest import Srkd
+from tests.support.tiny_suite import tiny_suite
 
 SUITE = ["--suite", "tiny.yaml", "--set", "seeds=[0,1,2,3,4,5]"]
 GAINS = {"none": 0.0, "hkd": 0.2, "rkd+hkd": -0.1}
@@ -30,7 +30,7 @@ Keep = Callable[..., list[str]]
 @pytest.fixture
 def kept(srkd: Srkd, tmp_path: Path, display: Display) -> list[str]:
     """Keep runs of six seeds whose scores are made up; return the ids of the first seed's runs."""
-    (tmp_path / "tiny.yaml").write_text(TINY)
+    tiny_suite(tmp_path, methods=["none", "hkd", "rkd+hkd"])
     store = ArtifactStore(tmp_path / "home")
     suite = load_suite(str(tmp_path / "tiny.yaml"), ["seeds=[0,1,2,3,4,5]"])
     plan = planner.plan(suite, store, display)
@@ -131,7 +131,7 @@ def test_written_scores_need_neither_the_teachers_weights_nor_trials_of_weights(
 def test_what_is_no_table_of_the_suites_scores_is_one_error(
     srkd: Srkd, tmp_path: Path, content: str | bytes | None, code: int, message: str
 ) -> None:
-    (tmp_path / "tiny.yaml").write_text(TINY)
+    tiny_suite(tmp_path, methods=["none", "hkd", "rkd+hkd"])
     if isinstance(content, bytes):
         (tmp_path / "scores.csv").write_bytes(content)
     elif content is not None:

@@ -29,24 +29,15 @@ from srkd_bench.report.figures.crop_sheet import sheet
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.layout import CARD, EVENTS, WEIGHTS
 from srkd_bench.store.workspace import Workplace
-
-SUITE = """
-name: tiny
-data: {train: photos, test: [photos-test], scale: 2}
-teacher: {model: {n_feats: 6, n_resblocks: 4}, train: {steps: 12}}
-student: {n_feats: 4, n_resblocks: 4}
-train: {batch: 4, patch: 8, steps: 10, learning_rate: 1e-3}
-methods: [none, hkd, rkd]
-seeds: [3, 0]
-"""
+from tests.support.tiny_suite import tiny_suite
 
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Suite:
     from srkd_bench.config.suite_file import load_suite
 
-    (tmp_path / "tiny.yaml").write_text(SUITE)
-    return load_suite(str(tmp_path / "tiny.yaml"), [])
+    data, methods = {"train": "photos"}, ["none", "hkd", "rkd"]
+    return load_suite(str(tiny_suite(tmp_path, data=data, methods=methods, seeds=[3, 0])))
 
 
 @pytest.fixture

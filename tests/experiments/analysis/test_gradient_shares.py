@@ -16,16 +16,11 @@ from srkd_bench.experiments.runs import train as train_module
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import Workplace
 from tests.conftest import Srkd
+from tests.support.tiny_suite import tiny_suite
 
-TINY = """
-name: tiny
-data: {train: photos, test: [photos-test], scale: 2}
-teacher: {model: {n_feats: 4, n_resblocks: 4}, train: {steps: 2}}
-student: {n_feats: 3, n_resblocks: 4}
-train: {batch: 4, patch: 8, steps: 10, learning_rate: 1e-3}
-methods: [none, hkd]
-params: {hkd: {weight: 2.0}}
-"""
+
+def write_suite(folder: Path) -> Path:
+    return tiny_suite(folder, data={"train": "photos"}, params={"hkd": {"weight": 2.0}})
 
 
 @pytest.fixture
@@ -35,8 +30,7 @@ def place(store: ArtifactStore, display: Display) -> Workplace:
 
 @pytest.fixture
 def plan(place: Workplace, tmp_path: Path) -> Plan:
-    (tmp_path / "tiny.yaml").write_text(TINY)
-    found = planner.plan(load_suite(str(tmp_path / "tiny.yaml")), place.store, place.display)
+    found = planner.plan(load_suite(str(write_suite(tmp_path))), place.store, place.display)
     images, _ = preflight.prepare(found, place)
     train_module.ensure_teacher(found, images, place)
     return found
@@ -111,11 +105,11 @@ def test_a_share_is_marked_when_any_moment_is_outside(values: tuple[float, ...],
 def test_methods_are_listed_with_their_shares_after_the_teacher_was_trained(
     srkd: Srkd, tmp_path: Path
 ) -> None:
-    (tmp_path / "tiny.yaml").write_text(TINY)
+    write_suite(tmp_path)
     words = ["ls", "methods", "--measure", "--suite", "tiny.yaml"]
     code, text, messages = srkd(*words, "--json")
     assert code == 0, messages
-    assert "training EDSR 4×4, seed 0: none\n" in messages
+    assert "training EDSR 6×4, seed 0: none\n" in messages
     found = json.loads(text)
     rows = {(row["name"], row["default"]): row for row in found["methods"]}
     assert found["steps"] == 10
@@ -123,7 +117,7 @@ def test_methods_are_listed_with_their_shares_after_the_teacher_was_trained(
     assert ("none", True) not in rows
     assert [one["progress"] for one in rows["rkd", True]["shares"]] == [0.0, 0.1, 0.25, 1.0]
     code, table, messages = srkd(*words)
-    assert (code, "training EDSR 4×4" in messages) == (0, False)
+    assert (code, "training EDSR 6×4" in messages) == (0, False)
     share = rows["hkd", False]["shares"][0]["share"]
     assert f"{share:.2g}" in table
     assert "after 0%, 10%, 25%, 100% of 10 steps, mean over 8 batches of photos" in table

@@ -28,15 +28,8 @@ from srkd_bench.experiments.executors.serial import Agenda
 from srkd_bench.experiments.planning.tasks import Task
 from srkd_bench.training import devices as devices_module
 from tests.conftest import Srkd
+from tests.support.tiny_suite import tiny_suite
 
-SUITE = """
-name: tiny
-data: {train: photos-test, test: [photos-test], scale: 2}
-teacher: {model: {n_feats: 6, n_resblocks: 4}, train: {steps: 12}}
-student: {n_feats: 4, n_resblocks: 4}
-train: {batch: 4, patch: 8, steps: 10, learning_rate: 1e-3}
-methods: [none, hkd, rkd]
-"""
 LONG = [
     "--jobs",
     "2",
@@ -82,7 +75,7 @@ def until_both_have_checkpoints(folder: Path, process: "subprocess.Popen[str]") 
 def test_two_processes_make_the_same_bits_as_one(
     srkd: Srkd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "tiny.yaml").write_text(SUITE)
+    tiny_suite(tmp_path, methods=["none", "hkd", "rkd"])
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -104,7 +97,7 @@ def test_two_processes_make_the_same_bits_as_one(
 def test_a_killed_process_goes_on_from_its_checkpoint_and_a_signal_makes_all_write_theirs(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "tiny.yaml").write_text(SUITE)
+    tiny_suite(tmp_path)
     process = start(tmp_path, *LONG)
     until_both_have_checkpoints(tmp_path, process)
     first = workers_of(process)
@@ -138,7 +131,7 @@ def test_a_worker_ignores_what_comes_after_its_first_signal(monkeypatch: pytest.
 
 
 def test_processes_end_with_a_checkpoint_when_the_command_is_killed(tmp_path: Path) -> None:
-    (tmp_path / "tiny.yaml").write_text(SUITE)
+    tiny_suite(tmp_path)
     process = start(tmp_path, *LONG)
     until_both_have_checkpoints(tmp_path, process)
     workers = workers_of(process)

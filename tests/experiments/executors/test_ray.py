@@ -30,15 +30,8 @@ from srkd_bench.store.checkpoints import steps_done
 from tests.conftest import Srkd
 from tests.scale.cluster import cluster
 from tests.scale.stores import digests
+from tests.support.tiny_suite import tiny_suite
 
-TINY = """
-name: tiny
-data: {train: photos-test, test: [photos-test], scale: 2}
-teacher: {model: {n_feats: 4, n_resblocks: 4}}
-student: {n_feats: 3, n_resblocks: 4}
-train: {batch: 4, patch: 8, steps: 20, learning_rate: 1e-3}
-methods: [none, hkd, ./broken.py]
-"""
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is an extra: srkd-bench[ray]")
 
 
@@ -55,7 +48,7 @@ def test_a_cluster_makes_the_same_bits_as_one_process_and_reports_what_diverged(
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("SRKD_TRUST", "1")
-    (tmp_path / "tiny.yaml").write_text(TINY)
+    tiny_suite(tmp_path, methods=["none", "hkd", "./broken.py"])
     hkd = Path(user_code.__file__).parent / "builtin" / "hkd.py"
     broken = hkd.read_text().replace("class HKD", "class Broken").replace("self.weight *", "float('nan') *")
     (tmp_path / "broken.py").write_text(broken)
@@ -79,10 +72,7 @@ def test_a_cluster_makes_the_same_bits_as_one_process_and_reports_what_diverged(
 def test_ctrl_c_lets_every_worker_write_its_checkpoint(
     tmp_path: Path, address: str, store: ArtifactStore
 ) -> None:
-    long = TINY.replace("steps: 20", "steps: 1000000").replace(
-        "blocks: 4}}", "blocks: 4}, train: {steps: 2}}"
-    )
-    (tmp_path / "long.yaml").write_text(long.replace("[none, hkd, ./broken.py]", "[none, dml]"))
+    tiny_suite(tmp_path, "long", train={"steps": 1_000_000}, methods=["none", "dml"])
     command = [sys.executable, "-m", "srkd_bench", "run", "long.yaml", "--home", str(store.home)]
     driver = subprocess.Popen(
         [*command, "--executor", "ray", "--address", address], cwd=tmp_path, stderr=subprocess.PIPE, text=True
@@ -90,7 +80,7 @@ def test_ctrl_c_lets_every_worker_write_its_checkpoint(
     assert driver.stderr is not None
     begun: set[str] = set()
     while len(begun) < 2:  # with two slots, a student each
-        begun |= {line for line in [driver.stderr.readline()] if line.startswith("training EDSR 3×4")}
+        begun |= {line for line in [driver.stderr.readline()] if line.startswith("training EDSR 4×4")}
         assert driver.poll() is None
     driver.send_signal(signal.SIGINT)
     told = driver.communicate(timeout=60)[1]
@@ -131,9 +121,8 @@ def desk(store: ArtifactStore) -> Desk:
 @pytest.fixture
 def tiny(store: ArtifactStore, display: Display, tmp_path: Path) -> Plan:
     """Give the plan of the tiny suite."""
-    (tmp_path / "tiny.yaml").write_text(TINY.replace(", ./broken.py", ""))
     store.begin()
-    return planner.plan(load_suite(str(tmp_path / "tiny.yaml"), []), store, display)
+    return planner.plan(load_suite(str(tiny_suite(tmp_path))), store, display)
 
 
 def post(leave: Callable[[str, News], None]) -> Any:

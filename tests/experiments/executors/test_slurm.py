@@ -15,16 +15,8 @@ from srkd_bench.config.network import ModelSpec
 from srkd_bench.experiments.analysis.forecast import Pace
 from srkd_bench.methods import sources
 from tests.conftest import Srkd
+from tests.support.tiny_suite import tiny_suite
 
-SUITE = """
-name: tiny
-data: {train: photos-test, test: [photos-test], scale: 2}
-teacher: {model: {n_feats: 6, n_resblocks: 4}, train: {steps: 12}}
-student: {n_feats: 4, n_resblocks: 4}
-train: {batch: 4, patch: 8, steps: 10, learning_rate: 1e-3}
-methods: [none, hkd, rkd]
-seeds: [0, 3]
-"""
 # A command that writes down what it is called with, waits where it shall, and ends with the code that it shall.
 FAKE = f"""#!{sys.executable}
 import json, os, pathlib, signal, sys, time
@@ -58,7 +50,7 @@ def srkd(srkd: Srkd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Srkd:
     monkeypatch.setattr(
         "srkd_bench.experiments.analysis.forecast.seconds_a_pixel", lambda spec, scale, place: 0.0
     )
-    (tmp_path / "tiny.yaml").write_text(SUITE)
+    tiny_suite(tmp_path, methods=["none", "hkd", "rkd"], seeds=[0, 3])
     return srkd
 
 

@@ -12,14 +12,13 @@ from srkd_bench.evaluation.scores import EQUAL_COST
 from srkd_bench.experiments.planning import planner
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.store.artifact_store import ArtifactStore
-from tests.cli.test_commands import TINY
 from tests.conftest import Srkd
+from tests.support.tiny_suite import tiny_suite
 
 
 @pytest.fixture
 def suite(tmp_path: Path) -> Suite:
-    (tmp_path / "tiny.yaml").write_text(TINY)
-    return load_suite(str(tmp_path / "tiny.yaml"), [f"methods=[none, hkd, {EQUAL_COST}]", "seeds=[0,1]"])
+    return load_suite(str(tiny_suite(tmp_path)), [f"methods=[none, hkd, {EQUAL_COST}]", "seeds=[0,1]"])
 
 
 @pytest.fixture
@@ -48,7 +47,7 @@ def test_it_changes_no_other_run(suite: Suite, plan: Plan, store: ArtifactStore,
 
 
 def test_it_is_trained_measured_and_reported_beside_the_others(srkd: Srkd, tmp_path: Path) -> None:
-    (tmp_path / "tiny.yaml").write_text(TINY)
+    tiny_suite(tmp_path)
     chosen = ["-m", "none", "-m", "hkd", "-m", EQUAL_COST]
     code, text, messages = srkd("distill", "--suite", "tiny.yaml", *chosen, "--json")
     assert code == 0, messages

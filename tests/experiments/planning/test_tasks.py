@@ -16,15 +16,8 @@ from srkd_bench.methods.builtin.none import NoDistillation
 from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import Workplace
+from tests.support.tiny_suite import tiny_suite
 
-TINY = """
-name: tiny
-data: {train: photos-test, test: [photos-test], scale: 2}
-teacher: {model: {n_feats: 4, n_resblocks: 4}, train: {steps: 2}}
-student: {n_feats: 3, n_resblocks: 4}
-train: {batch: 4, patch: 8, steps: 2, learning_rate: 1e-3}
-methods: [none, hkd]
-"""
 Planned = Callable[..., Plan]
 
 
@@ -32,10 +25,10 @@ Planned = Callable[..., Plan]
 def planned(store: ArtifactStore, display: Display, tmp_path: Path) -> Planned:
     """Give the plan of the tiny suite with some keys changed."""
     store.begin()
-    (tmp_path / "tiny.yaml").write_text(TINY)
+    suite = tiny_suite(tmp_path)
 
     def plan(*settings: str, methods: tuple[str, ...] = ()) -> Plan:
-        return planner.plan(load_suite(str(tmp_path / "tiny.yaml"), settings), store, display, methods)
+        return planner.plan(load_suite(str(suite), settings), store, display, methods)
 
     return plan
 
@@ -124,10 +117,10 @@ def test_the_operations_of_a_group_count_its_teachers_pass_once(
 ) -> None:
     plan = planned("methods=[none,hkd,rkd]")
     teacher, group = tasks.tasks(plan, store)[:2]
-    pixels = 2 * 4 * 8 * 8  # steps, batch, patch
-    assert teacher.flops == pixels * 3 * 2 * plan.teacher.model.multiply_adds
+    pixels = 4 * 8 * 8  # of a step: batch, patch
+    assert teacher.flops == 12 * pixels * 3 * 2 * plan.teacher.model.multiply_adds
     student = plan.suite.student.multiply_adds
-    assert group.flops == pixels * 2 * (3 * 3 * student + plan.teacher.model.multiply_adds)
+    assert group.flops == 10 * pixels * 2 * (3 * 3 * student + plan.teacher.model.multiply_adds)
     assert tasks.tasks(plan, store)[-1].flops == 0  # scores
 
 
@@ -208,4 +201,4 @@ def test_the_steps_of_a_task_are_those_in_checkpoints_and_in_the_store(
     assert serial.steps_made(group, store) == 0
     checkpoints.write(store.work(plan.students[0]), 1, b"state")
     serial.do(teacher, plan, Workplace(store, display))
-    assert (serial.steps_made(group, store), serial.steps_made(teacher, store)) == (1, 2)
+    assert (serial.steps_made(group, store), serial.steps_made(teacher, store)) == (1, 12)

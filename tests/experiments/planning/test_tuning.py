@@ -19,20 +19,17 @@ from srkd_bench.experiments.planning.tasks import _fitting
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.layout import FAILED
 from tests.conftest import Srkd
+from tests.support.tiny_suite import tiny_suite
 
-TINY = """
-name: tiny
-data: {train: photos, validation: photos-valid, test: [photos-test], scale: 2}
-teacher: {model: {n_feats: 4, n_resblocks: 4}, train: {steps: 2}}
-student: {n_feats: 3, n_resblocks: 4}
-train: {batch: 4, patch: 8, steps: 3, learning_rate: 1e-3}
-methods: [none, hkd, ckd]
-"""
+
+def write_suite(folder: Path, **changes: Any) -> Path:
+    data = {"train": "photos", "validation": "photos-valid"}
+    return tiny_suite(folder, data=data, methods=["none", "hkd", "ckd"], **changes)
 
 
 @pytest.fixture
 def srkd(srkd: Srkd, tmp_path: Path) -> Srkd:
-    (tmp_path / "tiny.yaml").write_text(TINY)
+    write_suite(tmp_path)
     return srkd
 
 
@@ -44,7 +41,7 @@ def tuned(srkd: Srkd, *words: str) -> tuple[dict[str, Any], str]:
 
 def test_a_search_is_kept_and_a_suite_takes_its_best(srkd: Srkd, tmp_path: Path) -> None:
     found, messages = tuned(srkd, "--trials", "3")
-    assert "training EDSR 3×4, seed 1000000: hkd ×3, ckd ×3\n" in messages
+    assert "training EDSR 4×4, seed 1000000: hkd ×3, ckd ×3\n" in messages
     assert (found["validation"], found["seed"]) == ("photos-valid", 1_000_000)
     rows = found["trials"]
     assert [(row["method"], row["trial"]) for row in rows] == [
@@ -74,7 +71,7 @@ def test_a_search_is_kept_and_a_suite_takes_its_best(srkd: Srkd, tmp_path: Path)
 
     code, text, _ = srkd("store", "gc", "--keep", "tiny.yaml")  # as it is, untuned: its trials are waste
     assert text.count("seed 1000000") == 12  # six runs, and the scores of each
-    (tmp_path / "tiny.yaml").write_text(TINY + "params: tuned\n")
+    write_suite(tmp_path, params="tuned")
     code, text, _ = srkd("store", "gc", "--keep", "tiny.yaml")
     assert "seed 1000000" not in text
 
@@ -141,8 +138,7 @@ def test_a_dry_run_of_a_search_tells_what_it_would_train(srkd: Srkd, tmp_path: P
 @pytest.fixture
 def plan(store: ArtifactStore, display: Display, tmp_path: Path) -> Plan:
     store.begin()
-    (tmp_path / "tiny.yaml").write_text(TINY)
-    return planner.plan(load_suite(str(tmp_path / "tiny.yaml")), store, display, ["hkd"])
+    return planner.plan(load_suite(str(write_suite(tmp_path))), store, display, ["hkd"])
 
 
 def scored(plan: Plan, store: ArtifactStore, values: list[float | str]) -> list[tuning.Trial]:

@@ -31,15 +31,7 @@ from srkd_bench.store import workspace
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.manifest import MANIFEST
 from tests.conftest import Srkd
-
-TINY = """
-name: tiny
-data: {train: photos-test, test: [photos-test], scale: 2}
-teacher: {model: {n_feats: 4, n_resblocks: 4}, train: {steps: 2}}
-student: {n_feats: 3, n_resblocks: 4}
-train: {batch: 4, patch: 8, steps: 2, learning_rate: 1e-3}
-methods: [none, hkd]
-"""
+from tests.support.tiny_suite import tiny_suite
 
 Files = dict[str, bytes]
 
@@ -49,8 +41,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a store that has all of the tiny suite, and that suite's export."""
     folder = tmp_path_factory.mktemp("finished")
     store, display = ArtifactStore(folder / "home"), Display(err)
-    (folder / "tiny.yaml").write_text(TINY)
-    plan = planner.plan(load_suite(str(folder / "tiny.yaml")), store, display)
+    plan = planner.plan(load_suite(str(tiny_suite(folder))), store, display)
     place = workspace.Workplace(store, display)
     assert serial.do_all(plan, place) == []
     places = [str(path.parent.relative_to(store.home)) for path in store.home.glob(f"[rs]*/*/{MANIFEST}")]
@@ -62,7 +53,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def srkd(srkd: Srkd, finished: Path, tmp_path: Path) -> Srkd:
     """Call the command beside an export and an empty store, `away`."""
     shutil.copy(finished / "tiny.tar", tmp_path)
-    (tmp_path / "tiny.yaml").write_text(TINY)
+    tiny_suite(tmp_path)
     ArtifactStore(tmp_path / "away").begin()
     return srkd
 
@@ -154,11 +145,7 @@ def test_weights_from_elsewhere_go_with_their_suite(srkd: Srkd, tmp_path: Path) 
     )
     own = ["--set", "teacher.weights=teacher.safetensors", "--set", "name=own"]
     srkd("run", "tiny.yaml", *own)
-    (tmp_path / "own.yaml").write_text(
-        TINY.replace(
-            "{model: {n_feats: 4, n_resblocks: 4}, train: {steps: 2}}", "{weights: teacher.safetensors}"
-        )
-    )
+    tiny_suite(tmp_path, "own", teacher={"weights": "teacher.safetensors", "model": None, "train": None})
     table = srkd("report", "--suite", "own.yaml")[1]
     assert "1 loaded network," in srkd("store", "export", "--suite", "own.yaml", "-o", "own.tar")[2]
     assert srkd("store", "import", "own.tar", "--home", "away")[0] == 0
@@ -413,7 +400,7 @@ def test_scores_that_are_none_are_refused(
 def one_value(content: bytes, value: float) -> bytes:
     tensors = load(content)
     tensors["head.0.bias"][0] = value
-    return save(tensors, metadata={"srkd": ModelSpec(n_feats=3, n_resblocks=4).model_dump_json()})
+    return save(tensors, metadata={"srkd": ModelSpec(n_feats=4, n_resblocks=4).model_dump_json()})
 
 
 class Evil:
@@ -427,19 +414,19 @@ def pickled(content: object) -> bytes:
     return buffer.getvalue()
 
 
-OTHER = build(ModelSpec(n_feats=3, n_resblocks=5), 0)
+OTHER = build(ModelSpec(n_feats=4, n_resblocks=5), 0)
 
 
 @pytest.mark.parametrize(
     ("file", "change", "message"),
     [
-        ("weights.safetensors", lambda old: to_safetensors(OTHER), "holds no EDSR 3×4"),
-        ("weights.safetensors", lambda old: one_value(old, float("nan")), "holds no EDSR 3×4"),
-        ("weights.safetensors", lambda old: pickled(Evil()), "holds no EDSR 3×4"),
-        ("weights.safetensors", lambda old: pickle.dumps(Evil()), "holds no EDSR 3×4"),
-        ("weights.safetensors", lambda old: pickled(load(old)), "holds no EDSR 3×4"),
-        ("weights.safetensors", lambda old: save({"\x1b[2J": torch.zeros(1)}), "holds no EDSR 3×4"),
-        ("weights.safetensors", lambda old: b"", "holds no EDSR 3×4"),
+        ("weights.safetensors", lambda old: to_safetensors(OTHER), "holds no EDSR 4×4"),
+        ("weights.safetensors", lambda old: one_value(old, float("nan")), "holds no EDSR 4×4"),
+        ("weights.safetensors", lambda old: pickled(Evil()), "holds no EDSR 4×4"),
+        ("weights.safetensors", lambda old: pickle.dumps(Evil()), "holds no EDSR 4×4"),
+        ("weights.safetensors", lambda old: pickled(load(old)), "holds no EDSR 4×4"),
+        ("weights.safetensors", lambda old: save({"\x1b[2J": torch.zeros(1)}), "holds no EDSR 4×4"),
+        ("weights.safetensors", lambda old: b"", "holds no EDSR 4×4"),
         ("events.jsonl", lambda old: old + b"{", "holds something else than events"),
         ("events.jsonl", lambda old: old + b"3\n", "holds something else than events"),
         (

@@ -21,16 +21,9 @@ from srkd_bench.store.remote.shared_store import Shared
 from tests.conftest import Srkd
 from tests.support.bucket_server import Server
 from tests.support.finished_runs import pair
+from tests.support.tiny_suite import tiny_suite
 
 KEY = Measurement(network="bicubic", pixels="0", scale=2)
-SUITE = """
-name: one
-data: {train: photos, test: [photos-test], scale: 2}
-teacher: {model: {n_feats: 6, n_resblocks: 4}, train: {steps: 40}}
-student: {n_feats: 4, n_resblocks: 4}
-train: {batch: 4, patch: 8, steps: 20, learning_rate: 1e-3}
-methods: [none, hkd]
-"""
 
 
 @pytest.fixture
@@ -281,7 +274,7 @@ def start(folder: Path, home: str, *more: str) -> "subprocess.Popen[str]":
 def test_two_machines_at_once_train_nothing_twice_and_print_the_same(
     server: Server, tmp_path: Path, srkd: Srkd
 ) -> None:
-    (tmp_path / "one.yaml").write_text(SUITE)
+    tiny_suite(tmp_path, "one", teacher={"train": {"steps": 40}}, train={"steps": 20})
     running = [start(tmp_path, home) for home in ("first", "second")]
     ended = [process.communicate(timeout=300) for process in running]
     assert [process.returncode for process in running] == [0, 0], ended
@@ -300,7 +293,7 @@ def test_two_machines_at_once_train_nothing_twice_and_print_the_same(
 def test_another_machine_goes_on_from_the_checkpoint_and_ends_in_the_same_bits(
     server: Server, tmp_path: Path, srkd: Srkd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "one.yaml").write_text(SUITE.replace("steps: 40", "steps: 300"))
+    tiny_suite(tmp_path, "one", teacher={"train": {"steps": 300}})
 
     def stop() -> None:
         while not any("/work/" in path for _, path in server.asked):
@@ -330,7 +323,7 @@ def test_a_training_goes_on_without_the_bucket_and_is_not_done_again(
     monkeypatch.setattr(bucket_module, "PATIENCE", 0.3)
     monkeypatch.setattr(bucket_module, "REST", 0.0)
     monkeypatch.setattr(leases, "BEAT", 0.3)
-    (tmp_path / "one.yaml").write_text(SUITE.replace("steps: 40", "steps: 300"))
+    tiny_suite(tmp_path, "one", teacher={"train": {"steps": 300}})
 
     def cut() -> None:
         while not any("/work/" in path for _, path in server.asked):
