@@ -73,6 +73,20 @@ def display() -> Display:
 
 
 @pytest.fixture
+def six_minutes_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forecast six minutes for a step of any group of networks, and no time for anything else."""
+    from srkd_bench.experiments.analysis.forecast import Pace  # imports torch
+
+    pace = Pace(step=360.0, event=0.0, validation=0.0, event_bytes=100)
+    monkeypatch.setattr(
+        "srkd_bench.experiments.analysis.forecast.paced", lambda runs, validation, place: pace
+    )
+    monkeypatch.setattr(
+        "srkd_bench.experiments.analysis.forecast.seconds_a_pixel", lambda spec, scale, place: 0.0
+    )
+
+
+@pytest.fixture
 def srkd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Srkd:
     """Call the command in an empty folder with an empty store: (exit code, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)

@@ -293,26 +293,3 @@ def test_a_class_of_a_package_and_an_entry_point_are_methods(
     )  # no package can take a built-in's place
     assert run_of("plugged").params["plugged"] == named.params["mine"]
     assert registry.rebuild("plugged", run_of("plugged").params) == registry.build("plugged", {})
-
-
-def test_what_is_written_to_begin_with_keeps_the_contract_and_passes_its_test(
-    srkd: Srkd, tmp_path: Path
-) -> None:
-    code, text, messages = srkd("method", "new", "my_idea")
-    assert (code, text) == (0, "my_idea.py\ntest_my_idea.py\n")
-    assert messages == "next: srkd method check ./my_idea.py\n"
-    assert registry.find("./my_idea.py").__name__ == "MyIdea"
-    assert "mymethod" not in (tmp_path / "my_idea.py").read_text().lower()
-    assert pytest.main(["-q", "-p", "no:cacheprovider", str(tmp_path / "test_my_idea.py")]) == 0
-
-
-@pytest.mark.parametrize(
-    "name", ["hkd", "Mine", "my-idea", "1st", "../up", "class", "all", "torch", "test_it", "mine"]
-)
-def test_a_name_that_cannot_be_or_is_taken_is_refused(srkd: Srkd, name: str) -> None:
-    before = sorted(Path().iterdir())
-    code, text, messages = srkd("method", "new", name)
-    assert (code, text) == (1, "")
-    assert name in messages.splitlines()[0]
-    assert "hint: " in messages
-    assert sorted(Path().iterdir()) == before

@@ -1,14 +1,30 @@
-"""The layout: sizes of folders and modules, and what starts without heavy imports."""
+"""The layout: what tests mirror, sizes of folders and modules, and what starts without heavy imports."""
 
+import pkgutil
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 import srkd_bench
+from srkd_bench.cli.app import app
 
 PACKAGE = Path(srkd_bench.__file__).parent
+TESTS = Path(__file__).parents[1]
+ROOT = TESTS.parent
+OF_NO_PACKAGE = {"project", "robustness", "scale", "support"}
+TEST_FILES = sorted(
+    path
+    for path in (path.relative_to(TESTS) for path in TESTS.rglob("test_*.py"))
+    if path.parts[0] not in OF_NO_PACKAGE
+)
+COMMANDS = Path("cli/commands")
+ONE_FILE_EACH = (COMMANDS, Path("methods/builtin"))
 FOLDERS = sorted(
     path for path in (PACKAGE, *PACKAGE.rglob("*")) if path.is_dir() and path.name != "__pycache__"
 )
@@ -49,3 +65,56 @@ def test_the_commands_help_imports_nothing_heavy() -> None:
         "import sys, srkd_bench.cli.app; print({'torch', 'pandas', 'numpy', 'pydantic'} & set(sys.modules))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"
+
+
+def test_folders_of_tests_are_those_of_packages() -> None:
+    assert {path.parent for path in TEST_FILES if not (PACKAGE / path.parent).is_dir()} == set()
+
+
+def test_a_folder_of_tests_has_at_most_12_files() -> None:
+    counts = Counter(path.parent for path in TEST_FILES if path.parent not in ONE_FILE_EACH)
+    assert {path: n for path, n in counts.items() if n > MOST_ENTRIES} == {}
+
+
+def test_a_test_file_is_named_after_its_module_or_says_what_it_tests() -> None:
+    unclear = [
+        str(path)
+        for path in TEST_FILES
+        if path.parent != COMMANDS
+        and not (PACKAGE / path.with_name(path.name.removeprefix("test_"))).exists()
+        and not (TESTS / path).read_text(encoding="utf-8").startswith('"""')
+    ]
+    assert unclear == []
+
+
+def test_each_command_has_a_test_file() -> None:
+    group: Any = get_command(app)
+    names = {
+        path.stem.removeprefix("test_").replace("_", "-") for path in TEST_FILES if path.parent == COMMANDS
+    }
+    assert names == set(group.commands)
+
+
+@pytest.mark.parametrize("place", ["tests", "benchmarks", "docs_generators", ".github", "Makefile"])
+def test_modules_and_tests_that_a_text_names_exist(place: str) -> None:
+    """Embedded programs and command lines, which no type checker reads, name modules too."""
+    files = [ROOT / place, *(ROOT / place).rglob("*")]
+    text = "\n".join(
+        path.read_text(encoding="utf-8")
+        for path in files
+        if path.suffix in (".py", ".yml") or path.name == "Makefile"
+    )
+    modules = {*re.findall(r"\bsrkd_bench(?:\.[A-Za-z]\w*)+", text)}
+    modules |= {*re.findall(r"(?:-m |from |import |['\"`])(tests(?:\.[a-z_]\w*)+)", text)}
+    paths = {*re.findall(r"\btests/[\w/]+\.py\b", text)}
+    assert text
+    assert [name for name in sorted(modules) if not _exists(name)] == []
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+
+
+def _exists(name: str) -> bool:
+    try:
+        pkgutil.resolve_name(name)
+    except (AttributeError, ImportError):
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""That the pages show what the scores under results/ say; `python tests/test_results.py` writes it into them.
+"""The pages show what the scores under results/ say; `python -m tests.project.test_results` writes it into them.
 
 Between `<!-- report SUITE OPTIONS -->` and `<!-- end -->` stands what `srkd report` prints of a suite with these
 options; with `scores`, its table of PSNR-Y and the differences over all data sets; with `gains`, the latter alone;

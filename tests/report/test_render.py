@@ -1,4 +1,4 @@
-"""Reports. `python tests/test_report.py` writes the golden files anew; look at the difference before keeping it."""
+"""Reports. `python -m tests.report.test_render` writes the golden files: check the difference."""
 
 import csv
 import html

@@ -30,12 +30,13 @@ def ray(asked: argparse.Namespace) -> bool:
 
 def torchrun(asked: argparse.Namespace) -> bool:
     """Train by several ranks, and stop and kill them."""
-    return _ends_well("-m", "pytest", "tests/test_distributed.py") and _ends_well("-m", "tests.scale.ranks")
+    tests = ["tests/training/test_distributed.py"]
+    return _ends_well("-m", "pytest", *tests) and _ends_well("-m", "tests.scale.ranks")
 
 
 def store(asked: argparse.Namespace) -> bool:
     """Share a store through a real S3-compatible server that is slow, or loses connections."""
-    tests = ["tests/test_bucket.py", "tests/test_shared.py"]
+    tests = ["tests/store/remote/test_bucket.py", "tests/store/remote/test_shared_store.py"]
     return _ends_well("-m", "pytest", *tests) and _ends_well("-m", "tests.scale.shared_store")
 
 

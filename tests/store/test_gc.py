@@ -546,32 +546,6 @@ def test_du_sums_all_that_is_kept(store: ArtifactStore, srkd: Srkd) -> None:
     assert "in all" in srkd("store", "du")[1]
 
 
-def test_a_store_that_is_not_there_is_empty(srkd: Srkd, tmp_path: Path) -> None:
-    assert srkd("store", "verify")[1].startswith("0 files, 0 kB checked")
-    assert srkd("store", "gc")[1] == "nothing can go\n"
-    assert json.loads(srkd("store", "du", "--json")[1])["bytes"] == 0
-    assert not (tmp_path / "home").exists()
-
-
-@pytest.mark.parametrize(
-    ("command", "code", "message"),
-    [
-        ("gc --keep demmo", 1, "hint: did you mean 'demo'?"),
-        ("gc --keep mine.yaml", 3, "no suite file 'mine.yaml'"),
-        ("export -o runs.tar", 1, "hint: some runs of `srkd ls runs`, or --suite SUITE"),
-        ("export 0123 -o runs.tar", 3, "hint: srkd ls runs"),
-        ("export 0123 -o runs.tar.gz", 1, "hint: -o runs.tar"),
-        ("export 0123", 2, "Missing option"),
-        ("import nowhere.tar", 3, "no file 'nowhere.tar'"),
-    ],
-)
-def test_bad_input_gets_one_clear_error(srkd: Srkd, command: str, code: int, message: str) -> None:
-    got, text, messages = srkd("store", *command.split())
-    assert (got, text) == (code, "")
-    assert message in messages
-    assert "Traceback" not in messages
-
-
 def test_locks_and_errors_name_what_they_are_of(tmp_path: Path) -> None:
     from srkd_bench.store.locks import lock_of
 

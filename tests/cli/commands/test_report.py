@@ -1,57 +1,16 @@
-"""`srkd report` and `srkd compare` as one types them, on scores that are written down, not trained."""
+"""`srkd report` as one types it; most of it on scores that are written down, not trained."""
 
-import csv
 import json
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from srkd_bench.config.artifacts import Run
-from srkd_bench.config.suite_file import load_suite
-from srkd_bench.core.progress import Display
-from srkd_bench.data.image_set import pixels_of
-from srkd_bench.evaluation import stored_scores
-from srkd_bench.evaluation.metrics import METRICS
-from srkd_bench.evaluation.scores import Score
-from srkd_bench.experiments.planning import planner
-from srkd_bench.store.artifact_store import ArtifactStore
-from srkd_bench.store.layout import CARD, EVENTS, SCORES
 from tests.conftest import Srkd
-from tests.support.tiny_suite import tiny_suite
 
 SUITE = ["--suite", "tiny.yaml", "--set", "seeds=[0,1,2,3,4,5]"]
-GAINS = {"none": 0.0, "hkd": 0.2, "rkd+hkd": -0.1}
 
 Keep = Callable[..., list[str]]
-
-
-@pytest.fixture
-def kept(srkd: Srkd, tmp_path: Path, display: Display) -> list[str]:
-    """Keep runs of six seeds whose scores are made up; return the ids of the first seed's runs."""
-    tiny_suite(tmp_path, methods=["none", "hkd", "rkd+hkd"])
-    store = ArtifactStore(tmp_path / "home")
-    suite = load_suite(str(tmp_path / "tiny.yaml"), ["seeds=[0,1,2,3,4,5]"])
-    plan = planner.plan(suite, store, display)
-    for run in plan.students:
-        keep(store, run, GAINS[run.method])
-    return [run.digest[:12] for run in plan.students[:3]]
-
-
-def keep(store: ArtifactStore, run: Run, gain: float, pixels: str = "") -> None:
-    if not store.has(run):
-        with store.writing(run) as folder:
-            (folder / CARD).write_text("{}")
-            (folder / EVENTS).write_text('{"step": 9, "terms": {"rec": 0.5}, "validation": 31.5}\n')
-    pixels = pixels or pixels_of(store, "photos-test") or "missing"
-    wanted = stored_scores.measurement(run, pixels, 2, self_ensemble=False)
-    values = {
-        image: dict.fromkeys(METRICS, 30 + gain * share + 0.01 * run.seed)
-        for image, share in (("camera", 0.5), ("chelsea", 1.5), ("coffee", 1.0))
-    }
-    with store.writing(wanted) as folder:
-        (folder / SCORES).write_text(json.dumps({"dataset": "photos-test", "images": values}))
 
 
 def test_a_report_shows_differences_claims_and_groups(srkd: Srkd, kept: list[str]) -> None:
@@ -131,7 +90,6 @@ def test_written_scores_need_neither_the_teachers_weights_nor_trials_of_weights(
 def test_what_is_no_table_of_the_suites_scores_is_one_error(
     srkd: Srkd, tmp_path: Path, content: str | bytes | None, code: int, message: str
 ) -> None:
-    tiny_suite(tmp_path, methods=["none", "hkd", "rkd+hkd"])
     if isinstance(content, bytes):
         (tmp_path / "scores.csv").write_bytes(content)
     elif content is not None:
@@ -175,76 +133,34 @@ def test_githubs_summary_gets_the_markdown_report(
     assert (code, "GITHUB_STEP_SUMMARY names this file" in message) == (1, True)
 
 
-def test_two_methods_of_a_suite_are_compared(srkd: Srkd, kept: list[str]) -> None:
-    code, text, _ = srkd("compare", "hkd", "none", *SUITE)
+def test_a_report_is_made_of_an_unfinished_suite_in_every_format(srkd: Srkd, tmp_path: Path) -> None:
+    srkd("distill", "--suite", "tiny.yaml", "--method", "none")
+    files = ["a.md", "a.tex", "a.csv", "a.json", "a.txt", "a.html"]
+    code, text, _ = srkd("report", "--suite", "tiny.yaml", *[word for file in files for word in ("-o", file)])
+    assert (code, text) == (0, "")
+    assert "hkd: not trained yet (seed 0)" in (tmp_path / "a.txt").read_text()
+    assert all((tmp_path / file).stat().st_size > 100 for file in files)
+    code, text, _ = srkd("report", "--suite", "tiny.yaml", "--format", "markdown", "--reference")
     assert code == 0
-    assert "+0.200 [+" in text
-    assert "photos-test, highest: chelsea +0.300" in text
-    assert "photos-test, lowest: camera +0.100" in text
-    assert "params.hkd" in text
-    compared = json.loads(srkd("compare", "hkd", "none", *SUITE, "--json")[1])
-    assert [one["verdict"] for one in compared["differences"]] == ["better", "better"]
-    assert list(compared["images"]["photos-test"]) == ["chelsea", "coffee", "camera"]
-    assert compared["settings"]["method"] == ["hkd", "none"]
-    assert "seed" not in compared["settings"]
+    assert "| photos-test |" in text
 
 
-def test_two_runs_are_compared_by_the_first_digits_of_their_ids(srkd: Srkd, kept: list[str]) -> None:
-    code, text, _ = srkd("compare", kept[1][:8], kept[0])
+def test_a_page_is_a_file_or_on_stdout_with_regions_of_images_or_without(srkd: Srkd, tmp_path: Path) -> None:
+    srkd("distill", "--suite", "tiny.yaml", "--method", "hkd")
+    code, text, messages = srkd("report", "--suite", "tiny.yaml", "--format", "html", "-o", "a.html")
+    assert (code, text) == (0, "")
+    assert "looking where the methods differ most" in messages
+    page = (tmp_path / "a.html").read_text()
+    assert page.count('class="panel"') == 2
+    assert "All 2 trainings" in page
+    code, text, messages = srkd("report", "--suite", "tiny.yaml", "--format", "html", "--no-crops")
     assert code == 0
-    assert f"hkd seed 0 ({kept[1]}) against none seed 0 ({kept[0]})" in text
-    assert "underpowered" in text
-    assert "+0.200" in text
-
-
-def test_each_method_of_two_files_of_scores_is_compared_with_itself(
-    srkd: Srkd, kept: list[str], tmp_path: Path
-) -> None:
-    assert srkd("report", *SUITE, "-o", "old.csv")[0] == 0
-    rows = list(csv.reader((tmp_path / "old.csv").read_text().splitlines()))
-    column = {name: index for index, name in enumerate(rows[0])}
-    for row in rows[1:]:
-        if row[column["metric"]] == "ssim_y":
-            row[column["protocol"]] = "y@0"
-        elif row[column["model"]] == "hkd":
-            row[column["value"]] = str(float(row[column["value"]]) + 0.25)
-    text = "\n".join(",".join(row) for row in rows if row[0] != "rkd+hkd")
-    (tmp_path / "new.csv").write_text(text)
-    code, text, _ = srkd("compare", "new.csv", "old.csv")
+    assert text.startswith("<!DOCTYPE html>")
+    assert 'class="panel"' not in text
+    assert "looking" not in messages
+    code, text, _ = srkd("report", "--suite", "tiny.yaml", "-f", "html", "--crop", "coffee:96,64,64,48")
     assert code == 0
-    assert text.startswith("new.csv against old.csv, each method against itself")
-    assert "photos-test" in text
-    found = json.loads(srkd("compare", "new.csv", "old.csv", "--json")[1])["differences"]
-    shown = [(one["model"], one["metric"], round(one["mean"], 6), one["verdict"]) for one in found]
-    assert shown == [("none", "psnr_y", 0, "undecided"), ("hkd", "psnr_y", 0.25, "better")]
-    chosen = json.loads(srkd("compare", "new.csv", "old.csv", "-m", "hkd", "--json")[1])["differences"]
-    assert chosen == [one | {"p_holm": one["p"]} for one in found[1:]]
-
-
-def test_only_scores_by_the_same_rules_are_compared(
-    srkd: Srkd, kept: list[str], tmp_path: Path, display: Display
-) -> None:
-    store = ArtifactStore(tmp_path / "home")
-    suite = load_suite(str(tmp_path / "tiny.yaml"))
-    keep(store, planner.plan(suite, store, display).students[1], 9.0, pixels="of another copy")
-    compared = json.loads(srkd("compare", kept[1], kept[0], "--json")[1])
-    assert list(compared["images"]) == ["photos-test"]
-    assert [one["mean"] for one in compared["differences"]] == pytest.approx([0.2] * len(METRICS))
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "message"),
-    [
-        (["hkd", "nnoe"], 1, "did you mean 'none'?"),
-        (["hkd", "hkd"], 1, "compared with itself"),
-        (["abcdef", "123456"], 3, "no finished run 'abcdef'"),
-        (["hkd", "gone.csv"], 3, "no file 'hkd'"),
-        (["empty.csv", "empty.csv"], 1, "no method has an image and a seed in both"),
-    ],
-)
-def test_what_cannot_be_compared_is_one_error(
-    srkd: Srkd, kept: list[str], tmp_path: Path, words: list[str], code: int, message: str
-) -> None:
-    (tmp_path / "empty.csv").write_text(",".join(column.name for column in fields(Score)) + "\n")
-    got, _, said = srkd("compare", *words, *SUITE)
-    assert (got, message in said) == (code, True)
+    assert text.count('class="panel"') == 1
+    code, _, messages = srkd("report", "--suite", "tiny.yaml", "-f", "html", "--crop", "coffee:96,64,64,4800")
+    assert code == 1
+    assert "coffee" in messages

@@ -1,7 +1,6 @@
 """Regions of images as networks show them; the networks here have their initial weights."""
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,26 +8,21 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.text import Text
-from typer.testing import CliRunner
 
-from srkd_bench.cli import app
 from srkd_bench.config.artifacts import Run
 from srkd_bench.config.suite import Suite
 from srkd_bench.core.errors import SrkdError
-from srkd_bench.core.files import put
 from srkd_bench.core.progress import Display
 from srkd_bench.data.image_set import open_set
 from srkd_bench.evaluation.regions import Crop, Panel
 from srkd_bench.evaluation.scoring import network
-from srkd_bench.experiments.analysis import crops
 from srkd_bench.experiments.analysis.crops import Gallery, busiest, choose, panels, parse
 from srkd_bench.experiments.planning.planner import Plan, plan
-from srkd_bench.networks.loading import build, to_safetensors
 from srkd_bench.networks.stored import load
 from srkd_bench.report.figures.crop_sheet import sheet
 from srkd_bench.store.artifact_store import ArtifactStore
-from srkd_bench.store.layout import CARD, EVENTS, WEIGHTS
 from srkd_bench.store.workspace import Workplace
+from tests.support.finished_runs import finish
 from tests.support.tiny_suite import tiny_suite
 
 
@@ -48,13 +42,6 @@ def place(store: ArtifactStore, display: Display) -> Workplace:
 @pytest.fixture
 def tiny_plan(tiny: Suite, place: Workplace) -> Plan:
     return plan(tiny, place.store, place.display)
-
-
-def finish(run: Run, store: ArtifactStore) -> None:
-    with store.writing(run) as folder:
-        put(folder / WEIGHTS, to_safetensors(build(run.model, run.method, run.seed)))
-        put(folder / EVENTS, "")
-        put(folder / CARD, "{}")
 
 
 @pytest.fixture
@@ -239,47 +226,3 @@ def test_all_error_maps_of_a_region_share_one_scale(shown: list[Panel]) -> None:
     assert len(maps) == 5
     assert len({image.get_clim() for image in maps}) == 1
     assert maps[0].get_clim()[0] == 0
-
-
-@pytest.fixture
-def srkd(gallery: Gallery, place: Workplace, tmp_path: Path) -> Callable[..., None]:
-    def call(*words: str) -> None:
-        options = ["--suite", str(tmp_path / "tiny.yaml"), "--home", str(place.store.home)]
-        CliRunner().invoke(
-            app.app, ["crops", *options, *words], catch_exceptions=False, standalone_mode=False
-        )
-
-    return call
-
-
-@pytest.mark.parametrize("suffix", [".pdf", ".png", ".SVG"])
-def test_the_command_draws_by_suffix(suffix: str, srkd: Callable[..., None], tmp_path: Path) -> None:
-    start = {".pdf": b"%PDF", ".png": b"\x89PNG", ".SVG": b"<svg"}[suffix]
-    path = tmp_path / f"sheet{suffix}"
-    srkd("--crop", "camera:0,0,32,32", "-o", str(path))
-    assert path.read_bytes().startswith(start)
-
-
-def test_a_wrong_suffix_is_refused_before_any_work(
-    srkd: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(crops, "Gallery", None)
-    with pytest.raises(SrkdError, match=r"no picture format for 'a\.docx'"):
-        srkd("-o", str(tmp_path / "a.docx"))
-
-
-def test_runs_that_are_named_are_shown_alone_if_they_are_of_one_seed(
-    srkd: Callable[..., None], tmp_path: Path, tiny_plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    galleries: list[Gallery] = []
-    monkeypatch.setattr(crops, "panels", lambda gallery, regions: galleries.append(gallery))
-    monkeypatch.setattr("srkd_bench.report.figures.crop_sheet.sheet", lambda panels: None)
-    monkeypatch.setattr("srkd_bench.report.figures.registry.save", lambda figure, path: None)
-    named = [run for run in tiny_plan.students if run.seed == 0 and run.method != "rkd"]
-    srkd(*(run.digest[:10] for run in named), "--crop", "camera:0,0,8,8", "-o", str(tmp_path / "a.pdf"))
-    assert (galleries[0].seed, galleries[0].methods) == (0, ["none", "hkd"])
-    others = [tiny_plan.students[0].digest, named[0].digest]
-    with pytest.raises(SrkdError, match="these runs are of seeds 0, 3"):
-        srkd(*others, "-o", str(tmp_path / "a.pdf"))
-    with pytest.raises(SrkdError, match="suite tiny has no run 'zzz'"):
-        srkd("zzz", "-o", str(tmp_path / "a.pdf"))

@@ -1,0 +1,94 @@
+"""`srkd compare` as one types it, on scores that are written down, not trained."""
+
+import csv
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from srkd_bench.config.suite_file import load_suite
+from srkd_bench.core.progress import Display
+from srkd_bench.evaluation.metrics import METRICS
+from srkd_bench.evaluation.scores import Score
+from srkd_bench.experiments.planning import planner
+from srkd_bench.store.artifact_store import ArtifactStore
+from tests.conftest import Srkd
+from tests.support.finished_runs import keep_scores
+
+SUITE = ["--suite", "tiny.yaml", "--set", "seeds=[0,1,2,3,4,5]"]
+
+
+def test_two_methods_of_a_suite_are_compared(srkd: Srkd, kept: list[str]) -> None:
+    code, text, _ = srkd("compare", "hkd", "none", *SUITE)
+    assert code == 0
+    assert "+0.200 [+" in text
+    assert "photos-test, highest: chelsea +0.300" in text
+    assert "photos-test, lowest: camera +0.100" in text
+    assert "params.hkd" in text
+    compared = json.loads(srkd("compare", "hkd", "none", *SUITE, "--json")[1])
+    assert [one["verdict"] for one in compared["differences"]] == ["better", "better"]
+    assert list(compared["images"]["photos-test"]) == ["chelsea", "coffee", "camera"]
+    assert compared["settings"]["method"] == ["hkd", "none"]
+    assert "seed" not in compared["settings"]
+
+
+def test_two_runs_are_compared_by_the_first_digits_of_their_ids(srkd: Srkd, kept: list[str]) -> None:
+    code, text, _ = srkd("compare", kept[1][:8], kept[0])
+    assert code == 0
+    assert f"hkd seed 0 ({kept[1]}) against none seed 0 ({kept[0]})" in text
+    assert "underpowered" in text
+    assert "+0.200" in text
+
+
+def test_each_method_of_two_files_of_scores_is_compared_with_itself(
+    srkd: Srkd, kept: list[str], tmp_path: Path
+) -> None:
+    assert srkd("report", *SUITE, "-o", "old.csv")[0] == 0
+    rows = list(csv.reader((tmp_path / "old.csv").read_text().splitlines()))
+    column = {name: index for index, name in enumerate(rows[0])}
+    for row in rows[1:]:
+        if row[column["metric"]] == "ssim_y":
+            row[column["protocol"]] = "y@0"
+        elif row[column["model"]] == "hkd":
+            row[column["value"]] = str(float(row[column["value"]]) + 0.25)
+    text = "\n".join(",".join(row) for row in rows if row[0] != "rkd+hkd")
+    (tmp_path / "new.csv").write_text(text)
+    code, text, _ = srkd("compare", "new.csv", "old.csv")
+    assert code == 0
+    assert text.startswith("new.csv against old.csv, each method against itself")
+    assert "photos-test" in text
+    found = json.loads(srkd("compare", "new.csv", "old.csv", "--json")[1])["differences"]
+    shown = [(one["model"], one["metric"], round(one["mean"], 6), one["verdict"]) for one in found]
+    assert shown == [("none", "psnr_y", 0, "undecided"), ("hkd", "psnr_y", 0.25, "better")]
+    chosen = json.loads(srkd("compare", "new.csv", "old.csv", "-m", "hkd", "--json")[1])["differences"]
+    assert chosen == [one | {"p_holm": one["p"]} for one in found[1:]]
+
+
+def test_only_scores_by_the_same_rules_are_compared(
+    srkd: Srkd, kept: list[str], tmp_path: Path, display: Display
+) -> None:
+    store = ArtifactStore(tmp_path / "home")
+    suite = load_suite(str(tmp_path / "tiny.yaml"))
+    keep_scores(store, planner.plan(suite, store, display).students[1], 9.0, pixels="of another copy")
+    compared = json.loads(srkd("compare", kept[1], kept[0], "--json")[1])
+    assert list(compared["images"]) == ["photos-test"]
+    assert [one["mean"] for one in compared["differences"]] == pytest.approx([0.2] * len(METRICS))
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["hkd", "nnoe"], 1, "did you mean 'none'?"),
+        (["hkd", "hkd"], 1, "compared with itself"),
+        (["abcdef", "123456"], 3, "no finished run 'abcdef'"),
+        (["hkd", "gone.csv"], 3, "no file 'hkd'"),
+        (["empty.csv", "empty.csv"], 1, "no method has an image and a seed in both"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_error(
+    srkd: Srkd, kept: list[str], tmp_path: Path, words: list[str], code: int, message: str
+) -> None:
+    (tmp_path / "empty.csv").write_text(",".join(column.name for column in fields(Score)) + "\n")
+    got, _, said = srkd("compare", *words, *SUITE)
+    assert (got, message in said) == (code, True)

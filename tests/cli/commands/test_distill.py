@@ -1,0 +1,31 @@
+import json
+from pathlib import Path
+
+from tests.conftest import Srkd
+
+
+def test_distill_makes_the_chosen_methods_and_the_teacher(srkd: Srkd) -> None:
+    code, text, messages = srkd("distill", "--suite", "tiny.yaml", "--method", "ckd", "-m", "none", "--json")
+    assert code == 0
+    rows = json.loads(text)["scores"]
+    assert {row["model"] for row in rows} == {"bicubic", "teacher", "ckd", "none"}
+    assert {(row["method"], row["seed"]) for row in rows if row["model"] == "ckd"} == {("ckd", 0)}
+    assert "training EDSR 4×4, seed 0: ckd, none" in messages
+
+
+def test_every_run_keeps_its_events_and_a_card(srkd: Srkd, tmp_path: Path) -> None:
+    srkd("distill", "--suite", "tiny.yaml", "--method", "hkd")
+    (run,) = [
+        path
+        for path in (tmp_path / "home" / "runs").iterdir()
+        if "hkd" in (path / "artifact.json").read_text()
+    ]
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    assert [event["step"] for event in events] == list(range(10))
+    assert set(events[3]["terms"]) == {"rec", "hkd"}
+    assert 0 < events[3]["share"] < 100
+    card = json.loads((run / "card.json").read_text())
+    assert {"srkd", "torch", "machine", "command", "seconds"} <= set(card)
+    code, shown, _ = srkd("show", run.name[:8])
+    assert code == 0
+    assert "photos-test" in shown

@@ -1,0 +1,53 @@
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import Srkd
+
+DATA = os.environ.get("SRKD_TEST_DATA", "")
+
+
+def test_bicubic_is_measured_without_a_suite(srkd: Srkd) -> None:
+    code, text, _ = srkd("evaluate", "--model", "bicubic", "--datasets", "photos-test", "--json")
+    assert code == 0
+    result = json.loads(text)
+    assert (result["schema"], result["protocol"]) == (2, "y@1")
+    rows = {row["metric"]: row for row in result["scores"]}
+    assert set(rows) == {"psnr_y", "ssim_y", "psnr_rgb"}
+    assert rows["psnr_y"]["n"] == 3
+    assert set(rows["psnr_y"]["images"]) == {"camera", "chelsea", "coffee"}
+    assert rows["psnr_y"]["mean"] == pytest.approx(32.351, abs=0.002)
+
+
+def test_someones_images_are_measured_by_name(srkd: Srkd, tmp_path: Path) -> None:
+    from srkd_bench.data.image_set import open_set
+    from srkd_bench.store.artifact_store import ArtifactStore
+
+    images = open_set(ArtifactStore(tmp_path / "home"), "photos-test", 2)
+    (tmp_path / "sr").mkdir()
+    for i, name in enumerate(images.names):
+        Image.fromarray(np.minimum(images.hr(i), 254) + 1).save(tmp_path / "sr" / f"{name}_x2_SR.png")
+    code, text, _ = srkd("evaluate", "--sr-dir", "sr", "--datasets", "photos-test", "--json")
+    assert code == 0
+    rows = [row for row in json.loads(text)["scores"] if row["metric"] == "psnr_rgb"]
+    assert rows[0]["mean"] == pytest.approx(48.13, abs=0.05)  # every pixel is one grey level off
+
+
+@pytest.mark.skipif(not DATA, reason="SRKD_TEST_DATA is not set")
+def test_the_protocols_golden_numbers_come_out_of_the_command(srkd: Srkd) -> None:
+    for name in ("set5", "set14"):
+        assert srkd("download", name, "--from", f"{DATA}/{name}")[0] == 0
+    golden = json.loads((Path(DATA) / "golden" / "scores.json").read_text())
+    bicubic = srkd("evaluate", "--model", "bicubic", "--datasets", "set5,set14", "--json")
+    edsr = srkd(
+        "evaluate", "--weights", f"{DATA}/weights/edsr_r8f64_x2.pt", "--datasets", "set5,set14", "--json"
+    )
+    for model, (code, text, _) in {"bicubic": bicubic, "edsr_r8f64": edsr}.items():
+        assert code == 0
+        for row in json.loads(text)["scores"]:
+            near = 0.0001 if row["metric"] == "ssim_y" else 0.002
+            assert row["mean"] == pytest.approx(golden[f"{model}/{row['dataset']}"][row["metric"]], abs=near)

@@ -1,0 +1,99 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from srkd_bench.experiments.analysis.forecast import Pace
+from tests.conftest import Srkd
+
+
+def digests(home: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(home)): path.read_bytes()
+        for path in sorted(home.rglob("*"))
+        if path.name in ("weights.safetensors", "scores.json")
+    }
+
+
+def test_a_second_run_trains_nothing_and_prints_the_same_table(srkd: Srkd, tmp_path: Path) -> None:
+    code, table, _ = srkd("run", "tiny.yaml")
+    assert code == 0
+    assert "RKD+HKD" in table
+    before = digests(tmp_path / "home")
+    assert len(before) == 4 + 5  # teacher and three students; their scores, and bicubic's
+    code, again, messages = srkd("run", "tiny.yaml")
+    assert (code, again) == (0, table)
+    assert "4 of 4 networks are in the store" in messages
+    assert "training" not in messages
+    assert digests(tmp_path / "home") == before
+
+
+def test_changing_a_weight_retrains_that_method_alone(srkd: Srkd) -> None:
+    srkd("run", "tiny.yaml", "--set", "methods=[none, hkd, rkd]")
+    _, _, messages = srkd(
+        "run", "tiny.yaml", "--set", "methods=[none, hkd, rkd]", "--set", "params.hkd.weight=0.5"
+    )
+    assert "training EDSR 4×4, seed 0: hkd\n" in messages
+    assert messages.count("training ") == 1
+
+
+def test_changing_the_teacher_retrains_every_student_that_looks_at_it(srkd: Srkd) -> None:
+    srkd("run", "tiny.yaml")
+    _, _, messages = srkd("run", "tiny.yaml", "--set", "teacher.train.steps=13")
+    assert "training EDSR 6×4, seed 0: none\n" in messages
+    assert "training EDSR 4×4, seed 0: hkd, rkd+hkd\n" in messages
+
+
+def test_dry_run_tells_what_would_be_done_and_does_nothing(srkd: Srkd, tmp_path: Path) -> None:
+    suite = ["tiny.yaml", "--set", "data.train=photos"]
+    code, text, _ = srkd("run", *suite, "--dry-run", "--json")
+    assert code == 0
+    plan = json.loads(text)
+    assert [job["state"] for job in plan["jobs"]] == ["here", "here", "to do", "to do", "to do"]
+    assert plan["seconds"] >= 0
+    assert plan["disk"] > 0
+    assert not (tmp_path / "home" / "runs").exists()
+    srkd("run", *suite)
+    _, text, _ = srkd("run", *suite, "--dry-run")
+    assert "to do" not in text
+
+
+def test_the_paper_suite_can_be_planned_without_its_data(srkd: Srkd, monkeypatch: pytest.MonkeyPatch) -> None:
+    pace = Pace(step=2.0, event=1.0, validation=0.0, event_bytes=100)
+    monkeypatch.setattr(
+        "srkd_bench.experiments.analysis.forecast.paced", lambda runs, validation, place: pace
+    )
+    monkeypatch.setattr(
+        "srkd_bench.experiments.analysis.forecast.seconds_a_pixel", lambda spec, scale, place: 1e-6
+    )
+    code, text, _ = srkd("run", "paper", "--dry-run")
+    assert code == 0
+    assert "srkd download div2k" in text
+    jobs = json.loads(srkd("run", "paper", "--dry-run", "--json")[1])["jobs"]
+    students = next(job for job in jobs if job["what"] == "seed 0: none, hkd, ckd, rkd, rvkd, rkd+hkd")
+    assert students["seconds"] == 200_000 + 100  # a hundred events
+    assert students["disk"] == 6 * 4 * 1_369_859 + 100 * 100  # the teacher's SR would be too large to keep
+    assert jobs[-1] == {
+        "kind": "scores",
+        "what": "scores of 8 networks on urban100",
+        "state": "to do",
+        "seconds": None,
+        "disk": 0,
+        "flops": 0,
+    }
+
+
+def test_a_loss_that_becomes_nan_fails_that_run_alone(srkd: Srkd, monkeypatch: pytest.MonkeyPatch) -> None:
+    from srkd_bench.methods.builtin.hkd import HKD
+
+    def losses(self: HKD, step: Any, adapter: Any) -> dict[str, Any]:
+        return {"rec": step.rec, "hkd": step.rec / (0 if step.progress >= 0.5 else 1)}
+
+    with monkeypatch.context() as broken:
+        broken.setattr(HKD, "losses", losses)
+        code, table, messages = srkd("run", "tiny.yaml", "--set", "methods=[none,hkd]")
+    assert code == 6
+    assert "error: hkd seed 0: loss 'hkd' is inf at step 5" in messages
+    assert "failed (hkd seed 0: loss 'hkd' is inf at step 5)" in " ".join(table.split())
+    assert "2 of 3 networks are in the store" in srkd("run", "tiny.yaml", "--set", "methods=[none,hkd]")[2]
