@@ -2,15 +2,13 @@
 
 import hashlib
 import json
-from contextlib import suppress
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field
 
 from srkd_bench.config.base import Spec
 from srkd_bench.config.network import Counts, ForeignSpec, ModelSpec
-from srkd_bench.core.errors import SrkdError
-from srkd_bench.core.files import put
+from srkd_bench.core.sealed_cache import SealedCache, code_digest
 from srkd_bench.store.artifact_store import ArtifactStore
 
 
@@ -21,8 +19,7 @@ class _Seen(Spec):
 
 
 class _Known(Spec):
-    code: str
-    seen: dict[str, _Seen]
+    seen: dict[str, _Seen] = Field(default_factory=dict)
 
 
 def resolved(
@@ -39,16 +36,13 @@ def resolved(
     """
     if isinstance(spec, ModelSpec):
         return spec
-    path, code = store.home / "networks.json", _code()
-    seen = _read(path, code)
+    cache = SealedCache(store.home / "networks.json", _Known, _code(), readonly=readonly)
+    seen = cache.read().seen
     question = json.dumps(spec.model_dump(mode="json"), sort_keys=True)
     known = seen.get(question)
     if known is None or _sha256(known.file) != known.spec.source:
         known = _look(spec)
-        if not readonly and store.home.is_dir():
-            text = _Known(code=code, seen={**seen, question: known}).model_dump_json()
-            with suppress(SrkdError):  # a store that can't be written is no obstacle: this only saves time
-                put(path, f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
+        cache.write(_Known(seen={**seen, question: known}))
     return known.spec.model_copy(update={"counts": known.counts})
 
 
@@ -66,22 +60,10 @@ def _look(spec: ForeignSpec) -> _Seen:
     return _Seen(file=str(file), spec=found, counts=found.counts)
 
 
-def _read(path: Path, code: str) -> dict[str, _Seen]:
-    """Return what is kept, or nothing if it is damaged or of other code."""
-    try:
-        digest, text = path.read_text().split("\n", 1)
-        known = _Known.model_validate_json(text)
-    except (OSError, ValueError, ValidationError):
-        return {}
-    whole = digest == hashlib.sha256(text.encode()).hexdigest()
-    return dict(known.seen) if whole and known.code == code else {}
-
-
 def _code() -> str:
-    """Return the sha256 of the source of what looks a network over."""
+    """Return the digest of the source of what looks a network over."""
     package = Path(__file__).parent
-    names = ("custom.py", "probing.py", "inspection.py")
-    return hashlib.sha256("".join((package / name).read_text() for name in names).encode()).hexdigest()
+    return code_digest(package / name for name in ("custom.py", "probing.py", "inspection.py"))
 
 
 def _sha256(file: str) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from srkd_bench.config.suite_file import load_suite
+from srkd_bench.core import sealed_cache
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.progress import Display
 from srkd_bench.data.image_set import open_set
@@ -95,7 +96,7 @@ def test_a_store_that_cannot_be_written_is_no_obstacle(
         raise SrkdError("no room")
 
     store.begin()
-    monkeypatch.setattr(metadata, "put", full)
+    monkeypatch.setattr(sealed_cache, "put", full)
     assert known(store)["hkd"].looks
 
 
