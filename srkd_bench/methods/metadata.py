@@ -74,10 +74,10 @@ def traits(
         sources.check_distinct(own)
         found[sources.name_of(reference)] = _look_up(reference, params, origins, kept)
     latest.update({origin.name: origin.sha256 for origin in own})
-    if (new := _Known(traits=kept, own=latest)) != known:
-        if own and not readonly:  # so that a later command finds the code where it was last
-            with suppress(SrkdError):
-                store.begin()
+    new = _Known(traits=kept, own=latest)
+    if new != known and not readonly:
+        with suppress(SrkdError):  # a store that cannot be written is no error here
+            store.begin()
         cache.write(new)
     return found
 

@@ -47,7 +47,8 @@ def ensure_teacher(
     """
     if isinstance(plan.teacher, Run):
         return ensure_group([plan.teacher], images, plan.suite.data, place, ranks)
-    adopt_weights(plan.suite.teacher, plan.suite.data.scale, place)
+    if not place.store.has(plan.teacher):
+        adopt_weights(plan.suite.teacher, plan.suite.data.scale, place)
     return []
 
 
