@@ -1,16 +1,15 @@
 """What a plan must know of its methods. Kept beside the store, so that plans and reports need no torch."""
 
-import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field
 
 from srkd_bench.config.base import Params, Spec
 from srkd_bench.core.errors import SrkdError
-from srkd_bench.core.files import put
+from srkd_bench.core.sealed_cache import SealedCache, code_digest
 from srkd_bench.methods import sources
 from srkd_bench.store.artifact_store import ArtifactStore
 
@@ -38,9 +37,10 @@ class Traits(Spec):
 
 
 class _Known(Spec):
-    code: str
-    traits: dict[str, Traits]
-    own: dict[str, str]  # the latest sha256 of own methods, by name
+    """Traits by what was asked, and the latest sha256 of own methods by name."""
+
+    traits: dict[str, Traits] = Field(default_factory=dict)
+    own: dict[str, str] = Field(default_factory=dict)
 
 
 def traits(
@@ -51,7 +51,7 @@ def traits(
     readonly: bool = False,
     allowed: Collection[str] | None = None,
 ) -> dict[str, Traits]:
-    """Return the traits of methods by name. What is kept is of this very code; else the methods are imported.
+    """Return the traits of methods by name. A method is imported only if no traits of the same code are kept.
 
     Args:
         references: names, or where the code of own methods lies, as in `sources.find`.
@@ -61,9 +61,9 @@ def traits(
     Raises:
         SrkdError: no such method or parameter, a value out of bounds, or code that may not run.
     """
-    path, code = store.home / "methods.json", _code()
-    known = _read(path, code)
-    before = known.model_copy(deep=True)
+    cache = _cache(store, readonly=readonly)
+    known = cache.read()
+    kept, latest = dict(known.traits), dict(known.own)
     found: dict[str, Traits] = {}
     own: list[sources.Source] = []
     for reference in references:
@@ -72,26 +72,33 @@ def traits(
         origins = [part for part in parts if part is not None]
         own += origins
         sources.check_distinct(own)
-        name = sources.name_of(reference)
-        about: list[object] = [name, {part: params.get(part, {}) for part in name.split("+")}]
-        question = json.dumps([*about, *(origin.sha256 for origin in origins)])
-        if question not in known.traits:
-            for origin in origins:
-                sources.check_allowed(origin)
-            known.traits[question] = _ask(reference, params)
-        found[name] = known.traits[question]
-    known.own.update({origin.name: origin.sha256 for origin in own})
-    if known != before and not readonly and (own or path.parent.is_dir()):
-        text = known.model_dump_json()
-        with suppress(SrkdError):  # a store that can't be written is no obstacle: this only saves time
+        found[sources.name_of(reference)] = _look_up(reference, params, origins, kept)
+    latest.update({origin.name: origin.sha256 for origin in own})
+    new = _Known(traits=kept, own=latest)
+    if new != known and not readonly:
+        with suppress(SrkdError):  # a store that cannot be written is no error here
             store.begin()
-            put(path, f"{_sha256(text)}\n{text}")
+        cache.write(new)
     return found
+
+
+def _look_up(
+    reference: str, params: Mapping[str, Params], origins: Sequence[sources.Source], kept: dict[str, Traits]
+) -> Traits:
+    """Return the traits of one method from those that are kept; if they lack it, ask the method and add it."""
+    name = sources.name_of(reference)
+    about = [name, {part: params.get(part, {}) for part in name.split("+")}]
+    question = json.dumps([*about, *(origin.sha256 for origin in origins)])
+    if question not in kept:
+        for origin in origins:
+            sources.check_allowed(origin)
+        kept[question] = _ask(reference, params)
+    return kept[question]
 
 
 def own_methods(store: ArtifactStore) -> dict[str, Traits]:
     """Return the own methods that the store has been used with, by name, as they were last."""
-    known = _read(store.home / "methods.json", _code())
+    known = _cache(store).read()
     return {
         name: one
         for one in known.traits.values()
@@ -115,23 +122,13 @@ def _ask(name: str, params: Mapping[str, Params]) -> Traits:
     )
 
 
-def _read(path: Path, code: str) -> _Known:
-    """Return what is kept, or nothing if it is damaged or of other code."""
-    nothing = _Known(code=code, traits={}, own={})
-    try:
-        digest, text = path.read_text().split("\n", 1)
-        known = _Known.model_validate_json(text)
-    except (OSError, ValueError, ValidationError):
-        return nothing
-    return known if digest == _sha256(text) and known.code == code else nothing
+def _cache(store: ArtifactStore, *, readonly: bool = False) -> SealedCache[_Known]:
+    return SealedCache(store.home / "methods.json", _Known, _code(), readonly=readonly)
 
 
 def _code() -> str:
-    """Return the sha256 of the source of the methods and of their interface."""
+    """Return the digest of the source of the methods and of their interface."""
     package = Path(__file__).parent
-    files = [package / "base.py", package / "user_code.py", *sorted((package / "builtin").glob("*.py"))]
-    return _sha256("".join(f"{path.name}\n{path.read_text()}\n" for path in files))
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return code_digest(
+        [package / "base.py", package / "user_code.py", *sorted((package / "builtin").glob("*.py"))]
+    )

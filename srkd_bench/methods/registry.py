@@ -1,5 +1,7 @@
 """Find, build and describe distillation methods."""
 
+import ast
+import inspect
 import sys
 from collections.abc import Mapping
 from dataclasses import fields
@@ -120,7 +122,8 @@ def summary(name: str) -> str:
     parts = sources.name_of(name).split("+")
     if len(parts) > 1:
         return f"{' and '.join(part.upper() for part in parts)} at once, the loss against HR counted once."
-    return (sys.modules[find(name).__module__].__doc__ or "").strip().partition("\n")[0]
+    source = inspect.getsource(sys.modules[find(name).__module__])  # `python -OO` removes docstrings
+    return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
 
 
 def rebuild(name: str, params: Mapping[str, Mapping[str, Any]]) -> Method:

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlparse
 
@@ -10,9 +11,7 @@ from srkd_bench.config.network import ForeignSpec
 from srkd_bench.config.suite import TeacherSpec
 from srkd_bench.core.errors import MissingError, SrkdError
 from srkd_bench.core.progress import Display
-from srkd_bench.networks.custom import Foreign
-from srkd_bench.networks.inspection import looked_over
-from srkd_bench.networks.loading import load_weights
+from srkd_bench.networks.resolve import in_file
 from srkd_bench.store import downloads
 from srkd_bench.store.artifact_store import ArtifactStore
 
@@ -41,13 +40,13 @@ OFFICIAL = {
 
 
 def find_weights(
-    teacher: TeacherSpec, scale: int, store: ArtifactStore, display: Display, *, fetch: bool = True
+    teacher: TeacherSpec, scale: int, store: ArtifactStore, display: Display, *, readonly: bool = False
 ) -> tuple[Path, Weights]:
-    """Return the local file of a network and its key.
+    """Return the local file of a network and its key; a file that was loaded before isn't loaded again.
 
     Args:
         teacher: whose `weights` are a file, an address or a key of `OFFICIAL`.
-        fetch: download what isn't here yet.
+        readonly: download nothing, and leave the store as it is.
 
     Raises:
         MissingError: no such file, or no mirror has it. SrkdError: it holds no network that is known here.
@@ -56,21 +55,36 @@ def find_weights(
     if where in OFFICIAL:
         if scale != 2:
             raise SrkdError(f"{where} is known for scale 2 only, not {scale}", "give a file or an address")
-        path = _fetched(OFFICIAL[where].urls, OFFICIAL[where].checksum, store, display, fetch)
+        path = _fetched(OFFICIAL[where].urls, OFFICIAL[where].checksum, store, display, not readonly)
     elif where.startswith(("https://", "http://")):
-        path = _fetched((where,), None, store, display, fetch)
+        path = _fetched((where,), None, store, display, not readonly)
     else:
         path = Path(where).expanduser()
         if not path.is_file():
             raise MissingError(f"no weights file '{where}'", f"a file, an address, or {', '.join(OFFICIAL)}")
-    model = load_weights(path, teacher.blocks, teacher.overlap)
-    if isinstance(model, Foreign) and model.spec.counts is None:
-        model = looked_over(model)
-    if not isinstance(model.spec, ForeignSpec) and (teacher.blocks or teacher.overlap):
+    sha256 = checksum(path)
+    spec = in_file(path, sha256, blocks_of(teacher), teacher.overlap, store, readonly=readonly)
+    if not isinstance(spec, ForeignSpec) and (teacher.blocks or teacher.overlap):
         raise SrkdError(
             f"'{where}' is an EDSR, which has its own blocks", "leave out teacher.blocks and overlap"
         )
-    return path, Weights(sha256=downloads.checksum_of(path, "sha256"), model=model.spec)
+    return path, Weights(sha256=sha256, model=spec)
+
+
+def blocks_of(teacher: TeacherSpec) -> str | tuple[str, ...]:
+    """Return a teacher's `blocks` as something that can be looked up."""
+    return teacher.blocks if isinstance(teacher.blocks, str) else tuple(teacher.blocks)
+
+
+def checksum(path: Path) -> str:
+    """Return a file's sha256; it is computed once a process unless the file changes."""
+    status = path.stat()
+    return _checksum(path.resolve(), status.st_size, status.st_mtime_ns)
+
+
+@cache
+def _checksum(path: Path, size: int, changed: int) -> str:
+    return downloads.checksum_of(path, "sha256")
 
 
 def kept_at(store: ArtifactStore, where: str) -> Path | None:

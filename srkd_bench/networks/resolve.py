@@ -2,16 +2,17 @@
 
 import hashlib
 import json
-from contextlib import suppress
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field
 
 from srkd_bench.config.base import Spec
-from srkd_bench.config.network import Counts, ForeignSpec, ModelSpec
-from srkd_bench.core.errors import SrkdError
-from srkd_bench.core.files import put
+from srkd_bench.config.network import Counts, ForeignSpec, ModelSpec, NetworkSpec
+from srkd_bench.core.sealed_cache import SealedCache, code_digest
 from srkd_bench.store.artifact_store import ArtifactStore
+
+# Where the weights of networks lie that spandrel recognised, by digest of their spec: they can't be built without.
+RECOGNISED: dict[str, Path] = {}
 
 
 class _Seen(Spec):
@@ -20,9 +21,16 @@ class _Seen(Spec):
     counts: Counts
 
 
+class _InFile(Spec):
+    spec: NetworkSpec
+    counts: Counts | None  # which a spec doesn't tell
+
+
 class _Known(Spec):
-    code: str
-    seen: dict[str, _Seen]
+    """Classes by their spec, and the networks in weight files by the file's sha256 and the settings."""
+
+    seen: dict[str, _Seen] = Field(default_factory=dict)
+    files: dict[str, _InFile] = Field(default_factory=dict)
 
 
 def resolved(
@@ -39,17 +47,49 @@ def resolved(
     """
     if isinstance(spec, ModelSpec):
         return spec
-    path, code = store.home / "networks.json", _code()
-    seen = _read(path, code)
+    cache = _cache(store, readonly=readonly)
+    known = cache.read()
     question = json.dumps(spec.model_dump(mode="json"), sort_keys=True)
-    known = seen.get(question)
-    if known is None or _sha256(known.file) != known.spec.source:
-        known = _look(spec)
-        if not readonly and store.home.is_dir():
-            text = _Known(code=code, seen={**seen, question: known}).model_dump_json()
-            with suppress(SrkdError):  # a store that can't be written is no obstacle: this only saves time
-                put(path, f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
-    return known.spec.model_copy(update={"counts": known.counts})
+    seen = known.seen.get(question)
+    if seen is None or _sha256(seen.file) != seen.spec.source:
+        seen = _look(spec)
+        cache.write(known.model_copy(update={"seen": {**known.seen, question: seen}}))
+    return seen.spec.model_copy(update={"counts": seen.counts})
+
+
+def in_file(
+    path: Path,
+    sha256: str,
+    blocks: str | tuple[str, ...],
+    overlap: int | None,
+    store: ArtifactStore,
+    *,
+    readonly: bool = False,
+) -> ModelSpec | ForeignSpec:
+    """Return the spec of the network in a file of weights, as `resolved` does.
+
+    The file is loaded unless that was done before with a file of this sha256.
+
+    Args:
+        blocks, overlap: of a network that spandrel recognises, as in `ForeignSpec`.
+    Raises:
+        SrkdError: it can't be read, or holds no network that is known here.
+    """
+    cache = _cache(store, readonly=readonly)
+    known = cache.read()
+    question = json.dumps([sha256, blocks, overlap])
+    found = known.files.get(question)
+    if found is None:
+        from srkd_bench.networks.loading import network_of
+
+        spec = network_of(path, sha256, blocks, overlap).spec
+        found = _InFile(spec=spec, counts=spec.counts if isinstance(spec, ForeignSpec) else None)
+        cache.write(known.model_copy(update={"files": {**known.files, question: found}}))
+    if isinstance(found.spec, ModelSpec):
+        return found.spec
+    if found.spec.recognised:
+        RECOGNISED[found.spec.digest] = path
+    return found.spec.model_copy(update={"counts": found.counts})
 
 
 def _look(spec: ForeignSpec) -> _Seen:
@@ -66,22 +106,9 @@ def _look(spec: ForeignSpec) -> _Seen:
     return _Seen(file=str(file), spec=found, counts=found.counts)
 
 
-def _read(path: Path, code: str) -> dict[str, _Seen]:
-    """Return what is kept, or nothing if it is damaged or of other code."""
-    try:
-        digest, text = path.read_text().split("\n", 1)
-        known = _Known.model_validate_json(text)
-    except (OSError, ValueError, ValidationError):
-        return {}
-    whole = digest == hashlib.sha256(text.encode()).hexdigest()
-    return dict(known.seen) if whole and known.code == code else {}
-
-
-def _code() -> str:
-    """Return the sha256 of the source of what looks a network over."""
-    package = Path(__file__).parent
-    names = ("custom.py", "probing.py", "inspection.py")
-    return hashlib.sha256("".join((package / name).read_text() for name in names).encode()).hexdigest()
+def _cache(store: ArtifactStore, *, readonly: bool) -> SealedCache[_Known]:
+    code = code_digest(sorted(Path(__file__).parent.glob("*.py")))
+    return SealedCache(store.home / "networks.json", _Known, code, readonly=readonly)
 
 
 def _sha256(file: str) -> str:

@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,16 @@ from srkd_bench.core.errors import SrkdError
 from srkd_bench.networks.custom import Foreign
 from srkd_bench.networks.inspection import looked_over
 from srkd_bench.networks.probing import Allowance
-from srkd_bench.networks.weight_files import FLOATS, check_numbers
+from srkd_bench.networks.weight_files import FLOATS, WeightFile, check_numbers
 
 NAMES = "EDSR has EDSR-PyTorch's names: head.0.weight, body.0.body.0.weight, …"
 EXTRA = "other architectures are read with spandrel: pip install 'srkd-bench[spandrel]'"
 _SEEN: dict[str, Foreign] = {}  # by digest of the spec: they can't be built without their weights
+
+
+def has_seen(spec: ForeignSpec) -> bool:
+    """Return whether this process has recognised a network like this."""
+    return spec.digest in _SEEN
 
 
 def again(spec: ForeignSpec) -> Foreign:
@@ -28,7 +33,7 @@ def again(spec: ForeignSpec) -> Foreign:
     Raises:
         SrkdError: it has recognised none like it.
     """
-    if spec.digest not in _SEEN:
+    if not has_seen(spec):
         raise SrkdError(f"{spec} is known by its weights alone", "name a class: arch: package.module:Class")
     return copy.deepcopy(_SEEN[spec.digest])
 
@@ -42,30 +47,36 @@ def why_not() -> str:
     return ""
 
 
-def load(
-    state: Mapping[str, Tensor], path: Path, blocks: str | Sequence[str] = (), overlap: int | None = None
-) -> Foreign:
-    """Return the network that spandrel recognises in a state dict, looked over.
+def unrecognised() -> str:
+    """Return the hint for a file that no detector knows."""
+    reason = why_not()
+    if not reason:
+        return "nor a network that spandrel recognises by the names of its weights"
+    absent = reason.startswith("ModuleNotFoundError: No module named 'spandrel'")
+    return (
+        f"{NAMES}; {EXTRA if absent else f'spandrel, which reads others, cannot be imported here ({reason})'}"
+    )
 
-    Args:
-        blocks, overlap: as in `ForeignSpec`.
+
+def detect(file: WeightFile) -> Foreign | None:
+    """Return the network that spandrel recognises in a file, looked over; None if spandrel is not installed.
+
     Raises:
-        SrkdError: spandrel isn't here or doesn't recognise it, or it doesn't map RGB to RGB at scale 2, 3 or 4.
+        SrkdError: it is damaged, or doesn't map RGB to RGB at scale 2, 3 or 4.
     """
-    if reason := why_not():
-        absent = reason.startswith("ModuleNotFoundError: No module named 'spandrel'")
-        raise SrkdError(
-            f"'{path}' is no EDSR",
-            f"{NAMES}; {EXTRA if absent else f'spandrel, which reads others, cannot be imported here ({reason})'}",
-        )
+    if why_not():
+        return None
+    state, path = file.state, file.path
     check_numbers(state, path)
     _check_names(state, path)
     found = _recognised(state, path)
+    if found is None:
+        return None
     _check_kind(found, path)
     spec = ForeignSpec(
         arch=f"spandrel:{re.sub('[^A-Za-z0-9_]', '', found.architecture.id)}",
-        blocks=blocks if isinstance(blocks, str) else list(blocks),
-        overlap=overlap,
+        blocks=file.blocks if isinstance(file.blocks, str) else list(file.blocks),
+        overlap=file.overlap,
         scale=found.scale,
     )
     network = found.model.float().requires_grad_(True)
@@ -95,7 +106,8 @@ def _check_names(state: Mapping[str, Tensor], path: Path) -> None:
             )
 
 
-def _recognised(state: Mapping[str, Tensor], path: Path) -> Any:
+def _recognised(state: Mapping[str, Tensor], path: Path) -> Any | None:
+    """Return what spandrel says of a state dict; None if it knows no such network."""
     spandrel: Any = import_module("spandrel")  # imported by name: its types are there only where it is
     # Some architectures write into the dict; floats of other lengths are converted on the way.
     given = {name: value.float() if value.dtype in FLOATS else value for name, value in state.items()}
@@ -103,9 +115,7 @@ def _recognised(state: Mapping[str, Tensor], path: Path) -> Any:
         with Allowance(sum(value.nbytes for value in given.values())):
             found = spandrel.ModelLoader().load_from_state_dict(given)
     except spandrel.UnsupportedModelError:
-        raise SrkdError(
-            f"'{path}' is no EDSR", "nor a network that spandrel recognises by the names of its weights"
-        ) from None
+        return None
     except SrkdError as error:
         raise SrkdError(f"'{path}' is no network: {error.message}") from None
     except Exception as error:  # what an architecture raises when sizes don't fit has no common class

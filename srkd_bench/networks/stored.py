@@ -13,8 +13,8 @@ from srkd_bench.core.provenance import provenance
 from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.custom import Foreign
 from srkd_bench.networks.inspection import looked_over
-from srkd_bench.networks.loading import load_weights, to_safetensors
-from srkd_bench.networks.pretrained import find_weights
+from srkd_bench.networks.loading import load_weights, network_of, to_safetensors
+from srkd_bench.networks.pretrained import blocks_of, find_weights
 from srkd_bench.store.artifact_store import ArtifactStore, find_run
 from srkd_bench.store.layout import CARD, WEIGHTS
 from srkd_bench.store.workspace import Workplace
@@ -83,13 +83,12 @@ def adopt_weights(where: str | TeacherSpec, scale: int, place: Workplace) -> Wei
     path, weights = find_weights(where, scale, place.store, place.display)
     with place.store.locked([f"weights-{weights.digest[:20]}"]):
         if not place.store.has(weights):
-            model = load_weights(path, where.blocks, where.overlap)
+            model = network_of(path, weights.sha256, blocks_of(where), where.overlap)
+            card = provenance(torch.device("cpu")) | {"from": where.weights}
             with place.store.writing(weights) as folder:
                 write(folder / WEIGHTS, to_safetensors(model))
-                write(
-                    folder / CARD,
-                    json.dumps(provenance(torch.device("cpu")) | {"from": where.weights}, indent=1),
-                )
+                write(folder / CARD, json.dumps(card, indent=1))
+        network_of.cache_clear()  # from here on the store's copy is read
     return weights
 
 

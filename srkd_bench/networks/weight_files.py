@@ -3,7 +3,8 @@
 import pickletools
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,6 +22,24 @@ _NEEDED = re.compile(
     r"|torch\._utils _rebuild_(tensor|tensor_v2|parameter)|torch\.nn\.parameter Parameter"
 )
 _HINT = "srkd loads tensors only, never pickled code; save the state dict, or use safetensors"
+WRAPPERS = ("params_ema", "params", "state_dict")  # keys under which trainers put the state dict
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """What a file of weights holds, and what the user says about it.
+
+    Args:
+        state: its tensors by name.
+        metadata: what safetensors says about them.
+        blocks, overlap: of a network that is no EDSR, as in `ForeignSpec`.
+    """
+
+    path: Path
+    state: Mapping[str, Tensor]
+    metadata: Mapping[str, str]
+    blocks: str | Sequence[str] = ()
+    overlap: int | None = None
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
@@ -51,7 +70,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
         ) from None
     except Exception as error:  # what unpickling raises has no common class
         raise SrkdError(f"'{path}' is not a plain file of weights ({type(error).__name__})", _HINT) from None
-    for wrapper in ("params_ema", "params", "state_dict"):
+    for wrapper in WRAPPERS:
         if isinstance(state, dict) and wrapper in state:
             state = state[wrapper]
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):

@@ -11,12 +11,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from srkd_bench.config.artifacts import Run
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.seeding import seed_of, seeded
 from srkd_bench.core.signals import shielded
+from srkd_bench.methods import registry
 from srkd_bench.methods.base import Method, Step, TeacherView
 from srkd_bench.networks.base import Architecture, Output
 from srkd_bench.networks.loading import build
@@ -30,6 +31,22 @@ from srkd_bench.training.schedule import learning_rate
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": F.mse_loss, "l1": F.l1_loss}
 
 
+def adapter_of(
+    method: Method, teacher: Architecture | None, student: Architecture, sample: Tensor, *seed: int | str
+) -> nn.Module:
+    """Return what a method trains beside a student, with initial weights that depend on the seed alone.
+
+    Args:
+        teacher: shown to methods that look at one only.
+        sample: (64, 3, h, w) in [0, 1], fixed training patches, on the student's device.
+    """
+    student.eval()  # so that batch normalisation takes no statistics from what the method tries
+    with seeded("adapter", *seed):
+        adapter = method.adapter(teacher if method.looks else None, student, sample).to(sample.device)
+    student.train()
+    return adapter
+
+
 class Learner:
     """A student on its way: network, what is trained beside it, optimizer, and its own random numbers.
 
@@ -37,7 +54,7 @@ class Learner:
 
     Args:
         method: as `run.method` and `run.params` say.
-        teacher: None for methods that don't look at one.
+        teacher: shown to methods that look at one only.
         sample: (64, 3, h, w) in [0, 1], fixed training patches for the method's adapter.
         folder: for its checkpoints; made when there is one.
         ranks: the processes that train it together. Of several, rank 0 alone writes checkpoints.
@@ -62,10 +79,7 @@ class Learner:
     ) -> None:
         self.run, self.method, self.folder, self.device, self.ranks = run, method, folder, device, ranks
         self.student = build(run.model, run.seed).to(device)
-        self.student.eval()  # what a method looks at leaves no trace in batch norms
-        with seeded("adapter", run.seed, run.method):
-            self.adapter = method.adapter(teacher, self.student, sample.to(device)).to(device)
-        self.student.train()
+        self.adapter = adapter_of(method, teacher, self.student, sample.to(device), run.seed, run.method)
         self.generator = torch.Generator(device).manual_seed(seed_of("method", run.seed, run.method))
         weights = [*self.student.parameters(), *self.adapter.parameters()]
         trained = [weight for weight in weights if weight.requires_grad]
@@ -83,6 +97,24 @@ class Learner:
         self._resume()
         for parameter in trained:  # a backward pass is one long call: this lets signals in
             parameter.register_hook(lambda grad: None)  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def of(
+        cls,
+        run: Run,
+        teacher: Architecture | None,
+        sample: Tensor,
+        folder: Path,
+        device: torch.device,
+        ranks: Ranks = ALONE,
+    ) -> "Learner":
+        """Return the learner of a run, with its method as `run.method` and `run.params` say.
+
+        Raises:
+            SrkdError: the source of a user's method is missing, or may not run.
+        """
+        method = registry.rebuild(run.method, run.params)
+        return cls(run, method, teacher, sample, folder, device, ranks)
 
     @property
     def last(self) -> dict[str, Any]:

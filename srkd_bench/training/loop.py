@@ -1,6 +1,5 @@
 """fit(): the training loop, shared by teacher and students. All students of a seed are trained side by side."""
 
-import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -8,23 +7,22 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import Stopped
 from srkd_bench.core.signals import Interrupted
 from srkd_bench.data.patches import Patches
 from srkd_bench.methods.base import TeacherView
 from srkd_bench.networks.base import Architecture, Output
 from srkd_bench.training.learner import Learner
-from srkd_bench.training.precision import autocast
+from srkd_bench.training.precision import tf32
 from srkd_bench.training.schedule import event_every
-from srkd_bench.training.teacher_cache import TeacherCache, on_grid
+from srkd_bench.training.teacher import teacher_pass
+from srkd_bench.training.teacher_cache import TeacherCache
 
 VALIDATE = 5  # each so many events
 CHECKPOINT_SECONDS = 300.0
 
-
-def _kept(cache: TeacherCache | None, step: int, device: torch.device) -> Tensor | None:
-    sr = cache.read(step) if cache is not None else None
-    return None if sr is None else sr.to(device)
+Validate = Callable[[Architecture], float]
 
 
 def fit(
@@ -35,85 +33,140 @@ def fit(
     device: torch.device,
     checkpoint_seconds: float | None = None,
     cache: TeacherCache | None = None,
-    validate: Callable[[Architecture], float] | None = None,
+    validate: Validate | None = None,
     watch: Callable[[int], None] = lambda step: None,
     hand_on: Callable[[bool], None] = lambda last: None,
 ) -> None:
-    """Train all learners to their end on the same batches; the teacher looks at each batch at most once.
+    """Train all learners to the last step on the same batches, with at most one teacher forward pass per batch.
 
-    A learner that fails keeps its `error` and leaves; the others go on. SIGINT and SIGTERM write checkpoints. Ranks
-    that share the training leave each other at its end.
+    A learner that fails keeps its `error` and stops; the others continue. SIGINT and SIGTERM write checkpoints.
 
     Args:
-        patches: of the learners' seed and training spec, which they share; of ranks, each has its part.
-        checkpoint_seconds: between checkpoints; if None, 300 or as many as make them cost 1 % of the time.
-        cache: of the teacher's SR for these very patches; what it has isn't computed again.
-        validate: gives a network's PSNR-Y in dB on validation images; nothing depends on it.
+        patches: of the learners' seed and training spec, which they share; each rank has its part.
+        checkpoint_seconds: between checkpoints; None: 300, or more if writing them takes over 1 % of the time.
+        cache: of the teacher's SR for these patches; what it holds is not computed again.
+        validate: returns a network's PSNR-Y in dB on validation images, for the log only.
         watch: called after each step with its number, counted from 1.
-        hand_on: called when checkpoints have been written; with True if a signal came and they are the last.
+        hand_on: called after checkpoints were written; with True if a signal came and they are the last.
     Raises:
         Stopped: a signal came; every learner has a checkpoint.
     """
-    train = patches.train
-    torch.backends.cudnn.allow_tf32 = train.precision == "tf32"  # torch's default is yes, also for float32
-    taps = sorted({tap for learner in learners for tap in learner.method.taps if learner.method.looks})
-    every = event_every(train)
-
-    @torch.no_grad()
-    def look(lr: Tensor) -> Output:
-        assert teacher is not None
-        with autocast(train, device):
-            output: Output = teacher(lr, taps)
-        return dataclasses.replace(output, sr=on_grid(output.sr))
-
-    saved = logged = time.monotonic()
-    pause = CHECKPOINT_SECONDS if checkpoint_seconds is None else checkpoint_seconds
-    waited = 0.0
-    first = step = timed = min(learner.step for learner in learners)
-    ranks = learners[0].ranks
+    train, ranks = patches.train, learners[0].ranks
+    forward = teacher_pass(teacher, [one.method for one in learners], train, device)
+    log = _Log(train, min(one.step for one in learners), validate)
+    checkpoints = _Checkpoints(checkpoint_seconds, hand_on)
     try:
-        with ranks.interruptible():
-            for step in range(first, train.steps):
-                begun = time.monotonic()
-                lr, hr = (images.to(device) for images in patches.batch(step))
-                waited += time.monotonic() - begun
-                view = TeacherView(look, lr, partial(_kept, cache, step, device))
-                log = step % every == 0 or step == train.steps - 1
-                passed = max(time.monotonic() - logged, 1e-9)
-                times = (
-                    {"seconds_a_step": passed / (step - timed), "waiting": waited / passed}
-                    if step > timed
-                    else {}
-                )
-                active = [one for one in learners if one.error is None and one.step == step]
-                look_closer = validate if step // every % VALIDATE == 0 or step == train.steps - 1 else None
-                for learner in active:
-                    seen = (
-                        {"validation": look_closer(learner.student)} if log and look_closer and step else {}
-                    )
-                    learner.advance(lr, hr, view, times | seen if log else None)
-                if cache is not None and view.has_looked and not cache.has(step):
-                    cache.write(step, view.sr)
-                if log:
-                    logged, timed, waited = time.monotonic(), step + 1, 0.0
-                now = time.monotonic()
-                for learner in active:
-                    learner.seconds += now - begun
-                watch(step + 1)
-                if all(learner.error for learner in learners):
-                    break
-                if (now := time.monotonic()) - saved > pause:
-                    for learner in active:
-                        learner.save()
-                    saved = time.monotonic()
-                    if checkpoint_seconds is None:
-                        pause = max(CHECKPOINT_SECONDS, 100 * (saved - now))
-                    hand_on(False)
+        with tf32(train), ranks.interruptible():
+            _run(learners, patches, forward, cache, device, log, checkpoints, watch)
     except Interrupted as signal:
+        checkpoints.save_last(learners)
+        ranks.leave()
+        raise Stopped(f"stopped at step {log.step:,} of {train.steps:,}", signal.exit_code) from None
+    ranks.leave()
+
+
+def _run(
+    learners: Sequence[Learner],
+    patches: Patches,
+    forward: Callable[[Tensor], Output],
+    cache: TeacherCache | None,
+    device: torch.device,
+    log: "_Log",
+    checkpoints: "_Checkpoints",
+    watch: Callable[[int], None],
+) -> None:
+    """Take the steps: the core of every training."""
+    for step in range(log.step, patches.train.steps):
+        log.begin(step)
+        lr, hr = (images.to(device) for images in patches.batch(step))
+        log.batch_is_here()
+        view = TeacherView(forward, lr, partial(_kept, cache, step, device))
+        active = [one for one in learners if one.error is None and one.step == step]
+        for learner in active:
+            learner.advance(lr, hr, view, log.of(learner))
+        if cache is not None and view.has_looked and not cache.has(step):
+            cache.write(step, view.sr)
+        log.end(active)
+        watch(step + 1)
+        if all(learner.error for learner in learners):
+            break
+        checkpoints.save_if_due(active)
+
+
+def _kept(cache: TeacherCache | None, step: int, device: torch.device) -> Tensor | None:
+    sr = cache.read(step) if cache is not None else None
+    return None if sr is None else sr.to(device)
+
+
+class _Log:
+    """Which steps are logged, and how long the steps between two events took.
+
+    Args:
+        step: the first.
+    """
+
+    def __init__(self, train: TrainSpec, step: int, validate: Validate | None) -> None:
+        self.step, self._steps, self._every, self._validate = step, train.steps, event_every(train), validate
+        self._since, self._waited = step, 0.0
+        self._logged = self._begun = time.monotonic()
+        self._times: dict[str, float] = {}
+
+    @property
+    def _due(self) -> bool:
+        return self.step % self._every == 0 or self.step == self._steps - 1
+
+    def begin(self, step: int) -> None:
+        self.step, self._begun = step, time.monotonic()
+
+    def batch_is_here(self) -> None:
+        now = time.monotonic()
+        self._waited += now - self._begun
+        passed = max(now - self._logged, 1e-9)
+        times = {"seconds_a_step": passed / max(1, self.step - self._since), "waiting": self._waited / passed}
+        self._times = times if self.step > self._since else {}
+
+    def of(self, learner: Learner) -> dict[str, float] | None:
+        """Return what an event of this step says beside the learner's own values; None if none is due."""
+        if not self._due:
+            return None
+        validated = self.step // self._every % VALIDATE == 0 or self.step == self._steps - 1
+        if self._validate is None or not validated or not self.step:
+            return self._times
+        return self._times | {"validation": self._validate(learner.student)}
+
+    def end(self, active: Sequence[Learner]) -> None:
+        now = time.monotonic()
+        for learner in active:
+            learner.seconds += now - self._begun
+        if self._due:
+            self._logged, self._since, self._waited = now, self.step + 1, 0.0
+
+
+class _Checkpoints:
+    """Writes checkpoints at intervals.
+
+    Args:
+        seconds: between them; see `fit`.
+    """
+
+    def __init__(self, seconds: float | None, hand_on: Callable[[bool], None]) -> None:
+        self._seconds, self._hand_on = seconds, hand_on
+        self._pause = CHECKPOINT_SECONDS if seconds is None else seconds
+        self._saved = time.monotonic()
+
+    def save_if_due(self, learners: Sequence[Learner]) -> None:
+        if (now := time.monotonic()) - self._saved <= self._pause:
+            return
+        for learner in learners:
+            learner.save()
+        self._saved = time.monotonic()
+        if self._seconds is None:
+            self._pause = max(CHECKPOINT_SECONDS, 100 * (self._saved - now))
+        self._hand_on(False)
+
+    def save_last(self, learners: Sequence[Learner]) -> None:
+        """Write those of a training that a signal stopped, without the step that it interrupted."""
         for learner in learners:
             learner.rewind()
             learner.save()
-        hand_on(True)
-        ranks.leave()
-        raise Stopped(f"stopped at step {step:,} of {train.steps:,}", signal.exit_code) from None
-    ranks.leave()
+        self._hand_on(True)

@@ -13,9 +13,11 @@ from srkd_bench.core.errors import SrkdError
 from srkd_bench.data.images import cut, downscale, read_rgb
 from srkd_bench.evaluation.metrics import METRICS, measure
 from srkd_bench.evaluation.scoring import network
+from srkd_bench.networks import loading
 from srkd_bench.networks.base import Architecture, Output
 from srkd_bench.networks.edsr import DIV2K_MEAN, EDSR
 from srkd_bench.networks.loading import build, load_weights, to_safetensors
+from srkd_bench.networks.weight_files import WeightFile
 
 DATA = os.environ.get("SRKD_TEST_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="SRKD_TEST_DATA does not point to the real images")
@@ -157,6 +159,22 @@ def test_a_file_with_the_names_of_edsr_pytorch_loads(prefix: str, scale: int, tm
 def test_a_state_dict_inside_a_checkpoint_loads(wrapper: str, tmp_path: Path) -> None:
     torch.save({wrapper: state_of(build(TINY, 0)), "epoch": 3}, tmp_path / "edsr.pt")
     assert same(load_weights(tmp_path / "edsr.pt"), build(TINY, 0))
+
+
+def test_another_format_is_one_more_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def renamed(file: WeightFile) -> EDSR | None:
+        if not all(name.startswith("netG/") for name in file.state):
+            return None
+        network: EDSR = build(TINY, 1)
+        network.load_state_dict({name.removeprefix("netG/"): value for name, value in file.state.items()})
+        return network
+
+    path, original = tmp_path / "renamed.pt", build(TINY, 0)
+    torch.save({f"netG/{name}": value for name, value in original.state_dict().items()}, path)
+    with pytest.raises(SrkdError, match="is no EDSR"):
+        load_weights(path)
+    monkeypatch.setattr(loading, "DETECTORS", (*loading.DETECTORS[:2], renamed, *loading.DETECTORS[2:]))
+    assert same(load_weights(path), original)
 
 
 def test_the_large_edsr_of_others_scales_its_residuals_by_a_tenth(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from srkd_bench.config.network import ForeignSpec
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.progress import Display
 from srkd_bench.experiments.transfer import bundle
+from srkd_bench.networks import spandrel
 from srkd_bench.networks.custom import Foreign
 from srkd_bench.networks.loading import load_weights, to_safetensors
 from srkd_bench.networks.spandrel import why_not
@@ -151,6 +152,21 @@ def test_an_archive_with_such_a_teacher_is_taken_in(srkd: Srkd, display: Display
     bundle.export(store, places, tmp_path / "x.tar", display)
     other = ArtifactStore(tmp_path / "other")
     assert len(bundle.take_in(other, tmp_path / "x.tar", display).new) == len(places) == 2
+
+
+@needs_spandrel
+def test_a_known_checkpoint_is_loaded_again_only_for_trials(srkd: Srkd, tmp_path: Path) -> None:
+    saved(compact(2), tmp_path / "pretrained.pth")
+    words = ["--set", "student={n_feats: 4, n_resblocks: 4}", "--teacher", "pretrained.pth"]
+    code, _, err = srkd("distill", *TINY, *words, "-m", "none")
+    assert code == 0, err
+    spandrel._SEEN.clear()  # as in a new process
+    code, _, err = srkd("distill", *TINY, *words, "-m", "none", "--json")
+    assert code == 0, err
+    assert not spandrel._SEEN
+    code, _, err = srkd("distill", *TINY, *words, "-m", "rvkd", "--dry-run")
+    assert code == 0, err
+    assert spandrel._SEEN
 
 
 def test_without_spandrel_a_file_that_is_no_edsr_says_what_reads_others(

@@ -2,6 +2,7 @@ import errno
 import os
 import signal
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,27 @@ def test_a_signal_writes_checkpoints_and_the_rest_ends_in_the_same_bits(
     assert all(same(whole[name], resumed[name]) for name in ALL)
     for name in ALL:
         assert [event["step"] for event in resumed[name].events] == list(range(TRAIN.steps))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32"])
+@pytest.mark.parametrize("stopped", [False, True])
+def test_tf32_is_as_the_training_says_and_afterwards_as_it_was(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, precision: str, stopped: bool
+) -> None:
+    seen: list[bool] = []
+
+    def watch(step: int) -> None:
+        seen.append(torch.backends.cudnn.allow_tf32)
+        if stopped:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    before = precision != "tf32"
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", before)
+    train = TRAIN.model_copy(update={"precision": precision, "steps": 2})
+    with pytest.raises(Stopped) if stopped else nullcontext():
+        lab.fit(["none"], "x", train, watch=watch)
+    assert set(seen) == {not before}
+    assert torch.backends.cudnn.allow_tf32 == before
 
 
 @pytest.mark.parametrize("moment", ["forward", "backward", "update"])

@@ -22,17 +22,15 @@ from srkd_bench.evaluation.stored_scores import measurement
 from srkd_bench.experiments.planning.planner import MISSING, Plan
 from srkd_bench.experiments.planning.tasks import Task, duration, tasks
 from srkd_bench.experiments.runs.preflight import rehearse
-from srkd_bench.methods import registry
 from srkd_bench.methods.base import TeacherView
-from srkd_bench.networks.base import Output
 from srkd_bench.networks.loading import build
 from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import Workplace
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import VALIDATE
-from srkd_bench.training.precision import autocast
 from srkd_bench.training.schedule import event_every
+from srkd_bench.training.teacher import teacher_pass
 from srkd_bench.training.teacher_cache import bytes_for
 
 TRIAL_STEPS = 20
@@ -174,22 +172,11 @@ def paced(runs: list[Run], validation: str | None, place: Workplace) -> Pace:
     lr = torch.rand(images, 3, train.patch, train.patch, device=place.device)
     hr = torch.rand(images, 3, scale * train.patch, scale * train.patch, device=place.device)
     with tempfile.TemporaryDirectory() as folder:
-        learners = []
-        for run in runs:
-            method = registry.rebuild(run.method, run.params)
-            sees = teacher if method.looks else None
-            learners.append(Learner(run, method, sees, lr, Path(folder), place.device))
-        taps = sorted({tap for learner in learners for tap in learner.method.taps if learner.method.looks})
-
-        @torch.no_grad()
-        def look(images: torch.Tensor) -> Output:
-            assert teacher is not None
-            with autocast(train, place.device):
-                output: Output = teacher(images, taps)
-            return output
+        learners = [Learner.of(run, teacher, lr, Path(folder), place.device) for run in runs]
+        forward = teacher_pass(teacher, [one.method for one in learners], train, place.device)
 
         def step(log: dict[str, float] | None = None) -> None:
-            view = TeacherView(look, lr)
+            view = TeacherView(forward, lr)
             for learner in learners:
                 learner.advance(lr, hr, view, log)
 

@@ -24,7 +24,7 @@ from srkd_bench.data.image_set import ImageSet
 from srkd_bench.data.patches import Patches
 from srkd_bench.evaluation.scores import EQUAL_COST
 from srkd_bench.experiments.planning.planner import Plan
-from srkd_bench.experiments.runs.train import SAMPLE
+from srkd_bench.experiments.runs.train import sample_of
 from srkd_bench.methods import registry
 from srkd_bench.methods.base import Method, Step, TeacherView
 from srkd_bench.networks.base import Architecture, Output
@@ -32,10 +32,10 @@ from srkd_bench.networks.loading import build
 from srkd_bench.networks.stored import load
 from srkd_bench.store.workspace import Workplace
 from srkd_bench.training.gradients import gradient_share
-from srkd_bench.training.learner import LOSSES
+from srkd_bench.training.learner import LOSSES, adapter_of
 from srkd_bench.training.precision import autocast
 from srkd_bench.training.schedule import learning_rate
-from srkd_bench.training.teacher_cache import on_grid
+from srkd_bench.training.teacher import teacher_pass
 
 STEPS = 400  # of the plain training, or fewer if the suite's is shorter
 BEGINNING = 0.0
@@ -119,9 +119,8 @@ class _Lesson:
         lr, hr = (images.to(self.device) for images in batch)
         self.batches += 1
         output = self.see(sorted({tap for probe in probes for tap in probe.method.taps}), lr)
-        view = TeacherView(
-            partial(self.look, sorted({t for one in probes if one.method.looks for t in one.method.taps})), lr
-        )
+        methods = [probe.method for probe in probes]
+        view = TeacherView(teacher_pass(self.teacher, methods, self.train, self.device), lr)
         rec = LOSSES[self.train.loss](output.sr, hr)
         precision = partial(autocast, self.train, self.device)
         return rec, [
@@ -147,13 +146,6 @@ class _Lesson:
             output: Output = self.student(lr, taps)
         return output
 
-    @torch.no_grad()
-    def look(self, taps: Sequence[float], lr: Tensor) -> Output:
-        """Return the teacher's output, as in a training."""
-        with autocast(self.train, self.device):
-            output: Output = self.teacher(lr, taps)
-        return replace(output, sr=on_grid(output.sr))
-
 
 def steps(plan: Plan) -> int:
     """Return how long the plain student is trained."""
@@ -171,7 +163,7 @@ def measure(plan: Plan, images: ImageSet, place: Workplace) -> list[Shares]:
     train = suite.train.model_copy(update={"steps": steps(plan)})
     teacher = load(plan.teacher, place.store).to(device).requires_grad_(False)
     lesson = _Lesson(train, build(suite.student, SEED).to(device), teacher, device)
-    sample, _ = Patches(images, train.model_copy(update={"batch": SAMPLE}), "sample").batch(0)
+    sample = sample_of(images, train)
     distilled = [name for name in plan.methods if name not in ("none", EQUAL_COST)]
     asked = [(name, params) for name in distilled for params in _params(plan, name)]
     probes = [_probe(name, registry.build(name, params), lesson, sample) for name, params in asked]
@@ -200,11 +192,7 @@ def _params(plan: Plan, name: str) -> list[Mapping[str, Params]]:
 
 def _probe(name: str, method: Method, lesson: _Lesson, sample: Tensor) -> _Probe:
     device = lesson.device
-    lesson.student.eval()  # what a method looks at leaves no trace in batch norms
-    with seeded("adapter", SEED, name):
-        sees = lesson.teacher if method.looks else None
-        adapter = method.adapter(sees, lesson.student, sample.to(device)).to(device)
-    lesson.student.train()
+    adapter = adapter_of(method, lesson.teacher, lesson.student, sample.to(device), SEED, name)
     generator = torch.Generator(device).manual_seed(seed_of("method", SEED, name))
     probe = _Probe(name, method, adapter, generator, None)
     if probe.trained:

@@ -8,7 +8,6 @@ from srkd_bench.data.image_set import open_set
 from srkd_bench.data.patches import Patches
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.runs.train import sample_of
-from srkd_bench.methods import registry
 from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import Workplace
@@ -53,7 +52,6 @@ def follow(store: ArtifactStore, device_name: str) -> None:
             f"{store.home} holds other images or another checkpoint than rank 0's",
             "--home on a file system that all machines share",
         )
-    method = registry.rebuild(run.method, run.params)
-    learner = Learner(run, method, None, sample_of(images, run.train), store.work(run), device, ranks)
+    learner = Learner.of(run, None, sample_of(images, run.train), store.work(run), device, ranks)
     patches = Patches(images, run.train, run.seed, ranks.part(run.train.batch))
     fit([learner], None, patches, device=device)

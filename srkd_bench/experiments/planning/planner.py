@@ -20,6 +20,7 @@ from srkd_bench.evaluation.stored_scores import kept_scores, measurement
 from srkd_bench.experiments.planning.trials import FEWEST, MOST, USUAL, trial, tuning_seed, weights
 from srkd_bench.methods import sources
 from srkd_bench.methods.metadata import Traits, traits
+from srkd_bench.networks.pretrained import find_weights
 from srkd_bench.networks.resolve import resolved
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.layout import FAILED
@@ -255,10 +256,8 @@ def _teacher(
     scored: bool,
 ) -> Run | Weights:
     if suite.teacher.weights is not None:
-        from srkd_bench.networks.pretrained import find_weights
-
         try:
-            _, weights = find_weights(suite.teacher, suite.data.scale, store, display, fetch=not readonly)
+            _, weights = find_weights(suite.teacher, suite.data.scale, store, display, readonly=readonly)
         except MissingError:
             if not scored:
                 raise

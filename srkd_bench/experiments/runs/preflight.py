@@ -16,7 +16,7 @@ from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.loading import build
 from srkd_bench.store.workspace import Workplace
 from srkd_bench.training.learner import Learner
-from srkd_bench.training.precision import autocast
+from srkd_bench.training.teacher import teacher_pass
 
 PATCH = 16  # LR pixels, at most
 
@@ -60,18 +60,11 @@ def _try(run: Run, teacher: Architecture | None, place: Workplace) -> None:
     generator = torch.Generator().manual_seed(0)
     lr = torch.rand(train.batch, 3, side, side, generator=generator).to(place.device)
     hr = torch.nn.functional.interpolate(lr, scale_factor=run.model.scale)
-    taps = registry.rebuild(run.method, run.params).taps
-
-    def see(images: torch.Tensor) -> object:
-        assert teacher is not None
-        with torch.no_grad(), autocast(train, place.device):
-            return teacher(images, taps)
-
     with tempfile.TemporaryDirectory() as folder:
         try:
-            method = registry.rebuild(run.method, run.params)
-            learner = Learner(run, method, teacher, lr, Path(folder), place.device)
-            learner.advance(lr, hr, TeacherView(see, lr))  # type: ignore[arg-type]  # networks are untyped calls
+            learner = Learner.of(run, teacher, lr, Path(folder), place.device)
+            forward = teacher_pass(teacher, [learner.method], train, place.device)
+            learner.advance(lr, hr, TeacherView(forward, lr))
         except SrkdError as error:
             raise SrkdError(f"{run.method} can't work here: {error.message}", error.hint) from error
         except (RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError) as error:

@@ -4,6 +4,8 @@ import json
 import platform
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
@@ -20,7 +22,7 @@ from srkd_bench.data.patches import Patches
 from srkd_bench.evaluation.scoring import validation
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.trials import in_words, varied
-from srkd_bench.methods import registry
+from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.loading import to_safetensors
 from srkd_bench.networks.stored import adopt_weights, load
 from srkd_bench.store import checkpoints
@@ -45,7 +47,8 @@ def ensure_teacher(
     """
     if isinstance(plan.teacher, Run):
         return ensure_group([plan.teacher], images, plan.suite.data, place, ranks)
-    adopt_weights(plan.suite.teacher, plan.suite.data.scale, place)
+    if not place.store.has(plan.teacher):
+        adopt_weights(plan.suite.teacher, plan.suite.data.scale, place)
     return []
 
 
@@ -64,52 +67,80 @@ def ensure_group(
             ranks.tell(None)  # another process was faster
             return []
         begun = time.monotonic()
-        train, seed = runs[0].train, runs[0].seed
-        known = next((run.teacher for run in runs if run.teacher), None)
-        teacher = load(known, store).to(place.device).requires_grad_(False) if known else None
-        if teacher and train.compile:
-            teacher.compile()
-        sample = sample_of(images, train)
-        store.take_up(runs)
-        room_for(
-            store.home, sum(2 * 16 * run.model.parameters for run in runs)
-        )  # a checkpoint beside the last
-        ranks.tell(Training(runs[0], checkpoints.steps_done(store.work(runs[0]))))
-        learners: dict[str, Learner] = {}
-        for run, name in zip(runs, _names(runs), strict=True):
-            (store.work(run) / FAILED).unlink(missing_ok=True)
-            method = registry.rebuild(run.method, run.params)
-            sees = teacher if method.looks else None
-            learners[name] = Learner(run, method, sees, sample, store.work(run), place.device, ranks)
-        validate = None
-        if data.validation is not None:
-            validate = validation(open_set(store, data.validation, data.scale), place.device)
-        cache = _cache(runs, known, data.scale, place) if known else None
-        counts = Counter(run.method for run in runs)
-        who = ", ".join(f"{name} ×{n}" if n > 1 else name for name, n in counts.items())
-        title = f"{runs[0].model}, seed {seed}: {who}"
+        teacher = _teacher_of(runs, place)
+        learners = _learners(runs, teacher, images, place, ranks)
+        title = _title(runs)
         first = min(learner.step for learner in learners.values())
         place.display.say(f"training {title}" + (f", from step {first:,}" if first else ""))
-        with place.display.training(f"seed {seed}", first, train.steps) as move:
-            fit(
-                list(learners.values()),
-                teacher,
-                Patches(images, train, seed, ranks.part(train.batch)),
-                device=place.device,
-                checkpoint_seconds=place.checkpoint_seconds,
-                cache=cache,
-                validate=validate,
-                watch=lambda step: move(step, learners),
-                hand_on=lambda last: store.hand_on(runs, last=last),
-            )
-        if cache:
-            cache.close()
-        failures = [learner.error for learner in learners.values() if learner.error]
+        _fit(learners, teacher, images, data, place)
         for learner in learners.values():
             _keep(learner, sorted(learners), store)
+        failures = [learner.error for learner in learners.values() if learner.error]
         if not failures:
             place.display.say(f"trained  {title} in {clock(time.monotonic() - begun)}")
         return failures
+
+
+def _teacher_of(runs: list[Run], place: Workplace) -> Architecture | None:
+    """Return the teacher that the runs of a group share, None if none of them looks at one."""
+    known = _known_teacher(runs)
+    if known is None:
+        return None
+    teacher = load(known, place.store).to(place.device).requires_grad_(False)
+    if runs[0].train.compile:
+        teacher.compile()
+    return teacher
+
+
+def _known_teacher(runs: list[Run]) -> Run | Weights | None:
+    return next((run.teacher for run in runs if run.teacher), None)
+
+
+def _learners(
+    runs: list[Run], teacher: Architecture | None, images: ImageSet, place: Workplace, ranks: Ranks
+) -> dict[str, Learner]:
+    """Return the learners of a group by name, at their first step or at that of their checkpoints."""
+    store, sample = place.store, sample_of(images, runs[0].train)
+    store.take_up(runs)
+    room_for(store.home, sum(2 * 16 * run.model.parameters for run in runs))  # a checkpoint beside the last
+    ranks.tell(Training(runs[0], checkpoints.steps_done(store.work(runs[0]))))
+    for run in runs:
+        (store.work(run) / FAILED).unlink(missing_ok=True)
+    return {
+        name: Learner.of(run, teacher, sample, store.work(run), place.device, ranks)
+        for run, name in zip(runs, _names(runs), strict=True)
+    }
+
+
+def _fit(
+    learners: dict[str, Learner],
+    teacher: Architecture | None,
+    images: ImageSet,
+    data: DataSpec,
+    place: Workplace,
+) -> None:
+    """Train the learners of a group and show how far they are."""
+    runs, group = [one.run for one in learners.values()], list(learners.values())
+    train, seed, ranks = runs[0].train, runs[0].seed, group[0].ranks
+    first = min(learner.step for learner in group)
+    validate = None
+    if data.validation is not None:
+        validate = validation(open_set(place.store, data.validation, data.scale), place.device)
+    with (
+        _teacher_cache(runs, data.scale, place) as cache,
+        place.display.training(f"seed {seed}", first, train.steps) as move,
+    ):
+        fit(
+            group,
+            teacher,
+            Patches(images, train, seed, ranks.part(train.batch)),
+            device=place.device,
+            checkpoint_seconds=place.checkpoint_seconds,
+            cache=cache,
+            validate=validate,
+            watch=lambda step: move(step, learners),
+            hand_on=lambda last: place.store.hand_on(runs, last=last),
+        )
 
 
 def sample_of(images: ImageSet, train: TrainSpec) -> Tensor:
@@ -126,8 +157,20 @@ def _names(runs: list[Run]) -> list[str]:
     ]
 
 
-def _cache(runs: list[Run], teacher: Run | Weights, scale: int, place: Workplace) -> TeacherCache | None:
-    train = runs[0].train
+def _title(runs: list[Run]) -> str:
+    """Return what messages call a group of runs."""
+    counts = Counter(run.method for run in runs)
+    who = ", ".join(f"{name} ×{n}" if n > 1 else name for name, n in counts.items())
+    return f"{runs[0].model}, seed {runs[0].seed}: {who}"
+
+
+@contextmanager
+def _teacher_cache(runs: list[Run], scale: int, place: Workplace) -> Iterator[TeacherCache | None]:
+    """Open the cache of the teacher's SR for the batches of a group; None if it has no teacher or no room."""
+    teacher, train = _known_teacher(runs), runs[0].train
+    if teacher is None:
+        yield None
+        return
     key = TeacherSR(
         teacher=teacher.digest,
         pixels=runs[0].pixels,
@@ -144,7 +187,8 @@ def _cache(runs: list[Run], teacher: Run | Weights, scale: int, place: Workplace
     cache, why = open_cache(key, train, place.store, place.teacher_cache)
     if why:
         place.display.say(f"what the teacher sees is not kept for later runs: {why}")
-    return cache
+    with closing(cache) if cache else nullcontext():
+        yield cache
 
 
 def _keep(learner: Learner, group: list[str], store: ArtifactStore) -> None:

@@ -5,9 +5,7 @@ CHECKS[name](subject("./mymethod.py"))  # raises Broken, with the line to mend a
 
 import math
 import random
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -17,82 +15,34 @@ from torch import Tensor
 
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.seeding import seeded
-from srkd_bench.methods import composition, registry, sources
-from srkd_bench.methods.base import Losses, Method, Step
+from srkd_bench.methods import composition, registry
+from srkd_bench.methods.base import Losses, Step
 from srkd_bench.networks.loading import build, to_safetensors
-from srkd_bench.training.contract.harness import STUDENT, TRAIN, Lesson, lesson, trained
+from srkd_bench.training.contract.harness import STUDENT, TRAIN, lesson, trained
 from srkd_bench.training.contract.overhead import overhead
-from srkd_bench.training.contract.source_lines import Files
+from srkd_bench.training.contract.subject import Broken, Subject, subject
+
+__all__ = ["CHECKS", "Broken", "Check", "Subject", "Verdict", "examine", "subject"]
 
 NO_WAY = (
     "keep the way from step.student to the loss free of detach(), item(), torch.tensor(...) and no_grad()"
 )
 
 
-class Broken(Exception):
-    """What a method doesn't keep of the contract.
-
-    Args:
-        place: the file and line to mend, with what stands there; empty if that can't be told.
-        hint: what to do.
-    """
-
-    def __init__(self, problem: str, place: str = "", hint: str = "") -> None:
-        super().__init__(f"{problem} [{place}] {hint}")
-        self.problem, self.place, self.hint = problem, place, hint
+Check = Callable[[Subject], str]  # returns what else is to be said; raises Broken
+CHECKS: dict[str, Check] = {}  # by title, in the order in which they are made
 
 
-@dataclass(frozen=True)
-class Subject:
-    """A method that is put through the contract."""
+def _check(title: str) -> Callable[[Check], Check]:
+    def register(check: Check) -> Check:
+        CHECKS[title] = check
+        return check
 
-    name: str
-    method: Method
-    files: Files
-
-    @contextmanager
-    def telling(self, hint: str = "") -> Iterator[None]:
-        """Tell an error of the method's code by its line."""
-        try:
-            yield
-        except Broken:
-            raise
-        except SrkdError as error:
-            raise Broken(error.message, self.files.of_error(error), hint or error.hint) from None
-        except Exception as error:
-            problem = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-            if " size" in problem and not hint:
-                hint = (
-                    "student and teacher have other numbers of channels; let the adapter bring them together"
-                )
-            raise Broken(problem, self.files.of_error(error), hint) from error
-
-    def lesson(self, **how: Any) -> Lesson:
-        """Return its first step; see `lesson`."""
-        with self.telling():
-            return lesson(self.method, **how)
-
-    def losses(self, one: Lesson) -> Losses:
-        """Return the terms of a step."""
-        with self.telling():
-            return one.losses()
-
-    @property
-    def batch(self) -> int:
-        """The number of images that it is shown."""
-        return max(4, self.method.min_batch)
+    return register
 
 
-def subject(reference: str, params: Mapping[str, Mapping[str, Any]] | None = None) -> Subject:
-    """Return a method by its name, its file or `package.module:Class`, ready for the checks."""
-    method = registry.build(reference, params or {})
-    parts = method.parts.values() if isinstance(method, composition.Composition) else [method]
-    paths = [str(sys.modules[type(part).__module__].__file__) for part in parts]
-    return Subject(sources.name_of(reference), method, Files(tuple(paths)))
-
-
-def takes_a_step(one: Subject) -> str:
-    """Adapter and losses run, and give loss terms by name."""
+@_check("Adapter and losses run, and give loss terms by name")
+def _takes_a_step(one: Subject) -> str:
     terms = one.losses(one.lesson(batch=one.batch))
     if not isinstance(terms, dict) or not all(isinstance(term, Tensor) for term in terms.values()):
         hint = 'return {"rec": step.rec, "name": loss}, each loss a tensor'
@@ -100,8 +50,8 @@ def takes_a_step(one: Subject) -> str:
     return ""
 
 
-def terms_are_numbers(one: Subject) -> str:
-    """Every term is one finite number in float32."""
+@_check("Every term is one finite number in float32")
+def _terms_are_numbers(one: Subject) -> str:
     _check_terms(one, one.losses(one.lesson(batch=one.batch)))
     return ""
 
@@ -121,8 +71,8 @@ def _check_terms(one: Subject, terms: Losses) -> None:
             raise Broken(f"term '{name}' is {loss.item()}", place, hint)
 
 
-def rec_is_there_once(one: Subject) -> str:
-    """The loss against HR is there exactly once, as `rec`."""
+@_check("The loss against HR is there exactly once, as `rec`")
+def _rec_is_there_once(one: Subject) -> str:
     start = one.lesson(batch=one.batch)
     rec = torch.tensor(0.5, requires_grad=True)
     start.step = Step(**vars(start.step) | {"rec": rec})
@@ -136,8 +86,8 @@ def rec_is_there_once(one: Subject) -> str:
     return ""
 
 
-def student_gets_gradients(one: Subject) -> str:
-    """Every term gives the student a finite gradient (those in `beside` give the adapter one)."""
+@_check("Every term gives the student a finite gradient (those in `beside` give the adapter one)")
+def _student_gets_gradients(one: Subject) -> str:
     start = one.lesson(batch=one.batch)
     for name, loss in one.losses(start).items():
         beside = name in one.method.beside or name.rpartition(".")[2] in one.method.beside
@@ -156,8 +106,8 @@ def student_gets_gradients(one: Subject) -> str:
     return ""
 
 
-def teacher_stays(one: Subject) -> str:
-    """The teacher gets no gradient; its weights and its mode stay as they were."""
+@_check("The teacher gets no gradient; its weights and its mode stay as they were")
+def _teacher_stays(one: Subject) -> str:
     start = one.lesson(batch=one.batch)
     twin = lesson(registry.build("none", {}), batch=one.batch).teacher
     hint = "the teacher stays outside of the adapter; ask step.teacher for what it sees"
@@ -175,7 +125,6 @@ def teacher_stays(one: Subject) -> str:
     ids = {id(weight) for weight in start.teacher.parameters()}
     if ids & {id(weight) for weight in start.adapter.parameters()}:
         raise Broken("the teacher is trained: its weights are in the adapter", place, hint)
-    place = one.files.of_change(start.losses, unlike) or place
     optimizer = torch.optim.Adam(start.trained(), 0.1)
     with one.telling():
         total = torch.stack(list(start.losses().values())).sum()
@@ -185,12 +134,13 @@ def teacher_stays(one: Subject) -> str:
     if any(weight.grad is not None for weight in start.teacher.parameters()):
         raise Broken("a loss gives the teacher a gradient", place, hint)
     if unlike():
+        place = one.files.of_function("losses")
         raise Broken("losses() changes the teacher's weights or its mode", place, hint)
     return ""
 
 
-def others_see_the_same(one: Subject) -> str:
-    """Images and features that others see, or see again, are left as they were."""
+@_check("Images and features that others see, or see again, are left as they were")
+def _others_see_the_same(one: Subject) -> str:
     start = one.lesson(batch=one.batch)
 
     def seen() -> dict[str, Tensor]:
@@ -205,19 +155,17 @@ def others_see_the_same(one: Subject) -> str:
 
     before = {what: value.clone() for what, value in seen().items()}
 
-    def changed() -> list[str]:
-        after = seen()
-        return [what for what, value in before.items() if not torch.equal(value, after[what])]
-
-    place = one.files.of_change(lambda: one.losses(start), changed)
-    if found := changed():
+    one.losses(start)
+    after = seen()
+    if changed := [what for what, value in before.items() if not torch.equal(value, after[what])]:
         hint = "write x = x + y, not x += y, and use no function whose name ends in _"
-        raise Broken(f"losses() changes {found[0]} in place", place, hint)
+        place = one.files.of_function("losses")
+        raise Broken(f"losses() changes {changed[0]} in place", place, hint)
     return ""
 
 
-def teacher_is_asked_once(one: Subject) -> str:
-    """The teacher is asked about the batch at most once, and never by methods that don't look."""
+@_check("The teacher is asked about the batch at most once, and never by methods that don't look")
+def _teacher_is_asked_once(one: Subject) -> str:
     start = one.lesson(batch=one.batch)
     start.looks.clear()
     one.losses(start)
@@ -235,8 +183,8 @@ def teacher_is_asked_once(one: Subject) -> str:
     return ""
 
 
-def adapter_is_not_exported(one: Subject) -> str:
-    """What is trained beside the student is its own, and never reaches the student's file."""
+@_check("What is trained beside the student is its own, and never reaches the student's file")
+def _adapter_is_not_exported(one: Subject) -> str:
     start = one.lesson(batch=one.batch)
     place = one.files.of_function("adapter", "student")
     hint = "return what is trained beside the student from adapter(); set nothing on the student"
@@ -258,8 +206,8 @@ def adapter_is_not_exported(one: Subject) -> str:
     return ""
 
 
-def equal_teacher_teaches_nothing(one: Subject) -> str:
-    """A student that equals its teacher has nothing to learn from it."""
+@_check("A student that equals its teacher has nothing to learn from it")
+def _equal_teacher_teaches_nothing(one: Subject) -> str:
     if not one.method.looks:
         return "it looks at no teacher"
     if one.method.never_zero:
@@ -271,23 +219,23 @@ def equal_teacher_teaches_nothing(one: Subject) -> str:
     return ""
 
 
-def global_random_numbers_stay(one: Subject) -> str:
-    """The losses draw nothing from the global random numbers of torch, numpy or Python."""
+@_check("The losses draw nothing from the global random numbers of torch, numpy or Python")
+def _global_random_numbers_stay(one: Subject) -> str:
     start = one.lesson(batch=one.batch)
 
     def state() -> tuple[object, ...]:
         return torch.random.get_rng_state().numpy().tobytes(), repr(np.random.get_state()), random.getstate()  # noqa: NPY002
 
     before = state()
-    place = one.files.of_change(lambda: one.losses(start), state)
+    one.losses(start)
     if state() != before:
         hint = "draw from the method's own: torch.rand(..., generator=step.generator)"
-        raise Broken("losses() draws from global random numbers", place, hint)
+        raise Broken("losses() draws from global random numbers", one.files.of_function("losses"), hint)
     return ""
 
 
-def works_on_the_least_batch(one: Subject) -> str:
-    """It works on the least batch that it asks for."""
+@_check("It works on the least batch that it asks for")
+def _works_on_the_least_batch(one: Subject) -> str:
     least = one.method.min_batch
     try:
         _check_terms(one, one.losses(one.lesson(batch=least)))
@@ -297,8 +245,8 @@ def works_on_the_least_batch(one: Subject) -> str:
     return f"a batch of {least}" + ("; of 1: refused before work starts" if least > 1 else "")
 
 
-def works_in_bfloat16(one: Subject) -> str:
-    """It works where networks run in bfloat16."""
+@_check("It works where networks run in bfloat16")
+def _works_in_bfloat16(one: Subject) -> str:
     train = TRAIN.model_copy(update={"precision": "bf16", "batch": one.batch})
     terms = one.losses(one.lesson(batch=one.batch, precision=train))
     _check_terms(one, terms)
@@ -307,8 +255,8 @@ def works_in_bfloat16(one: Subject) -> str:
     return ""
 
 
-def learns_the_same_beside_others(one: Subject) -> str:
-    """A student learns beside others what it learns alone, to the bit."""
+@_check("A student learns beside others what it learns alone, to the bit")
+def _learns_the_same_beside_others(one: Subject) -> str:
     train = TRAIN.model_copy(update={"batch": one.batch})
     others = {name: registry.build(name, {}) for name in ("none", "hkd", "rvkd") if name != one.name}
     with one.telling():
@@ -322,8 +270,8 @@ def learns_the_same_beside_others(one: Subject) -> str:
     return ""
 
 
-def goes_on_from_a_checkpoint(one: Subject) -> str:
-    """A training that was interrupted goes on in the same bits."""
+@_check("A training that was interrupted goes on in the same bits")
+def _goes_on_from_a_checkpoint(one: Subject) -> str:
     train = TRAIN.model_copy(update={"batch": one.batch})
     with one.telling():
         straight = trained({one.name: one.method}, train=train)[one.name]
@@ -336,8 +284,8 @@ def goes_on_from_a_checkpoint(one: Subject) -> str:
     return ""
 
 
-def parameters_have_bounds(one: Subject) -> str:
-    """Every hyper-parameter can be set, and has bounds."""
+@_check("Every hyper-parameter can be set, and has bounds")
+def _parameters_have_bounds(one: Subject) -> str:
     parts = one.method.parts if isinstance(one.method, composition.Composition) else {one.name: one.method}
     for name, part in parts.items():
         for field in fields(part):  # type: ignore[arg-type]  # every method is a dataclass
@@ -359,33 +307,10 @@ def parameters_have_bounds(one: Subject) -> str:
     return ""
 
 
-def cost(one: Subject) -> str:
-    """Time and memory of a step (for your information)."""
+@_check("Time and memory of a step (for your information)")
+def _cost(one: Subject) -> str:
     with one.telling():
         return overhead(one.method)
-
-
-CHECKS: dict[str, Callable[[Subject], str]] = {
-    (check.__doc__ or "").strip().removesuffix("."): check
-    for check in (
-        takes_a_step,
-        terms_are_numbers,
-        rec_is_there_once,
-        student_gets_gradients,
-        teacher_stays,
-        others_see_the_same,
-        teacher_is_asked_once,
-        adapter_is_not_exported,
-        equal_teacher_teaches_nothing,
-        global_random_numbers_stay,
-        works_on_the_least_batch,
-        works_in_bfloat16,
-        learns_the_same_beside_others,
-        goes_on_from_a_checkpoint,
-        parameters_have_bounds,
-        cost,
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -412,5 +337,5 @@ def examine(one: Subject) -> Iterator[Verdict]:
             yield Verdict(name, note=check(one))
         except Broken as error:
             yield Verdict(name, error.problem, error.place, error.hint)
-            if check is takes_a_step:
+            if check is _takes_a_step:
                 return

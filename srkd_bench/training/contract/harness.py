@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from signal import SIGINT
 from typing import Any
@@ -17,14 +18,13 @@ from srkd_bench.config.artifacts import Run
 from srkd_bench.config.network import ModelSpec
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import SrkdError, Stopped
-from srkd_bench.core.seeding import seeded
 from srkd_bench.core.signals import Interrupted
 from srkd_bench.data.patches import Patches
 from srkd_bench.methods.base import Losses, Method, Step, TeacherView
 from srkd_bench.networks.base import Output
 from srkd_bench.networks.edsr import EDSR
 from srkd_bench.networks.loading import build
-from srkd_bench.training.learner import Learner
+from srkd_bench.training.learner import Learner, adapter_of
 from srkd_bench.training.loop import fit
 from srkd_bench.training.precision import autocast
 
@@ -39,6 +39,7 @@ class Lesson:
     """A method with networks and a batch.
 
     Args:
+        precision: the training whose precision the networks run at.
         looks: what the teacher was asked about so far.
     """
 
@@ -46,7 +47,8 @@ class Lesson:
     student: EDSR
     teacher: EDSR
     adapter: nn.Module
-    step: Step
+    precision: TrainSpec
+    step: Step = field(init=False)
     looks: list[Tensor] = field(default_factory=list)
 
     def losses(self) -> Losses:
@@ -59,6 +61,31 @@ class Lesson:
         """Return the weights that the student's optimizer has."""
         weights = [*self.student.parameters(), *self.adapter.parameters()]
         return [weight for weight in weights if weight.requires_grad]
+
+    def begin(self, lr: Tensor, hr: Tensor) -> None:
+        """Make the step of a batch."""
+        output = self._output(self.student, lr)
+        self.step = Step(
+            lr=lr,
+            hr=hr,
+            student=output,
+            teacher=TeacherView(self._see, lr),
+            rec=F.mse_loss(output.sr, hr),
+            progress=0.5,
+            generator=torch.Generator().manual_seed(0),
+            see=partial(self._output, self.student),
+            autocast=partial(autocast, self.precision, CPU),
+        )
+
+    @torch.no_grad()
+    def _see(self, images: Tensor) -> Output:
+        self.looks.append(images)
+        return self._output(self.teacher, images)
+
+    def _output(self, network: EDSR, images: Tensor) -> Output:
+        with autocast(self.precision, CPU):
+            output: Output = network(images, self.method.taps)
+        return output
 
 
 def lesson(
@@ -81,37 +108,9 @@ def lesson(
     sample = torch.rand(8, 3, 8, 8, generator=generator)  # 64 in earnest
     lr = torch.rand(batch, 3, 8, 8, generator=generator)
     hr = torch.rand(batch, 3, 16, 16, generator=generator)
-    with seeded("adapter"):
-        adapter = method.adapter(teacher if method.looks else None, learner, sample)
-    looks: list[Tensor] = []
-
-    @torch.no_grad()
-    def see(images: Tensor) -> Output:
-        looks.append(images)
-        return _output(teacher, images)
-
-    def look(images: Tensor) -> Output:
-        return _output(learner, images)
-
-    def _output(network: EDSR, images: Tensor) -> Output:
-        with autocast(precision, CPU):
-            output: Output = network(images, method.taps)
-        return output
-
-    output = look(lr)
-    rec = F.mse_loss(output.sr, hr)
-    step = Step(
-        lr=lr,
-        hr=hr,
-        student=output,
-        teacher=TeacherView(see, lr),
-        rec=rec,
-        progress=0.5,
-        generator=torch.Generator().manual_seed(0),
-        see=look,
-        autocast=lambda: autocast(precision, CPU),
-    )
-    return Lesson(method, learner, teacher, adapter, step, looks)
+    made = Lesson(method, learner, teacher, adapter_of(method, teacher, learner, sample), precision)
+    made.begin(lr, hr)
+    return made
 
 
 class Noise(Patches):
@@ -143,7 +142,7 @@ def learner_of(
         teacher=None,
     )
     sample, _ = Noise(train.model_copy(update={"batch": 8})).batch(99)
-    return Learner(run, method, teacher if method.looks else None, sample, folder, CPU)
+    return Learner(run, method, teacher, sample, folder, CPU)
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,10 @@
 """Which line of a method's file is to be mended."""
 
 import ast
-import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -80,36 +77,6 @@ class Files:
             ):
                 return _place((path, node.lineno))
         return ""
-
-    def of_change(self, act: Callable[[], object], state: Callable[[], object]) -> str:
-        """Do something line by line, and return the place after which a state was another one."""
-        before, last, found = state(), ("", 0), ("", 0)
-
-        def trace(frame: FrameType, event: str, value: Any) -> Any:
-            nonlocal last, found
-            if frame.f_code.co_filename not in self.paths:
-                return None
-            if not found[1]:
-                if last[1] and state() != before:
-                    found = last
-                back = self._caller(frame) if event == "return" else frame
-                last = (back.f_code.co_filename, back.f_lineno) if back else last
-            return trace
-
-        tracing = sys.gettrace()
-        sys.settrace(trace)
-        try:
-            act()
-        finally:
-            sys.settrace(tracing)
-        found = found if found[1] else last
-        return _place(found) if found[1] and state() != before else ""
-
-    def _caller(self, frame: FrameType) -> FrameType | None:
-        back = frame.f_back
-        while back is not None and back.f_code.co_filename not in self.paths:
-            back = back.f_back
-        return back
 
     def _nodes(self) -> Iterator[tuple[str, ast.AST]]:
         for path in self.paths:

@@ -1,10 +1,14 @@
 """Methods that are broken on purpose: the contract says what is wrong, in which line, and what to do."""
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from srkd_bench.methods import registry
 from srkd_bench.training.contract import checks
 from tests.conftest import Srkd
 
@@ -68,7 +72,7 @@ BROKEN = {
         ("hint = step.teacher.feats[0.5]", "hint = step.teacher.feats[0.5]\n        hint += 1"),
         "Images and features that others see",
         "losses() changes the teacher's features at 0.5 in place",
-        "hint += 1",
+        "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
         "write x = x + y, not x += y",
     ),
     "teacher_trained": (
@@ -82,7 +86,7 @@ BROKEN = {
         ("hint = step", "self.__dict__['teacher'].train()\n        hint = step"),
         "The teacher gets no gradient",
         "losses() changes the teacher's weights or its mode",
-        "self.__dict__['teacher'].train()",
+        "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
         "the teacher stays outside of the adapter",
     ),
     "adapter_exported": (
@@ -96,14 +100,14 @@ BROKEN = {
         ("hint = step", "noise = torch.rand_like(guided)\n        hint = step"),
         "The losses draw nothing",
         "losses() draws from global random numbers",
-        "noise = torch.rand_like(guided)",
+        "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
         "generator=step.generator",
     ),
     "pythons_random_state": (
         ("hint = step", "noise = random.random()\n        hint = step"),
         "The losses draw nothing",
         "losses() draws from global random numbers",
-        "noise = random.random()",
+        "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
         "generator=step.generator",
     ),
     "wrong_shape": (
@@ -244,6 +248,17 @@ def test_the_command_prints_a_line_a_check_and_fails_if_one_does(srkd: Srkd, tmp
     assert re.fullmatch(r'    not_zero.py, line \d+: "broken": self.weight \* loss,', lines[at + 1])
     assert lines[at + 2].startswith("    hint: if that is meant")
     assert messages.startswith("error: ./not_zero.py fails 1 of 16 checks\n")
+
+
+def test_optimised_python_has_the_same_checks_and_summaries() -> None:
+    code = (
+        "import json; from srkd_bench import contract; from srkd_bench.methods import registry;"
+        "print(json.dumps([[*contract.CHECKS], registry.summary('hkd')]))"
+    )
+    printed = subprocess.check_output([sys.executable, "-OO", "-c", code], text=True)
+    assert json.loads(printed) == [[*checks.CHECKS], registry.summary("hkd")]
+    assert len(checks.CHECKS) == 16
+    assert registry.summary("hkd").startswith("Traditional distillation (HKD)")
 
 
 def test_what_cannot_take_a_step_is_checked_no_further(srkd: Srkd, tmp_path: Path) -> None:

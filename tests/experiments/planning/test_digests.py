@@ -1,0 +1,113 @@
+"""Digests of runs as srkd has always computed them: finished runs of earlier stores are found by these."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from srkd_bench.config.suite_file import load_suite
+from srkd_bench.core.progress import Display
+from srkd_bench.data.catalog import find
+from srkd_bench.evaluation.stored_scores import measurement
+from srkd_bench.experiments.analysis.forecast import Pace
+from srkd_bench.experiments.planning import planner
+from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.store.artifact_store import ArtifactStore
+from tests.conftest import Srkd
+
+ARCHIVE = Path(__file__).parents[3] / "results" / "bsds" / "teacher.tar"
+
+SUITES = {
+    "methods": """
+name: methods
+data: {train: photos, test: [photos-test], scale: 2}
+teacher: {model: {n_feats: 6, n_resblocks: 4}, train: {steps: 12}}
+student: {n_feats: 4, n_resblocks: 4}
+train: {batch: 4, patch: 8, steps: 10, learning_rate: 1e-3}
+methods: [none, hkd, ckd, rkd, rvkd, fakd, augkd, crosskd, fitnet, at, dml, byot, rkd+hkd, none@equal-cost]
+seeds: [0]
+""",
+    "settings": """
+name: settings
+data: {train: photos, test: [photos-test], scale: 4}
+teacher: {model: {n_feats: 256, n_resblocks: 2, res_scale: 0.1}, train: {steps: 12, restarts: [6], compile: true}}
+student: {n_feats: 4, n_resblocks: 4}
+train:
+  {loss: l1, batch: 4, patch: 8, steps: 10, learning_rate: 1e-3, schedule: cosine, precision: bf16, augment: false}
+methods: [none, ckd, rkd+hkd]
+params: {ckd: {warmup: 0.5}, hkd: {weight: 0.5}}
+seeds: [3]
+""",
+}
+DIGESTS = {
+    "methods": {
+        "teacher": "c42116cf0f48795fd45bb97c2f0da48e2c193361556c2401a5e107fc03b3e4d4",
+        "none seed 0": "dbd25f207eeeae283a410a1d2cc168ad2c23aefba86483c1a1232d27b96aa389",
+        "hkd seed 0": "5cdf74e550572bfc050e82852008feb39ca7c82c2b1695dfa46a8ca0550d3fce",
+        "ckd seed 0": "c89946e6561c8ebb754019aaaa4ac228a211cc1b793acc334ed5e07ee47f5100",
+        "rkd seed 0": "c0f89e48ee704dba07a407d707ecd87f20b08c54dcdd1a4bdd4b7bd9c1dbf688",
+        "rvkd seed 0": "fe50a25528a4b5881c5be6d596c850796cfb16c25804b699e55bd65a2cef60ad",
+        "fakd seed 0": "14781e3e141ab3280f9010d6bc7033c6fa84c6cd9a5f7f01c19b872295413a29",
+        "augkd seed 0": "9ceb602b04948acdc3a26f43e75474cd33c15dcf90c1e70b689b12fe7376e145",
+        "crosskd seed 0": "4d8a010451c55392e279544f218b6a69f8ff601ff1f0fed1c2b45b75cba3875f",
+        "fitnet seed 0": "fa1933a28a43436fd394ede8938c7091f69c2d8477a2fe1164f585856aa29ba6",
+        "at seed 0": "2494e6b33a906908bca156e823f224a5caadd212c12c683037d7e702e1cedb16",
+        "dml seed 0": "63f193c65dee9035c41e2242b66dfdeabb332bdb57c45ff62e154cf03f109d33",
+        "byot seed 0": "c416816fcb5fa258e6d56135bde8ecf63fe9735285611c4820395b824133a051",
+        "rkd+hkd seed 0": "743d0b8416682e39d3ad768675f6f2e3c1c7c257bcb3b1d33e7c1ec424cf947a",
+        "none@equal-cost seed 0": "95fb27a372f75b2d2d3408dda965d133e12ad1ac2b48c5c78789c86a19852438",
+    },
+    "settings": {
+        "teacher": "ee8ecfde9780870af5f18582c00903b5827e0fe71afad4cc2ffc7d921bae9c3d",
+        "none seed 3": "872e50584e639f197ab408ae9da5eb01bae13b6fc4bb6265badd9f62e750edcf",
+        "ckd seed 3": "2669c2e89f95ee239e1a1612cf531b557ae8fad3ecb39086b609b2cdd42c07ca",
+        "rkd+hkd seed 3": "61809ec7289b2da17cac332f8f4b92c911388e0d101ed6834f70a30b9d9b0cde",
+    },
+}
+
+
+TRAINED_SCORES = "e18e01de31cd8e374447a176641d10bbf587ce23475e58d309ad124198ebb078"
+BICUBIC_SCORES = "aac0418a957c1b85b70dd29a592ed497c2a40da05788612a9b2f303643ae8781"
+
+
+def planned(name: str, store: ArtifactStore, display: Display, folder: Path) -> Plan:
+    (folder / "suite.yaml").write_text(SUITES[name])
+    return planner.plan(load_suite(str(folder / "suite.yaml")), store, display)
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_the_runs_of_a_suite_have_the_digests_that_they_always_had(
+    store: ArtifactStore, display: Display, tmp_path: Path, name: str
+) -> None:
+    plan = planned(name, store, display, tmp_path)
+    assert {plan.title(key): key.digest for key in plan.networks} == DIGESTS[name]
+
+
+def test_scores_have_the_digests_that_they_always_had(
+    store: ArtifactStore, display: Display, tmp_path: Path
+) -> None:
+    teacher = planned("settings", store, display, tmp_path).teacher
+    assert measurement(teacher, "0" * 64, 2, self_ensemble=False).digest == TRAINED_SCORES
+    assert measurement(None, "0" * 64, 3, self_ensemble=True).digest == BICUBIC_SCORES
+
+
+def test_the_published_teacher_is_cached_once_it_is_imported(
+    srkd: Srkd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forecast = "srkd_bench.experiments.analysis.forecast"
+    pace = Pace(step=2.0, event=1.0, validation=0.0, event_bytes=100)
+    monkeypatch.setattr(f"{forecast}.paced", lambda runs, validation, place: pace)
+    monkeypatch.setattr(f"{forecast}.seconds_a_pixel", lambda spec, scale, place: 1e-6)
+    # As if BSDS500 were downloaded: its pixels always have this digest, which is part of the teacher's.
+    monkeypatch.setattr(planner, "pixels_of", lambda store, name: find(name).pixels)
+
+    def state() -> str:
+        code, text, messages = srkd("run", "bsds", "--dry-run", "--json")
+        assert code == 0, messages
+        (teacher,) = (job for job in json.loads(text)["jobs"] if job["kind"] == "teacher")
+        return str(teacher["state"])
+
+    assert state() == "to do"
+    code, _, messages = srkd("store", "import", str(ARCHIVE))
+    assert code == 0, messages
+    assert state() == "cached"
