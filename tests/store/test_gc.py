@@ -25,9 +25,8 @@ from srkd_bench.experiments.executors import serial
 from srkd_bench.experiments.planning import planner, requirements
 from srkd_bench.store import checkpoints, gc, verify, workspace
 from srkd_bench.store.artifact_store import ArtifactStore
-from srkd_bench.store.downloads import sidecar
-from srkd_bench.store.locks import lock_of_scratch
-from srkd_bench.store.manifest import MANIFEST, stamp
+from srkd_bench.store.layout import MANIFEST, SHA256, beside, lock_of
+from srkd_bench.store.manifest import stamp
 from tests.conftest import Srkd
 
 TINY = """
@@ -70,7 +69,7 @@ def srkd(srkd: Srkd, tmp_path: Path) -> Srkd:
 def downloaded(home: Path, name: str) -> Path:
     path = home / "downloads" / name
     put(path, random.Random(name).randbytes(3000))
-    put(sidecar(path), f"{stamp(path)['sha256']}  {name}\n")
+    put(beside(path, SHA256), f"{stamp(path)['sha256']}  {name}\n")
     return path
 
 
@@ -198,17 +197,17 @@ def test_missing_and_added_files_and_renamed_folders_are_found(
 def test_a_download_that_is_gone_is_found_by_its_checksum(
     store: ArtifactStore, display: Display, srkd: Srkd
 ) -> None:
-    download = next(path for path in (store.home / "downloads").iterdir() if sidecar(path).exists())
+    download = next(path for path in (store.home / "downloads").iterdir() if beside(path, SHA256).exists())
     download.unlink()
     part = download.with_name(download.name + ".part")
     part.write_bytes(b"half")
     assert broken(store, display) == {}
     part.unlink()
-    name = f"downloads/{sidecar(download).name}"
+    name = f"downloads/{beside(download, SHA256).name}"
     assert broken(store, display) == {name: f"{download.name} is missing"}
     assert verify.verify(store, display).unverified == []
     assert srkd("store", "verify", "--repair")[0] == 0
-    assert not sidecar(download).exists()
+    assert not beside(download, SHA256).exists()
     assert broken(store, display) == {}
 
 
@@ -273,7 +272,7 @@ def test_a_failure_and_a_checkpoint_that_say_nothing_are_found(
 
 
 def test_a_download_without_a_checksum_is_unverified_and_no_fault(store: ArtifactStore, srkd: Srkd) -> None:
-    sidecar(store.home / "downloads" / "images.zip").unlink()
+    beside(store.home / "downloads" / "images.zip", SHA256).unlink()
     code, text, _ = srkd("store", "verify")
     assert code == 0
     assert "downloads/images.zip: can't be checked" in text
@@ -325,13 +324,13 @@ def test_what_repair_removes_is_made_again_in_the_same_bits(store: ArtifactStore
     assert text.count("; removed, ") == 7
     assert f"runs/{hkd.name}: artifact.json is not what was written; removed, the next `srkd run`" in text
     assert not any(path.exists() for path in lost)
-    assert not sidecar(lost[5]).exists()
+    assert not beside(lost[5], SHA256).exists()
     assert srkd("store", "verify")[0] == 0
     assert srkd("run", "tiny.yaml")[0] == 0
     after = contents(store.home)
     cards = ("card.json", "events.jsonl", MANIFEST)  # date and seconds
     assert set(before) - set(after) == {
-        str(path.relative_to(store.home)) for path in [*lost[5:], sidecar(lost[5])]
+        str(path.relative_to(store.home)) for path in [*lost[5:], beside(lost[5], SHA256)]
     }
     assert [
         name for name in before.keys() & after if before[name] != after[name] and not name.endswith(cards)
@@ -430,7 +429,7 @@ def test_a_folder_without_its_lock_was_left_and_one_is_locked_before_it_is_made(
     monkeypatch.setattr(Path, "mkdir", looked_at)
     with store.scratch() as folder:
         assert seen == [0]
-        lock_of_scratch(folder).unlink()
+        lock_of(store.home, folder).unlink()
         assert [one.path for one in gc.leftovers(store)] == [folder]
     assert not list((store.home / "locks").glob("tmp-*"))
 
@@ -544,6 +543,7 @@ def test_du_sums_all_that_is_kept(store: ArtifactStore, srkd: Srkd) -> None:
         "cache": 1,
         "peeked": 0,
         "tmp": 1,
+        "locks": len(list((store.home / "locks").iterdir())),
     }
     held = {name: len(content) for name, content in contents(store.home).items() if "/" in name}
     assert told["bytes"] == sum(held.values())
@@ -582,8 +582,6 @@ def test_bad_input_gets_one_clear_error(srkd: Srkd, command: str, code: int, mes
 
 
 def test_locks_and_errors_name_what_they_are_of(tmp_path: Path) -> None:
-    from srkd_bench.store.locks import lock_of
-
     for path, lock in {
         f"runs/{UNFINISHED}": f"locks/run-{UNFINISHED}",
         f"work/{UNFINISHED}/step-1.pt": f"locks/run-{UNFINISHED}",

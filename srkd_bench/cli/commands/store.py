@@ -109,7 +109,7 @@ def gc(
     from srkd_bench.core.units import size
     from srkd_bench.experiments.planning import requirements
     from srkd_bench.store import gc as gc_module
-    from srkd_bench.store.manifest import MANIFEST
+    from srkd_bench.store.layout import MANIFEST
 
     store, display = _store(home)
     suites = [load_suite(name) for name in keep or []]
@@ -222,8 +222,8 @@ def _store(home: Path | None) -> tuple[ArtifactStore, Display]:
 
 def _remedy(path: Path) -> str:
     """Say what makes again what was removed."""
+    from srkd_bench.config.artifacts import ARTIFACTS
     from srkd_bench.data.catalog import DATASETS
-    from srkd_bench.store.verify import ARTIFACTS
 
     kind, name = path.parts[-2:] if path.parent.name in (*ARTIFACTS, "downloads") else ("work", path.name)
     if kind == "data" and name in DATASETS and not DATASETS[name].builtin:
