@@ -1,4 +1,5 @@
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from srkd_bench.cli.output import err
 from srkd_bench.config.artifacts import Measurement, Pack
+from srkd_bench.config.base import Artifact
 from srkd_bench.config.suite_file import load_suite
 from srkd_bench.core.errors import MissingError, SrkdError
 from srkd_bench.core.files import put
@@ -25,7 +27,18 @@ from srkd_bench.experiments.executors import serial
 from srkd_bench.experiments.planning import planner, requirements
 from srkd_bench.store import checkpoints, gc, verify, workspace
 from srkd_bench.store.artifact_store import ArtifactStore
-from srkd_bench.store.layout import MANIFEST, SHA256, beside, lock_of
+from srkd_bench.store.layout import (
+    CARD,
+    EVENTS,
+    FAILED,
+    INDEX,
+    MANIFEST,
+    SCORES,
+    SHA256,
+    WEIGHTS,
+    beside,
+    lock_of,
+)
 from srkd_bench.store.manifest import stamp
 from tests.conftest import Srkd
 
@@ -382,6 +395,98 @@ def test_gc_removes_what_killed_processes_left_and_nothing_else(store: ArtifactS
     assert removed["bytes"] == 3 * 500 + 3 * 700
     assert contents(store.home) == before
     assert srkd("store", "gc", "--yes")[1] == "nothing can go\n"
+
+
+def test_gc_removes_the_halves_of_small_files_that_killed_processes_left(
+    store: ArtifactStore, srkd: Srkd
+) -> None:
+    old, new = (store.home / f"methods.json.{number}1234567.part" for number in range(2))
+    half = store.home / "downloads" / "images.zip.sha256.01234567.part"
+    for path in (old, new, half):
+        path.write_bytes(bytes(10))
+    os.utime(old, (0, 0))
+    things = json.loads(srkd("store", "gc", "--yes", "--json")[1])["things"]
+    assert {one["path"] for one in things} == {old.name, f"downloads/{half.name}"}
+    assert [path.exists() for path in (old, new, half)] == [False, True, False]
+
+
+def test_gc_removes_the_locks_that_nobody_holds(store: ArtifactStore, srkd: Srkd) -> None:
+    locks, download = store.home / "locks", store.home / "downloads" / "images.zip.lock"
+    download.touch()
+    unused = len(list(locks.iterdir())) + 1
+    assert unused > 1
+    with process(store, "store.locked(['run-abc'])"):
+        told = json.loads(srkd("store", "gc", "--json")[1])
+        assert told["locks"] == unused
+        assert len(list(locks.iterdir())) == unused  # nothing is removed without --yes
+        code, text, messages = srkd("store", "gc", "--yes")
+        assert (code, text) == (0, "nothing can go\n")
+        assert f"{unused} unused lock files removed\n" in messages
+        assert [path.name for path in locks.iterdir()] == ["run-abc"]
+        assert not download.exists()
+    assert json.loads(srkd("store", "gc", "--yes", "--json")[1])["locks"] == 1
+    assert not list(locks.iterdir())
+
+
+DAMAGED = [b"", b"{", b"[]", b"{}", b"\xff\xfe", b"[" * 9999, b'{\n "key": {},\n "files": {}\n}']
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [(MANIFEST, content) for content in (*DAMAGED, None)]
+    + [
+        (name, content)
+        for name in (CARD, EVENTS, WEIGHTS, SCORES, INDEX, FAILED)
+        for content in (b"[]", None)
+    ],
+)
+def test_a_damaged_artifact_ends_no_command_in_a_traceback(
+    store: ArtifactStore, srkd: Srkd, name: str, content: bytes | None
+) -> None:
+    run = run_of(store, "hkd")
+    score = next(path for path in (store.home / "scores").iterdir() if "of hkd" in gc.describe(path))
+    damaged = {SCORES: score, INDEX: store.home / "data" / "photos-test"}.get(name, run)
+    if name == FAILED:
+        damaged = store.home / "work" / run.name
+        damaged.mkdir()
+        shutil.rmtree(run)
+    path = damaged / name
+    path.unlink(missing_ok=True)
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    commands = ["ls", "ls methods", "ls datasets", f"show {run.name[:8]}", "report tiny.yaml", "store gc"]
+    commands += ["store gc --keep tiny.yaml", f"show {run_of(store, 'none').name[:8]}", "plan tiny.yaml"]
+    for command in commands:
+        code, text, messages = srkd(*command.split())
+        assert code in (0, 3, 4), command
+        assert (code == 0) or messages.count("error: ") == 1
+        if code == 4:
+            assert messages.endswith("hint: srkd store verify --repair\n")
+    code, text, messages = srkd("ls", "--json")
+    assert code == 0
+    shown = {one["run"] for one in json.loads(text)["runs"]}
+    gone = {run.name[:12]} if name in (MANIFEST, FAILED) else set()
+    assert shown == {one.name[:12] for one in (store.home / "runs").iterdir()} - gone
+    if name == MANIFEST and content is not None:
+        said = f"runs/{run.name} is damaged and left out; for the cause: srkd store verify"
+        assert " ".join(messages.split()) == said
+        code, _, messages = srkd("show", run.name[:8])
+        assert code == 4
+        assert f"{MANIFEST} is not what was written" in messages
+
+
+def test_a_run_that_this_srkd_cannot_read_is_left_out_of_the_list(store: ArtifactStore, srkd: Srkd) -> None:
+    class Later(Artifact):
+        folder, kind = "runs", "run"
+        model: dict[str, int]
+
+    with store.writing(Later(model={"depth": 1})) as folder:
+        (folder / CARD).write_text("{}")
+    code, text, messages = srkd("ls")
+    assert (code, len(text.splitlines())) == (0, 4)
+    assert messages.count(" is damaged and left out") == 1
 
 
 def test_gc_never_takes_what_a_live_process_holds(store: ArtifactStore, srkd: Srkd) -> None:

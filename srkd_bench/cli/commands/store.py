@@ -115,11 +115,12 @@ def gc(
     suites = [load_suite(name) for name in keep or []]
     waste = requirements.unneeded(store, suites, display) if suites else gc_module.leftovers(store)
     gone = [one for one in waste if gc_module.remove(store, one)] if yes else waste
+    locks = gc_module.remove_locks(store) if yes else len(gc_module.unused_locks(store))
     rows = [(str(one.path.relative_to(store.home)), one.what, one.bytes) for one in gone]
     total = sum(one.bytes for one in gone)
     if json_:
         things = [dict(zip(("path", "what", "bytes"), row, strict=True)) for row in rows]
-        print_json({"schema": 1, "removed": yes, "things": things, "bytes": total})
+        print_json({"schema": 1, "removed": yes, "things": things, "bytes": total, "locks": locks})
         return
     for path, what, held in rows:
         print(f"{size(held):>7}  {path:<27}  {what}")
@@ -132,6 +133,8 @@ def gc(
         display.say(
             f"{runs} finished run{'s are' if runs > 1 else ' is'} kept; --keep SUITE names what to keep"
         )
+    if locks and yes:
+        display.say(f"{locks} unused lock file{'s' * (locks != 1)} removed")
     if waste and not yes:
         display.say(f"nothing is removed yet; to remove what is listed: {command_line()} --yes")
 
