@@ -5,11 +5,9 @@
 """
 
 import argparse
-import bz2
 import gzip
 import importlib
 import io
-import lzma
 import mmap
 import os
 import struct
@@ -25,7 +23,7 @@ from typing import Any
 
 DOORS = ("suites", "weights", "images", "archives")
 SEPARATOR = b"\x1e"  # between a suite and its settings
-WRAPPINGS: list[Callable[[bytes], bytes]] = [bytes, gzip.compress, bz2.compress, lzma.compress]
+WRAPPINGS: list[Callable[[bytes], bytes]] = [bytes, gzip.compress]
 ODDITIES = [  # of YAML
     b"x: [1, 0x1f, 1:30, 010, 1e400, .nan, 2001-01-01]",
     *(b"x: &a [1]\ny: *a", b'x: !!int "7"', b"? [1]\n: 2", b"x: {<<: {a: 2}}", b"x: |\n b\n", b'"\\x41": 2'),

@@ -14,6 +14,7 @@ class Weights(Artifact):
     """A network that was trained elsewhere, known by its file's sha256."""
 
     folder: ClassVar[str] = "weights"
+    kind: ClassVar[str] = "weights"
 
     sha256: str
     model: NetworkSpec
@@ -30,6 +31,7 @@ class Run(Artifact):
     """
 
     folder: ClassVar[str] = "runs"
+    kind: ClassVar[str] = "run"
 
     model: NetworkSpec
     train: TrainSpec
@@ -52,6 +54,7 @@ class Measurement(Artifact):
     """
 
     folder: ClassVar[str] = "scores"
+    kind: ClassVar[str] = "score"
 
     network: str
     pixels: str
@@ -64,11 +67,20 @@ class Pack(Artifact):
     """A data set's images: HR for scale 1, else LR. The latest copy of a data set is kept, whatever its pixels."""
 
     folder: ClassVar[str] = "data"
+    kind: ClassVar[str] = "data"
 
     dataset: str
     scale: Literal[1, 2, 3, 4]
 
     @property
-    def place(self) -> str:
-        """Where it is kept: by its name."""
-        return f"{self.folder}/{self.dataset}" + (f"_x{self.scale}" if self.scale > 1 else "")
+    def name(self) -> str:
+        """The data set's name, with the scale of LR images."""
+        return self.dataset + (f"_x{self.scale}" if self.scale > 1 else "")
+
+    @property
+    def lock(self) -> str:
+        """The lock's name, one for the images of all scales."""
+        return f"{self.kind}-{self.dataset}"
+
+
+ARTIFACTS: dict[str, type[Artifact]] = {one.folder: one for one in (Run, Weights, Measurement, Pack)}

@@ -13,6 +13,12 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Params = dict[str, int | float | bool | str]
+DIGITS = 20  # of a digest, in the names of folders and files
+
+
+def short(digest: str) -> str:
+    """Return the first digits of a digest in hex, as names hold them."""
+    return digest[:DIGITS]
 
 
 class Spec(BaseModel):
@@ -34,11 +40,27 @@ class Spec(BaseModel):
 
 
 class Artifact(Spec):
-    """A spec that names what is kept in the store, in one of its folders."""
+    """A spec that names what the store keeps.
+
+    Attributes:
+        folder: the store's folder for artifacts of this class.
+        kind: the word that their locks begin with.
+    """
 
     folder: ClassVar[str]
+    kind: ClassVar[str]
+
+    @property
+    def name(self) -> str:
+        """The name of the artifact within its folder."""
+        return short(self.digest)
 
     @property
     def place(self) -> str:
-        """Where it is kept."""
-        return f"{self.folder}/{self.digest[:20]}"
+        """The path of the artifact within the store."""
+        return f"{self.folder}/{self.name}"
+
+    @property
+    def lock(self) -> str:
+        """The name of the lock that whoever makes the artifact holds."""
+        return f"{self.kind}-{self.name}"

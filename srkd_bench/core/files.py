@@ -2,10 +2,12 @@
 
 import errno
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.units import size
@@ -56,11 +58,24 @@ def put(path: Path, content: bytes | memoryview | str) -> None:
         SrkdError: the disk can't take it; nothing is changed.
     """
     data = content.encode() if isinstance(content, str) else content
-    part = path.with_name(path.name + ".part")
-    with writable(path, len(data)):
+    with replacing(path, len(data)) as file:
+        file.write(data)
+
+
+@contextmanager
+def replacing(path: Path, needed: int) -> Iterator[BinaryIO]:
+    """Give a file to write; when the block ends well, it is safe on the disk and replaces what is at `path`.
+
+    Several may write the same path at once: each has a file of its own beside it, and the last one's stays.
+
+    Raises:
+        SrkdError: the disk can't take it; nothing is changed.
+    """
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    with writable(path, needed):
         try:
-            with part.open("wb") as file:
-                file.write(data)
+            with part.open("xb") as file:
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(path)

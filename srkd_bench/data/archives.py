@@ -1,9 +1,7 @@
 """Reads images straight out of a folder or archive. Nothing is unpacked, so no archive can write anywhere."""
 
-import bz2
 import gzip
 import io
-import lzma
 import re
 import stat
 import tarfile
@@ -16,8 +14,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from srkd_bench.core.errors import IntegrityError, MissingError
+from srkd_bench.data.images import SUFFIXES, is_image
 
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 MAX_MEMBER = 200 * 10**6  # bytes
 MAX_TOTAL = 100 * 10**9  # bytes
 MAX_MEMBERS = 200_000
@@ -25,13 +23,13 @@ MAX_DIRECTORY = (
     20 * 10**6
 )  # bytes of a zip's directory, which becomes an object a member before any is looked at
 MAX_HEADERS = 10**6  # bytes before a member of a tar that say what it is
-MAX_DICTIONARY = 100 * 2**20  # bytes of memory that an xz may ask for; `xz -9` asks for 65 MiB
 MAX_RATIO = 200  # unpacked to packed bytes; images are compressed already, what shrinks more is a bomb
 SMALL = 10 * 10**6  # bytes that may have any ratio
 _LEADS_ELSEWHERE = re.compile(r"^/|^[A-Za-z]:|(^|/)\.\.(/|$)|\\")
 # Control characters, what turns text around, and halves of characters, with which no report could be written.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_HINT = "srkd reads folders, zip, tar, tar.gz, tar.bz2 and tar.xz; unpack the images yourself if you trust it"
+_HINT = "srkd reads folders, zip, tar and tar.gz; unpack the images yourself if you trust it"
+_UNREAD = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}  # compressions that no known data set comes in
 Reader = Callable[[], bytes]
 
 
@@ -56,7 +54,7 @@ def images_in(source: Path) -> list[Entry]:
     with _readable(source):
         entries = [entry for entry, _ in _walk(source)]
     if not entries:
-        raise MissingError(f"no images in {source}", f"srkd looks for {', '.join(sorted(IMAGE_SUFFIXES))}")
+        raise MissingError(f"no images in {source}", f"srkd looks for {', '.join(sorted(SUFFIXES))}")
     return entries
 
 
@@ -107,13 +105,13 @@ def _role(path: str) -> str:
 def _is_image(path: str) -> bool:
     inner = PurePosixPath(path)
     hidden = any(name.startswith(".") or name == "__MACOSX" for name in inner.parts)
-    return inner.suffix.lower() in IMAGE_SUFFIXES and not hidden
+    return is_image(inner) and not hidden
 
 
 @contextmanager
 def _readable(source: Path) -> Iterator[None]:
     """Turn what the standard library raises at broken or malicious bytes into an IntegrityError."""
-    formats = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+    formats = (tarfile.TarError, zipfile.BadZipFile, zlib.error)
     try:
         yield
     except (*formats, EOFError, OSError, RuntimeError, ValueError) as error:
@@ -230,7 +228,7 @@ def _tar(source: Path, magic: bytes, limit: int) -> Iterator[_Member]:
         if stream.latest != bytes(tarfile.BLOCKSIZE):  # tarfile takes a broken header for the end
             raise IntegrityError(f"{source} ends too early", _HINT)
         stream.budget = limit
-        while stream.read(tarfile.RECORDSIZE):  # up to the checksum of gzip, bzip2 or xz
+        while stream.read(tarfile.RECORDSIZE):  # up to gzip's checksum
             pass
 
 
@@ -241,54 +239,10 @@ def _read_tar(archive: tarfile.TarFile, info: tarfile.TarInfo, stream: "_Bounded
 
 
 def _unpacked(source: Path, magic: bytes) -> io.BufferedIOBase:
-    if magic.startswith(b"\x1f\x8b"):
-        return gzip.GzipFile(source)
-    if magic.startswith(b"BZh"):
-        return bz2.BZ2File(source)
-    return _Xz(source) if magic == b"\xfd7zXZ\x00" else source.open("rb")
-
-
-class _Xz(io.BufferedIOBase):
-    """An xz file, unpacked forwards; `lzma.LZMAFile` takes all the memory that a header asks for."""
-
-    def __init__(self, source: Path) -> None:
-        self.file, self.place = source.open("rb"), 0
-        self.unpacker = self._of_a_stream()
-
-    def _of_a_stream(self) -> lzma.LZMADecompressor:
-        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MAX_DICTIONARY)
-
-    def close(self) -> None:
-        self.file.close()
-        super().close()
-
-    def tell(self) -> int:
-        return self.place
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        while self.place < offset and self.read(min(offset - self.place, tarfile.RECORDSIZE)):
-            pass
-        return self.place
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        data, size = bytearray(), size or 0
-        while len(data) < size and (piece := self._piece(size - len(data))):
-            data += piece
-        self.place += len(data)
-        return bytes(data)
-
-    def _piece(self, most: int) -> bytes:
-        """Return some of what comes next; nothing at the end."""
-        while True:
-            packed = b""
-            if self.unpacker.eof:
-                if not (packed := self.unpacker.unused_data or self.file.read(io.DEFAULT_BUFFER_SIZE)):
-                    return b""
-                self.unpacker = self._of_a_stream()
-            elif self.unpacker.needs_input and not (packed := self.file.read(io.DEFAULT_BUFFER_SIZE)):
-                raise EOFError("it ends too early")
-            if piece := self.unpacker.decompress(packed, most):
-                return piece
+    for start, name in _UNREAD.items():
+        if magic.startswith(start):
+            raise IntegrityError(f"cannot read {source}: it is compressed by {name}", _HINT)
+    return gzip.GzipFile(source) if magic.startswith(b"\x1f\x8b") else source.open("rb")
 
 
 class _Bounded(io.BufferedIOBase):

@@ -19,6 +19,7 @@ from srkd_bench.core.progress import Display
 from srkd_bench.data.catalog import DatasetSpec, find
 from srkd_bench.data.images import cut, downscale, luma, read_rgb
 from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.layout import INDEX, PIXELS
 from srkd_bench.store.manifest import REPAIR
 
 Image = NDArray[np.uint8]
@@ -30,8 +31,8 @@ class _Pack:
     """Images of one resolution in a memory map; each is checked when it is first looked at."""
 
     def __init__(self, store: ArtifactStore, key: Pack) -> None:
-        index = store.file(key, "index.json")
-        self.data = index.with_name("images.u8")
+        index = store.file(key, INDEX)
+        self.data = index.with_name(PIXELS)
         read = json.loads(index.read_text())
         self.pixels: str = read["pixels"]
         self.entries: list[dict[str, Any]] = read["images"]
@@ -119,7 +120,7 @@ def packed(store: ArtifactStore, name: str) -> str | None:
     key = _key(name)
     if not store.has(key):
         return None
-    digest: str = json.loads(store.read(key.place, "index.json"))["pixels"]
+    digest: str = json.loads(store.read(key.place, INDEX))["pixels"]
     return digest
 
 
@@ -140,7 +141,7 @@ def open_set(store: ArtifactStore, name: str, scale: int, display: Display | Non
     spec = find(name)
     if _is_packed(store, name, scale):
         return ImageSet(store, name, scale)
-    with store.locked([f"data-{name}"]):
+    with store.locked([_key(name).lock]):
         if not store.has(_key(name)):
             if not spec.builtin:
                 raise MissingError(f"data set '{name}' is not here", f"srkd download {name}")
@@ -177,7 +178,7 @@ def hr_pixels(store: ArtifactStore, name: str) -> int | None:
     """Return how many HR pixels a data set has in all, if it is here or built in. Nothing is packed."""
     spec = find(name)
     if store.has(_key(name)):
-        entries = json.loads(store.read(_key(name).place, "index.json"))["images"]
+        entries = json.loads(store.read(_key(name).place, INDEX))["images"]
         return sum(int(one["height"] * one["width"]) for one in entries)
     return sum(image.size // 3 for _, image in builtin_images(spec)) if spec.builtin else None
 
@@ -220,7 +221,7 @@ def _write_pack(
 ) -> dict[str, Any]:
     """Write images one by one, as they come, and an index of where they are."""
     entries: list[dict[str, Any]] = []
-    path = folder / "images.u8"
+    path = folder / PIXELS
     with writable(path), path.open("wb") as file:
         for name, image in images:
             height, width, _ = image.shape
@@ -233,7 +234,7 @@ def _write_pack(
         entries.sort(key=lambda entry: (entry["sha256"], entry["name"]))
     pixels = pixels or hashlib.sha256("".join(entry["sha256"] for entry in entries).encode()).hexdigest()
     index = {"pixels": pixels, "images": entries}
-    put(folder / "index.json", json.dumps(index))
+    put(folder / INDEX, json.dumps(index))
     return index
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+FORMATS = {
+    "PNG": (".png",),
+    "JPEG": (".jpg", ".jpeg"),
+    "WEBP": (".webp",),
+    "BMP": (".bmp",),
+    "TIFF": (".tif", ".tiff"),
+}
+SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+LOSSLESS = SUFFIXES - {*FORMATS["JPEG"]}  # of images that are measured
 MAX_PIXELS = 50_000_000  # Pillow takes up to 18 bytes a pixel, for a WebP: this keeps it below 1 GB
 SCALES = (2, 3, 4)
 # TIFF's and EXIF's tags.
@@ -75,7 +83,7 @@ def opened(source: Path | BinaryIO, name: str) -> Iterator[Image.Image]:
     """
     try:
         # Pillow's warnings are advice: an image is read or refused.
-        with warnings.catch_warnings(action="ignore"), Image.open(source, formats=FORMATS) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(source, formats=[*FORMATS]) as image:
             _check(image, name)
             image.load()  # turns a TIFF itself
             yield image
@@ -131,6 +139,11 @@ def is_transparent(image: Image.Image) -> bool:
 def unreadable(name: str, reason: str, hint: str) -> SrkdError:
     """Return the error for an image that can't be read."""
     return SrkdError(f"cannot read image {name!r}: {reason}", hint)
+
+
+def is_image(path: PurePath, suffixes: Collection[str] = SUFFIXES) -> bool:
+    """Say whether a path has the name of an image, whatever its case."""
+    return path.suffix.lower() in suffixes
 
 
 def cut(image: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlparse
 
+from srkd_bench.config.artifacts import Pack
 from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError
 from srkd_bench.core.parallel import in_order
 from srkd_bench.core.progress import Display
@@ -37,7 +38,7 @@ def adopt(store: ArtifactStore, name: str, source: Path, display: Display) -> st
                 yield image
                 tick(i + 1, len(paths))
 
-    with store.locked([f"data-{name}"]):
+    with store.locked([Pack(dataset=name, scale=1).lock]):
         return pack(store, name, images())
 
 
@@ -51,7 +52,7 @@ def download(store: ArtifactStore, name: str, display: Display) -> str:
     """
     spec = find(name)
     if spec.builtin:
-        with store.locked([f"data-{name}"]):
+        with store.locked([Pack(dataset=name, scale=1).lock]):
             return pack(store, name, builtin_images(spec))
     failures: list[SrkdError] = []
     for source in spec.sources:

@@ -81,9 +81,7 @@ def folder(path: Path) -> Upscaler:
     """
     if not path.is_dir():
         raise MissingError(f"no folder '{path}'")
-    files = sorted(
-        file for file in path.rglob("*") if file.suffix.lower() in (".png", ".webp", ".bmp", ".tif")
-    )
+    files = sorted(file for file in path.rglob("*") if images_module.is_image(file, images_module.LOSSLESS))
     if not files:
         raise MissingError(f"no images in '{path}'", "SR images are PNG, WebP, BMP or TIFF files")
 

@@ -81,7 +81,7 @@ def adopt_weights(where: str | TeacherSpec, scale: int, place: Workplace) -> Wei
     """Take a file, address or `edsr-official` into the store, and return its key."""
     where = TeacherSpec(weights=where) if isinstance(where, str) else where
     path, weights = find_weights(where, scale, place.store, place.display)
-    with place.store.locked([f"weights-{weights.digest[:20]}"]):
+    with place.store.locked([weights.lock]):
         if not place.store.has(weights):
             model = network_of(path, weights.sha256, blocks_of(where), where.overlap)
             card = provenance(torch.device("cpu")) | {"from": where.weights}

@@ -1,26 +1,26 @@
 """ArtifactStore: what was made is found by its spec; an artifact is complete or absent."""
 
-import fcntl
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import platformdirs
-from filelock import FileLock, Timeout
 
+from srkd_bench.config.base import Artifact, short
 from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError
 from srkd_bench.core.files import put, sync, writable
-from srkd_bench.store.locks import lock_of_scratch
-from srkd_bench.store.manifest import MANIFEST, REPAIR, Key, read_manifest, sign, stamp
+from srkd_bench.store.layout import FAILED, MANIFEST, lock_for, lock_of
+from srkd_bench.store.locks import held
+from srkd_bench.store.manifest import REPAIR, read_manifest, sign, stamp
 from srkd_bench.store.remote.shared_store import find_shared
 
 FORMAT = "2"
-PATIENCE = 2.0  # seconds, before a wait for another process is announced
 
 
 class ArtifactStore:
@@ -45,25 +45,24 @@ class ArtifactStore:
         self.home = Path(chosen).expanduser().absolute()
         self.say = say
         self._begun = False
+        self._told = set[str]()  # places of damaged artifacts
         self.shared = find_shared(self.home, say)
         stamp = self.home / "format"
         found = stamp.read_text(errors="replace").strip() if stamp.is_file() else FORMAT
-        if found == "1":
-            self._migrate()
-        elif found != FORMAT:
+        if found != FORMAT:
             raise SrkdError(
                 f"store {self.home} has format {found[:20]!r}, this srkd reads {FORMAT}",
-                "install a newer srkd, or choose another --home",
+                "install the srkd that made it, or choose another --home",
             )
 
     def __str__(self) -> str:
         return f"{self.home}, shared at {self.shared.bucket.address}" if self.shared else str(self.home)
 
-    def path(self, key: Key) -> Path:
+    def path(self, key: Artifact) -> Path:
         """Return where the finished artifact is, or would be."""
         return self.home / key.place
 
-    def has(self, key: Key) -> bool:
+    def has(self, key: Artifact) -> bool:
         """Say whether the artifact is there, whole: here, or where machines share it."""
         return self._is_here(key.place) or (self.shared is not None and self.shared.has(key.place))
 
@@ -75,19 +74,33 @@ class ArtifactStore:
         if self.shared:
             self.shared.look_again()
 
-    def work(self, key: Key) -> Path:
+    def work(self, key: Artifact) -> Path:
         """Return where unfinished work on the artifact is, or would be."""
-        return self.home / "work" / key.digest[:20]
+        return self.home / "work" / key.name
 
-    def take_up(self, keys: Iterable[Key]) -> None:
+    def failure(self, key: Artifact) -> str | None:
+        """Return why the latest work on an artifact failed; None if it did not.
+
+        Raises:
+            IntegrityError: the file that says so is not what was written.
+        """
+        path = self.work(key) / FAILED
+        if not path.is_file():
+            return None
+        try:
+            return str(json.loads(path.read_bytes())["error"])
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            raise IntegrityError(f"{path} is not what was written", REPAIR) from None
+
+    def take_up(self, keys: Iterable[Artifact]) -> None:
         """Fetch unfinished work that another machine has brought further than it is here."""
         if self.shared:
-            self.shared.handover.take_up({key.digest[:20]: self.work(key) for key in keys})
+            self.shared.handover.take_up({key.name: self.work(key) for key in keys})
 
-    def hand_on(self, keys: Iterable[Key], *, last: bool) -> None:
+    def hand_on(self, keys: Iterable[Artifact], *, last: bool) -> None:
         """Let other machines have the latest checkpoints, now and then, and when they are the last."""
         if self.shared:
-            self.shared.handover.hand_on({key.digest[:20]: self.work(key) for key in keys}, last=last)
+            self.shared.handover.hand_on({key.name: self.work(key) for key in keys}, last=last)
 
     @property
     def downloads(self) -> Path:
@@ -96,7 +109,7 @@ class ArtifactStore:
         return self.home / "downloads"
 
     @contextmanager
-    def writing(self, key: Key) -> Iterator[Path]:
+    def writing(self, key: Artifact) -> Iterator[Path]:
         """Give an empty folder for the artifact's files; it appears under its name when the block ends well.
 
         The manifest lists key, sizes and sha256 of the files. Unfinished work on the artifact is removed.
@@ -110,23 +123,20 @@ class ArtifactStore:
         shutil.rmtree(self.work(key), ignore_errors=True)
         self.send()
         if self.shared:
-            self.shared.handover.finish(key.digest[:20])
+            self.shared.handover.finish(key.name)
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """Give an empty folder that is gone when the block ends; while it is in use, it is locked."""
         self.begin()
-        with writable(self.home / "tmp"):
-            descriptor, name = tempfile.mkstemp(prefix="tmp-", dir=self.home / "locks")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            folder = self.home / "tmp" / Path(name).name.removeprefix("tmp-")
-            folder.mkdir()
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            lock_of_scratch(folder).unlink(missing_ok=True)
-            os.close(descriptor)
+        folder = self.home / "tmp" / secrets.token_hex(6)
+        with held(lock_of(self.home, folder), remove=True):  # a file of its own: NFS locks no folders
+            with writable(folder):
+                folder.mkdir()
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def publish(self, folder: Path, target: Path) -> None:
         """Move a finished folder to its place, safe on disk; what was there before is removed."""
@@ -154,19 +164,13 @@ class ArtifactStore:
         self.begin()
         with ExitStack() as stack:
             for name in sorted(set(names)):
-                lock = FileLock(self.home / "locks" / name)
-                with writable(self.home / "locks"):
-                    try:
-                        lock.acquire(timeout=PATIENCE)
-                    except Timeout:
-                        self.say(f"waiting for another srkd that makes the same ({name})")
-                        lock.acquire()
-                stack.callback(lock.release)
+                wait = f"waiting for another srkd that makes the same ({name})"
+                stack.enter_context(held(self.home / "locks" / name, partial(self.say, wait)))
                 if self.shared:
                     stack.enter_context(self.shared.claimed(name))
             yield
 
-    def file(self, key: Key, name: str) -> Path:
+    def file(self, key: Artifact, name: str) -> Path:
         """Return the path of a finished artifact's file, checked against the manifest; fetched if need be.
 
         Raises:
@@ -197,25 +201,38 @@ class ArtifactStore:
             raise MissingError(f"nothing is kept at {folder}")
         path = folder / name
         files = read_manifest(folder)["files"]
-        if name not in files or not path.is_file() or stamp(path) != files[name]:
-            raise IntegrityError(f"{path} is not what was written", REPAIR)
-        return path
+        with suppress(OSError):  # it can't be read
+            if name in files and path.is_file() and stamp(path) == files[name]:
+                return path
+        raise IntegrityError(f"{path} is not what was written", REPAIR)
 
     def keys(self, kind: str) -> list[tuple[str, dict[str, Any]]]:
-        """Return name and key of every finished artifact of a kind, here or shared, the oldest first."""
+        """Return name and key of every finished artifact of a kind, here or shared, the oldest first.
+
+        Damaged ones are left out, which is said once.
+        """
         here = {path.parent.name: path for path in (self.home / kind).glob(f"*/{MANIFEST}")}
-        found = [
-            (path.stat().st_mtime, name, json.loads(path.read_text())["key"]) for name, path in here.items()
-        ]
-        found += self.shared.keys(kind, besides=here) if self.shared else []
+        found = self.shared.keys(kind, besides=here) if self.shared else []
+        for name, path in here.items():
+            try:
+                found.append((path.stat().st_mtime, name, read_manifest(path.parent)["key"]))
+            except (IntegrityError, OSError):
+                if path.is_file():  # it was not removed meanwhile
+                    self.leave_out(f"{kind}/{name}")
         return [(name, key) for _, name, key in sorted(found, key=lambda one: one[:2])]
+
+    def leave_out(self, place: str) -> None:
+        """Say, once, that an artifact is damaged and left out."""
+        if place not in self._told:
+            self._told.add(place)
+            self.say(f"{place} is damaged and left out; for the cause: srkd store verify")
 
     def bring(self, place: str) -> None:
         """Fetch an artifact that machines share, unless it is here."""
         if self.shared is None or self._is_here(place) or not self.shared.has(place):
             return
         self.begin()
-        with FileLock(self.home / "locks" / f"fetch-{place.replace('/', '-')}"), self.scratch() as folder:
+        with held(self.home / "locks" / lock_for("fetch", place)), self.scratch() as folder:
             if not self._is_here(place):
                 self.shared.fetch(place, folder)
                 self.publish(folder, self.home / place)
@@ -233,33 +250,23 @@ class ArtifactStore:
             for name in ("tmp", "locks", "downloads", "work"):
                 (self.home / name).mkdir(parents=True, exist_ok=True)
             if not (self.home / "format").exists():
-                with FileLock(self.home / "locks" / "format"):  # several may begin at once
+                with held(lock_of(self.home, self.home / "format")):  # several may begin at once
                     if not (self.home / "format").exists():
                         put(self.home / "format", FORMAT + "\n")
         self._begun = True
         self.send()
-
-    def _migrate(self) -> None:
-        """Bring a store of format 1 up to date: its image packs had no manifest, its downloads no checksum."""
-        self.begin()
-        with self.locked(["migration"]):
-            for folder in (self.home / "data").glob("*/"):
-                name, _, scale = folder.name.partition("_x")
-                if not (folder / MANIFEST).exists():
-                    sign(folder, {"dataset": name, "scale": int(scale or 1)})
-            for path in self.home.glob("downloads/*"):
-                if path.suffix not in (".part", ".lock", ".sha256"):
-                    put(path.with_name(path.name + ".sha256"), f"{stamp(path)['sha256']}  {path.name}\n")
-            put(self.home / "format", FORMAT + "\n")
 
 
 def find_run(store: ArtifactStore, digits: str) -> tuple[str, dict[str, Any]]:
     """Return the folder and settings of the one finished run whose id begins so.
 
     Raises:
-        MissingError: no run's id begins so. SrkdError: several do.
+        MissingError: no run's id begins so. SrkdError: several do. IntegrityError: the run's manifest is damaged.
     """
-    found = [(folder, key) for folder, key in store.keys("runs") if folder.startswith(digits[:20])]
+    found = [(folder, key) for folder, key in store.keys("runs") if folder.startswith(short(digits))]
+    for manifest in (store.home / "runs").glob(f"*/{MANIFEST}") if not found else []:
+        if manifest.parent.name.startswith(short(digits)):
+            read_manifest(manifest.parent)
     if not found:
         raise MissingError(f"no finished run '{digits}'", "srkd ls runs")
     if len(found) > 1:

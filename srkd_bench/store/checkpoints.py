@@ -4,15 +4,16 @@ import hashlib
 import re
 from pathlib import Path
 
+from srkd_bench.config.base import DIGITS, short
 from srkd_bench.core.errors import IntegrityError
 from srkd_bench.core.files import put, writable
 
-_NAME = re.compile(r"step-(\d+)-([0-9a-f]{20})\.pt")
+_NAME = re.compile(rf"step-(\d+)-([0-9a-f]{{{DIGITS}}})\.pt")
 
 
 def write(folder: Path, step: int, content: bytes | memoryview) -> None:
     """Keep the state after so many steps, with its sha256 in its name, in place of the one before."""
-    path = folder / f"step-{step}-{hashlib.sha256(content).hexdigest()[:20]}.pt"
+    path = folder / f"step-{step}-{short(hashlib.sha256(content).hexdigest())}.pt"
     with writable(folder):
         folder.mkdir(exist_ok=True)
     put(path, content)
@@ -58,8 +59,13 @@ def read(folder: Path) -> bytes | None:
 
 def is_whole(path: Path, content: bytes) -> bool:
     """Say whether a checkpoint has the content that its name promises."""
-    name = _NAME.fullmatch(path.name)
-    return name is not None and name[2] == hashlib.sha256(content).hexdigest()[:20]
+    return promises(path.name, hashlib.sha256(content).hexdigest())
+
+
+def promises(name: str, sha256: str) -> bool:
+    """Say whether a file name is that of a checkpoint with such a sha256."""
+    found = _NAME.fullmatch(name)
+    return found is not None and found[2] == short(sha256)
 
 
 def _all(folder: Path) -> list[tuple[int, Path]]:

@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import requests
-from filelock import FileLock
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
 from srkd_bench.core.errors import IntegrityError, MissingError
 from srkd_bench.core.files import put, room_for, sync, writable
+from srkd_bench.store.layout import LOCK, PART, SHA256, beside
+from srkd_bench.store.locks import held
+from srkd_bench.store.manifest import REPAIR
 
 CONNECT_TIMEOUT = 10.0  # seconds
 READ_TIMEOUT = 30.0  # seconds without a byte
@@ -74,60 +76,62 @@ def fetch(
     if path.exists():
         return _kept(path, checksum)
     if os.environ.get("SRKD_OFFLINE", "0") not in ("", "0"):
-        ways = (
-            f"leave out --offline (SRKD_OFFLINE), or {hint}" if hint else "leave out --offline (SRKD_OFFLINE)"
-        )
-        raise MissingError(f"{path.name} isn't here and srkd is offline", ways)
-
-    part = path.with_name(path.name + ".part")
-    failures: dict[str, _Unusable] = {}
+        ways = ["leave out --offline (SRKD_OFFLINE)", *([hint] if hint else [])]
+        raise MissingError(f"{path.name} isn't here and srkd is offline", ", or ".join(ways))
+    part = beside(path, PART)
     with writable(part, size):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(path.name + ".lock")):
+        with held(beside(path, LOCK)):
             if path.exists():  # another process was faster
                 return _kept(path, checksum)
-            for url in urls:
-                try:
-                    sha256 = _fetch_from(url, part, checksum, size, progress)
-                except _Unusable as error:
-                    failures[url] = error
-                else:
-                    _stamp(path, sha256)
-                    return part.replace(path)
+            _stamp(path, _from_a_mirror(urls, part, checksum, size, progress, hint))
+            return part.replace(path)
+
+
+def _from_a_mirror(
+    urls: Sequence[str], part: Path, checksum: str | None, size: int | None, progress: Progress, hint: str
+) -> str:
+    """Make `part` whole from the first mirror that gives it, and return its sha256; raises as `fetch`."""
+    failures: dict[str, _Unusable] = {}
+    for url in urls:
+        try:
+            return _fetch_from(url, part, checksum, size, progress)
+        except _Unusable as error:
+            failures[url] = error
     wrong = any(isinstance(error, _Wrong) for error in failures.values())
     reasons = "; ".join(f"{url}: {error}" for url, error in failures.items())
-    raise (IntegrityError if wrong else MissingError)(f"cannot download {path.name} ({reasons})", hint)
+    raise (IntegrityError if wrong else MissingError)(f"cannot download {part.stem} ({reasons})", hint)
 
 
 def is_unchanged(path: Path) -> bool:
     """Say whether a downloaded file is there and has the sha256 that is kept beside it."""
-    if not path.is_file() or not sidecar(path).is_file():
-        return False
-    return sidecar(path).read_bytes() == _line(path, checksum_of(path, "sha256"))
+    return path.is_file() and stamped(path) == checksum_of(path, "sha256")
 
 
-def sidecar(path: Path) -> Path:
-    """Return where a downloaded file's sha256 is kept, as `sha256sum` writes and checks it."""
-    return path.with_name(path.name + ".sha256")
+def stamped(path: Path) -> str | None:
+    """Return the sha256 that is kept beside a file, as `sha256sum` writes it.
 
-
-def _line(path: Path, sha256: str) -> bytes:
-    return f"{sha256}  {path.name}\n".encode()
+    None if there is none, an empty string if it is damaged.
+    """
+    if not beside(path, SHA256).exists():
+        return None
+    sha256, _, rest = beside(path, SHA256).read_bytes().decode(errors="replace").partition("  ")
+    return sha256 if rest == f"{path.name}\n" else ""
 
 
 def _stamp(path: Path, sha256: str) -> None:
-    put(sidecar(path), _line(path, sha256))
+    put(beside(path, SHA256), f"{sha256}  {path.name}\n")
 
 
 def _kept(path: Path, checksum: str | None) -> Path:
     """Return the path of a file that is there, checked; one that the user put there is taken as it is."""
-    if not sidecar(path).exists():
+    if stamped(path) is None:
         try:
             _stamp(path, _verify(path, checksum))
         except _Wrong as error:
             raise IntegrityError(f"{path} {error}", f"remove {path}") from None
     elif not is_unchanged(path):
-        raise IntegrityError(f"{path} is not what was downloaded", "srkd store verify --repair")
+        raise IntegrityError(f"{path} is not what was downloaded", REPAIR)
     return path
 
 

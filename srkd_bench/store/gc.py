@@ -2,24 +2,38 @@
 
 import json
 import os
-import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from srkd_bench.config.artifacts import ARTIFACTS
+from srkd_bench.config.base import short
 from srkd_bench.config.network import network_spec
 from srkd_bench.core.errors import IntegrityError, SrkdError
 from srkd_bench.core.files import writable
 from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore
-from srkd_bench.store.downloads import sidecar
-from srkd_bench.store.locks import KINDS, alone, download_of, is_held, lock_of, lock_of_scratch, nobodys
-from srkd_bench.store.manifest import MANIFEST, read_manifest
-from srkd_bench.store.verify import ARTIFACTS, identity
+from srkd_bench.store.layout import (
+    FAILED,
+    FOLDERS,
+    LOCK,
+    MANIFEST,
+    PART,
+    SCORES,
+    SHA256,
+    beside,
+    download_of,
+    lock_of,
+    place_of_lock,
+)
+from srkd_bench.store.locks import alone, is_held
+from srkd_bench.store.manifest import read_manifest
+from srkd_bench.store.verify import identity
 
-PLACES = (*ARTIFACTS, "downloads", "work", "cache", "peeked", "tmp")
+HOUR = 3600.0  # seconds: nobody is still at work on a small file that is older
 
 
 @dataclass(frozen=True)
@@ -40,12 +54,11 @@ class Waste:
 def usage(store: ArtifactStore) -> list[tuple[str, int, int]]:
     """Return (place, how many, bytes) of each of the store's folders."""
     rows = []
-    for place in PLACES:
+    for place in FOLDERS:
         paths = entries(store.home / place)
-        count = len(
-            {download_of(path) for path in paths if path.suffix != ".lock"} if place == "downloads" else paths
-        )
-        rows.append((place, count, size_of(store.home / place)))
+        if place == "downloads":
+            paths = list({path.with_name(download_of(path)) for path in paths if path.suffix != LOCK})
+        rows.append((place, len(paths), size_of(store.home / place)))
     return rows
 
 
@@ -61,57 +74,69 @@ def size_of(path: Path) -> int:
 
 def leftovers(store: ArtifactStore) -> list[Waste]:
     """Return what killed processes left: nobody is at work on it, and nothing will ever use it."""
-    found: list[Waste] = []
-    for folder in entries(store.home / "tmp"):
-        with nobodys(folder) as free:
-            if free:
-                found.append(waste_at(folder, "left by a process that was killed"))
-    for path, what in _halves(store.home):
-        if not is_held(lock_of(store.home, path)):
-            found.append(waste_at(path, what))
-    return found
+    return [
+        waste_at(path, what)
+        for path, what in _halves(store.home)
+        # A folder in `tmp/` is locked before it is there, and gone before its lock is free.
+        if not is_held(lock_of(store.home, path)) and path.exists()
+    ]
 
 
 def _halves(home: Path) -> Iterator[tuple[Path, str]]:
+    for folder in entries(home / "tmp"):
+        yield folder, "left by a process that was killed"
+    for part in entries(home):
+        with suppress(FileNotFoundError):
+            if part.suffix == PART and time.time() - part.stat().st_mtime > HOUR:
+                yield part, "half a file"
     for folder in entries(home / "work"):
         if (home / "runs" / folder.name / MANIFEST).is_file():
             yield folder, f"checkpoint of a finished run: {describe(home / 'runs' / folder.name)}"
         else:
-            yield from ((part, "half a checkpoint") for part in entries(folder) if part.suffix == ".part")
+            yield from ((part, "half a checkpoint") for part in entries(folder) if part.suffix == PART)
     for kind in ARTIFACTS:
         for folder in entries(home / kind):
             if folder.is_dir() and not (folder / MANIFEST).exists():
                 yield folder, f"incomplete: it has no {MANIFEST}"
     for part in entries(home / "downloads"):
-        whole = part.with_name(download_of(part)).exists()
-        if part.suffix == ".part" and (whole or part.name.endswith(".sha256.part")):
+        whole = part.with_name(download_of(part))
+        if part.suffix == PART and (whole.exists() or part != beside(whole, PART)):
             yield part, "half a download, beside the whole one"
 
 
 def remove(store: ArtifactStore, waste: Waste) -> bool:
     """Remove what can go, unless another process is at work on it by now; say whether it is gone."""
     path = waste.path
-    if path.parent == store.home / "tmp":
-        with nobodys(path) as free:
-            if free:
-                shutil.rmtree(path, ignore_errors=True)
-                lock_of_scratch(path).unlink(missing_ok=True)
-            return free
     with alone(lock_of(store.home, path)) as free, writable(path):
         same = identity(path) == waste.found
         if free and same and path.is_dir():
             store.discard(path)
         elif free and same:
             path.unlink(missing_ok=True)
-            sidecar(path).unlink(missing_ok=True)
+            beside(path, SHA256).unlink(missing_ok=True)
         return free and same
+
+
+def unused_locks(store: ArtifactStore) -> list[Path]:
+    """Return the lock files that no process holds."""
+    locks = [path for path in entries(store.home / "downloads") if path.suffix == LOCK]
+    return [path for path in (*entries(store.home / "locks"), *locks) if not is_held(path)]
+
+
+def remove_locks(store: ArtifactStore) -> int:
+    """Remove the lock files that no process holds, and return their number."""
+    removed = 0
+    for lock in unused_locks(store):
+        with alone(lock) as free:
+            removed += free
+    return removed
 
 
 def describe(path: Path) -> str:
     """Say what a finished artifact or unfinished work is, as its manifest tells."""
     kind, home = path.parent.name, path.parent.parent
     if kind == "work":
-        state = "failed" if (path / "failed.json").exists() else "unfinished"
+        state = "failed" if (path / FAILED).exists() else "unfinished"
         return f"{state} run, {checkpoints.steps_done(path):,} steps done"
     try:
         return _DESCRIBED[kind](read_manifest(path)["key"], home, path)
@@ -128,8 +153,8 @@ def _weights(key: dict[str, Any], home: Path, path: Path) -> str:
 
 
 def _scores(key: dict[str, Any], home: Path, path: Path) -> str:
-    dataset = json.loads((path / "scores.json").read_bytes())["dataset"]
-    owners = (home / kind / key["network"][:20] for kind in ("runs", "weights"))
+    dataset = json.loads((path / SCORES).read_bytes())["dataset"]
+    owners = (home / kind / short(key["network"]) for kind in ("runs", "weights"))
     owner = next((describe(folder) for folder in owners if folder.is_dir()), "a network that is gone")
     name = "bicubic" if key["network"] == "bicubic" else owner
     return f"scores on {dataset} of {name}" + (" (self-ensemble)" if key["self_ensemble"] else "")
@@ -149,10 +174,9 @@ _DESCRIBED: dict[str, Callable[[dict[str, Any], Path, Path], str]] = {
 
 def refuse_other_suites(home: Path, keep: set[str]) -> None:
     """Refuse if a process makes what isn't kept: the teacher and data that it uses can't be told."""
-    places = {name: kind for kind, name in KINDS.items() if kind != "work"}
     for lock in entries(home / "locks"):
-        kind, _, name = lock.name.partition("-")
-        if kind in places and f"{places[kind]}/{name}" not in keep and is_held(lock):
+        place = place_of_lock(lock.name)
+        if place is not None and place not in keep and is_held(lock):
             raise SrkdError(
                 f"another srkd is at work here for a suite that is not kept ({lock.name})",
                 "name its suite too (--keep), or wait until it is done",

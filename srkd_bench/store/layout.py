@@ -1,5 +1,55 @@
-"""Names of the files in an artifact."""
+"""Names in a store: its folders, the files of an artifact, and the locks."""
 
+import re
+from pathlib import Path
+
+from srkd_bench.config.artifacts import ARTIFACTS, Pack, Run
+
+MANIFEST, INDEX, PIXELS = "artifact.json", "index.json", "images.u8"
 WEIGHTS, CARD, SCORES, EVENTS, FAILED = (
     "weights.safetensors", "card.json", "scores.json", "events.jsonl", "failed.json",
 )  # fmt: skip
+FILES = {  # of an artifact besides its manifest, by the store's folder
+    "runs": {CARD, EVENTS, WEIGHTS},
+    "weights": {CARD, WEIGHTS},
+    "scores": {CARD, SCORES},
+    "data": {INDEX, PIXELS},
+}
+FOLDERS = (*ARTIFACTS, "downloads", "work", "cache", "peeked", "tmp", "locks")
+CACHE_LOCK = "teacher-cache"
+PART, LOCK, SHA256 = ".part", ".lock", ".sha256"  # endings of what stands beside a file
+_BESIDE = re.compile(r"((\.sha256)?(\.[0-9a-f]{8})?\.part|\.sha256|\.lock)$")
+
+
+def lock_of(home: Path, path: Path) -> Path:
+    """Return the lock that is held by whoever makes something: known from its name alone, however broken it is."""
+    folder, name = (*path.relative_to(home).parts[:2], "")[:2]
+    if folder == "downloads":
+        return beside(path.with_name(download_of(path)), LOCK)
+    if folder in ARTIFACTS:
+        name = re.sub(r"_x[234]$", "", name) if folder == Pack.folder else name
+        return home / "locks" / f"{ARTIFACTS[folder].kind}-{name}"
+    if folder == "cache":
+        return home / "locks" / CACHE_LOCK
+    return home / "locks" / (f"{Run.kind if folder == 'work' else folder}-{name}" if name else "format")
+
+
+def lock_for(what: str, place: str) -> str:
+    """Return the name of the lock for fetching or sending the artifact at a place."""
+    return f"{what}-{place.replace('/', '-')}"
+
+
+def place_of_lock(name: str) -> str | None:
+    """Return the place of the artifact that a lock is of, HR images for data; None if it is of something else."""
+    kind, _, rest = name.partition("-")
+    return next((f"{folder}/{rest}" for folder, one in ARTIFACTS.items() if one.kind == kind), None)
+
+
+def download_of(path: Path) -> str:
+    """Return the name of the download that a file in `downloads/` is, or stands beside."""
+    return _BESIDE.sub("", path.name)
+
+
+def beside(path: Path, ending: str) -> Path:
+    """Return the path of a file that stands beside another: its `LOCK`, its `SHA256`, or its first `PART`."""
+    return path.with_name(path.name + ending)

@@ -1,87 +1,91 @@
-"""Who is at work on what: the locks that makers hold, looked at and taken without waiting."""
+"""Locks on files: one process at a time holds one, and it is free as soon as that process ends.
+
+A lock file that nobody holds can be removed at any moment: whoever takes a lock checks that the file still has its
+name, and otherwise begins again with the file that has.
+"""
 
 import fcntl
 import os
-import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from srkd_bench.core.files import writable
 
-KINDS = {
-    "runs": "run",
-    "weights": "weights",
-    "scores": "score",
-    "data": "data",
-    "work": "run",
-    "cache": "cache",
-    "peeked": "peeked",
-}
-BESIDE = re.compile(r"(\.sha256)?\.part|\.sha256|\.lock")  # what stands beside a download, after its name
+PATIENCE = 2.0  # seconds, before a wait for another process is announced
+PAUSE = 0.05  # seconds between two attempts
 
 
-def lock_of(home: Path, path: Path) -> Path:
-    """Return the lock that is held by whoever makes something: known from its name alone, however broken it is."""
-    kind, name = path.relative_to(home).parts[:2]
-    if kind == "downloads":
-        return path.with_name(download_of(path) + ".lock")
-    if kind == "data":
-        name = re.sub(r"_x[234]$", "", name)
-    return home / "locks" / f"{KINDS[kind]}-{name}"
+@contextmanager
+def held(lock: Path, announce: Callable[[], None] = lambda: None, *, remove: bool = False) -> Iterator[None]:
+    """Hold a lock; wait while another process does.
 
-
-def download_of(path: Path) -> str:
-    """Return the name of the download that a file in `downloads/` is, or stands beside."""
-    end = re.search(rf"({BESIDE.pattern})$", path.name)
-    return path.name[: end.start()] if end else path.name
+    Args:
+        announce: called once if that takes long.
+        remove: remove the file in the end.
+    """
+    announced, due = False, time.monotonic() + PATIENCE
+    with writable(lock):
+        while (descriptor := _take(lock)) is None:
+            if not announced and time.monotonic() >= due:
+                announce()
+                announced = True
+            time.sleep(PAUSE)
+    try:
+        yield
+    finally:
+        _let_go(descriptor, lock if remove else None)
 
 
 @contextmanager
 def alone(lock: Path) -> Iterator[bool]:
-    """Hold a lock unless another process does; give whether it is held."""
-    mine = FileLock(lock)
-    with writable(lock), suppress(Timeout):
+    """Hold a lock unless another process does, and remove its file in the end; give whether it is held."""
+    with writable(lock):
         lock.parent.mkdir(parents=True, exist_ok=True)
-        mine.acquire(timeout=0)
+        descriptor = _take(lock)
     try:
-        yield mine.is_locked
+        yield descriptor is not None
     finally:
-        mine.release()
+        _let_go(descriptor, lock)
 
 
 def is_held(lock: Path) -> bool:
     """Say whether another process holds a lock; nothing is made to find out."""
-    if not lock.exists():
-        return False
-    with alone(lock) as mine:
-        return not mine
+    with writable(lock), suppress(FileNotFoundError):
+        descriptor = _take(lock, make=False)
+        _let_go(descriptor)
+        return descriptor is None
+    return False
 
 
-def lock_of_scratch(folder: Path) -> Path:
-    """Return the lock that is held by whoever writes in a folder of `tmp/`: a file, for NFS locks no folders."""
-    return folder.parent.parent / "locks" / f"tmp-{folder.name}"
+def _take(lock: Path, *, make: bool = True) -> int | None:
+    """Return a descriptor that holds a lock, or None if another process holds it.
 
-
-@contextmanager
-def nobodys(folder: Path) -> Iterator[bool]:
-    """Hold a folder of `tmp/` unless the process that writes there lives; give whether it is held."""
-    if folder.is_symlink() or not folder.is_dir():  # it has just been published or removed
-        yield False
-        return
-    try:
-        descriptor = os.open(lock_of_scratch(folder), os.O_RDWR | os.O_NOFOLLOW)
-    except FileNotFoundError:  # there is a lock before there is a folder: its maker has gone
-        yield folder.is_dir()
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        free = folder.is_dir()
-    except BlockingIOError:
-        free = False
-    try:
-        yield free
-    finally:
+    Args:
+        make: make the file if there is none.
+    """
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | (os.O_CREAT if make else 0), 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), lock.stat()):
+                    return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except BaseException:
+            os.close(descriptor)
+            raise
         os.close(descriptor)
+
+
+def _let_go(descriptor: int | None, remove: Path | None = None) -> None:
+    if descriptor is None:
+        return
+    if remove is not None:
+        with suppress(OSError):  # an empty file is in nobody's way
+            remove.unlink()
+    fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child of this process may have the descriptor, too
+    os.close(descriptor)

@@ -2,65 +2,51 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from srkd_bench.config.artifacts import Pack
+from srkd_bench.config.base import Artifact, short
 from srkd_bench.core.errors import IntegrityError
 from srkd_bench.core.files import put
+from srkd_bench.store.layout import MANIFEST
 
-MANIFEST = "artifact.json"
 REPAIR = "srkd store verify --repair"
 
 
-class Key(Protocol):
-    """What names an artifact: every `Spec` that is kept in the store has these."""
-
-    @property
-    def place(self) -> str:
-        """Where the artifact is kept: `runs/0123456789abcdef0123`, `data/set5_x2`."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """The sha256, in hex, of all that decides the artifact's content."""
-        ...
-
-    def model_dump(self, *, mode: str) -> dict[str, Any]:
-        """Return the key as plain data."""
-        ...
-
-
-def sign(folder: Path, key: Key | dict[str, Any]) -> None:
+def sign(folder: Path, key: Artifact) -> None:
     """Write the manifest of a folder that has all its files."""
     files = {path.name: stamp(path) for path in sorted(folder.iterdir())}
-    plain = key if isinstance(key, dict) else key.model_dump(mode="json")
-    put(folder / MANIFEST, json.dumps({"key": plain, "files": files}, indent=1))
+    put(folder / MANIFEST, json.dumps({"key": key.model_dump(mode="json"), "files": files}, indent=1))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return an artifact's manifest.
+    """Return the manifest of the artifact that belongs into a folder.
 
     Raises:
         IntegrityError: it is not what was written.
     """
     path = folder / MANIFEST
-    try:
-        if (manifest := parsed(path.read_bytes())) is not None:
+    with suppress(OSError):
+        manifest = parsed(path.read_bytes()) or {}
+        key = manifest.get("key")
+        if isinstance(key, dict) and place_of(folder.parent.name, key) == place_at(folder):
             return manifest
-    except OSError:
-        pass
     raise IntegrityError(f"{path} is not what was written", REPAIR)
 
 
 def parsed(content: bytes) -> dict[str, Any] | None:
     """Return a manifest's content as plain data, or None if it is none: each can be written in one way only."""
-    try:
+    with suppress(ValueError, KeyError, TypeError, RecursionError):
         text = content.decode()
         manifest: dict[str, Any] = json.loads(text)
-        if json.dumps(manifest, indent=1) == text and isinstance(manifest["files"], dict):
+        if (
+            json.dumps(manifest, indent=1) == text
+            and "key" in manifest
+            and isinstance(manifest["files"], dict)
+        ):
             return manifest
-    except (ValueError, KeyError, TypeError, RecursionError):
-        pass
     return None
 
 
@@ -71,8 +57,16 @@ def stamp(path: Path) -> dict[str, Any]:
 
 
 def place_of(kind: str, key: Any) -> str:
-    """Return where the artifact with that key belongs."""
-    if kind == "data":
-        return f"data/{key['dataset']}" + (f"_x{key['scale']}" if key["scale"] != 1 else "")
-    text = json.dumps(key, sort_keys=True, separators=(",", ":"))
-    return f"{kind}/{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+    """Return where the artifact with that key belongs; an empty string if no artifact has such a key."""
+    if kind != Pack.folder:
+        text = json.dumps(key, sort_keys=True, separators=(",", ":"))
+        return f"{kind}/{short(hashlib.sha256(text.encode()).hexdigest())}"
+    try:
+        return Pack.model_validate(key).place
+    except ValueError:
+        return ""
+
+
+def place_at(folder: Path) -> str:
+    """Return the place of an artifact whose folder is known."""
+    return f"{folder.parent.name}/{folder.name}"

@@ -10,18 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from srkd_bench.core.errors import IntegrityError
+from srkd_bench.config.artifacts import ARTIFACTS
 from srkd_bench.core.files import writable
 from srkd_bench.core.progress import Display
+from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore
-from srkd_bench.store.downloads import checksum_of, sidecar
-from srkd_bench.store.locks import BESIDE, alone, lock_of
-from srkd_bench.store.manifest import MANIFEST, place_of, read_manifest
+from srkd_bench.store.downloads import checksum_of, stamped
+from srkd_bench.store.layout import FAILED, MANIFEST, PART, SHA256, beside, download_of, lock_of
+from srkd_bench.store.locks import alone
+from srkd_bench.store.manifest import parsed, place_at, place_of
 
-ARTIFACTS = ("runs", "weights", "scores", "data")
 CHUNK = 1 << 20  # bytes in memory at a time
 Hasher = Callable[[Path], str]
-_CHECKPOINT = re.compile(r"step-\d+-([0-9a-f]{20})\.pt")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def verify(store: ArtifactStore, display: Display) -> Findings:
         for thing in things:
             if problem := _problem(thing, sha256):
                 found.faults.append(Fault(thing, problem))
-            checked = thing.suffix == ".sha256" or sidecar(thing).exists()
+            checked = thing.suffix == SHA256 or beside(thing, SHA256).exists()
             if thing.parent.name == "downloads" and not checked and thing.exists():
                 found.unverified.append(thing)
     return found
@@ -88,7 +88,7 @@ def repair(store: ArtifactStore, fault: Fault) -> bool:
                     store.discard(path)
                 else:
                     path.unlink(missing_ok=True)
-                    sidecar(path).unlink(missing_ok=True)
+                    beside(path, SHA256).unlink(missing_ok=True)
         return mine
 
 
@@ -108,13 +108,10 @@ def artifact_problem(folder: Path, sha256: Hasher = _sha256) -> str:
     if MANIFEST not in here:
         return f"{MANIFEST} is missing"
     sha256(folder / MANIFEST)
-    try:
-        manifest = read_manifest(folder)
-        place = place_of(folder.parent.name, manifest["key"])
-    except (IntegrityError, KeyError, TypeError, RecursionError):
-        return f"{MANIFEST} is not what was written"
-    if place != f"{folder.parent.name}/{folder.name}":
-        return f"{MANIFEST} is not what was written: it belongs to {place}"
+    manifest = parsed((folder / MANIFEST).read_bytes())
+    place = place_of(folder.parent.name, manifest["key"]) if manifest else ""
+    if manifest is None or place != place_at(folder):
+        return f"{MANIFEST} is not what was written" + (f": it belongs to {place}" if place else "")
     files: dict[str, Any] = manifest["files"]
     problems = [f"{name} is missing" for name in files if name not in here]
     problems += [f"{name} does not belong to it" for name in here if name not in files and name != MANIFEST]
@@ -139,21 +136,22 @@ def _artifacts(home: Path) -> Iterator[Path]:
 
 def _checkpoints(home: Path) -> Iterator[Path]:
     for folder in _files(home / "work"):
-        names = (path for path in _files(folder) if re.fullmatch(r"step-.*\.pt|failed\.json", path.name))
-        yield from names
+        for path in _files(folder):
+            if path.name == FAILED or re.fullmatch(r"step-.*\.pt", path.name):
+                yield path
 
 
 def _downloads(home: Path) -> Iterator[Path]:
     """Yield downloads, and the checksums of those that are missing."""
     for path in _files(home / "downloads"):
-        if path.is_file() and (not re.search(rf"({BESIDE.pattern})$", path.name) or _is_left_alone(path)):
+        if path.is_file() and (download_of(path) == path.name or _is_left_alone(path)):
             yield path
 
 
 def _is_left_alone(path: Path) -> bool:
     """Say whether this is a checksum without the file that it is of, whole or half."""
     file = path.with_suffix("")
-    return path.suffix == ".sha256" and not file.exists() and not file.with_name(file.name + ".part").exists()
+    return path.suffix == SHA256 and not file.exists() and not beside(file, PART).exists()
 
 
 def _files(folder: Path) -> list[Path]:
@@ -179,16 +177,13 @@ def _problem(thing: Path, sha256: Hasher = _sha256) -> str:
 def _examined(thing: Path, sha256: Hasher) -> str:
     if thing.parent.name in ARTIFACTS:
         return artifact_problem(thing, sha256)
-    if thing.suffix == ".sha256":
+    if thing.suffix == SHA256:
         return f"{thing.stem} is missing" if _is_left_alone(thing) else ""
     digest = sha256(thing)
     if thing.parent.name == "downloads":
-        beside = sidecar(thing)
-        whole = not beside.exists() or beside.read_bytes() == f"{digest}  {thing.name}\n".encode()
-        return "" if whole else "is not what was downloaded"
+        return "" if stamped(thing) in (None, digest) else "is not what was downloaded"
     if thing.suffix == ".pt":
-        name = _CHECKPOINT.fullmatch(thing.name)
-        return "" if name and name[1] == digest[:20] else "is not what was written"
+        return "" if checkpoints.promises(thing.name, digest) else "is not what was written"
     try:
         whole = isinstance(json.loads(thing.read_bytes())["error"], str)
     except (ValueError, LookupError, TypeError, RecursionError):

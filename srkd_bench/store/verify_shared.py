@@ -2,13 +2,13 @@
 
 import hashlib
 
+from srkd_bench.config.artifacts import ARTIFACTS
 from srkd_bench.core.errors import IntegrityError, MissingError
 from srkd_bench.core.progress import Display
 from srkd_bench.store.artifact_store import ArtifactStore
-from srkd_bench.store.locks import lock_of
-from srkd_bench.store.manifest import MANIFEST
+from srkd_bench.store.layout import MANIFEST, lock_of
 from srkd_bench.store.remote.shared_store import Shared
-from srkd_bench.store.verify import ARTIFACTS, Fault, Findings
+from srkd_bench.store.verify import Fault, Findings
 
 
 def shared_of(store: ArtifactStore) -> Shared:

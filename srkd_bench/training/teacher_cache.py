@@ -15,11 +15,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from srkd_bench.config.base import Artifact, Precision
+from srkd_bench.config.base import Artifact, Precision, short
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.files import free
 from srkd_bench.core.units import size
 from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.layout import CACHE_LOCK
 
 GRID = 2**15  # levels in a unit: 128 between two levels of an 8-bit image
 HEADER = struct.Struct("<QI")  # step + 1, crc32 of step and content
@@ -59,9 +60,14 @@ class TeacherSR(Artifact):
     recipe: int = 1
 
     @property
-    def place(self) -> str:
-        """Where it is kept: by its teacher, so that they can go together."""
-        return f"{self.folder}/{self.teacher[:20]}-{self.digest[:20]}.sr"
+    def name(self) -> str:
+        """The file's name, which begins with the teacher's: both can go together."""
+        return f"{short(self.teacher)}-{short(self.digest)}.sr"
+
+    @property
+    def lock(self) -> str:
+        """The lock's name, one for all files: whoever adds one may remove others."""
+        return CACHE_LOCK
 
 
 class TeacherCache:
@@ -144,7 +150,7 @@ def open_cache(
     path, needed = store.path(key), bytes_for(train, key.scale)
     if needed > limit:
         return None, f"its SR would take {size(needed)} (--teacher-cache {limit / 1e9:g})" if limit else ""
-    with store.locked(["teacher-cache"]):  # another process may make room, too
+    with store.locked([key.lock]):  # another process may make room, too
         path.parent.mkdir(exist_ok=True)
         _make_room(path, limit - needed)
         here = path.stat().st_size if path.exists() else 0

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from srkd_bench.core.errors import SrkdError
-from srkd_bench.core.files import put
+from srkd_bench.core.files import put, replacing
 from srkd_bench.store import checkpoints
 from tests.support.tiny_suite import tiny_suite
 
@@ -148,6 +149,33 @@ def test_a_store_that_vanishes_is_told_and_not_begun_anew(tmp_path: Path) -> Non
         Finished([], process.returncode, out, err), f"cannot write {tmp_path}/store/work/", "No such file"
     )
     assert not (tmp_path / "store").exists()
+
+
+def test_many_may_put_the_same_file_at_once(tmp_path: Path) -> None:
+    contents = [bytes([number]) * 5000 for number in range(8)]
+
+    def put_often(content: bytes) -> None:
+        for _ in range(50):
+            put(tmp_path / "file", content)
+            assert (tmp_path / "file").read_bytes() in contents  # whole
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(put_often, contents))
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["file", "tiny.yaml"]
+
+
+def test_a_file_that_is_not_finished_leaves_what_was_there(tmp_path: Path) -> None:
+    put(tmp_path / "file", "old")
+
+    def fail() -> None:
+        with replacing(tmp_path / "file", 3) as file:
+            file.write(b"new")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert (tmp_path / "file").read_text() == "old"
+    assert not list(tmp_path.glob("*.part"))
 
 
 def test_a_folder_that_vanishes_behind_a_checkpoint_is_told(

@@ -12,7 +12,7 @@ from PIL import Image
 from srkd_bench.config.network import ModelSpec
 from srkd_bench.core.errors import MissingError, SrkdError
 from srkd_bench.data.image_set import open_set
-from srkd_bench.data.images import upscale
+from srkd_bench.data.images import LOSSLESS, upscale
 from srkd_bench.evaluation import scoring
 from srkd_bench.evaluation.inference.tiling import tiled
 from srkd_bench.evaluation.metrics import METRICS, measure
@@ -80,6 +80,19 @@ def test_someones_images_are_found_by_name(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(MissingError, match=message):
             find(name, np.zeros((2, 2, 3), np.uint8))
+
+
+def test_images_of_every_lossless_format_are_found_whatever_their_names_case(tmp_path: Path) -> None:
+    suffixes = [".png", ".webp", ".bmp", ".tif", ".tiff"]
+    assert sorted(suffixes) == sorted(LOSSLESS)
+    for number, suffix in enumerate([*suffixes, *map(str.upper, suffixes)]):
+        Image.new("RGB", (4, 4)).save(tmp_path / f"{number}{suffix}")
+    Image.new("RGB", (4, 4)).save(tmp_path / "lossy.jpg")
+    find = folder(tmp_path)
+    for number in range(2 * len(suffixes)):
+        assert find(str(number), np.zeros((2, 2, 3), np.uint8)).shape == (4, 4, 3)
+    with pytest.raises(MissingError, match="no SR image for 'lossy'"):
+        find("lossy", np.zeros((2, 2, 3), np.uint8))
 
 
 def test_sr_of_another_size_is_refused_by_name(store: ArtifactStore) -> None:

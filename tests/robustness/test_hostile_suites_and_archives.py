@@ -1,18 +1,19 @@
 """Archives that were made to do harm: refused by name, before they have written or taken anything."""
 
-import binascii
+import bz2
 import lzma
 import stat
 import struct
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from srkd_bench.core.errors import IntegrityError, MissingError
 from srkd_bench.data import archives
-from srkd_bench.data.archives import Entry, images_in, read_images
+from srkd_bench.data.archives import Entry, images_in
 from tests.data.test_archives import header, pack, pack_tar, pack_zip, refused, zip_header
 from tests.fuzz import within
 
@@ -114,7 +115,7 @@ def test_a_tar_takes_no_memory_for_what_was_passed(tmp_path: Path) -> None:
             images_in(tmp_path / "x.tar")
 
 
-@pytest.mark.parametrize("suffix", ["tar", "tar.xz", "tar.bz2"])
+@pytest.mark.parametrize("suffix", ["tar", "tar.gz"])
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
 def test_a_header_of_megabytes_is_refused(tmp_path: Path, kind: bytes, suffix: str) -> None:
     records = b"".join(f"12 {number:05}=x\n".encode() for number in range(100_000))
@@ -141,46 +142,26 @@ def test_a_chain_of_long_names_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "x.tar", "cannot read|header lies")
 
 
-# bzip2 and xz
+# compression
 
 
-@pytest.mark.parametrize("suffix", ["tar.bz2", "tar.xz"])
-def test_a_bomb_is_refused_however_it_is_packed(tmp_path: Path, suffix: str) -> None:
-    source = pack_tar(tmp_path / f"x.{suffix}", (tarfile.TarInfo("x.png"), bytes(16 * 10**6)))
+def test_a_bomb_is_refused_wherever_it_is(tmp_path: Path) -> None:
+    source = pack_tar(tmp_path / "x.tar.gz", (tarfile.TarInfo("x.png"), bytes(16 * 10**6)))
     with within(megabytes=40):
         refused(source, "exceeds the 10,000,000 bytes")
-    source = pack_tar(tmp_path / f"x.{suffix}", (tarfile.TarInfo("x.png"), b"x"), tail=bytes(16 * 10**6))
+    source = pack_tar(tmp_path / "x.tar.gz", (tarfile.TarInfo("x.png"), b"x"), tail=bytes(16 * 10**6))
     refused(source, "grows more than 200 times")
 
 
-def _greedy(stream: bytes) -> bytes:
-    """Return an xz stream whose header asks for 4 GiB."""
-    size = 4 * (stream[12] + 1)
-    block = stream[12 : 12 + size - 4]
-    place = block.index(b"\x21\x01") + 2
-    block = block[:place] + bytes([40]) + block[place + 1 :]
-    return stream[:12] + block + struct.pack("<I", binascii.crc32(block)) + stream[12 + size :]
-
-
-def test_an_xz_that_asks_for_gigabytes_is_refused(tmp_path: Path) -> None:
-    source = pack_tar(tmp_path / "x.tar.xz", (tarfile.TarInfo("x.png"), b"image"))
-    data = source.read_bytes()
-    source.write_bytes(_greedy(data))
-    refused(source, "Memory usage limit exceeded")
-    source.write_bytes(data + _greedy(data))
-    refused(source, "Memory usage limit exceeded")
-
-
-def test_an_xz_of_several_streams_is_read_and_a_torn_one_refused(tmp_path: Path) -> None:
-    source = pack_tar(tmp_path / "x.tar", (tarfile.TarInfo("x.png"), bytes(range(256)) * 99))
-    data = source.read_bytes()
-    parts = [lzma.compress(data[:700], preset=9), lzma.compress(data[700:])]
-    source.write_bytes(b"".join(parts))
-    assert dict(read_images(source, ["x.png"])) == {"x.png": bytes(range(256)) * 99}
-    source.write_bytes(b"".join(parts)[:-1])
-    refused(source, "ends too early")
+@pytest.mark.parametrize(("compress", "name"), [(bz2.compress, "bzip2"), (lzma.compress, "xz")])
+def test_a_compression_that_srkd_does_not_read_is_named(
+    tmp_path: Path, compress: Callable[[bytes], bytes], name: str
+) -> None:
+    source = pack_tar(tmp_path / "x.tar", (tarfile.TarInfo("x.png"), b"image"))
+    source.write_bytes(compress(source.read_bytes()))
+    error = refused(source, f"it is compressed by {name}$")
+    assert error.hint.startswith("srkd reads folders, zip, tar and tar.gz; ")
 
 
 def test_the_limits_leave_room_for_what_people_have() -> None:
-    assert archives.MAX_DICTIONARY > 65 * 2**20  # xz -9
     assert archives.MAX_MEMBERS > 2 * 85_000  # LSDIR, HR and LR

@@ -41,7 +41,7 @@ with store.writing(keys[0]) as folder, (folder / "scores.json").open("wb") as fi
 FETCH = 'store.file(keys[0], "scores.json")'
 MAKE = """
 for key in keys:
-    with store.locked([f"score-{key.digest[:20]}"]):
+    with store.locked([key.lock]):
         assert not store.has(key)
         with store.writing(key) as folder:
             put(folder / "scores.json", "{}")

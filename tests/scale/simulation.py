@@ -97,7 +97,7 @@ class Laborer:
 
     def _train(self, runs: list[Run]) -> None:
         store = self.store
-        with store.locked(f"run-{run.digest[:20]}" for run in runs if not store.has(run)):
+        with store.locked(run.lock for run in runs if not store.has(run)):
             runs = [run for run in runs if not store.has(run)]
             store.take_up(runs)
             first = min((checkpoints.steps_done(store.work(run)) for run in runs), default=STEPS)
@@ -123,7 +123,7 @@ class Laborer:
                 wanted = measurement(network, pixels, data.scale, self_ensemble=False)
                 if kept_scores(wanted, store) is not None:
                     continue
-                with store.locked([f"score-{wanted.digest[:20]}"]):
+                with store.locked([wanted.lock]):
                     if kept_scores(wanted, store) is None:
                         with store.writing(wanted) as folder:
                             scores = {"image": dict.fromkeys(METRICS, 30.0)}

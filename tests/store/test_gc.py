@@ -1,4 +1,5 @@
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from srkd_bench.cli.output import err
 from srkd_bench.config.artifacts import Measurement, Pack
+from srkd_bench.config.base import Artifact
 from srkd_bench.config.suite_file import load_suite
 from srkd_bench.core.errors import MissingError, SrkdError
 from srkd_bench.core.files import put
@@ -25,9 +27,19 @@ from srkd_bench.experiments.executors import serial
 from srkd_bench.experiments.planning import planner, requirements
 from srkd_bench.store import checkpoints, gc, verify, workspace
 from srkd_bench.store.artifact_store import ArtifactStore
-from srkd_bench.store.downloads import sidecar
-from srkd_bench.store.locks import lock_of_scratch
-from srkd_bench.store.manifest import MANIFEST, stamp
+from srkd_bench.store.layout import (
+    CARD,
+    EVENTS,
+    FAILED,
+    INDEX,
+    MANIFEST,
+    SCORES,
+    SHA256,
+    WEIGHTS,
+    beside,
+    lock_of,
+)
+from srkd_bench.store.manifest import stamp
 from tests.conftest import Srkd
 from tests.support.tiny_suite import tiny_suite
 
@@ -62,7 +74,7 @@ def srkd(srkd: Srkd, tmp_path: Path) -> Srkd:
 def downloaded(home: Path, name: str) -> Path:
     path = home / "downloads" / name
     put(path, random.Random(name).randbytes(3000))
-    put(sidecar(path), f"{stamp(path)['sha256']}  {name}\n")
+    put(beside(path, SHA256), f"{stamp(path)['sha256']}  {name}\n")
     return path
 
 
@@ -190,17 +202,17 @@ def test_missing_and_added_files_and_renamed_folders_are_found(
 def test_a_download_that_is_gone_is_found_by_its_checksum(
     store: ArtifactStore, display: Display, srkd: Srkd
 ) -> None:
-    download = next(path for path in (store.home / "downloads").iterdir() if sidecar(path).exists())
+    download = next(path for path in (store.home / "downloads").iterdir() if beside(path, SHA256).exists())
     download.unlink()
     part = download.with_name(download.name + ".part")
     part.write_bytes(b"half")
     assert broken(store, display) == {}
     part.unlink()
-    name = f"downloads/{sidecar(download).name}"
+    name = f"downloads/{beside(download, SHA256).name}"
     assert broken(store, display) == {name: f"{download.name} is missing"}
     assert verify.verify(store, display).unverified == []
     assert srkd("store", "verify", "--repair")[0] == 0
-    assert not sidecar(download).exists()
+    assert not beside(download, SHA256).exists()
     assert broken(store, display) == {}
 
 
@@ -265,7 +277,7 @@ def test_a_failure_and_a_checkpoint_that_say_nothing_are_found(
 
 
 def test_a_download_without_a_checksum_is_unverified_and_no_fault(store: ArtifactStore, srkd: Srkd) -> None:
-    sidecar(store.home / "downloads" / "images.zip").unlink()
+    beside(store.home / "downloads" / "images.zip", SHA256).unlink()
     code, text, _ = srkd("store", "verify")
     assert code == 0
     assert "downloads/images.zip: can't be checked" in text
@@ -317,13 +329,13 @@ def test_what_repair_removes_is_made_again_in_the_same_bits(store: ArtifactStore
     assert text.count("; removed, ") == 7
     assert f"runs/{hkd.name}: artifact.json is not what was written; removed, the next `srkd run`" in text
     assert not any(path.exists() for path in lost)
-    assert not sidecar(lost[5]).exists()
+    assert not beside(lost[5], SHA256).exists()
     assert srkd("store", "verify")[0] == 0
     assert srkd("run", "tiny.yaml")[0] == 0
     after = contents(store.home)
     cards = ("card.json", "events.jsonl", MANIFEST)  # date and seconds
     assert set(before) - set(after) == {
-        str(path.relative_to(store.home)) for path in [*lost[5:], sidecar(lost[5])]
+        str(path.relative_to(store.home)) for path in [*lost[5:], beside(lost[5], SHA256)]
     }
     assert [
         name for name in before.keys() & after if before[name] != after[name] and not name.endswith(cards)
@@ -377,6 +389,98 @@ def test_gc_removes_what_killed_processes_left_and_nothing_else(store: ArtifactS
     assert srkd("store", "gc", "--yes")[1] == "nothing can go\n"
 
 
+def test_gc_removes_the_halves_of_small_files_that_killed_processes_left(
+    store: ArtifactStore, srkd: Srkd
+) -> None:
+    old, new = (store.home / f"methods.json.{number}1234567.part" for number in range(2))
+    half = store.home / "downloads" / "images.zip.sha256.01234567.part"
+    for path in (old, new, half):
+        path.write_bytes(bytes(10))
+    os.utime(old, (0, 0))
+    things = json.loads(srkd("store", "gc", "--yes", "--json")[1])["things"]
+    assert {one["path"] for one in things} == {old.name, f"downloads/{half.name}"}
+    assert [path.exists() for path in (old, new, half)] == [False, True, False]
+
+
+def test_gc_removes_the_locks_that_nobody_holds(store: ArtifactStore, srkd: Srkd) -> None:
+    locks, download = store.home / "locks", store.home / "downloads" / "images.zip.lock"
+    download.touch()
+    unused = len(list(locks.iterdir())) + 1
+    assert unused > 1
+    with process(store, "store.locked(['run-abc'])"):
+        told = json.loads(srkd("store", "gc", "--json")[1])
+        assert told["locks"] == unused
+        assert len(list(locks.iterdir())) == unused  # nothing is removed without --yes
+        code, text, messages = srkd("store", "gc", "--yes")
+        assert (code, text) == (0, "nothing can go\n")
+        assert f"{unused} unused lock files removed\n" in messages
+        assert [path.name for path in locks.iterdir()] == ["run-abc"]
+        assert not download.exists()
+    assert json.loads(srkd("store", "gc", "--yes", "--json")[1])["locks"] == 1
+    assert not list(locks.iterdir())
+
+
+DAMAGED = [b"", b"{", b"[]", b"{}", b"\xff\xfe", b"[" * 9999, b'{\n "key": {},\n "files": {}\n}']
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [(MANIFEST, content) for content in (*DAMAGED, None)]
+    + [
+        (name, content)
+        for name in (CARD, EVENTS, WEIGHTS, SCORES, INDEX, FAILED)
+        for content in (b"[]", None)
+    ],
+)
+def test_a_damaged_artifact_ends_no_command_in_a_traceback(
+    store: ArtifactStore, srkd: Srkd, name: str, content: bytes | None
+) -> None:
+    run = run_of(store, "hkd")
+    score = next(path for path in (store.home / "scores").iterdir() if "of hkd" in gc.describe(path))
+    damaged = {SCORES: score, INDEX: store.home / "data" / "photos-test"}.get(name, run)
+    if name == FAILED:
+        damaged = store.home / "work" / run.name
+        damaged.mkdir()
+        shutil.rmtree(run)
+    path = damaged / name
+    path.unlink(missing_ok=True)
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    commands = ["ls", "ls methods", "ls datasets", f"show {run.name[:8]}", "report tiny.yaml", "store gc"]
+    commands += ["store gc --keep tiny.yaml", f"show {run_of(store, 'none').name[:8]}", "plan tiny.yaml"]
+    for command in commands:
+        code, text, messages = srkd(*command.split())
+        assert code in (0, 3, 4), command
+        assert (code == 0) or messages.count("error: ") == 1
+        if code == 4:
+            assert messages.endswith("hint: srkd store verify --repair\n")
+    code, text, messages = srkd("ls", "--json")
+    assert code == 0
+    shown = {one["run"] for one in json.loads(text)["runs"]}
+    gone = {run.name[:12]} if name in (MANIFEST, FAILED) else set()
+    assert shown == {one.name[:12] for one in (store.home / "runs").iterdir()} - gone
+    if name == MANIFEST and content is not None:
+        said = f"runs/{run.name} is damaged and left out; for the cause: srkd store verify"
+        assert " ".join(messages.split()) == said
+        code, _, messages = srkd("show", run.name[:8])
+        assert code == 4
+        assert f"{MANIFEST} is not what was written" in messages
+
+
+def test_a_run_that_this_srkd_cannot_read_is_left_out_of_the_list(store: ArtifactStore, srkd: Srkd) -> None:
+    class Later(Artifact):
+        folder, kind = "runs", "run"
+        model: dict[str, int]
+
+    with store.writing(Later(model={"depth": 1})) as folder:
+        (folder / CARD).write_text("{}")
+    code, text, messages = srkd("ls")
+    assert (code, len(text.splitlines())) == (0, 4)
+    assert messages.count(" is damaged and left out") == 1
+
+
 def test_gc_never_takes_what_a_live_process_holds(store: ArtifactStore, srkd: Srkd) -> None:
     left = leave_behind(store)
     with process(store, "store.scratch()"):
@@ -422,7 +526,7 @@ def test_a_folder_without_its_lock_was_left_and_one_is_locked_before_it_is_made(
     monkeypatch.setattr(Path, "mkdir", looked_at)
     with store.scratch() as folder:
         assert seen == [0]
-        lock_of_scratch(folder).unlink()
+        lock_of(store.home, folder).unlink()
         assert [one.path for one in gc.leftovers(store)] == [folder]
     assert not list((store.home / "locks").glob("tmp-*"))
 
@@ -535,6 +639,7 @@ def test_du_sums_all_that_is_kept(store: ArtifactStore, srkd: Srkd) -> None:
         "cache": 1,
         "peeked": 0,
         "tmp": 1,
+        "locks": len(list((store.home / "locks").iterdir())),
     }
     held = {name: len(content) for name, content in contents(store.home).items() if "/" in name}
     assert told["bytes"] == sum(held.values())
@@ -547,8 +652,6 @@ def test_du_sums_all_that_is_kept(store: ArtifactStore, srkd: Srkd) -> None:
 
 
 def test_locks_and_errors_name_what_they_are_of(tmp_path: Path) -> None:
-    from srkd_bench.store.locks import lock_of
-
     for path, lock in {
         f"runs/{UNFINISHED}": f"locks/run-{UNFINISHED}",
         f"work/{UNFINISHED}/step-1.pt": f"locks/run-{UNFINISHED}",

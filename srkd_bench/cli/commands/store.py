@@ -109,17 +109,18 @@ def gc(
     from srkd_bench.core.units import size
     from srkd_bench.experiments.planning import requirements
     from srkd_bench.store import gc as gc_module
-    from srkd_bench.store.manifest import MANIFEST
+    from srkd_bench.store.layout import MANIFEST
 
     store, display = _store(home)
     suites = [load_suite(name) for name in keep or []]
     waste = requirements.unneeded(store, suites, display) if suites else gc_module.leftovers(store)
     gone = [one for one in waste if gc_module.remove(store, one)] if yes else waste
+    locks = gc_module.remove_locks(store) if yes else len(gc_module.unused_locks(store))
     rows = [(str(one.path.relative_to(store.home)), one.what, one.bytes) for one in gone]
     total = sum(one.bytes for one in gone)
     if json_:
         things = [dict(zip(("path", "what", "bytes"), row, strict=True)) for row in rows]
-        print_json({"schema": 1, "removed": yes, "things": things, "bytes": total})
+        print_json({"schema": 1, "removed": yes, "things": things, "bytes": total, "locks": locks})
         return
     for path, what, held in rows:
         print(f"{size(held):>7}  {path:<27}  {what}")
@@ -132,6 +133,8 @@ def gc(
         display.say(
             f"{runs} finished run{'s are' if runs > 1 else ' is'} kept; --keep SUITE names what to keep"
         )
+    if locks and yes:
+        display.say(f"{locks} unused lock file{'s' * (locks != 1)} removed")
     if waste and not yes:
         display.say(f"nothing is removed yet; to remove what is listed: {command_line()} --yes")
 
@@ -222,8 +225,8 @@ def _store(home: Path | None) -> tuple[ArtifactStore, Display]:
 
 def _remedy(path: Path) -> str:
     """Say what makes again what was removed."""
+    from srkd_bench.config.artifacts import ARTIFACTS
     from srkd_bench.data.catalog import DATASETS
-    from srkd_bench.store.verify import ARTIFACTS
 
     kind, name = path.parts[-2:] if path.parent.name in (*ARTIFACTS, "downloads") else ("work", path.name)
     if kind == "data" and name in DATASETS and not DATASETS[name].builtin:

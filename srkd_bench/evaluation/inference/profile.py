@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from srkd_bench.config.artifacts import Run, Weights
 from srkd_bench.core.errors import SrkdError
+from srkd_bench.evaluation.inference.tiling import is_out_of_memory
 from srkd_bench.networks.stored import Chosen, load
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import Workplace
@@ -57,7 +58,7 @@ def profile(networks: dict[str, Chosen], size: tuple[int, int], runs: int, place
         )
         peaks = {role: _peak(one, lr, place) for role, one in networks.items()}
     except (RuntimeError, MemoryError) as error:
-        if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "memory" in str(error):
+        if is_out_of_memory(error):
             raise SrkdError(f"not enough memory for {width}×{height} pixels", "--size 64x64") from None
         raise
     return [

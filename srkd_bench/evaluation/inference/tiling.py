@@ -1,6 +1,7 @@
 """Super-resolve large images in overlapping tiles where memory does not suffice for the whole."""
 
 import math
+import re
 
 import torch
 from torch import Tensor
@@ -10,6 +11,10 @@ from srkd_bench.networks.base import Architecture
 
 TILE_BYTES = 1.2e9
 SMALLEST_TILE = 32  # LR pixels a side
+_OUT_OF_MEMORY = re.compile(  # in the words of torch's CPU allocator, CUDA, cuDNN and cuBLAS, oneDNN
+    r"DefaultCPUAllocator: (can't allocate|not enough) memory|CUDA error: out of memory"
+    r"|CU(DNN|BLAS)_STATUS_ALLOC_FAILED|could not create a (primitive|memory object)$"
+)
 
 
 class Tiled:
@@ -36,7 +41,7 @@ class Tiled:
             try:
                 return self.model(lr).sr if self.side is None else tiled(self.model, lr, self.side)
             except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
-                if not _out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
             if self.model.halo is None:
                 size = "×".join(map(str, lr.shape[:1:-1]))
@@ -54,11 +59,10 @@ class Tiled:
             self.card["tile"] = self.side
 
 
-def _out_of_memory(error: Exception) -> bool:
-    words = ("memory", "could not create a primitive")  # the allocator's, oneDNN's
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
-        word in str(error) for word in words
-    )
+def is_out_of_memory(error: Exception) -> bool:
+    """Say whether an error says that memory ran out, rather than that it was used wrongly."""
+    said = isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)) is not None
+    return said or isinstance(error, (MemoryError, torch.OutOfMemoryError))
 
 
 def tiled(model: Architecture, lr: Tensor, side: int) -> Tensor:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from srkd_bench import __version__
+from srkd_bench.config.base import short
 from srkd_bench.core.errors import FailedImages, MissingError, SrkdError
 from srkd_bench.core.files import put, writable
-from srkd_bench.data.archives import IMAGE_SUFFIXES
-from srkd_bench.data.images import unreadable
+from srkd_bench.data.images import is_image, unreadable
 from srkd_bench.evaluation.inference import pictures
 from srkd_bench.evaluation.scoring import network
 from srkd_bench.networks.stored import Chosen
@@ -41,16 +41,7 @@ def upscale(
             images would have one name, or the only image can't be read; nothing is written.
         FailedImages: some can't be read or are too large; the others are written.
     """
-    scale = chosen.model.spec.scale
-    targets: dict[Path, Path] = {}
-    for source in _images(sources):
-        target = folder / f"{source.stem}_x{scale}.png"
-        if target in targets:
-            raise SrkdError(
-                f"'{targets[target]}' and '{source}' would both become '{target.name}'",
-                "upscale them into different folders",
-            )
-        targets[target] = source
+    targets = _targets(sources, folder, chosen.model.spec.scale)
     texts = {target: _text(chosen, source) for target, source in targets.items()}
     kept = [] if force else [target for target, text in texts.items() if _is_made(target, text)]
     todo = {target: source for target, source in targets.items() if target not in kept}
@@ -70,6 +61,20 @@ def upscale(
     return Upscaled(list(todo), kept)
 
 
+def _targets(sources: Sequence[Path], folder: Path, scale: int) -> dict[Path, Path]:
+    """Return the images by the files that their SR is written to."""
+    targets: dict[Path, Path] = {}
+    for source in _images(sources):
+        target = folder / f"{source.stem}_x{scale}.png"
+        if target in targets:
+            raise SrkdError(
+                f"'{targets[target]}' and '{source}' would both become '{target.name}'",
+                "upscale them into different folders",
+            )
+        targets[target] = source
+    return targets
+
+
 def _images(sources: Sequence[Path]) -> list[Path]:
     found: dict[Path, None] = {}  # in order, each once
     for source in sources:
@@ -78,7 +83,7 @@ def _images(sources: Sequence[Path]) -> list[Path]:
         if not source.is_dir():
             found[source] = None
             continue
-        inside = sorted(path for path in source.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+        inside = sorted(path for path in source.iterdir() if is_image(path))
         if not inside:
             raise MissingError(f"no images in '{source}'", "folders in it are not searched; name them")
         found |= dict.fromkeys(inside)
@@ -92,7 +97,7 @@ def _text(chosen: Chosen, source: Path) -> str:
             content = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         content = "unreadable"
-    return f"network {chosen.key.digest[:20]}, image {content[:20]}"
+    return f"network {chosen.key.name}, image {short(content)}"
 
 
 def _is_made(target: Path, text: str) -> bool:

@@ -14,7 +14,7 @@ from srkd_bench.evaluation.stored_scores import kept_scores, measurement
 from srkd_bench.experiments.planning.planner import MISSING, Plan
 from srkd_bench.experiments.planning.trials import in_words, weights
 from srkd_bench.store.artifact_store import ArtifactStore
-from srkd_bench.store.layout import CARD, EVENTS, FAILED, SCORES
+from srkd_bench.store.layout import CARD, EVENTS, SCORES
 
 HR_PIXELS = 1280 * 720  # of the image that multiply-adds are given for, as the field does
 
@@ -151,9 +151,8 @@ def _state(key: Run | Weights, store: ArtifactStore) -> str:
     """Return why there is no network, or an empty string."""
     if store.has(key):
         return ""
-    failed = store.work(key) / FAILED
-    if failed.is_file():
-        return f"failed ({json.loads(failed.read_text())['error']})"
+    if (failed := store.failure(key)) is not None:
+        return f"failed ({failed})"
     if store.work(key).is_dir():
         return "not finished yet"
     return "not trained yet" if isinstance(key, Run) else "not loaded yet"

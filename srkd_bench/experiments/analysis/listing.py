@@ -13,6 +13,7 @@ from srkd_bench.evaluation.scores import Scores
 from srkd_bench.experiments.planning.trials import TUNING_SEED
 from srkd_bench.methods.metadata import own_methods
 from srkd_bench.store.artifact_store import ArtifactStore, find_run
+from srkd_bench.store.layout import CARD, SCORES
 
 
 def datasets(store: ArtifactStore) -> list[dict[str, Any]]:
@@ -76,18 +77,23 @@ def methods(store: ArtifactStore) -> list[dict[str, Any]]:
 
 
 def runs(store: ArtifactStore) -> list[dict[str, Any]]:
-    """Return the finished runs, the oldest first."""
-    return [
-        {
-            "run": folder[:12],
-            "method": key["method"],
-            "seed": key["seed"],
-            "network": str(network_spec(key["model"])),
-            "trained on": key["data"],
-            "steps": key["train"]["steps"],
-        }
-        for folder, key in store.keys("runs")
-    ]
+    """Return the finished runs, the oldest first; of those that this srkd can't read, say so."""
+    found = []
+    for folder, key in store.keys("runs"):
+        try:
+            row = {
+                "run": folder[:12],
+                "method": key["method"],
+                "seed": key["seed"],
+                "network": str(network_spec(key["model"])),
+                "trained on": key["data"],
+                "steps": key["train"]["steps"],
+            }
+        except (ValueError, LookupError, TypeError):
+            store.leave_out(f"runs/{folder}")
+        else:
+            found.append(row)
+    return found
 
 
 def one_run(store: ArtifactStore, digits: str) -> dict[str, Any]:
@@ -109,7 +115,7 @@ def one_run(store: ArtifactStore, digits: str) -> dict[str, Any]:
         "run": folder,
         "path": str(path),
         "scores": scores,
-        "card": json.loads(store.read(f"runs/{folder}", "card.json")),
+        "card": json.loads(store.read(f"runs/{folder}", CARD)),
         **_tuning(store, key),
         "settings": key,
     }
@@ -154,7 +160,7 @@ def measured(store: ArtifactStore, folder: str) -> list[Measured]:
     found = []
     for name, key in sorted(store.keys("scores")):
         if key["network"].startswith(folder):
-            scores = json.loads(store.read(f"scores/{name}", "scores.json"))
+            scores = json.loads(store.read(f"scores/{name}", SCORES))
             title = scores["dataset"] + (" (self-ensemble)" if key["self_ensemble"] else "")
             rules = {setting: value for setting, value in key.items() if setting != "network"}
             found.append(Measured(title, rules, scores["images"]))

@@ -1,6 +1,5 @@
 """What a suite asks for, by the names that it has in the store: networks, scores. Nothing is made here."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -23,7 +22,6 @@ from srkd_bench.methods.metadata import Traits, traits
 from srkd_bench.networks.pretrained import find_weights
 from srkd_bench.networks.resolve import resolved
 from srkd_bench.store.artifact_store import ArtifactStore
-from srkd_bench.store.layout import FAILED
 
 MISSING = "missing"  # the digest of what isn't here
 
@@ -167,8 +165,7 @@ def verdict(run: Run, plan: Plan, store: ArtifactStore) -> float | str | None:
     scores = kept_scores(measurement(run, pixels, plan.suite.data.scale, self_ensemble=False), store)
     if scores is not None:
         return fmean(values["psnr_y"] for values in scores.values())
-    failed = store.work(run) / FAILED
-    return str(json.loads(failed.read_text())["error"]) if failed.is_file() else None
+    return store.failure(run)
 
 
 def _tuned(plan: Plan, store: ArtifactStore, options: str, references: Mapping[str, str]) -> Plan:

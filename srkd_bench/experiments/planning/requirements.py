@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from srkd_bench.config.artifacts import Pack
-from srkd_bench.config.base import Artifact
+from srkd_bench.config.artifacts import ARTIFACTS, Pack
+from srkd_bench.config.base import Artifact, short
 from srkd_bench.config.suite import Suite
 from srkd_bench.core.errors import MissingError
 from srkd_bench.core.progress import Display
@@ -15,8 +15,8 @@ from srkd_bench.evaluation import stored_scores
 from srkd_bench.experiments.planning import planner
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.gc import Waste, describe, entries, leftovers, refuse_other_suites, waste_at
-from srkd_bench.store.locks import download_of, is_held, lock_of
-from srkd_bench.store.verify import ARTIFACTS
+from srkd_bench.store.layout import LOCK, PART, SHA256, download_of, lock_of
+from srkd_bench.store.locks import is_held
 
 
 def unneeded(store: ArtifactStore, suites: Iterable[Suite], display: Display) -> list[Waste]:
@@ -29,7 +29,7 @@ def unneeded(store: ArtifactStore, suites: Iterable[Suite], display: Display) ->
     home, keep = store.home, set[str]()
     for suite in suites:
         keys = needed(store, suite, display)
-        keep |= {key.place for key in keys} | {f"work/{key.digest[:20]}" for key in keys}
+        keep |= {key.place for key in keys} | {f"work/{key.name}" for key in keys}
         keep |= {f"downloads/{path.name}" for path in _sources(store, suite)}
     refuse_other_suites(home, keep)
     found = {waste.path: waste for waste in leftovers(store)}
@@ -38,11 +38,11 @@ def unneeded(store: ArtifactStore, suites: Iterable[Suite], display: Display) ->
             if f"{kind}/{path.name}" not in keep and path not in found:
                 found[path] = waste_at(path, describe(path))
     for path in entries(home / "downloads"):
-        stays = f"downloads/{download_of(path)}" in keep or path.suffix in (".lock", ".sha256")
+        stays = f"downloads/{download_of(path)}" in keep or path.suffix in (LOCK, SHA256)
         if not stays and path not in found and not is_held(lock_of(home, path)):
-            found[path] = waste_at(path, "half a download" if path.suffix == ".part" else "download")
+            found[path] = waste_at(path, "half a download" if path.suffix == PART else "download")
     for path in entries(home / "cache"):
-        teacher = path.name[:20]
+        teacher = short(path.name)
         if not keep & {f"runs/{teacher}", f"weights/{teacher}"}:
             found[path] = waste_at(path, "SR of a teacher, kept to save time")
     for path in entries(home / "peeked"):

@@ -168,5 +168,5 @@ def row(one: Trial, default: Trial, share: float | None) -> dict[str, Any]:
         "best": one.best,
         "problem": one.problem,
         "params": one.params,
-        "run": one.run.digest[:20],
+        "run": one.run.name,
     }

@@ -28,7 +28,7 @@ def measured(
     wanted = measurement(key, images.pixels, images.scale, self_ensemble=self_ensemble)
     if (found := kept_scores(wanted, place.store)) is not None:
         return found
-    with place.store.locked([f"score-{wanted.digest[:20]}"]):
+    with place.store.locked([wanted.lock]):
         if (found := kept_scores(wanted, place.store)) is not None:  # another process was faster
             return found
         card = provenance(place.device)

@@ -61,7 +61,7 @@ def ensure_group(
         Stopped: a signal came; checkpoints are written.
     """
     store, ranks = place.store, ranks or ALONE
-    with store.locked(f"run-{run.digest[:20]}" for run in runs if not store.has(run)):
+    with store.locked(run.lock for run in runs if not store.has(run)):
         runs = [run for run in runs if not store.has(run)]
         if not runs:
             ranks.tell(None)  # another process was faster

@@ -1,6 +1,5 @@
 """Runs, networks and scores on their way to another store: written as a tar, and taken in from a stranger's."""
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -9,22 +8,23 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from srkd_bench.config.artifacts import Pack
+from srkd_bench.config.base import DIGITS, short
 from srkd_bench.config.suite import Suite
 from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError
-from srkd_bench.core.files import room_for, sync, writable
+from srkd_bench.core.files import replacing, room_for, sync, writable
 from srkd_bench.core.progress import Display
 from srkd_bench.data.catalog import DATASETS
 from srkd_bench.experiments.planning.requirements import needed
 from srkd_bench.experiments.transfer import tar as tar_module
-from srkd_bench.experiments.transfer.validation import FILES, KINDS, LARGEST, checked
-from srkd_bench.store.artifact_store import ArtifactStore
-from srkd_bench.store.locks import lock_of
-from srkd_bench.store.manifest import MANIFEST, REPAIR, place_of, read_manifest, stamp
+from srkd_bench.experiments.transfer.validation import KINDS, LARGEST, checked
+from srkd_bench.store.artifact_store import ArtifactStore, find_run
+from srkd_bench.store.layout import FILES, MANIFEST, lock_of
+from srkd_bench.store.manifest import read_manifest, stamp
 
 _NAME = re.compile(
     "|".join(
-        f"{kind}/[0-9a-f]{{20}}/({'|'.join(map(re.escape, {*files, MANIFEST}))})"
-        for kind, files in FILES.items()
+        f"{kind}/[0-9a-f]{{{DIGITS}}}/({'|'.join(map(re.escape, {*FILES[kind], MANIFEST}))})"
+        for kind in KINDS
     )
 )
 
@@ -52,10 +52,10 @@ def finished(store: ArtifactStore, digits: Iterable[str], suite: Suite | None, d
         MissingError: no run's id begins so, nothing of the suite is finished, or its data isn't here.
         SrkdError: several do.
     """
-    runs = {_run(store, one) for one in digits}
+    runs = {find_run(store, one)[0] for one in digits}
     places = {f"runs/{name}" for name in runs}
     for name, key in store.keys("scores") if runs else []:
-        if key["network"][:20] in runs:
+        if short(key["network"]) in runs:
             places.add(f"scores/{name}")
     if suite is not None:
         keys = [key for key in needed(store, suite, display) if key.folder in KINDS and store.has(key)]
@@ -63,23 +63,6 @@ def finished(store: ArtifactStore, digits: Iterable[str], suite: Suite | None, d
             raise MissingError(f"no run of suite {suite.name} is finished", "srkd ls runs")
         places |= {key.place for key in keys}
     return sorted(places)
-
-
-def _run(store: ArtifactStore, digits: str) -> str:
-    found = [name for name, _ in store.keys("runs") if name.startswith(digits[:20])]
-    if not found:
-        raise MissingError(f"no finished run '{digits}'", "srkd ls runs")
-    if len(found) > 1:
-        raise SrkdError(f"{len(found)} runs begin with '{digits}'", "give more digits")
-    return found[0]
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest of an artifact whose folder has the name that its key gives."""
-    manifest = read_manifest(folder)
-    if place_of(folder.parent.name, manifest.get("key")) != f"{folder.parent.name}/{folder.name}":
-        raise IntegrityError(f"{folder / MANIFEST} is not what was written", REPAIR)
-    return manifest
 
 
 def contents(places: Iterable[str]) -> str:
@@ -104,29 +87,20 @@ def export(store: ArtifactStore, places: list[str], path: Path, display: Display
     files: dict[str, dict[str, Any]] = {}
     for place in sorted(places):
         store.bring(place)
-        listed = _manifest(store.home / place)["files"] | {MANIFEST: stamp(store.home / place / MANIFEST)}
+        listed = read_manifest(store.home / place)["files"] | {MANIFEST: stamp(store.home / place / MANIFEST)}
         files |= {f"{place}/{name}": listed[name] for name in sorted(listed)}
     total, done = sum(one["bytes"] for one in files.values()), 0
-    part = path.with_name(path.name + ".part")
-    with writable(path, total), display.bar(f"writing {path.name}", bytes=True) as tick:
+    with replacing(path, total) as tar, display.bar(f"writing {path.name}", bytes=True) as tick:
 
         def moved(count: int) -> None:
             nonlocal done
             done += count
             tick(done, total)
 
-        try:
-            with part.open("wb") as tar:
-                for name, expected in files.items():
-                    tar_module.add(tar, name, store.home / name, expected, moved)
-                tar_module.finish(tar)
-                tar.flush()
-                os.fsync(tar.fileno())
-            part.replace(path)
-            sync(path.absolute().parent)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+        for name, expected in files.items():
+            tar_module.add(tar, name, store.home / name, expected, moved)
+        tar_module.finish(tar)
+    sync(path.absolute().parent)
     return path.stat().st_size
 
 

@@ -6,40 +6,33 @@ import re
 from pathlib import Path
 from typing import Any
 
-from srkd_bench.config.artifacts import Measurement, Run, Weights
-from srkd_bench.config.base import Artifact
+from srkd_bench.config.artifacts import ARTIFACTS, Measurement, Pack, Run, Weights
 from srkd_bench.config.network import ForeignSpec
 from srkd_bench.core.errors import IntegrityError, SrkdError
 from srkd_bench.data.catalog import DATASETS
 from srkd_bench.evaluation.metrics import METRICS
-from srkd_bench.store.manifest import MANIFEST, read_manifest
+from srkd_bench.store.layout import CARD, EVENTS, FILES, MANIFEST, SCORES, WEIGHTS
+from srkd_bench.store.manifest import parsed
 from srkd_bench.store.verify import artifact_problem
 
-KINDS: dict[str, type[Artifact]] = {"runs": Run, "weights": Weights, "scores": Measurement}
-FILES = {
-    "runs": {"card.json", "events.jsonl", "weights.safetensors"},
-    "weights": {"card.json", "weights.safetensors"},
-    "scores": {"card.json", "scores.json"},
-}
+KINDS = {folder: one for folder, one in ARTIFACTS.items() if one is not Pack}  # that are moved
 _METHOD, _SHA256 = re.compile(r"[a-z][a-z0-9_]{0,39}"), re.compile(r"[0-9a-f]{64}")
-LARGEST = {MANIFEST: 10**6, "card.json": 10**6, "scores.json": 10**7}  # bytes of what is read at once
+LARGEST = {MANIFEST: 10**6, CARD: 10**6, SCORES: 10**7}  # bytes of what is read at once
 LONGEST_EVENT = 10**6  # bytes
 
 
 def checked(folder: Path, place: str) -> str:
     """Return the name of the data set that an artifact was made with, after checking everything about it."""
     kind, path = place.partition("/")[0], folder / place
-    try:
-        manifest = read_manifest(path)
-        key, files = manifest["key"], set(manifest["files"])
-    except (IntegrityError, LookupError, TypeError):
-        raise IntegrityError(f"{place}/{MANIFEST} is missing or not what was written") from None
-    if files != FILES[kind]:
+    manifest = parsed((path / MANIFEST).read_bytes()) if (path / MANIFEST).is_file() else None
+    if manifest is None:
+        raise IntegrityError(f"{place}/{MANIFEST} is missing or not what was written")
+    if set(manifest["files"]) != FILES[kind]:
         raise IntegrityError(f"{place} has other files than srkd writes")
     if problem := artifact_problem(path):
         raise IntegrityError(f"{place}: {problem}")
     try:
-        spec = KINDS[kind].model_validate(key)
+        spec, key = KINDS[kind].model_validate(manifest["key"]), manifest["key"]
         known = (
             spec.place == place and _printable(key) and (not isinstance(spec, Run) or _names_methods(spec))
         )
@@ -47,10 +40,10 @@ def checked(folder: Path, place: str) -> str:
         known = False
     if not known:
         raise IntegrityError(f"{place}: its settings are none that this srkd knows")
-    if not _is_record((path / "card.json").read_bytes()):
-        raise IntegrityError(f"{place}: card.json is no card")
+    if not _is_record((path / CARD).read_bytes()):
+        raise IntegrityError(f"{place}: {CARD} is no card")
     if isinstance(spec, Measurement):
-        return _measured_on(path / "scores.json", place)
+        return _measured_on(path / SCORES, place)
     assert isinstance(spec, Run | Weights)
     _check_network(path, place, spec)
     return spec.data if isinstance(spec, Run) else ""
@@ -74,7 +67,7 @@ def _check_network(path: Path, place: str, spec: Run | Weights) -> None:
     from srkd_bench.networks.loading import load_weights, spec_in
     from srkd_bench.networks.weight_files import check_numbers, read
 
-    weights = path / "weights.safetensors"
+    weights = path / WEIGHTS
     with weights.open("rb") as file:
         safe = file.read(9)[8:] == b"{"  # `load_weights` would also take a pickled state dict
     try:
@@ -88,12 +81,12 @@ def _check_network(path: Path, place: str, spec: Run | Weights) -> None:
     except SrkdError:  # its message may quote the stranger's file
         fits = False
     if not fits:
-        raise IntegrityError(f"{place}: weights.safetensors holds no {spec.model}")
+        raise IntegrityError(f"{place}: {WEIGHTS} holds no {spec.model}")
     if isinstance(spec, Run):
-        with (path / "events.jsonl").open("rb") as file:
+        with (path / EVENTS).open("rb") as file:
             while line := file.readline(LONGEST_EVENT):
                 if not _is_record(line):
-                    raise IntegrityError(f"{place}: events.jsonl holds something else than events")
+                    raise IntegrityError(f"{place}: {EVENTS} holds something else than events")
 
 
 def _measured_on(path: Path, place: str) -> str:
@@ -112,7 +105,7 @@ def _measured_on(path: Path, place: str) -> str:
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         right = False
     if not right:
-        raise IntegrityError(f"{place}: scores.json holds no scores of a data set that srkd knows")
+        raise IntegrityError(f"{place}: {SCORES} holds no scores of a data set that srkd knows")
     return str(dataset)
 
 

@@ -73,12 +73,24 @@ class Claims:
                 f"the server of {self.bucket.address} writes also where it is to write only if nothing is there",
                 "take one that heeds If-None-Match, as Amazon's does",
             )
-        written = self.bucket.modified(self._sign(self.worker))
-        assert written is not None
-        self._clock = (written, time.monotonic())
+        self._set_clock()
         self._beating = threading.Thread(target=self._beat, daemon=True)
         self._beating.start()
         _living.append(self)
+
+    def _set_clock(self) -> None:
+        """Note the bucket's time of a sign of life that has just been written."""
+        now = time.monotonic()
+        if (written := self.bucket.modified(self._sign(self.worker))) is not None:
+            self._clock = (written, now)
+
+    def _now(self) -> datetime:
+        """Return the bucket's time, asked anew after a while: a suspended machine's own clock stands still."""
+        if time.monotonic() - self._clock[1] >= BEAT:
+            self.bucket.put(self._sign(self.worker), b"")
+            self._set_clock()
+        written, then = self._clock
+        return written + timedelta(seconds=time.monotonic() - then)
 
     def _beat(self) -> None:
         while not self._over.wait(BEAT):
@@ -109,8 +121,7 @@ class Claims:
         beaten = self.bucket.modified(self._sign(worker))
         if beaten is None:
             return False
-        written, then = self._clock
-        if written + timedelta(seconds=time.monotonic() - then) - beaten < LIFE:
+        if self._now() - beaten < LIFE:
             return True
         self.bucket.delete(self._sign(worker))
         return False

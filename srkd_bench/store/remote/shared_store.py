@@ -12,22 +12,17 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from srkd_bench.config.base import short
 from srkd_bench.core.errors import IntegrityError
 from srkd_bench.core.files import put, room_for, writable
 from srkd_bench.core.units import size
-from srkd_bench.store.manifest import MANIFEST, REPAIR, parsed, place_of, read_manifest, stamp
+from srkd_bench.store.layout import MANIFEST, lock_for, place_of_lock
+from srkd_bench.store.locks import alone
+from srkd_bench.store.manifest import REPAIR, parsed, place_of, read_manifest, stamp
 from srkd_bench.store.remote.bucket import REPAIR_SHARED, Bucket, Unreachable
 from srkd_bench.store.remote.checkpoint_sync import Handover
 from srkd_bench.store.remote.leases import Claims
 
-CLAIMED = {
-    "run": "runs",
-    "weights": "weights",
-    "score": "scores",
-    "data": "data",
-}  # by how locks' names begin
 RECENT = 30.0  # seconds: then what wasn't there is looked for again
 PAUSE = 60.0  # seconds before it is tried again to send what couldn't be
 READERS = 16  # small objects that are read at a time
@@ -55,6 +50,7 @@ class Shared:
         self.claims, self.handover = Claims(self.bucket, say), Handover(self.bucket, say)
         self._there: dict[str, dict[str, datetime]] = {}  # when artifacts were finished, by kind and name
         self._looked: dict[str, float] = {}
+        self._told = set[str]()  # places of damaged artifacts
         self._failed = -PAUSE  # when the bucket couldn't be reached
 
     def has(self, place: str) -> bool:
@@ -77,12 +73,12 @@ class Shared:
     @contextmanager
     def claimed(self, lock: str) -> Iterator[None]:
         """Hold the claim that goes with a lock; what others have made until then is known inside."""
-        kind, _, name = lock.partition("-")
-        if kind not in CLAIMED:  # what it guards is this machine's own
+        place = place_of_lock(lock)
+        if place is None:  # what it guards is this machine's own
             yield
             return
+        kind, _, name = place.partition("/")
         with self.claims.held(lock):
-            kind = CLAIMED[kind]
             for one in [name, *(f"{name}_x{scale}" for scale in (2, 3, 4) if kind == "data")]:
                 if one not in self.names(kind) and (when := self.bucket.modified(_manifest(f"{kind}/{one}"))):
                     self._there[kind][one] = when
@@ -112,14 +108,28 @@ class Shared:
         return manifest
 
     def keys(self, kind: str, besides: Collection[str]) -> list[tuple[float, str, dict[str, Any]]]:
-        """Return when it was finished, name and key of each artifact of a kind, but for some names."""
+        """Return when it was finished, name and key of each artifact of a kind, but for some names.
+
+        Damaged ones are left out, which is said once.
+        """
         names = {name: when for name, when in self.names(kind).items() if name not in besides}
         with ThreadPoolExecutor(READERS) as readers:
-            manifests = readers.map(self.manifest, [f"{kind}/{name}" for name in names])
+            found = readers.map(self._key, [f"{kind}/{name}" for name in names])
             return [
-                (when.timestamp(), name, one["key"])
-                for (name, when), one in zip(names.items(), manifests, strict=True)
+                (when.timestamp(), name, key)
+                for (name, when), key in zip(names.items(), found, strict=True)
+                if key is not None
             ]
+
+    def _key(self, place: str) -> dict[str, Any] | None:
+        try:
+            key: dict[str, Any] = self.manifest(place)["key"]
+        except IntegrityError as error:
+            if place not in self._told:
+                self._told.add(place)
+                self.say(f"{error.message}; it is left out (for the cause: srkd store verify --shared)")
+            return None
+        return key
 
     def read(self, place: str, name: str) -> bytes:
         """Return a small file of an artifact that is there; it is fetched once.
@@ -210,15 +220,14 @@ class Shared:
         others = []
         for place in self.unsent() if time.monotonic() - self._failed >= PAUSE else []:
             name = place.replace("/", "-", 1)
-            mark, lock = self.home / "unsent" / name, FileLock(self.home / "locks" / f"send-{name}")
+            mark = self.home / "unsent" / name
             try:
-                with lock.acquire(timeout=0):
-                    if mark.exists() and (self.home / place / MANIFEST).is_file():
+                with alone(self.home / "locks" / lock_for("send", place)) as mine:
+                    # Otherwise another process sends it.
+                    if mine and mark.exists() and (self.home / place / MANIFEST).is_file():
                         if not self._is_sent(place):
                             others.append(place)
                         mark.unlink()
-            except Timeout:  # another process sends it
-                continue
             except Unreachable as error:
                 self._failed = time.monotonic()
                 self.say(f"{error.message}; {place} is kept here, and sent later")
@@ -253,7 +262,7 @@ def _manifest(place: str) -> str:
 
 
 def _object(place: str, name: str, expected: dict[str, Any]) -> str:
-    return f"{place}/{expected['sha256'][:20]}-{name}"
+    return f"{place}/{short(expected['sha256'])}-{name}"
 
 
 def _is_sane(manifest: dict[str, Any], place: str) -> bool:

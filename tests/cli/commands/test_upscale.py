@@ -6,6 +6,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from srkd_bench.data.images import MAX_PIXELS, SUFFIXES
 from srkd_bench.data.images import upscale as bicubic
 from srkd_bench.evaluation.inference import upscale
 from srkd_bench.evaluation.scoring import network
@@ -43,11 +44,13 @@ def test_a_folder_of_every_kind_of_image_is_upscaled(srkd: Srkd, run: str, tmp_p
     misty.save(folder / "misty.png")
     rgb.save(folder / "turned.png", exif=turned)
     rgb.quantize(16).save(folder / "palette.png")
+    for suffix in SUFFIXES:  # every one, whatever its case
+        rgb.save(folder / f"{suffix.strip('.')}{suffix.upper()}")
     code, out, _ = srkd("upscale", "in", "--run", run, "-o", "out")
     assert (code, out) == (0, "")
     made = {path.name: Image.open(path) for path in (tmp_path / "out").iterdir()}
     modes = {name.removesuffix("_x2.png"): one.mode for name, one in made.items()}
-    assert modes == {
+    assert modes == dict.fromkeys((suffix.strip(".") for suffix in SUFFIXES), "RGB") | {
         "rgb": "RGB",
         "turned": "RGB",
         "palette": "RGB",

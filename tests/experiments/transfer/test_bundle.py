@@ -29,7 +29,7 @@ from srkd_bench.experiments.transfer.bundle import export, take_in
 from srkd_bench.networks.loading import build, to_safetensors
 from srkd_bench.store import workspace
 from srkd_bench.store.artifact_store import ArtifactStore
-from srkd_bench.store.manifest import MANIFEST
+from srkd_bench.store.layout import MANIFEST
 from tests.conftest import Srkd
 from tests.support.tiny_suite import tiny_suite
 

@@ -92,11 +92,11 @@ def test_a_finished_run_and_its_scores_take_as_many_requests_as_the_documentatio
         pass  # the first one says that this worker lives
     one.has(KEY), one.has(run)
     server.asked.clear()
-    with one.locked([f"run-{run.digest[:20]}"]), one.writing(run) as folder:
+    with one.locked([run.lock]), one.writing(run) as folder:
         for name in ("weights.safetensors", "events.jsonl", "card.json"):
             put(folder / name, "")
     assert len(server.asked) == 8
-    with one.locked([f"score-{KEY.digest[:20]}"]):
+    with one.locked([KEY.lock]):
         write(one)
     assert len(server.asked) == 8 + 7
 
