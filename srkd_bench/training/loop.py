@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from srkd_bench.core.errors import Stopped
-from srkd_bench.core.signals import Interrupted
+from srkd_bench.core.signals import Interrupted, shielded
 from srkd_bench.data.patches import Patches
 from srkd_bench.methods.base import TeacherView
 from srkd_bench.networks.base import Architecture, Output
@@ -110,9 +110,10 @@ def fit(
                         pause = max(CHECKPOINT_SECONDS, 100 * (saved - now))
                     hand_on(False)
     except Interrupted as signal:
-        for learner in learners:
-            learner.rewind()
-            learner.save()
+        with shielded():  # a second signal waits until every learner is saved
+            for learner in learners:
+                learner.rewind()
+                learner.save()
         hand_on(True)
         ranks.leave()
         raise Stopped(f"stopped at step {step:,} of {train.steps:,}", signal.exit_code) from None

@@ -13,6 +13,7 @@ from srkd_bench.config.artifacts import Run
 from srkd_bench.config.network import ModelSpec
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import IntegrityError, SrkdError, Stopped
+from srkd_bench.core.signals import interruptible
 from srkd_bench.data.image_set import open_set
 from srkd_bench.data.patches import Patches
 from srkd_bench.methods import registry
@@ -173,6 +174,26 @@ def test_a_signal_writes_checkpoints_and_the_rest_ends_in_the_same_bits(
     assert all(same(whole[name], resumed[name]) for name in ALL)
     for name in ALL:
         assert [event["step"] for event in resumed[name].events] == list(range(TRAIN.steps))
+
+
+def test_a_second_signal_while_checkpoints_are_written_loses_none(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = Learner.save
+
+    def interrupted(self: Learner) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        save(self)
+
+    def stop(step: int) -> None:
+        if step == 3:
+            monkeypatch.setattr(Learner, "save", interrupted)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with interruptible(), pytest.raises(Stopped) as stopped:  # as the command does
+        lab.fit(["none", "hkd"], "stopped", watch=stop)
+    assert stopped.value.exit_code == 75
+    assert [lab.learner(name, "stopped").step for name in ("none", "hkd")] == [3, 3]
 
 
 @pytest.mark.parametrize("moment", ["forward", "backward", "update"])
