@@ -34,13 +34,18 @@ def test_after_the_outermost_block_the_next_signal_is_a_first_one_again() -> Non
 
 
 def test_a_shield_puts_the_first_signal_off() -> None:
-    done = False
-    with pytest.raises(Interrupted, match="SIGTERM"), interruptible(), shielded():
+    done = []
+
+    @shielded()
+    def write() -> None:
         with shielded():
             send()
             send(signal.SIGINT)
-        done = True
-    assert done
+        done.append("written")
+
+    with pytest.raises(Interrupted, match="SIGTERM"), interruptible():
+        write()
+    assert done == ["written"]
 
 
 def test_a_worker_ignores_what_comes_after_its_first_signal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
     store, display = ArtifactStore(home), Display(err)
     (home.parent / "tiny.yaml").write_text(TINY)
     plan = planner.plan(load_suite(str(home.parent / "tiny.yaml")), store, display)
-    place = workspace.Workplace(store, display, teacher_cache=1e9)
+    place = workspace.Workplace(store, display, options=workspace.RunOptions(teacher_cache=1e9))
     assert serial.do_all(plan, place) == []
     checkpoints.write(home / "work" / UNFINISHED, 7, random.Random(0).randbytes(5000))
     downloaded(home, "images.zip")

@@ -14,14 +14,9 @@ from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError, comm
 if TYPE_CHECKING:
     from srkd_bench.core.progress import Display
     from srkd_bench.store.artifact_store import ArtifactStore
+    from srkd_bench.store.gc import Waste
 
 
-store_app = typer.Typer(
-    help="Check, tidy, measure and move what is kept: runs, weights, scores, images.", no_args_is_help=True
-)
-
-
-@store_app.command()
 def verify(
     repair: Annotated[
         bool, typer.Option("--repair", help="Remove what is broken, so that it is made again.")
@@ -34,13 +29,14 @@ def verify(
 ) -> None:
     """Read every byte that is kept, and say what isn't as it was written."""
     from srkd_bench.core.units import size
-    from srkd_bench.store import verify as verify_module
-    from srkd_bench.store import verify_shared
+    from srkd_bench.store.verify import repair as repair_local
+    from srkd_bench.store.verify import verify as verify_local
+    from srkd_bench.store.verify_shared import repair_shared, shared_of, verify_shared
 
     store, display = _store(home)
-    where = verify_shared.shared_of(store).bucket.address if shared else str(store.home)
-    found = verify_shared.verify_shared(store, display) if shared else verify_module.verify(store, display)
-    remove = verify_shared.repair_shared if shared else verify_module.repair
+    where = shared_of(store).bucket.address if shared else str(store.home)
+    found = verify_shared(store, display) if shared else verify_local(store, display)
+    remove = repair_shared if shared else repair_local
     rows, left = [], 0
     for fault in found.faults:
         gone = repair and remove(store, fault)
@@ -68,7 +64,6 @@ def _are(count: int) -> str:
     return "1 thing is" if count == 1 else f"{count} things are"
 
 
-@store_app.command()
 def push(home: Home = None, json_: Json = False) -> None:
     """Send what is finished here and not yet where machines share it (SRKD_STORE)."""
     from srkd_bench.store import verify_shared
@@ -88,7 +83,6 @@ def push(home: Home = None, json_: Json = False) -> None:
         raise MissingError(f"{_are(len(left))} not sent yet", command_line())
 
 
-@store_app.command()
 def gc(
     keep: Annotated[
         list[str] | None,
@@ -106,25 +100,17 @@ def gc(
 ) -> None:
     """Say what can go: what killed processes left and, with --keep, what no kept suite needs."""
     from srkd_bench.config.suite_file import load_suite
-    from srkd_bench.core.units import size
-    from srkd_bench.experiments.planning import requirements
-    from srkd_bench.store import gc as gc_module
+    from srkd_bench.experiments.planning.requirements import unneeded
+    from srkd_bench.store.gc import leftovers, remove
     from srkd_bench.store.manifest import MANIFEST
 
     store, display = _store(home)
     suites = [load_suite(name) for name in keep or []]
-    waste = requirements.unneeded(store, suites, display) if suites else gc_module.leftovers(store)
-    gone = [one for one in waste if gc_module.remove(store, one)] if yes else waste
-    rows = [(str(one.path.relative_to(store.home)), one.what, one.bytes) for one in gone]
-    total = sum(one.bytes for one in gone)
+    waste = unneeded(store, suites, display) if suites else leftovers(store)
+    gone = [one for one in waste if remove(store, one)] if yes else waste
+    _print_waste(gone, store, found=len(waste), removed=yes, json_=json_)
     if json_:
-        things = [dict(zip(("path", "what", "bytes"), row, strict=True)) for row in rows]
-        print_json({"schema": 1, "removed": yes, "things": things, "bytes": total})
         return
-    for path, what, held in rows:
-        print(f"{size(held):>7}  {path:<27}  {what}")
-    count = f"{len(rows)} thing{'s' * (len(rows) != 1)}, {size(total)}"
-    print("nothing can go" if not waste else f"{count} removed" if yes else f"{count} can go")
     if len(gone) < len(waste):
         display.say(f"{len(waste) - len(gone)} left: another srkd has begun to work on it")
     runs = len(list((store.home / "runs").glob(f"*/{MANIFEST}")))
@@ -136,15 +122,29 @@ def gc(
         display.say(f"nothing is removed yet; to remove what is listed: {command_line()} --yes")
 
 
-@store_app.command()
+def _print_waste(gone: list[Waste], store: ArtifactStore, *, found: int, removed: bool, json_: bool) -> None:
+    from srkd_bench.core.units import size
+
+    rows = [(str(one.path.relative_to(store.home)), one.what, one.bytes) for one in gone]
+    total = sum(one.bytes for one in gone)
+    if json_:
+        things = [dict(zip(("path", "what", "bytes"), row, strict=True)) for row in rows]
+        print_json({"schema": 1, "removed": removed, "things": things, "bytes": total})
+        return
+    for path, what, held in rows:
+        print(f"{size(held):>7}  {path:<27}  {what}")
+    count = f"{len(rows)} thing{'s' * (len(rows) != 1)}, {size(total)}"
+    print("nothing can go" if not found else f"{count} removed" if removed else f"{count} can go")
+
+
 def du(home: Home = None, json_: Json = False) -> None:
     """Say how much is kept, and how much room is left."""
     from srkd_bench.core.files import free
     from srkd_bench.core.units import size
-    from srkd_bench.store import gc as gc_module
+    from srkd_bench.store.gc import usage
 
     store, _ = _store(home)
-    rows, left = gc_module.usage(store), free(store.home)
+    rows, left = usage(store), free(store.home)
     total = sum(count for _, _, count in rows)
     if json_:
         places = [{"what": what, "count": count, "bytes": held} for what, count, held in rows]
@@ -155,7 +155,6 @@ def du(home: Home = None, json_: Json = False) -> None:
     print(f"{size(left)} free where {store.home} is")
 
 
-@store_app.command()
 def export(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.tar", help="Where to.")],
     runs: Annotated[
@@ -192,7 +191,6 @@ def export(
         display.say(f"to take it in elsewhere: srkd store import {output.name}")
 
 
-@store_app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE.tar", help="What `srkd store export` wrote.")],
     home: Home = None,

@@ -107,38 +107,50 @@ def plan(
     known[EQUAL_COST] = known["none"].model_copy(
         update={"summary": "The control, trained for as long as a distillation's multiply-adds pay for."}
     )
-    names = list(dict.fromkeys(one if one == EQUAL_COST else sources.name_of(one) for one in columns))
-    for part in (part for reference in asked for part in reference.split("+")):
-        if part.endswith(".py") and not Path(part).exists():
-            display.say(f"{part} is not here: what the store has of it as it was last is taken")
-    for name in names:
-        _check_batch(name, known[name], suite.train.batch)
+    _tell_missing_code(asked, display)
+    names = dict.fromkeys(one if one == EQUAL_COST else sources.name_of(one) for one in columns)
+    named = {name: known[name] for name in names}
+    for name, method in named.items():
+        _check_batch(name, method, suite.train.batch)
     for name in suite.data.names:
         pixels_of(store, name)
     pixels = pixels_of(store, suite.data.train) or MISSING
     teacher = _teacher(suite, pixels, known["none"], store, display, readonly=readonly, scored=scored)
-    students = tuple(
-        Run(
-            model=suite.student,
-            train=suite.train
-            if name != EQUAL_COST
-            else at_equal_cost(suite.train, suite.student, teacher.model),
-            data=suite.data.train,
-            pixels=pixels,
-            method=name if name != EQUAL_COST else "none",
-            params=known[name].params,
-            seed=seed,
-            teacher=teacher if known[name].looks else None,
-        )
-        for seed in suite.seeds
-        for name in names
-    )
-    named = {name: known[name] for name in names}
-    found = Plan(suite, teacher, students, named, code=_code(named.values()))
+    found = Plan(suite, teacher, _students(suite, pixels, teacher, named), named, code=_code(named.values()))
     if scored or not suite.tuned:
         return found
     references = {sources.name_of(reference): reference for reference in asked}
     return _tuned(found, store, options or f"--suite {suite.name}", references)
+
+
+def _students(
+    suite: Suite, pixels: str, teacher: Run | Weights, methods: Mapping[str, Traits]
+) -> tuple[Run, ...]:
+    """Return a run for each seed and method, seed by seed."""
+    found = []
+    for seed in suite.seeds:
+        for name, method in methods.items():
+            longer = name == EQUAL_COST
+            train = at_equal_cost(suite.train, suite.student, teacher.model) if longer else suite.train
+            run = Run(
+                model=suite.student,
+                train=train,
+                data=suite.data.train,
+                pixels=pixels,
+                method="none" if longer else name,
+                params=method.params,
+                seed=seed,
+                teacher=teacher if method.looks else None,
+            )
+            found.append(run)
+    return tuple(found)
+
+
+def _tell_missing_code(references: Iterable[str], display: Display) -> None:
+    """Say which of the user's own methods are taken from the store."""
+    for part in (part for reference in references for part in reference.split("+")):
+        if part.endswith(".py") and not Path(part).exists():
+            display.say(f"{part} is not here: what the store has of it as it was last is taken")
 
 
 def at_equal_cost(train: TrainSpec, student: NetworkSpec, teacher: NetworkSpec) -> TrainSpec:

@@ -96,7 +96,7 @@ def ensure_group(
                 teacher,
                 Patches(images, train, seed, ranks.part(train.batch)),
                 device=place.device,
-                checkpoint_seconds=place.checkpoint_seconds,
+                checkpoint_seconds=place.options.checkpoint_seconds,
                 cache=cache,
                 validate=validate,
                 watch=lambda step: move(step, learners),
@@ -141,7 +141,7 @@ def _cache(runs: list[Run], teacher: Run | Weights, scale: int, place: Workplace
         machine=f"{platform.machine()} {device_name(place.device)}, torch {torch.__version__},"
         f" {torch.get_num_threads()} threads",
     )
-    cache, why = open_cache(key, train, place.store, place.teacher_cache)
+    cache, why = open_cache(key, train, place.store, place.options.teacher_cache)
     if why:
         place.display.say(f"what the teacher sees is not kept for later runs: {why}")
     return cache

@@ -23,7 +23,7 @@ from srkd_bench.core.errors import IntegrityError, SrkdError
 from srkd_bench.core.progress import Display
 from srkd_bench.core.worker_progress import Board, News, Relay
 from srkd_bench.experiments.executors.processes import Answer, Crew, Worker
-from srkd_bench.experiments.executors.serial import Agenda
+from srkd_bench.experiments.planning.agenda import Agenda
 from srkd_bench.experiments.planning.tasks import Task
 from srkd_bench.training import devices as devices_module
 from tests.conftest import Srkd
