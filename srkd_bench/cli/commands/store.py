@@ -17,16 +17,11 @@ if TYPE_CHECKING:
     from srkd_bench.store.gc import Waste
 
 
-def verify(
-    repair: Annotated[
-        bool, typer.Option("--repair", help="Remove what is broken, so that it is made again.")
-    ] = False,
-    shared: Annotated[
-        bool, typer.Option("--shared", help="Check what machines share (SRKD_STORE) instead.")
-    ] = False,
-    home: Home = None,
-    json_: Json = False,
-) -> None:
+Repair = Annotated[bool, typer.Option("--repair", help="Remove what is broken, so that it is made again.")]
+InBucket = Annotated[bool, typer.Option("--shared", help="Check what machines share (SRKD_STORE) instead.")]
+
+
+def verify(repair: Repair = False, shared: InBucket = False, home: Home = None, json_: Json = False) -> None:
     """Read every byte that is kept, and say what isn't as it was written."""
     from srkd_bench.core.units import size
     from srkd_bench.store.verify import repair as repair_local
@@ -37,17 +32,15 @@ def verify(
     where = shared_of(store).bucket.address if shared else str(store.home)
     found = verify_shared(store, display) if shared else verify_local(store, display)
     remove = repair_shared if shared else repair_local
-    rows, left = [], 0
+    rows = []
     for fault in found.faults:
         gone = repair and remove(store, fault)
-        left += not gone
-        place = str(fault.path.relative_to(store.home))
-        rows.append({"path": place, "problem": fault.problem, "removed": gone})
-        end = f"; removed, {_remedy(fault.path)}" if gone else ""
-        end = "; not removed: another srkd is at work on it" if repair and not gone else end
+        rows.append({"path": _place(fault.path, store), "problem": fault.problem, "removed": gone})
         if not json_:
-            print(f"{place}: {fault.problem}{end}")
-    unverified = [str(path.relative_to(store.home)) for path in found.unverified]
+            end = f"; removed, {_remedy(fault.path)}" if gone else ""
+            end = "; not removed: another srkd is at work on it" if repair and not gone else end
+            print(f"{_place(fault.path, store)}: {fault.problem}{end}")
+    unverified = [_place(path, store) for path in found.unverified]
     if json_:
         sums = {"files": found.files, "bytes": found.bytes}
         print_json({"schema": 1, **sums, "broken": rows, "unverified": unverified})
@@ -55,9 +48,13 @@ def verify(
         for place in unverified:
             print(f"{place}: can't be checked, no checksum is kept beside it")
         print(f"{found.files:,} files, {size(found.bytes)} checked in {where}, {len(rows)} broken")
-    if left:
+    if left := sum(not row["removed"] for row in rows):
         hint = "wait until it is done, or stop it" if repair else f"{command_line()} --repair"
         raise IntegrityError(f"{_are(left)} broken in {where}", hint)
+
+
+def _place(path: Path, store: ArtifactStore) -> str:
+    return str(path.relative_to(store.home))
 
 
 def _are(count: int) -> str:
@@ -125,7 +122,7 @@ def gc(
 def _print_waste(gone: list[Waste], store: ArtifactStore, *, found: int, removed: bool, json_: bool) -> None:
     from srkd_bench.core.units import size
 
-    rows = [(str(one.path.relative_to(store.home)), one.what, one.bytes) for one in gone]
+    rows = [(_place(one.path, store), one.what, one.bytes) for one in gone]
     total = sum(one.bytes for one in gone)
     if json_:
         things = [dict(zip(("path", "what", "bytes"), row, strict=True)) for row in rows]

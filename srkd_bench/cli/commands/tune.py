@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,9 +31,11 @@ from srkd_bench.experiments.planning.trials import FEWEST, MOST, USUAL
 
 if TYPE_CHECKING:
     from srkd_bench.config.artifacts import Run
+    from srkd_bench.core.progress import Display
     from srkd_bench.experiments.planning.planner import Plan
     from srkd_bench.experiments.planning.tuning import Trial
     from srkd_bench.store.artifact_store import ArtifactStore
+    from srkd_bench.store.workspace import RunOptions
 
 Tuned = Annotated[
     list[str] | None,
@@ -68,8 +70,7 @@ def tune(
     """
     from srkd_bench.config.suite_file import load_suite
     from srkd_bench.core.progress import Display
-    from srkd_bench.experiments.executors.serial import execute
-    from srkd_bench.experiments.planning import planner, status, tuning
+    from srkd_bench.experiments.planning import planner, tuning
 
     suite, changes = suite_name(suite, suite_option), with_teacher(settings, teacher)
     asked, options = load_suite(suite, changes), run_options(device, None, checkpoint_seconds, teacher_cache)
@@ -80,12 +81,9 @@ def tune(
     if dry_run:
         show_forecast(search, workplace(store, display, options), json_)
         return
-    if not status.finished(search, store):
-        failed = make(execute, search, store, display, options)
-        if failed and not store.has(search.teacher):
-            raise failed
-    tried = {name: tuning.trials(plan, name, trials, store) for name in names}
-    doubts = [doubt for of_one in tried.values() for doubt in tuning.doubts(plan, of_one)]
+    _make(search, store, display, options)
+    tried = [tuning.trials(plan, name, trials, store) for name in names]
+    doubts = [doubt for of_one in tried for doubt in tuning.doubts(plan, of_one)]
     _print_trials(tried, doubts, search, store, json_)
     for doubt in doubts:
         display.say(f"warning: {doubt}")
@@ -93,13 +91,25 @@ def tune(
     display.say(f"to use each method's best: srkd run {shlex.join(use)}")
 
 
+def _make(search: Plan, store: ArtifactStore, display: Display, options: RunOptions) -> None:
+    """Train and measure the trials. One that fails is reported as a trial, unless there is no teacher."""
+    from srkd_bench.experiments.executors.serial import execute
+    from srkd_bench.experiments.planning.status import finished
+
+    if finished(search, store):
+        return
+    failed = make(execute, search, store, display, options)
+    if failed and not store.has(search.teacher):
+        raise failed
+
+
 def _print_trials(
-    tried: Mapping[str, Sequence[Trial]], doubts: list[str], search: Plan, store: ArtifactStore, json_: bool
+    tried: Sequence[Sequence[Trial]], doubts: list[str], search: Plan, store: ArtifactStore, json_: bool
 ) -> None:
     """Print what came of a search, whose data to test are the suite's validation images."""
     from srkd_bench.experiments.planning.tuning import row
 
-    rows = [row(one, trials[0], _share(one.run, store)) for trials in tried.values() for one in trials]
+    rows = [row(one, trials[0], _share(one.run, store)) for trials in tried for one in trials]
     suite, seed, validation = search.suite, search.suite.seeds[0], search.suite.data.test[0]
     if json_:
         about = {"suite": suite.name, "validation": validation, "seed": seed}

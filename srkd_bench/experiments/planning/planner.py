@@ -25,6 +25,7 @@ from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.layout import FAILED
 
 MISSING = "missing"  # the digest of what isn't here
+CONTROL = "The control, trained for as long as a distillation's multiply-adds pay for."
 
 
 @dataclass(frozen=True)
@@ -102,19 +103,14 @@ def plan(
     chosen = list(chosen)
     columns = _spread(chosen or suite.methods)
     asked = [one for one in columns if one != EQUAL_COST]
-    about = _named_parameters(suite, asked)
-    known = traits([*asked, *about, "none"], suite.params, store, readonly=readonly, allowed=chosen)
-    known[EQUAL_COST] = known["none"].model_copy(
-        update={"summary": "The control, trained for as long as a distillation's multiply-adds pay for."}
-    )
+    about = [*asked, *_named_parameters(suite, asked), "none"]
+    known = traits(about, suite.params, store, readonly=readonly, allowed=chosen)
+    known[EQUAL_COST] = known["none"].model_copy(update={"summary": CONTROL})
     _tell_missing_code(asked, display)
     names = dict.fromkeys(one if one == EQUAL_COST else sources.name_of(one) for one in columns)
     named = {name: known[name] for name in names}
-    for name, method in named.items():
-        _check_batch(name, method, suite.train.batch)
-    for name in suite.data.names:
-        pixels_of(store, name)
-    pixels = pixels_of(store, suite.data.train) or MISSING
+    _check_batches(named, suite.train.batch)
+    pixels = {name: pixels_of(store, name) for name in suite.data.names}[suite.data.train] or MISSING
     teacher = _teacher(suite, pixels, known["none"], store, display, readonly=readonly, scored=scored)
     found = Plan(suite, teacher, _students(suite, pixels, teacher, named), named, code=_code(named.values()))
     if scored or not suite.tuned:
@@ -248,12 +244,13 @@ def _resolved(suite: Suite, store: ArtifactStore, *, readonly: bool) -> Suite:
     return suite.model_copy(update={"student": student, "teacher": teacher})
 
 
-def _check_batch(name: str, method: Traits, batch: int) -> None:
-    if batch < method.min_batch:
-        raise SrkdError(
-            f"{name} compares the images of a batch and can't work with a batch of {batch}",
-            f"--set train.batch={max(8, method.min_batch)}",
-        )
+def _check_batches(methods: Mapping[str, Traits], batch: int) -> None:
+    for name, method in methods.items():
+        if batch < method.min_batch:
+            raise SrkdError(
+                f"{name} compares the images of a batch and can't work with a batch of {batch}",
+                f"--set train.batch={max(8, method.min_batch)}",
+            )
 
 
 def _teacher(
