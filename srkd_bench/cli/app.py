@@ -9,20 +9,19 @@ from typing import Annotated, Never
 import typer
 
 from srkd_bench import __version__
+from srkd_bench.cli.commands import method, store
+from srkd_bench.cli.commands.compare import compare
 from srkd_bench.cli.commands.data import download
 from srkd_bench.cli.commands.evaluate import evaluate
 from srkd_bench.cli.commands.figures import crops
 from srkd_bench.cli.commands.inspect import list_, show
-from srkd_bench.cli.commands.method import method_app
 from srkd_bench.cli.commands.network import export, profile, upscale
 from srkd_bench.cli.commands.plan import plan
-from srkd_bench.cli.commands.report import compare, report
+from srkd_bench.cli.commands.report import report
 from srkd_bench.cli.commands.run import distill, run, train_teacher
-from srkd_bench.cli.commands.store import store_app
 from srkd_bench.cli.commands.tune import tune
-from srkd_bench.cli.output import (
-    err,
-)
+from srkd_bench.cli.options import online
+from srkd_bench.cli.output import err
 from srkd_bench.core import torchrun_env
 from srkd_bench.core.errors import SrkdError, Stopped
 
@@ -32,23 +31,37 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(store_app, name="store")
-app.add_typer(method_app, name="method")
-app.command()(download)
-app.command("train-teacher")(train_teacher)
-app.command()(distill)
-app.command()(run)
-app.command()(evaluate)
+app.command()(online(download))
+app.command("train-teacher")(online(train_teacher))
+app.command()(online(distill))
+app.command()(online(run))
+app.command()(online(evaluate))
 app.command()(report)
 app.command()(compare)
 app.command()(crops)
-app.command()(upscale)
-app.command()(export)
-app.command()(profile)
-app.command()(tune)
-app.command()(plan)
+app.command()(online(upscale))
+app.command()(online(export))
+app.command()(online(profile))
+app.command()(online(tune))
+app.command()(online(plan))
 app.command("ls")(list_)
 app.command()(show)
+
+store_app = typer.Typer(
+    help="Check, tidy, measure and move what is kept: runs, weights, scores, images.", no_args_is_help=True
+)
+store_app.command()(store.verify)
+store_app.command()(store.push)
+store_app.command()(store.gc)
+store_app.command()(store.du)
+store_app.command()(store.export)
+store_app.command("import")(store.import_)
+app.add_typer(store_app, name="store")
+
+method_app = typer.Typer(help="Begin a method of your own, and check one.", no_args_is_help=True)
+method_app.command()(method.new)
+method_app.command()(method.check)
+app.add_typer(method_app, name="method")
 
 
 @app.callback(invoke_without_command=True)
@@ -81,7 +94,7 @@ def main() -> Never:
         with interruptible():
             app()
     except Interrupted as signal:
-        _end(Stopped(f"stopped by {signal}; what is finished is kept", signal.exit_code))
+        _end(signal.stopped())
     except SrkdError as error:
         _end(error)
     except BrokenPipeError:

@@ -1,19 +1,31 @@
 """The options that several commands share."""
 
 import os
-from enum import StrEnum
+from collections.abc import Callable, Iterable
+from functools import wraps
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from srkd_bench.core.errors import SrkdError
+from srkd_bench.experiments.executors.base import EXECUTORS
+from srkd_bench.store.workspace import RunOptions
+
+CACHE_GB = 2.0  # where --teacher-cache isn't given
 
 
-def _offline(chosen: bool) -> bool:
-    if chosen:
-        os.environ["SRKD_OFFLINE"] = "1"  # for processes that this one starts, too
-    return chosen
+def choice(*flags: str, names: Iterable[str], help: str) -> Any:
+    """Return an option whose value is one of some names, in a table that is looked up later."""
+    known = tuple(names)
+
+    def check(value: str) -> str:
+        if value not in known:
+            raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(repr, known))}.")
+        return value
+
+    return typer.Option(*flags, metavar=f"<{'|'.join(known)}>", callback=check, help=help)
 
 
 SuiteName = Annotated[
@@ -65,17 +77,12 @@ Jobs = Annotated[
 ]
 
 
-class Executor(StrEnum):
-    """Who runs a suite's tasks."""
-
-    LOCAL = "local"
-    RAY = "ray"
-
-
-Runner = Annotated[
-    Executor,
-    typer.Option(
-        "--executor", help="This machine, or a Ray cluster that shares the store (srkd-bench[ray])."
+Executor = Annotated[
+    str,
+    choice(
+        "--executor",
+        names=EXECUTORS,
+        help="This machine, or a Ray cluster that shares the store (srkd-bench[ray]).",
     ),
 ]
 Address = Annotated[
@@ -118,15 +125,17 @@ Crops = Annotated[
         help="A region in HR pixels; DATASET/IMAGE of any data set too; repeatable.",
     ),
 ]
-Offline = Annotated[
-    bool,
-    typer.Option(
-        "--offline",
-        envvar="SRKD_OFFLINE",
-        help="Never open a connection.",
-        callback=_offline,
-    ),
-]
+
+
+def run_options(
+    devices: str,
+    jobs: int | None = None,
+    checkpoint_seconds: float | None = None,
+    teacher_cache: float = 0.0,
+    address: str | None = None,
+) -> RunOptions:
+    """Pack the options that say how a command works; the teacher's cache is given in GB."""
+    return RunOptions(devices, jobs, address, checkpoint_seconds, 1e9 * teacher_cache)
 
 
 def suite_name(argument: str | None, option: str | None) -> str:
@@ -138,3 +147,30 @@ def suite_name(argument: str | None, option: str | None) -> str:
     if argument and option and argument != option:
         raise SrkdError(f"two suites are named: {argument} and {option}", "name one")
     return argument or option or "demo"
+
+
+def online(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that may open connections the option --offline, which only sets the environment."""
+
+    def go_offline(chosen: bool) -> bool:
+        if chosen:
+            os.environ["SRKD_OFFLINE"] = "1"  # for processes that this one starts, too
+        return chosen
+
+    @wraps(command)
+    def without_it(*, offline: bool, **values: Any) -> None:
+        command(**values)
+
+    found = signature(command, eval_str=True)
+    help_ = "Never open a connection."
+    offline = Annotated[
+        bool, typer.Option("--offline", envvar="SRKD_OFFLINE", help=help_, callback=go_offline)
+    ]
+    parameters = list(found.parameters.values())
+    last = [index for index, one in enumerate(parameters) if one.name in ("dry_run", "json_")]
+    option = Parameter("offline", Parameter.KEYWORD_ONLY, default=False, annotation=offline)
+    parameters.insert(min(last, default=len(parameters)), option)
+    parameters = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in parameters]
+    without_it.__signature__ = found.replace(parameters=parameters)  # type: ignore[attr-defined]
+    without_it.__annotations__ = {one.name: one.annotation for one in parameters}
+    return without_it

@@ -9,23 +9,14 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from srkd_bench.evaluation.results import Results
-    from srkd_bench.experiments.planning.planner import Plan
-    from srkd_bench.store.artifact_store import ArtifactStore
-    from srkd_bench.store.workspace import Workplace
+    from srkd_bench.experiments.analysis.forecast import Forecast
 
 
 out, err = Console(), Console(stderr=True)
 LONG = 200  # rows
 
 
-def print_results(plan: Plan, store: ArtifactStore, json_: bool) -> None:
-    """Print the tables of what is finished of a plan, or its scores as JSON."""
-    from srkd_bench.experiments.analysis import collect
-
-    print_scores(collect.results(plan, store), json_)
-
-
-def print_scores(results: Results, json_: bool) -> None:
+def print_results(results: Results, json_: bool) -> None:
     """Print results as tables, or as JSON."""
     from srkd_bench.report.render import print_report, render
 
@@ -35,25 +26,18 @@ def print_scores(results: Results, json_: bool) -> None:
         print_report(results, out)
 
 
-def print_forecast(
-    plan: Plan, place: Workplace, json_: bool, slots: int = 1, more: dict[str, Any] | None = None
-) -> None:
-    """Print what a plan needs.
+def print_forecast(found: Forecast, json_: bool, more: dict[str, Any] | None = None) -> None:
+    """Print what a plan will cost.
 
     Args:
-        slots: how many processes will work on it at once, each on a device of its own.
         more: goes into the JSON, too.
     """
     from srkd_bench.core.units import clock, size
-    from srkd_bench.experiments.analysis.forecast import forecast, together
 
-    jobs = forecast(plan, place, slots)
-    known = [job.seconds for job in jobs if job.seconds is not None]
-    disk, flops = sum(job.disk for job in jobs), sum(job.flops for job in jobs)
-    total = {"seconds": round(sum(known)), "disk": disk, "flops": flops}
     if json_:
-        rows = [vars(job) for job in jobs]
-        print_json({"schema": 1, "suite": plan.suite.name, "jobs": rows, **total, **(more or {})})
+        total = {"seconds": round(found.seconds), "disk": found.disk, "flops": found.flops}
+        rows = [vars(job) for job in found.jobs]
+        print_json({"schema": 1, "suite": found.suite, "jobs": rows, **total, **(more or {})})
         return
     shown = [
         {
@@ -63,22 +47,16 @@ def print_forecast(
             "time": "" if not job.seconds else f"about {clock(job.seconds)}",
             "disk": size(job.disk) if job.disk else "",
         }
-        for job in jobs
+        for job in found.jobs
     ]
     print_table(shown)
-    if missing := [job.what.removeprefix("data ") for job in jobs if job.state == "to download"]:
-        print(f"first: srkd download {' '.join(missing)}")
-    print(f"in all about {clock(sum(known))} on {place.device}, {size(disk)} of disk, {flops:.2g} FLOPs")
-    if slots > 1:
-        print(f"with {slots} such devices about {clock(together(jobs, slots))}")
-    print(f"store: {place.store.home}")
-
-
-def print_datasets(store: ArtifactStore, json_: bool) -> None:
-    """Print the table of data sets."""
-    from srkd_bench.experiments.analysis import listing
-
-    print_rows("datasets", listing.datasets(store), json_)
+    if found.missing:
+        print(f"first: srkd download {' '.join(found.missing)}")
+    needs = f"{size(found.disk)} of disk, {found.flops:.2g} FLOPs"
+    print(f"in all about {clock(found.seconds)} on {found.device}, {needs}")
+    if found.slots > 1:
+        print(f"with {found.slots} such devices about {clock(found.seconds_together)}")
+    print(f"store: {found.home}")
 
 
 def print_rows(what: str, rows: list[dict[str, Any]], json_: bool) -> None:

@@ -1,16 +1,24 @@
-"""Ctrl-C and SIGTERM: raised where they come, put off where something would be left half done."""
+"""Ctrl-C and SIGTERM: raised once, where they come, and put off where something would be left half done."""
 
+import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
+from srkd_bench.core.errors import Stopped
+
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 75}  # 75 is what batch systems requeue
+SAME_SECONDS = (
+    1.0  # signals this close are one: a batch system tells the processes of a job, and so does their parent
+)
 _Handler = Callable[[int, FrameType | None], object] | int | None
 _held = 0
-_pending: int | None = None
-_patient = _told = False
+_pending: tuple[int, bool] | None = None  # a signal that was put off, and whether it is the second
+_first: float | None = None  # when the first signal came, by the monotonic clock
+_patient = False
 
 
 class Interrupted(BaseException):
@@ -20,22 +28,30 @@ class Interrupted(BaseException):
         super().__init__(signal.Signals(number).name)
         self.exit_code = EXIT_CODES[signal.Signals(number)]
 
+    def stopped(self) -> Stopped:
+        """Return the error that tells the user so."""
+        return Stopped(f"stopped by {self}; what is finished is kept", self.exit_code)
+
 
 def only_once() -> None:
-    """Ignore all signals after the first: a worker is told to stop by its starter and by the terminal."""
+    """Ignore all signals after the first, however late: a worker is stopped by its starter and by the terminal."""
     global _patient
     _patient = True
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise `Interrupted` when a signal comes meanwhile; a second one ends the process at once.
+    """Raise `Interrupted` when a signal comes meanwhile, once: blocks within others count as one.
 
-    Does nothing outside the main thread, which alone gets signals.
+    A second signal, a moment later, ends the process at once, or at the end of a `shielded` block. Does nothing
+    outside the main thread, which alone gets signals.
     """
+    global _first
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    if signal.getsignal(signal.SIGTERM) is not _received:
+        _first = None
     before = {number: signal.signal(number, _received) for number in EXIT_CODES}
     try:
         yield
@@ -76,7 +92,7 @@ def deadly() -> Iterator[None]:
 
 @contextmanager
 def shielded() -> Iterator[None]:
-    """Put off `Interrupted` until the block has ended."""
+    """Put off signals until the block has ended."""
     global _held, _pending
     _held += 1
     try:
@@ -84,8 +100,8 @@ def shielded() -> Iterator[None]:
     finally:
         _held -= 1
         if _pending is not None and not _held:
-            number, _pending = _pending, None
-            raise Interrupted(number)
+            (number, insisted), _pending = _pending, None
+            _deliver(number, insisted)
 
 
 def _restore(handlers: Mapping[signal.Signals, _Handler]) -> None:
@@ -94,13 +110,20 @@ def _restore(handlers: Mapping[signal.Signals, _Handler]) -> None:
 
 
 def _received(number: int, frame: object) -> None:
-    global _pending, _told
-    if _patient and _told:
+    global _first, _pending
+    insisted = _first is not None
+    if _first is None:
+        _first = time.monotonic()
+    elif _patient or time.monotonic() - _first < SAME_SECONDS:
         return
-    _told = True
-    for one in () if _patient else EXIT_CODES:
-        signal.signal(one, signal.SIG_DFL)
-    if _held:
-        _pending = number
-    else:
-        raise Interrupted(number)
+    if not _held:
+        _deliver(number, insisted)
+    elif _pending is None:
+        _pending = number, insisted
+
+
+def _deliver(number: int, insisted: bool) -> None:
+    if insisted:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    raise Interrupted(number)

@@ -1,4 +1,4 @@
-"""Where and how work is done."""
+"""Where and how a command works."""
 
 from __future__ import annotations
 
@@ -19,16 +19,29 @@ def _cpu() -> torch.device:
 
 
 @dataclass(frozen=True)
-class Workplace:
-    """Where and how work is done; nothing here changes a number.
+class RunOptions:
+    """How a command works, as its options say. Nothing here changes a number; it can be sent to other processes.
 
     Args:
+        devices: names of devices, as `choose_device` or `choose_devices` reads them.
+        jobs: how many tasks at once; as many as there are devices if None.
+        address: of a Ray cluster, `HOST:PORT`; see `executors.ray`.
         checkpoint_seconds: seconds between checkpoints; see `fit`.
         teacher_cache: bytes that the teacher's cached SR may take.
     """
 
+    devices: str = "auto"
+    jobs: int | None = None
+    address: str | None = None
+    checkpoint_seconds: float | None = None
+    teacher_cache: float = 0.0
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """A store, a display and a device of this process, and the options of the command."""
+
     store: ArtifactStore
     display: Display
     device: torch.device = field(default_factory=_cpu)
-    checkpoint_seconds: float | None = None
-    teacher_cache: float = 0.0
+    options: RunOptions = field(default_factory=RunOptions)

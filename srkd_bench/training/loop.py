@@ -9,7 +9,7 @@ from torch import Tensor
 
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import Stopped
-from srkd_bench.core.signals import Interrupted
+from srkd_bench.core.signals import Interrupted, shielded
 from srkd_bench.data.patches import Patches
 from srkd_bench.methods.base import TeacherView
 from srkd_bench.networks.base import Architecture, Output
@@ -166,7 +166,8 @@ class _Checkpoints:
 
     def save_last(self, learners: Sequence[Learner]) -> None:
         """Write those of a training that a signal stopped, without the step that it interrupted."""
-        for learner in learners:
-            learner.rewind()
-            learner.save()
+        with shielded():  # a second signal waits until every learner is saved
+            for learner in learners:
+                learner.rewind()
+                learner.save()
         self._hand_on(True)

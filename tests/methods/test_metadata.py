@@ -109,8 +109,6 @@ def test_a_finished_suite_is_shown_without_torch(
     store: ArtifactStore, display: Display, tmp_path: Path
 ) -> None:
     suite = tiny_suite(tmp_path, methods=["none", "rvkd"])
-    for name in ("photos-test",):
-        open_set(store, name, 2)
     words = [sys.executable, "-m", "srkd_bench", "run", str(suite), "--home", str(store.home)]
     subprocess.run(words, check=True, capture_output=True)
     assert finished(plan(load_suite(str(suite)), store, display, readonly=True), store)

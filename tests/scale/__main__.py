@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,11 @@ from tests.support.bucket_server import Server
 
 ROOT = Path(__file__).parents[2]
 MEMORY = Path("/dev/shm")
+TESTS = {
+    "torchrun": ["tests/training/test_distributed.py"],
+    "store": ["tests/store/remote/test_bucket.py", "tests/store/remote/test_shared_store.py"],
+}
+"""The tests that a part runs first."""
 
 
 def ray(asked: argparse.Namespace) -> bool:
@@ -30,14 +36,12 @@ def ray(asked: argparse.Namespace) -> bool:
 
 def torchrun(asked: argparse.Namespace) -> bool:
     """Train by several ranks, and stop and kill them."""
-    tests = ["tests/training/test_distributed.py"]
-    return _ends_well("-m", "pytest", *tests) and _ends_well("-m", "tests.scale.ranks")
+    return _ends_well("-m", "pytest", *TESTS["torchrun"]) and _ends_well("-m", "tests.scale.ranks")
 
 
 def store(asked: argparse.Namespace) -> bool:
     """Share a store through a real S3-compatible server that is slow, or loses connections."""
-    tests = ["tests/store/remote/test_bucket.py", "tests/store/remote/test_shared_store.py"]
-    return _ends_well("-m", "pytest", *tests) and _ends_well("-m", "tests.scale.shared_store")
+    return _ends_well("-m", "pytest", *TESTS["store"]) and _ends_well("-m", "tests.scale.shared_store")
 
 
 def simulation(asked: argparse.Namespace) -> bool:
@@ -70,6 +74,18 @@ PARTS: dict[str, Callable[[argparse.Namespace], bool]] = {
 }
 
 
+def ends_as_it_should(name: str, asked: argparse.Namespace) -> bool:
+    """Do a part; one that ends early has failed, and the others are still done."""
+    try:
+        return PARTS[name](asked)
+    except SystemExit as ended:
+        print(f"{name} ended early: {ended}")
+    except Exception:
+        traceback.print_exc(file=sys.stdout)
+        print(f"{name} ended early, by the error above")
+    return False
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.scale", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
@@ -94,13 +110,13 @@ def main() -> None:
     good = {}
     for name in asked.parts or PARTS:
         print(f"{name} …", flush=True)
-        good[name] = PARTS[name](asked)
+        good[name] = ends_as_it_should(name, asked)
     print(
         "; ".join(
             f"{name}: {'as it should be' if well else 'NOT AS IT SHOULD BE'}" for name, well in good.items()
         )
     )
-    sys.exit(not all(good.values()))
+    sys.exit(int(not all(good.values())))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """A teacher's training in several processes, in earnest: `python -m tests.scale.ranks` starts torchrun many times.
 
 One process trains with batch 8; two and four do the same; others are stopped and killed on the way, and another
-number of them goes on. Prints what agrees, what was lost and how long a step takes.
+number of them goes on. Prints what agrees, what was lost and how long a step takes; ends with exit code 1 if
+anything differs or was lost.
 """
 
 import argparse
@@ -112,13 +113,21 @@ def difference(run: Path, other: Path) -> float:
 
 
 def seconds_a_step(run: Path) -> float:
-    """Return the least of what a training's events say, which other work on the machine disturbs least."""
+    """Return the time of a step: the least of the events, which other work on the machine disturbs least.
+
+    Where each step has an event, no event has a time; then it is the mean, by the run's card.
+    """
     events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
-    return float(min(event["seconds_a_step"] for event in events[1:] if "seconds_a_step" in event))
+    if times := [float(event["seconds_a_step"]) for event in events if "seconds_a_step" in event]:
+        return min(times)
+    seconds, steps = float(json.loads((run / "card.json").read_text())["seconds"]), len(events)
+    if not seconds:
+        sys.exit(f"{steps} steps were too short to be timed; give this size more steps")
+    return seconds / steps
 
 
-def agreement(bench: Bench) -> None:
-    """Train 50 steps by one, two and four processes."""
+def agreement(bench: Bench) -> bool:
+    """Train 50 steps by one, two and four processes; say whether all have the same digest."""
     suite = bench.suite(16, 4, 16, 50)
     runs = {ranks: bench.train(ranks, suite, f"agree-{ranks}") for ranks in (1, 2, 4)}
     for ranks in (2, 4):
@@ -126,10 +135,11 @@ def agreement(bench: Bench) -> None:
         print(
             f"1×8 and {ranks}×{8 // ranks}: {same}, weights differ by {difference(runs[1], runs[ranks]):.1e}"
         )
+    return len({run.name for run in runs.values()}) == 1
 
 
-def faults(bench: Bench) -> None:
-    """Stop and kill trainings, and let other numbers of ranks go on."""
+def faults(bench: Bench) -> bool:
+    """Stop and kill trainings, and let other numbers of ranks go on; say whether nothing was lost."""
     suite = bench.suite(8, 4, 12, 800)
     for what, ranks, number, rank in (
         ("SIGTERM to torchrun", 2, signal.SIGTERM, None),
@@ -139,8 +149,9 @@ def faults(bench: Bench) -> None:
     ):
         print(f"{what}: kept {bench.interrupted(ranks, suite, 'faults', number, rank)} steps")
     events = (bench.train(1, suite, "faults") / "events.jsonl").read_text().splitlines()
-    logged = [json.loads(line)["step"] for line in events]
-    print(f"one process has ended it; every event there once: {logged == [*range(0, 800, 8), 799]}")
+    complete = [json.loads(line)["step"] for line in events] == [*range(0, 800, 8), 799]
+    print(f"one process has ended it; every event there once: {complete}")
+    return complete
 
 
 def speed(bench: Bench, sizes: list[tuple[int, int, int, int]]) -> None:
@@ -160,9 +171,9 @@ def main() -> None:
     words = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
-        agreement(bench)
-        faults(bench)
-        speed(bench, [(16, 4, 24, 60), (64, 16, 48, 8), *([(256, 32, 48, 4)] if words.study else [])])
+        good = agreement(bench) and faults(bench)
+        speed(bench, [(16, 4, 24, 200), (64, 16, 48, 8), *([(256, 32, 48, 4)] if words.study else [])])
+    sys.exit(int(not good))
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ from srkd_bench.data.image_set import open_set, pixels_of
 from srkd_bench.evaluation.metrics import METRICS
 from srkd_bench.evaluation.stored_scores import kept_scores, measurement
 from srkd_bench.experiments.executors.processes import Crew, Worker
-from srkd_bench.experiments.executors.serial import Agenda, steps_made
 from srkd_bench.experiments.planning import planner
+from srkd_bench.experiments.planning.agenda import Agenda, steps_made
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import Network, Task, tasks
 from srkd_bench.store import checkpoints, layout

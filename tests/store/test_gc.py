@@ -52,7 +52,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
     home = tmp_path_factory.mktemp("finished") / "home"
     store, display = ArtifactStore(home), Display(err)
     plan = planner.plan(load_suite(str(tiny_suite(home.parent))), store, display)
-    place = workspace.Workplace(store, display, teacher_cache=1e9)
+    place = workspace.Workplace(store, display, options=workspace.RunOptions(teacher_cache=1e9))
     assert serial.do_all(plan, place) == []
     checkpoints.write(home / "work" / UNFINISHED, 7, random.Random(0).randbytes(5000))
     downloaded(home, "images.zip")

@@ -14,6 +14,7 @@ from srkd_bench.config.artifacts import Run
 from srkd_bench.config.network import ModelSpec
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import IntegrityError, SrkdError, Stopped
+from srkd_bench.core.signals import interruptible
 from srkd_bench.data.image_set import open_set
 from srkd_bench.data.patches import Patches
 from srkd_bench.methods import registry
@@ -195,6 +196,26 @@ def test_tf32_is_as_the_training_says_and_afterwards_as_it_was(
         lab.fit(["none"], "x", train, watch=watch)
     assert set(seen) == {not before}
     assert torch.backends.cudnn.allow_tf32 == before
+
+
+def test_a_second_signal_while_checkpoints_are_written_loses_none(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = Learner.save
+
+    def interrupted(self: Learner) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        save(self)
+
+    def stop(step: int) -> None:
+        if step == 3:
+            monkeypatch.setattr(Learner, "save", interrupted)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with interruptible(), pytest.raises(Stopped) as stopped:  # as the command does
+        lab.fit(["none", "hkd"], "stopped", watch=stop)
+    assert stopped.value.exit_code == 75
+    assert [lab.learner(name, "stopped").step for name in ("none", "hkd")] == [3, 3]
 
 
 @pytest.mark.parametrize("moment", ["forward", "backward", "update"])

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from srkd_bench.cli.options import (
-    Home,
-    Json,
-    Offline,
-)
-from srkd_bench.cli.output import (
-    err,
-    print_datasets,
-    print_json,
-)
+from srkd_bench.cli.options import Home, Json
+from srkd_bench.cli.output import err, print_json, print_rows
 from srkd_bench.cli.session import open_store
+
+if TYPE_CHECKING:
+    from srkd_bench.core.progress import Display
+    from srkd_bench.store.artifact_store import ArtifactStore
 
 
 def download(
@@ -33,33 +29,37 @@ def download(
     listing: Annotated[bool, typer.Option("--list", help="Show what is here.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Take it again, even if it is here.")] = False,
     home: Home = None,
-    offline: Offline = False,
     json_: Json = False,
 ) -> None:
     """Fetch data sets, or adopt what you have, and pack their images."""
     from srkd_bench.core.progress import Display
-    from srkd_bench.data import catalog, image_set, ingest
+    from srkd_bench.data.catalog import find
+    from srkd_bench.experiments.analysis.listing import datasets
 
-    store, display = open_store(home), Display(err)
+    store = open_store(home)
     if listing or not names:
-        print_datasets(store, json_)
+        print_rows("datasets", datasets(store), json_)
         return
     for name in names:
-        catalog.find(name)
-    digests = {}
-    for name in names:
-        here = None if replace else image_set.packed(store, name)
-        if here is not None and source is None:
-            display.say(f"{name} is here")
-            digests[name] = here
-            continue
-        digests[name] = (
-            ingest.adopt(store, name, source, display) if source else ingest.download(store, name, display)
-        )
-        alike = ingest.is_known_copy(store, name)
-        known = "" if alike else "; its pixels differ from those that srkd's own numbers are of"
-        display.say(f"{name}: {catalog.find(name).count} images packed{known}")
+        find(name)
+    digests = {name: _pack(name, source, store, Display(err), replace=replace) for name in names}
     if json_:
-        print_json(
-            {"schema": 1, "datasets": [{"name": name, "pixels": pixels} for name, pixels in digests.items()]}
-        )
+        rows = [{"name": name, "pixels": pixels} for name, pixels in digests.items()]
+        print_json({"schema": 1, "datasets": rows})
+
+
+def _pack(name: str, source: Path | None, store: ArtifactStore, display: Display, *, replace: bool) -> str:
+    """Return the digest of a data set's pixels, after packing it if need be."""
+    from srkd_bench.data import ingest
+    from srkd_bench.data.catalog import find
+    from srkd_bench.data.image_set import packed
+
+    here = None if replace else packed(store, name)
+    if here is not None and source is None:
+        display.say(f"{name} is here")
+        return here
+    pixels = ingest.adopt(store, name, source, display) if source else ingest.download(store, name, display)
+    alike = ingest.is_known_copy(store, name)
+    known = "" if alike else "; its pixels differ from those that srkd's own numbers are of"
+    display.say(f"{name}: {find(name).count} images packed{known}")
+    return pixels

@@ -12,65 +12,81 @@ from srkd_bench.cli.options import (
     Device,
     Home,
     Json,
-    Offline,
     Settings,
     SuiteArgument,
     SuiteOption,
+    run_options,
     suite_name,
 )
-from srkd_bench.cli.output import (
-    err,
-    print_results,
-    print_scores,
-)
-from srkd_bench.cli.session import find_plan, open_store, workplace
+from srkd_bench.cli.output import err, print_results
+from srkd_bench.cli.session import find_plan, open_store, show_results, workplace
 from srkd_bench.core.errors import SrkdError
+from srkd_bench.store.workspace import RunOptions
+
+Model = Annotated[str | None, typer.Option("--model", help="`bicubic`: needs no suite.")]
+Weights = Annotated[
+    str | None, typer.Option("--weights", metavar="FILE", help="Any network's weights: needs no suite.")
+]
+SrDir = Annotated[
+    Path | None, typer.Option("--sr-dir", metavar="DIR", help="Anyone's SR images, by name: needs no suite.")
+]
+Datasets = Annotated[str | None, typer.Option("--datasets", metavar="A,B", help="Instead of the suite's.")]
+Scale = Annotated[int, typer.Option("--scale", min=2, max=4, help="Of bicubic and --sr-dir.")]
+SelfEnsemble = Annotated[bool, typer.Option("--self-ensemble", help="Mean over 8 flips and rotations.")]
 
 
 def evaluate(
     suite: SuiteArgument = None,
     suite_option: SuiteOption = None,
     settings: Settings = None,
-    model: Annotated[str | None, typer.Option("--model", help="`bicubic`: needs no suite.")] = None,
-    weights: Annotated[
-        str | None, typer.Option("--weights", metavar="FILE", help="Any network's weights: needs no suite.")
-    ] = None,
-    sr_dir: Annotated[
-        Path | None,
-        typer.Option("--sr-dir", metavar="DIR", help="Anyone's SR images, by name: needs no suite."),
-    ] = None,
-    datasets: Annotated[
-        str | None, typer.Option("--datasets", metavar="A,B", help="Instead of the suite's.")
-    ] = None,
-    scale: Annotated[int, typer.Option("--scale", min=2, max=4, help="Of bicubic and --sr-dir.")] = 2,
-    self_ensemble: Annotated[
-        bool, typer.Option("--self-ensemble", help="Mean over 8 flips and rotations.")
-    ] = False,
+    model: Model = None,
+    weights: Weights = None,
+    sr_dir: SrDir = None,
+    datasets: Datasets = None,
+    scale: Scale = 2,
+    self_ensemble: SelfEnsemble = False,
     home: Home = None,
     device: Device = "auto",
-    offline: Offline = False,
     json_: Json = False,
 ) -> None:
     """Measure a suite's finished runs, or bicubic, a weights file or a folder of SR images."""
     names = [name.strip() for name in (datasets or "").split(",") if name.strip()]
-    if (model is not None) + (weights is not None) + (sr_dir is not None) > 1:
+    chosen = [one for one in (model, weights, sr_dir) if one is not None]
+    if len(chosen) > 1:
         raise SrkdError(
             "--model, --weights and --sr-dir are three ways to say what to measure", "give one of them"
         )
-    if model is None and weights is None and sr_dir is None:
-        changes = [*(settings or [])]
-        changes += [f"data.test={json.dumps(names)}"] if names else []
+    if not chosen:
+        changes = [*(settings or []), *([f"data.test={json.dumps(names)}"] if names else [])]
         changes += ["evaluate.self_ensemble=true"] if self_ensemble else []
-        from srkd_bench.experiments.planning import status
-
-        plan, store, display = find_plan(suite_name(suite, suite_option), changes, home)
-        if not status.finished(plan, store):
-            from srkd_bench.experiments.runs import preflight, score
-
-            place = workplace(store, display, device)
-            score.ensure_scores([None, *plan.networks], plan, preflight.prepare(plan, place)[1], place)
-        print_results(plan, store, json_)
+        _evaluate_suite(suite_name(suite, suite_option), changes, home, run_options(device), json_)
         return
+    _check(model, weights, names, self_ensemble)
+    from srkd_bench.core.progress import Display
+    from srkd_bench.experiments.runs.standalone import measure
+
+    place = workplace(open_store(home), Display(err), run_options(device))
+    found = measure(names, place, scale=scale, weights=weights, sr_dir=sr_dir, self_ensemble=self_ensemble)
+    print_results(found, json_)
+
+
+def _evaluate_suite(
+    suite: str, settings: list[str], home: Path | None, options: RunOptions, json_: bool
+) -> None:
+    from srkd_bench.experiments.planning.status import finished
+
+    plan, store, display = find_plan(suite, settings, home)
+    if not finished(plan, store):
+        from srkd_bench.experiments.runs.preflight import prepare
+        from srkd_bench.experiments.runs.score import ensure_scores
+
+        place = workplace(store, display, options)
+        ensure_scores([None, *plan.networks], plan, prepare(plan, place)[1], place)
+    show_results(plan, store, json_)
+
+
+def _check(model: str | None, weights: str | None, names: list[str], self_ensemble: bool) -> None:
+    """See that what needs no suite is fully described."""
     if model not in (None, "bicubic"):
         raise SrkdError(f"no model named '{model}'", "--model bicubic, or --weights FILE")
     if not names:
@@ -79,11 +95,3 @@ def evaluate(
         raise SrkdError(
             "--self-ensemble goes with --weights", "SR images and bicubic are measured as they are"
         )
-    from srkd_bench.core.progress import Display
-    from srkd_bench.experiments.runs import standalone
-
-    place = workplace(open_store(home), Display(err), device)
-    results = standalone.measure(
-        names, place, scale=scale, weights=weights, sr_dir=sr_dir, self_ensemble=self_ensemble
-    )
-    print_scores(results, json_)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from srkd_bench.cli.options import Crops, Device, Home, Settings, SuiteName, Teacher
+from srkd_bench.cli.options import Crops, Device, Home, Settings, SuiteName, Teacher, run_options
 from srkd_bench.cli.session import find_plan, with_teacher, workplace
 from srkd_bench.core.errors import MissingError, SrkdError
 
@@ -54,7 +54,7 @@ def find_panels(plan: Plan, store: ArtifactStore, display: Display, named: Seque
         return []
     from srkd_bench.experiments.analysis.crops import Gallery, choose, panels, parse
 
-    gallery = Gallery(plan, workplace(store, display, "auto"))
+    gallery = Gallery(plan, workplace(store, display, run_options("auto")))
     if named:
         return panels(gallery, [parse(text, gallery) for text in named])
     display.say("looking where the methods differ most; --no-crops leaves this out")
@@ -100,7 +100,7 @@ def crops(
     if output.suffix.lower() not in SUFFIXES:
         raise SrkdError(f"no picture format for '{output.name}'", f"end the name in {', '.join(SUFFIXES)}")
     plan, store, display = find_plan(suite, with_teacher(settings, teacher), home)
-    gallery = Gallery(plan, workplace(store, display, device), _students(plan, runs or []))
+    gallery = Gallery(plan, workplace(store, display, run_options(device)), _students(plan, runs or []))
     regions = [parse(text, gallery) for text in crop or []]
     regions = regions or choose(gallery, dataset or plan.suite.data.test[0], count)
     for line in gallery.left_out:

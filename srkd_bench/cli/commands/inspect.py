@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from srkd_bench.cli.commands.tune import print_measured
-from srkd_bench.cli.options import (
-    Device,
-    Home,
-    Json,
-    Settings,
-    SuiteName,
-)
-from srkd_bench.cli.output import (
-    print_datasets,
-    print_json,
-    print_rows,
-)
-from srkd_bench.cli.session import open_store
-from srkd_bench.core.errors import SrkdError
+from srkd_bench.cli.options import Device, Home, Json, Settings, SuiteName, run_options
+from srkd_bench.cli.output import err, print_json, print_rows
+from srkd_bench.cli.session import open_store, workplace
+from srkd_bench.core.errors import SrkdError, failed_runs
 
 
 class What(StrEnum):
@@ -48,21 +38,20 @@ def list_(
     json_: Json = False,
 ) -> None:
     """List runs, methods (own ones that the store was used with, too), data sets or suites."""
-    from srkd_bench.experiments.analysis import listing as listing_module
+    from srkd_bench.experiments.analysis import listing
 
     if measure and what != What.METHODS:
         raise SrkdError(f"--measure is about methods, not {what}", "srkd ls methods --measure")
     if measure:
-        print_measured(suite, settings, home, device, json_)
-    elif what == What.DATASETS:
-        print_datasets(open_store(home), json_)
-    else:
-        rows = {
-            What.RUNS: listing_module.runs,
-            What.METHODS: listing_module.methods,
-            What.SUITES: listing_module.suites,
-        }[what]
-        print_rows(what, rows(open_store(home)), json_)
+        _print_measured(suite, settings, home, device, json_)
+        return
+    rows = {
+        What.RUNS: listing.runs,
+        What.METHODS: listing.methods,
+        What.DATASETS: listing.datasets,
+        What.SUITES: listing.suites,
+    }[what]
+    print_rows(what, rows(open_store(home)), json_)
 
 
 def show(
@@ -73,16 +62,43 @@ def show(
     json_: Json = False,
 ) -> None:
     """Show a run's settings, card and scores, or print a suite."""
-    from srkd_bench.config import suite_file
-    from srkd_bench.experiments.analysis import listing as listing_module
+    from srkd_bench.config.suite_file import suite_files
+    from srkd_bench.experiments.analysis.listing import one_run
 
-    if name in suite_file.suite_files():
-        print(suite_file.suite_files()[name].read_text(), end="")
+    if name in suite_files():
+        print(suite_files()[name].read_text(), end="")
         return
-    shown = listing_module.one_run(open_store(home), name)
+    shown = one_run(open_store(home), name)
     if json_:
         print_json({"schema": 1, **shown})
     else:
         import yaml
 
         print(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True), end="")
+
+
+def _print_measured(
+    suite: str, settings: list[str] | None, home: Path | None, device: str, json_: bool
+) -> None:
+    """Print the installed methods' gradient shares; the suite's teacher is trained first if need be."""
+    from srkd_bench.config.suite_file import load_suite
+    from srkd_bench.core.progress import Display
+    from srkd_bench.experiments.analysis import gradient_shares
+    from srkd_bench.experiments.planning.planner import plan as find
+    from srkd_bench.experiments.runs.preflight import prepare
+    from srkd_bench.experiments.runs.train import ensure_teacher
+
+    read = load_suite(suite, settings or []).model_copy(update={"tuned": False})
+    store, display = open_store(home), Display(err)
+    plan = find(read, store, display, ["all"])
+    place = workplace(store, display, run_options(device))
+    images, _ = prepare(plan, place)
+    if failed := failed_runs(ensure_teacher(plan, images, place)):
+        raise failed
+    found = gradient_shares.measure(plan, images, place)
+    if json_:
+        rows = [gradient_shares.row(one) for one in found]
+        print_json({"schema": 1, "suite": read.name, "steps": gradient_shares.steps(plan), "methods": rows})
+        return
+    print(gradient_shares.explained(plan) + "\n")
+    print_rows("methods", [gradient_shares.shown(one) for one in found], json_)

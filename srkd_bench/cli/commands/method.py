@@ -8,13 +8,10 @@ from typing import Annotated
 import typer
 
 from srkd_bench.cli.options import Json
-from srkd_bench.cli.output import print_json
+from srkd_bench.cli.output import err, print_json
 from srkd_bench.core.errors import SrkdError
 
-method_app = typer.Typer(help="Begin a method of your own, and check one.", no_args_is_help=True)
 
-
-@method_app.command()
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Small letters, digits and _: mymethod.")],
 ) -> None:
@@ -23,12 +20,9 @@ def new(
 
     for path in write(name):
         print(path)
-    from srkd_bench.cli.output import err
-
     err.print(f"next: srkd method check ./{name}.py", markup=False, highlight=False)
 
 
-@method_app.command()
 def check(
     method: Annotated[
         str,

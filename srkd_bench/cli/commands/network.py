@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from srkd_bench.cli.options import Device, Home, Json, Offline
+from srkd_bench.cli.options import Device, Home, Json, run_options
 from srkd_bench.cli.output import err, out, print_json, print_table
 from srkd_bench.cli.session import open_store, workplace
 from srkd_bench.core.errors import SrkdError
@@ -39,7 +39,7 @@ class Format(StrEnum):
 def _place(home: Path | None, device: str) -> Workplace:
     from srkd_bench.core.progress import Display
 
-    return workplace(open_store(home), Display(err), device)
+    return workplace(open_store(home), Display(err), run_options(device))
 
 
 def upscale(
@@ -52,7 +52,6 @@ def upscale(
     force: Force = False,
     home: Home = None,
     device: Device = "auto",
-    offline: Offline = False,
 ) -> None:
     """Upscale images by a finished network, to DIR/NAME_x2.png.
 
@@ -80,7 +79,6 @@ def export(
     ] = None,
     force: Force = False,
     home: Home = None,
-    offline: Offline = False,
     json_: Json = False,
 ) -> None:
     """Write a network for other programs, after checking it against PyTorch on photographs.
@@ -88,16 +86,17 @@ def export(
     It maps float32 RGB in [0, 1], (batch, 3, height, width) of any size, to SR; the file's metadata say so. SR may
     differ by 0.0001 and PSNR-Y by 0.001 dB, or nothing is written. onnx needs the extra `onnx`.
     """
-    from srkd_bench.evaluation.inference import export as export_module
+    from srkd_bench.evaluation.inference.export import as_row, check_request, describe
+    from srkd_bench.evaluation.inference.export import export as write
     from srkd_bench.networks.stored import choose
 
-    export_module.check_request(to, output, force=force)
+    check_request(to, output, force=force)
     place = _place(home, "cpu")
     chosen = choose(run, weights, place)
-    parity = export_module.export(chosen, to, output, place, check=check, force=force)
+    parity = write(chosen, to, output, place, check=check, force=force)
     if json_:
-        about = export_module.describe(chosen)
-        print_json({"schema": 1, "file": str(output), "about": about, "parity": export_module.as_row(parity)})
+        about = describe(chosen)
+        print_json({"schema": 1, "file": str(output), "about": about, "parity": as_row(parity)})
     place.display.say(
         f"wrote {output}; on {parity.images} images SR differs from PyTorch's by at most"
         f" {parity.difference:.1e} of 1, PSNR-Y by {parity.decibel:.6f} dB"
@@ -111,7 +110,6 @@ def profile(
     runs: Annotated[int, typer.Option("--runs", min=1, max=10_000, help="Passes that are timed.")] = 10,
     home: Home = None,
     device: Device = "auto",
-    offline: Offline = False,
     json_: Json = False,
 ) -> None:
     """Measure what a network costs, beside its teacher: weights, multiply-adds, time and memory of a pass.
@@ -120,35 +118,33 @@ def profile(
     the most that a pass takes beyond torch itself, with the weights: on the CPU what the system says of a process
     of its own, on CUDA what torch has allocated.
     """
-    from srkd_bench.evaluation.inference.profile import WARM_UP
     from srkd_bench.evaluation.inference.profile import profile as measure
     from srkd_bench.networks.stored import choose, find_teacher
 
-    width, height = _size(size)
+    sides = _size(size)
     place = _place(home, device)
     student = choose(run, weights, place)
-    teacher = find_teacher(student, place)
-    networks = {"student" if student.teacher else "network": student} | (
-        {"teacher": teacher} if teacher else {}
-    )
-    costs = measure(networks, (width, height), runs, place)
+    networks = {"student" if student.teacher else "network": student}
+    if teacher := find_teacher(student, place):
+        networks["teacher"] = teacher
+    _print_costs(measure(networks, sides, runs, place), sides, runs, str(place.device), json_)
+
+
+def _print_costs(costs: list[Cost], sides: tuple[int, int], runs: int, device: str, json_: bool) -> None:
     import torch
 
-    how = {
-        "size": [width, height],
-        "runs": runs,
-        "warm_up": WARM_UP,
-        "device": str(place.device),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-    }
+    from srkd_bench.evaluation.inference.profile import WARM_UP
+
+    (width, height), threads, version = sides, torch.get_num_threads(), torch.__version__
     if json_:
+        how = {"size": [width, height], "runs": runs, "warm_up": WARM_UP, "device": device}
+        how |= {"threads": threads, "torch": version}
         print_json({"schema": 1, **how, "networks": [_plain(cost) for cost in costs]})
         return
     print_table(_rows(costs))
     out.print(
-        f"LR {width}×{height}, {runs} rounds after {WARM_UP} to warm up, {place.device}, {how['threads']} threads,"
-        f" torch {torch.__version__}",
+        f"LR {width}×{height}, {runs} rounds after {WARM_UP} to warm up, {device}, {threads} threads,"
+        f" torch {version}",
         highlight=False,
     )
 

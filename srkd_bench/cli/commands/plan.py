@@ -2,88 +2,87 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from srkd_bench.cli.options import (
+    CACHE_GB,
     Device,
     Home,
-    Offline,
     Settings,
     SuiteArgument,
     SuiteOption,
     Teacher,
     TeacherCache,
+    choice,
+    run_options,
     suite_name,
 )
-from srkd_bench.cli.output import print_forecast
-from srkd_bench.cli.session import find_plan, with_teacher, workplace
+from srkd_bench.cli.session import find_plan, naming, show_forecast, with_teacher, workplace
+from srkd_bench.experiments.executors.base import SCRIPTS, find_script
 
-
-class Format(StrEnum):
-    """How a plan is printed."""
-
-    TABLE = "table"
-    JSON = "json"
-    SHELL = "shell"
-    SLURM = "slurm"
+Format = Annotated[
+    str,
+    choice(
+        "--format",
+        "-f",
+        names=("table", "json", *SCRIPTS),
+        help="A table or JSON with times; a shell script or a job array for Slurm.",
+    ),
+]
+AtOnce = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        metavar="N",
+        min=1,
+        max=10_000,
+        help="So many devices or array jobs at once: split for them.",
+    ),
+]
 
 
 def plan(
     suite: SuiteArgument = None,
     suite_option: SuiteOption = None,
-    format_: Annotated[
-        Format,
-        typer.Option(
-            "--format", "-f", help="A table or JSON with times; a shell script or a job array for Slurm."
-        ),
-    ] = Format.TABLE,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            "--jobs",
-            metavar="N",
-            min=1,
-            max=10_000,
-            help="So many devices or array jobs at once: split for them.",
-        ),
-    ] = None,
+    format_: Format = "table",
+    jobs: AtOnce = None,
     teacher: Teacher = None,
     settings: Settings = None,
     home: Home = None,
     device: Device = "auto",
-    teacher_cache: TeacherCache = 2.0,
-    offline: Offline = False,
+    teacher_cache: TeacherCache = CACHE_GB,
 ) -> None:
     """Show what is in the store and what will run: operations, time, disk; or print commands. Nothing is made.
 
     The commands can be run in any order that keeps what stands before the groups before them, on any machines that
     share the store, at the same time, and again: nothing is made twice.
     """
-    from srkd_bench.experiments.executors import slurm
+    from srkd_bench.experiments.executors.scripts import steps
     from srkd_bench.experiments.planning.tasks import tasks
 
     suite, changes = suite_name(suite, suite_option), with_teacher(settings, teacher)
     found, store, display = find_plan(suite, changes, home, readonly=True)
-    if format_ == Format.TABLE:
-        print_forecast(found, workplace(store, display, device, None, teacher_cache), False, slots=jobs or 1)
+    options, slots = run_options(device, None, None, teacher_cache), jobs or 1
+    if format_ == "table":
+        show_forecast(found, workplace(store, display, options), False, slots)
         return
-    cache = [] if teacher_cache == 2.0 else ["--teacher-cache", f"{teacher_cache:g}"]
-    steps = slurm.steps(
-        found,
-        store,
-        tasks(found, store, jobs or 1),
-        suite,
-        changes,
-        training=cache,
-        device=[] if device == "auto" else ["--device", device],
-    )
-    if format_ == Format.JSON:
-        place = workplace(store, display, device, None, teacher_cache)
-        print_forecast(found, place, True, slots=jobs or 1, more={"tasks": [vars(step) for step in steps]})
-    elif format_ == Format.SHELL:
-        print(slurm.shell(steps), end="")
+    words = _words(suite, changes, store.home, device)
+    cache = [] if teacher_cache == CACHE_GB else ["--teacher-cache", f"{teacher_cache:g}"]
+    todo = steps(found, tasks(found, store, slots), words, training=cache)
+    if format_ == "json":
+        more = {"tasks": [vars(step) for step in todo]}
+        show_forecast(found, workplace(store, display, options), True, slots, more)
     else:
-        print(slurm.slurm(steps, found, jobs), end="")
+        print(find_script(format_)(todo, found, jobs), end="")
+
+
+def _words(suite: str, settings: list[str], home: Path, device: str) -> list[str]:
+    """Return the options of a plan's commands, which work in any folder."""
+    suite = str(Path(suite).absolute()) if suite.endswith((".yaml", ".yml")) else suite
+    words = [*naming(suite, settings), "--home", str(home)]
+    words += [] if device == "auto" else ["--device", device]
+    return words + (["--offline"] if os.environ.get("SRKD_OFFLINE") == "1" else [])

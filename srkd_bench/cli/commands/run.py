@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from srkd_bench.cli.options import (
+    CACHE_GB,
     Address,
     Checkpoint,
     Device,
@@ -17,74 +18,77 @@ from srkd_bench.cli.options import (
     Home,
     Jobs,
     Json,
-    Offline,
-    Runner,
     Settings,
     SuiteArgument,
     SuiteOption,
     Teacher,
     TeacherCache,
+    run_options,
     suite_name,
 )
-from srkd_bench.cli.output import (
-    print_forecast,
-    print_results,
+from srkd_bench.cli.session import (
+    find_plan,
+    make,
+    open_store,
+    show_forecast,
+    show_results,
+    with_teacher,
+    work,
+    workplace,
 )
-from srkd_bench.cli.session import find_plan, make, open_store, with_cluster, with_teacher, work, workplace
 from srkd_bench.core import torchrun_env
+from srkd_bench.core.errors import SrkdError
+
+TeacherSource = Annotated[
+    str | None,
+    typer.Option("--from", metavar="FILE|URL|edsr-official", help="Take these weights instead of training."),
+]
+Trained = Annotated[
+    list[str],
+    typer.Option(
+        "--method",
+        "-m",
+        metavar="NAME|FILE.py|MODULE:CLASS",
+        help="A method, or a+b; repeatable; `all` is every installed one. The code of a file is run.",
+    ),
+]
 
 
 def train_teacher(
     suite: SuiteArgument = None,
     suite_option: SuiteOption = None,
     settings: Settings = None,
-    source: Annotated[
-        str | None,
-        typer.Option(
-            "--from", metavar="FILE|URL|edsr-official", help="Take these weights instead of training."
-        ),
-    ] = None,
+    source: TeacherSource = None,
     home: Home = None,
     device: Device = "auto",
     checkpoint_seconds: Checkpoint = None,
-    offline: Offline = False,
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
     """Train the suite's teacher, or load its weights, and measure it. Under torchrun, all processes train it."""
     if torchrun_env.rank():
         if not dry_run:
-            from srkd_bench.experiments.executors import torchrun
+            from srkd_bench.experiments.executors.torchrun import follow
 
-            torchrun.follow(open_store(home), device)
+            follow(open_store(home), device)
         return
     suite, changes = suite_name(suite, suite_option), with_teacher(settings, source)
     plan, store, display = find_plan(suite, changes, home, ["none"], readonly=dry_run)
-    plan = replace(plan, students=())
-    place = workplace(store, display, device, checkpoint_seconds)
+    plan, options = replace(plan, students=()), run_options(device, None, checkpoint_seconds)
     if dry_run:
-        print_forecast(plan, place, json_)
+        show_forecast(plan, workplace(store, display, options), json_)
         return
-    from srkd_bench.experiments.executors import torchrun
+    from srkd_bench.experiments.executors.torchrun import execute
 
-    failed = make(plan, place, ranks=torchrun.lead(plan, place))
-    if failed:
+    if failed := make(execute, plan, store, display, options):
         raise failed
-    print_results(plan, store, json_)
+    show_results(plan, store, json_)
     if source:
         display.say(f"to distil from it: srkd run {suite} --set teacher.weights={source}")
 
 
 def distill(
-    method: Annotated[
-        list[str],
-        typer.Option(
-            "--method",
-            "-m",
-            metavar="NAME|FILE.py|MODULE:CLASS",
-            help="A method, or a+b; repeatable; `all` is every installed one. The code of a file is run.",
-        ),
-    ],
+    method: Trained,
     suite: SuiteArgument = None,
     suite_option: SuiteOption = None,
     teacher: Teacher = None,
@@ -93,8 +97,7 @@ def distill(
     device: Devices = "auto",
     jobs: Jobs = None,
     checkpoint_seconds: Checkpoint = None,
-    teacher_cache: TeacherCache = 2.0,
-    offline: Offline = False,
+    teacher_cache: TeacherCache = CACHE_GB,
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
@@ -103,7 +106,8 @@ def distill(
     plan, store, display = find_plan(suite, changes, home, method, readonly=dry_run)
     looks = any(run.teacher for run in plan.students)
     plan = replace(plan, with_teacher=looks or store.has(plan.teacher))
-    work(plan, store, display, device, jobs, checkpoint_seconds, teacher_cache, dry_run, json_)
+    options = run_options(device, jobs, checkpoint_seconds, teacher_cache)
+    work(plan, store, display, options, dry_run=dry_run, json_=json_)
 
 
 def run(
@@ -114,16 +118,19 @@ def run(
     home: Home = None,
     device: Devices = "auto",
     jobs: Jobs = None,
-    executor: Runner = Executor.LOCAL,
+    executor: Executor = "local",
     address: Address = None,
     checkpoint_seconds: Checkpoint = None,
-    teacher_cache: TeacherCache = 2.0,
-    offline: Offline = False,
+    teacher_cache: TeacherCache = CACHE_GB,
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
     """Do all of a suite: teacher, students, scores, table. What is in the store already isn't done again."""
-    cluster = with_cluster(executor, address, dry_run)
+    if executor == "local" and address:
+        raise SrkdError("--address is of a Ray cluster", "--executor ray")
+    if executor != "local" and dry_run:
+        raise SrkdError("--dry-run is about this machine", "srkd plan SUITE --jobs N, or without --executor")
     suite, changes = suite_name(suite, suite_option), with_teacher(settings, teacher)
     found = find_plan(suite, changes, home, readonly=dry_run)
-    work(*found, device, jobs, checkpoint_seconds, teacher_cache, dry_run, json_, cluster)
+    options = run_options(device, jobs, checkpoint_seconds, teacher_cache, address)
+    work(*found, options, dry_run=dry_run, json_=json_, executor=executor)

@@ -14,44 +14,33 @@ from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError, comm
 if TYPE_CHECKING:
     from srkd_bench.core.progress import Display
     from srkd_bench.store.artifact_store import ArtifactStore
+    from srkd_bench.store.gc import Waste
 
 
-store_app = typer.Typer(
-    help="Check, tidy, measure and move what is kept: runs, weights, scores, images.", no_args_is_help=True
-)
+Repair = Annotated[bool, typer.Option("--repair", help="Remove what is broken, so that it is made again.")]
+InBucket = Annotated[bool, typer.Option("--shared", help="Check what machines share (SRKD_STORE) instead.")]
 
 
-@store_app.command()
-def verify(
-    repair: Annotated[
-        bool, typer.Option("--repair", help="Remove what is broken, so that it is made again.")
-    ] = False,
-    shared: Annotated[
-        bool, typer.Option("--shared", help="Check what machines share (SRKD_STORE) instead.")
-    ] = False,
-    home: Home = None,
-    json_: Json = False,
-) -> None:
+def verify(repair: Repair = False, shared: InBucket = False, home: Home = None, json_: Json = False) -> None:
     """Read every byte that is kept, and say what isn't as it was written."""
     from srkd_bench.core.units import size
-    from srkd_bench.store import verify as verify_module
-    from srkd_bench.store import verify_shared
+    from srkd_bench.store.verify import repair as repair_local
+    from srkd_bench.store.verify import verify as verify_local
+    from srkd_bench.store.verify_shared import repair_shared, shared_of, verify_shared
 
     store, display = _store(home)
-    where = verify_shared.shared_of(store).bucket.address if shared else str(store.home)
-    found = verify_shared.verify_shared(store, display) if shared else verify_module.verify(store, display)
-    remove = verify_shared.repair_shared if shared else verify_module.repair
-    rows, left = [], 0
+    where = shared_of(store).bucket.address if shared else str(store.home)
+    found = verify_shared(store, display) if shared else verify_local(store, display)
+    remove = repair_shared if shared else repair_local
+    rows = []
     for fault in found.faults:
         gone = repair and remove(store, fault)
-        left += not gone
-        place = str(fault.path.relative_to(store.home))
-        rows.append({"path": place, "problem": fault.problem, "removed": gone})
-        end = f"; removed, {_remedy(fault.path)}" if gone else ""
-        end = "; not removed: another srkd is at work on it" if repair and not gone else end
+        rows.append({"path": _place(fault.path, store), "problem": fault.problem, "removed": gone})
         if not json_:
-            print(f"{place}: {fault.problem}{end}")
-    unverified = [str(path.relative_to(store.home)) for path in found.unverified]
+            end = f"; removed, {_remedy(fault.path)}" if gone else ""
+            end = "; not removed: another srkd is at work on it" if repair and not gone else end
+            print(f"{_place(fault.path, store)}: {fault.problem}{end}")
+    unverified = [_place(path, store) for path in found.unverified]
     if json_:
         sums = {"files": found.files, "bytes": found.bytes}
         print_json({"schema": 1, **sums, "broken": rows, "unverified": unverified})
@@ -59,16 +48,19 @@ def verify(
         for place in unverified:
             print(f"{place}: can't be checked, no checksum is kept beside it")
         print(f"{found.files:,} files, {size(found.bytes)} checked in {where}, {len(rows)} broken")
-    if left:
+    if left := sum(not row["removed"] for row in rows):
         hint = "wait until it is done, or stop it" if repair else f"{command_line()} --repair"
         raise IntegrityError(f"{_are(left)} broken in {where}", hint)
+
+
+def _place(path: Path, store: ArtifactStore) -> str:
+    return str(path.relative_to(store.home))
 
 
 def _are(count: int) -> str:
     return "1 thing is" if count == 1 else f"{count} things are"
 
 
-@store_app.command()
 def push(home: Home = None, json_: Json = False) -> None:
     """Send what is finished here and not yet where machines share it (SRKD_STORE)."""
     from srkd_bench.store import verify_shared
@@ -88,7 +80,6 @@ def push(home: Home = None, json_: Json = False) -> None:
         raise MissingError(f"{_are(len(left))} not sent yet", command_line())
 
 
-@store_app.command()
 def gc(
     keep: Annotated[
         list[str] | None,
@@ -106,26 +97,18 @@ def gc(
 ) -> None:
     """Say what can go: what killed processes left and, with --keep, what no kept suite needs."""
     from srkd_bench.config.suite_file import load_suite
-    from srkd_bench.core.units import size
-    from srkd_bench.experiments.planning import requirements
-    from srkd_bench.store import gc as gc_module
+    from srkd_bench.experiments.planning.requirements import unneeded
+    from srkd_bench.store.gc import leftovers, remove, remove_locks, unused_locks
     from srkd_bench.store.layout import MANIFEST
 
     store, display = _store(home)
     suites = [load_suite(name) for name in keep or []]
-    waste = requirements.unneeded(store, suites, display) if suites else gc_module.leftovers(store)
-    gone = [one for one in waste if gc_module.remove(store, one)] if yes else waste
-    locks = gc_module.remove_locks(store) if yes else len(gc_module.unused_locks(store))
-    rows = [(str(one.path.relative_to(store.home)), one.what, one.bytes) for one in gone]
-    total = sum(one.bytes for one in gone)
+    waste = unneeded(store, suites, display) if suites else leftovers(store)
+    gone = [one for one in waste if remove(store, one)] if yes else waste
+    locks = remove_locks(store) if yes else len(unused_locks(store))
+    _print_waste(gone, store, locks, found=len(waste), removed=yes, json_=json_)
     if json_:
-        things = [dict(zip(("path", "what", "bytes"), row, strict=True)) for row in rows]
-        print_json({"schema": 1, "removed": yes, "things": things, "bytes": total, "locks": locks})
         return
-    for path, what, held in rows:
-        print(f"{size(held):>7}  {path:<27}  {what}")
-    count = f"{len(rows)} thing{'s' * (len(rows) != 1)}, {size(total)}"
-    print("nothing can go" if not waste else f"{count} removed" if yes else f"{count} can go")
     if len(gone) < len(waste):
         display.say(f"{len(waste) - len(gone)} left: another srkd has begun to work on it")
     runs = len(list((store.home / "runs").glob(f"*/{MANIFEST}")))
@@ -139,15 +122,31 @@ def gc(
         display.say(f"nothing is removed yet; to remove what is listed: {command_line()} --yes")
 
 
-@store_app.command()
+def _print_waste(
+    gone: list[Waste], store: ArtifactStore, locks: int, *, found: int, removed: bool, json_: bool
+) -> None:
+    from srkd_bench.core.units import size
+
+    rows = [(_place(one.path, store), one.what, one.bytes) for one in gone]
+    total = sum(one.bytes for one in gone)
+    if json_:
+        things = [dict(zip(("path", "what", "bytes"), row, strict=True)) for row in rows]
+        print_json({"schema": 1, "removed": removed, "things": things, "bytes": total, "locks": locks})
+        return
+    for path, what, held in rows:
+        print(f"{size(held):>7}  {path:<27}  {what}")
+    count = f"{len(rows)} thing{'s' * (len(rows) != 1)}, {size(total)}"
+    print("nothing can go" if not found else f"{count} removed" if removed else f"{count} can go")
+
+
 def du(home: Home = None, json_: Json = False) -> None:
     """Say how much is kept, and how much room is left."""
     from srkd_bench.core.files import free
     from srkd_bench.core.units import size
-    from srkd_bench.store import gc as gc_module
+    from srkd_bench.store.gc import usage
 
     store, _ = _store(home)
-    rows, left = gc_module.usage(store), free(store.home)
+    rows, left = usage(store), free(store.home)
     total = sum(count for _, _, count in rows)
     if json_:
         places = [{"what": what, "count": count, "bytes": held} for what, count, held in rows]
@@ -158,7 +157,6 @@ def du(home: Home = None, json_: Json = False) -> None:
     print(f"{size(left)} free where {store.home} is")
 
 
-@store_app.command()
 def export(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.tar", help="Where to.")],
     runs: Annotated[
@@ -195,7 +193,6 @@ def export(
         display.say(f"to take it in elsewhere: srkd store import {output.name}")
 
 
-@store_app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE.tar", help="What `srkd store export` wrote.")],
     home: Home = None,

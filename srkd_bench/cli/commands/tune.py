@@ -1,50 +1,57 @@
-"""`srkd tune`, and what `srkd ls methods --measure` shows: weights that were tried."""
+"""`srkd tune`: search the weights of methods."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import shlex
+from collections.abc import Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from srkd_bench.cli.options import (
+    CACHE_GB,
     Checkpoint,
     Device,
     DryRun,
     Home,
     Json,
-    Offline,
     Settings,
     SuiteArgument,
     SuiteOption,
     Teacher,
     TeacherCache,
+    run_options,
     suite_name,
 )
-from srkd_bench.cli.output import err, print_forecast, print_json, print_rows, print_table
-from srkd_bench.cli.session import make, naming, open_store, with_teacher, workplace
-from srkd_bench.core.errors import failed_runs
+from srkd_bench.cli.output import err, print_json, print_table
+from srkd_bench.cli.session import make, naming, open_store, show_forecast, with_teacher, workplace
 from srkd_bench.experiments.planning.trials import FEWEST, MOST, USUAL
 
 if TYPE_CHECKING:
     from srkd_bench.config.artifacts import Run
+    from srkd_bench.core.progress import Display
     from srkd_bench.experiments.planning.planner import Plan
+    from srkd_bench.experiments.planning.tuning import Trial
     from srkd_bench.store.artifact_store import ArtifactStore
+    from srkd_bench.store.workspace import RunOptions
+
+Tuned = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--method", "-m", help="A method, or a+b; repeatable; the suite's, if none is given, or `all`."
+    ),
+]
+Trials = Annotated[
+    int,
+    typer.Option("--trials", metavar="N", min=FEWEST, max=MOST, help="Weights to try, of each method."),
+]
 
 
 def tune(
-    method: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--method", "-m", help="A method, or a+b; repeatable; the suite's, if none is given, or `all`."
-        ),
-    ] = None,
-    trials: Annotated[
-        int,
-        typer.Option("--trials", metavar="N", min=FEWEST, max=MOST, help="Weights to try, of each method."),
-    ] = USUAL,
+    method: Tuned = None,
+    trials: Trials = USUAL,
     suite: SuiteArgument = None,
     suite_option: SuiteOption = None,
     teacher: Teacher = None,
@@ -52,8 +59,7 @@ def tune(
     home: Home = None,
     device: Device = "auto",
     checkpoint_seconds: Checkpoint = None,
-    teacher_cache: TeacherCache = 2.0,
-    offline: Offline = False,
+    teacher_cache: TeacherCache = CACHE_GB,
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
@@ -64,35 +70,53 @@ def tune(
     """
     from srkd_bench.config.suite_file import load_suite
     from srkd_bench.core.progress import Display
-    from srkd_bench.experiments.planning import planner, status, tuning
+    from srkd_bench.experiments.planning import planner, tuning
 
     suite, changes = suite_name(suite, suite_option), with_teacher(settings, teacher)
-    asked = load_suite(suite, changes)
-    read = tuning.searchable(asked)
+    asked, options = load_suite(suite, changes), run_options(device, None, checkpoint_seconds, teacher_cache)
     store, display = open_store(home), Display(err)
-    plan = planner.plan(read, store, display, method or (), readonly=dry_run)
+    plan = planner.plan(tuning.searchable(asked), store, display, method or (), readonly=dry_run)
     names = tuning.tunable(plan, method or [])
     search = tuning.search(plan, names, trials, store)
     if dry_run:
-        print_forecast(search, workplace(store, display, device), json_)
+        show_forecast(search, workplace(store, display, options), json_)
         return
-    if not status.finished(search, store):
-        failed = make(search, workplace(store, display, device, checkpoint_seconds, teacher_cache))
-        if failed and not store.has(search.teacher):
-            raise failed
-    tried = {name: tuning.trials(plan, name, trials, store) for name in names}
-    rows = [tuning.row(one, of_one[0], _share(one.run, store)) for of_one in tried.values() for one in of_one]
-    doubts = [doubt for of_one in tried.values() for doubt in tuning.doubts(plan, of_one)]
-    if json_:
-        about = {"suite": read.name, "validation": read.data.validation, "seed": search.suite.seeds[0]}
-        print_json({"schema": 1, **about, "trials": rows, "warnings": doubts})
-    else:
-        print(f"PSNR-Y in dB on {read.data.validation}, seed {search.suite.seeds[0]}, {read.train}\n")
-        print_table([_shown(one) for one in rows])
+    _make(search, store, display, options)
+    tried = [tuning.trials(plan, name, trials, store) for name in names]
+    doubts = [doubt for of_one in tried for doubt in tuning.doubts(plan, of_one)]
+    _print_trials(tried, doubts, search, store, json_)
     for doubt in doubts:
         display.say(f"warning: {doubt}")
     use = naming(suite, [*changes, *([] if asked.tuned else ["tuned=true"])])
-    display.say(f"to use each method's best: srkd run {use}")
+    display.say(f"to use each method's best: srkd run {shlex.join(use)}")
+
+
+def _make(search: Plan, store: ArtifactStore, display: Display, options: RunOptions) -> None:
+    """Train and measure the trials. One that fails is reported as a trial, unless there is no teacher."""
+    from srkd_bench.experiments.executors.serial import execute
+    from srkd_bench.experiments.planning.status import finished
+
+    if finished(search, store):
+        return
+    failed = make(execute, search, store, display, options)
+    if failed and not store.has(search.teacher):
+        raise failed
+
+
+def _print_trials(
+    tried: Sequence[Sequence[Trial]], doubts: list[str], search: Plan, store: ArtifactStore, json_: bool
+) -> None:
+    """Print what came of a search, whose data to test are the suite's validation images."""
+    from srkd_bench.experiments.planning.tuning import row
+
+    rows = [row(one, trials[0], _share(one.run, store)) for trials in tried for one in trials]
+    suite, seed, validation = search.suite, search.suite.seeds[0], search.suite.data.test[0]
+    if json_:
+        about = {"suite": suite.name, "validation": validation, "seed": seed}
+        print_json({"schema": 1, **about, "trials": rows, "warnings": doubts})
+    else:
+        print(f"PSNR-Y in dB on {validation}, seed {seed}, {suite.train}\n")
+        print_table([_shown(one) for one in rows])
 
 
 def _share(run: Run, store: ArtifactStore) -> float | None:
@@ -117,29 +141,3 @@ def _shown(row: dict[str, Any]) -> dict[str, str]:
         "gradient share": "" if share is None else f"{share:.2g}",
         "": ", ".join(["default"] * (row["trial"] == 0) + ["best"] * row["best"]),
     }
-
-
-def print_measured(
-    suite: str, settings: list[str] | None, home: Path | None, device: str, json_: bool
-) -> None:
-    """Print the installed methods' gradient shares; the suite's teacher is trained first if need be."""
-    from srkd_bench.config.suite_file import load_suite
-    from srkd_bench.core.progress import Display
-    from srkd_bench.experiments.analysis import gradient_shares
-    from srkd_bench.experiments.planning import planner
-    from srkd_bench.experiments.runs import preflight, train
-
-    read = load_suite(suite, settings or []).model_copy(update={"tuned": False})
-    store, display = open_store(home), Display(err)
-    plan: Plan = planner.plan(read, store, display, ["all"])
-    place = workplace(store, display, device)
-    images, _ = preflight.prepare(plan, place)
-    if failed := failed_runs(train.ensure_teacher(plan, images, place)):
-        raise failed
-    found = gradient_shares.measure(plan, images, place)
-    if json_:
-        rows = [gradient_shares.row(one) for one in found]
-        print_json({"schema": 1, "suite": read.name, "steps": gradient_shares.steps(plan), "methods": rows})
-        return
-    print(gradient_shares.explained(plan) + "\n")
-    print_rows("methods", [gradient_shares.shown(one) for one in found], json_)

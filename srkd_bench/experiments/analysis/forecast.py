@@ -60,6 +60,51 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Forecast:
+    """What a plan will cost.
+
+    Args:
+        jobs: what it needs, in order.
+        slots: how many devices work on it at once.
+        device: on which the speeds were measured.
+        home: of the store.
+    """
+
+    suite: str
+    jobs: Sequence[Job]
+    slots: int
+    device: str
+    home: Path
+
+    @property
+    def seconds(self) -> float:
+        """The time that one device takes for all jobs whose time is known."""
+        return sum(job.seconds or 0.0 for job in self.jobs)
+
+    @property
+    def seconds_together(self) -> float:
+        """The time on all devices: first the teacher, then the groups, then the scores."""
+        kinds = ("data", "teacher", "group", "scores")
+        times = ([job.seconds or 0.0 for job in self.jobs if job.kind == kind] for kind in kinds)
+        return sum(duration(costs, self.slots) for costs in times)
+
+    @property
+    def disk(self) -> int:
+        """Bytes that will be added to the store."""
+        return sum(job.disk for job in self.jobs)
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of the trainings."""
+        return sum(job.flops for job in self.jobs)
+
+    @property
+    def missing(self) -> list[str]:
+        """Names of the data sets that have to be downloaded."""
+        return [job.what.removeprefix("data ") for job in self.jobs if job.state == "to download"]
+
+
+@dataclass(frozen=True)
 class Pace:
     """What a group of runs takes side by side, in seconds, and bytes.
 
@@ -76,8 +121,8 @@ class Pace:
     event_bytes: int
 
 
-def forecast(plan: Plan, place: Workplace, slots: int = 1) -> list[Job]:
-    """Return what a plan needs, in order. Speeds come from up to 20 real steps on this machine.
+def forecast(plan: Plan, place: Workplace, slots: int = 1) -> Forecast:
+    """Return what a plan will cost. Speeds come from up to 20 real steps on this machine.
 
     Args:
         slots: how many processes will work on it, each on a machine or device like this one.
@@ -87,10 +132,13 @@ def forecast(plan: Plan, place: Workplace, slots: int = 1) -> list[Job]:
     jobs = [_data(name, suite.data.scale, store) for name in suite.data.names]
     for key in (key for key in plan.networks if store.has(key)):
         jobs.append(Job("teacher" if key == plan.teacher else "group", plan.title(key), "cached"))
-    alike: dict[tuple[str, ...], Job] = {}
-    for task in tasks(plan, store, slots):
-        if task.kind == "scores":
-            continue
+    jobs += [*_trainings(plan, place, slots), *_scores(plan, place)]
+    return Forecast(suite.name, jobs, slots, str(place.device), store.home)
+
+
+def _trainings(plan: Plan, place: Workplace, slots: int) -> list[Job]:
+    jobs, alike = list[Job](), dict[tuple[str, ...], Job]()
+    for task in (task for task in tasks(plan, place.store, slots) if task.kind != "scores"):
         if not task.runs:  # weights
             model = plan.teacher.model
             jobs.append(Job("teacher", f"teacher {model}", "to load", 0.0, 4 * model.parameters))
@@ -100,13 +148,7 @@ def forecast(plan: Plan, place: Workplace, slots: int = 1) -> list[Job]:
         jobs.append(job)
         if job.state == "to do":
             alike.setdefault(methods, job)
-    return [*jobs, *_scores(plan, place)]
-
-
-def together(jobs: Sequence[Job], slots: int) -> float:
-    """Return the seconds that jobs take on so many devices: the teacher first, then the groups, then the scores."""
-    kinds = ("data", "teacher", "group", "scores")
-    return sum(duration([job.seconds or 0.0 for job in jobs if job.kind == kind], slots) for kind in kinds)
+    return jobs
 
 
 def _data(name: str, scale: int, store: ArtifactStore) -> Job:
@@ -133,7 +175,7 @@ def _group(task: Task, plan: Plan, place: Workplace, alike: Job | None) -> Job:
     kept = bytes_for(train, plan.suite.data.scale) if any(run.teacher for run in runs) else 0
     disk = sum(4 * run.model.parameters for run in runs)
     disk += int(train.steps / event_every(train)) * pace.event_bytes
-    disk += kept if kept <= place.teacher_cache else 0
+    disk += kept if kept <= place.options.teacher_cache else 0
     flops = task.flops * (train.steps - done) // train.steps
     state = f"{done / train.steps:.0%} done" if done else "to do"
     return Job(task.kind, task.name, state, seconds, disk, flops)
@@ -168,18 +210,8 @@ def paced(runs: list[Run], validation: str | None, place: Workplace) -> Pace:
     known = next((run.teacher for run in runs if run.teacher), None)
     work = sum(3 * run.model.multiply_adds for run in runs) + (known.model.multiply_adds if known else 0)
     images = int(min(train.batch, max(2, TRIAL_MULTIPLY_ADDS / (work * train.patch**2))))
-    teacher = build(known.model, 0).to(place.device).requires_grad_(False).eval() if known else None
-    lr = torch.rand(images, 3, train.patch, train.patch, device=place.device)
-    hr = torch.rand(images, 3, scale * train.patch, scale * train.patch, device=place.device)
     with tempfile.TemporaryDirectory() as folder:
-        learners = [Learner.of(run, teacher, lr, Path(folder), place.device) for run in runs]
-        forward = teacher_pass(teacher, [one.method for one in learners], train, place.device)
-
-        def step(log: dict[str, float] | None = None) -> None:
-            view = TeacherView(forward, lr)
-            for learner in learners:
-                learner.advance(lr, hr, view, log)
-
+        learners, step = _trial(runs, images, Path(folder), place)
         seconds = _median(step, place)
         logged = _median(lambda: step({}), place)
     whole = train.batch / images
@@ -189,6 +221,26 @@ def paced(runs: list[Run], validation: str | None, place: Workplace) -> Pace:
         a_pixel = seconds_a_pixel(runs[0].model, scale, place, metrics=["psnr_y"])
         looked = a_pixel * find(validation).count * (VALIDATION_SIDE * scale) ** 2
     return Pace(whole * seconds, max(0.0, whole * (logged - seconds)), looked, event)
+
+
+def _trial(
+    runs: list[Run], images: int, folder: Path, place: Workplace
+) -> tuple[list[Learner], Callable[..., None]]:
+    """Return learners of these runs, and what takes a step of all of them on so many images of noise."""
+    train, scale = runs[0].train, runs[0].model.scale
+    known = next((run.teacher for run in runs if run.teacher), None)
+    teacher = build(known.model, 0).to(place.device).requires_grad_(False).eval() if known else None
+    lr = torch.rand(images, 3, train.patch, train.patch, device=place.device)
+    hr = torch.rand(images, 3, scale * train.patch, scale * train.patch, device=place.device)
+    learners = [Learner.of(run, teacher, lr, folder, place.device) for run in runs]
+    forward = teacher_pass(teacher, [one.method for one in learners], train, place.device)
+
+    def step(log: dict[str, float] | None = None) -> None:
+        view = TeacherView(forward, lr)
+        for learner in learners:
+            learner.advance(lr, hr, view, log)
+
+    return learners, step
 
 
 def seconds_a_pixel(

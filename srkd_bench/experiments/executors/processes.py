@@ -1,4 +1,4 @@
-"""The tasks of a plan done by several processes on this machine, each with a device or some cores of its own."""
+"""Execute a plan in several processes on this machine, each with a device or some cores of its own."""
 
 from __future__ import annotations
 
@@ -8,50 +8,35 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Literal
 
 from srkd_bench.core.errors import SrkdError, Stopped
 from srkd_bench.core.signals import EXIT_CODES, Interrupted, interruptible, only_once
-from srkd_bench.core.worker_progress import Board, News, Relay
-from srkd_bench.experiments.executors.serial import Agenda, do, steps_made
+from srkd_bench.core.worker_progress import Board, News
+from srkd_bench.experiments.executors.serial import do, do_all
+from srkd_bench.experiments.executors.worker import Desk, WorkerProcess, begin, stopping
+from srkd_bench.experiments.planning.agenda import Agenda, steps_made
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import Task, tasks
-from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.workspace import RunOptions, Workplace
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
     import torch
 
-    from srkd_bench.store.workspace import Workplace
+    from srkd_bench.core.progress import Display
+    from srkd_bench.store.artifact_store import ArtifactStore
 
 
 DEATHS = 3  # at the same point of a task, before it is given up
 Answer = News | SrkdError | list[SrkdError]
 Life = Callable[[Connection, Connection], None]
-
-
-@dataclass(frozen=True)
-class Desk:
-    """What a worker needs to know of its place.
-
-    Args:
-        threads: of torch, for students; a teacher, which is alone, has `all_threads`.
-    """
-
-    home: Path
-    device: str
-    threads: int
-    all_threads: int
-    checkpoint_seconds: float | None
-    teacher_cache: float
 
 
 class Worker:
@@ -185,25 +170,30 @@ class Crew:
         return points[-DEATHS:] != [points[-1]] * DEATHS
 
 
-def do_all(plan: Plan, place: Workplace, devices: Sequence[torch.device]) -> list[SrkdError]:
-    """Make all of a plan, a process a device; return what failed.
+def execute(plan: Plan, store: ArtifactStore, display: Display, options: RunOptions) -> list[SrkdError]:
+    """Execute a plan, in a process for each device if there are several; see `Executor`.
 
     A task whose process is killed is begun again from its checkpoint, as long as it gets further.
-
-    Args:
-        place: of this process; its device isn't used.
-    Raises:
-        Stopped: a signal came. SrkdError: data is missing, or the disk is full. Checkpoints are written.
     """
-    workers = [Worker(name, partial(_work, plan, desk)) for name, desk in _desks(place, devices)]
+    from srkd_bench.training.devices import choose_devices
+
+    devices = choose_devices(options.devices, options.jobs)
+    place = Workplace(store, display, devices[0], options)
+    begin(plan, place)
+    return _do_all(plan, place, devices) if len(devices) > 1 else do_all(plan, place)
+
+
+def _do_all(plan: Plan, place: Workplace, devices: Sequence[torch.device]) -> list[SrkdError]:
+    import torch
+
+    all_threads = torch.get_num_threads()
+    desks = _desks(place, devices, all_threads)
+    workers = [Worker(name, partial(_work, plan, desk, all_threads)) for name, desk in desks]
     board, agenda = Board(place.display), Agenda(tasks(plan, place.store, len(devices)))
     crew = Crew(workers, agenda, board, partial(steps_made, store=place.store))
     try:
-        with board.shown():
+        with stopping(place.display, "process"), board.shown():
             crew.work()
-    except Interrupted as received:
-        place.display.say("stopping: every process writes its checkpoint")
-        raise Stopped(f"stopped by {received}; what is finished is kept", received.exit_code) from None
     finally:
         for worker in workers:
             worker.stop()
@@ -212,53 +202,43 @@ def do_all(plan: Plan, place: Workplace, devices: Sequence[torch.device]) -> lis
     return crew.failures
 
 
-def _desks(place: Workplace, devices: Sequence[torch.device]) -> list[tuple[str, Desk]]:
-    """Return the workers' names and places."""
-    import torch
-
-    threads = torch.get_num_threads()
+def _desks(place: Workplace, devices: Sequence[torch.device], all_threads: int) -> list[tuple[str, Desk]]:
+    """Return the workers' names and desks."""
     # OMP_NUM_THREADS is what each process has; it is the way to the same bits with any number of processes.
-    each = threads if "OMP_NUM_THREADS" in os.environ else max(1, threads // len(devices))
+    each = all_threads if "OMP_NUM_THREADS" in os.environ else max(1, all_threads // len(devices))
     counts, found = Counter(devices), []
     for number, device in enumerate(devices, start=1):
         name = str(device) if counts[device] == 1 else f"process {number}"
-        desk = Desk(
-            place.store.home, str(device), each, threads, place.checkpoint_seconds, place.teacher_cache
-        )
-        found.append((name, desk))
+        found.append((name, Desk(place.store.home, str(device), each, place.options)))
     return found
 
 
-def _work(plan: Plan, desk: Desk, orders: Connection, answers: Connection) -> None:
-    """Do the tasks that are sent until none can come any more: the whole life of a worker."""
+def _work(plan: Plan, desk: Desk, all_threads: int, orders: Connection, answers: Connection) -> None:
+    """Do the tasks that are sent until none can come any more: the whole life of a worker.
+
+    Args:
+        all_threads: of torch, for a teacher, which is trained alone.
+    """
     only_once()
     try:
         with interruptible():
             signal.pthread_sigmask(signal.SIG_UNBLOCK, EXIT_CODES)
-            _do_orders(orders, answers, plan, desk)
+            _do_orders(orders, answers, plan, desk, all_threads)
     except (Interrupted, Stopped) as stopped:
         sys.exit(stopped.exit_code)
 
 
-def _do_orders(orders: Connection, answers: Connection, plan: Plan, desk: Desk) -> None:
-    import torch
-
-    from srkd_bench.store.workspace import Workplace
-    from srkd_bench.training.devices import choose_device
-
+def _do_orders(orders: Connection, answers: Connection, plan: Plan, desk: Desk, all_threads: int) -> None:
     def tell(answer: Answer) -> None:
         with suppress(OSError):  # nobody listens any more: the end of the orders says so, too
             answers.send(answer)
 
-    store = ArtifactStore(desk.home, say=lambda line: tell(News(line)))
-    device = choose_device(desk.device)
+    process = WorkerProcess(desk)
     received: SimpleQueue[Task] = SimpleQueue()
     Thread(target=_receive, args=(orders, received), daemon=True).start()
     while True:
         task = received.get()
-        torch.set_num_threads(desk.all_threads if task.kind == "teacher" else desk.threads)
-        display = Relay(tell, task.name)
-        place = Workplace(store, display, device, desk.checkpoint_seconds, desk.teacher_cache)
+        place = process.workplace(task.name, tell, all_threads if task.kind == "teacher" else None)
         try:
             tell(do(task, plan, place))
         except Stopped:

@@ -1,4 +1,4 @@
-"""The tasks of a plan done on a Ray cluster: Ray places them, and begins one again whose worker or node has died.
+"""Execute a plan on a Ray cluster: Ray places the tasks, and restarts one whose worker or node has died.
 
 The nodes share the store: a folder that all see at the same path, or a bucket (SRKD_STORE).
 """
@@ -9,9 +9,10 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,16 +20,18 @@ from typing import TYPE_CHECKING, Any
 from srkd_bench import __version__
 from srkd_bench.core.errors import SrkdError, Stopped
 from srkd_bench.core.signals import Interrupted, interruptible, shielded
-from srkd_bench.core.worker_progress import Board, News, Relay
-from srkd_bench.experiments.executors.serial import Agenda, do, part
+from srkd_bench.core.worker_progress import Board, News
+from srkd_bench.experiments.executors.serial import do
+from srkd_bench.experiments.executors.worker import Desk, WorkerProcess, stopping
 from srkd_bench.experiments.planning import status
+from srkd_bench.experiments.planning.agenda import Agenda, part
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import Task, tasks
-from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.workspace import RunOptions, Workplace
 
 if TYPE_CHECKING:
     from srkd_bench.core.progress import Display
-    from srkd_bench.store.workspace import Workplace
+    from srkd_bench.store.artifact_store import ArtifactStore
 
 
 RETRIES = 20  # of a task whose worker dies; each goes on from the last checkpoint
@@ -43,24 +46,17 @@ class Preempted(Exception):
 
 
 @dataclass(frozen=True)
-class Desk:
-    """What a worker needs to know of its place, on whatever node.
+class RayDesk(Desk):
+    """What a worker process on any node is told at its start.
 
     Args:
         mark: a folder of the driver's store, which each node must see; None for a bucket.
-        cuda: whether a task has a GPU.
-        threads: of torch on a CPU.
         environment: srkd's settings, with those of its bucket.
         command: the driver's words after `srkd`.
     """
 
-    home: Path
     mark: Path | None
-    cuda: bool
-    threads: int
-    checkpoint_seconds: float | None
-    teacher_cache: float
-    environment: Mapping[str, str]
+    environment: tuple[tuple[str, str], ...]
     command: tuple[str, ...]
     version: str = __version__
 
@@ -81,7 +77,7 @@ class Post:
         return taken
 
 
-def carry_out(task: Task | None, plan: Plan, desk: Desk, post: Any) -> Outcome:
+def carry_out(task: Task | None, plan: Plan, desk: RayDesk, post: Any) -> Outcome:
     """Do a task (None: see that the plan can be done) on the node that this is.
 
     Returns:
@@ -91,23 +87,26 @@ def carry_out(task: Task | None, plan: Plan, desk: Desk, post: Any) -> Outcome:
     """
     os.environ.update(desk.environment)
     sys.argv[1:] = desk.command  # cards name it
-    name = _name(task)
+    name, node = _name(task), socket.gethostname()
 
     def tell(news: News) -> None:
         post.leave.remote(name, news)
 
     try:
         with interruptible():
-            place = _workplace(desk, tell)
+            _check_node(desk, node)
+            place = _process(desk).workplace(f"on {node}", tell)
             return do(task, plan, place) if task else _check(plan, place)
     except (Interrupted, Stopped):
-        raise Preempted(f"{name} was stopped on {socket.gethostname()}") from None
+        raise Preempted(f"{name} was stopped on {node}") from None
     except SrkdError as error:
         return error
 
 
-def _workplace(desk: Desk, tell: Callable[[News], None]) -> Workplace:
-    node = socket.gethostname()
+_process = lru_cache(maxsize=1)(WorkerProcess)  # Ray gives a process many tasks of one driver
+
+
+def _check_node(desk: RayDesk, node: str) -> None:
     if desk.version != __version__:
         raise SrkdError(f"{node} has srkd {__version__}, not {desk.version}", "install the same on all nodes")
     if desk.mark is not None and not desk.mark.is_dir():
@@ -115,16 +114,6 @@ def _workplace(desk: Desk, tell: Callable[[News], None]) -> Workplace:
             f"{node} doesn't see the store {desk.home}",
             "--home on a file system that all nodes share, or SRKD_STORE=s3://BUCKET/PREFIX",
         )
-    import torch
-
-    from srkd_bench.store.workspace import Workplace
-    from srkd_bench.training.devices import choose_device
-
-    torch.set_num_threads(desk.threads)
-    store = ArtifactStore(desk.home, say=lambda line: tell(News(line)))
-    device = choose_device("cuda" if desk.cuda else "cpu")
-    display = Relay(tell, f"on {node}")
-    return Workplace(store, display, device, desk.checkpoint_seconds, desk.teacher_cache)
 
 
 def _check(plan: Plan, place: Workplace) -> list[SrkdError]:
@@ -141,7 +130,7 @@ class Crew:
         slots: how many tasks run at once; as many more wait at Ray.
     """
 
-    def __init__(self, ray: Any, plan: Plan, desk: Desk, slots: int, board: Board) -> None:
+    def __init__(self, ray: Any, plan: Plan, desk: RayDesk, slots: int, board: Board) -> None:
         self._ray, self._plan, self._desk, self._slots, self._board = ray, plan, desk, slots, board
         self._running: dict[Any, Task | None] = {}
         self._looked = 0.0
@@ -151,8 +140,8 @@ class Crew:
         self._post = ray.remote(Post).options(num_cpus=0, scheduling_strategy=here).remote()
         self._carry_out = ray.remote(carry_out)
         self._options = {
-            "num_cpus": 1 if desk.cuda else desk.threads,
-            "num_gpus": int(desk.cuda),
+            "num_cpus": 1 if desk.device == "cuda" else desk.threads,
+            "num_gpus": int(desk.device == "cuda"),
             "max_retries": RETRIES,
             "retry_exceptions": [Preempted],
         }
@@ -230,56 +219,47 @@ def _name(task: Task | None) -> str:
     return task.name if task else "data"
 
 
-def do_all(
-    plan: Plan,
-    store: ArtifactStore,
-    display: Display,
-    address: str,
-    *,
-    devices: str,
-    jobs: int | None,
-    checkpoint_seconds: float | None,
-    teacher_cache: float,
-) -> list[SrkdError]:
-    """Make all of a plan on a cluster; return what failed.
+def execute(plan: Plan, store: ArtifactStore, display: Display, options: RunOptions) -> list[SrkdError]:
+    """Execute a plan on a cluster; see `Executor`.
 
     Args:
-        address: `HOST:PORT`; `auto` is the cluster that RAY_ADDRESS or this machine knows, or one that is begun
-            here.
-        devices: `cpu`; `cuda` for a GPU a task; `auto` is that where the cluster has GPUs.
-        jobs: how many tasks at once; as many as the cluster can do now if not given.
-    Raises:
-        Stopped: a signal came. SrkdError: there is no cluster, data is missing, or a disk is full. Checkpoints are
-            written.
+        options: the address `HOST:PORT` of the cluster; None is the one that RAY_ADDRESS or this machine knows, or
+            one that is started here. Devices are `cpu`, `cuda` for a GPU for each task, or `auto`: `cuda` where the
+            cluster has GPUs. Jobs is how many tasks at once; as many as the cluster can do now if None.
     """
-    with _cluster(address) as ray, ExitStack() as stack:
+    with _cluster(options.address) as ray, ExitStack() as stack:
         stack.enter_context(interruptible())  # Ray has set a handler of its own
-        cuda, threads = _has_cuda(ray, devices), int(os.environ.get("OMP_NUM_THREADS", "1"))
-        slots = jobs or _slots(ray, "GPU" if cuda else "CPU", 1 if cuda else threads)
-        mark = None if os.environ.get("SRKD_STORE") else stack.enter_context(store.scratch())
-        command = tuple(sys.argv[1:])
-        names = ("SRKD_", "AWS_") if os.environ.get("SRKD_STORE") else ("SRKD_",)  # a bucket and its rights
-        settings = {name: value for name, value in os.environ.items() if name.startswith(names)}
-        desk = Desk(store.home, mark, cuda, threads, checkpoint_seconds, teacher_cache, settings, command)
+        cuda, threads = _has_cuda(ray, options.devices), int(os.environ.get("OMP_NUM_THREADS", "1"))
+        slots = options.jobs or _slots(ray, "GPU" if cuda else "CPU", 1 if cuda else threads)
+        desk = RayDesk(
+            store.home,
+            "cuda" if cuda else "cpu",
+            threads,
+            options,
+            mark=None if os.environ.get("SRKD_STORE") else stack.enter_context(store.scratch()),
+            environment=_environment(),
+            command=tuple(sys.argv[1:]),
+        )
         board = Board(display)
         crew = Crew(ray, plan, desk, slots, board)
         display.say(f"Ray: {len(ray.nodes())} nodes, {slots} tasks at once")
-        stack.enter_context(board.shown())
         try:
-            crew.check()
-            status.announce(plan, store, display)
-            return crew.work(Agenda(tasks(plan, store, slots)))
-        except Interrupted as received:
-            display.say("stopping: every worker writes its checkpoint")
+            with stopping(display, "worker"), board.shown():
+                crew.check()
+                status.announce(plan, store, display)
+                return crew.work(Agenda(tasks(plan, store, slots)))
+        finally:
             crew.stop()
-            raise Stopped(f"stopped by {received}; what is finished is kept", received.exit_code) from None
-        except BaseException:
-            crew.stop()
-            raise
+
+
+def _environment() -> tuple[tuple[str, str], ...]:
+    """Return srkd's settings; with a bucket, also the right to use it."""
+    names = ("SRKD_", "AWS_") if os.environ.get("SRKD_STORE") else ("SRKD_",)
+    return tuple((name, value) for name, value in os.environ.items() if name.startswith(names))
 
 
 @contextmanager
-def _cluster(address: str) -> Iterator[Any]:
+def _cluster(address: str | None) -> Iterator[Any]:
     """Connect with a cluster meanwhile.
 
     Raises:
@@ -290,8 +270,8 @@ def _cluster(address: str) -> Iterator[Any]:
     except ImportError:
         raise SrkdError("--executor ray needs Ray", "pip install 'srkd-bench[ray]'") from None
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if address == "auto":
-        address = os.environ.get("RAY_ADDRESS", "")
+    if address in (None, "auto"):
+        address = os.environ.get("RAY_ADDRESS")
     try:
         if address:  # where nobody listens, Ray would wait for a quarter of an hour
             host, _, port = address.removeprefix("ray://").rpartition(":")

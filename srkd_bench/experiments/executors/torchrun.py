@@ -3,18 +3,29 @@
 from srkd_bench.config.artifacts import Run
 from srkd_bench.core import torchrun_env
 from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.progress import Display
 from srkd_bench.core.signals import deadly
 from srkd_bench.data.image_set import open_set
 from srkd_bench.data.patches import Patches
+from srkd_bench.experiments.executors.serial import do_all
+from srkd_bench.experiments.executors.worker import begin
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.runs.train import sample_of
 from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore
-from srkd_bench.store.workspace import Workplace
+from srkd_bench.store.workspace import RunOptions, Workplace
 from srkd_bench.training.devices import choose_device
 from srkd_bench.training.distributed import ALONE, Ranks, check_shareable, join
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import fit
+
+
+def execute(plan: Plan, store: ArtifactStore, display: Display, options: RunOptions) -> list[SrkdError]:
+    """Execute a plan as rank 0, or alone without torchrun; see `Executor`."""
+    place = Workplace(store, display, choose_device(options.devices), options)
+    ranks = lead(plan, place)
+    begin(plan, place)
+    return do_all(plan, place, ranks)
 
 
 def lead(plan: Plan, place: Workplace) -> Ranks:

@@ -24,6 +24,7 @@ from srkd_bench.networks.resolve import resolved
 from srkd_bench.store.artifact_store import ArtifactStore
 
 MISSING = "missing"  # the digest of what isn't here
+CONTROL = "The control, trained for as long as a distillation's multiply-adds pay for."
 
 
 @dataclass(frozen=True)
@@ -101,43 +102,50 @@ def plan(
     chosen = list(chosen)
     columns = _spread(chosen or suite.methods)
     asked = [one for one in columns if one != EQUAL_COST]
-    about = _named_parameters(suite, asked)
-    known = traits([*asked, *about, "none"], suite.params, store, readonly=readonly, allowed=chosen)
-    known[EQUAL_COST] = known["none"].model_copy(
-        update={"summary": "The control, trained for as long as a distillation's multiply-adds pay for."}
-    )
-    names = list(dict.fromkeys(one if one == EQUAL_COST else sources.name_of(one) for one in columns))
-    for part in (part for reference in asked for part in reference.split("+")):
-        if part.endswith(".py") and not Path(part).exists():
-            display.say(f"{part} is not here: what the store has of it as it was last is taken")
-    for name in names:
-        _check_batch(name, known[name], suite.train.batch)
-    for name in suite.data.names:
-        pixels_of(store, name)
-    pixels = pixels_of(store, suite.data.train) or MISSING
-    teacher = _teacher(suite, pixels, known["none"], store, display, readonly=readonly, scored=scored)
-    students = tuple(
-        Run(
-            model=suite.student,
-            train=suite.train
-            if name != EQUAL_COST
-            else at_equal_cost(suite.train, suite.student, teacher.model),
-            data=suite.data.train,
-            pixels=pixels,
-            method=name if name != EQUAL_COST else "none",
-            params=known[name].params,
-            seed=seed,
-            teacher=teacher if known[name].looks else None,
-        )
-        for seed in suite.seeds
-        for name in names
-    )
+    about = [*asked, *_named_parameters(suite, asked), "none"]
+    known = traits(about, suite.params, store, readonly=readonly, allowed=chosen)
+    known[EQUAL_COST] = known["none"].model_copy(update={"summary": CONTROL})
+    _tell_missing_code(asked, display)
+    names = dict.fromkeys(one if one == EQUAL_COST else sources.name_of(one) for one in columns)
     named = {name: known[name] for name in names}
-    found = Plan(suite, teacher, students, named, code=_code(named.values()))
+    _check_batches(named, suite.train.batch)
+    pixels = {name: pixels_of(store, name) for name in suite.data.names}[suite.data.train] or MISSING
+    teacher = _teacher(suite, pixels, known["none"], store, display, readonly=readonly, scored=scored)
+    found = Plan(suite, teacher, _students(suite, pixels, teacher, named), named, code=_code(named.values()))
     if scored or not suite.tuned:
         return found
     references = {sources.name_of(reference): reference for reference in asked}
     return _tuned(found, store, options or f"--suite {suite.name}", references)
+
+
+def _students(
+    suite: Suite, pixels: str, teacher: Run | Weights, methods: Mapping[str, Traits]
+) -> tuple[Run, ...]:
+    """Return a run for each seed and method, seed by seed."""
+    found = []
+    for seed in suite.seeds:
+        for name, method in methods.items():
+            longer = name == EQUAL_COST
+            train = at_equal_cost(suite.train, suite.student, teacher.model) if longer else suite.train
+            run = Run(
+                model=suite.student,
+                train=train,
+                data=suite.data.train,
+                pixels=pixels,
+                method="none" if longer else name,
+                params=method.params,
+                seed=seed,
+                teacher=teacher if method.looks else None,
+            )
+            found.append(run)
+    return tuple(found)
+
+
+def _tell_missing_code(references: Iterable[str], display: Display) -> None:
+    """Say which of the user's own methods are taken from the store."""
+    for part in (part for reference in references for part in reference.split("+")):
+        if part.endswith(".py") and not Path(part).exists():
+            display.say(f"{part} is not here: what the store has of it as it was last is taken")
 
 
 def at_equal_cost(train: TrainSpec, student: NetworkSpec, teacher: NetworkSpec) -> TrainSpec:
@@ -234,12 +242,13 @@ def _resolved(suite: Suite, store: ArtifactStore, *, readonly: bool) -> Suite:
     return suite.model_copy(update={"student": student, "teacher": teacher})
 
 
-def _check_batch(name: str, method: Traits, batch: int) -> None:
-    if batch < method.min_batch:
-        raise SrkdError(
-            f"{name} compares the images of a batch and can't work with a batch of {batch}",
-            f"--set train.batch={max(8, method.min_batch)}",
-        )
+def _check_batches(methods: Mapping[str, Traits], batch: int) -> None:
+    for name, method in methods.items():
+        if batch < method.min_batch:
+            raise SrkdError(
+                f"{name} compares the images of a batch and can't work with a batch of {batch}",
+                f"--set train.batch={max(8, method.min_batch)}",
+            )
 
 
 def _teacher(

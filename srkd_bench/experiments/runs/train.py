@@ -135,7 +135,7 @@ def _fit(
             teacher,
             Patches(images, train, seed, ranks.part(train.batch)),
             device=place.device,
-            checkpoint_seconds=place.checkpoint_seconds,
+            checkpoint_seconds=place.options.checkpoint_seconds,
             cache=cache,
             validate=validate,
             watch=lambda step: move(step, learners),
@@ -184,7 +184,7 @@ def _teacher_cache(runs: list[Run], scale: int, place: Workplace) -> Iterator[Te
         machine=f"{platform.machine()} {device_name(place.device)}, torch {torch.__version__},"
         f" {torch.get_num_threads()} threads",
     )
-    cache, why = open_cache(key, train, place.store, place.teacher_cache)
+    cache, why = open_cache(key, train, place.store, place.options.teacher_cache)
     if why:
         place.display.say(f"what the teacher sees is not kept for later runs: {why}")
     with closing(cache) if cache else nullcontext():

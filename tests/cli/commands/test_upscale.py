@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from srkd_bench.data.images import MAX_PIXELS, SUFFIXES
+from srkd_bench.data.images import SUFFIXES
 from srkd_bench.data.images import upscale as bicubic
 from srkd_bench.evaluation.inference import upscale
 from srkd_bench.evaluation.scoring import network

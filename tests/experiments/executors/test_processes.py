@@ -19,12 +19,11 @@ import pytest
 import torch
 from rich.console import Console
 
-from srkd_bench.core import signals
 from srkd_bench.core.errors import IntegrityError, SrkdError
 from srkd_bench.core.progress import Display
 from srkd_bench.core.worker_progress import Board, News, Relay
 from srkd_bench.experiments.executors.processes import Answer, Crew, Worker
-from srkd_bench.experiments.executors.serial import Agenda
+from srkd_bench.experiments.planning.agenda import Agenda
 from srkd_bench.experiments.planning.tasks import Task
 from srkd_bench.training import devices as devices_module
 from tests.conftest import Srkd
@@ -117,17 +116,6 @@ def test_a_killed_process_goes_on_from_its_checkpoint_and_a_signal_makes_all_wri
     assert "Traceback" not in err
     assert not any(Path(f"/proc/{one}").exists() for one in [*first, *workers])
     assert len(list(tmp_path.glob("store/work/*/step-*.pt"))) == 2
-
-
-def test_a_worker_ignores_what_comes_after_its_first_signal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signals, "_patient", False)
-    monkeypatch.setattr(signals, "_told", False)
-    signals.only_once()
-    with signals.interruptible():
-        with pytest.raises(signals.Interrupted):
-            os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_processes_end_with_a_checkpoint_when_the_command_is_killed(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,17 +21,22 @@ from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.progress import Display
 from srkd_bench.core.worker_progress import News
-from srkd_bench.experiments.executors import serial
-from srkd_bench.experiments.executors.ray import Desk, Preempted, carry_out
+from srkd_bench.experiments.executors.ray import Preempted, RayDesk, carry_out
 from srkd_bench.experiments.planning import planner, tasks
+from srkd_bench.experiments.planning.agenda import part
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.methods import user_code
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.checkpoints import steps_done
+from srkd_bench.store.remote import leases
+from srkd_bench.store.workspace import RunOptions
 from tests.conftest import Srkd
 from tests.scale.cluster import cluster
 from tests.scale.stores import digests
 from tests.support.tiny_suite import tiny_suite
+
+if TYPE_CHECKING:
+    from tests.support.bucket_server import Server
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is an extra: srkd-bench[ray]")
 
@@ -113,9 +119,10 @@ def test_options_that_do_not_go_together_are_refused(srkd: Srkd) -> None:
 
 
 @pytest.fixture
-def desk(store: ArtifactStore) -> Desk:
+def desk(store: ArtifactStore) -> RayDesk:
     """Give the place of a worker of this process."""
-    return Desk(store.home, None, False, 1, None, 0, {"SRKD_OFFLINE": "1"}, ("run", "tiny.yaml"))
+    settings = (("SRKD_OFFLINE", "1"),)
+    return RayDesk(store.home, "cpu", 1, RunOptions(), None, settings, ("run", "tiny.yaml"))
 
 
 @pytest.fixture
@@ -131,7 +138,7 @@ def post(leave: Callable[[str, News], None]) -> Any:
 
 
 def test_a_node_that_cannot_see_the_store_or_has_another_srkd_is_named(
-    tiny: Plan, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Plan, desk: RayDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["worker"])
     monkeypatch.setenv("SRKD_OFFLINE", "0")
@@ -146,7 +153,7 @@ def test_a_node_that_cannot_see_the_store_or_has_another_srkd_is_named(
 
 
 def test_a_worker_that_is_told_to_stop_writes_its_checkpoint_and_leaves_the_task_to_another(
-    tiny: Plan, desk: Desk, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+    tiny: Plan, desk: RayDesk, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["worker"])
     monkeypatch.setenv("SRKD_OFFLINE", "0")
@@ -164,8 +171,27 @@ def test_a_worker_that_is_told_to_stop_writes_its_checkpoint_and_leaves_the_task
 
     for _ in range(2):
         with pytest.raises(Preempted):
-            carry_out(teacher, serial.part(tiny, teacher), desk, post(leave))
+            carry_out(teacher, part(tiny, teacher), desk, post(leave))
     first, second = (one.done for one in news if one.total == 10**6)
     assert f", from step {first}" in "".join(one.text for one in news)
     assert second == steps_done(store.work(tiny.networks[0]))
     assert (os.environ["SRKD_OFFLINE"], sys.argv) == ("1", ["worker", "run", "tiny.yaml"])
+
+
+def test_a_worker_process_has_one_heartbeat_however_many_tasks_it_does(
+    server: "Server", tiny: Plan, desk: RayDesk, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["worker"])
+    desk = replace(desk, environment=())  # not offline
+    leases.end_all()  # of other tests
+
+    def heartbeats() -> int:
+        return sum("_beat" in thread.name for thread in threading.enumerate())
+
+    before, told = heartbeats(), list[str]()
+    for task in tasks.tasks(tiny, store):
+        outcome = carry_out(task, part(tiny, task), desk, post(lambda name, news: told.append(name)))
+        assert outcome == []
+    assert heartbeats() == before + 1
+    assert {"teacher", "seed 0: none, hkd"} <= set(told)  # each task's news are told under its name
+    leases.end_all()

@@ -10,6 +10,7 @@ from srkd_bench.config.suite_file import load_suite
 from srkd_bench.core.progress import Display
 from srkd_bench.experiments.executors import serial
 from srkd_bench.experiments.planning import planner, status, tasks
+from srkd_bench.experiments.planning.agenda import Agenda, part, steps_made
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.methods import sources, user_code
 from srkd_bench.methods.builtin.none import NoDistillation
@@ -171,7 +172,7 @@ def test_a_task_is_on_the_agenda_once_what_it_needs_is_done_and_before_those_tha
         tasks.Task("second", "group", (), ("first", "long ago")),
     )
     third, last = tasks.Task("third", "group", ()), tasks.Task("last", "scores", (), ("second", "third"))
-    agenda = serial.Agenda([first, second, third, last])
+    agenda = Agenda([first, second, third, last])
     assert [agenda.take() for _ in range(3)] == [first, third, None]
     agenda.done(third)
     agenda.again(first)
@@ -187,9 +188,9 @@ def test_the_part_of_a_plan_that_a_task_needs_stays_small_and_makes_the_same(
 ) -> None:
     plan = planned("seeds=[0,1,2]")
     for task in tasks.tasks(plan, store):
-        part = serial.part(plan, task)
-        assert len(part.students) <= 2
-        assert serial.do(task, part, Workplace(store, display)) == []
+        smaller = part(plan, task)
+        assert len(smaller.students) <= 2
+        assert serial.do(task, smaller, Workplace(store, display)) == []
     assert status.finished(plan, store)
 
 
@@ -198,7 +199,7 @@ def test_the_steps_of_a_task_are_those_in_checkpoints_and_in_the_store(
 ) -> None:
     plan = planned("methods=[none,dml]")
     teacher, group = tasks.tasks(plan, store)[:2]
-    assert serial.steps_made(group, store) == 0
+    assert steps_made(group, store) == 0
     checkpoints.write(store.work(plan.students[0]), 1, b"state")
     serial.do(teacher, plan, Workplace(store, display))
-    assert (serial.steps_made(group, store), serial.steps_made(teacher, store)) == (1, 12)
+    assert (steps_made(group, store), steps_made(teacher, store)) == (1, 12)

@@ -11,7 +11,7 @@ from srkd_bench.data.image_set import open_set
 from srkd_bench.experiments.planning.planner import plan
 from srkd_bench.experiments.runs import train
 from srkd_bench.store.artifact_store import ArtifactStore
-from srkd_bench.store.workspace import Workplace
+from srkd_bench.store.workspace import RunOptions, Workplace
 from srkd_bench.training.loop import fit
 from srkd_bench.training.teacher_cache import TeacherCache
 
@@ -32,7 +32,7 @@ def test_the_teacher_cache_is_closed_however_a_training_ends(
     (tmp_path / "tiny.yaml").write_text(SUITE)
     images = open_set(store, "photos", 2)
     found = plan(load_suite(str(tmp_path / "tiny.yaml")), store, display)
-    place = Workplace(store, display, torch.device("cpu"), teacher_cache=1e9)
+    place = Workplace(store, display, torch.device("cpu"), options=RunOptions(teacher_cache=1e9))
     train.ensure_teacher(found, images, place)
     caches: list[TeacherCache | None] = []
 

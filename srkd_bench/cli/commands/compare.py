@@ -1,0 +1,127 @@
+"""`srkd compare`: two methods, runs or files of scores, side by side."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from srkd_bench.cli.commands.report import read_scores
+from srkd_bench.cli.options import Home, Json, Methods, Settings, SuiteName, Teacher
+from srkd_bench.cli.output import out, print_json, print_table
+from srkd_bench.cli.session import find_plan, with_teacher
+
+if TYPE_CHECKING:
+    from srkd_bench.evaluation.statistics import Difference
+    from srkd_bench.experiments.analysis.compare import Comparison
+
+SHOWN_IMAGES = 3  # that gain, and that lose most
+SHOWN_VALUE = 40  # characters of a setting
+
+
+def compare(
+    first: Annotated[
+        str,
+        typer.Argument(
+            metavar="A",
+            help="A method, the first digits of a run's id, or scores that `report -o FILE.csv` wrote.",
+        ),
+    ],
+    second: Annotated[str, typer.Argument(metavar="B", help="What A is compared with.")],
+    suite: SuiteName = "demo",
+    teacher: Teacher = None,
+    settings: Settings = None,
+    method: Methods = None,
+    home: Home = None,
+    json_: Json = False,
+) -> None:
+    """Compare two methods of a suite, or two runs: paired differences, images, settings.
+
+    Of two files of scores, each method is compared with itself: what did a setting change?
+    """
+    if first.endswith(".csv") or second.endswith(".csv"):
+        _compare_files(Path(first), Path(second), method or [], json_)
+        return
+    from srkd_bench.experiments.analysis.compare import compare as pair
+
+    changes = with_teacher(settings, teacher)
+    plan, store, _ = find_plan(suite, changes, home, method or (), readonly=True)
+    compared = pair(first, second, plan, store)
+    if json_:
+        from srkd_bench.report.formats.data import difference_row
+
+        rows = {"differences": [difference_row(one) for one in compared.differences]}
+        print_json({"schema": 1, **asdict(compared), **rows})
+    else:
+        _print_comparison(compared)
+
+
+def _compare_files(first: Path, second: Path, methods: list[str], json_: bool) -> None:
+    from srkd_bench.experiments.analysis.compare import compare_scores
+
+    ours = [one for one in read_scores(first) if not methods or one.model in methods]
+    found = compare_scores(ours, read_scores(second))
+    if json_:
+        from srkd_bench.report.formats.data import difference_row
+
+        rows = [difference_row(one) for one in found]
+        print_json({"schema": 1, "first": str(first), "second": str(second), "differences": rows})
+        return
+    print(f"{first} against {second}, each method against itself\n")
+    _print_differences(found)
+
+
+def _print_differences(found: list[Difference]) -> None:
+    """Print a row for each difference; with the methods, where they are compared with themselves."""
+    from srkd_bench.evaluation.metrics import METRICS
+    from srkd_bench.report.tables.differences import in_words, where
+    from srkd_bench.report.tables.table import one_line
+
+    print_table(
+        [
+            {
+                **({"method": one_line(one.model)} if one.model == one.baseline else {}),
+                "data set": where(one.dataset),
+                "metric": METRICS[one.metric].label,
+                "difference [95 %]": in_words(one, METRICS[one.metric].decimals),
+                "p": "–" if one.p is None else f"{one.p:.3f}",
+                "verdict": one.verdict,
+                "seeds": one.seeds,
+                "images": one.images,
+            }
+            for one in found
+        ]
+    )
+
+
+def _print_comparison(compared: Comparison) -> None:
+    from srkd_bench.evaluation.metrics import METRICS
+    from srkd_bench.report.tables.differences import signed, where
+
+    print(f"{compared.first} against {compared.second}\n")
+    _print_differences(compared.differences)
+    print()
+    decimals = METRICS[compared.metric].decimals
+    for dataset, gains in compared.images.items():
+        names = list(gains)
+        half = min(SHOWN_IMAGES, len(names) // 2)
+        for title, images in (("highest", names[:half]), ("lowest", names[len(names) - half :][::-1])):
+            listed = ", ".join(f"{image} {signed(gains[image], decimals)}" for image in images)
+            out.print(f"{where(dataset)}, {title}: {listed}", markup=False, highlight=False)
+    print()
+    print_table(
+        [
+            {"setting": key, compared.first: _short(one), compared.second: _short(other)}
+            for key, (one, other) in compared.settings.items()
+        ]
+    )
+
+
+def _short(value: object) -> str:
+    if value is None:
+        return "–"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= SHOWN_VALUE else f"{text[: SHOWN_VALUE - 1]}…"

@@ -1,0 +1,58 @@
+"""What an executor is, and the table of them. To add one, write a module with `execute` and name it here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from srkd_bench.core.errors import SrkdError
+    from srkd_bench.core.progress import Display
+    from srkd_bench.experiments.executors.scripts import Step
+    from srkd_bench.experiments.planning.planner import Plan
+    from srkd_bench.store.artifact_store import ArtifactStore
+    from srkd_bench.store.workspace import RunOptions
+
+
+class Executor(Protocol):
+    """The function `execute` of a module: trains and measures what the store lacks of a plan."""
+
+    def __call__(
+        self, plan: Plan, store: ArtifactStore, display: Display, options: RunOptions
+    ) -> list[SrkdError]:
+        """Make what is missing; return what failed. A failed run doesn't stop the others.
+
+        Raises:
+            Stopped: a signal came; checkpoints are written.
+            SrkdError: the plan can't be executed here: data or a device is missing, or a disk is full.
+        """
+
+
+class ScriptWriter(Protocol):
+    """The function `script` of a module: writes the text of a script that executes a plan elsewhere."""
+
+    def __call__(self, steps: Sequence[Step], plan: Plan, at_once: int | None) -> str:
+        """Return the script.
+
+        Args:
+            at_once: how many groups may run at once; all if None.
+        """
+
+
+EXECUTORS = {"local": "processes", "ray": "ray"}
+"""Module by name in `srkd run --executor`. `srkd tune` always uses `serial`, `srkd train-teacher` `torchrun`."""
+SCRIPTS = {"shell": "shell", "slurm": "slurm"}
+"""Module by name in `srkd plan --format`."""
+
+
+def find_executor(name: str) -> Executor:
+    """Return the executor of that name; only its module is imported."""
+    execute: Executor = import_module(f"{__package__}.{EXECUTORS[name]}").execute
+    return execute
+
+
+def find_script(name: str) -> ScriptWriter:
+    """Return the writer of scripts of that name."""
+    script: ScriptWriter = import_module(f"{__package__}.{SCRIPTS[name]}").script
+    return script

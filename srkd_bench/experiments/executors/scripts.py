@@ -1,0 +1,66 @@
+"""A plan as commands for other machines. Each command may be run again at any time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from srkd_bench.core.errors import command_line
+from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.experiments.planning.tasks import Task
+from srkd_bench.methods import sources
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command that makes a task of a plan and measures it.
+
+    Args:
+        kind: as a task's; the last step, `scores`, measures what else is finished and prints the table.
+        runs: digests of what it makes.
+        needs: names of the steps that have to be done before.
+    """
+
+    name: str
+    kind: str
+    command: list[str]
+    runs: list[str]
+    needs: list[str]
+    flops: int = 0
+
+
+def steps(
+    plan: Plan, found: Sequence[Task], options: Sequence[str], training: Sequence[str] = ()
+) -> list[Step]:
+    """Return a plan's tasks as commands, in order.
+
+    Args:
+        options: of all commands: suite, settings, store and device.
+        training: options of `srkd distill`.
+    Raises:
+        SrkdError: the suite names code that nobody has allowed: as an option of a command it would be allowed.
+    """
+    for source in plan.code:
+        sources.check_allowed(source)
+    first = ["srkd", *(["--trust"] if sources.trusted() else [])]
+    made = []
+    for task in (task for task in found if task.kind != "scores"):
+        command = [*first, "train-teacher", *options]
+        if task.kind == "group":
+            seed = ["--set", f"seeds=[{task.runs[0].seed}]"]
+            command = [*first, "distill", *_methods(task, plan), *options, *seed, *training]
+        runs = [network.digest for network in task.networks if network]
+        made.append(Step(task.name, task.kind, command, runs, list(task.needs), task.flops))
+    last = Step("scores", "scores", [*first, "evaluate", *options], [], [step.name for step in made])
+    return [*made, last]
+
+
+def _methods(task: Task, plan: Plan) -> list[str]:
+    """Return the methods of a group as options; the user's own by the place of their code."""
+    code = {source.name: source.where for source in plan.code}
+    parts = [plan.column(run).split("+") for run in task.runs]
+    names = ["+".join(code.get(part, part) for part in method) for method in parts]
+    return [word for name in names for word in ("--method", name)]
+
+
+def made_by() -> str:
+    """Return the command line as a comment: whatever is in it, it stays in its line."""
+    return command_line().encode("unicode_escape").decode()

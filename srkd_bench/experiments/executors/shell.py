@@ -1,0 +1,34 @@
+"""A shell script that executes a plan, one command after the other."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from srkd_bench.experiments.executors.scripts import Step, made_by
+from srkd_bench.experiments.planning.planner import Plan
+
+SHELL = """\
+#!/bin/sh
+# {made_by}
+# One command after the other. It may be run again at any time: what is finished isn't made again.
+cd {here} || exit 1
+failed=0
+make() {{  # a run that failed (6) is reported, and the others go on; anything else ends the script
+  "$@" >/dev/null || {{ code=$?; [ "$code" -eq 6 ] && failed=6 || exit "$code"; }}
+}}
+{steps}
+{scores} || exit
+exit "$failed"
+"""
+
+
+def script(steps: Sequence[Step], plan: Plan, at_once: int | None) -> str:
+    """Return the script; its last command prints the table. See `ScriptWriter`."""
+    *made, last = steps
+    how = {"teacher": "{} >/dev/null || exit", "group": "make {}"}
+    return SHELL.format(
+        made_by=made_by(),
+        here=shlex.quote(str(Path.cwd())),
+        steps="\n".join(how[step.kind].format(shlex.join(step.command)) for step in made),
+        scores=shlex.join(last.command),
+    )

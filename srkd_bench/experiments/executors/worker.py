@@ -1,0 +1,90 @@
+"""What executors share: the start of a plan, the end by a signal, and the processes in which tasks are done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from srkd_bench.core.signals import Interrupted
+from srkd_bench.core.worker_progress import News, Relay
+from srkd_bench.experiments.planning import status
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.workspace import RunOptions, Workplace
+
+if TYPE_CHECKING:
+    from srkd_bench.core.progress import Display
+    from srkd_bench.experiments.planning.planner import Plan
+
+
+def begin(plan: Plan, place: Workplace) -> None:
+    """Check that a plan can be executed in this process, and say how much of it is in the store.
+
+    Raises:
+        SrkdError: it can't.
+    """
+    from srkd_bench.experiments.runs.preflight import check
+
+    check(plan, place)
+    status.announce(plan, place.store, place.display)
+
+
+@contextmanager
+def stopping(display: Display, worker: str) -> Iterator[None]:
+    """End the block with `Stopped` when a signal comes.
+
+    Args:
+        worker: what each of the executor's workers is called.
+    """
+    try:
+        yield
+    except Interrupted as received:
+        display.say(f"stopping: every {worker} writes its checkpoint")
+        raise received.stopped() from None
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a worker process is told at its start; it can be sent to one on another machine.
+
+    Args:
+        home: of the store.
+        threads: of torch, on a CPU.
+    """
+
+    home: Path
+    device: str
+    threads: int
+    options: RunOptions
+
+
+class WorkerProcess:
+    """What a worker process keeps from one task to the next: its device, and a store with one heartbeat.
+
+    Raises:
+        SrkdError: the device isn't here.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        from srkd_bench.training.devices import choose_device
+
+        self._desk = desk
+        self._tell: Callable[[News], None]
+        self._store = ArtifactStore(desk.home, say=lambda line: self._tell(News(line)))
+        self._device = choose_device(desk.device)
+
+    def workplace(self, title: str, tell: Callable[[News], None], threads: int | None = None) -> Workplace:
+        """Return where to do a task.
+
+        Args:
+            title: what its trainings are called.
+            tell: takes its news.
+            threads: of torch; the desk's if None.
+        """
+        import torch
+
+        self._tell = tell
+        torch.set_num_threads(threads or self._desk.threads)
+        return Workplace(self._store, Relay(tell, title), self._device, self._desk.options)

@@ -1,0 +1,59 @@
+"""The order in which the tasks of a plan are taken, and what each task needs of the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from heapq import heappop, heappush
+
+from srkd_bench.config.artifacts import Run
+from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.experiments.planning.tasks import Task
+from srkd_bench.store import checkpoints
+from srkd_bench.store.artifact_store import ArtifactStore
+
+
+class Agenda:
+    """What is still to be begun of some tasks: each can be taken once all that it needs is done, in their order.
+
+    A call takes about the same time, however many tasks there are.
+    """
+
+    def __init__(self, todo: Sequence[Task]) -> None:
+        self._todo = todo
+        self._numbers = {task.name: number for number, task in enumerate(todo)}
+        needs = [[self._numbers[name] for name in task.needs if name in self._numbers] for task in todo]
+        self._missing = [len(needed) for needed in needs]
+        self._after: list[list[int]] = [[] for _ in todo]
+        for number, needed in enumerate(needs):
+            for other in needed:
+                self._after[other].append(number)
+        self._ready = [number for number, missing in enumerate(self._missing) if not missing]  # a heap
+
+    def take(self) -> Task | None:
+        """Return the first task that can be done now; None while there is none."""
+        return self._todo[heappop(self._ready)] if self._ready else None
+
+    def again(self, task: Task) -> None:
+        """Let a task be taken once more."""
+        heappush(self._ready, self._numbers[task.name])
+
+    def done(self, task: Task) -> None:
+        """Let those that wait for a task be taken; that it is done doesn't mean that all went well."""
+        for number in self._after[self._numbers[task.name]]:
+            self._missing[number] -= 1
+            if not self._missing[number]:
+                heappush(self._ready, number)
+
+
+def part(plan: Plan, task: Task) -> Plan:
+    """Return the part of a plan that is about a task: however large the plan is, it can be sent with each."""
+    students = tuple(run for run in task.networks if isinstance(run, Run) and run != plan.teacher)
+    return replace(plan, students=students, trials={})
+
+
+def steps_made(task: Task, store: ArtifactStore) -> int:
+    """Return how many steps of a task's trainings are done and kept."""
+    return sum(
+        run.train.steps if store.has(run) else checkpoints.steps_done(store.work(run)) for run in task.runs
+    )

@@ -1,0 +1,80 @@
+"""Signals: raised once, and put off while something must not be left half done."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from srkd_bench.core import signals
+from srkd_bench.core.signals import Interrupted, interruptible, shielded
+
+
+def send(number: signal.Signals = signal.SIGTERM) -> None:
+    os.kill(os.getpid(), number)
+
+
+def test_a_signal_that_comes_while_the_first_is_handled_does_not_raise_again() -> None:
+    saved = False
+    with interruptible():
+        with pytest.raises(Interrupted), interruptible():
+            send()
+        send(signal.SIGINT)  # the outer block's handler is in place again
+        saved = True
+    assert saved
+
+
+def test_after_the_outermost_block_the_next_signal_is_a_first_one_again() -> None:
+    for number, code in signals.EXIT_CODES.items():
+        with pytest.raises(Interrupted) as raised, interruptible():
+            send(number)
+        assert raised.value.exit_code == code
+        assert raised.value.stopped().message == f"stopped by {number.name}; what is finished is kept"
+
+
+def test_a_shield_puts_the_first_signal_off() -> None:
+    done = []
+
+    @shielded()
+    def write() -> None:
+        with shielded():
+            send()
+            send(signal.SIGINT)
+        done.append("written")
+
+    with pytest.raises(Interrupted, match="SIGTERM"), interruptible():
+        write()
+    assert done == ["written"]
+
+
+def test_a_worker_ignores_what_comes_after_its_first_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "_patient", False)
+    monkeypatch.setattr(signals, "SAME_SECONDS", 0.0)
+    signals.only_once()
+    with interruptible():
+        with pytest.raises(Interrupted):
+            send(signal.SIGINT)
+        send()
+        send(signal.SIGINT)
+
+
+INSISTS = """
+import os, signal
+from srkd_bench.core import signals
+signals.SAME_SECONDS = 0.0
+with signals.interruptible():
+    try:
+        with signals.interruptible():
+            os.kill(os.getpid(), signal.SIGTERM)
+    except signals.Interrupted:
+        with signals.shielded():
+            os.kill(os.getpid(), signal.SIGINT)
+            print("saved", flush=True)
+        print("never said", flush=True)
+"""
+
+
+def test_a_later_second_signal_ends_the_process_once_the_shield_ends() -> None:
+    ended = subprocess.run([sys.executable, "-c", INSISTS], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (-signal.SIGINT, "saved\n")
