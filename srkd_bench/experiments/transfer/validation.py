@@ -8,10 +8,10 @@ from typing import Any
 
 from srkd_bench.config.artifacts import Measurement, Run, Weights
 from srkd_bench.config.base import Artifact
+from srkd_bench.config.metrics import METRICS
 from srkd_bench.config.network import ForeignSpec
 from srkd_bench.core.errors import IntegrityError, SrkdError
 from srkd_bench.data.catalog import DATASETS
-from srkd_bench.evaluation.metrics import METRICS
 from srkd_bench.store.manifest import MANIFEST, read_manifest
 from srkd_bench.store.verify import artifact_problem
 
