@@ -9,12 +9,12 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.measure import Row
+from srkd_bench.config.metrics import METRICS
 from srkd_bench.config.suite_file import load_suite
 from srkd_bench.core.files import put
 from srkd_bench.core.progress import Display
 from srkd_bench.data.image_set import open_set
 from srkd_bench.evaluation import stored_scores
-from srkd_bench.evaluation.metrics import METRICS
 from srkd_bench.experiments.planning import planner
 from srkd_bench.networks.loading import build, to_safetensors
 from srkd_bench.store import layout

@@ -1,10 +1,11 @@
 """Claims about results, which a report checks."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from srkd_bench.config.base import Spec
+from srkd_bench.config.metrics import MetricName
 
 
 class Claim(Spec):
@@ -40,7 +41,7 @@ class Claim(Spec):
     on: list[str] = []
     not_on: list[str] = []
     margin: Annotated[float, Field(ge=0, le=100)] = 0.0
-    metric: Literal["psnr_y", "ssim_y", "psnr_rgb"] | None = None
+    metric: MetricName | None = None
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:

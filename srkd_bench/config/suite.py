@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from srkd_bench.config.base import Params, Seed, Spec
 from srkd_bench.config.claims import Claim
+from srkd_bench.config.metrics import METRICS, MetricName, ProtocolName
 from srkd_bench.config.network import NetworkSpec
 from srkd_bench.config.training import TrainSpec, overridden
 
@@ -62,23 +63,20 @@ class EvaluateSpec(Spec):
         metrics: of that protocol; all of them if not said.
     """
 
-    protocol: Literal["y@1", "rgb@1"] = "y@1"
-    metrics: list[Literal["psnr_y", "ssim_y", "psnr_rgb"]] = []
+    protocol: ProtocolName = "y@1"
+    metrics: list[MetricName] = []
     self_ensemble: bool = False
 
     @model_validator(mode="after")
     def _metrics_of_the_protocol(self) -> Self:
-        if wrong := [metric for metric in self.metrics if not self._has(metric)]:
+        if wrong := [metric for metric in self.metrics if METRICS[metric].protocol != self.protocol]:
             raise ValueError(f"{wrong[0]} is not measured by protocol {self.protocol}")
         return self
-
-    def _has(self, metric: str) -> bool:
-        return metric.endswith("_" + self.protocol.partition("@")[0])
 
     @property
     def shown(self) -> list[str]:
         """The metrics to show, in order."""
-        return list(self.metrics) or [m for m in ("psnr_y", "ssim_y", "psnr_rgb") if self._has(m)]
+        return list(self.metrics) or [m for m, one in METRICS.items() if one.protocol == self.protocol]
 
 
 class Suite(Spec):

@@ -1,22 +1,16 @@
-"""PSNR and SSIM by the field's protocol: pure functions, and the table of what srkd measures."""
+"""PSNR and SSIM by the field's protocol: pure functions, by the names in `config.metrics`."""
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from srkd_bench.config.metrics import METRICS
 from srkd_bench.data.images import luma
 
-PROTOCOLS = {
-    "y@1": "SR is rounded to 8 bits, as a saved PNG; both images become BT.601 luma, not rounded; `scale` pixels "
-    "are left out on every side; a data set's score is the mean of its images'. "
-    "SSIM: 11x11 Gaussian window, sigma 1.5, K 0.01 and 0.03, only where the window fits.",
-    "rgb@1": "As y@1, but on the three colour channels, with one mean squared error over all of them.",
-}
 WINDOW = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
 WINDOW /= WINDOW.sum()
 STRIP = 16
@@ -104,28 +98,8 @@ def _blur(image: NDArray[np.float64]) -> NDArray[np.float64]:
     return image
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """A column of the reports.
-
-    Args:
-        score: (sr, hr, *, border) -> float, on what its protocol measures.
-        protocol: a key of `PROTOCOLS`.
-        label, unit, decimals: how reports print it; `unit` may be empty.
-    """
-
-    score: Callable[..., float]
-    protocol: str
-    label: str
-    unit: str
-    decimals: int
-
-
-METRICS = {
-    "psnr_y": Metric(psnr, "y@1", "PSNR-Y", "dB", 3),
-    "ssim_y": Metric(ssim, "y@1", "SSIM-Y", "", 4),
-    "psnr_rgb": Metric(psnr, "rgb@1", "PSNR-RGB", "dB", 3),
-}
+FUNCTIONS: dict[str, Callable[..., float]] = {"psnr_y": psnr, "ssim_y": ssim, "psnr_rgb": psnr}
+"""(sr, hr, *, border) -> float for each of `METRICS`, on the pixels that its protocol measures."""
 
 
 def measure(
@@ -150,5 +124,4 @@ def measure(
         if image.dtype != np.uint8 or image.shape[2:] != (3,):
             raise ValueError(f"expected a uint8 image (H, W, 3), got {image.dtype} {image.shape}")
     images = {"y@1": (luma(sr), luma(hr) if hr_luma is None else hr_luma), "rgb@1": (sr, hr)}
-    chosen = {name: METRICS[name] for name in metrics}
-    return {name: metric.score(*images[metric.protocol], border=scale) for name, metric in chosen.items()}
+    return {name: FUNCTIONS[name](*images[METRICS[name].protocol], border=scale) for name in metrics}

@@ -1,9 +1,20 @@
 """Results: what a report is made from."""
 
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from statistics import fmean
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from srkd_bench.evaluation.scores import Score
+
+Runs = Mapping[int | None, Mapping[str, float]]
+"""One model's values on one data set: by seed (None for models without seeds), then by image."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +67,31 @@ class Training:
 
 
 @dataclass(frozen=True)
+class Pairs:
+    """Differences of two models on one data set.
+
+    Args:
+        values: (seeds, images).
+        left_out: in words, the seeds and images that could not be paired.
+    """
+
+    seeds: list[int]
+    images: list[str]
+    values: NDArray[np.float64]
+    left_out: list[str]
+
+    def of_seeds(self, seeds: Iterable[int]) -> "Pairs":
+        """Return the pairs of these seeds; the others are named in `left_out`."""
+        kept = set(seeds)
+        return Pairs(
+            [seed for seed in self.seeds if seed in kept],
+            self.images,
+            self.values[[seed in kept for seed in self.seeds]],
+            self.left_out + [f"seed {seed}" for seed in self.seeds if seed not in kept],
+        )
+
+
+@dataclass(frozen=True)
 class Results:
     """All that a report says, and the order it says it in.
 
@@ -86,3 +122,61 @@ class Results:
     trainings: list[Training] = field(default_factory=list)
     scale: int | None = None
     about: dict[str, About] = field(default_factory=dict)
+
+    @cached_property
+    def _runs(self) -> dict[tuple[str, str, str], dict[int | None, dict[str, float]]]:
+        """The values by (metric, model, data set), by seed, by image."""
+        runs: dict[tuple[str, str, str], dict[int | None, dict[str, float]]] = defaultdict(dict)
+        for score in self.scores:
+            images = runs[score.metric, score.model, score.dataset].setdefault(score.seed, {})
+            images[score.image] = score.value
+        return dict(runs)
+
+    def runs(self, metric: str, model: str, dataset: str) -> Runs:
+        """Return the values of a model on a data set; empty if there are none."""
+        return self._runs.get((metric, model, dataset), {})
+
+    def seed_means(self, metric: str, model: str, dataset: str) -> dict[int | None, float]:
+        """Return the mean over images of each seed."""
+        return {seed: fmean(images.values()) for seed, images in self.runs(metric, model, dataset).items()}
+
+    def mean(self, metric: str, model: str, dataset: str) -> float | None:
+        """Return the mean over seeds of the means over images, as tables print it; None without scores."""
+        means = self.seed_means(metric, model, dataset)
+        return fmean(means.values()) if means else None
+
+    def image_means(self, metric: str, model: str, dataset: str) -> dict[str, float]:
+        """Return the mean over seeds of each image."""
+        values: dict[str, list[float]] = defaultdict(list)
+        for images in self.runs(metric, model, dataset).values():
+            for image, value in images.items():
+                values[image].append(value)
+        return {image: fmean(own) for image, own in values.items()}
+
+    def pairs(
+        self, metric: str, model: str, baseline: str, dataset: str, others: "Results | None" = None
+    ) -> Pairs:
+        """Return a model's differences from the baseline, paired by seed and image.
+
+        Only the seeds that both were trained with count, and the images that are finite in all of those runs.
+        Models without seeds have no pairs.
+
+        Args:
+            others: the results that the baseline belongs to; these if not given.
+        """
+        ours = self.runs(metric, model, dataset)
+        theirs = (others or self).runs(metric, baseline, dataset)
+        known = [{seed for seed in runs if seed is not None} for runs in (ours, theirs)]
+        seeds = sorted(known[0] & known[1])
+        shared = [runs[seed] for seed in seeds for runs in (ours, theirs)]
+        every = sorted(set[str]().union(*shared))
+        kept = [image for image in every if all(math.isfinite(one.get(image, math.nan)) for one in shared)]
+        values = [[ours[seed][image] - theirs[seed][image] for image in kept] for seed in seeds]
+        lost = [f"seed {seed}" for seed in sorted(known[0] ^ known[1])]
+        lost += [f"image {image}" for image in every if image not in set(kept)]
+        return Pairs(seeds, kept, np.array(values, dtype=np.float64).reshape(len(seeds), len(kept)), lost)
+
+    def image_gains(self, metric: str, model: str, baseline: str, dataset: str) -> dict[str, float]:
+        """Return how much each image gains: its mean difference over the paired seeds."""
+        pairs = self.pairs(metric, model, baseline, dataset)
+        return dict(zip(pairs.images, pairs.values.mean(axis=0).tolist(), strict=True)) if pairs.seeds else {}

@@ -10,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from srkd_bench.config.metrics import METRICS
 from srkd_bench.core.errors import MissingError, SrkdError
 from srkd_bench.data import images as images_module
 from srkd_bench.data.image_set import ImageSet, Tick
 from srkd_bench.evaluation.inference.tiling import Tiled
-from srkd_bench.evaluation.metrics import METRICS, measure
+from srkd_bench.evaluation.metrics import measure
 from srkd_bench.evaluation.scores import Scores
 from srkd_bench.networks.base import Architecture
 

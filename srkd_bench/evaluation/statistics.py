@@ -1,21 +1,20 @@
 """Paired statistics: which differences from the baseline are real. docs/statistics.md says why it is done so."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import product
 from statistics import NormalDist
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from srkd_bench.evaluation.scores import Score
+from srkd_bench.evaluation.results import Pairs, Results
 
 Array = NDArray[np.float64]
 Verdict = Literal["better", "worse", "undecided", "underpowered"]
-_BySeed = dict[tuple[str, str], dict[int, dict[str, float]]]  # by model and data set, by seed, by image
 LEVEL = 0.05
 LEAST_SEEDS = 6  # 2 of 2^6 sign flips are .031; of 2^5 they would be .063, whatever was measured
 REPLICATES = 5_000  # of the seeds
@@ -62,30 +61,7 @@ class Difference:
         return "better" if self.mean > 0 else "worse"
 
 
-class Measured(Protocol):
-    """What differences are made from; `report.results.Results` is one."""
-
-    @property
-    def columns(self) -> list[str]: ...  # noqa: D102
-    @property
-    def datasets(self) -> list[str]: ...  # noqa: D102
-    @property
-    def scores(self) -> list[Score]: ...  # noqa: D102
-    @property
-    def baseline(self) -> str: ...  # noqa: D102
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    """Differences on one data set, (seeds, images), and in words what had no partner."""
-
-    seeds: list[int]
-    images: list[str]
-    values: Array
-    left_out: list[str]
-
-
-def differences(results: Measured, metric: str, baseline: str | None = None) -> list[Difference]:
+def differences(results: Results, metric: str, baseline: str | None = None) -> list[Difference]:
     """Return each method against the baseline: on every data set, then on all together (`dataset` is None).
 
     What was measured for one of both only is left out and named. Models without seeds, such as the teacher and
@@ -96,93 +72,38 @@ def differences(results: Measured, metric: str, baseline: str | None = None) -> 
         baseline: a method; the results' own if not given.
     """
     baseline = baseline or results.baseline
-    measured = _by_seed(results.scores, metric)
     found: list[Difference] = []
     for model in results.columns:
         if model != baseline:
-            found += _differences(model, baseline, metric, results.datasets, (measured, measured))
+            pairs = {name: results.pairs(metric, model, baseline, name) for name in results.datasets}
+            found += _differences(model, baseline, metric, pairs)
     return _with_holm(found)
 
 
-def changes(results: Measured, others: Measured, metric: str) -> list[Difference]:
+def changes(results: Results, others: Results, metric: str) -> list[Difference]:
     """Return each method against itself in other results, as `differences` does against one baseline."""
-    measured = _by_seed(results.scores, metric), _by_seed(others.scores, metric)
     found: list[Difference] = []
     for model in results.columns:
-        found += _differences(model, model, metric, results.datasets, measured)
+        pairs = {name: results.pairs(metric, model, model, name, others) for name in results.datasets}
+        found += _differences(model, model, metric, pairs)
     return _with_holm(found)
 
 
-def image_gains(results: Measured, metric: str, model: str, baseline: str) -> dict[str, dict[str, float]]:
-    """Return by data set how much each image gains, as its mean over paired seeds."""
-    measured = _by_seed(results.scores, metric)
-    gains = {}
-    for dataset in results.datasets:
-        pairs = _paired(measured.get((model, dataset), {}), measured.get((baseline, dataset), {}))
-        if pairs.values.size:
-            gains[dataset] = dict(zip(pairs.images, pairs.values.mean(axis=0).tolist(), strict=True))
-    return gains
-
-
-def _differences(
-    model: str, baseline: str, metric: str, datasets: Sequence[str], measured: tuple[_BySeed, _BySeed]
-) -> list[Difference]:
-    """Return a model of the first against a baseline of the second: on every data set, then on all together."""
-    pairs: dict[str, _Pairs] = {}
-    found: list[Difference] = []
-    for dataset in datasets:
-        ours, theirs = measured[0].get((model, dataset), {}), measured[1].get((baseline, dataset), {})
-        if (paired := _paired(ours, theirs)).values.size:
-            pairs[dataset] = paired
-            found.append(_difference(model, baseline, metric, dataset, {dataset: paired}))
-    if together := _together(pairs):
-        whole = found[-1] if len(together) == 1 else _difference(model, baseline, metric, None, together)
-        lacking = [f"data set {name}" for name in datasets if name not in pairs]
+def _differences(model: str, baseline: str, metric: str, pairs: Mapping[str, Pairs]) -> list[Difference]:
+    """Return the differences on every data set that has pairs, then on all of them together."""
+    known = {dataset: own for dataset, own in pairs.items() if own.values.size}
+    found = [_difference(model, baseline, metric, name, {name: own}) for name, own in known.items()]
+    shared = set.intersection(*(set(own.seeds) for own in known.values())) if known else set()
+    if shared:
+        together = {name: own.of_seeds(shared) for name, own in known.items()}
+        whole = found[-1] if len(known) == 1 else _difference(model, baseline, metric, None, together)
+        lacking = [f"data set {name}" for name in pairs if name not in known]
         found.append(replace(whole, dataset=None, left_out=(*lacking, *whole.left_out)))
     return found
 
 
-def _by_seed(scores: Iterable[Score], metric: str) -> _BySeed:
-    """Return the values of a metric."""
-    values: _BySeed = {}
-    for score in scores:
-        if score.metric == metric and score.seed is not None:
-            seeds = values.setdefault((score.model, score.dataset), {})
-            seeds.setdefault(score.seed, {})[score.image] = score.value
-    return values
-
-
-def _paired(ours: Mapping[int, Mapping[str, float]], theirs: Mapping[int, Mapping[str, float]]) -> _Pairs:
-    """Return the differences of all seeds that both have on all images that all of these have."""
-    seeds = sorted(ours.keys() & theirs.keys())
-    measured = [one[seed] for seed in seeds for one in (ours, theirs)]
-    every = sorted({image for images in measured for image in images})
-    kept = [image for image in every if all(math.isfinite(one.get(image, math.nan)) for one in measured)]
-    values = [[ours[seed][image] - theirs[seed][image] for image in kept] for seed in seeds]
-    lost = [f"seed {seed}" for seed in sorted(ours.keys() ^ theirs.keys())]
-    lost += [f"image {image}" for image in every if image not in set(kept)]
-    return _Pairs(seeds, kept, np.array(values, dtype=np.float64).reshape(len(seeds), len(kept)), lost)
-
-
-def _together(pairs: Mapping[str, _Pairs]) -> dict[str, _Pairs]:
-    """Return the pairs of the seeds that all data sets have; nothing if there are none."""
-    if not pairs:
-        return {}
-    shared = set.intersection(*(set(own.seeds) for own in pairs.values()))
-    return {
-        dataset: _Pairs(
-            sorted(shared),
-            own.images,
-            own.values[[seed in shared for seed in own.seeds]],
-            own.left_out + [f"seed {seed}" for seed in own.seeds if seed not in shared],
-        )
-        for dataset, own in pairs.items()
-        if shared
-    }
-
-
 def _difference(
-    model: str, baseline: str, metric: str, dataset: str | None, pairs: Mapping[str, _Pairs]
+    model: str, baseline: str, metric: str, dataset: str | None, pairs: Mapping[str, Pairs]
 ) -> Difference:
     """Return the mean over data sets that share their seeds."""
     of_seeds: Array = np.mean([own.values.mean(axis=1) for own in pairs.values()], axis=0)

@@ -1,5 +1,7 @@
 """Conditions on scores, as `srkd report --fail-if` takes them: `ckd.set5 < none.set5 - 0.05`.
 
+Unlike claims, which rest on six seeds or more, conditions compare printed means of any models, from one seed on.
+
 A side is numbers and names with + or - between them, spaces around each; a name is `model.dataset` or
 `model.dataset.metric`, since names may hold a + or - themselves (`rkd+hkd.photos-test`).
 """
@@ -7,19 +9,13 @@ A side is numbers and names with + or - between them, spaces around each; a name
 import math
 import operator
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
 
 from srkd_bench.core.errors import MissingError, SrkdError, unknown
 from srkd_bench.evaluation.results import Results
 
-ORDERS: dict[str, Callable[[float, float], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
+ORDERS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 NUMBER = re.compile(r"-?\d{1,9}(\.\d{1,9})?")
 EXAMPLE = "for example --fail-if 'ckd.set5 < none.set5 - 0.05', with spaces around every sign"
 Term = tuple[int, str | float]  # a sign, and a name or a number
@@ -46,12 +42,8 @@ def parse(text: str) -> Condition:
     if len(orders) != 1 or not text.isprintable():
         raise SrkdError(f"--fail-if takes one of {' '.join(ORDERS)} between two sums, not {text!r}", EXAMPLE)
     place = words.index(orders[0])
-    return Condition(
-        text=" ".join(words),
-        left=_sum(words[:place], text),
-        order=orders[0],
-        right=_sum(words[place + 1 :], text),
-    )
+    left, right = _sum(words[:place], text), _sum(words[place + 1 :], text)
+    return Condition(" ".join(words), left, orders[0], right)
 
 
 def met(condition: Condition, results: Results) -> str:
@@ -97,12 +89,9 @@ def _mean(name: str, results: Results) -> float:
     ):
         if part not in known:
             raise unknown(f"{kind} in '{name}'", part, known)
-    runs: dict[int | None, list[float]] = {}
-    for score in results.scores:
-        if (score.model, score.dataset, score.metric) == (model, dataset, metric):
-            runs.setdefault(score.seed, []).append(score.value)
-    lacking = set(results.seeds) - runs.keys() if None not in runs else set()
-    if not runs or lacking:
-        some = f" of seed {', '.join(map(str, sorted(lacking)))}" if runs else ""
+    means = results.seed_means(metric, model, dataset)
+    lacking = set(results.seeds) - means.keys() if None not in means else set()
+    if not means or lacking:
+        some = f" of seed {', '.join(map(str, sorted(lacking)))}" if means else ""
         raise MissingError(f"'{name}' has no scores{some} yet", f"srkd run {results.suite}")
-    return fmean(fmean(values) for values in runs.values())
+    return fmean(means.values())

@@ -1,39 +1,64 @@
 """Reports: results become tables, and tables become text in the reader's format.
 
-`table`, `paired` and `claims` make a `Table` from `Results`; `terminal`, `markdown` and `latex` write it; `data`
-writes the scores; `html` writes a page of all that there is.
+`tables` makes each `Table` from `Results`; `formats` and `page` write a `Document`; `FORMATS` lists the formats.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 
 from srkd_bench.core.errors import SrkdError, unknown
 from srkd_bench.evaluation.regions import Panel
 from srkd_bench.evaluation.results import Results
+from srkd_bench.report.document import Document
 from srkd_bench.report.formats.data import to_csv, to_json
 from srkd_bench.report.formats.latex import to_latex
 from srkd_bench.report.formats.markdown import to_markdown
 from srkd_bench.report.formats.terminal import print_table, to_text
 from srkd_bench.report.page.page import to_html
-from srkd_bench.report.tables.claims import Verdict, claims_table
-from srkd_bench.report.tables.comparison import comparison
-from srkd_bench.report.tables.costs import costs
-from srkd_bench.report.tables.differences import paired
+from srkd_bench.report.tables.claims import Verdict
 from srkd_bench.report.tables.table import Highlight, Table
 
+
+class Format(NamedTuple):
+    """A format of reports: the suffix of its files, and what writes a document in it."""
+
+    suffix: str
+    write: Callable[[Document], str]
+
+
+def _of_tables(write: Callable[[Table], str]) -> Callable[[Document], str]:
+    return lambda document: "\n".join(map(write, document.tables()))
+
+
+def _page(document: Document) -> str:
+    """Return the page with its figures; matplotlib takes a second to import."""
+    from srkd_bench.report.figures.registry import figures
+    from srkd_bench.report.figures.svg import to_svg
+
+    drawn = {name: to_svg(figure, name) for name, figure in figures(document.results).items()}
+    return to_html(
+        document.results,
+        document.panels,
+        figures=drawn,
+        verdicts=document.verdicts,
+        reference=document.reference,
+        highlight=document.highlight,
+    )
+
+
 FORMATS = {
-    "terminal": ".txt",
-    "markdown": ".md",
-    "latex": ".tex",
-    "html": ".html",
-    "csv": ".csv",
-    "json": ".json",
+    "terminal": Format(".txt", _of_tables(to_text)),
+    "markdown": Format(".md", _of_tables(to_markdown)),
+    "latex": Format(".tex", _of_tables(to_latex)),
+    "html": Format(".html", _page),
+    "csv": Format(".csv", lambda document: to_csv(document.results)),
+    "json": Format(".json", lambda document: to_json(document.results, document.verdicts)),
 }
-"""Every format and the suffix of its files."""
-_OF_TABLES = {"terminal": to_text, "markdown": to_markdown, "latex": to_latex}
+"""Every format; terminal is without colour here."""
 
 
 def render(
@@ -45,10 +70,10 @@ def render(
     verdicts: Sequence[Verdict] = (),
     panels: Sequence[Panel] = (),
 ) -> str:
-    """Return the whole report: the tables of each metric, claims and what the networks cost; or scores as data.
+    """Return the whole report in a format.
 
     Args:
-        format: a key of `FORMATS`; terminal is without colour here.
+        format: a key of `FORMATS`.
         reference: show the study's numbers too; csv and json hold measured scores only.
         highlight: what the best and the second go by, see `comparison`.
         verdicts: on claims; csv has none.
@@ -58,20 +83,7 @@ def render(
     """
     if format not in FORMATS:
         raise unknown("report format", format, FORMATS)
-    if format == "csv":
-        return to_csv(results)
-    if format == "json":
-        return to_json(results, verdicts)
-    if format == "html":
-        return to_html(
-            results,
-            panels,
-            figures=_drawn(results),
-            verdicts=verdicts,
-            reference=reference,
-            highlight=highlight,
-        )
-    return "\n".join(_OF_TABLES[format](table) for table in _tables(results, reference, highlight, verdicts))
+    return FORMATS[format].write(Document(results, reference, highlight, verdicts, panels))
 
 
 def print_report(
@@ -83,7 +95,7 @@ def print_report(
     verdicts: Sequence[Verdict] = (),
 ) -> None:
     """Print the terminal's report, in the console's colours; what two tables say is said below the last."""
-    tables = _tables(results, reference, highlight, verdicts)
+    tables = Document(results, reference, highlight, verdicts).tables()
     for i, table in enumerate(tables):
         later = {note for other in tables[i + 1 :] for note in other.footnotes}
         print_table(
@@ -98,27 +110,8 @@ def format_of(path: Path) -> str:
     Raises:
         SrkdError: no format has this suffix.
     """
-    for name, suffix in FORMATS.items():
-        if path.suffix.lower() == suffix:
+    for name, format in FORMATS.items():
+        if path.suffix.lower() == format.suffix:
             return name
-    raise SrkdError(f"no report format for '{path.name}'", f"end the name in {', '.join(FORMATS.values())}")
-
-
-def _drawn(results: Results) -> dict[str, str]:
-    """Return the figures as `<svg>` elements; matplotlib takes a second to import."""
-    from srkd_bench.report.figures.registry import figures
-    from srkd_bench.report.figures.svg import to_svg
-
-    return {name: to_svg(figure, name) for name, figure in figures(results).items()}
-
-
-def _tables(
-    results: Results, reference: bool, highlight: Highlight, verdicts: Sequence[Verdict]
-) -> list[Table]:
-    tables: list[Table | None] = []
-    for metric in results.metrics:
-        tables.append(comparison(results, metric, reference=reference, highlight=highlight))
-        tables.append(paired(results, metric))
-    tables.append(claims_table(results, verdicts) if verdicts else None)
-    tables.append(costs(results) if results.networks else None)
-    return [table for table in tables if table is not None]
+    suffixes = ", ".join(format.suffix for format in FORMATS.values())
+    raise SrkdError(f"no report format for '{path.name}'", f"end the name in {suffixes}")

@@ -68,6 +68,8 @@ def test_weights_take_the_place_of_a_teacher_to_train(tmp_path: Path) -> None:
         ("student.scale=3", "data.scale is 2, but a network's scale is 3", ""),
         ("name=../x", "name: string should match", ""),
         ("evaluate.metrics=[psnr_rgb]", "psnr_rgb is not measured by protocol y@1", ""),
+        ("evaluate.metrics=[psnr]", "input should be 'psnr_y', 'ssim_y' or 'psnr_rgb', not 'psnr'", ""),
+        ("evaluate.protocol=y@0", "evaluate.protocol: input should be 'y@1' or 'rgb@1', not 'y@0'", ""),
         ("seeds=[1", "--set seeds: ", ""),
         ("seeds", "--set takes key=value", "--set train.steps=200"),
         ("train.=1", "--set takes key=value, not 'train.=1'", ""),

@@ -7,8 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from srkd_bench.config.metrics import METRICS, PROTOCOLS
 from srkd_bench.data.images import cut, downscale, luma, read_rgb, upscale
-from srkd_bench.evaluation.metrics import METRICS, PROTOCOLS, measure, psnr, ssim
+from srkd_bench.evaluation.metrics import FUNCTIONS, measure, psnr, ssim
 
 DATA = os.environ.get("SRKD_TEST_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="SRKD_TEST_DATA does not point to the real images")
@@ -104,6 +105,10 @@ def test_measure_refuses_what_was_not_rounded_to_8_bits() -> None:
 
 def test_every_metric_names_a_protocol_that_is_put_in_words() -> None:
     assert {metric.protocol for metric in METRICS.values()} == set(PROTOCOLS)
+
+
+def test_every_metric_has_a_function_and_every_function_a_row_in_the_table() -> None:
+    assert list(FUNCTIONS) == list(METRICS)
 
 
 def images(folder: str) -> dict[str, NDArray[np.uint8]]:

@@ -9,13 +9,14 @@ import pytest
 import torch
 from PIL import Image
 
+from srkd_bench.config.metrics import METRICS
 from srkd_bench.config.network import ModelSpec
 from srkd_bench.core.errors import MissingError, SrkdError
 from srkd_bench.data.image_set import open_set
 from srkd_bench.data.images import LOSSLESS, upscale
 from srkd_bench.evaluation import scoring
 from srkd_bench.evaluation.inference.tiling import tiled
-from srkd_bench.evaluation.metrics import METRICS, measure
+from srkd_bench.evaluation.metrics import measure
 from srkd_bench.evaluation.scoring import bicubic, folder, network, score, validation
 from srkd_bench.networks.loading import build
 from srkd_bench.store.artifact_store import ArtifactStore

@@ -8,10 +8,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from srkd_bench.config.metrics import METRICS
 from srkd_bench.config.network import ModelSpec
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.data.images import cut, downscale, read_rgb
-from srkd_bench.evaluation.metrics import METRICS, measure
+from srkd_bench.evaluation.metrics import measure
 from srkd_bench.evaluation.scoring import network
 from srkd_bench.networks import loading
 from srkd_bench.networks.base import Architecture, Output

@@ -24,12 +24,12 @@ from typing import Any
 from rich.console import Console
 
 from srkd_bench.config.artifacts import Run
+from srkd_bench.config.metrics import METRICS
 from srkd_bench.config.suite_file import load_suite
 from srkd_bench.core.files import write
 from srkd_bench.core.progress import Display
 from srkd_bench.core.worker_progress import Board
 from srkd_bench.data.image_set import open_set, pixels_of
-from srkd_bench.evaluation.metrics import METRICS
 from srkd_bench.evaluation.stored_scores import kept_scores, measurement
 from srkd_bench.experiments.executors.processes import Crew, Worker
 from srkd_bench.experiments.planning import planner

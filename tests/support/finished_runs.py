@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 from srkd_bench.config.artifacts import Run
+from srkd_bench.config.metrics import METRICS
 from srkd_bench.config.network import ModelSpec
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.files import put
 from srkd_bench.data.image_set import pixels_of
 from srkd_bench.evaluation import stored_scores
-from srkd_bench.evaluation.metrics import METRICS
 from srkd_bench.networks.loading import build, to_safetensors
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.layout import CARD, EVENTS, SCORES, WEIGHTS

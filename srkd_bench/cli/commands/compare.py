@@ -76,7 +76,7 @@ def _compare_files(first: Path, second: Path, methods: list[str], json_: bool) -
 
 def _print_differences(found: list[Difference]) -> None:
     """Print a row for each difference; with the methods, where they are compared with themselves."""
-    from srkd_bench.evaluation.metrics import METRICS
+    from srkd_bench.config.metrics import METRICS
     from srkd_bench.report.tables.differences import in_words, where
     from srkd_bench.report.tables.table import one_line
 
@@ -98,7 +98,7 @@ def _print_differences(found: list[Difference]) -> None:
 
 
 def _print_comparison(compared: Comparison) -> None:
-    from srkd_bench.evaluation.metrics import METRICS
+    from srkd_bench.config.metrics import METRICS
     from srkd_bench.report.tables.differences import signed, where
 
     print(f"{compared.first} against {compared.second}\n")

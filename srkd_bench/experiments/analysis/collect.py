@@ -4,10 +4,10 @@ import json
 from collections import defaultdict
 
 from srkd_bench.config.artifacts import Measurement, Run, Weights
+from srkd_bench.config.metrics import METRICS
 from srkd_bench.config.network import ForeignSpec, ModelSpec
 from srkd_bench.config.suite import Suite
 from srkd_bench.data.image_set import pixels_of
-from srkd_bench.evaluation.metrics import METRICS
 from srkd_bench.evaluation.results import About, Network, Results, Training
 from srkd_bench.evaluation.scores import EQUAL_COST, Score
 from srkd_bench.evaluation.stored_scores import kept_scores, measurement

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from srkd_bench.config.metrics import METRICS
 from srkd_bench.core.errors import SrkdError, unknown
-from srkd_bench.evaluation.metrics import METRICS
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.scores import Score
-from srkd_bench.evaluation.statistics import Difference, changes, differences, image_gains
+from srkd_bench.evaluation.statistics import Difference, changes, differences
 from srkd_bench.experiments.analysis import collect
 from srkd_bench.experiments.analysis.listing import measured
 from srkd_bench.experiments.planning.planner import Plan
@@ -119,7 +119,8 @@ def _compared(
         differences=found,
         images={
             dataset: dict(sorted(gains.items(), key=lambda one: -one[1]))
-            for dataset, gains in image_gains(ours, metric, first, second).items()
+            for dataset in ours.datasets
+            if (gains := ours.image_gains(metric, first, second, dataset))
         },
         settings=_unlike(*settings),
     )

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 
 from srkd_bench.config.artifacts import Run
+from srkd_bench.config.metrics import METRICS
 from srkd_bench.config.network import ForeignSpec, ModelSpec
 from srkd_bench.data.catalog import find
 from srkd_bench.data.image_set import hr_pixels, packed, pixels_of
-from srkd_bench.evaluation.metrics import METRICS, measure
+from srkd_bench.evaluation.metrics import measure
 from srkd_bench.evaluation.scoring import VALIDATION_SIDE, bicubic, network
 from srkd_bench.evaluation.stored_scores import measurement
 from srkd_bench.experiments.planning.planner import MISSING, Plan

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from srkd_bench.config.metrics import METRICS
 from srkd_bench.data.image_set import open_set
-from srkd_bench.evaluation.metrics import METRICS
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.scores import Score
 from srkd_bench.evaluation.scoring import folder, score

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from srkd_bench.config.artifacts import ARTIFACTS, Measurement, Pack, Run, Weights
+from srkd_bench.config.metrics import METRICS
 from srkd_bench.config.network import ForeignSpec
 from srkd_bench.core.errors import IntegrityError, SrkdError
 from srkd_bench.data.catalog import DATASETS
-from srkd_bench.evaluation.metrics import METRICS
 from srkd_bench.store.layout import CARD, EVENTS, FILES, MANIFEST, SCORES, WEIGHTS
 from srkd_bench.store.manifest import parsed
 from srkd_bench.store.verify import artifact_problem

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
-from srkd_bench.evaluation.metrics import METRICS
+from srkd_bench.config.metrics import METRICS
 from srkd_bench.evaluation.results import Network, Results
 from srkd_bench.report.figures.palette import Look, palette
 from srkd_bench.report.figures.series import Means, means, methods, names_of, short

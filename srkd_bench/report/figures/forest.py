@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from srkd_bench.config.metrics import METRICS
 from srkd_bench.evaluation import statistics
-from srkd_bench.evaluation.metrics import METRICS
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.statistics import Difference
 from srkd_bench.report.figures.palette import INK, palette
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 
 ROW = 0.145  # inches
+Row = str | Difference | None
+"""The name of a data set (None: of all together), or a difference on it."""
 
 
 def forest(results: Results, metric: str) -> Figure | None:
@@ -28,32 +31,20 @@ def forest(results: Results, metric: str) -> Figure | None:
     What is neither better nor worse by `Difference.verdict` is pale. The band is the baseline's own standard
     deviation over seeds: what two trainings of the same method differ by.
     """
-    rows: list[str | Difference | None] = []
-    found = [one for one in statistics.differences(results, metric) if math.isfinite(one.mean)]
-    for dataset in [*results.datasets, None]:
-        block = [one for one in found if one.dataset == dataset]
-        # Of one data set alone, all data sets together say the same again.
-        if block and not (dataset is None and len(results.datasets) < 2):
-            rows += [dataset, *block]
+    rows = _rows(results, metric)
     if not rows:
         return None
+    names, looks = names_of(results), palette(results.columns)
+    base = names.get(results.baseline, results.baseline)
     with styled():
         figure = new(ONE_COLUMN, 0.5 + ROW * len(rows))
         axes = figure.add_subplot()
         axes.set_ylim(len(rows) - 0.4, -0.6)
         rows_only(axes)
-        spread = means(results, metric)
-        banded = False
-        names, looks = names_of(results), palette(results.columns)
         for y, row in enumerate(rows):
             if isinstance(row, Difference):
                 _interval(axes, y, row, looks[row.model].colour, looks[row.model].marker)
-                continue
-            size = sum(isinstance(one, Difference) and one.dataset == row for one in rows)
-            band = noise(spread, row, results.baseline)
-            if band is not None:
-                banded = True
-                axes.fill_betweenx([y + 0.5, y + size + 0.5], -band, band, color=INK, alpha=FAINT, lw=0)
+        banded = _bands(axes, rows, results, metric)
         axes.margins(x=0.08)
         axes.locator_params(axis="x", nbins=4)
         axes.axvline(0, color=INK, lw=0.5)
@@ -61,7 +52,6 @@ def forest(results: Results, metric: str) -> Figure | None:
         axes.set_yticks(range(len(rows)), texts)
         for tick, row in zip(axes.get_yticklabels(), rows, strict=True):
             tick.set_fontweight("normal" if isinstance(row, Difference) else "bold")
-        base = names.get(results.baseline, results.baseline)
         axes.set_xlabel(axis_label(metric, f" minus that of {base}"))
         if banded:
             axes.text(
@@ -69,6 +59,30 @@ def forest(results: Results, metric: str) -> Figure | None:
                 ha="center", va="bottom",
             )  # fmt: skip
     return figure
+
+
+def _rows(results: Results, metric: str) -> list[Row]:
+    """Return each data set's name followed by its differences."""
+    found = [one for one in statistics.differences(results, metric) if math.isfinite(one.mean)]
+    # Of one data set alone, all data sets together say the same again.
+    datasets = [*results.datasets, None] if len(results.datasets) > 1 else results.datasets
+    rows: list[Row] = []
+    for dataset in datasets:
+        block = [one for one in found if one.dataset == dataset]
+        rows += [dataset, *block] if block else []
+    return rows
+
+
+def _bands(axes: Axes, rows: Sequence[Row], results: Results, metric: str) -> bool:
+    """Draw the baseline's deviation over seeds behind each data set's rows; return whether any is known."""
+    spread, banded = means(results, metric), False
+    for y, row in enumerate(rows):
+        if isinstance(row, Difference) or (band := noise(spread, row, results.baseline)) is None:
+            continue
+        size = sum(isinstance(one, Difference) and one.dataset == row for one in rows)
+        axes.fill_betweenx([y + 0.5, y + size + 0.5], -band, band, color=INK, alpha=FAINT, lw=0)
+        banded = True
+    return banded
 
 
 def _interval(axes: Axes, y: int, one: Difference, colour: str, marker: str) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 from srkd_bench.evaluation.results import Results
@@ -19,7 +16,7 @@ if TYPE_CHECKING:
 def images(results: Results, metric: str) -> Figure | None:
     """Draw each method's differences from the baseline image by image, sorted; None below two methods.
 
-    A difference is the mean over the seeds that both have. Where a curve crosses zero is the share of images that
+    Pairs are those of `Results.pairs`, as in all tables. Where a curve crosses zero is the share of images that
     lose.
     """
     gains = {dataset: _gains(results, metric, dataset) for dataset in results.datasets}
@@ -57,18 +54,10 @@ def _shares(count: int) -> list[float]:
 
 
 def _gains(results: Results, metric: str, dataset: str) -> dict[str, list[float]]:
-    """Return each method's differences from the baseline, sorted; the mean over shared seeds, an image each."""
-    values: dict[str, dict[tuple[str, int | None], float]] = defaultdict(dict)
-    for score in results.scores:
-        if score.metric == metric and score.dataset == dataset and math.isfinite(score.value):
-            values[score.model][score.image, score.seed] = score.value
-    base = values.get(results.baseline, {})
-    curves = {}
-    for model in methods(results):
-        pairs: dict[str, list[float]] = defaultdict(list)
-        for (image, seed), value in values.get(model, {}).items():
-            if model != results.baseline and (image, seed) in base:
-                pairs[image].append(value - base[image, seed])
-        if pairs:
-            curves[model] = sorted(map(fmean, pairs.values()))
-    return curves
+    """Return each method's differences from the baseline, sorted."""
+    gains = {
+        model: results.image_gains(metric, model, results.baseline, dataset)
+        for model in methods(results)
+        if model != results.baseline
+    }
+    return {model: sorted(own.values()) for model, own in gains.items() if own}

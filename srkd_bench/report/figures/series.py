@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from statistics import fmean, stdev
 
 from srkd_bench.evaluation.results import Results
@@ -17,13 +16,11 @@ def means(results: Results, metric: str) -> Means:
 
     Bicubic, the teacher and other networks without a seed have the key None.
     """
-    values: dict[tuple[str, str], dict[int | None, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for score in results.scores:
-        if score.metric == metric:
-            values[score.dataset, score.model][score.seed].append(score.value)
     return {
-        key: {seed: fmean(images) for seed, images in seeds.items() if math.isfinite(fmean(images))}
-        for key, seeds in values.items()
+        (dataset, model): {seed: value for seed, value in found.items() if math.isfinite(value)}
+        for dataset in results.datasets
+        for model in results.columns
+        if (found := results.seed_means(metric, model, dataset))
     }
 
 

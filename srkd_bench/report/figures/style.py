@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from srkd_bench.evaluation.metrics import METRICS
+from srkd_bench.config.metrics import METRICS
 from srkd_bench.report.figures.palette import INK, Look
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from dataclasses import asdict, astuple, fields
 from io import StringIO
 from statistics import fmean
 
+from srkd_bench.config.metrics import METRICS
 from srkd_bench.core.errors import SrkdError
-from srkd_bench.evaluation.metrics import METRICS
 from srkd_bench.evaluation.results import Results, Training
 from srkd_bench.evaluation.scores import Score
 from srkd_bench.evaluation.statistics import Difference, differences

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from srkd_bench.evaluation.metrics import METRICS
+from srkd_bench.config.metrics import METRICS
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.scores import EQUAL_COST
 from srkd_bench.evaluation.statistics import LEAST_SEEDS, LEVEL, Difference
@@ -144,7 +144,14 @@ def _corrected(whole: Sequence[Difference], names: dict[str, str]) -> str:
 
 def _teacher(results: Results, metric: str, control: str) -> str:
     """Say how far above the control the teacher is: what there was to gain by becoming as good as it."""
-    teacher, base = (_means(results, metric, model) for model in ("teacher", results.baseline))
+    teacher, base = (
+        {
+            dataset: mean
+            for dataset in results.datasets
+            if (mean := results.mean(metric, model, dataset)) is not None
+        }
+        for model in ("teacher", results.baseline)
+    )
     if teacher.keys() != base.keys() or not base:
         return ""
     gap = fmean(teacher[dataset] - base[dataset] for dataset in base)
@@ -155,14 +162,6 @@ def _teacher(results: Results, metric: str, control: str) -> str:
         else ""
     )
     return f"For scale: the teacher{larger} is at {_with_unit(gap, metric)} from {control}."
-
-
-def _means(results: Results, metric: str, model: str) -> dict[str, float]:
-    values: dict[str, list[float]] = {}
-    for score in results.scores:
-        if score.model == model and score.metric == metric:
-            values.setdefault(score.dataset, []).append(score.value)
-    return {dataset: fmean(own) for dataset, own in values.items()}
 
 
 def _with_unit(value: float, metric: str) -> str:

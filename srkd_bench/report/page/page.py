@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srkd_bench import __version__
+from srkd_bench.config.metrics import METRICS, rules
 from srkd_bench.evaluation import statistics
-from srkd_bench.evaluation.metrics import METRICS, PROTOCOLS
 from srkd_bench.evaluation.regions import Panel
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.scores import EQUAL_COST
@@ -25,7 +25,7 @@ from srkd_bench.report.tables.comparison import comparison
 from srkd_bench.report.tables.costs import costs
 from srkd_bench.report.tables.differences import probability, signed
 from srkd_bench.report.tables.per_image import per_image
-from srkd_bench.report.tables.table import MISSING, Highlight, Table, label, model_labels, one_line
+from srkd_bench.report.tables.table import MISSING, Highlight, label, model_labels, one_line
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -55,46 +55,49 @@ def to_html(
     reference: bool = False,
     highlight: Highlight = "printed",
 ) -> str:
-    """Return the page.
-
-    It opens no connection, and says so to the browser: its policy admits this page's own style and script by
-    their checksums, images that are in the page, and nothing else.
+    """Return the page, which opens no connection.
 
     Args:
         panels: regions of images as every model shows them.
         figures: `<svg>` elements by name: `forest-psnr_y`, …, `curves`.
         verdicts: on claims.
         reference: show the study's numbers too.
-        highlight: what the best and the second go by, see `comparison`.
+        highlight: as in `comparison`.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
 
     environment = Environment(
-        loader=FileSystemLoader(PAGE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_shown,
-    )
-    style, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+        loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, finalize=_shown,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    names = model_labels(results)
     found = {metric: statistics.differences(results, metric) for metric in results.metrics}
-    first = results.metrics[0]
     page = environment.get_template("page.html.j2").render(
-        _context(results),
-        findings=findings(results, first, found[first]),
+        _context(results) | _assets(),
+        findings=findings(results, *next(iter(found.items()))),
         metrics=[_metric(results, metric, found[metric], reference, highlight) for metric in results.metrics],
-        claims=[_claim(verdict, model_labels(results)) for verdict in verdicts],
-        panels=[pictured(panel, model_labels(results), results.baseline) for panel in panels],
+        claims=[_claim(verdict, names) for verdict in verdicts],
+        panels=[pictured(panel, names, results.baseline) for panel in panels],
         figures={name: drawing(svg) for name, svg in (figures or {}).items()},
-        style=Markup(style),  # a file of this package
-        script=Markup(script),
-        policy=_policy(style, script),
         next_table=partial(next, count(1)),
         next_figure=partial(next, count(1)),
     )
     return page.strip() + "\n"
+
+
+def _assets() -> dict[str, str]:
+    """Return the page's own style and script, and its Content-Security-Policy.
+
+    The policy admits the style and the script by their checksums, images that are in the page, and nothing else.
+    """
+    from markupsafe import Markup
+
+    style, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    policy = (
+        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none';"
+        f" style-src {_checksum(style)}; script-src {_checksum(script)}"
+    )
+    return {"style": Markup(style), "script": Markup(script), "policy": policy}
 
 
 def _context(results: Results) -> dict[str, Any]:
@@ -117,8 +120,7 @@ def _context(results: Results) -> dict[str, Any]:
         "budget": results.budget,
         "notes": results.notes,
         "protocols": {
-            name: PROTOCOLS.get(name, "rules of another version")
-            for name in dict.fromkeys(score.protocol for score in results.scores)
+            name: rules(name) for name in dict.fromkeys(score.protocol for score in results.scores)
         },
         "cards": made,
         "sources": list(
@@ -140,14 +142,12 @@ def _metric(
     highlight: Highlight,
 ) -> dict[str, Any]:
     known = METRICS[metric]
-    table = comparison(results, metric, reference=reference, highlight=highlight)
     groups = [None, *results.datasets] if len(results.datasets) > 1 else results.datasets
     return {
         "key": metric,
         "label": known.label,
         "unit": known.unit,
-        "table": table,
-        "footnotes": _own_footnotes(table, results),
+        "table": comparison(results, metric, reference=reference, highlight=highlight, general=False),
         "images": per_image(results, metric),
         "differences": {
             "All data sets" if dataset is None else label(dataset): [
@@ -186,24 +186,6 @@ def _claim(verdict: Verdict, names: dict[str, str]) -> dict[str, str]:
         "words": words,
         "because": because(verdict, names),
     }
-
-
-def _own_footnotes(table: Table, results: Results) -> list[str]:
-    """Return a table's footnotes without what has its own place on the page."""
-    elsewhere = {one_line(note) for note in results.notes}
-    return [
-        note
-        for note in table.footnotes
-        if note not in elsewhere and not note.startswith((f"Protocol {table.protocol}:", "Budget: "))
-    ]
-
-
-def _policy(style: str, script: str) -> str:
-    """Return the page's Content-Security-Policy."""
-    return (
-        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none';"
-        f" style-src {_checksum(style)}; script-src {_checksum(script)}"
-    )
 
 
 def _checksum(text: str) -> str:

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
 from typing import Literal
 
 from srkd_bench.config.claims import Claim
+from srkd_bench.config.metrics import METRICS
 from srkd_bench.core.errors import unknown
-from srkd_bench.evaluation.metrics import METRICS
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.statistics import LEAST_SEEDS, Difference, differences
 from srkd_bench.report.tables.differences import in_words, where
@@ -82,21 +81,17 @@ def refuse_unknown_names(results: Results, claims: Iterable[Claim]) -> None:
 
 
 def _read(results: Results, claim: Claim) -> Verdict:
-    """Return whether a network reads what is claimed: on every data set, each image counting once a run."""
+    """Return whether a network's mean on every data set is the claimed one, to within the margin."""
     metric = claim.metric or [*results.metrics, "psnr_y"][0]
     decimals, name = METRICS[metric].decimals, model_labels(results).get(claim.of, claim.of)
     readings, missing, far = list[str](), list[str](), False
     for dataset, claimed in claim.reads.items():
-        values = [
-            score.value
-            for score in results.scores
-            if (score.model, score.dataset, score.metric) == (claim.of, dataset, metric)
-        ]
-        if not values:
+        mean = results.mean(metric, claim.of, dataset)
+        if mean is None:
             missing.append(f"{name} on {where(dataset)}")
             continue
-        far |= not abs(fmean(values) - claimed) <= claim.margin
-        readings.append(f"{name} on {where(dataset)} {fmean(values):.{decimals}f}, claimed {claimed:g}")
+        far |= not abs(mean - claimed) <= claim.margin
+        readings.append(f"{name} on {where(dataset)} {mean:.{decimals}f}, claimed {claimed:g}")
     answer: Answer = "fails" if far else "undecided" if missing else "holds"
     return Verdict(claim.claim, answer, [], missing, readings)
 

@@ -1,13 +1,13 @@
 """The comparison table: methods against the teacher and the control."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
+from srkd_bench.config.metrics import METRICS, rules
 from srkd_bench.core.errors import SrkdError, unknown
-from srkd_bench.evaluation.metrics import METRICS, PROTOCOLS
 from srkd_bench.evaluation.results import Results
-from srkd_bench.evaluation.scores import Score
 from srkd_bench.evaluation.statistics import LEAST_SEEDS
 from srkd_bench.report import study
 from srkd_bench.report.tables.ranks import Ranks, by_difference, by_print
@@ -33,10 +33,6 @@ class _Measured:
     seeds: int
     images: list[frozenset[str]]
 
-    def text(self, decimals: int) -> str:
-        spread = "" if math.isnan(self.std) else f" ± {self.std:.{decimals}f}"
-        return f"{self.mean:.{decimals}f}{spread}"
-
     def covers(self, images: frozenset[str]) -> bool:
         return all(own == images for own in self.images)
 
@@ -50,116 +46,142 @@ class _Measured:
             flaws.append(f"{model}: {self.seeds} of {seeds} seeds")
         return flaws
 
+    def cell(self, decimals: int, flaws: list[str]) -> Cell:
+        """Return the numbers as printed, with a mark if there are flaws."""
+        mark = "*" * bool(flaws)
+        if math.isnan(self.std):
+            return Cell(f"{self.mean:.{decimals}f}{mark}")
+        return Cell(f"{self.mean:.{decimals}f}", spread=f"{self.std:.{decimals}f}{mark}")
+
 
 def comparison(
-    results: Results, metric: str, *, reference: bool = False, highlight: Highlight = "printed"
+    results: Results,
+    metric: str,
+    *,
+    reference: bool = False,
+    highlight: Highlight = "printed",
+    general: bool = True,
 ) -> Table:
     """Return the table of one metric: a row a data set, a column a model.
 
-    A cell is the mean over seeds of the mean over images, with the sample standard deviation over seeds where there
-    are two or more. Ranks go by printed value, so equal prints share one, or by what the seeds show. A mean over
-    other images than the row's largest set is shown but not ranked.
+    A cell is the mean over seeds of the mean over images, with the sample standard deviation over seeds from two
+    on. Equal printed values share a rank. A mean over other images than the row's largest set is not ranked.
 
     Args:
         metric: a key of `METRICS`.
         reference: put the study's row below each data set that it has; it has PSNR-Y only.
         highlight: `printed`: the two highest values, as the study does; `significant`: the best with all that are
             not shown to be worse, from six seeds on. The study's rows, one run each, are highlighted by print only.
+        general: add the report's protocol, budget and notes to the footnotes.
     Raises:
         SrkdError: the metric is unknown, or its scores were measured by more than one protocol.
     """
-    if metric not in METRICS:
-        raise unknown("metric", metric, METRICS)
-    decimals = METRICS[metric].decimals
-    scores = [score for score in results.scores if score.metric == metric]
-    protocol = _protocol(metric, scores)
-    seeds = sorted({*results.seeds, *(score.seed for score in scores if score.seed is not None)})
-    names = model_labels(results)
-    measured = _measured(scores)
+    protocol, seeds, names = _protocol(results, metric), _seeds(results, metric), model_labels(results)
     reference = reference and metric == "psnr_y"
-
-    rows: list[list[Cell]] = []
-    marks: list[str] = []
+    rows, marks = list[list[Cell]](), list[str]()
     for dataset in results.datasets:
-        row = {model: measured[dataset, model] for model in results.columns if (dataset, model) in measured}
-        images = max(
-            (images for cell in row.values() for images in cell.images), key=len, default=frozenset()
-        )
-        flaws = {
-            model: cell.flaws(names[model], label(dataset), images, len(seeds)) for model, cell in row.items()
-        }
-        texts = {model: cell.text(decimals) + "*" * bool(flaws[model]) for model, cell in row.items()}
-        values = {model: cell.mean for model, cell in row.items() if cell.covers(images)}
-        marks += [f"* {flaw}" for model in row for flaw in flaws[model]]
-        competing = {model: value for model, value in values.items() if model not in UNRANKED}
-        if highlight == "significant":
-            ranks = by_difference(results, metric, dataset, competing)
-        else:
-            ranks = by_print(competing, decimals, results.baseline)
-        marks += [f"{label(dataset)}: {ranks.note}"] if ranks.note else []
-        rows.append(_row(label(dataset), results.columns, texts, ranks))
+        row, own_marks = _row(results, metric, dataset, highlight, len(seeds))
+        rows.append(row)
+        marks += own_marks
         if reference and dataset in study.PSNR_Y_X2:
-            values = dict(zip(study.COLUMNS, study.PSNR_Y_X2[dataset], strict=True))
-            texts = {model: f"{value:.{decimals}f}" for model, value in values.items()}
-            competing = {
-                model: values[model] for model in results.columns if model in values and model not in UNRANKED
-            }
-            ranks = by_print(competing, decimals, results.baseline) if highlight == "printed" else Ranks()
-            rows.append(_row(f"{label(dataset)} (study)", results.columns, texts, ranks))
-
-    footnotes = [
-        *dict.fromkeys(marks),
-        f"Protocol {protocol}: {PROTOCOLS.get(protocol, 'rules of another version')}",
-        _seeds_in_words(seeds),
-        f"Budget: {results.budget}" if results.budget else "",
-        f"(study): {study.SOURCE}, x2, one run each" if reference else "",
-        *results.notes,
-    ]
+            rows.append(_study_row(results, dataset, highlight))
+    notes = _notes(results, protocol, seeds, reference, general)
     return Table(
         title=title(results, metric),
         header=["", *names.values()],
         rows=rows,
-        footnotes=[one_line(note) for note in footnotes if note],
-        protocol=protocol,
+        footnotes=[one_line(note) for note in [*dict.fromkeys(marks), *notes] if note],
         highlight=highlight,
         baseline=names.get(results.baseline, label(results.baseline)),
     )
 
 
-def _protocol(metric: str, scores: list[Score]) -> str:
-    """Return the one protocol of these scores."""
-    protocols = sorted({score.protocol for score in scores}) or [METRICS[metric].protocol]
+def _notes(results: Results, protocol: str, seeds: list[int], reference: bool, general: bool) -> list[str]:
+    """Return the footnotes that are about the whole table; some may be empty."""
+    return [
+        f"Protocol {protocol}: {rules(protocol)}" if general else "",
+        _seeds_in_words(seeds),
+        f"Budget: {results.budget}" if general and results.budget else "",
+        f"(study): {study.SOURCE}, x2, one run each" if reference else "",
+        *(results.notes if general else []),
+    ]
+
+
+def _protocol(results: Results, metric: str) -> str:
+    """Return the one protocol of a metric's scores."""
+    if metric not in METRICS:
+        raise unknown("metric", metric, METRICS)
+    protocols = sorted({score.protocol for score in results.scores if score.metric == metric})
     if len(protocols) > 1:
         raise SrkdError(
             f"{metric} was measured by {' and by '.join(protocols)}; they can't share a table",
             "measure all models by the same protocol",
         )
-    return protocols[0]
+    return protocols[0] if protocols else METRICS[metric].protocol
 
 
-def _measured(scores: list[Score]) -> dict[tuple[str, str], _Measured]:
-    """Return what was measured by (dataset, model)."""
-    runs: dict[tuple[str, str], dict[tuple[str, int | None], dict[str, float]]] = {}
-    for score in scores:
-        own = runs.setdefault((score.dataset, score.model), {})
-        own.setdefault((score.run, score.seed), {})[score.image] = score.value
-    measured = {}
-    for key, own in runs.items():
-        means = [fmean(images.values()) for images in own.values()]
-        measured[key] = _Measured(
-            mean=fmean(means),
-            std=stdev(means) if len(means) > 1 and all(map(math.isfinite, means)) else math.nan,
-            seeds=len({seed for _, seed in own if seed is not None}),
-            images=[frozenset(images) for images in own.values()],
-        )
-    return measured
+def _seeds(results: Results, metric: str) -> list[int]:
+    """Return the seeds that were asked for and those that were measured."""
+    measured = {score.seed for score in results.scores if score.metric == metric and score.seed is not None}
+    return sorted({*results.seeds, *measured})
 
 
-def _row(name: str, columns: list[str], texts: dict[str, str], ranks: Ranks) -> list[Cell]:
-    cells = [
-        Cell(texts.get(model, MISSING), ranks.places.get(model, 0), model in ranks.beats) for model in columns
+def _row(
+    results: Results, metric: str, dataset: str, highlight: Highlight, seeds: int
+) -> tuple[list[Cell], list[str]]:
+    """Return a data set's row, and its footnotes.
+
+    Args:
+        seeds: how many the report has.
+    """
+    names, decimals = model_labels(results), METRICS[metric].decimals
+    row = {model: found for model in results.columns if (found := _measured(results, metric, model, dataset))}
+    images = max((images for one in row.values() for images in one.images), key=len, default=frozenset())
+    flaws = {model: one.flaws(names[model], label(dataset), images, seeds) for model, one in row.items()}
+    competing = {
+        model: one.mean for model, one in row.items() if one.covers(images) and model not in UNRANKED
+    }
+    if highlight == "significant":
+        ranks = by_difference(results, metric, dataset, competing)
+    else:
+        ranks = by_print(competing, decimals, results.baseline)
+    cells = {model: one.cell(decimals, flaws[model]) for model, one in row.items()}
+    marks = [f"* {flaw}" for model in row for flaw in flaws[model]]
+    marks += [f"{label(dataset)}: {ranks.note}"] if ranks.note else []
+    return [Cell(label(dataset)), *_ranked(cells, results.columns, ranks)], marks
+
+
+def _measured(results: Results, metric: str, model: str, dataset: str) -> _Measured | None:
+    runs = results.runs(metric, model, dataset)
+    if not runs:
+        return None
+    means = list(results.seed_means(metric, model, dataset).values())
+    return _Measured(
+        mean=fmean(means),
+        std=stdev(means) if len(means) > 1 and all(map(math.isfinite, means)) else math.nan,
+        seeds=len(runs.keys() - {None}),
+        images=[frozenset(images) for images in runs.values()],
+    )
+
+
+def _study_row(results: Results, dataset: str, highlight: Highlight) -> list[Cell]:
+    """Return the study's own row of a data set, ranked among the report's columns."""
+    values = dict(zip(study.COLUMNS, study.PSNR_Y_X2[dataset], strict=True))
+    decimals = METRICS["psnr_y"].decimals
+    competing = {
+        model: values[model] for model in results.columns if model in values and model not in UNRANKED
+    }
+    ranks = by_print(competing, decimals, results.baseline) if highlight == "printed" else Ranks()
+    cells = {model: Cell(f"{value:.{decimals}f}") for model, value in values.items()}
+    name = Cell(f"{label(dataset)} (study)", reference=True)
+    return [name, *_ranked(cells, results.columns, ranks)]
+
+
+def _ranked(cells: Mapping[str, Cell], columns: list[str], ranks: Ranks) -> list[Cell]:
+    return [
+        replace(cells.get(model, Cell(MISSING)), rank=ranks.places.get(model, 0), beats=model in ranks.beats)
+        for model in columns
     ]
-    return [Cell(name), *cells]
 
 
 def _seeds_in_words(seeds: list[int]) -> str:

@@ -1,6 +1,6 @@
 """The table of differences from the baseline: how large, how sure, and what the seeds show."""
 
-from srkd_bench.evaluation.metrics import METRICS
+from srkd_bench.config.metrics import METRICS
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.statistics import LEAST_SEEDS, LEVEL, Difference, differences
 from srkd_bench.report.tables.table import Cell, Table, label, model_labels, one_line, title

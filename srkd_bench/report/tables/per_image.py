@@ -1,11 +1,8 @@
 """The per-image table: what every image gains from every method."""
 
-import math
-from collections import defaultdict
 from dataclasses import dataclass
-from statistics import fmean
 
-from srkd_bench.evaluation.metrics import METRICS
+from srkd_bench.config.metrics import METRICS
 from srkd_bench.evaluation.results import Results
 from srkd_bench.report.tables.differences import signed
 from srkd_bench.report.tables.table import MISSING, UNRANKED, label, model_labels
@@ -36,41 +33,29 @@ class ImageTable:
 
 
 def per_image(results: Results, metric: str) -> ImageTable:
-    """Return the means over seeds of each image; a difference is of the seeds that method and baseline share."""
-    values: dict[tuple[str, str], dict[str, dict[int | None, float]]] = defaultdict(lambda: defaultdict(dict))
-    students = set()
-    for score in results.scores:
-        if score.metric == metric:
-            values[score.dataset, score.image][score.model][score.seed] = score.value
-            if score.seed is not None:
-                students.add(score.model)
-    names, decimals = model_labels(results), METRICS[metric].decimals
-    compared = [m for m in results.columns if m != results.baseline and m not in UNRANKED and m in students]
-    shown = [m for m in results.columns if m not in compared and any(m in own for own in values.values())]
-    order = {dataset: place for place, dataset in enumerate(results.datasets)}
+    """Return each image's means over seeds; methods as differences from the baseline, paired as in all tables."""
+    names, decimals, datasets = model_labels(results), METRICS[metric].decimals, results.datasets
+    scores = [score for score in results.scores if score.metric == metric]
+    students = {score.model for score in scores if score.seed is not None} - {results.baseline, *UNRANKED}
+    measured = {score.model for score in scores}
+    compared = [model for model in results.columns if model in students]
+    shown = [model for model in results.columns if model in measured - students]
+    levels = [{d: results.image_means(metric, model, d) for d in datasets} for model in shown]
+    gains = [
+        {d: results.image_gains(metric, model, results.baseline, d) for d in datasets} for model in compared
+    ]
     rows = [
         ImageRow(
             dataset=label(dataset),
             image=image,
-            levels=[_level(own.get(model), decimals) for model in shown],
-            gains=[_gain(own.get(model), own.get(results.baseline), decimals) for model in compared],
+            levels=[
+                f"{own[dataset][image]:.{decimals}f}" if image in own[dataset] else MISSING for own in levels
+            ],
+            gains=[
+                signed(own[dataset][image], decimals) if image in own[dataset] else MISSING for own in gains
+            ],
         )
-        for (dataset, image), own in sorted(
-            values.items(), key=lambda item: (order.get(item[0][0], len(order)), item[0])
-        )
+        for dataset in datasets
+        for image in sorted({score.image for score in scores if score.dataset == dataset})
     ]
     return ImageTable([names[model] for model in shown], [names[model] for model in compared], rows)
-
-
-def _level(values: dict[int | None, float] | None, decimals: int) -> str:
-    return f"{fmean(values.values()):.{decimals}f}" if values else MISSING
-
-
-def _gain(
-    values: dict[int | None, float] | None, baseline: dict[int | None, float] | None, decimals: int
-) -> str:
-    shared = set(values or ()) & set(baseline or ())
-    if values is None or baseline is None or not shared:
-        return MISSING
-    gain = fmean(values[s] for s in shared) - fmean(baseline[s] for s in shared)
-    return signed(gain, decimals) if math.isfinite(gain) else MISSING

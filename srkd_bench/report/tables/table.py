@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from srkd_bench.evaluation.metrics import METRICS
+from srkd_bench.config.metrics import METRICS
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.scores import EQUAL_COST
 
@@ -27,11 +27,26 @@ LABELS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """What is printed in one place: `rank` is 1 for the best, 2 for the second, 0 for others."""
+    """What is printed in one place.
 
-    text: str
+    Args:
+        value: a name, or a number as printed.
+        rank: 1 for the best, 2 for the second, 0 for others.
+        beats: whether it is above the baseline.
+        spread: the number's standard deviation as printed, or empty.
+        reference: whether it names a row of the study's own numbers.
+    """
+
+    value: str
     rank: int = 0
     beats: bool = False
+    spread: str = ""
+    reference: bool = False
+
+    @property
+    def text(self) -> str:
+        """All of it on one line."""
+        return f"{self.value} ± {self.spread}" if self.spread else self.value
 
 
 @dataclass(frozen=True)
@@ -41,7 +56,6 @@ class Table:
     Args:
         header: C texts; the first stands above the rows' names and is empty.
         rows: C cells each; the first is the row's name.
-        protocol: of the scores; empty where none are shown.
         highlight: what ranks go by.
         baseline: label of the model that others may beat.
     """
@@ -50,7 +64,6 @@ class Table:
     header: list[str]
     rows: list[list[Cell]]
     footnotes: list[str] = field(default_factory=list)
-    protocol: str = ""
     highlight: Highlight = "printed"
     baseline: str = "w/o KD"
 

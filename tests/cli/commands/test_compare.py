@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from srkd_bench.config.metrics import METRICS
 from srkd_bench.config.suite_file import load_suite
 from srkd_bench.core.progress import Display
-from srkd_bench.evaluation.metrics import METRICS
 from srkd_bench.evaluation.scores import Score
 from srkd_bench.experiments.planning import planner
 from srkd_bench.store.artifact_store import ArtifactStore

@@ -18,7 +18,8 @@ from matplotlib.text import Text
 
 from srkd_bench.cli.commands.figures import write_figures
 from srkd_bench.evaluation.results import Results
-from srkd_bench.evaluation.statistics import Difference
+from srkd_bench.evaluation.scores import Score
+from srkd_bench.evaluation.statistics import Difference, differences
 from srkd_bench.report.figures.curves import curves
 from srkd_bench.report.figures.palette import KNOWN, OTHERS, palette
 from srkd_bench.report.figures.registry import CAPTIONS, FIGURES, figures, save
@@ -26,6 +27,7 @@ from srkd_bench.report.figures.series import Means, means, noise
 from srkd_bench.report.figures.style import apart, within
 from srkd_bench.report.figures.svg import to_svg
 from srkd_bench.report.tables.differences import signed
+from srkd_bench.report.tables.per_image import per_image
 from srkd_bench.report.tables.table import model_labels
 from tests.support.made_up_results import METHODS, study
 
@@ -130,6 +132,25 @@ def test_the_forest_shows_intervals_as_the_statistics_give_them(monkeypatch: pyt
     assert numbers["+0.020 [+0.010, +0.035]"] == "bold"
     assert numbers["0.000 [−0.010, +0.010]"] == "normal"
     assert numbers["−0.500"] == "normal"
+
+
+def test_the_images_figure_pairs_as_the_statistics_and_the_per_image_table_do() -> None:
+    values = {
+        ("none", 0): (30.0, 20.0), ("none", 1): (30.0, 20.0),
+        ("hkd", 0): (30.5, 21.0), ("hkd", 1): (30.1, math.inf),
+    }  # fmt: skip
+    scores = [
+        Score(model, "set5", image, "psnr_y", "y@1", value, method=model, seed=seed)
+        for (model, seed), images in values.items()
+        for image, value in zip("ab", images, strict=True)
+    ]
+    made = Results("demo", ["none", "hkd"], ["set5"], ["psnr_y"], scores)
+    figure = FIGURES["images"](made, "psnr_y")
+    assert figure is not None
+    drawn = list(figure.axes[0].get_lines()[0].get_ydata())  # type: ignore[arg-type]  # a sequence of numbers
+    assert drawn == pytest.approx([0.3])  # image b is not finite in every run: it counts nowhere
+    assert differences(made, "psnr_y")[0].mean == pytest.approx(0.3)
+    assert [row.gains for row in per_image(made, "psnr_y").rows] == [["+0.300"], ["–"]]
 
 
 def test_colours_and_markers_are_a_methods_own_everywhere() -> None:

@@ -203,6 +203,22 @@ def test_the_table_has_marks_that_are_no_colours_and_words_for_them() -> None:
     assert re.search(r"\.beats \.value {[^}]*font-weight: 700", css)
 
 
+def test_names_are_never_read_as_footnotes_or_as_rows_of_the_study() -> None:
+    means = {"none": 30.0, "hkd": 30.2}
+    datasets = ["Budget: mine", "mine (study)", "set5"]
+    scores = [
+        Score(m, d, "a", "psnr_y", "y@1", v, method=m, seed=0) for m, v in means.items() for d in datasets
+    ]
+    made = Results("demo", list(means), datasets, ["psnr_y"], scores, budget="ten steps", notes=["a note"])
+    page = Page(to_html(made, highlight="significant", reference=True))
+    (note,) = (text for text in page.texts("p", "note") if "(study): " in text)
+    assert "Budget: mine: underpowered, 1 seed: nothing is highlighted" in note
+    assert "ten steps" not in note
+    assert "a note" not in note
+    assert "Protocol y@1" not in note
+    assert [text.split()[:2] for text in page.texts("tr", "study")] == [["Set5", "(study)"]]
+
+
 @pytest.mark.parametrize("theme", [0, 1, 2], ids=["light", "dark", "print"])
 def test_all_colours_can_be_read(theme: int) -> None:
     css = (PAGE / "page.css").read_text()

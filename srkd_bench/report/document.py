@@ -1,0 +1,41 @@
+"""Document: what a report says, before any format writes it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from srkd_bench.evaluation.regions import Panel
+from srkd_bench.evaluation.results import Results
+from srkd_bench.report.tables.claims import Verdict, claims_table
+from srkd_bench.report.tables.comparison import comparison
+from srkd_bench.report.tables.costs import costs
+from srkd_bench.report.tables.differences import paired
+from srkd_bench.report.tables.table import Highlight, Table
+
+
+@dataclass(frozen=True)
+class Document:
+    """A report's content; formats write as much of it as they can hold.
+
+    Args:
+        reference: show the study's numbers too.
+        highlight: what the best and the second go by, see `comparison`.
+        verdicts: on claims.
+        panels: regions of images as every model shows them.
+    """
+
+    results: Results
+    reference: bool = False
+    highlight: Highlight = "printed"
+    verdicts: Sequence[Verdict] = ()
+    panels: Sequence[Panel] = ()
+
+    def tables(self) -> list[Table]:
+        """Return the tables of each metric, of the claims and of what the networks cost."""
+        results = self.results
+        tables: list[Table | None] = []
+        for metric in results.metrics:
+            tables.append(comparison(results, metric, reference=self.reference, highlight=self.highlight))
+            tables.append(paired(results, metric))
+        tables.append(claims_table(results, self.verdicts) if self.verdicts else None)
+        tables.append(costs(results) if results.networks else None)
+        return [table for table in tables if table is not None]
