@@ -127,7 +127,7 @@ def parameters(method: type[Method], name: str, arguments: dict[str, str]) -> st
         (
             f"`{one.name}`",
             "" if one.default is MISSING else f"`{written(one.default)}`",
-            bounds(hints[one.name]),
+            bounds(TypeAdapter(hints[one.name]).json_schema()),
             prose(arguments.get(one.name, "")),
         )
         for one in listed
@@ -144,9 +144,8 @@ def written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def bounds(hint: Any) -> str:
-    """Return in words what a parameter's type allows."""
-    schema = TypeAdapter(hint).json_schema()
+def bounds(schema: dict[str, Any]) -> str:
+    """Return in words what a JSON schema allows."""
     if "enum" in schema or "const" in schema:
         return " or ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
     if schema.get("type") == "boolean":
@@ -155,9 +154,9 @@ def bounds(hint: Any) -> str:
     text = words.get(schema.get("type", ""), "")
     low, above = schema.get("minimum"), schema.get("exclusiveMinimum")
     high, below = schema.get("maximum"), schema.get("exclusiveMaximum")
-    text += f" from {low:,.9g}" if low is not None else f" above {above:,.9g}" if above is not None else ""
+    text += f" from {low:,.10g}" if low is not None else f" above {above:,.10g}" if above is not None else ""
     return text + (
-        f" to {high:,.9g}" if high is not None else f" below {below:,.9g}" if below is not None else ""
+        f" to {high:,.10g}" if high is not None else f" below {below:,.10g}" if below is not None else ""
     )
 
 
