@@ -1,4 +1,4 @@
-"""A page for each installed method, made from its docstrings, its fields and its source."""
+"""Generate a page for each installed method from its docstrings, fields and source."""
 
 import inspect
 import re
@@ -32,12 +32,14 @@ def overview(names: Iterable[str]) -> str:
     return "\n\n".join(
         [
             "# Methods",
-            "What is installed here, as `srkd ls methods` lists it. Each is one file; its page is made from it.",
+            "`srkd ls methods` lists the installed methods. Each is one file, and its page is generated from it.",
             table(("Name", "What it does", "Kind", "Source"), rows),
-            "## Several at once",
-            f"`a+b`, as in `srkd distill --method rkd+hkd`. {prose(described(composition.Composition)[0])}",
-            "## One of your own",
-            "The [tutorial](../tutorial.md) goes from nothing to a method of yours, compared with these.",
+            "## Combinations",
+            "`a+b` trains with the terms of both, as in `srkd distill --method rkd+hkd`. "
+            f"{prose(described(composition.Composition)[0])}",
+            "## Custom methods",
+            "The [tutorial](../tutorial.md) implements a method and compares it with these. "
+            "[Custom methods](../guides/methods.md) lists what a method can declare.",
         ]
     )
 
@@ -59,7 +61,7 @@ def page(name: str) -> str:
         ]
     parts += ["## Use", f"```sh\nsrkd distill --method {name}\n```"]
     source = inspect.getsource(module).strip().replace("\n", "\n    ")
-    parts += [f'??? abstract "All of it: {file_of(method)}"\n\n    ```python\n    {source}\n    ```']
+    parts += [f'??? abstract "Source: {file_of(method)}"\n\n    ```python\n    {source}\n    ```']
     return "\n\n".join(part for part in parts if part)
 
 
@@ -104,13 +106,16 @@ def _arguments(lines: Iterable[str]) -> dict[str, str]:
 
 
 def facts(method: type[Method]) -> str:
-    """Return what the class declares, as a table."""
+    """Return the declarations of the class as a table."""
     depths = ", ".join(f"{tap:.3g}" for tap in method.taps)
     rows = [
         ("Kind", f"`{method.kind}`"),
-        ("Looks at a teacher", "yes" if method.looks else "no: it costs no teacher pass"),
+        ("Uses a teacher", "yes" if method.looks else "no: it needs no teacher forward pass"),
         ("Features", f"at depths {depths}" if depths else "none"),
-        ("Trained beside the student", "nothing" if method.adapter is Method.adapter else "yes; thrown away"),
+        (
+            "Adapter",
+            "none" if method.adapter is Method.adapter else "trained beside the student, then discarded",
+        ),
         ("Smallest batch", str(method.min_batch)),
         ("Version", str(method.version)),
     ]
@@ -121,7 +126,7 @@ def parameters(method: type[Method], name: str, arguments: dict[str, str]) -> st
     """Return a method's hyper-parameters with their defaults and bounds."""
     listed = fields(method)  # type: ignore[arg-type]  # every method is a dataclass
     if not listed:
-        return "It has none."
+        return "None."
     hints = get_type_hints(method, include_extras=True)
     rows = [
         (
@@ -132,7 +137,7 @@ def parameters(method: type[Method], name: str, arguments: dict[str, str]) -> st
         )
         for one in listed
     ]
-    example = f"Set one by `--set params.{name}.{listed[0].name}=…` or under `params` in a suite."
+    example = f"Set them with `--set params.{name}.{listed[0].name}=…` or under `params` in a suite."
     head = ("Name", "Default", "Values", "Meaning")
     if not any(row[3] for row in rows):
         return f"{table(head[:3], [row[:3] for row in rows])}\n\n{example}"

@@ -43,7 +43,7 @@ data: {train: photos, validation: photos-valid, test: [photos-test], scale: 2}
 teacher: {model: {n_feats: 32, n_resblocks: 8}, train: {steps: 2000, learning_rate: 1e-3}}
 student: {n_feats: 16, n_resblocks: 4}
 train: {batch: 8, patch: 24, steps: 1200, learning_rate: 2e-3, schedule: cosine}
-methods: [none, hkd, ./mymethod.py]
+methods: [none, hkd, ckd]
 seeds: [0, 1, 2, 3, 4, 5]
 ```
 

@@ -30,7 +30,8 @@ NAMES = {
     "none@equal-cost": "No distillation, equal multiply-adds",
 }
 BLOCK = re.compile(
-    r"(?<=<!-- )(report|scores|gains|summary|compare) (\S+)(.*?) -->\n(.*?)(?=\n<!-- end -->)", flags=re.DOTALL
+    r"(?<=<!-- )(report|scores|gains|summary|compare) (\S+)(.*?) -->\n(.*?)(?=\n<!-- end -->)",
+    flags=re.DOTALL,
 )
 
 
