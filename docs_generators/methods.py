@@ -109,6 +109,7 @@ def facts(method: type[Method]) -> str:
     """Return the declarations of the class as a table."""
     depths = ", ".join(f"{tap:.3g}" for tap in method.taps)
     rows = [
+        ("Source", paper(method.source)),
         ("Kind", f"`{method.kind}`"),
         ("Uses a teacher", "yes" if method.looks else "no: it needs no teacher forward pass"),
         ("Features", f"at depths {depths}" if depths else "none"),
@@ -119,7 +120,7 @@ def facts(method: type[Method]) -> str:
         ("Smallest batch", str(method.min_batch)),
         ("Version", str(method.version)),
     ]
-    return table(("Source", paper(method.source)), rows)
+    return table(("Property", "Value"), rows)
 
 
 def parameters(method: type[Method], name: str, arguments: dict[str, str]) -> str:

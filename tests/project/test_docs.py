@@ -262,3 +262,22 @@ def test_pages_from_the_disk_ask_for_files_alone_and_can_be_searched(site: Path,
     assert "methods/ckd.html" in page.locator(".md-search-result__link").evaluate_all("all => all.join()")
     assert set(asked) <= {"file", "data", "about", "blob"}
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+@pytest.mark.parametrize("width", [390, 820, 1280])
+def test_no_page_is_wider_than_the_screen(site: Path, browser: Any, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    for name in ("index.html", "results.html", "reference/suite.html", "commands/report.html"):
+        page.goto((site / name).as_uri())
+        page.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
+        assert page.evaluate("document.documentElement.scrollWidth") == width, name
+    page.close()
+
+
+def test_results_and_faq_are_visible_from_a_command_page(site: Path, browser: Any) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto((site / "commands" / "run.html").as_uri())
+    for title in ("Results", "FAQ"):
+        box = page.locator(".md-tabs__link", has_text=title).bounding_box()
+        assert 0 <= box["y"] <= 800 - box["height"]
+    page.close()
