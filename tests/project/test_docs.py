@@ -71,11 +71,15 @@ def test_a_command_that_does_not_exist_is_noticed(parse: Any, words: list[str]) 
         parse(words)
 
 
-def test_the_tutorials_method_keeps_the_contract(srkd: Srkd, tmp_path: Path) -> None:
-    (code,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "tutorial.md").read_text(), re.M | re.S)
+def test_the_tutorials_method_and_its_test_pass(srkd: Srkd, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "tutorial.md").read_text()
+    code, test = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
     assert srkd("method", "new", "mymethod")[0] == 0
     (tmp_path / "mymethod.py").write_text(code)
+    (tmp_path / "test_mymethod.py").write_text(test)
     assert srkd("method", "check", "./mymethod.py")[0] == 0
+    words = [sys.executable, "-m", "pytest", "-q", "test_mymethod.py", "-k", "edges or takes_a_step"]
+    assert subprocess.run(words, cwd=tmp_path, capture_output=True, text=True).returncode == 0
     (tmp_path / "mymethod.py").write_text(code.replace("(step.student.sr)", "(step.student.sr.detach())"))
     status, text, _ = srkd("method", "check", "./mymethod.py")
     assert (status, "term 'edges' gives the student no gradient" in text) == (1, True)
