@@ -57,7 +57,7 @@ def table(rows: list[Row]) -> Table:
 
 
 def markdown(rows: list[Row]) -> str:
-    """Return the table as docs/performance.md has it."""
+    """Return the table as docs/developer/benchmarks.md has it."""
     lines = [HEADS, (":--", "--:", "--:", "--:", ":--"), *map(cells, rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

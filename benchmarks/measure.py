@@ -13,7 +13,7 @@ class Row:
     """One measured thing.
 
     Args:
-        target: its number in docs/performance.md and what is measured.
+        target: its number in docs/developer/benchmarks.md and what is measured.
         unit: of `measured`, `limit` and `peer`; `x` for a ratio.
         limit: None where nothing was promised.
         more: more is better.

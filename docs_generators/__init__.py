@@ -1,1 +1,1 @@
-"""The pages of the documentation that are made from the code: a page a method, a page a command."""
+"""Generate pages of the documentation from the code: methods, commands, suite files."""

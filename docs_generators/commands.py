@@ -1,4 +1,4 @@
-"""A page for each command, made by typer from the code, and the exit codes, made from the errors."""
+"""Generate a page for each command from its options, and the exit codes from the error classes."""
 
 import html
 import inspect
@@ -27,9 +27,10 @@ def _overview(text: str, commands: dict[str, str]) -> str:
     return "\n\n".join(
         [
             _page(text).replace("# srkd\n", "# Commands\n", 1),
-            table(("Command", "What it does"), rows),
+            table(("Command", "Purpose"), rows),
             "## Exit codes",
-            "Data go to stdout, progress and errors to stderr. An error says what is wrong, and what to type next.",
+            "Standard output carries data only. Progress and errors go to standard error. An error has a message "
+            "and, where possible, a hint with the next command or setting.",
             table(("Code", "Meaning"), [(str(code), text) for code, text in sorted(exit_codes().items())]),
         ]
     )
@@ -40,20 +41,22 @@ def _summary(part: str) -> str:
 
 
 def exit_codes() -> dict[int, str]:
-    """Return what the exit codes mean, as `srkd_bench.core.errors` says."""
-    found = {0: "Done.", 2: "A command, option or argument that isn't known, or one that is missing."}
+    """Return the meaning of each exit code, from the docstrings in `srkd_bench.core.errors`."""
+    found = {0: "Success.", 2: "An unknown or missing command, option or argument."}
     for error in vars(errors).values():
         if inspect.isclass(error) and issubclass(error, errors.SrkdError) and error is not errors.Stopped:
             found.setdefault(error.exit_code, inspect.cleandoc(error.__doc__ or "").partition("\n")[0])
     for number, code in EXIT_CODES.items():
-        found[code] = f"Stopped by {Signals(number).name}; nothing is lost, and the same command goes on."
+        found[code] = (
+            f"Interrupted by {Signals(number).name}; a checkpoint is saved, and the same command resumes."
+        )
     return found
 
 
 def _page(text: str) -> str:
     """Return typer's Markdown as a page of its own: headings a level up, options as a list of definitions.
 
-    The list of commands is left out, since it has but the beginnings of sentences: a table or the commands follow.
+    The list of commands is left out, because it truncates sentences: a table or the commands follow.
     """
     text = re.sub(r"^\*\*Commands\*\*:\n\n(\* .+\n?)+\n*", "", text, flags=re.MULTILINE)
     text = re.sub(r"^#?(#+) `(srkd.*)`$", r"\1 \2", text.strip(), flags=re.MULTILINE)

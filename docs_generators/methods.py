@@ -1,4 +1,4 @@
-"""A page for each installed method, made from its docstrings, its fields and its source."""
+"""Generate a page for each installed method from its docstrings, fields and source."""
 
 import inspect
 import re
@@ -32,12 +32,14 @@ def overview(names: Iterable[str]) -> str:
     return "\n\n".join(
         [
             "# Methods",
-            "What is installed here, as `srkd ls methods` lists it. Each is one file; its page is made from it.",
+            "`srkd ls methods` lists the installed methods. Each is one file, and its page is generated from it.",
             table(("Name", "What it does", "Kind", "Source"), rows),
-            "## Several at once",
-            f"`a+b`, as in `srkd distill --method rkd+hkd`. {prose(described(composition.Composition)[0])}",
-            "## One of your own",
-            "The [tutorial](../tutorial.md) goes from nothing to a method of yours, compared with these.",
+            "## Combinations",
+            "`a+b` trains with the terms of both, as in `srkd distill --method rkd+hkd`. "
+            f"{prose(described(composition.Composition)[0])}",
+            "## Custom methods",
+            "The [tutorial](../tutorial.md) implements a method and compares it with these. "
+            "[Custom methods](../guides/methods.md) lists what a method can declare.",
         ]
     )
 
@@ -59,7 +61,7 @@ def page(name: str) -> str:
         ]
     parts += ["## Use", f"```sh\nsrkd distill --method {name}\n```"]
     source = inspect.getsource(module).strip().replace("\n", "\n    ")
-    parts += [f'??? abstract "All of it: {file_of(method)}"\n\n    ```python\n    {source}\n    ```']
+    parts += [f'??? abstract "Source: {file_of(method)}"\n\n    ```python\n    {source}\n    ```']
     return "\n\n".join(part for part in parts if part)
 
 
@@ -104,35 +106,39 @@ def _arguments(lines: Iterable[str]) -> dict[str, str]:
 
 
 def facts(method: type[Method]) -> str:
-    """Return what the class declares, as a table."""
+    """Return the declarations of the class as a table."""
     depths = ", ".join(f"{tap:.3g}" for tap in method.taps)
     rows = [
+        ("Source", paper(method.source)),
         ("Kind", f"`{method.kind}`"),
-        ("Looks at a teacher", "yes" if method.looks else "no: it costs no teacher pass"),
+        ("Uses a teacher", "yes" if method.looks else "no: it needs no teacher forward pass"),
         ("Features", f"at depths {depths}" if depths else "none"),
-        ("Trained beside the student", "nothing" if method.adapter is Method.adapter else "yes; thrown away"),
+        (
+            "Adapter",
+            "none" if method.adapter is Method.adapter else "trained beside the student, then discarded",
+        ),
         ("Smallest batch", str(method.min_batch)),
         ("Version", str(method.version)),
     ]
-    return table(("Source", paper(method.source)), rows)
+    return table(("Property", "Value"), rows)
 
 
 def parameters(method: type[Method], name: str, arguments: dict[str, str]) -> str:
     """Return a method's hyper-parameters with their defaults and bounds."""
     listed = fields(method)  # type: ignore[arg-type]  # every method is a dataclass
     if not listed:
-        return "It has none."
+        return "None."
     hints = get_type_hints(method, include_extras=True)
     rows = [
         (
             f"`{one.name}`",
             "" if one.default is MISSING else f"`{written(one.default)}`",
-            bounds(hints[one.name]),
+            bounds(TypeAdapter(hints[one.name]).json_schema()),
             prose(arguments.get(one.name, "")),
         )
         for one in listed
     ]
-    example = f"Set one by `--set params.{name}.{listed[0].name}=…` or under `params` in a suite."
+    example = f"Set them with `--set params.{name}.{listed[0].name}=…` or under `params` in a suite."
     head = ("Name", "Default", "Values", "Meaning")
     if not any(row[3] for row in rows):
         return f"{table(head[:3], [row[:3] for row in rows])}\n\n{example}"
@@ -144,9 +150,8 @@ def written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def bounds(hint: Any) -> str:
-    """Return in words what a parameter's type allows."""
-    schema = TypeAdapter(hint).json_schema()
+def bounds(schema: dict[str, Any]) -> str:
+    """Return in words what a JSON schema allows."""
     if "enum" in schema or "const" in schema:
         return " or ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
     if schema.get("type") == "boolean":
@@ -155,9 +160,9 @@ def bounds(hint: Any) -> str:
     text = words.get(schema.get("type", ""), "")
     low, above = schema.get("minimum"), schema.get("exclusiveMinimum")
     high, below = schema.get("maximum"), schema.get("exclusiveMaximum")
-    text += f" from {low:,.9g}" if low is not None else f" above {above:,.9g}" if above is not None else ""
+    text += f" from {low:,.10g}" if low is not None else f" above {above:,.10g}" if above is not None else ""
     return text + (
-        f" to {high:,.9g}" if high is not None else f" below {below:,.9g}" if below is not None else ""
+        f" to {high:,.10g}" if high is not None else f" below {below:,.10g}" if below is not None else ""
     )
 
 

@@ -12,36 +12,87 @@ class Claim(Spec):
     """A statement that reports check on a suite's scores; docs/statistics.md says by what evidence.
 
     Exactly one of `best`, `second`, `gain`, `no_gain`, `only` and `reads` is given.
-
-    Args:
-        claim: the statement, in words.
-        best: this method is above all others of `among`.
-        second: one method of `among` is above this one, which is above all others.
-        gain: each of these is above `over`, on every data set.
-        no_gain: none of these is above `over`, on any data set.
-        only: these are above `over` on every data set, and no other method of `among` is.
-        reads: the mean of `of` on each of these data sets is this, to within `margin`; seeds have no say in it.
-        of: `teacher`, `bicubic` or a method.
-        on: data sets; if not given, `best` and `second` are about all together, the others about each.
-        not_on: data sets that `gain`, `no_gain` and `only` leave out.
-        margin: in the metric's unit; `no_gain` and `only` hold where a gain is surely smaller.
-        metric: the report's first if not given.
     """
 
-    claim: Annotated[str, Field(min_length=1, max_length=200)]
-    best: str | None = None
-    second: str | None = None
-    gain: list[str] = []
-    no_gain: list[str] = []
-    only: list[str] = []
-    reads: dict[str, Annotated[float, Field(ge=0, le=1000)]] = {}
-    of: str = "teacher"
-    among: list[str] = []
-    over: str = "none"
-    on: list[str] = []
-    not_on: list[str] = []
-    margin: Annotated[float, Field(ge=0, le=100)] = 0.0
-    metric: MetricName | None = None
+    claim: Annotated[
+        str,
+        Field(
+            min_length=1, max_length=200, description="The statement, in words.", examples=["HKD is the best"]
+        ),
+    ]
+    best: Annotated[
+        str | None, Field(description="This method is above all others of `among`.", examples=["hkd"])
+    ] = None
+    second: Annotated[
+        str | None,
+        Field(
+            description="One method of `among` is above this method, which is above all others.",
+            examples=["ckd"],
+        ),
+    ] = None
+    gain: Annotated[
+        list[str],
+        Field(
+            description="Each of these methods is above `over` on every data set.", examples=[["hkd", "rvkd"]]
+        ),
+    ] = []
+    no_gain: Annotated[
+        list[str],
+        Field(description="None of these methods is above `over` on any data set.", examples=[["rkd"]]),
+    ] = []
+    only: Annotated[
+        list[str],
+        Field(
+            description="These methods are above `over` on every data set, and no other method of `among` is.",
+            examples=[["hkd"]],
+        ),
+    ] = []
+    reads: Annotated[
+        dict[str, Annotated[float, Field(ge=0, le=1000)]],
+        Field(
+            description="Mean of `of` on each of these data sets, to within `margin`. Seeds are not considered.",
+            examples=[{"set5": 38.19}],
+        ),
+    ] = {}
+    of: Annotated[
+        str,
+        Field(description="What `reads` is about: `teacher`, `bicubic` or a method.", examples=["bicubic"]),
+    ] = "teacher"
+    among: Annotated[
+        list[str],
+        Field(
+            description="Methods that `best`, `second` and `only` compare.", examples=[["hkd", "ckd", "rkd"]]
+        ),
+    ] = []
+    over: Annotated[
+        str, Field(description="Method that `gain`, `no_gain` and `only` compare with.", examples=["hkd"])
+    ] = "none"
+    on: Annotated[
+        list[str],
+        Field(
+            description="Data sets of the claim. Without it, `best` and `second` are about all data sets together, "
+            "the others about each.",
+            examples=[["set5"]],
+        ),
+    ] = []
+    not_on: Annotated[
+        list[str],
+        Field(description="Data sets that `gain`, `no_gain` and `only` exclude.", examples=[["set5"]]),
+    ] = []
+    margin: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=100,
+            description="In the metric's unit: `no_gain` and `only` hold where the gain is below it; `reads` "
+            "allows this difference.",
+            examples=[0.02],
+        ),
+    ] = 0.0
+    metric: Annotated[
+        MetricName | None,
+        Field(description="Metric of the claim. Without it, the report's first.", examples=["ssim_y"]),
+    ] = None
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:

@@ -10,10 +10,15 @@ from srkd_bench.config.base import Rate, Spec
 class ModelSpec(Spec):
     """An EDSR: `n_feats` filters, `n_resblocks` blocks whose output is multiplied by `res_scale`."""
 
-    n_feats: Annotated[int, Field(ge=1, le=1024)]
-    n_resblocks: Annotated[int, Field(ge=1, le=256)]
-    res_scale: Rate = 1.0
-    scale: Literal[2, 3, 4] = 2
+    n_feats: Annotated[int, Field(ge=1, le=1024, description="Filters of a convolution.", examples=[64])]
+    n_resblocks: Annotated[int, Field(ge=1, le=256, description="Residual blocks.", examples=[16])]
+    res_scale: Annotated[
+        Rate, Field(description="Factor that a block's output is multiplied by.", examples=[0.1])
+    ] = 1.0
+    scale: Annotated[
+        Literal[2, 3, 4],
+        Field(description="Upscaling factor; the suite's `data.scale` unless given.", examples=[4]),
+    ] = 2
 
     def __str__(self) -> str:
         return f"EDSR {self.n_feats}×{self.n_resblocks}"
@@ -43,24 +48,51 @@ class Counts(Spec):
 
 
 class ForeignSpec(Spec):
-    """A network of any other architecture, by the dotted name of its class; `spandrel:ID` is known by its weights.
+    """A network of any other architecture, by its class's dotted name; `spandrel:ID` is known by its weights."""
 
-    Args:
-        arch: `package.module:Class`, an `nn.Module` that maps (N, 3, h, w) to (N, 3, scale*h, scale*w) in [0, 1].
-        params: what the class is called with; the scale is added where it takes one.
-        blocks: where features are read: paths of modules, from shallow to deep, or of the module that holds them.
-            Found and written out if not given; empty if there are none.
-        overlap: LR pixels around a tile that are taken as enough; if None, what the network really looks at.
-        source: sha256 of the file that the class is in; written in when a plan is made.
-        counts: filled in when a plan is made; no part of the digest.
-    """
-
-    arch: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$", max_length=200)]
-    params: dict[str, int | float | bool | str | list[int] | list[float] | None] = {}
-    blocks: str | list[str] = []
-    overlap: Annotated[int, Field(ge=1, le=4096)] | None = None
-    scale: Literal[2, 3, 4] = 2
-    source: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    arch: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$",
+            max_length=200,
+            description="`package.module:Class`, an `nn.Module` that maps (N, 3, h, w) to (N, 3, scale·h, scale·w) "
+            "in [0, 1].",
+            examples=["mynets.small:FSRCNN"],
+        ),
+    ]
+    params: Annotated[
+        dict[str, int | float | bool | str | list[int] | list[float] | None],
+        Field(
+            description="Arguments of the class. The scale is added if the class takes one.",
+            examples=[{"width": 32}],
+        ),
+    ] = {}
+    blocks: Annotated[
+        str | list[str],
+        Field(
+            description="Where features are read: module paths, from shallow to deep, or the path of the module "
+            "that holds them. Found automatically if not given.",
+            examples=[["conv_first", "layers.2"]],
+        ),
+    ] = []
+    overlap: Annotated[
+        Annotated[int, Field(ge=1, le=4096)] | None,
+        Field(
+            description="LR pixels of context around a tile. Without it, the measured receptive field.",
+            examples=[32],
+        ),
+    ] = None
+    scale: Annotated[
+        Literal[2, 3, 4],
+        Field(description="Upscaling factor; the suite's `data.scale` unless given.", examples=[4]),
+    ] = 2
+    source: Annotated[
+        str,
+        Field(
+            pattern=r"^([0-9a-f]{64})?$",
+            description="SHA-256 of the file that holds the class. srkd fills it in.",
+        ),
+    ] = ""
     counts: Counts | None = Field(default=None, exclude=True)
 
     def __hash__(self) -> int:

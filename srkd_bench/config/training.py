@@ -9,35 +9,71 @@ from srkd_bench.config.base import Count, Precision, Rate, Spec
 
 
 class TrainSpec(Spec):
-    """How a network is trained.
+    """How a network is trained, with Adam.
 
-    `epochs` (of `steps_per_epoch` steps, 1000 if not said) may stand for `steps`.
-
-    Args:
-        loss: against HR; both are means over all elements of SR and HR in [0, 1].
-        patch: side of a training patch in LR pixels.
-        schedule: `constant`; `step` multiplies by `decay_factor` every `decay_every` steps;
-            `cosine` falls to 0.
-        restarts: steps at which a cosine begins anew (Loshchilov & Hutter, ICLR 2017), at `decay_factor` times the
-            rate of the one before and with an optimizer that has forgotten.
-        precision: tf32 and fp16 need a CUDA device; fp32 is without TF32 there.
-        augment: flips and rotations, each of the eight with equal chance.
-        compile: let torch.compile join a network's layers. It rounds otherwise, so that it is part of the digest
-            where it is on.
+    `epochs` (of `steps_per_epoch` steps, 1000 unless given) may replace `steps`.
     """
 
-    loss: Literal["mse", "l1"] = "mse"
-    batch: Annotated[int, Field(ge=1, le=4096)] = 8
-    patch: Annotated[int, Field(ge=1, le=4096)] = 48
-    steps: Count
-    learning_rate: Rate = 1e-4
-    schedule: Literal["constant", "step", "cosine"] = "constant"
-    decay_every: Count = 200_000
-    decay_factor: Rate = 0.5
-    restarts: tuple[Count, ...] = Field(default=(), strict=False, exclude_if=lambda chosen: not chosen)
-    precision: Precision = "fp32"
-    augment: bool = True
-    compile: bool = Field(default=False, exclude_if=lambda chosen: not chosen)
+    loss: Annotated[
+        Literal["mse", "l1"],
+        Field(description="Loss against HR: the mean over all elements in [0, 1].", examples=["l1"]),
+    ] = "mse"
+    batch: Annotated[int, Field(ge=1, le=4096, description="Patches per step.", examples=[16])] = 8
+    patch: Annotated[
+        int, Field(ge=1, le=4096, description="Side of a training patch in LR pixels.", examples=[24])
+    ] = 48
+    steps: Annotated[
+        Count,
+        Field(
+            description="Number of optimizer steps. `epochs` may be given instead, with `steps_per_epoch` (1000).",
+            examples=[10000],
+        ),
+    ]
+    learning_rate: Annotated[
+        Rate, Field(description="Learning rate of the first step.", examples=[1.5e-3])
+    ] = 1e-4
+    schedule: Annotated[
+        Literal["constant", "step", "cosine"],
+        Field(
+            description="`constant`; `step` multiplies the rate by `decay_factor` every `decay_every` steps; "
+            "`cosine` falls to 0.",
+            examples=["cosine"],
+        ),
+    ] = "constant"
+    decay_every: Annotated[
+        Count, Field(description="Steps between two decays of `schedule: step`.", examples=[50000])
+    ] = 200_000
+    decay_factor: Annotated[
+        Rate, Field(description="Factor of a decay, and of each restart of a cosine.", examples=[0.1])
+    ] = 0.5
+    restarts: Annotated[
+        tuple[Count, ...],
+        Field(
+            description="Steps at which a cosine restarts (Loshchilov and Hutter, ICLR 2017), at `decay_factor` "
+            "times the previous rate and with a reset optimizer.",
+            examples=[[20000]],
+        ),
+    ] = Field(default=(), strict=False, exclude_if=lambda chosen: not chosen)
+    precision: Annotated[
+        Precision,
+        Field(
+            description="Arithmetic of forward and backward passes. `tf32` and `fp16` need a CUDA device, where "
+            "`fp32` excludes TF32.",
+            examples=["bf16"],
+        ),
+    ] = "fp32"
+    augment: Annotated[
+        bool,
+        Field(description="Flip and rotate patches, each of the eight ways equally often.", examples=[False]),
+    ] = True
+    compile: Annotated[
+        bool,
+        Field(
+            description="Compile networks with torch.compile. Rounding differs, so it is part of a run's digest "
+            "when it is on.",
+            examples=[True],
+        ),
+    ] = Field(default=False, exclude_if=lambda chosen: not chosen)
 
     @model_validator(mode="after")
     def _restarts_lie_within(self) -> Self:

@@ -10,16 +10,19 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import typer
+from pydantic import TypeAdapter
 
-from docs_generators import commands
+from docs_generators import commands, readme, suites
 from docs_generators import methods as method_pages
 from srkd_bench.cli.app import app
+from srkd_bench.config.base import Spec
+from srkd_bench.config.suite_file import load_suite
 from srkd_bench.methods import composition, registry
 from tests.conftest import Srkd
 
 ROOT = Path(__file__).parent.parent.parent
-WRITTEN = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-
+WRITTEN = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [path.relative_to(ROOT / "docs") for path in WRITTEN[1:]]
 
 BLOCK = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
@@ -45,7 +48,7 @@ def parse() -> Any:
     return lambda words: command.main(words, prog_name="srkd", standalone_mode=False)
 
 
-@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_command_in_a_page_is_one_that_exists(parse: Any, path: Path) -> None:
     typed, named = spoken(path.read_text())
     # In a sentence something may be left out: asked for help, a command still refuses options that it hasn't.
@@ -68,11 +71,15 @@ def test_a_command_that_does_not_exist_is_noticed(parse: Any, words: list[str]) 
         parse(words)
 
 
-def test_the_tutorials_method_keeps_the_contract(srkd: Srkd, tmp_path: Path) -> None:
-    (code,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "tutorial.md").read_text(), re.M | re.S)
+def test_the_tutorials_method_and_its_test_pass(srkd: Srkd, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "tutorial.md").read_text()
+    code, test = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
     assert srkd("method", "new", "mymethod")[0] == 0
     (tmp_path / "mymethod.py").write_text(code)
+    (tmp_path / "test_mymethod.py").write_text(test)
     assert srkd("method", "check", "./mymethod.py")[0] == 0
+    words = [sys.executable, "-m", "pytest", "-q", "test_mymethod.py", "-k", "edges or takes_a_step"]
+    assert subprocess.run(words, cwd=tmp_path, capture_output=True, text=True).returncode == 0
     (tmp_path / "mymethod.py").write_text(code.replace("(step.student.sr)", "(step.student.sr.detach())"))
     status, text, _ = srkd("method", "check", "./mymethod.py")
     assert (status, "term 'edges' gives the student no gradient" in text) == (1, True)
@@ -133,6 +140,62 @@ def test_every_command_has_a_page_with_its_options_and_the_exit_codes_are_those_
     assert "| 3 | Data or an artifact that isn't here yet. |" in pages["commands/index.md"]
 
 
+@pytest.mark.parametrize("spec", [spec for _, spec in suites.SECTIONS.values()])
+def test_every_key_of_a_suite_is_explained_with_an_example_that_is_valid(spec: type[Spec]) -> None:
+    filled_in = {"source", "counts"}  # by srkd
+    page = suites.pages()[suites.PATH]
+    for name, field in spec.model_fields.items():
+        if name in filled_in:
+            continue
+        assert field.description, name
+        assert field.description.replace("|", "\\|") in page
+        for example in field.examples or pytest.fail(f"{name} has no example"):
+            TypeAdapter(suites.hint(field)).validate_python(example)
+
+
+def test_a_key_of_a_suite_is_shown_with_its_values_and_default() -> None:
+    page = suites.pages()[suites.PATH]
+    assert "| `train.batch` | whole number from 1 to 4,096 | `8` | Patches per step. | `16` |" in page
+    assert "| `train.loss` | `mse` or `l1` | `mse` |" in page
+    assert "| `student` | mapping | *required* |" in page
+    assert "| `teacher.blocks` | text or list: text | `[]` |" in page
+    assert "| `data.validation` | text | `–` |" in page
+
+
+def test_the_example_of_a_suite_file_is_valid(tmp_path: Path) -> None:
+    (code,) = re.findall(r"^```yaml\n(.*?)^```$", suites.INTRODUCTION, re.M | re.S)
+    (tmp_path / "my-study.yaml").write_text(code)
+    assert load_suite(str(tmp_path / "my-study.yaml")).name == "my-study"
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 130
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    text = (ROOT / "README.md").read_text()
+    for address in readme.LINK.findall(text):
+        path, _, anchor = address.partition("#")
+        if not urlsplit(address).scheme and path != "CONTRIBUTING.md":
+            assert (ROOT / path).is_file(), address
+            assert not anchor or anchor in anchors(ROOT / path), address
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the anchors of a Markdown file's headings."""
+    titles = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_a_package_index_gets_a_readme_with_absolute_addresses() -> None:
+    text = readme.absolute((ROOT / "README.md").read_text(), "https://example.org/lab/srkd", "v1")
+    addresses = readme.LINK.findall(text)
+    assert len(addresses) > 10
+    assert all(address.startswith("https://") for address in addresses)
+    assert "(https://example.org/lab/srkd/raw/v1/docs/report.png)" in text
+    assert "(https://example.org/lab/srkd/blob/v1/docs/tutorial.md)" in text
+
+
 class Page(HTMLParser):
     """What a page of the site loads, and what it links to."""
 
@@ -161,7 +224,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_site_has_every_page_and_loads_nothing_from_elsewhere(site: Path) -> None:
-    for path in [*method_pages.pages(), *commands.pages(), *(file.name for file in WRITTEN[1:])]:
+    for path in [*method_pages.pages(), *commands.pages(), *suites.pages(), *map(str, PAGES)]:
         assert (site / path).with_suffix(".html").is_file()
     for file in site.rglob("*.html"):
         loads = Page(file).loads
@@ -203,3 +266,22 @@ def test_pages_from_the_disk_ask_for_files_alone_and_can_be_searched(site: Path,
     assert "methods/ckd.html" in page.locator(".md-search-result__link").evaluate_all("all => all.join()")
     assert set(asked) <= {"file", "data", "about", "blob"}
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+@pytest.mark.parametrize("width", [390, 820, 1280])
+def test_no_page_is_wider_than_the_screen(site: Path, browser: Any, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    for name in ("index.html", "results.html", "reference/suite.html", "commands/report.html"):
+        page.goto((site / name).as_uri())
+        page.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
+        assert page.evaluate("document.documentElement.scrollWidth") == width, name
+    page.close()
+
+
+def test_results_and_faq_are_visible_from_a_command_page(site: Path, browser: Any) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto((site / "commands" / "run.html").as_uri())
+    for title in ("Results", "FAQ"):
+        box = page.locator(".md-tabs__link", has_text=title).bounding_box()
+        assert 0 <= box["y"] <= 800 - box["height"]
+    page.close()

@@ -1,8 +1,9 @@
-"""The pages show what the scores under results/ say; `python -m tests.project.test_results` writes it into them.
+"""Check that the pages show the scores under results/; `python -m tests.project.test_results` updates the pages.
 
-Between `<!-- report SUITE OPTIONS -->` and `<!-- end -->` stands what `srkd report` prints of a suite with these
-options; with `scores`, its table of PSNR-Y and the differences over all data sets; with `gains`, the latter alone;
-with `compare SUITE OTHER`, what each method gains in PSNR-Y over itself in another suite.
+A block begins with `<!-- KIND SUITE OPTIONS -->` and ends with `<!-- end -->`. By kind, it holds
+`report`: the output of `srkd report`; `scores`: its table of PSNR-Y and the differences over all data sets;
+`gains`: these differences alone; `summary`: gain, interval, corrected p and verdict of each method, spelled out;
+`compare SUITE OTHER`: the gain of each method over itself in another suite.
 """
 
 import json
@@ -20,15 +21,25 @@ from srkd_bench.report.tables.table import LABELS
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "docs/results.md")
+NAMES = {
+    "hkd": "Output distillation (HKD)",
+    "ckd": "Contrastive distillation (CKD)",
+    "rkd": "Relational distillation (RKD)",
+    "rvkd": "Review distillation (RVKD)",
+    "rkd+hkd": "RKD and HKD together",
+    "none@equal-cost": "No distillation, equal multiply-adds",
+}
 BLOCK = re.compile(
-    r"(?<=<!-- )(report|scores|gains|compare) (\S+)(.*?) -->\n(.*?)(?=\n<!-- end -->)", flags=re.DOTALL
+    r"(?<=<!-- )(report|scores|gains|summary|compare) (\S+)(.*?) -->\n(.*?)(?=\n<!-- end -->)",
+    flags=re.DOTALL,
 )
 
 
 def reported(suite: str, options: str) -> str:
     """Return what `srkd report` says of the scores that are kept here."""
     source = ROOT / "results" / suite / "scores.csv"
-    words = ["report", "--suite", suite, "--from", str(source), "--format", "markdown", *shlex.split(options)]
+    chosen = shlex.split(f"--format markdown {options}")  # a second --format replaces the first
+    words = ["report", "--suite", suite, "--from", str(source), *chosen]
     return srkd(*words)
 
 
@@ -51,6 +62,17 @@ def compared(suite: str, other: str) -> str:
     return "\n".join(lines)
 
 
+def summary(suite: str) -> str:
+    """Return the gain of each method in PSNR-Y over all data sets, with its interval, Holm's p and verdict."""
+    lines = ["| Method | Gain (dB) | 95 % interval | Holm p | Verdict |", "| :-- | --: | --: | --: | :-- |"]
+    for row in json.loads(reported(suite, "--format json"))["differences"]:
+        if row["dataset"] is None and row["metric"] == "psnr_y":
+            low, high, mean = (f"{row[name]:+.3f}".replace("-", "−") for name in ("low", "high", "mean"))
+            name = NAMES[row["model"]]
+            lines.append(f"| {name} | {mean} | {low} to {high} | {row['p_holm']:.3f} | {row['verdict']} |")
+    return "\n".join(lines)
+
+
 def psnr(suite: str, report: str) -> tuple[str, str]:
     """Return the rows of a report's PSNR-Y, and those of the differences over all data sets."""
     parts = re.split(r"^### (.+)\n", report, flags=re.MULTILINE)[1:]
@@ -67,6 +89,8 @@ def psnr(suite: str, report: str) -> tuple[str, str]:
 def wanted(kind: str, suite: str, options: str) -> str:
     if kind == "compare":
         return compared(suite, options.strip())
+    if kind == "summary":
+        return summary(suite)
     report = reported(suite, options)
     if kind == "report":
         return report
@@ -75,7 +99,7 @@ def wanted(kind: str, suite: str, options: str) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_shows_what_the_scores_say(page: str) -> None:
+def test_a_page_shows_the_scores(page: str) -> None:
     blocks = BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
     assert blocks
     for *block, shown in blocks:
