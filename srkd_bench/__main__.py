@@ -1,4 +1,4 @@
-"""`python -m srkd_bench` is `srkd`."""
+"""Run `srkd` as `python -m srkd_bench`."""
 
 from srkd_bench.cli.app import main
 

@@ -1,4 +1,4 @@
-"""The stable interface for distillation methods of your own; see the tutorial."""
+"""The stable interface for your own distillation methods."""
 
 from srkd_bench.methods.base import (
     KINDS,

@@ -1,4 +1,4 @@
-"""The `srkd` command: parse, call, print. Nothing heavy is imported before it is needed."""
+"""The command line application: register the commands, report errors, set the exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands print: tables for people, one JSON object for programs, on stdout."""
+"""Print tables on a terminal, or one JSON object for programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands that take a suite share: open the store, find the plan, make what is missing."""
+"""Open the store, plan a suite, execute the plan and print its results."""
 
 from __future__ import annotations
 

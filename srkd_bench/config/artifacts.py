@@ -1,4 +1,4 @@
-"""Artifacts: specs of what the store keeps. The digest of a spec is its identity."""
+"""Specs of stored artifacts; the digest of a spec is the identity of its artifact."""
 
 from typing import ClassVar, Literal
 

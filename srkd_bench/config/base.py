@@ -1,4 +1,4 @@
-"""What all specs share: frozen, checked, and known by the digest of what they say."""
+"""The base class of all specs: immutable, validated, identified by a digest."""
 
 import hashlib
 import json

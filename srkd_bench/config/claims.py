@@ -1,4 +1,4 @@
-"""Claims about results, which a report checks."""
+"""Claims about results, which reports check."""
 
 from typing import Annotated, Self
 

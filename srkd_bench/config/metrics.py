@@ -1,4 +1,4 @@
-"""Metrics: what srkd measures, by which protocol, and how reports print it.
+"""The table of metrics: protocol, label, unit, decimals.
 
 A metric is a row here and a function of the same name in `evaluation.metrics.FUNCTIONS`.
 """

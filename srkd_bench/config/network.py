@@ -1,4 +1,4 @@
-"""What networks are built from, and how large they are: known without torch."""
+"""Specs of networks and their sizes."""
 
 from typing import Annotated, Any, Literal
 

@@ -1,4 +1,4 @@
-"""Suites: a whole study as one frozen spec."""
+"""Suites: the specification of a whole study."""
 
 from collections.abc import Hashable
 from typing import Annotated, Any, Literal, Self

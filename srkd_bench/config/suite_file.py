@@ -1,4 +1,4 @@
-"""Reading suites: YAML files, `--set` settings, and errors that name the key."""
+"""Read suite files and `--set` settings; name the key of every error."""
 
 import re
 from collections.abc import Hashable, Iterable

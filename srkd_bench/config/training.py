@@ -1,4 +1,4 @@
-"""How a network is trained."""
+"""Training settings."""
 
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self

@@ -1,1 +1,1 @@
-"""Errors, files, progress, signals: no knowledge of the domain."""
+"""Errors, files, progress and signals; no knowledge of the domain."""

@@ -1,4 +1,4 @@
-"""What srkd tells its user when something can't be done: one message, one hint, one exit code."""
+"""Errors for the user: one message, one hint, one exit code."""
 
 import shlex
 import sys

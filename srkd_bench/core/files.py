@@ -1,4 +1,4 @@
-"""Writing files: whole or not at all, and one clear error when the disk can't take them."""
+"""Write files atomically; report full or read-only disks clearly."""
 
 import errno
 import os

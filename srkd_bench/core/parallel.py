@@ -1,4 +1,4 @@
-"""Work on all cores that gives its results in order and holds few of them at once."""
+"""Map a function over items on all cores, in order, with bounded memory."""
 
 import os
 from collections import deque

@@ -1,4 +1,4 @@
-"""Progress on stderr: a live display on a terminal, quiet plain lines elsewhere."""
+"""Progress on standard error: a live display on terminals, plain lines elsewhere."""
 
 import time
 from collections import deque

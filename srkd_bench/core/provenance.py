@@ -1,4 +1,4 @@
-"""Provenance: with which versions, on which machine and by which command an artifact was made."""
+"""Record the versions, machine and command that made an artifact."""
 
 from __future__ import annotations
 

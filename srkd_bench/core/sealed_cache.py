@@ -1,4 +1,4 @@
-"""A file of derived values that are kept to save time: believed only if it is whole and of the same code."""
+"""A cache file that is used only if it is intact and written by the same code."""
 
 import hashlib
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Seeds derived from names, and random numbers that leave the global state unchanged."""
+"""Derive seeds from names, and draw without touching the global random state."""
 
 import hashlib
 from collections.abc import Iterator

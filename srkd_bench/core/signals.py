@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: raised once, where they come, and put off where something would be left half done."""
+"""Handle Ctrl-C and termination signals; delay them while something must not be interrupted."""
 
 import os
 import signal

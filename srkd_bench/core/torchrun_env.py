@@ -1,4 +1,4 @@
-"""What torchrun tells the processes that it starts, in their environment. Without it a process is rank 0 of 1."""
+"""Read the rank and world size that torchrun sets in the environment."""
 
 import os
 

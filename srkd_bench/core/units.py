@@ -1,4 +1,4 @@
-"""Durations and sizes as text."""
+"""Format durations and sizes."""
 
 
 def clock(seconds: float) -> str:

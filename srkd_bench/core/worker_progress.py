@@ -1,4 +1,4 @@
-"""One display for several workers: each sends what it would show, and has a row of its own."""
+"""Show the progress of several worker processes in one display."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads images straight out of a folder or archive. Nothing is unpacked, so no archive can write anywhere."""
+"""Read images from folders and archives without unpacking them to disk."""
 
 import gzip
 import io

@@ -1,4 +1,4 @@
-"""The table of data sets: what srkd knows, where it can be had, and which images belong to it."""
+"""The catalog of known data sets: sources, checksums, image counts."""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Image packs: a data set's images, decoded once and kept as a uint8 memory map."""
+"""Image packs: the decoded images of a data set as a memory-mapped array."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Reading images; MATLAB's bicubic, bit by bit; luma."""
+"""Read images; MATLAB's bicubic `imresize`, bit-exact; luma."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data sets come in: from the user's folder or archive, or from their known addresses."""
+"""Download data sets, or import them from a folder or archive."""
 
 from collections.abc import Iterator
 from io import BytesIO

@@ -1,4 +1,4 @@
-"""Training patches, as a pure function of (seed, step): resuming needs no replay."""
+"""Training patches as a pure function of seed and step."""
 
 import numpy as np
 import torch

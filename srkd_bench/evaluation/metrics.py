@@ -1,4 +1,4 @@
-"""PSNR and SSIM by the field's protocol: pure functions, by the names in `config.metrics`."""
+"""PSNR and SSIM by the field's protocol."""
 
 import math
 from collections.abc import Callable, Iterable

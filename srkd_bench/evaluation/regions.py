@@ -1,4 +1,4 @@
-"""Panel: one region of an image as every model shows it."""
+"""One region of an image as each model renders it."""
 
 from dataclasses import dataclass
 

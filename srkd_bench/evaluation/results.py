@@ -1,4 +1,4 @@
-"""Results: what a report is made from."""
+"""Results: the scores, networks and training logs that a report shows."""
 
 import math
 from collections import defaultdict

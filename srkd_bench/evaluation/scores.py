@@ -1,4 +1,4 @@
-"""Score: one measured number. Everything that a report says comes from a list of these."""
+"""Score: one measured value of one image."""
 
 from dataclasses import dataclass
 

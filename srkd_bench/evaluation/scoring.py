@@ -1,4 +1,4 @@
-"""Model × data set → scores of each image."""
+"""Measure a model on every image of a data set."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

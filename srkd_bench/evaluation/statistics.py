@@ -1,4 +1,4 @@
-"""Paired statistics: which differences from the baseline are real. docs/statistics.md says why it is done so."""
+"""Paired statistics: which differences from the baseline are significant."""
 
 import math
 from collections.abc import Mapping

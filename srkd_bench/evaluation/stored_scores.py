@@ -1,4 +1,4 @@
-"""Scores kept in the store."""
+"""Read scores from the store."""
 
 import json
 

@@ -1,1 +1,1 @@
-"""Plan and execute whole studies."""
+"""Plan, execute and analyse whole studies."""

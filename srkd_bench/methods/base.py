@@ -1,4 +1,4 @@
-"""What a distillation method is, and what it is shown at each step."""
+"""The interface of a distillation method."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence

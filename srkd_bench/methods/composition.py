@@ -1,4 +1,4 @@
-"""Composition: several methods in one training."""
+"""Compositions `a+b`: several methods in one training."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Statistics of features on a sample of training patches."""
+"""Feature statistics on a sample of training patches."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What a plan must know of its methods. Kept beside the store, so that plans and reports need no torch."""
+"""What a plan needs to know about methods, cached so that planning needs no torch."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Where a method comes from: built in, an entry point of an installed package, or the user's own file or class.
+"""Locate the source code of a method: built in, installed or your own file.
 
 Nothing is imported here: an own method is known by its name and the sha256 of its source.
 """

@@ -1,4 +1,4 @@
-"""The user's own methods: their code is run here, and what is wrong with it is told by file and line."""
+"""Load the user's own methods and explain their errors by file and line."""
 
 import ast
 import dataclasses

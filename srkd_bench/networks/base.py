@@ -1,4 +1,4 @@
-"""What a network must offer, whatever its architecture, to be trained, distilled from and measured."""
+"""The interface of a network: forward pass, features, tail."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A network's class by its dotted name: found, and imported only where its code may run."""
+"""Import a network class by its dotted name where its code is trusted."""
 
 import hashlib
 import importlib

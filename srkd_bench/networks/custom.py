@@ -1,4 +1,4 @@
-"""A network of any architecture: a class by its dotted name, wrapped so that features can be read from it."""
+"""Wrap any super-resolution class so that its features can be read."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Looking a network of another architecture over before it is used: does it map right, where are its blocks."""
+"""Inspect an unknown network: scale, blocks, determinism."""
 
 from collections import defaultdict
 

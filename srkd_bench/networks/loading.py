@@ -1,4 +1,4 @@
-"""Build networks from their specs, and read and write their weights."""
+"""Build networks from specs; read and write their weights."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Networks that others trained: a file, an address, or EDSR's own."""
+"""Find pretrained weights: a file, an address or EDSR's released network."""
 
 import hashlib
 from dataclasses import dataclass

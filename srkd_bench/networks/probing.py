@@ -1,4 +1,4 @@
-"""What a network turns out to need when it runs: how far it looks, and how much memory."""
+"""Measure the receptive field and memory use of a network."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a plan must know of networks of other architectures; kept beside the store: reports need no torch."""
+"""Complete the spec of a custom network, cached so that reports need no torch."""
 
 import hashlib
 import json

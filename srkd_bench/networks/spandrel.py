@@ -1,4 +1,4 @@
-"""Networks that others trained, of whatever architecture spandrel recognises by its weights (an extra)."""
+"""Load the architectures that spandrel recognises."""
 
 import copy
 import re

@@ -1,4 +1,4 @@
-"""The network that a command names: a finished run, or a file of weights."""
+"""Load networks from the store, and import weights into it."""
 
 import json
 from dataclasses import dataclass

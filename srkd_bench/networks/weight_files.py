@@ -1,4 +1,4 @@
-"""Reading a file of weights, whoever made it: tensors only, never code, and no more memory than it has bytes."""
+"""Read weight files safely: tensors only, bounded memory."""
 
 import pickletools
 import re

@@ -1,4 +1,4 @@
-"""Conditions on scores, as `srkd report --fail-if` takes them: `ckd.set5 < none.set5 - 0.05`.
+"""Conditions of `srkd report --fail-if`, such as `ckd.set5 < none.set5 - 0.05`.
 
 Unlike claims, which rest on six seeds or more, conditions compare printed means of any models, from one seed on.
 

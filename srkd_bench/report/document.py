@@ -1,4 +1,4 @@
-"""Document: what a report says, before any format writes it."""
+"""The content of a report, before a format renders it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

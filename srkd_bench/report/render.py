@@ -1,4 +1,4 @@
-"""Reports: results become tables, and tables become text in the reader's format.
+"""Render results in any format.
 
 `tables` makes each `Table` from `Results`; `formats` and `page` write a `Document`; `FORMATS` lists the formats.
 """

@@ -1,4 +1,4 @@
-"""The study's own numbers, to be shown beside ours.
+"""The study's published numbers and claims.
 
 Source: "A Comparative Study of Knowledge Distillation Methods in Lightening a Super-Resolution Model", Table 2.
 """

@@ -1,4 +1,4 @@
-"""ArtifactStore: what was made is found by its spec; an artifact is complete or absent."""
+"""Find, write and read artifacts; an artifact is complete or absent."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Checkpoints of unfinished training: whole or not at all, and never used when damaged."""
+"""Checkpoints of unfinished training."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""Fetches a file from the first of its mirrors that gives it whole: resumed, verified, complete or absent."""
+"""Download files from mirrors: resumed, verified, atomic."""
 
 import hashlib
 import os

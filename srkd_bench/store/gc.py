@@ -1,4 +1,4 @@
-"""Keeping the store small: how much it holds, what killed processes left, and what no suite needs."""
+"""Measure the store and collect garbage."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Names in a store: its folders, the files of an artifact, and the locks."""
+"""Names of folders, files and locks in a store."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Locks on files: one process at a time holds one, and it is free as soon as that process ends.
+"""File locks between processes.
 
 A lock file that nobody holds can be removed at any moment: whoever takes a lock checks that the file still has its
 name, and otherwise begins again with the file that has.

@@ -1,4 +1,4 @@
-"""What an artifact's manifest says: its key, and the size and sha256 of its files."""
+"""Manifests: the key, sizes and checksums of an artifact."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Finding whatever isn't as it was written in the store, to the byte, and removing it so that it is made again."""
+"""Verify every file of the store and remove corrupted ones."""
 
 import hashlib
 import json

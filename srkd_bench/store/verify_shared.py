@@ -1,4 +1,4 @@
-"""Finding whatever isn't as it was written in the bucket that machines share, and removing it there."""
+"""Verify and repair a shared store."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Where and how a command works."""
+"""Store, display, device and options of a running command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One training in several processes that torchrun started: DistributedDataParallel, in what the loop needs of it.
+"""Train one network in several processes with DistributedDataParallel.
 
 Each rank has an equal part of every batch. Losses are means and gradients are averaged: all ranks take the step
 that one process would take with the whole batch.

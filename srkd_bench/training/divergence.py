@@ -1,4 +1,4 @@
-"""Noticing that a training has gone wrong: a loss that jumps far above its best and stays there."""
+"""Detect diverging training."""
 
 import math
 from dataclasses import dataclass

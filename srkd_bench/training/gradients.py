@@ -1,4 +1,4 @@
-"""The gradient share of distillation terms."""
+"""The gradient share of the distillation terms."""
 
 import torch
 from torch import Tensor, nn

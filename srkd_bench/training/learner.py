@@ -1,4 +1,4 @@
-"""Learner: a student, its method and its optimizer."""
+"""Learner: a student, its method, its adapter and its optimizer."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""fit(): the training loop, shared by teacher and students. All students of a seed are trained side by side."""
+"""The training loop, shared by teacher and students."""
 
 import time
 from collections.abc import Callable, Sequence

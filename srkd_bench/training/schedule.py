@@ -1,4 +1,4 @@
-"""Learning rate schedules, and when events are logged."""
+"""Learning rate schedules and logging intervals."""
 
 import math
 from bisect import bisect_right

@@ -1,4 +1,4 @@
-"""The teacher's SR of a seed's batches: computed once, read by every later run on the same data, seed and teacher.
+"""Cache of the teacher's SR for the batches of a seed.
 
 SR is fixed to a grid of 16 bits wherever a student sees it, so that what was kept equals what would be computed,
 bit for bit. A file has a record a step, each with its number and checksum: whatever is missing, half written or

@@ -1,8 +1,44 @@
+"""Options that several commands share."""
+
+import inspect
+import os
 import shlex
+from collections.abc import Callable
 
 import pytest
 
+from srkd_bench.cli.commands import data, evaluate, network, plan, run, tune
+from srkd_bench.cli.options import run_options
+from srkd_bench.store.workspace import RunOptions
 from tests.conftest import Srkd
+
+ONLINE: list[Callable[..., None]] = [
+    data.download,
+    run.train_teacher,
+    run.distill,
+    run.run,
+    evaluate.evaluate,
+    network.upscale,
+    network.export,
+    network.profile,
+    tune.tune,
+    plan.plan,
+]
+
+
+def test_the_cache_is_given_in_gigabytes_and_kept_in_bytes() -> None:
+    assert run_options("cpu", 2, 0.5, 1.5, "a:1") == RunOptions("cpu", 2, "a:1", 0.5, 1.5e9)
+
+
+def test_offline_sets_the_environment_and_is_no_parameter_of_a_command(
+    srkd: Srkd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SRKD_OFFLINE", "0")
+    assert srkd("download", "--list", "--offline")[0] == 0
+    assert os.environ["SRKD_OFFLINE"] == "1"
+    for command in ONLINE:
+        assert "offline" not in inspect.signature(command).parameters
+        assert "--offline" in srkd(command.__name__.replace("_", "-"), "--help")[1]
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""One file per command or group of commands."""
+"""One module per command or group of commands."""

@@ -1,4 +1,4 @@
-"""`srkd compare`: two methods, runs or files of scores, side by side."""
+"""`srkd compare`: compare two methods, two runs or two score files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`srkd download`: fetch or import data sets."""
+"""`srkd download`: download or import data sets."""
 
 from __future__ import annotations
 

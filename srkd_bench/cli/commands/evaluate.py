@@ -1,4 +1,4 @@
-"""`srkd evaluate`: measure a network on data sets."""
+"""`srkd evaluate`: measure networks or SR images on data sets."""
 
 from __future__ import annotations
 

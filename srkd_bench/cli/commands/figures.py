@@ -1,4 +1,4 @@
-"""What commands draw: a report's figures, its page's regions, and `srkd crops`."""
+"""`srkd crops`, and the figures and crops of reports."""
 
 from __future__ import annotations
 

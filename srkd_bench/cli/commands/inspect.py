@@ -1,4 +1,4 @@
-"""`srkd ls` and `srkd show`: list and show what is available."""
+"""`srkd ls` and `srkd show`: list and describe what is available."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`srkd method`: begin a method of one's own, and put one through the contract."""
+"""`srkd method new` and `srkd method check`: create and test your own method."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that use a finished network: `srkd upscale`, `srkd export`, `srkd profile`."""
+"""`srkd upscale`, `srkd export` and `srkd profile`: use a trained network."""
 
 from __future__ import annotations
 

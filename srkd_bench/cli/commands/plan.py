@@ -1,4 +1,4 @@
-"""`srkd plan`: what a suite needs, as a table, or as commands for other machines."""
+"""`srkd plan`: show what a suite needs, or print it as commands for other machines."""
 
 from __future__ import annotations
 

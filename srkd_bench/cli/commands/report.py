@@ -1,4 +1,4 @@
-"""`srkd report`: what is finished, as tables, pages, figures and data."""
+"""`srkd report`: render results as tables, figures, pages and data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`srkd train-teacher`, `srkd distill` and `srkd run`."""
+"""`srkd train-teacher`, `srkd distill` and `srkd run`: train and evaluate a suite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`srkd store`: check, tidy, measure and move what is kept."""
+"""`srkd store`: verify, clean, measure, export and import the artifact store."""
 
 from __future__ import annotations
 

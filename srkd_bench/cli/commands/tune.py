@@ -1,4 +1,4 @@
-"""`srkd tune`: search the weights of methods."""
+"""`srkd tune`: search loss weights on validation images."""
 
 from __future__ import annotations
 

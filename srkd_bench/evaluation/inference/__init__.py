@@ -1,1 +1,1 @@
-"""Apply a network to images, export and profile it."""
+"""Apply a network to images, export it, profile it."""

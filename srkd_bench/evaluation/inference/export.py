@@ -1,4 +1,4 @@
-"""A network for other programs: ONNX, torch.export or safetensors, checked against PyTorch on real images."""
+"""Export a network to ONNX, torch.export or safetensors, and check the exported file."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Images as people keep them: with alpha, in grey, with a colour profile. What is read so is written so, as PNG."""
+"""Read and write photographs with alpha channels, grey values and colour profiles."""
 
 import io
 import warnings

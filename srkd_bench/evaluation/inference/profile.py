@@ -1,4 +1,4 @@
-"""What a network costs at work: weights, multiply-adds, time and memory, beside its teacher."""
+"""Measure a network's size, multiply-adds, time and memory."""
 
 import resource
 import sys

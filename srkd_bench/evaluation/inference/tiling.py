@@ -1,4 +1,4 @@
-"""Super-resolve large images in overlapping tiles where memory does not suffice for the whole."""
+"""Super-resolve large images in overlapping tiles when memory is short."""
 
 import math
 import re

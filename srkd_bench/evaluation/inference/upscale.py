@@ -1,4 +1,4 @@
-"""A network at work on anyone's images: read, super-resolved, written beside nothing that is there already."""
+"""Super-resolve image files without overwriting any."""
 
 import hashlib
 from collections.abc import Sequence

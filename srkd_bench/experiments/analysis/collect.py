@@ -1,4 +1,4 @@
-"""What the store holds of a plan, as the results that a report is made from."""
+"""Collect the results of a plan from the store."""
 
 import json
 from collections import defaultdict

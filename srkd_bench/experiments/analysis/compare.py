@@ -1,4 +1,4 @@
-"""Two methods, or two runs, side by side: their differences, the images that gain and lose most, their settings.
+"""Compare two methods, two runs or two sets of scores.
 
 Two files of scores, too: what each method gains over itself.
 """

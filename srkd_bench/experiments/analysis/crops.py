@@ -1,4 +1,4 @@
-"""Regions of images as every network shows them: which ones tell most, and their pixels."""
+"""Choose and render the image regions in which methods differ most."""
 
 import re
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""What a plan will cost: what is cached, what will run, about how long, how much disk."""
+"""Predict time and disk use of a plan by timing a few steps."""
 
 import json
 import tempfile

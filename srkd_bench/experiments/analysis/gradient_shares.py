@@ -1,4 +1,4 @@
-"""Gradient shares of all methods, on the way of one plain student: were their weights worth trying?
+"""Measure the gradient share of every method on real batches.
 
 A student like the suite's is trained without distillation for a few hundred steps of the suite's kind. Each method
 looks on: what it trains beside the student learns from the same batches, but the student never feels it, so that

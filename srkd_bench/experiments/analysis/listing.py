@@ -1,4 +1,4 @@
-"""What `srkd ls` and `srkd show` tell, as plain rows."""
+"""List data sets, suites, methods and runs as plain rows."""
 
 import json
 from dataclasses import MISSING, dataclass, fields

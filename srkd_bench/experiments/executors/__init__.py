@@ -1,1 +1,1 @@
-"""Execute the tasks of a plan: in this process, in several, on Ray, Slurm or torchrun."""
+"""Execute the tasks of a plan: serially, in processes, on Ray, Slurm or torchrun."""

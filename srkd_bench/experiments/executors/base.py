@@ -1,4 +1,4 @@
-"""What an executor is, and the table of them. To add one, write a module with `execute` and name it here."""
+"""The executor protocol, and the table of executors."""
 
 from __future__ import annotations
 

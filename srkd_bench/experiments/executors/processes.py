@@ -1,4 +1,4 @@
-"""Execute a plan in several processes on this machine, each with a device or some cores of its own."""
+"""Execute a plan in several processes on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Execute a plan on a Ray cluster: Ray places the tasks, and restarts one whose worker or node has died.
+"""Execute a plan on a Ray cluster.
 
 The nodes share the store: a folder that all see at the same path, or a bucket (SRKD_STORE).
 """

@@ -1,4 +1,4 @@
-"""A plan as commands for other machines. Each command may be run again at any time."""
+"""Render the tasks of a plan as commands that can be repeated safely."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A shell script that executes a plan, one command after the other."""
+"""Render a plan as a shell script."""
 
 import shlex
 from collections.abc import Sequence

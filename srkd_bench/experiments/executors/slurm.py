@@ -1,4 +1,4 @@
-"""A script that executes a plan as Slurm jobs, with its groups as a job array."""
+"""Render a plan as Slurm jobs."""
 
 import shlex
 from collections.abc import Sequence

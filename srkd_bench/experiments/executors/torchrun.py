@@ -1,4 +1,4 @@
-"""A teacher's training that torchrun's processes share: rank 0 does what one process would, the others follow."""
+"""Train a teacher in the processes that torchrun started."""
 
 from srkd_bench.config.artifacts import Run
 from srkd_bench.core import torchrun_env

@@ -1,4 +1,4 @@
-"""What executors share: the start of a plan, the end by a signal, and the processes in which tasks are done."""
+"""Worker processes, and how execution starts and stops, for all executors."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a suite needs: runs, tasks, weights to tune."""
+"""What a suite needs: runs, tasks, tuning trials."""

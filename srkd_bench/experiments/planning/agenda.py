@@ -1,4 +1,4 @@
-"""The order in which the tasks of a plan are taken, and what each task needs of the plan."""
+"""The order in which tasks can start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a suite asks for, by the names that it has in the store: networks, scores. Nothing is made here."""
+"""Turn a suite into a plan: the networks and scores it needs, by their identity."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace

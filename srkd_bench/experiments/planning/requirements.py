@@ -1,4 +1,4 @@
-"""Which artifacts suites need."""
+"""List the artifacts that suites need."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which parts of a plan are finished."""
+"""Tell which parts of a plan are finished."""
 
 from srkd_bench.config.artifacts import Run, Weights
 from srkd_bench.core.progress import Display

@@ -1,4 +1,4 @@
-"""A suite as a graph of tasks, for any executor: what is made together, and what has to be there before."""
+"""Divide a plan into a graph of tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which weights a search tries: the first N of one sequence, so that more trials keep those that are done.
+"""The sequence of loss weights that a search tries.
 
 Trial 0 is the default. The others follow Halton's sequence in the weights' logarithms, turned so that its first
 point is the middle: evenly spread after any number of trials, and the same for everyone.

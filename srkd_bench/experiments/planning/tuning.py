@@ -1,4 +1,4 @@
-"""A search of methods' weights: its plan, what came of its trials, and how far that can be trusted."""
+"""Plan a search of loss weights and evaluate its trials."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

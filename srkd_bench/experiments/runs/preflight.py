@@ -1,4 +1,4 @@
-"""Preflight checks: everything that can be checked before work starts."""
+"""Check everything that can be checked before work starts."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Measure networks whose scores the store does not have."""
+"""Measure the networks whose scores are not in the store."""
 
 import json
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Measuring what needs no suite: bicubic, a weights file, anyone's SR images."""
+"""Measure bicubic interpolation, a weights file or SR images without a suite."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Train the networks of a plan that the store does not have."""
+"""Train the networks of a plan that are not in the store."""
 
 import json
 import platform

@@ -1,4 +1,4 @@
-"""Runs, networks and scores on their way to another store: written as a tar, and taken in from a stranger's."""
+"""Export finished runs and scores to a file, and import them."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Plain tar files: the same to the bit whenever they are written, and read without trusting a byte of them."""
+"""Reproducible tar files, read without trusting their content."""
 
 import hashlib
 import os

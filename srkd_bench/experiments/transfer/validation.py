@@ -1,4 +1,4 @@
-"""What a stranger's artifact must be, in everything, before it is taken into the store."""
+"""Validate imported artifacts."""
 
 import json
 import math

@@ -1,1 +1,1 @@
-"""The built-in distillation methods, one file each."""
+"""The built-in methods, one file each."""

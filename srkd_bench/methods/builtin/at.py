@@ -1,4 +1,4 @@
-"""Attention transfer (AT): the student's features are strong where the teacher's are."""
+"""Attention transfer (AT): match the spatial attention maps of student and teacher."""
 
 from dataclasses import dataclass
 

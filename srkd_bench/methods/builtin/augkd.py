@@ -1,4 +1,4 @@
-"""Distillation on zoomed images (AugKD): the teacher also labels crops of HR and LR made smaller still."""
+"""Augmented distillation (AugKD): also distil on zoomed-in crops of HR and on zoomed-out LR images."""
 
 from dataclasses import dataclass
 

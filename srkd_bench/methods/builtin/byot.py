@@ -1,4 +1,4 @@
-"""Self-distillation (BYOT): exits along the student's body learn from HR and from its own last output."""
+"""Self-distillation (BYOT): early exits of the student learn from HR and from its final output."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Contrastive distillation (CKD): pull SR to the teacher's, push it from the batch's other SRs."""
+"""Contrastive distillation (CKD): move SR towards the teacher's and away from other images of the batch."""
 
 from dataclasses import dataclass, field
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Cross distillation (CrossKD): the student's features must be good enough for the teacher's tail."""
+"""Cross-network distillation (CrossKD): the teacher's frozen tail super-resolves the student's features."""
 
 from dataclasses import dataclass
 

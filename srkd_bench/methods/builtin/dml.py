@@ -1,4 +1,4 @@
-"""Mutual learning (DML): two students of other initial weights learn from HR and from each other's SR."""
+"""Deep mutual learning (DML): two students learn from HR and from each other's SR."""
 
 from copy import deepcopy
 from dataclasses import dataclass

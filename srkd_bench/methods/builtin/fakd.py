@@ -1,4 +1,4 @@
-"""Feature affinity distillation (FAKD): a feature map's pixels are alike where the teacher's are."""
+"""Feature affinity distillation (FAKD): match the similarity of pixels in feature maps, and the SR."""
 
 from dataclasses import dataclass
 from typing import Literal

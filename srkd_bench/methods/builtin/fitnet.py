@@ -1,4 +1,4 @@
-"""Hints (FitNets): the student's middle features, through a regressor, match the teacher's."""
+"""Hints (FitNets): match the student's middle features to the teacher's through a regressor."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Traditional distillation (HKD): the student's SR is pulled to the teacher's as well as to HR."""
+"""Output distillation (HKD): match the student's SR to the teacher's as well as to HR."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""No distillation: the control that every other row is measured against, and how a teacher is trained."""
+"""No distillation: the baseline of all comparisons, and the training of teachers."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Relational distillation (RKD): the batch's images lie to each other as in the teacher's SR."""
+"""Relational distillation (RKD): match the distances between the SR images of a batch."""
 
 from dataclasses import dataclass, field
 

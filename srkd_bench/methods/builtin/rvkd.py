@@ -1,4 +1,4 @@
-"""Review distillation (RVKD): the teacher's features guide the student's, fused from deep to shallow."""
+"""Review distillation (RVKD): match features of four levels, fused from deep to shallow."""
 
 from dataclasses import dataclass
 

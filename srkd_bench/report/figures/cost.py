@@ -1,4 +1,4 @@
-"""What a network is worth for what it costs: parameters and multiply-adds."""
+"""PSNR against the cost of a network."""
 
 from __future__ import annotations
 

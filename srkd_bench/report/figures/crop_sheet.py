@@ -1,4 +1,4 @@
-"""Regions side by side, as papers show them: the whole image, every model's view of it, and their errors."""
+"""Image regions side by side, with error maps."""
 
 from __future__ import annotations
 

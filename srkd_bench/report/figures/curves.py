@@ -1,4 +1,4 @@
-"""How the students learned: losses, the distillation's share of the gradient, validation."""
+"""Learning curves: losses, gradient shares, validation PSNR."""
 
 from __future__ import annotations
 

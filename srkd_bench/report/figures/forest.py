@@ -1,4 +1,4 @@
-"""The differences from the baseline with their intervals, a block of rows a data set."""
+"""Forest plot: differences from the baseline with confidence intervals."""
 
 from __future__ import annotations
 

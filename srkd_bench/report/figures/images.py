@@ -1,4 +1,4 @@
-"""Which images gain and which lose against the baseline."""
+"""Per-image differences from the baseline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How each model is drawn, everywhere: one colour, one marker."""
+"""Colours and markers of models."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

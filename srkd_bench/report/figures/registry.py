@@ -1,4 +1,4 @@
-"""Figures of a report, for papers (PDF, PNG) and pages (SVG); None where there is nothing to draw.
+"""The table of figures; draw and save them.
 
 Every module holds one figure; `style` and `palette` say how all of them look.
 """

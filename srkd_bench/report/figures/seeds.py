@@ -1,4 +1,4 @@
-"""How much of a method's score is its seed: every seed's score, a row a method."""
+"""Scores of every seed."""
 
 from __future__ import annotations
 

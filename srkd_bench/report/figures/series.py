@@ -1,4 +1,4 @@
-"""What figures draw of the scores."""
+"""The data series that figures draw."""
 
 from __future__ import annotations
 

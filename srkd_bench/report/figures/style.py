@@ -1,4 +1,4 @@
-"""What all figures share: sizes, fonts, thin lines, and labels that stand beside what they name."""
+"""Common figure style: sizes, fonts, label placement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A figure as SVG to be put into a page: small, the same bytes each time, and in the page's own ink."""
+"""Write a figure as compact, reproducible SVG."""
 
 from __future__ import annotations
 

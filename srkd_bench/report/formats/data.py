@@ -1,4 +1,4 @@
-"""The scores as data: JSON with a row a measurement of a data set, CSV with a row an image; CSV is read, too."""
+"""Write scores as JSON and CSV; read CSV."""
 
 import csv
 import json

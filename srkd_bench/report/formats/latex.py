@@ -1,4 +1,4 @@
-"""A table for a paper, in the study's colours: red the best, blue the second, bold what beats the control."""
+"""Write tables as LaTeX."""
 
 from srkd_bench.report.tables.table import Cell, Table
 

@@ -1,4 +1,4 @@
-"""A table for GitHub: the best bold, the second underlined, a plus on what beats the control."""
+"""Write tables as GitHub markdown."""
 
 import html
 import re

@@ -1,4 +1,4 @@
-"""A table for the terminal: red the best, blue the second, bold what beats the control; marks without colour."""
+"""Write tables for terminals and text files."""
 
 from io import StringIO
 

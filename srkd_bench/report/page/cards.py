@@ -1,4 +1,4 @@
-"""How the networks were made: what all trainings' cards share, and what each has of its own."""
+"""Summarise how the networks were trained."""
 
 from dataclasses import dataclass
 from typing import Any

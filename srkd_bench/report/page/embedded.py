@@ -1,4 +1,4 @@
-"""Pictures inside the page: regions as every model shows them, and figures."""
+"""Embed images and figures in the page."""
 
 from __future__ import annotations
 

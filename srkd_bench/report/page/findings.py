@@ -1,4 +1,4 @@
-"""What the differences say, in sentences that claim no more than the seeds allow."""
+"""State the findings in sentences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

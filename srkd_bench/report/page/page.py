@@ -1,4 +1,4 @@
-"""The page: all of a report in one file that needs no network, no script and no knowledge of the study."""
+"""Render the page."""
 
 from __future__ import annotations
 

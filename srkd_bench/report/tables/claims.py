@@ -1,4 +1,4 @@
-"""Claims: statements about methods, checked by what the seeds show."""
+"""Check claims against the results."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The comparison table: methods against the teacher and the control."""
+"""The comparison table: all models on all data sets."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The table of differences from the baseline: how large, how sure, and what the seeds show."""
+"""The table of paired differences from the baseline."""
 
 from srkd_bench.config.metrics import METRICS
 from srkd_bench.evaluation.results import Results

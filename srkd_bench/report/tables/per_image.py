@@ -1,4 +1,4 @@
-"""The per-image table: what every image gains from every method."""
+"""The table of per-image differences."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Ranks: which models of a row are highlighted, by printed value or by what the seeds show."""
+"""Decide which cells are best and second-best."""
 
 import math
 from collections.abc import Mapping

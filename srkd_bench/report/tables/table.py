@@ -1,4 +1,4 @@
-"""Table: what every renderer is given; made from results by `comparison` and `costs`."""
+"""Table: rows and footnotes that every format renders."""
 
 from dataclasses import dataclass, field
 from typing import Literal

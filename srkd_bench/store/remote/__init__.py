@@ -1,1 +1,1 @@
-"""The part of a store that several machines share in an object storage bucket."""
+"""The part of a store that machines share in object storage."""

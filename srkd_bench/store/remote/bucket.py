@@ -1,4 +1,4 @@
-"""A folder in an S3-compatible bucket: objects that appear whole, some of them only where there was none."""
+"""An S3-compatible bucket with atomic objects."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Checkpoints of unfinished work in a bucket, for the machine that goes on when this one dies."""
+"""Synchronise checkpoints between machines."""
 
 import time
 from collections.abc import Callable, Mapping

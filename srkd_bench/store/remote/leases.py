@@ -1,4 +1,4 @@
-"""Claims: which worker, on any machine, makes what. A claim that its worker no longer renews may be taken over."""
+"""Leases: timed locks in a bucket."""
 
 import atexit
 import os

@@ -1,4 +1,4 @@
-"""What several machines share of a store, in a bucket: artifacts, checkpoints of unfinished work, and claims."""
+"""Share artifacts, checkpoints and leases in a bucket."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The contract: what every method must do. `srkd method check` and the tests put methods through it.
+"""The checks of the contract.
 
 CHECKS[name](subject("./mymethod.py"))  # raises Broken, with the line to mend and what to do
 """

@@ -1,4 +1,4 @@
-"""A method at work in the smallest: tiny networks, batches of noise, a few steps."""
+"""A minimal training that the checks observe."""
 
 import tempfile
 import warnings

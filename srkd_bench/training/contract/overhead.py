@@ -1,4 +1,4 @@
-"""What a step of a method costs, in time and memory, against a step without distillation."""
+"""Measure the time and memory of a method per step."""
 
 import statistics
 import time

@@ -1,4 +1,4 @@
-"""Which line of a method's file is to be mended."""
+"""Find the line of a method's file that an error refers to."""
 
 import ast
 import traceback

@@ -1,4 +1,4 @@
-"""A method as the subject of the contract's checks, and what it does not keep of the contract."""
+"""The method under test, and violations of the contract."""
 
 import sys
 from collections.abc import Iterator, Mapping

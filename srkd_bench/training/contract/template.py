@@ -1,4 +1,4 @@
-"""`srkd method new`: a whole method to begin with, and its test."""
+"""Create a method and its test from a template."""
 
 from importlib.util import find_spec
 from pathlib import Path

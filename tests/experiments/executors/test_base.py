@@ -1,0 +1,35 @@
+"""The tables of executors and of writers of scripts."""
+
+import pytest
+
+from srkd_bench.experiments.executors import processes, ray, serial, shell, slurm, torchrun
+from srkd_bench.experiments.executors.base import (
+    EXECUTORS,
+    SCRIPTS,
+    Executor,
+    ScriptWriter,
+    find_executor,
+    find_script,
+)
+from tests.conftest import Srkd
+
+# mypy compares their signatures with the protocols.
+EXECUTE: list[Executor] = [serial.execute, processes.execute, ray.execute, torchrun.execute]
+SCRIPT: list[ScriptWriter] = [shell.script, slurm.script]
+
+
+def test_the_tables_name_modules_that_have_what_is_looked_for() -> None:
+    assert all(find_executor(name) in EXECUTE for name in EXECUTORS)
+    assert all(find_script(name) in SCRIPT for name in SCRIPTS)
+
+
+@pytest.mark.parametrize(
+    ("words", "known"),
+    [(["run", "--executor", "x"], EXECUTORS), (["plan", "--format", "x"], ("table", "json", *SCRIPTS))],
+)
+def test_a_name_in_no_table_is_refused_and_the_known_ones_are_listed(
+    srkd: Srkd, words: list[str], known: list[str]
+) -> None:
+    code, out, told = srkd(*words)
+    assert (code, out) == (2, "")
+    assert all(f"'{name}'" in " ".join(told.split()) for name in known)
