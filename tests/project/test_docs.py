@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from docs_generators import commands, readme, suites
 from docs_generators import methods as method_pages
+from srkd_bench import __version__
 from srkd_bench.cli.app import app
 from srkd_bench.config.base import Spec
 from srkd_bench.config.suite_file import load_suite
@@ -179,6 +180,10 @@ def test_links_of_the_readme_lead_somewhere() -> None:
         if not urlsplit(address).scheme and path != "CONTRIBUTING.md":
             assert (ROOT / path).is_file(), address
             assert not anchor or anchor in anchors(ROOT / path), address
+
+
+def test_the_citation_names_this_version() -> None:
+    assert f"version: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 def anchors(path: Path) -> set[str]:
