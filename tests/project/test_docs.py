@@ -177,7 +177,7 @@ def test_links_of_the_readme_lead_somewhere() -> None:
     text = (ROOT / "README.md").read_text()
     for address in readme.LINK.findall(text):
         path, _, anchor = address.partition("#")
-        if not urlsplit(address).scheme and path != "CONTRIBUTING.md":
+        if not urlsplit(address).scheme:
             assert (ROOT / path).is_file(), address
             assert not anchor or anchor in anchors(ROOT / path), address
 
