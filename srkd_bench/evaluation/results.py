@@ -98,7 +98,7 @@ class Results:
     Args:
         suite: the report's name.
         columns: models in order: `bicubic`, `teacher`, methods (`none`, `rkd+hkd`), weight files, image folders.
-        datasets, metrics: rows and tables in order; metrics are keys of `metrics.METRICS`.
+        datasets, metrics: rows and tables in order; metrics are keys of `config.metrics.METRICS`.
         scores: what was measured so far; columns or data sets without any are shown as missing.
         seeds: those asked for; a student that was measured on fewer is marked.
         budget: how long each student is trained, in words: `1,500 steps of 8 patches of 24x24 LR pixels`.
@@ -140,10 +140,10 @@ class Results:
         """Return the mean over images of each seed."""
         return {seed: fmean(images.values()) for seed, images in self.runs(metric, model, dataset).items()}
 
-    def mean(self, metric: str, model: str, dataset: str) -> float | None:
-        """Return the mean over seeds of the means over images, as tables print it; None without scores."""
-        means = self.seed_means(metric, model, dataset)
-        return fmean(means.values()) if means else None
+    def means(self, metric: str, model: str) -> dict[str, float]:
+        """Return by data set the mean over seeds of the means over images, as tables print it."""
+        found = {dataset: self.seed_means(metric, model, dataset) for dataset in self.datasets}
+        return {dataset: fmean(of_seeds.values()) for dataset, of_seeds in found.items() if of_seeds}
 
     def image_means(self, metric: str, model: str, dataset: str) -> dict[str, float]:
         """Return the mean over seeds of each image."""

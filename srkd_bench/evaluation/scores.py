@@ -13,7 +13,7 @@ class Score:
     Args:
         model: the column it belongs to: `bicubic`, `teacher`, or a method's name as in the suite (`rkd+hkd`).
         dataset, image: where it was measured; `image` is the file's stem.
-        metric: a key of `metrics.METRICS`: `psnr_y`, `ssim_y`, `psnr_rgb`.
+        metric: a key of `config.metrics.METRICS`: `psnr_y`, `ssim_y`, `psnr_rgb`.
         protocol: name and version of the rules that it was measured by: `y@1`, `rgb@1`.
         value: dB for PSNR (may be `inf`), 0..1 for SSIM.
         run: digest of the run, empty for bicubic, weight files and image folders.

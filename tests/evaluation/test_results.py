@@ -38,8 +38,8 @@ def test_runs_are_the_values_by_seed_and_image() -> None:
 
 def test_means_are_over_images_then_over_seeds() -> None:
     assert MADE.seed_means("psnr_y", "none", "set5") == {0: 25.0, 1: 26.5, 3: 10.0}
-    assert MADE.mean("psnr_y", "none", "set5") == pytest.approx(61.5 / 3)
-    assert MADE.mean("psnr_y", "ckd", "set5") is None
+    assert MADE.means("psnr_y", "none") == {"set5": pytest.approx(61.5 / 3)}
+    assert MADE.means("psnr_y", "ckd") == {}
     assert MADE.image_means("psnr_y", "none", "set5") == {
         "a": pytest.approx(71 / 3),
         "b": pytest.approx(52 / 3),

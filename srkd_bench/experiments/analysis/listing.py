@@ -1,9 +1,12 @@
 """List data sets, suites, methods and runs as plain rows."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, fields
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from srkd_bench.config.network import network_spec
 from srkd_bench.config.suite_file import load_suite, suite_files
@@ -11,9 +14,12 @@ from srkd_bench.data.catalog import DATASETS
 from srkd_bench.data.image_set import packed
 from srkd_bench.evaluation.scores import Scores
 from srkd_bench.experiments.planning.trials import TUNING_SEED
-from srkd_bench.methods.metadata import own_methods
+from srkd_bench.methods.metadata import Traits, own_methods
 from srkd_bench.store.artifact_store import ArtifactStore, find_run
 from srkd_bench.store.layout import CARD, SCORES
+
+if TYPE_CHECKING:
+    from srkd_bench.methods.base import Method
 
 
 def datasets(store: ArtifactStore) -> list[dict[str, Any]]:
@@ -50,30 +56,26 @@ def methods(store: ArtifactStore) -> list[dict[str, Any]]:
     """Return the installed methods with their parameters' defaults, and own ones as the store last saw them."""
     from srkd_bench.methods.registry import find, names
 
-    def parameters(name: str) -> str:
-        listed = fields(find(name))  # type: ignore[arg-type]  # every method is a dataclass
-        return ", ".join(f"{one.name}={one.default}" for one in listed if one.default is not MISSING)
-
-    return [
-        {
-            "name": name,
-            "kind": find(name).kind,
-            "teacher": "yes" if find(name).looks else "no",
-            "parameters": parameters(name),
-            "source": find(name).source,
-        }
-        for name in names()
-    ] + [
-        {
+    def row(name: str, one: type[Method] | Traits, parameters: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+        return {
             "name": name,
             "kind": one.kind,
             "teacher": "yes" if one.looks else "no",
-            "parameters": ", ".join(f"{key}={value}" for key, value in one.params[name].items()),
+            "parameters": ", ".join(f"{key}={value}" for key, value in parameters),
             "source": one.source,
         }
-        for name, one in own_methods(store).items()
-        if name not in names()
+
+    installed = {name: find(name) for name in names()}
+    own = own_methods(store)
+    return [
+        *(row(name, one, _defaults(one)) for name, one in installed.items()),
+        *(row(name, one, one.params[name].items()) for name, one in own.items() if name not in installed),
     ]
+
+
+def _defaults(method: type[Method]) -> list[tuple[str, Any]]:
+    listed = fields(method)  # type: ignore[arg-type]  # every method is a dataclass
+    return [(one.name, one.default) for one in listed if one.default is not MISSING]
 
 
 def runs(store: ArtifactStore) -> list[dict[str, Any]]:

@@ -144,14 +144,7 @@ def _corrected(whole: Sequence[Difference], names: dict[str, str]) -> str:
 
 def _teacher(results: Results, metric: str, control: str) -> str:
     """Say how far above the control the teacher is: what there was to gain by becoming as good as it."""
-    teacher, base = (
-        {
-            dataset: mean
-            for dataset in results.datasets
-            if (mean := results.mean(metric, model, dataset)) is not None
-        }
-        for model in ("teacher", results.baseline)
-    )
+    teacher, base = (results.means(metric, model) for model in ("teacher", results.baseline))
     if teacher.keys() != base.keys() or not base:
         return ""
     gap = fmean(teacher[dataset] - base[dataset] for dataset in base)

@@ -84,14 +84,14 @@ def _read(results: Results, claim: Claim) -> Verdict:
     """Return whether a network's mean on every data set is the claimed one, to within the margin."""
     metric = claim.metric or [*results.metrics, "psnr_y"][0]
     decimals, name = METRICS[metric].decimals, model_labels(results).get(claim.of, claim.of)
-    readings, missing, far = list[str](), list[str](), False
-    for dataset, claimed in claim.reads.items():
-        mean = results.mean(metric, claim.of, dataset)
-        if mean is None:
-            missing.append(f"{name} on {where(dataset)}")
-            continue
-        far |= not abs(mean - claimed) <= claim.margin
-        readings.append(f"{name} on {where(dataset)} {mean:.{decimals}f}, claimed {claimed:g}")
+    means = results.means(metric, claim.of)
+    missing = [f"{name} on {where(dataset)}" for dataset in claim.reads if dataset not in means]
+    read = {dataset: claimed for dataset, claimed in claim.reads.items() if dataset in means}
+    readings = [
+        f"{name} on {where(dataset)} {means[dataset]:.{decimals}f}, claimed {claimed:g}"
+        for dataset, claimed in read.items()
+    ]
+    far = any(not abs(means[dataset] - claimed) <= claim.margin for dataset, claimed in read.items())
     answer: Answer = "fails" if far else "undecided" if missing else "holds"
     return Verdict(claim.claim, answer, [], missing, readings)
 
