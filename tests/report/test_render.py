@@ -429,7 +429,7 @@ def test_a_files_suffix_says_its_format(name: str, format: str) -> None:
 def test_an_unknown_suffix_or_format_is_an_error_with_a_hint() -> None:
     with pytest.raises(SrkdError, match=r"no report format for 'a\.docx'") as error:
         format_of(Path("a.docx"))
-    assert error.value.hint == "end the name in .txt, .md, .tex, .html, .csv, .json"
+    assert error.value.hint == f"end the name in {', '.join(one.suffix for one in FORMATS.values())}"
     with pytest.raises(SrkdError, match="no report format named 'yaml'"):
         render(the_study(), "yaml")
 

@@ -1,5 +1,7 @@
 """The tables of executors and of writers of scripts."""
 
+import inspect
+
 import pytest
 
 from srkd_bench.experiments.executors import processes, ray, serial, shell, slurm, torchrun
@@ -19,8 +21,10 @@ SCRIPT: list[ScriptWriter] = [shell.script, slurm.script]
 
 
 def test_the_tables_name_modules_that_have_what_is_looked_for() -> None:
-    assert all(find_executor(name) in EXECUTE for name in EXECUTORS)
-    assert all(find_script(name) in SCRIPT for name in SCRIPTS)
+    for find, table, protocol in ((find_executor, EXECUTORS, Executor), (find_script, SCRIPTS, ScriptWriter)):
+        wanted = [name for name in inspect.signature(protocol.__call__).parameters if name != "self"]
+        for name in table:
+            assert list(inspect.signature(find(name)).parameters) == wanted
 
 
 @pytest.mark.parametrize(
