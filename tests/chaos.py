@@ -178,7 +178,8 @@ class Chaos:
 
 def digests(home: Path) -> dict[str, str]:
     """Return the sha256 of all that must be the same in every store: images, weights, scores, tables."""
-    files = [path for path in home.rglob("*") if path.name in KEPT or path.parent.name == "downloads"]
+    found = (path for path in home.rglob("*") if path.parent.name != "locks")
+    files = [path for path in found if path.name in KEPT or path.parent.name == "downloads"]
     files += [Path(f"{home}{suffix}") for suffix in (".md", ".json")]
     return {
         str(path).removeprefix(str(home)): hashlib.sha256(path.read_bytes()).hexdigest()

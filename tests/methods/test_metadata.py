@@ -41,7 +41,7 @@ def test_traits_are_what_the_methods_say(store: ArtifactStore) -> None:
     }
     assert (
         found["hkd"].summary
-        == "Traditional distillation (HKD): the student's SR is pulled to the teacher's as well as to HR."
+        == "Output distillation (HKD): match the student's SR to the teacher's as well as to HR."
     )
     assert (found["hkd"].kind, found["hkd"].source[:13]) == ("response", "Hinton et al.")
     assert found["rkd+hkd"].summary == "RKD and HKD at once, the loss against HR counted once."

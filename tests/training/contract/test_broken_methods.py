@@ -258,7 +258,7 @@ def test_optimised_python_has_the_same_checks_and_summaries() -> None:
     printed = subprocess.check_output([sys.executable, "-OO", "-c", code], text=True)
     assert json.loads(printed) == [[*checks.CHECKS], registry.summary("hkd")]
     assert len(checks.CHECKS) == 16
-    assert registry.summary("hkd").startswith("Traditional distillation (HKD)")
+    assert registry.summary("hkd").startswith("Output distillation (HKD)")
 
 
 def test_what_cannot_take_a_step_is_checked_no_further(srkd: Srkd, tmp_path: Path) -> None:
