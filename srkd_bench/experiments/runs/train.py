@@ -29,6 +29,7 @@ from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.layout import CARD, EVENTS, FAILED, WEIGHTS
 from srkd_bench.store.workspace import Workplace
+from srkd_bench.training.compilation import compile_network
 from srkd_bench.training.distributed import ALONE, Ranks, Training
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import fit
@@ -88,7 +89,7 @@ def _teacher_of(runs: list[Run], place: Workplace) -> Architecture | None:
         return None
     teacher = load(known, place.store).to(place.device).requires_grad_(False)
     if runs[0].train.compile:
-        teacher.compile()
+        compile_network(teacher)
     return teacher
 
 
