@@ -3,6 +3,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
@@ -381,10 +382,8 @@ def test_compiled_networks_learn_the_same_and_are_kept_as_plain_ones(
         graphs.append(graph)
         return graph.forward  # a real backend takes half a minute
 
-    whole = nn.Module.compile
-    monkeypatch.setattr(
-        nn.Module, "compile", lambda self, **how: whole(self, backend=backend, fullgraph=True, **how)
-    )
+    how = partialmethod(nn.Module.compile, backend=backend, fullgraph=True)
+    monkeypatch.setattr(nn.Module, "compile", how)
     plain = lab.fit(["rvkd"], "plain")["rvkd"]
     assert not graphs
     compiled = lab.fit(["rvkd"], "compiled", TRAIN.model_copy(update={"compile": True}))["rvkd"]

@@ -166,7 +166,7 @@ class Lab:
         self.teacher = build(ModelSpec(n_feats=6, n_resblocks=4), "teacher").requires_grad_(False).eval()
         self.teacher.register_forward_hook(self._count)
 
-    def _count(self, *words: Any) -> None:
+    def _count(self, *words: object) -> None:
         self.passes += 1
 
     def train(self, names: list[str], place: str, cache: TeacherCache | None) -> dict[str, Architecture]:
