@@ -98,7 +98,7 @@ import os, pty, sys
 pid, terminal = pty.fork()
 if not pid:
     os.execv(sys.executable, [sys.executable, "-m", "srkd_bench", "run", "tiny.yaml", *sys.argv[1:]])
-while b"seed 0" not in os.read(terminal, 100_000):
+while b"steps/s" not in os.read(terminal, 100_000):
     pass
 os.close(terminal)
 print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
@@ -107,7 +107,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 def test_a_training_whose_terminal_is_closed_writes_a_checkpoint_and_ends_with_75(tmp_path: Path) -> None:
     tiny_suite(tmp_path)
-    words = ["--home", "store", "--set", "train.steps=1000000", "--set", "methods=[none]", "--device", "cpu"]
+    words = ["--home", "store", "--set", "teacher.train.steps=1000000", "--device", "cpu"]
     ended = subprocess.run(
         [sys.executable, "-c", ON_A_TERMINAL, *words],
         cwd=tmp_path,
