@@ -62,9 +62,11 @@ def evaluate(
         _evaluate_suite(suite_name(suite, suite_option), changes, home, run_options(device), json_)
         return
     _check(model, weights, names, self_ensemble)
+    from srkd_bench.config.distinct import check_distinct
     from srkd_bench.core.progress import Display
     from srkd_bench.experiments.runs.standalone import measure
 
+    check_distinct("--datasets", names)
     place = workplace(open_store(home), Display(err), run_options(device))
     found = measure(names, place, scale=scale, weights=weights, sr_dir=sr_dir, self_ensemble=self_ensemble)
     print_results(found, json_)
