@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from srkd_bench.core.files import writable
-from srkd_bench.core.portable import open_lock, try_lock, unlock
+from srkd_bench.core.portable import POSIX, open_lock, try_lock, unlock
 
 PATIENCE = 2.0  # seconds, before a wait for another process is announced
 PAUSE = 0.05  # seconds between two attempts
@@ -88,3 +88,6 @@ def _let_go(descriptor: int | None, remove: Path | None = None) -> None:
             remove.unlink()
     unlock(descriptor)
     os.close(descriptor)
+    if remove is not None and not POSIX:  # Windows removes no open file, so that nobody can hold it now
+        with suppress(OSError):
+            remove.unlink()

@@ -1,6 +1,7 @@
 """What runs on Windows: simulated by a Python that lacks what Windows lacks, with Windows' call for locks."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,8 @@ CALLS = (
     "fork", "forkpty", "getuid", "geteuid", "killpg", "mkfifo", "pread", "pwrite", "setsid", "statvfs", "sync",
     "sysconf", "uname", "wait", "WNOHANG", "O_NOFOLLOW", "O_DIRECTORY", "O_CLOEXEC", "sched_getaffinity",
 )  # fmt: skip
-WITHOUT = f"""
+WITHOUT = (
+    f"""
 import fcntl, os, signal, subprocess, sys, types
 flock = fcntl.flock
 
@@ -41,6 +43,9 @@ for name in {MODULES!r}:
 for name in {SIGNALS!r}:
     delattr(signal, name)
 """
+    if os.name == "posix"
+    else ""
+)  # Windows lacks them by itself
 
 
 def run(code: str, *words: str, folder: Path) -> "subprocess.CompletedProcess[str]":
