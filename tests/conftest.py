@@ -1,3 +1,4 @@
+import os
 import sys
 from collections.abc import Callable, Iterator
 from io import StringIO
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
     from tests.support.bucket_server import Server
 
 Srkd = Callable[..., tuple[int, str, str]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items if os.name != "posix" else []:
+        if item.get_closest_marker("posix"):
+            item.add_marker(pytest.mark.skip(reason="needs signals or links that Windows does not have"))
 
 
 @pytest.fixture(autouse=True)

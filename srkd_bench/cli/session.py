@@ -78,6 +78,28 @@ def show_forecast(
     print_forecast(forecast(plan, place, slots), json_, more)
 
 
+def forecast_run(plan: Plan, place: Workplace, json_: bool, slots: int = 1) -> None:
+    """Print what a plan will cost, as `show_forecast`, or refuse it where its execution would be refused."""
+    from srkd_bench.experiments.planning.status import finished
+    from srkd_bench.experiments.runs.preflight import check_precision
+
+    if not finished(plan, place.store):
+        check_precision(plan, place.device)
+    show_forecast(plan, place, json_, slots)
+
+
+def check_device(options: RunOptions) -> None:
+    """See that the one device that the options name is here: a finished plan would not notice.
+
+    Raises:
+        SrkdError: it isn't.
+    """
+    if options.devices != "auto":  # `auto` is always here: no need to import torch
+        from srkd_bench.training.devices import choose_device
+
+        choose_device(options.devices)
+
+
 def show_results(plan: Plan, store: ArtifactStore, json_: bool) -> None:
     """Print the tables of what is finished of a plan, or its scores as JSON."""
     from srkd_bench.experiments.analysis.collect import results
@@ -100,25 +122,21 @@ def work(
     display: Display,
     options: RunOptions,
     *,
-    dry_run: bool,
     json_: bool,
     executor: str = "local",
 ) -> None:
-    """Train, measure and print, or forecast that; what failed is raised after all else is done and shown.
+    """Train, measure and print; what failed is raised after all else is done and shown.
 
     Args:
         executor: a key of `EXECUTORS`.
     """
     from srkd_bench.experiments.executors.base import find_executor
     from srkd_bench.experiments.planning import status
-    from srkd_bench.store.workspace import Workplace
 
-    if dry_run:
+    if executor == "local" and options.devices != "auto":
         from srkd_bench.training.devices import choose_devices
 
-        devices = choose_devices(options.devices, options.jobs)
-        show_forecast(plan, Workplace(store, display, devices[0], options), json_, len(devices))
-        return
+        choose_devices(options.devices, options.jobs)  # a finished plan would not notice that one is missing
     failed: FailedRuns | None = None
     if status.finished(plan, store):
         status.announce(plan, store, display)

@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from srkd_bench.config.base import Spec
+from srkd_bench.config.distinct import Distinct
 from srkd_bench.config.metrics import MetricName
 
 
@@ -31,17 +32,17 @@ class Claim(Spec):
         ),
     ] = None
     gain: Annotated[
-        list[str],
+        Distinct[str],
         Field(
             description="Each of these methods is above `over` on every data set.", examples=[["hkd", "rvkd"]]
         ),
     ] = []
     no_gain: Annotated[
-        list[str],
+        Distinct[str],
         Field(description="None of these methods is above `over` on any data set.", examples=[["rkd"]]),
     ] = []
     only: Annotated[
-        list[str],
+        Distinct[str],
         Field(
             description="These methods are above `over` on every data set, and no other method of `among` is.",
             examples=[["hkd"]],
@@ -59,7 +60,7 @@ class Claim(Spec):
         Field(description="What `reads` is about: `teacher`, `bicubic` or a method.", examples=["bicubic"]),
     ] = "teacher"
     among: Annotated[
-        list[str],
+        Distinct[str],
         Field(
             description="Methods that `best`, `second` and `only` compare.", examples=[["hkd", "ckd", "rkd"]]
         ),
@@ -68,7 +69,7 @@ class Claim(Spec):
         str, Field(description="Method that `gain`, `no_gain` and `only` compare with.", examples=["hkd"])
     ] = "none"
     on: Annotated[
-        list[str],
+        Distinct[str],
         Field(
             description="Data sets of the claim. Without it, `best` and `second` are about all data sets together, "
             "the others about each.",
@@ -76,7 +77,7 @@ class Claim(Spec):
         ),
     ] = []
     not_on: Annotated[
-        list[str],
+        Distinct[str],
         Field(description="Data sets that `gain`, `no_gain` and `only` exclude.", examples=[["set5"]]),
     ] = []
     margin: Annotated[

@@ -1,12 +1,12 @@
 """Suites: the specification of a whole study."""
 
-from collections.abc import Hashable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from srkd_bench.config.base import Params, Seed, Spec
 from srkd_bench.config.claims import Claim
+from srkd_bench.config.distinct import Distinct
 from srkd_bench.config.metrics import METRICS, MetricName, ProtocolName
 from srkd_bench.config.network import NetworkSpec
 from srkd_bench.config.training import TrainSpec, overridden
@@ -17,7 +17,7 @@ class DataSpec(Spec):
 
     train: Annotated[str, Field(description="Data set that all networks are trained on.", examples=["div2k"])]
     test: Annotated[
-        list[str],
+        Distinct[str],
         Field(
             min_length=1, description="Data sets that networks are measured on.", examples=[["set5", "set14"]]
         ),
@@ -99,7 +99,7 @@ class EvaluateSpec(Spec):
         ),
     ] = "y@1"
     metrics: Annotated[
-        list[MetricName],
+        Distinct[MetricName],
         Field(
             description="Metrics that reports show, in this order. Empty: all metrics of the protocol.",
             examples=[["psnr_y"]],
@@ -157,7 +157,7 @@ class Suite(Spec):
         ),
     ]
     methods: Annotated[
-        list[str],
+        Distinct[str],
         Field(
             description="Methods to compare, or `all` for every installed one. `[]` measures the teacher alone.",
             examples=[["none", "hkd", "rkd+hkd"]],
@@ -179,7 +179,7 @@ class Suite(Spec):
         ),
     ] = False
     seeds: Annotated[
-        list[Seed],
+        Distinct[Seed],
         Field(
             min_length=1,
             description="One training of every method for each seed.",
@@ -216,13 +216,6 @@ class Suite(Spec):
             return raw | whole | tuned
         except (KeyError, TypeError, AttributeError, ValueError):
             return raw  # something is missing or no mapping: the fields' own checks say what
-
-    @field_validator("methods", "seeds")
-    @classmethod
-    def _no_repetition(cls, value: list[Hashable]) -> list[Hashable]:
-        if len(set(value)) < len(value):
-            raise ValueError("something is listed twice")
-        return value
 
     @model_validator(mode="after")
     def _one_scale(self) -> Self:

@@ -64,7 +64,7 @@ class FailedImages(SrkdError):
 
 
 class Stopped(SrkdError):
-    """Work that was interrupted, with nothing lost: 75 after SIGTERM, 130 after Ctrl-C."""
+    """Work that was interrupted, with nothing lost: 130 after Ctrl-C, 75 after any other signal."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message, f"to go on: {command_line()}")

@@ -84,15 +84,6 @@ def replacing(path: Path, needed: int) -> Iterator[BinaryIO]:
             raise
 
 
-def sync(path: Path) -> None:
-    """Wait until a file's content, or a folder's list of names, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def free(path: Path) -> int:
     """Return the bytes that are free where `path` is, or would be."""
     while not path.exists() and path != path.parent:

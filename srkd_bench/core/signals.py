@@ -1,6 +1,5 @@
 """Handle Ctrl-C and termination signals; delay them while something must not be interrupted."""
 
-import os
 import signal
 import threading
 import time
@@ -9,8 +8,12 @@ from contextlib import contextmanager
 from types import FrameType
 
 from srkd_bench.core.errors import Stopped
+from srkd_bench.core.portable import leave_lost_terminal
 
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 75}  # 75 is what batch systems requeue
+# Batch systems requeue 75. A terminal that is closed sends SIGHUP, Slurm SIGUSR1 if asked to; Windows has neither.
+EXIT_CODES = {signal.SIGINT: 130} | {
+    signal.Signals[name]: 75 for name in ("SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name)
+}
 SAME_SECONDS = (
     1.0  # signals this close are one: a batch system tells the processes of a job, and so does their parent
 )
@@ -52,7 +55,7 @@ def interruptible() -> Iterator[None]:
         return
     if signal.getsignal(signal.SIGTERM) is not _received:
         _first = None
-    before = {number: signal.signal(number, _received) for number in EXIT_CODES}
+    before = _handle_all(_received)
     try:
         yield
     finally:
@@ -66,9 +69,12 @@ def noted(came: list[int]) -> Iterator[None]:
     Who is told of one raises `Interrupted`. Later ones then change nothing: torchrun and batch systems both send
     them, and a checkpoint is still to be written. One that nobody was told of is raised when the block has ended.
     """
-    before = {
-        number: signal.signal(number, lambda number, frame: came.append(number)) for number in EXIT_CODES
-    }
+
+    def note(number: int, frame: object) -> None:
+        leave_lost_terminal()
+        came.append(number)
+
+    before = _handle_all(note)
     try:
         yield
     except Interrupted:
@@ -83,7 +89,7 @@ def noted(came: list[int]) -> Iterator[None]:
 @contextmanager
 def deadly() -> Iterator[None]:
     """Let signals end the process without a word: torch's long waits for other processes answer to nothing else."""
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in EXIT_CODES}
+    before = _handle_all(signal.SIG_DFL)
     try:
         yield
     finally:
@@ -104,6 +110,35 @@ def shielded() -> Iterator[None]:
             _deliver(number, insisted)
 
 
+@contextmanager
+def blocked() -> Iterator[None]:
+    """Let signals wait until the block has ended, in processes that it starts until `unblock`; not on Windows."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, EXIT_CODES)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def unblock() -> None:
+    """Let signals come that were blocked when this process was started."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, EXIT_CODES)
+
+
+def _handle_all(handler: _Handler) -> dict[signal.Signals, _Handler]:
+    """Set the handler of all signals; return those before. SIGHUP stays ignored under nohup, likewise SIGUSR1."""
+    handled = [
+        number
+        for number in EXIT_CODES
+        if number in (signal.SIGINT, signal.SIGTERM) or signal.getsignal(number) != signal.SIG_IGN
+    ]
+    return {number: signal.signal(number, handler) for number in handled}
+
+
 def _restore(handlers: Mapping[signal.Signals, _Handler]) -> None:
     for number, handler in handlers.items():
         signal.signal(number, handler)
@@ -111,6 +146,7 @@ def _restore(handlers: Mapping[signal.Signals, _Handler]) -> None:
 
 def _received(number: int, frame: object) -> None:
     global _first, _pending
+    leave_lost_terminal()
     insisted = _first is not None
     if _first is None:
         _first = time.monotonic()
@@ -125,5 +161,5 @@ def _received(number: int, frame: object) -> None:
 def _deliver(number: int, insisted: bool) -> None:
     if insisted:
         signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
     raise Interrupted(number)

@@ -174,13 +174,13 @@ def _is_packed(store: ArtifactStore, name: str, scale: int) -> bool:
     return store.has(hr) and store.has(lr) and _Pack(store, lr).pixels == _Pack(store, hr).pixels
 
 
-def hr_pixels(store: ArtifactStore, name: str) -> int | None:
-    """Return how many HR pixels a data set has in all, if it is here or built in. Nothing is packed."""
+def hr_sizes(store: ArtifactStore, name: str) -> dict[str, tuple[int, int]] | None:
+    """Return (height, width) of a data set's HR images, if it is here or built in. Nothing is packed."""
     spec = find(name)
     if store.has(_key(name)):
         entries = json.loads(store.read(_key(name).place, INDEX))["images"]
-        return sum(int(one["height"] * one["width"]) for one in entries)
-    return sum(image.size // 3 for _, image in builtin_images(spec)) if spec.builtin else None
+        return {one["name"]: (int(one["height"]), int(one["width"])) for one in entries}
+    return {image: pixels.shape[:2] for image, pixels in builtin_images(spec)} if spec.builtin else None
 
 
 def builtin_images(spec: DatasetSpec) -> Iterator[tuple[str, Image]]:
@@ -245,9 +245,18 @@ def _digest(image: Image) -> str:
 
 def check_patch(images: ImageSet, patch: int) -> None:
     """Raise an SrkdError if a training patch (LR pixels) doesn't fit into every image."""
-    side, name = images.smallest
+    _check_patch(images.name, patch, *images.smallest)
+
+
+def check_patch_unpacked(store: ArtifactStore, name: str, scale: int, patch: int) -> None:
+    """Check as `check_patch`, but pack nothing; images that are not here are not checked."""
+    if sizes := hr_sizes(store, name):
+        _check_patch(name, patch, *min((min(size) // scale, image) for image, size in sizes.items()))
+
+
+def _check_patch(dataset: str, patch: int, side: int, image: str) -> None:
     if patch > side:
         raise SrkdError(
-            f"a patch of {patch} LR pixels is larger than image '{name}' of '{images.name}' ({side} pixels)",
+            f"a patch of {patch} LR pixels is larger than image '{image}' of '{dataset}' ({side} pixels)",
             f"--set train.patch={side}",
         )

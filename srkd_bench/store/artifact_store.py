@@ -14,7 +14,8 @@ import platformdirs
 
 from srkd_bench.config.base import Artifact, short
 from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError
-from srkd_bench.core.files import put, sync, writable
+from srkd_bench.core.files import put, writable
+from srkd_bench.core.portable import sync
 from srkd_bench.store.layout import FAILED, MANIFEST, lock_for, lock_of
 from srkd_bench.store.locks import held
 from srkd_bench.store.manifest import REPAIR, read_manifest, sign, stamp

@@ -12,7 +12,8 @@ from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
 from srkd_bench.core.errors import IntegrityError, MissingError
-from srkd_bench.core.files import put, room_for, sync, writable
+from srkd_bench.core.files import put, room_for, writable
+from srkd_bench.core.portable import sync
 from srkd_bench.store.layout import LOCK, PART, SHA256, beside
 from srkd_bench.store.locks import held
 from srkd_bench.store.manifest import REPAIR

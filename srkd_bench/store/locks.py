@@ -4,7 +4,6 @@ A lock file that nobody holds can be removed at any moment: whoever takes a lock
 name, and otherwise begins again with the file that has.
 """
 
-import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from srkd_bench.core.files import writable
+from srkd_bench.core.portable import POSIX, open_lock, try_lock, unlock
 
 PATIENCE = 2.0  # seconds, before a wait for another process is announced
 PAUSE = 0.05  # seconds between two attempts
@@ -66,19 +66,18 @@ def _take(lock: Path, *, make: bool = True) -> int | None:
         make: make the file if there is none.
     """
     while True:
-        descriptor = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | (os.O_CREAT if make else 0), 0o644)
+        descriptor = open_lock(lock, make=make)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_taken = try_lock(descriptor)
             with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(descriptor), lock.stat()):
+                if is_taken and os.path.samestat(os.fstat(descriptor), lock.stat()):
                     return descriptor
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)
+        if not is_taken:
+            return None
 
 
 def _let_go(descriptor: int | None, remove: Path | None = None) -> None:
@@ -87,5 +86,8 @@ def _let_go(descriptor: int | None, remove: Path | None = None) -> None:
     if remove is not None:
         with suppress(OSError):  # an empty file is in nobody's way
             remove.unlink()
-    fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child of this process may have the descriptor, too
+    unlock(descriptor)
     os.close(descriptor)
+    if remove is not None and not POSIX:  # Windows removes no open file, so that nobody can hold it now
+        with suppress(OSError):
+            remove.unlink()

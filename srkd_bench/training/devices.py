@@ -6,18 +6,34 @@ from srkd_bench.core import torchrun_env
 from srkd_bench.core.errors import SrkdError
 
 
-def choose_device(name: str) -> torch.device:
-    """Return the device by its name; `auto` is CUDA where there is one. Each of torchrun's ranks has its own GPU.
+def check_device_name(name: str) -> None:
+    """See that a name is that of a device, here or on another machine.
 
     Raises:
-        SrkdError: it isn't there.
+        SrkdError: it isn't.
     """
+    _named(name)
+
+
+def _named(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:
         raise SrkdError(f"no device named '{name}'", "auto, cpu, cuda or cuda:1") from None
+    if device.type not in ("cpu", "cuda"):
+        raise SrkdError(f"device '{name}' is not supported", "--device cpu or cuda")
+    return device
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device by its name; `auto` is CUDA where there is one. Each of torchrun's ranks has its own GPU.
+
+    Raises:
+        SrkdError: it isn't there.
+    """
+    device = _named(name)
     if device.type == "cuda" and torchrun_env.ranks() > 1:
         if device.index is not None or torchrun_env.local_ranks() > torch.cuda.device_count():
             raise SrkdError(
@@ -27,8 +43,6 @@ def choose_device(name: str) -> torch.device:
         device = torch.device("cuda", torchrun_env.local_rank())
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise SrkdError(f"device '{name}' is not here", "--device cpu")
-    if device.type not in ("cpu", "cuda"):
-        raise SrkdError(f"device '{name}' is not supported", "--device cpu or cuda")
     return device
 
 

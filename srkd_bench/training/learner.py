@@ -22,6 +22,7 @@ from srkd_bench.methods.base import Method, Step, TeacherView
 from srkd_bench.networks.base import Architecture, Output
 from srkd_bench.networks.loading import build
 from srkd_bench.store import checkpoints
+from srkd_bench.training.compilation import compile_network
 from srkd_bench.training.distributed import ALONE, Ranks
 from srkd_bench.training.divergence import Watch
 from srkd_bench.training.gradients import gradient_share
@@ -85,7 +86,7 @@ class Learner:
         trained = [weight for weight in weights if weight.requires_grad]
         self.optimizer = torch.optim.Adam(trained, run.train.learning_rate, betas=(0.9, 0.999), fused=True)
         if run.train.compile:
-            self.student.compile()
+            compile_network(self.student)
         self._network = ranks.share(self.student)
         self.scaler = torch.amp.GradScaler(device.type, enabled=run.train.precision == "fp16")
         self.watch = Watch.of(run.train.loss, run.train.steps)

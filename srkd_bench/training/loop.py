@@ -39,7 +39,7 @@ def fit(
 ) -> None:
     """Train all learners to the last step on the same batches, with at most one teacher forward pass per batch.
 
-    A learner that fails keeps its `error` and stops; the others continue. SIGINT and SIGTERM write checkpoints.
+    A learner that fails keeps its `error` and stops; the others continue. Signals write checkpoints.
 
     Args:
         patches: of the learners' seed and training spec, which they share; each rank has its part.

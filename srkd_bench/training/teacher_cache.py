@@ -9,6 +9,7 @@ import os
 import struct
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -80,13 +81,14 @@ class TeacherCache:
     def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
         self.shape = shape
         self.record = HEADER.size + 2 * int(np.prod(shape))
-        self._file: int | None = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        path.touch()
+        self._file: BinaryIO | None = path.open("r+b", buffering=0)
 
     def read(self, step: int) -> Tensor | None:
         """Return the SR of a step's batch, float32 on the grid, or None if it isn't there whole."""
         if self._file is None:
             return None
-        record = os.pread(self._file, self.record, step * self.record)
+        record = self._read(self._file, step, self.record)
         if len(record) < self.record or HEADER.unpack_from(record) != (step + 1, _checksum(record)):
             self._forget(step)
             return None
@@ -97,7 +99,7 @@ class TeacherCache:
         """Say whether something was written for a step; `read` tells whether it is whole."""
         if self._file is None:
             return False
-        head = os.pread(self._file, HEADER.size, step * self.record)
+        head = self._read(self._file, step, HEADER.size)
         return len(head) == HEADER.size and HEADER.unpack(head)[0] == step + 1
 
     def write(self, step: int, sr: Tensor) -> None:
@@ -109,6 +111,10 @@ class TeacherCache:
         head = HEADER.pack(step + 1, _checksum(content))
         self._put(head + content[HEADER.size :], step)
 
+    def _read(self, file: BinaryIO, step: int, length: int) -> bytes:
+        file.seek(step * self.record)
+        return file.read(length)
+
     def _forget(self, step: int) -> None:
         if self.has(step):
             self._put(bytes(HEADER.size), step)
@@ -116,14 +122,15 @@ class TeacherCache:
     def _put(self, content: bytes, step: int) -> None:
         assert self._file is not None
         try:
-            os.pwrite(self._file, content, step * self.record)
+            self._file.seek(step * self.record)
+            self._file.write(content)
         except OSError:  # it only saves time
             self.close()
 
     def close(self) -> None:
         """Let go of the file."""
         if self._file is not None:
-            os.close(self._file)
+            self._file.close()
             self._file = None
 
 

@@ -4,11 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from srkd_bench.core import signals
 from srkd_bench.core.signals import Interrupted, interruptible, shielded
+from tests.support.tiny_suite import tiny_suite
+
+pytestmark = pytest.mark.posix  # Windows ends a process that is sent a signal
 
 
 def send(number: signal.Signals = signal.SIGTERM) -> None:
@@ -78,3 +82,41 @@ with signals.interruptible():
 def test_a_later_second_signal_ends_the_process_once_the_shield_ends() -> None:
     ended = subprocess.run([sys.executable, "-c", INSISTS], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (-signal.SIGINT, "saved\n")
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1"])
+def test_a_signal_that_nohup_has_turned_off_stays_off(name: str) -> None:
+    number = signal.Signals[name]
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with interruptible():
+            send(number)
+        assert signal.getsignal(number) == signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+
+
+ON_A_TERMINAL = """
+import os, pty, sys
+pid, terminal = pty.fork()
+if not pid:
+    os.execv(sys.executable, [sys.executable, "-m", "srkd_bench", "run", "tiny.yaml", *sys.argv[1:]])
+while b"steps/s" not in os.read(terminal, 100_000):
+    pass
+os.close(terminal)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def test_a_training_whose_terminal_is_closed_writes_a_checkpoint_and_ends_with_75(tmp_path: Path) -> None:
+    tiny_suite(tmp_path)
+    words = ["--home", "store", "--set", "teacher.train.steps=1000000", "--device", "cpu"]
+    ended = subprocess.run(
+        [sys.executable, "-c", ON_A_TERMINAL, *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.stdout, ended.stderr) == ("75\n", "")
+    assert list(tmp_path.glob("store/work/*/step-*.pt"))

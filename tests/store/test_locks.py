@@ -1,6 +1,5 @@
 """Locks: one holder at a time, also while others remove lock files that nobody holds."""
 
-import fcntl
 import os
 import threading
 import time
@@ -51,18 +50,19 @@ def test_who_waits_says_so_once_and_then_holds(lock: Path, monkeypatch: pytest.M
     assert told == ["waiting"]
 
 
+@pytest.mark.posix
 def test_a_lock_whose_file_is_removed_before_it_is_taken_is_taken_anew(
     lock: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flock, removed = fcntl.flock, list[int]()
+    try_lock, removed = locks.try_lock, list[int]()
 
-    def after_removal(descriptor: int, operation: int) -> None:
+    def after_removal(descriptor: int) -> bool:
         if not removed:  # gc is faster
             removed.append(os.fstat(descriptor).st_ino)
             lock.unlink()
-        flock(descriptor, operation)
+        return try_lock(descriptor)
 
-    monkeypatch.setattr(fcntl, "flock", after_removal)
+    monkeypatch.setattr(locks, "try_lock", after_removal)
     with held(lock):
         assert lock.exists()
         assert is_held(lock)  # another process that opens it now finds it held
@@ -101,6 +101,7 @@ def test_one_at_a_time_works_while_unused_lock_files_are_removed(lock: Path) -> 
     assert (inside, most) == (0, 1)
 
 
+@pytest.mark.posix
 def test_a_lock_that_cannot_be_made_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SrkdError, match=r"^cannot write .*file"), held(tmp_path / "file" / "lock"):

@@ -3,6 +3,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
@@ -156,7 +157,10 @@ def test_validation_is_logged_now_and_then_and_changes_no_bit(lab: Lab) -> None:
     assert not all(torch.equal(a, b) for a, b in zip(seen[-1], learner.student.parameters(), strict=True))
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, 75), (signal.SIGHUP, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)],
+)
 def test_a_signal_writes_checkpoints_and_the_rest_ends_in_the_same_bits(
     lab: Lab, number: signal.Signals, code: int
 ) -> None:
@@ -378,8 +382,8 @@ def test_compiled_networks_learn_the_same_and_are_kept_as_plain_ones(
         graphs.append(graph)
         return graph.forward  # a real backend takes half a minute
 
-    whole = nn.Module.compile
-    monkeypatch.setattr(nn.Module, "compile", lambda self: whole(self, backend=backend, fullgraph=True))
+    how = partialmethod(nn.Module.compile, backend=backend, fullgraph=True)
+    monkeypatch.setattr(nn.Module, "compile", how)
     plain = lab.fit(["rvkd"], "plain")["rvkd"]
     assert not graphs
     compiled = lab.fit(["rvkd"], "compiled", TRAIN.model_copy(update={"compile": True}))["rvkd"]

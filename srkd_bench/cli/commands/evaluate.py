@@ -19,7 +19,7 @@ from srkd_bench.cli.options import (
     suite_name,
 )
 from srkd_bench.cli.output import err, print_results
-from srkd_bench.cli.session import find_plan, open_store, show_results, workplace
+from srkd_bench.cli.session import check_device, find_plan, open_store, show_results, workplace
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.store.workspace import RunOptions
 
@@ -62,9 +62,11 @@ def evaluate(
         _evaluate_suite(suite_name(suite, suite_option), changes, home, run_options(device), json_)
         return
     _check(model, weights, names, self_ensemble)
+    from srkd_bench.config.distinct import check_distinct
     from srkd_bench.core.progress import Display
     from srkd_bench.experiments.runs.standalone import measure
 
+    check_distinct("--datasets", names)
     place = workplace(open_store(home), Display(err), run_options(device))
     found = measure(names, place, scale=scale, weights=weights, sr_dir=sr_dir, self_ensemble=self_ensemble)
     print_results(found, json_)
@@ -76,6 +78,7 @@ def _evaluate_suite(
     from srkd_bench.experiments.planning.status import finished
 
     plan, store, display = find_plan(suite, settings, home)
+    check_device(options)
     if not finished(plan, store):
         from srkd_bench.experiments.runs.preflight import prepare
         from srkd_bench.experiments.runs.score import ensure_scores

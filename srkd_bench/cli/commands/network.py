@@ -175,8 +175,9 @@ def _rows(costs: list[Cost]) -> list[dict[str, str]]:
             "parameters": teacher.parameters / student.parameters,
             "multiply-adds": teacher.multiply_adds / student.multiply_adds,
             "median time": teacher.seconds[0] / student.seconds[0],
-            "peak memory": teacher.peak_bytes / max(1, student.peak_bytes),
         }
+        if teacher.peak_bytes is not None and student.peak_bytes is not None:
+            ratios["peak memory"] = teacher.peak_bytes / max(1, student.peak_bytes)
         for row in rows:
             row["teacher ÷ student"] = f"{ratios[row['']]:.1f}" if row[""] in ratios else ""
     return rows
@@ -193,5 +194,5 @@ def _shown(cost: Cost) -> dict[str, str]:
         "multiply-adds": f"{cost.multiply_adds / 1e9:,.3f} G",
         "median time": f"{median:,.1f} ms",
         "quartiles": f"{low:,.1f} to {high:,.1f} ms",
-        "peak memory": size(cost.peak_bytes),
+        "peak memory": "unknown" if cost.peak_bytes is None else size(cost.peak_bytes),
     }

@@ -67,6 +67,10 @@ def plan(
     suite, changes = suite_name(suite, suite_option), with_teacher(settings, teacher)
     found, store, display = find_plan(suite, changes, home, readonly=True)
     options, slots = run_options(device, None, None, teacher_cache), jobs or 1
+    if device != "auto":
+        from srkd_bench.training.devices import check_device_name
+
+        check_device_name(device)
     if format_ == "table":
         show_forecast(found, workplace(store, display, options), False, slots)
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,9 +28,9 @@ from srkd_bench.cli.options import (
 )
 from srkd_bench.cli.session import (
     find_plan,
+    forecast_run,
     make,
     open_store,
-    show_forecast,
     show_results,
     with_teacher,
     work,
@@ -38,6 +38,12 @@ from srkd_bench.cli.session import (
 )
 from srkd_bench.core import torchrun_env
 from srkd_bench.core.errors import SrkdError
+
+if TYPE_CHECKING:
+    from srkd_bench.core.progress import Display
+    from srkd_bench.experiments.planning.planner import Plan
+    from srkd_bench.store.artifact_store import ArtifactStore
+    from srkd_bench.store.workspace import RunOptions
 
 TeacherSource = Annotated[
     str | None,
@@ -76,7 +82,10 @@ def train_teacher(
     plan, store, display = find_plan(suite, changes, home, ["none"], readonly=dry_run)
     plan, options = replace(plan, students=()), run_options(device, None, checkpoint_seconds)
     if dry_run:
-        show_forecast(plan, workplace(store, display, options), json_)
+        from srkd_bench.experiments.executors.torchrun import check_ranks
+
+        check_ranks(plan, store)
+        forecast_run(plan, workplace(store, display, options), json_)
         return
     from srkd_bench.experiments.executors.torchrun import execute
 
@@ -107,7 +116,10 @@ def distill(
     looks = any(run.teacher for run in plan.students)
     plan = replace(plan, with_teacher=looks or store.has(plan.teacher))
     options = run_options(device, jobs, checkpoint_seconds, teacher_cache)
-    work(plan, store, display, options, dry_run=dry_run, json_=json_)
+    if dry_run:
+        _forecast(plan, store, display, options, json_)
+    else:
+        work(plan, store, display, options, json_=json_)
 
 
 def run(
@@ -133,4 +145,16 @@ def run(
     suite, changes = suite_name(suite, suite_option), with_teacher(settings, teacher)
     found = find_plan(suite, changes, home, readonly=dry_run)
     options = run_options(device, jobs, checkpoint_seconds, teacher_cache, address)
-    work(*found, options, dry_run=dry_run, json_=json_, executor=executor)
+    if dry_run:
+        _forecast(*found, options, json_)
+    else:
+        work(*found, options, json_=json_, executor=executor)
+
+
+def _forecast(plan: Plan, store: ArtifactStore, display: Display, options: RunOptions, json_: bool) -> None:
+    """Print what a plan will cost on all devices that the options name."""
+    from srkd_bench.store.workspace import Workplace
+    from srkd_bench.training.devices import choose_devices
+
+    devices = choose_devices(options.devices, options.jobs)
+    forecast_run(plan, Workplace(store, display, devices[0], options), json_, len(devices))

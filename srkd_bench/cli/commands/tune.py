@@ -26,7 +26,15 @@ from srkd_bench.cli.options import (
     suite_name,
 )
 from srkd_bench.cli.output import err, print_json, print_table
-from srkd_bench.cli.session import make, naming, open_store, show_forecast, with_teacher, workplace
+from srkd_bench.cli.session import (
+    check_device,
+    forecast_run,
+    make,
+    naming,
+    open_store,
+    with_teacher,
+    workplace,
+)
 from srkd_bench.experiments.planning.trials import FEWEST, MOST, USUAL
 
 if TYPE_CHECKING:
@@ -79,7 +87,7 @@ def tune(
     names = tuning.tunable(plan, method or [])
     search = tuning.search(plan, names, trials, store)
     if dry_run:
-        show_forecast(search, workplace(store, display, options), json_)
+        forecast_run(search, workplace(store, display, options), json_)
         return
     _make(search, store, display, options)
     tried = [tuning.trials(plan, name, trials, store) for name in names]
@@ -96,6 +104,7 @@ def _make(search: Plan, store: ArtifactStore, display: Display, options: RunOpti
     from srkd_bench.experiments.executors.serial import execute
     from srkd_bench.experiments.planning.status import finished
 
+    check_device(options)
     if finished(search, store):
         return
     failed = make(execute, search, store, display, options)

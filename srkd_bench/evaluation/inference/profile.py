@@ -1,7 +1,5 @@
 """Measure a network's size, multiply-adds, time and memory."""
 
-import resource
-import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from torch import Tensor, nn
 
 from srkd_bench.config.artifacts import Run, Weights
 from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.portable import forget_peak_memory, memory
 from srkd_bench.evaluation.inference.tiling import is_out_of_memory
 from srkd_bench.networks.stored import Chosen, load
 from srkd_bench.store.artifact_store import ArtifactStore
@@ -30,7 +29,7 @@ class Cost:
         role: `student` and `teacher`; `network` of one that has none.
         multiply_adds: of the whole image.
         seconds: median, lower and upper quartile.
-        peak_bytes: memory beyond what torch itself takes, weights included.
+        peak_bytes: memory beyond what torch itself takes, weights included; None on a CPU under Windows.
     """
 
     role: str
@@ -39,7 +38,7 @@ class Cost:
     parameters: int
     multiply_adds: int
     seconds: tuple[float, float, float]
-    peak_bytes: int
+    peak_bytes: int | None
 
 
 def profile(networks: dict[str, Chosen], size: tuple[int, int], runs: int, place: Workplace) -> list[Cost]:
@@ -106,7 +105,7 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _peak(chosen: Chosen, lr: Tensor, place: Workplace) -> int:
+def _peak(chosen: Chosen, lr: Tensor, place: Workplace) -> int | None:
     if lr.device.type == "cuda":
         return _cuda_peak(chosen.model, lr)
     shape, threads = tuple(lr.shape), torch.get_num_threads()
@@ -126,29 +125,14 @@ def _cuda_peak(model: nn.Module, lr: Tensor) -> int:
 
 
 @torch.inference_mode()
-def _own_peak(key: Run | Weights, home: Path, shape: tuple[int, ...], threads: int) -> int:
+def _own_peak(key: Run | Weights, home: Path, shape: tuple[int, ...], threads: int) -> int | None:
     """Return by how much a pass raises this process's memory above what torch takes at work on nothing."""
     torch.set_num_threads(threads)
     nn.Conv2d(3, 8, 3)(torch.rand(1, 3, 8, 8))
-    before = _memory("VmRSS:")
+    before = memory()
     model = load(key, ArtifactStore(home))
     lr = torch.rand(shape)
-    _forget_peak()  # loading makes copies
+    forget_peak_memory()  # loading makes copies
     model(lr)
-    return max(0, _memory("VmHWM:") - before)
-
-
-def _forget_peak() -> None:
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:  # not Linux, or not allowed: the peak includes loading
-        return
-
-
-def _memory(kind: str) -> int:
-    """Return this process's memory in bytes, now (`VmRSS:`) or at its peak (`VmHWM:`)."""
-    try:
-        return 1024 * int(Path("/proc/self/status").read_text().split(kind)[1].split()[0])
-    except OSError:  # elsewhere the peak alone is known
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else 1024 * peak
+    most = memory(peak=True)
+    return None if before is None or most is None else max(0, most - before)

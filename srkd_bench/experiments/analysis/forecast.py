@@ -16,13 +16,13 @@ from srkd_bench.config.artifacts import Run
 from srkd_bench.config.metrics import METRICS
 from srkd_bench.config.network import ForeignSpec, ModelSpec
 from srkd_bench.data.catalog import find
-from srkd_bench.data.image_set import hr_pixels, packed, pixels_of
+from srkd_bench.data.image_set import hr_sizes, packed, pixels_of
 from srkd_bench.evaluation.metrics import measure
 from srkd_bench.evaluation.scoring import VALIDATION_SIDE, bicubic, network
 from srkd_bench.evaluation.stored_scores import measurement
 from srkd_bench.experiments.planning.planner import MISSING, Plan
 from srkd_bench.experiments.planning.tasks import Task, duration, tasks
-from srkd_bench.experiments.runs.preflight import rehearse
+from srkd_bench.experiments.runs.preflight import check_unpacked
 from srkd_bench.methods.base import TeacherView
 from srkd_bench.networks.loading import build
 from srkd_bench.store import checkpoints
@@ -129,7 +129,7 @@ def forecast(plan: Plan, place: Workplace, slots: int = 1) -> Forecast:
         slots: how many processes will work on it, each on a machine or device like this one.
     """
     store, suite = place.store, plan.suite
-    rehearse(plan, place)
+    check_unpacked(plan, place)
     jobs = [_data(name, suite.data.scale, store) for name in suite.data.names]
     for key in (key for key in plan.networks if store.has(key)):
         jobs.append(Job("teacher" if key == plan.teacher else "group", plan.title(key), "cached"))
@@ -156,11 +156,16 @@ def _data(name: str, scale: int, store: ArtifactStore) -> Job:
     if packed(store, name) is not None:
         return Job("data", f"data {name}", "here")
     bytes_a_pixel = 3 + 3 / scale**2  # HR and LR
-    if (pixels := hr_pixels(store, name)) is not None:
+    if (pixels := _hr_pixels(store, name)) is not None:
         return Job("data", f"data {name}", "here", 0.0, int(bytes_a_pixel * pixels))
     size = find(name).sources[0].size or 0
     # An archive of PNGs is about half of its pixels, and LR adds a quarter of those; the archive is kept.
     return Job("data", f"data {name}", "to download", None, int(size + 2 / 3 * bytes_a_pixel * size))
+
+
+def _hr_pixels(store: ArtifactStore, name: str) -> int | None:
+    sizes = hr_sizes(store, name)
+    return None if sizes is None else sum(height * width for height, width in sizes.values())
 
 
 def _group(task: Task, plan: Plan, place: Workplace, alike: Job | None) -> Job:
@@ -188,7 +193,7 @@ def _scores(plan: Plan, place: Workplace) -> list[Job]:
     scale, ensemble = suite.data.scale, suite.evaluate.self_ensemble
     jobs, paces = list[Job](), dict[ModelSpec | ForeignSpec | None, float]()
     for name in suite.data.test:
-        digest, pixels = pixels_of(store, name) or MISSING, hr_pixels(store, name)
+        digest, pixels = pixels_of(store, name) or MISSING, _hr_pixels(store, name)
         todo = [
             None if key is None else key.model
             for key in (None, *plan.networks)

@@ -8,8 +8,10 @@ from dataclasses import MISSING, dataclass, fields
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from srkd_bench.config.base import digest_of, short
 from srkd_bench.config.network import network_spec
 from srkd_bench.config.suite_file import load_suite, suite_files
+from srkd_bench.core.errors import IntegrityError, MissingError
 from srkd_bench.data.catalog import DATASETS
 from srkd_bench.data.image_set import packed
 from srkd_bench.evaluation.scores import Scores
@@ -80,22 +82,41 @@ def _defaults(method: type[Method]) -> list[tuple[str, Any]]:
 
 def runs(store: ArtifactStore) -> list[dict[str, Any]]:
     """Return the finished runs, the oldest first; of those that this srkd can't read, say so."""
-    found = []
-    for folder, key in store.keys("runs"):
+    found, keys = [], store.keys("runs")
+    teachers = {short(digest_of(key["teacher"])) for _, key in keys if key.get("teacher")}
+    for folder, key in keys:
         try:
+            network = network_spec(key["model"])
             row = {
                 "run": folder[:12],
+                "role": _role(store, folder, key, teachers),
                 "method": key["method"],
                 "seed": key["seed"],
-                "network": str(network_spec(key["model"])),
+                "network": str(network),
+                "scale": network.scale,
                 "trained on": key["data"],
                 "steps": key["train"]["steps"],
             }
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, IntegrityError, MissingError):
             store.leave_out(f"runs/{folder}")
         else:
             found.append(row)
     return found
+
+
+def _role(store: ArtifactStore, folder: str, key: dict[str, Any], teachers: set[str]) -> str:
+    """Return `teacher`, `student` or `trial` (of `srkd tune`).
+
+    Args:
+        teachers: the folders of what finished runs learnt from.
+    """
+    if folder in teachers:
+        return "teacher"
+    if key["seed"] >= TUNING_SEED:
+        return "trial"
+    if key["method"] == "none" and json.loads(store.read(f"runs/{folder}", CARD)).get("role") == "teacher":
+        return "teacher"
+    return "student"
 
 
 def one_run(store: ArtifactStore, digits: str) -> dict[str, Any]:

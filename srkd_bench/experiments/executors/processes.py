@@ -16,7 +16,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Literal
 
 from srkd_bench.core.errors import SrkdError, Stopped
-from srkd_bench.core.signals import EXIT_CODES, Interrupted, interruptible, only_once
+from srkd_bench.core.signals import EXIT_CODES, Interrupted, blocked, interruptible, only_once, unblock
 from srkd_bench.core.worker_progress import Board, News
 from srkd_bench.experiments.executors.serial import do, do_all
 from srkd_bench.experiments.executors.worker import Desk, WorkerProcess, begin, stopping
@@ -73,11 +73,8 @@ class Worker:
         self.answers, answers = self._context.Pipe(duplex=False)
         self._process = self._context.Process(target=self._life, args=(orders, answers))
         # A signal that comes while Python starts waits there until it is handled.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, EXIT_CODES)
-        try:
+        with blocked():
             self._process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         orders.close()
         answers.close()
 
@@ -222,7 +219,7 @@ def _work(plan: Plan, desk: Desk, all_threads: int, orders: Connection, answers:
     only_once()
     try:
         with interruptible():
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, EXIT_CODES)
+            unblock()
             _do_orders(orders, answers, plan, desk, all_threads)
     except (Interrupted, Stopped) as stopped:
         sys.exit(stopped.exit_code)

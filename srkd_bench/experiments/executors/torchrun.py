@@ -37,8 +37,18 @@ def lead(plan: Plan, place: Workplace) -> Ranks:
     if not isinstance(plan.teacher, Run) or place.store.has(plan.teacher):
         join(place.device).tell(None)
         return ALONE
-    check_shareable(plan.teacher, torchrun_env.ranks())
+    check_ranks(plan, place.store)
     return join(place.device)
+
+
+def check_ranks(plan: Plan, store: ArtifactStore) -> None:
+    """See that the processes that torchrun started can share the training of a plan's teacher, if it is to be made.
+
+    Raises:
+        SrkdError: they can't.
+    """
+    if isinstance(plan.teacher, Run) and not store.has(plan.teacher):
+        check_shareable(plan.teacher, torchrun_env.ranks())
 
 
 def follow(store: ArtifactStore, device_name: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean
 
 from srkd_bench.config.artifacts import Run, Weights
+from srkd_bench.config.distinct import check_distinct
 from srkd_bench.config.network import NetworkSpec
 from srkd_bench.config.suite import Suite
 from srkd_bench.config.training import TrainSpec
@@ -100,10 +101,12 @@ def plan(
     """
     suite = _resolved(suite, store, readonly=readonly)
     chosen = list(chosen)
-    columns = _spread(chosen or suite.methods)
+    named_methods = chosen or suite.methods
+    columns = _spread(named_methods)
     asked = [one for one in columns if one != EQUAL_COST]
     about = [*asked, *_named_parameters(suite, asked), "none"]
     known = traits(about, suite.params, store, readonly=readonly, allowed=chosen)
+    check_distinct("methods", map(sources.name_of, named_methods))
     known[EQUAL_COST] = known["none"].model_copy(update={"summary": CONTROL})
     _tell_missing_code(asked, display)
     names = dict.fromkeys(one if one == EQUAL_COST else sources.name_of(one) for one in columns)

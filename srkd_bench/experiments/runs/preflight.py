@@ -7,8 +7,9 @@ import torch
 
 from srkd_bench.config.artifacts import Run
 from srkd_bench.config.network import ForeignSpec
+from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import MissingError, SrkdError
-from srkd_bench.data.image_set import ImageSet, check_patch, open_set, pixels_of
+from srkd_bench.data.image_set import ImageSet, check_patch, check_patch_unpacked, open_set, pixels_of
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.methods import registry, sources
 from srkd_bench.methods.base import TeacherView
@@ -31,6 +32,35 @@ def check(plan: Plan, place: Workplace) -> None:
     prepare(plan, place)
     check_methods(plan, place)
     rehearse(plan, place)
+
+
+def check_unpacked(plan: Plan, place: Workplace) -> None:
+    """Check, before a forecast, all that `check` does but the device; data may be missing, and nothing is packed.
+
+    Raises:
+        SrkdError: the plan can't be done.
+    """
+    sources.know(plan.code)
+    data = plan.suite.data
+    for spec in _trainings(plan):
+        check_patch_unpacked(place.store, data.train, data.scale, spec.patch)
+    check_methods(plan, place)
+    rehearse(plan, place)
+
+
+def check_precision(plan: Plan, device: torch.device) -> None:
+    """See that a device can do the precision of a plan's trainings.
+
+    Raises:
+        SrkdError: it can't.
+    """
+    asked = {spec.precision for spec in _trainings(plan)}
+    if device.type == "cpu" and (lacking := asked & {"tf32", "fp16"}):
+        raise SrkdError(f"precision {min(lacking)} needs a CUDA device", "--set train.precision=bf16")
+
+
+def _trainings(plan: Plan) -> list[TrainSpec]:
+    return [plan.suite.train, *([plan.teacher.train] if isinstance(plan.teacher, Run) else [])]
 
 
 def rehearse(plan: Plan, place: Workplace) -> None:
@@ -82,16 +112,13 @@ def prepare(plan: Plan, place: Workplace) -> tuple[ImageSet, list[ImageSet]]:
         SrkdError: data is missing, a patch is larger than an image, or the device can't do the precision.
     """
     suite = plan.suite
-    specs = [suite.train, *([plan.teacher.train] if isinstance(plan.teacher, Run) else [])]
-    asked = {spec.precision for spec in specs}
-    if place.device.type == "cpu" and (lacking := asked & {"tf32", "fp16"}):
-        raise SrkdError(f"precision {min(lacking)} needs a CUDA device", "--set train.precision=bf16")
+    check_precision(plan, place.device)
     missing = [name for name in suite.data.names if pixels_of(place.store, name) is None]
     if missing:
         names = " ".join(missing)
         raise MissingError(f"data sets that are not here: {names}", f"srkd download {names}")
     train = open_set(place.store, suite.data.train, suite.data.scale, place.display)
-    for spec in specs:
+    for spec in _trainings(plan):
         check_patch(train, spec.patch)
     return train, [open_set(place.store, name, suite.data.scale, place.display) for name in suite.data.test]
 

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -29,6 +30,7 @@ from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.layout import CARD, EVENTS, FAILED, WEIGHTS
 from srkd_bench.store.workspace import Workplace
+from srkd_bench.training.compilation import compile_network
 from srkd_bench.training.distributed import ALONE, Ranks, Training
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import fit
@@ -46,17 +48,24 @@ def ensure_teacher(
         Stopped: a signal came; a checkpoint is written.
     """
     if isinstance(plan.teacher, Run):
-        return ensure_group([plan.teacher], images, plan.suite.data, place, ranks)
+        return ensure_group([plan.teacher], images, plan.suite.data, place, ranks, role="teacher")
     if not place.store.has(plan.teacher):
         adopt_weights(plan.suite.teacher, plan.suite.data.scale, place)
     return []
 
 
 def ensure_group(
-    runs: list[Run], images: ImageSet, data: DataSpec, place: Workplace, ranks: Ranks | None = None
+    runs: list[Run],
+    images: ImageSet,
+    data: DataSpec,
+    place: Workplace,
+    ranks: Ranks | None = None,
+    role: Literal["student", "teacher"] = "student",
 ) -> list[SrkdError]:
     """Make the runs that are missing, side by side on the same batches, and return what failed.
 
+    Args:
+        role: of the networks, for their cards.
     Raises:
         Stopped: a signal came; checkpoints are written.
     """
@@ -74,7 +83,7 @@ def ensure_group(
         place.display.say(f"training {title}" + (f", from step {first:,}" if first else ""))
         _fit(learners, teacher, images, data, place)
         for learner in learners.values():
-            _keep(learner, sorted(learners), store)
+            _keep(learner, role, sorted(learners), store)
         failures = [learner.error for learner in learners.values() if learner.error]
         if not failures:
             place.display.say(f"trained  {title} in {clock(time.monotonic() - begun)}")
@@ -88,7 +97,7 @@ def _teacher_of(runs: list[Run], place: Workplace) -> Architecture | None:
         return None
     teacher = load(known, place.store).to(place.device).requires_grad_(False)
     if runs[0].train.compile:
-        teacher.compile()
+        compile_network(teacher)
     return teacher
 
 
@@ -191,7 +200,7 @@ def _teacher_cache(runs: list[Run], scale: int, place: Workplace) -> Iterator[Te
         yield cache
 
 
-def _keep(learner: Learner, group: list[str], store: ArtifactStore) -> None:
+def _keep(learner: Learner, role: str, group: list[str], store: ArtifactStore) -> None:
     """Put a finished run into the store; of a failed one, keep the reason beside its last checkpoint."""
     if learner.error is not None:
         learner.folder.mkdir(exist_ok=True)
@@ -200,7 +209,8 @@ def _keep(learner: Learner, group: list[str], store: ArtifactStore) -> None:
     with store.writing(learner.run) as folder:
         write(folder / WEIGHTS, to_safetensors(learner.student))
         write(folder / EVENTS, "".join(json.dumps(event) + "\n" for event in learner.events))
-        card = provenance(learner.device) | {"seconds": round(learner.seconds, 1), "trained beside": group}
+        card = provenance(learner.device) | {"role": role, "seconds": round(learner.seconds, 1)}
+        card["trained beside"] = group
         if learner.ranks.size > 1:
             card["ranks"] = learner.ranks.size
         write(folder / CARD, json.dumps(card, indent=1))

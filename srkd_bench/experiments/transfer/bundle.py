@@ -11,7 +11,8 @@ from srkd_bench.config.artifacts import Pack
 from srkd_bench.config.base import DIGITS, short
 from srkd_bench.config.suite import Suite
 from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError
-from srkd_bench.core.files import replacing, room_for, sync, writable
+from srkd_bench.core.files import replacing, room_for, writable
+from srkd_bench.core.portable import sync
 from srkd_bench.core.progress import Display
 from srkd_bench.data.catalog import DATASETS
 from srkd_bench.experiments.planning.requirements import needed

@@ -1,6 +1,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Srkd
 
 
@@ -29,3 +31,24 @@ def test_every_run_keeps_its_events_and_a_card(srkd: Srkd, tmp_path: Path) -> No
     code, shown, _ = srkd("show", run.name[:8])
     assert code == 0
     assert "photos-test" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["distill", "-m", "hkd", "-m", "hkd"], "methods: hkd is listed twice"),
+        (["distill", "-m", "rkd+hkd", "-m", "hkd+rkd"], "methods: rkd+hkd and hkd+rkd are the same"),
+        (["evaluate", "--datasets", "photos-test,photos-test"], "data.test: photos-test is listed twice"),
+        (
+            ["evaluate", "--model", "bicubic", "--datasets", "photos-test,photos-test"],
+            "--datasets: photos-test is listed twice",
+        ),
+    ],
+)
+def test_a_list_on_the_command_line_that_names_something_twice_is_refused(
+    srkd: Srkd, words: list[str], message: str
+) -> None:
+    suite = [] if "--model" in words else ["--suite", "tiny.yaml"]
+    code, out, err = srkd(*words, *suite)
+    assert (code, out) == (1, "")
+    assert message in err

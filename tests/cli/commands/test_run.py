@@ -97,3 +97,50 @@ def test_a_loss_that_becomes_nan_fails_that_run_alone(srkd: Srkd, monkeypatch: p
     assert "error: hkd seed 0: loss 'hkd' is inf at step 5" in messages
     assert "failed (hkd seed 0: loss 'hkd' is inf at step 5)" in " ".join(table.split())
     assert "2 of 3 networks are in the store" in srkd("run", "tiny.yaml", "--set", "methods=[none,hkd]")[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "train.patch=4096"], "a patch of 4096 LR pixels is larger than image"),
+        (["--set", "teacher.train.patch=4096"], "a patch of 4096 LR pixels is larger than image"),
+        (["--set", "train.precision=fp16", "--device", "cpu"], "precision fp16 needs a CUDA device"),
+        (["--device", "gpu"], "no device named 'gpu'"),
+    ],
+)
+@pytest.mark.parametrize(
+    "command", [["run"], ["distill", "-m", "hkd"], ["train-teacher"], ["tune", "-m", "hkd"]]
+)
+def test_a_dry_run_is_refused_as_the_real_run_before_anything_is_timed(
+    srkd: Srkd,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+    words: list[str],
+    message: str,
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("timed")
+
+    monkeypatch.setattr("srkd_bench.experiments.analysis.forecast.paced", never)
+    given = [*command, "--suite", "tiny.yaml", "--set", "data.validation=photos-valid", *words]
+    refused = srkd(*given, "--dry-run")
+    assert (refused[0], refused[1]) == (1, "")
+    assert message in refused[2]
+    assert not list((tmp_path / "home").glob("data/*"))
+    real = srkd(*given)
+    assert (real[0], real[2].splitlines()[-2:]) == (1, refused[2].splitlines()[-2:])
+
+
+def test_a_plan_is_refused_where_a_patch_is_larger_than_an_image(srkd: Srkd) -> None:
+    code, _, err = srkd("plan", "tiny.yaml", "--set", "train.patch=4096")
+    assert (code, "a patch of 4096 LR pixels" in err) == (1, True)
+    assert srkd("plan", "tiny.yaml", "--format", "slurm", "--device", "gpu")[0] == 1
+
+
+def test_a_finished_suite_still_refuses_a_device_that_is_not_there(srkd: Srkd) -> None:
+    assert srkd("run", "tiny.yaml")[0] == 0
+    for words in (["run"], ["distill", "-m", "none"], ["evaluate"], ["train-teacher"], ["run", "--dry-run"]):
+        code, out, err = srkd(*words, "--suite", "tiny.yaml", "--device", "gpu")
+        assert (code, out) == (1, "")
+        assert err.startswith("error: no device named 'gpu'\nhint: auto, cpu, cuda or cuda:1")

@@ -1,0 +1,91 @@
+"""System calls that differ between POSIX and Windows. Other modules use none that Windows lacks."""
+
+import os
+import stat
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+try:
+    import fcntl
+    import resource
+except ImportError:  # Windows
+    import msvcrt
+
+    POSIX = False
+else:
+    POSIX = True
+
+
+def open_lock(path: Path, *, make: bool) -> int:
+    """Open a lock file, which must not be a symbolic link.
+
+    Args:
+        make: make the file if there is none.
+    """
+    flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | (os.O_CREAT if make else 0)
+    return os.open(path, flags, 0o644)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file; say whether that worked, which it does not while another descriptor has the lock.
+
+    The system releases the lock when the descriptor is closed, or when its process ends in any way.
+    """
+    with suppress(BlockingIOError if POSIX else PermissionError):
+        if POSIX:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        return True
+    return False
+
+
+def unlock(descriptor: int) -> None:
+    """Release a lock, also where a child of this process has inherited the descriptor."""
+    if POSIX:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    else:
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined]
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of names, is on the disk. Windows syncs files only."""
+    if not POSIX and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDONLY if POSIX else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def leave_lost_terminal() -> None:
+    """Send what is written from now on to nowhere if the terminal is gone: writing to it would be an error."""
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode) and not os.isatty(descriptor):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)
+
+
+def memory(*, peak: bool = False) -> int | None:
+    """Return the memory of this process in bytes, now or at its peak; None on Windows.
+
+    macOS tells the peak alone, which is then what is used now.
+    """
+    try:
+        kind = "VmHWM:" if peak else "VmRSS:"
+        return 1024 * int(Path("/proc/self/status").read_text().split(kind)[1].split()[0])
+    except OSError:
+        if not POSIX:
+            return None
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else 1024 * most
+
+
+def forget_peak_memory() -> None:
+    """Let the peak of `memory` count from now on, where the system can do that: on Linux."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")

@@ -1,0 +1,21 @@
+"""Compile networks with torch.compile."""
+
+import torch._dynamo.config
+import torch._functorch.config
+
+from srkd_bench.networks.base import Architecture
+
+RECOMPILE_LIMIT = 10_000
+
+
+def compile_network(network: Architecture) -> None:
+    """Compile a network in place for training.
+
+    Its graph can be passed backward more than once, which the gradient share needs. The learners of a group share
+    the compiler's cache: beyond its usual limit of 8 entries the last ones would silently run uncompiled, and their
+    numbers would depend on the others. Shapes are fixed for the same reason.
+    """
+    torch._functorch.config.donated_buffer = False
+    torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
+    torch._dynamo.config.accumulated_recompile_limit = RECOMPILE_LIMIT
+    network.compile(dynamic=False)

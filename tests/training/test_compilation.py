@@ -1,0 +1,48 @@
+"""torch.compile: every method trains with it, and nobody's numbers depend on the others of the group."""
+
+from functools import partialmethod
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from srkd_bench.methods import registry
+from srkd_bench.training.contract.harness import TRAIN, trained
+from tests.conftest import Srkd
+from tests.support.tiny_suite import tiny_suite
+
+COMPILED = TRAIN.model_copy(update={"compile": True})
+METHODS = registry.names()
+
+
+@pytest.fixture
+def cheap_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compile graphs as the default backend does, donated buffers among it, but write no C++ code of them."""
+    torch.compiler.reset()
+    monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend="aot_eager"))
+
+
+@pytest.mark.usefixtures("cheap_backend")
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_learns_the_same_when_it_is_compiled(name: str) -> None:
+    method = {name: registry.build(name, {})}
+    compiled, plain = trained(method, train=COMPILED)[name], trained(method)[name]
+    for weight, value in plain.weights.items():
+        assert torch.allclose(compiled.weights[weight], value, atol=1e-4), weight
+
+
+@pytest.mark.usefixtures("cheap_backend")
+def test_compiled_learners_of_a_large_group_are_all_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch._dynamo.config.fail_on_recompile_limit_hit", True)
+    methods = {name: registry.build(name, {}) for name in METHODS}
+    together = trained(methods, train=COMPILED)
+    torch.compiler.reset()
+    assert trained({"rvkd": methods["rvkd"]}, train=COMPILED)["rvkd"].equals(together["rvkd"])
+
+
+def test_the_default_backend_compiles_teacher_and_student(srkd: Srkd, tmp_path: Path) -> None:
+    torch.compiler.reset()
+    tiny_suite(tmp_path)
+    code, _, err = srkd("distill", "-m", "hkd", "--suite", "tiny.yaml", "--set", "train.compile=true")
+    assert code == 0, err
