@@ -1,17 +1,22 @@
 """Options that several commands share."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Iterable
 from functools import wraps
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.experiments.executors.base import EXECUTORS
 from srkd_bench.store.workspace import RunOptions
+
+if TYPE_CHECKING:
+    from srkd_bench.config.suite import TeacherSpec
 
 CACHE_GB = 2.0  # where --teacher-cache isn't given
 
@@ -20,8 +25,8 @@ def choice(*flags: str, names: Iterable[str], help: str) -> Any:
     """Return an option whose value is one of some names, in a table that is looked up later."""
     known = tuple(names)
 
-    def check(value: str) -> str:
-        if value not in known:
+    def check(value: str | None) -> str | None:
+        if value is not None and value not in known:
             raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(repr, known))}.")
         return value
 
@@ -117,6 +122,22 @@ Teacher = Annotated[
         help="Distil from these weights instead: an EDSR, or any network that spandrel recognises.",
     ),
 ]
+Range = Annotated[
+    str | None,
+    choice(
+        "--range",
+        names=("1", "255"),
+        help="Values that the network of --weights works on: up to 1 or up to 255. Without it, read from the file.",
+    ),
+]
+ResScale = Annotated[
+    float | None,
+    typer.Option(
+        "--res-scale",
+        metavar="NUMBER",
+        help="Residual scale of the EDSR in --weights; if not given, 0.1 from 256 filters on and 1 below.",
+    ),
+]
 Crops = Annotated[
     list[str] | None,
     typer.Option(
@@ -136,6 +157,36 @@ def run_options(
 ) -> RunOptions:
     """Pack the options that say how a command works; the teacher's cache is given in GB."""
     return RunOptions(devices, jobs, address, checkpoint_seconds, 1e9 * teacher_cache)
+
+
+def weights_of(
+    file: str | None,
+    range_: str | None = None,
+    res_scale: float | None = None,
+    model: str | None = None,
+    scale: int | None = None,
+) -> TeacherSpec | None:
+    """Return what the options say about a network's weights, as under a suite's `teacher`; None without a file.
+
+    Args:
+        model: the network that they are of: `package.module:Class`, or a mapping as under `student`.
+    Raises:
+        SrkdError: an option goes with a file of weights or with another option, or its value is wrong.
+    """
+    from srkd_bench.config.suite import TeacherSpec
+    from srkd_bench.config.suite_file import parse_yaml, validated
+
+    if file is None:
+        if range_ or res_scale is not None:
+            raise SrkdError("--range and --res-scale go with --weights FILE")
+        return None
+    said: dict[str, Any] = {"range": int(range_) if range_ else None, "res_scale": res_scale}
+    if model is not None:
+        network = parse_yaml(model, "--model") if model.lstrip().startswith("{") else {"arch": model}
+        if "arch" in network and range_:
+            network["range"] = said.pop("range")
+        said["model"] = {"scale": scale or 2} | network
+    return validated(TeacherSpec, {"weights": file, **said}, "--weights")
 
 
 def suite_name(argument: str | None, option: str | None) -> str:

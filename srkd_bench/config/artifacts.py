@@ -2,6 +2,8 @@
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from srkd_bench.config.base import Artifact, Params
 from srkd_bench.config.network import NetworkSpec
 from srkd_bench.config.training import TrainSpec
@@ -11,13 +13,18 @@ RECIPE = 2
 
 
 class Weights(Artifact):
-    """A network that was trained elsewhere, known by its file's sha256."""
+    """A network that was trained elsewhere, known by its file's sha256.
+
+    Args:
+        range: of the values that the file's EDSR works on; another network's stands in its spec.
+    """
 
     folder: ClassVar[str] = "weights"
     kind: ClassVar[str] = "weights"
 
     sha256: str
     model: NetworkSpec
+    range: Literal[1, 255] = Field(default=255, exclude_if=lambda chosen: chosen == 255)
 
 
 class Run(Artifact):

@@ -56,7 +56,7 @@ class ForeignSpec(Spec):
             pattern=r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$",
             max_length=200,
             description="`package.module:Class`, an `nn.Module` that maps (N, 3, h, w) to (N, 3, scale·h, scale·w) "
-            "in [0, 1].",
+            "in [0, 1], unless `range` says otherwise.",
             examples=["mynets.small:FSRCNN"],
         ),
     ]
@@ -86,6 +86,14 @@ class ForeignSpec(Spec):
         Literal[2, 3, 4],
         Field(description="Upscaling factor; the suite's `data.scale` unless given.", examples=[4]),
     ] = 2
+    range: Annotated[
+        Literal[1, 255],
+        Field(
+            description="Range of the values that the class takes and gives: 1 for [0, 1], 255 for [0, 255].",
+            examples=[255],
+            exclude_if=lambda chosen: chosen == 1,
+        ),
+    ] = 1
     source: Annotated[
         str,
         Field(

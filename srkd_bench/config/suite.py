@@ -4,11 +4,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from srkd_bench.config.base import Params, Seed, Spec
+from srkd_bench.config.base import Params, Rate, Seed, Spec
 from srkd_bench.config.claims import Claim
 from srkd_bench.config.distinct import Distinct
 from srkd_bench.config.metrics import METRICS, MetricName, ProtocolName
-from srkd_bench.config.network import NetworkSpec
+from srkd_bench.config.network import ForeignSpec, NetworkSpec
 from srkd_bench.config.training import TrainSpec, overridden
 
 
@@ -41,12 +41,13 @@ class DataSpec(Spec):
 
 
 class TeacherSpec(Spec):
-    """A network to train (`model` and `train`), or one that exists (`weights`)."""
+    """A network to train (`model` and `train`), or one that exists (`weights`, and `model` if need be)."""
 
     model: Annotated[
         NetworkSpec | None,
         Field(
-            description="The network to train, as under `student`.",
+            description="The network to train, as under `student`. Beside `weights`: the network that the file "
+            "holds, needed if srkd does not recognise it.",
             examples=[{"n_feats": 64, "n_resblocks": 16}],
         ),
     ] = None
@@ -60,7 +61,7 @@ class TeacherSpec(Spec):
         str | None,
         Field(
             description="Existing weights instead of a training: a file, an address, `edsr-official` or "
-            "`edsr-baseline-official`. The network's size is read from the file; `model` and `train` are ignored.",
+            "`edsr-baseline-official`. Without `model`, the network is recognised from the file.",
             examples=["edsr_x2.pt"],
         ),
     ] = None
@@ -80,12 +81,34 @@ class TeacherSpec(Spec):
         ),
     ] = None
 
+    range: Annotated[
+        Literal[1, 255] | None,
+        Field(
+            description="Range of the values that the EDSR in `weights` works on. Without it, read from the file.",
+            examples=[255],
+            exclude_if=lambda chosen: chosen is None,
+        ),
+    ] = None
+    res_scale: Annotated[
+        Rate | None,
+        Field(
+            description="Residual scale of the EDSR in `weights`, which its file does not state. Without it, "
+            "0.1 from 256 filters on and 1 below.",
+            examples=[0.1],
+            exclude_if=lambda chosen: chosen is None,
+        ),
+    ] = None
+
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if self.model is None and self.weights is None:
             raise ValueError("give model (to train one) or weights (to load one)")
-        if self.weights is None and (self.blocks or self.overlap):
-            raise ValueError("blocks and overlap go with weights; those of a model stand in it")
+        if self.model is not None and (self.blocks or self.overlap or self.res_scale):
+            raise ValueError("blocks, overlap and res_scale stand in the model where one is given")
+        if self.range and (self.weights is None or isinstance(self.model, ForeignSpec)):
+            raise ValueError("range is of an EDSR's weights; that of another network stands in its model")
+        if self.weights is not None and self.train is not None:
+            raise ValueError("leave out train: a teacher that is given by its weights is not trained")
         return self
 
 
@@ -205,11 +228,10 @@ class Suite(Spec):
         try:
             scale = {"scale": raw["data"].get("scale", 2)}
             teacher = dict(raw["teacher"])
-            if teacher.get("weights") is not None:
-                teacher = {key: teacher[key] for key in ("weights", "blocks", "overlap") if key in teacher}
-            elif teacher.get("model") is not None:
+            if teacher.get("model") is not None:
                 teacher["model"] = scale | teacher["model"]
-                teacher["train"] = overridden(raw["train"], teacher.get("train") or {})
+                if teacher.get("weights") is None:
+                    teacher["train"] = overridden(raw["train"], teacher.get("train") or {})
             methods = ["all"] if raw["methods"] == "all" else raw["methods"]
             tuned = {"params": {}, "tuned": True} if raw.get("params") == "tuned" else {}
             whole = {"student": scale | raw["student"], "teacher": teacher, "methods": methods}

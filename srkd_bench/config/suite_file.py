@@ -97,6 +97,14 @@ def _set(raw: dict[str, Any], setting: str) -> dict[str, Any]:
     return _put(raw, path, parse_yaml(text, f"--set {key[:80]}"))
 
 
+def _without_training(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return the suite without the teacher that it would train, which weights on the command line replace."""
+    teacher = raw.get("teacher")
+    if not isinstance(teacher, dict) or teacher.get("weights") is not None:
+        return raw
+    return raw | {"teacher": {key: one for key, one in teacher.items() if key not in ("model", "train")}}
+
+
 def _put(raw: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
     first, *rest = path
     if not rest:
@@ -136,6 +144,9 @@ def load_suite(name: str, settings: Iterable[str] = ()) -> Suite:
         raise SrkdError(f"cannot read suite file '{name}': {error.strerror}") from None
     if not isinstance(raw, dict):
         raise SrkdError(f"{path}: a suite is a mapping of keys", "`srkd show demo` prints one")
+    settings = list(settings)
+    if any(re.match(r"\s*teacher\.weights\s*=(?!\s*(null|~)?\s*$)", one) for one in settings):
+        raw = _without_training(raw)
     for setting in settings:
         raw = _set(raw, setting)
     return validated(Suite, raw, str(path) if name not in known else f"suite {name}")

@@ -1,6 +1,7 @@
 """Score: one measured value of one image."""
 
 from dataclasses import dataclass
+from statistics import fmean
 
 EQUAL_COST = "none@equal-cost"  # the control, trained for as long as a distillation's multiply-adds pay for
 Scores = dict[str, dict[str, float]]  # of one data set: by image, by metric
@@ -29,3 +30,15 @@ class Score:
     run: str = ""
     method: str | None = None
     seed: int | None = None
+
+
+def below_bicubic(model: str, dataset: str, scores: Scores, bicubic: Scores) -> list[str]:
+    """Return a note with the likely causes if a network scores below bicubic interpolation on a data set."""
+    means = [fmean(image["psnr_y"] for image in one.values()) for one in (scores, bicubic)]
+    if means[0] >= means[1]:
+        return []
+    return [
+        f"{model} scores below bicubic interpolation on {dataset} ({means[0]:.3f} against {means[1]:.3f} dB)."
+        " Likely causes: another residual scale (--res-scale), another range of values (--range), another"
+        " architecture or incomplete training"
+    ]

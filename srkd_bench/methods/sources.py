@@ -5,7 +5,6 @@ Nothing is imported here: an own method is known by its name and the sha256 of i
 
 import hashlib
 import keyword
-import os
 import pkgutil
 import re
 import shlex
@@ -13,11 +12,11 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import entry_points
 from pathlib import Path
 
 from srkd_bench.core.errors import MissingError, SrkdError, unknown
+from srkd_bench.networks.class_import import is_installed, module_file, trusted
 
 ENTRY_POINTS = "srkd_bench.methods"
 RESERVED = ("all", "bicubic", "student", "teacher")  # these stand for something else where a method may stand
@@ -118,7 +117,8 @@ def find(part: str, *, allowed: bool = True, last: Mapping[str, str] | None = No
         name, dotted = _name(part), "" if part.endswith(".py") else part
         check_name(name, part)
     elif part in installed():
-        name, dotted, allowed = part, installed()[part], True
+        name, dotted = part, installed()[part]
+        allowed = allowed or is_installed(dotted.partition(":")[0])  # its metadata may lie in this folder
         check_name(name, f"entry point {dotted}")
     else:
         raise unknown("method", part, [*builtin(), *installed()])
@@ -169,11 +169,6 @@ def check_allowed(source: Source) -> None:
         )
 
 
-def trusted() -> bool:
-    """Say whether the user lets suites name code: `srkd --trust`, or SRKD_TRUST=1."""
-    return os.environ.get("SRKD_TRUST") == "1"
-
-
 def check_distinct(sources: Iterable[Source]) -> None:
     """Refuse two methods of the same name.
 
@@ -207,14 +202,4 @@ def _module_file(dotted: str, where: str) -> Path | None:
     module, _, name = dotted.partition(":")
     if not all(map(str.isidentifier, [*module.split("."), name])):
         raise SrkdError(f"'{where}' names no class", "write package.module:Class, or a file: ./mymethod.py")
-    spec: ModuleSpec | None = None
-    path: list[str] | None = None
-    full = ""
-    for word in module.split("."):
-        full = f"{full}.{word}".lstrip(".")
-        spec = PathFinder.find_spec(full, path)
-        if spec is None:
-            return None
-        path = list(spec.submodule_search_locations or [])
-    assert spec is not None
-    return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
+    return module_file(module)

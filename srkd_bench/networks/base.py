@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -29,10 +29,12 @@ class Architecture(nn.Module, ABC):
     Attributes:
         spec: what it is built from.
         draws: whether it may draw random numbers while it is trained (dropout).
+        file_range: of the values that an EDSR worked on where its file comes from.
     """
 
     spec: ModelSpec | ForeignSpec
     draws: ClassVar[bool] = True
+    file_range: Literal[1, 255] = 255
 
     @abstractmethod
     def forward(self, lr: Tensor, taps: Sequence[float] = ()) -> Output:

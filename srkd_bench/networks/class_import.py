@@ -1,26 +1,38 @@
-"""Import a network class by its dotted name where its code is trusted."""
+"""Import a network class by its dotted name where its code is trusted.
+
+A suite from a stranger may lie beside a file of theirs, and Python looks into the working directory in several
+cases: `python -m`, torchrun, an empty entry of PYTHONPATH. So a module may run only if its file, and those of its
+packages, come from elsewhere: an installed package, also an editable one, or a folder that PYTHONPATH names in full.
+"""
 
 import hashlib
 import importlib
-import importlib.util
 import inspect
 import os
+import pkgutil
+import site
 import sys
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from srkd_bench.core.errors import MissingError, SrkdError
 
+if TYPE_CHECKING:
+    from torch import nn
 
-def find(arch: str) -> tuple[type[nn.Module], Path]:
+
+def find(arch: str) -> "tuple[type[nn.Module], Path]":
     """Return a class by its dotted name, and the file that it is in.
 
     Raises:
-        SrkdError: no such module or class, it is no network, or it lies where a stranger's may lie.
+        SrkdError: no such module or class, it is no network, or its code is not trusted.
     """
+    from torch import nn
+
     module, _, name = arch.partition(":")
-    _allow(module)
+    _check_trusted(module)
     try:
         found = getattr(importlib.import_module(module), name, None)
     except ModuleNotFoundError as error:
@@ -37,35 +49,117 @@ def find(arch: str) -> tuple[type[nn.Module], Path]:
     return found, Path(file)
 
 
-def _allow(module: str) -> None:
-    """Let a module of the working directory be imported, if the user says that its code may run.
+def trusted() -> bool:
+    """Say whether the user lets suites name code: `srkd --trust`, or SRKD_TRUST=1."""
+    return os.environ.get("SRKD_TRUST") == "1"
 
-    A suite from a stranger may lie beside a file of theirs. What is installed, or on PYTHONPATH, may be named.
-    """
-    top, here = module.partition(".")[0], Path.cwd()
-    if top in sys.modules:
-        return
-    chosen = {Path(one).resolve() for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one}
-    before = list(sys.path)
-    sys.path[:] = [one for one in before if Path(one).resolve() != here.resolve() or here.resolve() in chosen]
-    try:
-        elsewhere = importlib.util.find_spec(top) is not None
-    finally:
-        sys.path[:] = before
-    if elsewhere:
-        return
-    if not (here / f"{top}.py").is_file() and not (here / top).is_dir():
-        raise MissingError(f"no module '{module}'", "is it installed, or in this folder?")
-    if os.environ.get("SRKD_TRUST") != "1":
-        raise SrkdError(
-            f"'{module}' is code in this folder, and naming it runs it",
-            "srkd --trust … (or SRKD_TRUST=1) lets it run, if you know who wrote it",
-        )
-    if str(here) not in sys.path:
-        sys.path.append(str(here))
-    importlib.invalidate_caches()
+
+def is_installed(module: str) -> bool:
+    """Say whether importing a module runs code of installed packages only, not of the working directory."""
+    files = _files(module, [place for place in sys.path if _is_chosen(place)])
+    return files is not None and files == _files(module, sys.path)
+
+
+def module_file(module: str) -> Path | None:
+    """Return the file of a module without importing its packages; None if there is none."""
+    file = (_files(module, sys.path) or [""])[-1]
+    return Path(file) if file.endswith(".py") else None
 
 
 def source_of(path: Path) -> str:
     """Return the sha256 of a class's file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _check_trusted(module: str) -> None:
+    """Let a module of the working directory be imported, if the user says that its code may run."""
+    if module in sys.modules or is_installed(module):
+        return
+    here = str(Path.cwd())
+    if _files(module, [*sys.path, here]) is None:
+        raise MissingError(f"no module '{module}'", "is it installed, or in this folder?")
+    if not trusted():
+        raise SrkdError(
+            f"'{module}' is code in this folder, and naming it runs it",
+            "srkd --trust … (or SRKD_TRUST=1) lets it run, if you know who wrote it",
+        )
+    if here not in sys.path:
+        sys.path.append(here)
+    importlib.invalidate_caches()
+
+
+def _files(module: str, places: Sequence[str]) -> list[str] | None:
+    """Return the files that importing a module runs, its packages first; None if there is no such module.
+
+    Nothing is imported, and packages that are imported already are looked for again.
+
+    Args:
+        places: folders to search, as in `sys.path`.
+    """
+    importlib.invalidate_caches()
+    files: list[str] = []
+    words, path = module.split("."), None
+    for end in range(1, len(words) + 1):
+        spec = _spec(".".join(words[:end]), path, places)
+        if spec is None:
+            return None
+        files += [str(Path(spec.origin).resolve())] if spec.origin else []
+        path = list(spec.submodule_search_locations or [])
+    return files
+
+
+def _spec(name: str, path: Sequence[str] | None, places: Sequence[str]) -> ModuleSpec | None:
+    """Return what Python would import by a full name.
+
+    Args:
+        path: of its package; None for a name without one.
+    """
+    for finder in sys.meta_path:
+        if finder is PathFinder:
+            spec = _spec_in(name, places if path is None else path)
+        else:
+            spec = finder.find_spec(name, path)
+        if spec is not None:
+            return spec
+    return None
+
+
+def _spec_in(name: str, places: Iterable[str]) -> ModuleSpec | None:
+    """Return a module in one of some folders, or a package without `__init__.py` that several of them hold.
+
+    Python's own search would look up the packages that are imported already.
+    """
+    portions: list[str] = []
+    for place in places:
+        finder = pkgutil.get_importer(place or str(Path.cwd()))
+        spec = finder.find_spec(name, None) if finder is not None else None
+        if spec is not None and spec.loader is not None:
+            return spec
+        portions += (spec and spec.submodule_search_locations) or []
+    if not portions:
+        return None
+    package = ModuleSpec(name, None, is_package=True)
+    package.submodule_search_locations = portions
+    return package
+
+
+def _is_chosen(place: str) -> bool:
+    """Say whether the user chose a folder of `sys.path`: not the working directory, unless it is named in full."""
+    relative = [
+        one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if not Path(one).is_absolute()
+    ]
+    changing = {Path(one).resolve() for one in ("", *relative)}
+    return Path(place).resolve() not in changing or Path(place).resolve() in set(_named_in_full())
+
+
+def _named_in_full() -> Iterator[Path]:
+    """Return the folders that PYTHONPATH and the `.pth` files of installed packages name."""
+    for one in os.environ.get("PYTHONPATH", "").split(os.pathsep):
+        if Path(one).is_absolute():
+            yield Path(one).resolve()
+    for folder in map(Path, [*site.getsitepackages(), site.getusersitepackages()]):
+        yield folder.resolve()
+        for file in folder.glob("*.pth"):
+            for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+                if line.strip() and not line.startswith(("#", "import ", "import\t")):
+                    yield (folder / line.strip()).resolve()

@@ -23,7 +23,7 @@ SCALES = ("scale", "upscale", "upscaling_factor", "scale_factor", "upsampling") 
 
 
 class Foreign(Architecture):
-    """Any `nn.Module` that maps (N, 3, h, w) in [0, 1] to (N, 3, scale*h, scale*w).
+    """Any `nn.Module` that maps (N, 3, h, w) in [0, `spec.range`] to (N, 3, scale*h, scale*w).
 
     Args:
         pad: enlarges LR at its bottom and right to a size that the network can take.
@@ -56,7 +56,7 @@ class Foreign(Architecture):
         maps: dict[str, Tensor] = {}
         hooks = [self._read(path, given.shape[-2:], lr.shape[-2:], maps) for path in set(paths.values())]
         try:
-            sr = self.network(given)
+            sr = self.network(given if self.spec.range == 1 else self.spec.range * given)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -70,7 +70,10 @@ class Foreign(Architecture):
                 f"{self.spec} maps {_shape(given)} to {got}, not to {_shape(wanted)}",
                 f"an architecture here takes and gives RGB and enlarges by {s}",
             )
-        return Output(sr[..., : s * height, : s * width].float(), {tap: maps[paths[tap]] for tap in taps})
+        sr = sr[..., : s * height, : s * width].float()
+        return Output(
+            sr if self.spec.range == 1 else sr / self.spec.range, {tap: maps[paths[tap]] for tap in taps}
+        )
 
     def _paths(self, taps: Sequence[float]) -> dict[float, str]:
         blocks = self.spec.blocks
@@ -185,15 +188,19 @@ def build(spec: ForeignSpec) -> Foreign:
         ) from None
 
 
-def load(spec: ForeignSpec, state: Mapping[str, Tensor], path: Path) -> Foreign:
+def load(spec: ForeignSpec, states: Sequence[Mapping[str, Tensor]], path: Path) -> Foreign:
     """Return a network with the weights of a file.
 
+    Args:
+        states: readings of the file; the one that has most of the network's names is taken.
     Raises:
         SrkdError: as `build`, or the weights don't fit.
     """
-    with Allowance(sum(value.nbytes for value in state.values())):
+    with Allowance(max(sum(value.nbytes for value in state.values()) for state in states)):
         model = build(spec)
-    model.network.load_state_dict(fitting(state, model.network.state_dict(), path, str(spec)))
+    wanted = model.network.state_dict()
+    state = max(states, key=lambda one: len(one.keys() & wanted.keys()))
+    model.network.load_state_dict(fitting(state, wanted, path, str(spec)))
     model.requires_grad_(True)
     return model.eval()
 

@@ -6,20 +6,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import overload
 
-import torch
 from pydantic import TypeAdapter
 from safetensors.torch import save
-from torch import Tensor
 
 from srkd_bench.config.network import ForeignSpec, ModelSpec, NetworkSpec
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.seeding import seeded
-from srkd_bench.networks import custom, spandrel
+from srkd_bench.networks import custom, edsr, spandrel
 from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.edsr import EDSR
 from srkd_bench.networks.inspection import looked_over
-from srkd_bench.networks.resolve import RECOGNISED
-from srkd_bench.networks.weight_files import WeightFile, check_numbers, fitting, read
+from srkd_bench.networks.resolve import NO_HINTS, RECOGNISED, Hints
+from srkd_bench.networks.weight_files import Unfit, WeightFile, check_numbers, read
 
 
 @overload
@@ -38,7 +36,8 @@ def build(spec: ModelSpec | ForeignSpec, *seed: int | str) -> Architecture:
     """
     if isinstance(spec, ForeignSpec) and spec.recognised:
         if not spandrel.has_seen(spec) and spec.digest in RECOGNISED:
-            load_weights(RECOGNISED[spec.digest], spec.blocks, spec.overlap)
+            blocks = spec.blocks if isinstance(spec.blocks, str) else tuple(spec.blocks)
+            load_weights(RECOGNISED[spec.digest], Hints(blocks, spec.overlap))
         return spandrel.again(spec)
     with seeded("model", *seed):
         return EDSR(spec) if isinstance(spec, ModelSpec) else custom.build(spec)
@@ -52,32 +51,74 @@ def to_safetensors(model: Architecture) -> bytes:
     return save(tensors, metadata={"srkd": model.spec.model_dump_json()})
 
 
-def load_weights(path: Path, blocks: str | Sequence[str] = (), overlap: int | None = None) -> Architecture:
-    """Return the network in a file of weights, as the first of `DETECTORS` that knows its format reads it.
+def load_weights(path: Path, hints: Hints = NO_HINTS) -> Architecture:
+    """Return the network in a file of weights, as the first of `DETECTORS` that knows one of its readings reads it.
 
     Memory is taken only once all shapes and types fit and the file is long enough to hold them.
 
-    Args:
-        blocks, overlap: of a network that spandrel recognises, as in `ForeignSpec`.
     Raises:
         SrkdError: the file can't be read, would run code, or holds no network that is known here.
     """
-    state, metadata = read(path)
-    file = WeightFile(path, state, metadata, blocks, overlap)
+    files = read(path, hints)
+    if isinstance(hints.model, ForeignSpec):
+        return custom.load(hints.model, [file.state for file in files], path)
+    unfit: list[Unfit] = []
     for detect in DETECTORS:
-        if (model := detect(file)) is not None:
-            return model
-    raise SrkdError(f"'{path}' is no EDSR", spandrel.unrecognised())
+        for file in files:
+            try:
+                model = detect(file)
+            except Unfit as error:
+                if "srkd" in file.metadata:
+                    raise
+                unfit.append(error)
+                continue
+            if model is not None:
+                _check_hints(model, hints, path)
+                return model
+    said = [text for error in unfit for text in (error.message, error.hint) if text]
+    message, *more = dict.fromkeys(
+        [*said, f"'{path}' holds no network that srkd recognises"][: len(said) or 1]
+    )
+    raise SrkdError(message, "; ".join([*more, _tried(files)]))
+
+
+def _tried(files: Sequence[WeightFile]) -> str:
+    """Return the hint for a file that no detector reads."""
+    names = ", ".join(ascii(name[:40]) for name in list(files[0].state)[:3])
+    return (
+        f"tried: {edsr.NAMES}; {spandrel.tried()}. Its weights are {names}, …; "
+        "name the class of another network: --model package.module:Class"
+    )
+
+
+def _check_hints(model: Architecture, hints: Hints, path: Path) -> None:
+    """Refuse what the user says about a network if its file says otherwise."""
+    spec = model.spec
+    if hints.model is not None and spec != hints.model:
+        raise SrkdError(
+            f"'{path}' is {spec}, not {hints.model}", "leave out teacher.model, or name another file"
+        )
+    if isinstance(spec, ModelSpec):
+        if hints.blocks or hints.overlap:
+            hint = "leave out teacher.blocks and overlap"
+            raise SrkdError(f"'{path}' is an EDSR, which has its own blocks", hint)
+        if hints.range not in (None, model.file_range) or hints.res_scale not in (None, spec.res_scale):
+            raise SrkdError(
+                f"'{path}' states range {model.file_range} and residual scale {spec.res_scale:g}",
+                "leave out --range and --res-scale",
+            )
+    elif hints.range or hints.res_scale:
+        raise SrkdError(f"'{path}' is {spec}, whose range is known", "leave out --range and --res-scale")
 
 
 @lru_cache(maxsize=1)
-def network_of(path: Path, sha256: str, blocks: str | tuple[str, ...], overlap: int | None) -> Architecture:
+def network_of(path: Path, sha256: str, hints: Hints) -> Architecture:
     """Return the network in a file, looked over. The last one is kept for the next call; nobody may change it.
 
     Args:
         sha256: of the file's content.
     """
-    model = load_weights(path, blocks, overlap)
+    model = load_weights(path, hints)
     return looked_over(model) if isinstance(model, custom.Foreign) and model.spec.counts is None else model
 
 
@@ -87,38 +128,20 @@ def _srkd(file: WeightFile) -> Architecture | None:
         return None
     spec = spec_in(file.metadata, file.path)
     if isinstance(spec, ModelSpec):
-        return _edsr(spec, file.state, file.path)
+        return edsr.load(spec, file.state, file.path)
     check_numbers(file.state, file.path)
     if spec.recognised:
-        blocks, overlap = file.blocks or spec.blocks, file.overlap or spec.overlap
-        return spandrel.detect(replace(file, blocks=blocks, overlap=overlap))
-    return custom.load(spec, file.state, file.path)
-
-
-def _edsr_pytorch(file: WeightFile) -> EDSR | None:
-    """Read a state dict with EDSR-PyTorch's names, as it is or with the prefixes that trainers add.
-
-    The size is read from the shapes. The files don't say `res_scale`: it is taken as 0.1 from 256 filters on and as
-    1 below, as EDSR's authors trained them.
-    """
-    state = {name.removeprefix("module.").removeprefix("model."): value for name, value in file.state.items()}
-    state = {name: v for name, v in state.items() if not name.startswith(("sub_mean.", "add_mean."))}
-    spec = _edsr_of(state)
-    return None if spec is None else _edsr(spec, state, file.path)
+        blocks = spec.blocks if isinstance(spec.blocks, str) else tuple(spec.blocks)
+        known = replace(
+            file.hints, blocks=file.hints.blocks or blocks, overlap=file.hints.overlap or spec.overlap
+        )
+        return spandrel.detect(replace(file, hints=known))
+    return custom.load(spec, [file.state], file.path)
 
 
 # Tried in this order. A detector returns the network in a file, or None if the file is of another format; it raises
-# an SrkdError if the format is its own and the file is damaged.
-DETECTORS: tuple[Callable[[WeightFile], Architecture | None], ...] = (_srkd, _edsr_pytorch, spandrel.detect)
-
-
-def _edsr(spec: ModelSpec, state: Mapping[str, Tensor], path: Path) -> EDSR:
-    with torch.device("meta"):
-        shapes = EDSR(spec).state_dict()
-    fitted = fitting(state, shapes, path, str(spec))
-    model = EDSR(spec)
-    model.load_state_dict(fitted)
-    return model.eval()
+# an SrkdError if the format is its own and the file is damaged, and Unfit if another detector may know better.
+DETECTORS: tuple[Callable[[WeightFile], Architecture | None], ...] = (_srkd, edsr.detect, spandrel.detect)
 
 
 def spec_in(metadata: Mapping[str, str], path: Path) -> ModelSpec | ForeignSpec:
@@ -130,20 +153,5 @@ def spec_in(metadata: Mapping[str, str], path: Path) -> ModelSpec | ForeignSpec:
     try:
         return TypeAdapter[ModelSpec | ForeignSpec](NetworkSpec).validate_json(metadata["srkd"])
     except (KeyError, ValueError):
-        raise SrkdError(f"'{path}' is no EDSR", "its metadata are none that srkd writes") from None
-
-
-def _edsr_of(state: Mapping[str, Tensor]) -> ModelSpec | None:
-    """Return the size of a network with EDSR-PyTorch's names; None if it is another."""
-    try:
-        n_feats = state["head.0.weight"].shape[0]
-        factor = state["tail.0.0.weight"].shape[0] // n_feats
-        raw = {
-            "n_feats": n_feats,
-            "n_resblocks": sum(name.endswith(".body.0.weight") for name in state),
-            "res_scale": 0.1 if n_feats >= 256 else 1.0,
-            "scale": 4 if "tail.0.2.weight" in state else {4: 2, 9: 3}[factor],
-        }
-        return ModelSpec.model_validate(raw)
-    except (KeyError, IndexError, ValueError, ZeroDivisionError):
-        return None
+        hint = "its metadata are none that srkd writes"
+        raise SrkdError(f"'{path}' holds no network that srkd recognises", hint) from None

@@ -11,9 +11,10 @@ from srkd_bench.config.network import ForeignSpec
 from srkd_bench.config.suite import TeacherSpec
 from srkd_bench.core.errors import MissingError, SrkdError
 from srkd_bench.core.progress import Display
-from srkd_bench.networks.resolve import in_file
+from srkd_bench.networks.resolve import Hints, NotWeights, in_file, resolved
 from srkd_bench.store import downloads
 from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.layout import SHA256, beside
 
 
 @dataclass(frozen=True)
@@ -63,17 +64,23 @@ def find_weights(
         if not path.is_file():
             raise MissingError(f"no weights file '{where}'", f"a file, an address, or {', '.join(OFFICIAL)}")
     sha256 = checksum(path)
-    spec = in_file(path, sha256, blocks_of(teacher), teacher.overlap, store, readonly=readonly)
-    if not isinstance(spec, ForeignSpec) and (teacher.blocks or teacher.overlap):
-        raise SrkdError(
-            f"'{where}' is an EDSR, which has its own blocks", "leave out teacher.blocks and overlap"
-        )
-    return path, Weights(sha256=sha256, model=spec)
+    try:
+        key = in_file(path, sha256, hints_of(teacher, store, readonly=readonly), store, readonly=readonly)
+    except NotWeights:
+        if (kept := kept_at(store, where)) and where not in OFFICIAL and not readonly:
+            for file in (kept, beside(kept, SHA256)):  # the next call downloads again
+                file.unlink(missing_ok=True)
+        raise
+    return path, key
 
 
-def blocks_of(teacher: TeacherSpec) -> str | tuple[str, ...]:
-    """Return a teacher's `blocks` as something that can be looked up."""
-    return teacher.blocks if isinstance(teacher.blocks, str) else tuple(teacher.blocks)
+def hints_of(teacher: TeacherSpec, store: ArtifactStore, *, readonly: bool = False) -> Hints:
+    """Return what a teacher's keys say about its weights; its class is looked over."""
+    model = teacher.model
+    if isinstance(model, ForeignSpec) and not model.source:
+        model = resolved(model, store, readonly=readonly)
+    blocks = teacher.blocks if isinstance(teacher.blocks, str) else tuple(teacher.blocks)
+    return Hints(blocks, teacher.overlap, teacher.range, teacher.res_scale, model)
 
 
 def checksum(path: Path) -> str:

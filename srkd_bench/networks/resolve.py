@@ -2,17 +2,39 @@
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
+from srkd_bench.config.artifacts import Weights
 from srkd_bench.config.base import Spec
 from srkd_bench.config.network import Counts, ForeignSpec, ModelSpec, NetworkSpec
+from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.sealed_cache import SealedCache, code_digest
 from srkd_bench.store.artifact_store import ArtifactStore
 
 # Where the weights of networks lie that spandrel recognised, by digest of their spec: they can't be built without.
 RECOGNISED: dict[str, Path] = {}
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What the user says about a file of weights: the keys of `TeacherSpec`, empty where they say nothing."""
+
+    blocks: str | tuple[str, ...] = ()
+    overlap: int | None = None
+    range: Literal[1, 255] | None = None
+    res_scale: float | None = None
+    model: ModelSpec | ForeignSpec | None = None
+
+
+NO_HINTS = Hints()
+
+
+class NotWeights(SrkdError):
+    """A file that is something else than weights, such as a web page."""
 
 
 class _Seen(Spec):
@@ -23,6 +45,7 @@ class _Seen(Spec):
 
 class _InFile(Spec):
     spec: NetworkSpec
+    range: Literal[1, 255]
     counts: Counts | None  # which a spec doesn't tell
 
 
@@ -58,38 +81,34 @@ def resolved(
 
 
 def in_file(
-    path: Path,
-    sha256: str,
-    blocks: str | tuple[str, ...],
-    overlap: int | None,
-    store: ArtifactStore,
-    *,
-    readonly: bool = False,
-) -> ModelSpec | ForeignSpec:
-    """Return the spec of the network in a file of weights, as `resolved` does.
+    path: Path, sha256: str, hints: Hints, store: ArtifactStore, *, readonly: bool = False
+) -> Weights:
+    """Return the key of the network in a file of weights, its spec completed as `resolved` does.
 
     The file is loaded unless that was done before with a file of this sha256.
 
-    Args:
-        blocks, overlap: of a network that spandrel recognises, as in `ForeignSpec`.
     Raises:
         SrkdError: it can't be read, or holds no network that is known here.
     """
     cache = _cache(store, readonly=readonly)
     known = cache.read()
-    question = json.dumps([sha256, blocks, overlap])
+    about = vars(hints) | {"model": hints.model.model_dump(mode="json") if hints.model else None}
+    question = json.dumps([sha256, about], sort_keys=True)
     found = known.files.get(question)
     if found is None:
         from srkd_bench.networks.loading import network_of
 
-        spec = network_of(path, sha256, blocks, overlap).spec
-        found = _InFile(spec=spec, counts=spec.counts if isinstance(spec, ForeignSpec) else None)
+        model = network_of(path, sha256, hints)
+        spec = model.spec
+        counts = spec.counts if isinstance(spec, ForeignSpec) else None
+        found = _InFile(spec=spec, range=model.file_range, counts=counts)
         cache.write(known.model_copy(update={"files": {**known.files, question: found}}))
-    if isinstance(found.spec, ModelSpec):
-        return found.spec
-    if found.spec.recognised:
-        RECOGNISED[found.spec.digest] = path
-    return found.spec.model_copy(update={"counts": found.counts})
+    spec = found.spec
+    if isinstance(spec, ForeignSpec):
+        if spec.recognised:
+            RECOGNISED[spec.digest] = path
+        spec = spec.model_copy(update={"counts": found.counts})
+    return Weights(sha256=sha256, model=spec, range=found.range)
 
 
 def _look(spec: ForeignSpec) -> _Seen:

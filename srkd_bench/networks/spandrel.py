@@ -15,10 +15,9 @@ from srkd_bench.core.errors import SrkdError
 from srkd_bench.networks.custom import Foreign
 from srkd_bench.networks.inspection import looked_over
 from srkd_bench.networks.probing import Allowance
-from srkd_bench.networks.weight_files import FLOATS, WeightFile, check_numbers
+from srkd_bench.networks.weight_files import FLOATS, Unfit, WeightFile, check_numbers
 
-NAMES = "EDSR has EDSR-PyTorch's names: head.0.weight, body.0.body.0.weight, …"
-EXTRA = "other architectures are read with spandrel: pip install 'srkd-bench[spandrel]'"
+EXTRA = "spandrel, which reads other architectures (not installed: pip install 'srkd-bench[spandrel]')"
 _SEEN: dict[str, Foreign] = {}  # by digest of the spec: they can't be built without their weights
 
 
@@ -47,15 +46,13 @@ def why_not() -> str:
     return ""
 
 
-def unrecognised() -> str:
-    """Return the hint for a file that no detector knows."""
+def tried() -> str:
+    """Return in words how spandrel was tried on a file that it does not recognise."""
     reason = why_not()
     if not reason:
-        return "nor a network that spandrel recognises by the names of its weights"
+        return "spandrel (it recognises networks by the names of their weights)"
     absent = reason.startswith("ModuleNotFoundError: No module named 'spandrel'")
-    return (
-        f"{NAMES}; {EXTRA if absent else f'spandrel, which reads others, cannot be imported here ({reason})'}"
-    )
+    return EXTRA if absent else f"spandrel, which cannot be imported here ({reason})"
 
 
 def detect(file: WeightFile) -> Foreign | None:
@@ -75,8 +72,8 @@ def detect(file: WeightFile) -> Foreign | None:
     _check_kind(found, path)
     spec = ForeignSpec(
         arch=f"spandrel:{re.sub('[^A-Za-z0-9_]', '', found.architecture.id)}",
-        blocks=file.blocks if isinstance(file.blocks, str) else list(file.blocks),
-        overlap=file.overlap,
+        blocks=blocks if isinstance(blocks := file.hints.blocks, str) else list(blocks),
+        overlap=file.hints.overlap,
         scale=found.scale,
     )
     network = found.model.float().requires_grad_(True)
@@ -119,8 +116,8 @@ def _recognised(state: Mapping[str, Tensor], path: Path) -> Any | None:
     except SrkdError as error:
         raise SrkdError(f"'{path}' is no network: {error.message}") from None
     except Exception as error:  # what an architecture raises when sizes don't fit has no common class
-        raise SrkdError(f"'{path}' looks like a network that spandrel knows, but its weights don't fit",
-                        f"spandrel says: {str(error)[:200]!r}") from None  # fmt: skip
+        raise Unfit(f"'{path}' looks like a network that spandrel knows, but its weights don't fit",
+                    f"spandrel says: {str(error)[:200]!r}") from None  # fmt: skip
     if isinstance(found, spandrel.MaskedImageModelDescriptor):
         raise SrkdError(f"'{path}' is a network for inpainting", "a teacher enlarges RGB images by 2, 3 or 4")
     return found

@@ -14,7 +14,7 @@ from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.custom import Foreign
 from srkd_bench.networks.inspection import looked_over
 from srkd_bench.networks.loading import load_weights, network_of, to_safetensors
-from srkd_bench.networks.pretrained import blocks_of, find_weights
+from srkd_bench.networks.pretrained import find_weights, hints_of
 from srkd_bench.store.artifact_store import ArtifactStore, find_run
 from srkd_bench.store.layout import CARD, WEIGHTS
 from srkd_bench.store.workspace import Workplace
@@ -43,12 +43,12 @@ class Chosen:
         return self.key.teacher if isinstance(self.key, Run) else None
 
 
-def choose(run: str | None, weights: str | None, place: Workplace) -> Chosen:
+def choose(run: str | None, weights: TeacherSpec | None, place: Workplace) -> Chosen:
     """Return the network that is named.
 
     Args:
         run: the first digits of a finished run's id, as in `srkd ls`.
-        weights: a file, an address or `edsr-official`; it is taken into the store.
+        weights: of a file, an address or `edsr-official`; it is taken into the store.
     Raises:
         MissingError: it isn't here. SrkdError: none or both are named, or several runs' ids begin so.
     """
@@ -60,7 +60,7 @@ def choose(run: str | None, weights: str | None, place: Workplace) -> Chosen:
         title = f"{key.method} seed {key.seed}"
     else:
         assert weights is not None
-        key, title = adopt_weights(weights, 2, place), weights
+        key, title = adopt_weights(weights, 2, place), str(weights.weights)
     model = load(key, place.store)
     return Chosen(key, model, f"{title} ({model.spec} ×{model.spec.scale}, {key.digest[:12]})")
 
@@ -77,13 +77,12 @@ def find_teacher(student: Chosen, place: Workplace) -> Chosen | None:
     return Chosen(key, model, f"teacher ({model.spec} ×{model.spec.scale}, {key.digest[:12]})")
 
 
-def adopt_weights(where: str | TeacherSpec, scale: int, place: Workplace) -> Weights:
+def adopt_weights(where: TeacherSpec, scale: int, place: Workplace) -> Weights:
     """Take a file, address or `edsr-official` into the store, and return its key."""
-    where = TeacherSpec(weights=where) if isinstance(where, str) else where
     path, weights = find_weights(where, scale, place.store, place.display)
     with place.store.locked([weights.lock]):
         if not place.store.has(weights):
-            model = network_of(path, weights.sha256, blocks_of(where), where.overlap)
+            model = network_of(path, weights.sha256, hints_of(where, place.store))
             card = provenance(torch.device("cpu")) | {"from": where.weights}
             with place.store.writing(weights) as folder:
                 write(folder / WEIGHTS, to_safetensors(model))

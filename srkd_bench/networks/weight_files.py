@@ -3,8 +3,8 @@
 import pickletools
 import re
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from srkd_bench.core.errors import SrkdError
+from srkd_bench.networks.resolve import NO_HINTS, Hints, NotWeights
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 MAX_HEADER = 10**6  # bytes; 256 blocks take 120 kB
@@ -22,44 +23,65 @@ _NEEDED = re.compile(
     r"|torch\._utils _rebuild_(tensor|tensor_v2|parameter)|torch\.nn\.parameter Parameter"
 )
 _HINT = "srkd loads tensors only, never pickled code; save the state dict, or use safetensors"
-WRAPPERS = ("params_ema", "params", "state_dict")  # keys under which trainers put the state dict
+# Prefixes under which trainers store a network beside other things; an average of its weights comes first.
+_PARTS = ("ema_model", "model_ema", "ema", "module", "model", "net_g", "netG", "generator", "network", "net")
+_DEPTH = 8  # dicts within dicts, and prefixes of names
+# How files begin that hold no weights, what they are, and how to get the weights.
+_OTHERS = (
+    (
+        b"version https://git-lfs",
+        "it is a Git LFS pointer, which stands for the file",
+        "run `git lfs pull` in the clone, or download the file from the repository's web page",
+    ),
+    (
+        b"<",
+        "it is a web page",
+        "download the file itself: its address has /raw/ on GitHub and /resolve/ on Hugging Face, not /blob/",
+    ),
+    (b"{", "it is JSON text", "name the file of weights beside it"),
+    (b"\x89PNG", "it is an image", "images are measured with --sr-dir"),
+    (b"\x89HDF", "it is an HDF5 file, such as Keras writes", "srkd reads weights that PyTorch saved"),
+    (b"\x1f\x8b", "it is a gzip archive", "unpack it first"),
+)
+
+
+class Unfit(SrkdError):
+    """Weights that belong to another network than the one that was tried."""
 
 
 @dataclass(frozen=True)
 class WeightFile:
-    """What a file of weights holds, and what the user says about it.
+    """One reading of a file of weights.
 
     Args:
         state: its tensors by name.
         metadata: what safetensors says about them.
-        blocks, overlap: of a network that is no EDSR, as in `ForeignSpec`.
     """
 
     path: Path
     state: Mapping[str, Tensor]
-    metadata: Mapping[str, str]
-    blocks: str | Sequence[str] = ()
-    overlap: int | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    hints: Hints = NO_HINTS
 
 
-def read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
-    """Return the tensors in a file by name, and what safetensors says about them.
+def read(path: Path, hints: Hints = NO_HINTS) -> list[WeightFile]:
+    """Return the readings of a file, the likeliest first: its dicts of tensors, with and without prefixes.
 
     Raises:
         SrkdError: the file can't be read, would run code, or holds something else.
     """
     try:
         with path.open("rb") as file:
-            start = file.read(9)
-        if start[8:] == b"{":  # a pickle or zip has something else there
-            return _read_safetensors(path, header=int.from_bytes(start[:8], "little"))
-        if path.suffix == ".safetensors":
-            reason, hint = "it is no safetensors file", "if torch saved it, let its name end in .pt"
-            raise SrkdError(f"cannot read weights '{path}': {reason}", hint)
+            start = file.read(512)
+        if start[8:9] == b"{" and not _is_text(start[:8]):  # a pickle or zip has something else there
+            state, metadata = _read_safetensors(path, header=int.from_bytes(start[:8], "little"))
+            states = [state] if "srkd" in metadata else list(_without_prefixes(state))
+            return [WeightFile(path, one, metadata, hints) for one in states]
+        _check_kind(path, start)
         packed = start.startswith(b"PK\3\4")
         _check_pickle(path, packed)
         # A mapped file can't give more bytes than it has, whatever it says.
-        state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=packed)
+        held: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=packed)
     except SrkdError:
         raise
     except FileNotFoundError:
@@ -70,12 +92,67 @@ def read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
         ) from None
     except Exception as error:  # what unpickling raises has no common class
         raise SrkdError(f"'{path}' is not a plain file of weights ({type(error).__name__})", _HINT) from None
-    for wrapper in WRAPPERS:
-        if isinstance(state, dict) and wrapper in state:
-            state = state[wrapper]
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise SrkdError(f"'{path}' holds no state dict")
-    return {str(name): value for name, value in state.items()}, {}
+    states = [one for state in _states(held) for one in _without_prefixes(state)]
+    if not states:
+        raise SrkdError(f"'{path}' holds no state dict", _keys(held))
+    return [WeightFile(path, state, hints=hints) for state in states]
+
+
+def _check_kind(path: Path, start: bytes) -> None:
+    """Refuse a file that begins as no file of weights does."""
+    refused, text = f"cannot read weights '{path}': ", start.strip()
+    if not text:
+        raise NotWeights(f"{refused}it is empty", "download or copy it again")
+    for begin, what, hint in _OTHERS:
+        if text.startswith(begin):
+            raise NotWeights(refused + what, hint)
+    if path.suffix == ".safetensors":
+        raise SrkdError(f"{refused}it is no safetensors file", "if torch saved it, let its name end in .pt")
+    if _is_text(start):
+        raise NotWeights(f"{refused}it is text", "the text may say where the weights are")
+
+
+def _is_text(start: bytes) -> bool:
+    return all(32 <= byte < 127 or byte in b"\t\n\r" for byte in start)
+
+
+def _states(held: object) -> list[dict[str, Tensor]]:
+    """Return the dicts of tensors within a checkpoint: the largest first, of equal ones an average."""
+    found: list[tuple[str, dict[str, Tensor]]] = []
+    seen: set[int] = set()
+    todo: list[tuple[str, object, int]] = [("", held, 0)]
+    while todo:
+        place, one, depth = todo.pop()
+        if not isinstance(one, dict) or id(one) in seen or depth > _DEPTH:
+            continue
+        seen.add(id(one))
+        if tensors := {str(name): value for name, value in one.items() if isinstance(value, Tensor)}:
+            found.append((place, tensors))
+        todo += [(f"{place}.{name}", value, depth + 1) for name, value in one.items()]
+
+    def rank(entry: tuple[str, dict[str, Tensor]]) -> tuple[int, bool]:
+        return -sum(value.numel() for value in entry[1].values()), "ema" not in entry[0]
+
+    return [tensors for _, tensors in sorted(found, key=rank)]
+
+
+def _without_prefixes(state: Mapping[str, Tensor], depth: int = 0) -> Iterator[dict[str, Tensor]]:
+    """Return a state dict as it is, then without a prefix that all of its names or those of a network have."""
+    yield dict(state)
+    first = {name.partition(".")[0] for name in state}
+    shared = len(first) == 1 and all("." in name for name in state)
+    for prefix in [f"{one}." for one in (first if shared else _PARTS)]:
+        inner = {name.removeprefix(prefix): state[name] for name in state if name.startswith(prefix)}
+        if inner and depth < _DEPTH:
+            yield from _without_prefixes(inner, depth + 1)
+
+
+def _keys(held: object) -> str:
+    """Return what a checkpoint without tensors holds instead, as a hint."""
+    if not isinstance(held, dict):
+        return f"it holds a {type(held).__name__}; save the state dict: torch.save(model.state_dict(), FILE)"
+    names = ", ".join(ascii(str(name)[:40]) for name in list(held)[:8])
+    return f"its keys: {names or 'none'}" + (", …" if len(held) > 8 else "")
 
 
 def _read_safetensors(path: Path, header: int) -> tuple[dict[str, Tensor], Mapping[str, str]]:
@@ -87,11 +164,26 @@ def _read_safetensors(path: Path, header: int) -> tuple[dict[str, Tensor], Mappi
 
 def _check_pickle(path: Path, packed: bool) -> None:
     """Refuse what needs more than tensors, before any of it is called."""
+    if packed:
+        _check_archive(path)
     for file in _pickles(path, packed):
         for opcode, name, _ in pickletools.genops(file):
             if opcode.name == "GLOBAL" and not _NEEDED.fullmatch(str(name)):
                 wants = f"it wants {str(name)[:80]!r}"
                 raise SrkdError(f"'{path}' is not a plain file of weights ({wants})", _HINT)
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive of other things than torch saves."""
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    if not any(name.endswith("data.pkl") for name in names):
+        raise NotWeights(
+            f"cannot read weights '{path}': it is a zip archive of other files", "unpack it first"
+        )
+    if any("/code/" in name for name in names):
+        hint = "save its state dict: torch.save(torch.jit.load(FILE).state_dict(), 'weights.pt')"
+        raise NotWeights(f"cannot read weights '{path}': it is a TorchScript program", hint)
 
 
 def _pickles(path: Path, packed: bool) -> Iterator[IO[bytes]]:
@@ -137,7 +229,7 @@ def fitting(
     for name in [*wanted, *state]:
         if name not in state or name not in wanted or state[name].shape != wanted[name].shape:
             have, want = _shape(state.get(name)), _shape(wanted.get(name))
-            raise SrkdError(f"{path.name} does not fit {network}: {name[:80]!r} is {have}, should be {want}")
+            raise Unfit(f"{path.name} does not fit {network}: {name[:80]!r} is {have}, should be {want}")
         if wanted[name].is_floating_point() != (state[name].dtype in FLOATS):
             kind = "no float" if wanted[name].is_floating_point() else f"not {wanted[name].dtype}"
             raise SrkdError(f"{path.name} does not fit {network}: '{name}' is {state[name].dtype}, {kind}")

@@ -19,6 +19,7 @@ from srkd_bench.networks.base import Architecture, Output
 from srkd_bench.networks.edsr import DIV2K_MEAN, EDSR
 from srkd_bench.networks.loading import build, load_weights, to_safetensors
 from srkd_bench.networks.weight_files import WeightFile
+from tests.support.weight_files import released
 
 DATA = os.environ.get("SRKD_TEST_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="SRKD_TEST_DATA does not point to the real images")
@@ -147,9 +148,7 @@ def test_what_is_written_is_read_back_bit_by_bit(spec: ModelSpec, tmp_path: Path
 def test_a_file_with_the_names_of_edsr_pytorch_loads(prefix: str, scale: int, tmp_path: Path) -> None:
     spec = ModelSpec.model_validate({"n_feats": 4, "n_resblocks": 3, "scale": scale})
     model = build(spec, 0)
-    state = {prefix + name: value for name, value in state_of(model).items()}
-    for shift in ("sub_mean", "add_mean"):
-        state |= {f"{prefix}{shift}.weight": torch.eye(3).view(3, 3, 1, 1), f"{prefix}{shift}.bias": noise(3)}
+    state = {prefix + name: value for name, value in released(model).items()}
     torch.save(state, tmp_path / "edsr.pt")
     loaded = load_weights(tmp_path / "edsr.pt")
     assert loaded.spec == spec
@@ -158,7 +157,7 @@ def test_a_file_with_the_names_of_edsr_pytorch_loads(prefix: str, scale: int, tm
 
 @pytest.mark.parametrize("wrapper", ["state_dict", "params", "params_ema"])
 def test_a_state_dict_inside_a_checkpoint_loads(wrapper: str, tmp_path: Path) -> None:
-    torch.save({wrapper: state_of(build(TINY, 0)), "epoch": 3}, tmp_path / "edsr.pt")
+    torch.save({wrapper: released(build(TINY, 0)), "epoch": 3}, tmp_path / "edsr.pt")
     assert same(load_weights(tmp_path / "edsr.pt"), build(TINY, 0))
 
 
@@ -172,14 +171,14 @@ def test_another_format_is_one_more_detector(tmp_path: Path, monkeypatch: pytest
 
     path, original = tmp_path / "renamed.pt", build(TINY, 0)
     torch.save({f"netG/{name}": value for name, value in original.state_dict().items()}, path)
-    with pytest.raises(SrkdError, match="is no EDSR"):
+    with pytest.raises(SrkdError, match="holds no network that srkd recognises"):
         load_weights(path)
     monkeypatch.setattr(loading, "DETECTORS", (*loading.DETECTORS[:2], renamed, *loading.DETECTORS[2:]))
     assert same(load_weights(path), original)
 
 
 def test_the_large_edsr_of_others_scales_its_residuals_by_a_tenth(tmp_path: Path) -> None:
-    torch.save(state_of(EDSR(ModelSpec(n_feats=256, n_resblocks=1))), tmp_path / "edsr.pt")
+    torch.save(released(EDSR(ModelSpec(n_feats=256, n_resblocks=1))), tmp_path / "edsr.pt")
     assert load_weights(tmp_path / "edsr.pt").spec == ModelSpec(n_feats=256, n_resblocks=1, res_scale=0.1)
 
 
@@ -286,7 +285,6 @@ def test_a_weight_that_is_not_finite_is_named(suffix: str, value: float, tmp_pat
 @pytest.mark.parametrize(
     "state",
     [
-        {},
         {"conv.weight": noise(1)},
         {"head.0.weight": noise(0, 3, 3, 3), "tail.0.0.weight": noise(16, 4, 3, 3)},
         {"head.0.weight": torch.tensor(1.0)},
@@ -296,11 +294,11 @@ def test_a_weight_that_is_not_finite_is_named(suffix: str, value: float, tmp_pat
 def test_the_weights_of_another_network_are_refused(state: dict[str, Tensor], tmp_path: Path) -> None:
     torch.save(state, tmp_path / "x.pt")
     error = refused(tmp_path / "x.pt")
-    assert error.message.endswith("is no EDSR")
+    assert error.message.endswith("holds no network that srkd recognises")
     assert "head.0.weight" in error.hint
 
 
-@pytest.mark.parametrize("holds", [[1, 2], "text", {"params": {"lr": 0.1}}, noise(2)])
+@pytest.mark.parametrize("holds", [[1, 2], "text", {}, {"params": {"lr": 0.1}}, noise(2)])
 def test_a_file_of_other_things_holds_no_state_dict(holds: object, tmp_path: Path) -> None:
     torch.save(holds, tmp_path / "x.pt")
     assert refused(tmp_path / "x.pt").message.endswith("holds no state dict")
@@ -309,7 +307,7 @@ def test_a_file_of_other_things_holds_no_state_dict(holds: object, tmp_path: Pat
 @pytest.mark.parametrize("metadata", ["", "{}", '{"n_feats": 9999, "n_resblocks": 3}', "[1]"])
 def test_a_spec_that_is_none_is_refused(metadata: str, tmp_path: Path) -> None:
     save_file(state_of(build(TINY, 0)), tmp_path / "x.safetensors", metadata={"srkd": metadata})
-    assert refused(tmp_path / "x.safetensors").message.endswith("is no EDSR")
+    assert refused(tmp_path / "x.safetensors").message.endswith("holds no network that srkd recognises")
 
 
 def scores(model: Architecture, folder: Path) -> dict[str, float]:

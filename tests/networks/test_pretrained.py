@@ -14,6 +14,7 @@ from srkd_bench.networks.loading import build
 from srkd_bench.store import downloads
 from tests.conftest import Srkd
 from tests.support.commands import printed_without_torch
+from tests.support.weight_files import released
 
 SUITE = """
 name: tiny
@@ -28,7 +29,7 @@ seeds: [0, 1]
 
 @pytest.fixture
 def suite(tmp_path: Path) -> Path:
-    torch.save(build(ModelSpec(n_feats=4, n_resblocks=4), 0).state_dict(), tmp_path / "teacher.pt")
+    torch.save(released(build(ModelSpec(n_feats=4, n_resblocks=4), 0)), tmp_path / "teacher.pt")
     (tmp_path / "tiny.yaml").write_text(SUITE)
     return tmp_path / "tiny.yaml"
 
@@ -75,7 +76,7 @@ def test_the_file_of_a_teacher_is_loaded_and_hashed_once_a_command(
 
 def test_another_file_in_its_place_is_another_teacher(srkd: Srkd, suite: Path, counted: Counter[str]) -> None:
     assert srkd("run", "tiny.yaml")[0] == 0
-    torch.save(build(ModelSpec(n_feats=4, n_resblocks=5), 0).state_dict(), suite.with_name("teacher.pt"))
+    torch.save(released(build(ModelSpec(n_feats=4, n_resblocks=5), 0)), suite.with_name("teacher.pt"))
     counted.clear()
     code, text, messages = srkd("plan", "tiny.yaml")
     assert code == 0, messages

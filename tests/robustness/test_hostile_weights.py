@@ -20,6 +20,7 @@ from srkd_bench.networks.loading import build, load_weights
 from tests.data.test_archives import pack_zip
 from tests.fuzz import within
 from tests.networks.test_loading import TINY, Touch, refused, same, state_of
+from tests.support.weight_files import released
 
 
 class Call:
@@ -95,7 +96,7 @@ def test_a_number_that_is_repeated_to_gigabytes_is_refused(tmp_path: Path, packe
     huge = {"head.0.weight": torch.zeros(1).half().expand(10**9, 3)}
     torch.save(huge, tmp_path / "x.pt", _use_new_zipfile_serialization=packed)
     with within(megabytes=50):
-        assert refused(tmp_path / "x.pt").message.endswith("is no EDSR")
+        assert refused(tmp_path / "x.pt").message.endswith("holds no network that srkd recognises")
     spec = ModelSpec(n_feats=1024, n_resblocks=3)
     state = claiming(lambda value: Stored(16, tuple(value.shape), (0,) * value.ndim), spec)
     with within(megabytes=50):
@@ -161,7 +162,7 @@ def test_numbers_that_are_no_floats_are_refused(
 def test_floats_of_other_lengths_are_converted(
     tmp_path: Path, dtype: torch.dtype, save: Callable[..., None]
 ) -> None:
-    state = {name: value.to(dtype) for name, value in state_of(build(TINY, 0)).items()}
+    state = {name: value.to(dtype) for name, value in released(build(TINY, 0)).items()}
     save(state, tmp_path / "x")
     assert torch.equal(
         state_of(load_weights(tmp_path / "x"))["head.0.weight"], state["head.0.weight"].float()
@@ -184,7 +185,7 @@ def test_tensors_that_hold_no_plain_numbers_are_refused(tmp_path: Path, kind: st
 
 
 def test_a_file_under_anothers_suffix_is_read_or_told_to_be_renamed(tmp_path: Path) -> None:
-    state = state_of(build(TINY, 0))
+    state = released(build(TINY, 0))
     save_file(state, tmp_path / "x.pt")
     assert same(load_weights(tmp_path / "x.pt"), build(TINY, 0))
     for packed in (True, False):
@@ -193,7 +194,7 @@ def test_a_file_under_anothers_suffix_is_read_or_told_to_be_renamed(tmp_path: Pa
 
 
 def test_a_file_of_old_torch_is_read(tmp_path: Path) -> None:
-    torch.save(state_of(build(TINY, 0)), tmp_path / "x.pt", _use_new_zipfile_serialization=False)
+    torch.save(released(build(TINY, 0)), tmp_path / "x.pt", _use_new_zipfile_serialization=False)
     assert same(load_weights(tmp_path / "x.pt"), build(TINY, 0))
 
 
@@ -213,7 +214,7 @@ def test_a_network_that_is_claimed_to_be_huge_is_not_built(tmp_path: Path) -> No
 @pytest.mark.parametrize("claims", ["[" * 9999, '{"n_feats": 1e400}', '{"n_feats": %s}' % ("9" * 9999)])
 def test_a_spec_made_to_break_its_reader_is_refused(tmp_path: Path, claims: str) -> None:
     save_file(state_of(build(TINY, 0)), tmp_path / "x.safetensors", metadata={"srkd": claims})
-    assert refused(tmp_path / "x.safetensors").message.endswith("is no EDSR")
+    assert refused(tmp_path / "x.safetensors").message.endswith("holds no network that srkd recognises")
 
 
 def test_a_weights_name_does_not_steer_the_terminal(tmp_path: Path) -> None:

@@ -12,18 +12,28 @@ from srkd_bench.cli.options import (
     Device,
     Home,
     Json,
+    Range,
+    ResScale,
     Settings,
     SuiteArgument,
     SuiteOption,
     run_options,
     suite_name,
+    weights_of,
 )
 from srkd_bench.cli.output import err, print_results
 from srkd_bench.cli.session import check_device, find_plan, open_store, show_results, workplace
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.store.workspace import RunOptions
 
-Model = Annotated[str | None, typer.Option("--model", help="`bicubic`: needs no suite.")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="bicubic|MODULE:CLASS",
+        help="`bicubic`: needs no suite. Or the class of the network in --weights, such as mynets.small:FSRCNN.",
+    ),
+]
 Weights = Annotated[
     str | None, typer.Option("--weights", metavar="FILE", help="Any network's weights: needs no suite.")
 ]
@@ -31,7 +41,10 @@ SrDir = Annotated[
     Path | None, typer.Option("--sr-dir", metavar="DIR", help="Anyone's SR images, by name: needs no suite.")
 ]
 Datasets = Annotated[str | None, typer.Option("--datasets", metavar="A,B", help="Instead of the suite's.")]
-Scale = Annotated[int, typer.Option("--scale", min=2, max=4, help="Of bicubic and --sr-dir.")]
+Scale = Annotated[
+    int | None,
+    typer.Option("--scale", min=2, max=4, help="Of bicubic, --sr-dir and a class; 2 if not given."),
+]
 SelfEnsemble = Annotated[bool, typer.Option("--self-ensemble", help="Mean over 8 flips and rotations.")]
 
 
@@ -41,9 +54,11 @@ def evaluate(
     settings: Settings = None,
     model: Model = None,
     weights: Weights = None,
+    range_: Range = None,
+    res_scale: ResScale = None,
     sr_dir: SrDir = None,
     datasets: Datasets = None,
-    scale: Scale = 2,
+    scale: Scale = None,
     self_ensemble: SelfEnsemble = False,
     home: Home = None,
     device: Device = "auto",
@@ -51,7 +66,9 @@ def evaluate(
 ) -> None:
     """Measure a suite's finished runs, or bicubic, a weights file or a folder of SR images."""
     names = [name.strip() for name in (datasets or "").split(",") if name.strip()]
-    chosen = [one for one in (model, weights, sr_dir) if one is not None]
+    network = weights_of(weights, range_, res_scale, model if model != "bicubic" else None, scale)
+    chosen = [one for one in (weights or model, sr_dir) if one is not None]
+    chosen += [model] if weights and model == "bicubic" else []
     if len(chosen) > 1:
         raise SrkdError(
             "--model, --weights and --sr-dir are three ways to say what to measure", "give one of them"
@@ -68,7 +85,7 @@ def evaluate(
 
     check_distinct("--datasets", names)
     place = workplace(open_store(home), Display(err), run_options(device))
-    found = measure(names, place, scale=scale, weights=weights, sr_dir=sr_dir, self_ensemble=self_ensemble)
+    found = measure(names, place, scale=scale, weights=network, sr_dir=sr_dir, self_ensemble=self_ensemble)
     print_results(found, json_)
 
 
@@ -90,8 +107,10 @@ def _evaluate_suite(
 
 def _check(model: str | None, weights: str | None, names: list[str], self_ensemble: bool) -> None:
     """See that what needs no suite is fully described."""
-    if model not in (None, "bicubic"):
-        raise SrkdError(f"no model named '{model}'", "--model bicubic, or --weights FILE")
+    if model not in (None, "bicubic") and weights is None:
+        raise SrkdError(
+            f"no weights for '{model}'", "--model bicubic, or --model MODULE:CLASS --weights FILE"
+        )
     if not names:
         raise SrkdError("say what to measure on", "--datasets set5,set14")
     if self_ensemble and weights is None:

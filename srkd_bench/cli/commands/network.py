@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from srkd_bench.cli.options import Device, Home, Json, run_options
+from srkd_bench.cli.options import Device, Home, Json, Range, ResScale, run_options, weights_of
 from srkd_bench.cli.output import err, out, print_json, print_table
 from srkd_bench.cli.session import open_store, workplace
 from srkd_bench.core.errors import SrkdError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 WeightsFile = Annotated[
-    str | None, typer.Option("--weights", metavar="FILE", help="Instead of a run: any EDSR's weights.")
+    str | None, typer.Option("--weights", metavar="FILE", help="Instead of a run: a network's weights.")
 ]
 RunName = Annotated[
     str | None, typer.Argument(metavar="RUN", help="The first digits of a run's id, as in `srkd ls`.")
@@ -49,6 +49,8 @@ def upscale(
         str | None, typer.Option("--run", metavar="RUN", help="The first digits of a run's id.")
     ] = None,
     weights: WeightsFile = None,
+    range_: Range = None,
+    res_scale: ResScale = None,
     force: Force = False,
     home: Home = None,
     device: Device = "auto",
@@ -63,7 +65,9 @@ def upscale(
     from srkd_bench.networks.stored import choose
 
     place = _place(home, device)
-    done = work(choose(run, weights, place), sources, output, place, force=force)
+    done = work(
+        choose(run, weights_of(weights, range_, res_scale), place), sources, output, place, force=force
+    )
     if done.kept:
         place.display.say(f"{len(done.kept)} SR images were there already, made of the same by this network")
     place.display.say(f"wrote {len(done.written)} SR images to {output}")
@@ -74,6 +78,8 @@ def export(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to.")],
     run: RunName = None,
     weights: WeightsFile = None,
+    range_: Range = None,
+    res_scale: ResScale = None,
     check: Annotated[
         Path | None, typer.Option("--check", metavar="DIR", help="Compare on these HR images, too.")
     ] = None,
@@ -92,7 +98,7 @@ def export(
 
     check_request(to, output, force=force)
     place = _place(home, "cpu")
-    chosen = choose(run, weights, place)
+    chosen = choose(run, weights_of(weights, range_, res_scale), place)
     parity = write(chosen, to, output, place, check=check, force=force)
     if json_:
         about = describe(chosen)
@@ -106,6 +112,8 @@ def export(
 def profile(
     run: RunName = None,
     weights: WeightsFile = None,
+    range_: Range = None,
+    res_scale: ResScale = None,
     size: Annotated[str, typer.Option("--size", metavar="WxH", help="Of the LR image.")] = "128x128",
     runs: Annotated[int, typer.Option("--runs", min=1, max=10_000, help="Passes that are timed.")] = 10,
     home: Home = None,
@@ -123,7 +131,7 @@ def profile(
 
     sides = _size(size)
     place = _place(home, device)
-    student = choose(run, weights, place)
+    student = choose(run, weights_of(weights, range_, res_scale), place)
     networks = {"student" if student.teacher else "network": student}
     if teacher := find_teacher(student, place):
         networks["teacher"] = teacher

@@ -9,7 +9,7 @@ from srkd_bench.config.network import ForeignSpec, ModelSpec
 from srkd_bench.config.suite import Suite
 from srkd_bench.data.image_set import pixels_of
 from srkd_bench.evaluation.results import About, Network, Results, Training
-from srkd_bench.evaluation.scores import EQUAL_COST, Score
+from srkd_bench.evaluation.scores import EQUAL_COST, Score, below_bicubic
 from srkd_bench.evaluation.stored_scores import kept_scores, measurement
 from srkd_bench.experiments.planning.planner import MISSING, Plan
 from srkd_bench.experiments.planning.trials import in_words, weights
@@ -32,6 +32,7 @@ def results(
     columns = ["bicubic", "teacher", *plan.methods]
     if scores is None:
         scores, notes = _kept(plan, store)
+        notes += _below_bicubic(plan, store)
     else:
         scores, notes = [one for one in scores if _asked(one, columns, suite)], []
     ensemble = "self-ensemble: every network's SR is the mean over eight flips and rotations"
@@ -108,6 +109,20 @@ def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
                 if metric in suite.evaluate.shown
             ]
     return scores, [_note(problem, seeds) for problem, seeds in notes.items()]
+
+
+def _below_bicubic(plan: Plan, store: ArtifactStore) -> list[str]:
+    """Return a note for each data set that a teacher given by its weights scores below bicubic on."""
+    if not isinstance(plan.teacher, Weights):
+        return []
+    notes: list[str] = []
+    for dataset in plan.suite.data.test:
+        pixels, scale = pixels_of(store, dataset) or MISSING, plan.suite.data.scale
+        ensemble = plan.suite.evaluate.self_ensemble
+        keys = [measurement(key, pixels, scale, self_ensemble=ensemble) for key in (plan.teacher, None)]
+        network, bicubic = (kept_scores(key, store) for key in keys)
+        notes += below_bicubic("teacher", dataset, network, bicubic) if network and bicubic else []
+    return notes
 
 
 def _longer(plan: Plan) -> list[str]:

@@ -7,6 +7,7 @@ from srkd_bench.core.errors import command_line
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import Task
 from srkd_bench.methods import sources
+from srkd_bench.networks.class_import import trusted
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def steps(
     """
     for source in plan.code:
         sources.check_allowed(source)
-    first = ["srkd", *(["--trust"] if sources.trusted() else [])]
+    first = ["srkd", *(["--trust"] if trusted() else [])]
     made = []
     for task in (task for task in found if task.kind != "scores"):
         command = [*first, "train-teacher", *options]

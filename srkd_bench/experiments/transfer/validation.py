@@ -73,9 +73,9 @@ def _check_network(path: Path, place: str, spec: Run | Weights) -> None:
     try:
         if safe and isinstance(spec.model, ForeignSpec):
             # A stranger's words name its class: it isn't imported.
-            state, metadata = read(weights)
-            check_numbers(state, weights)
-            fits = bool(state) and spec_in(metadata, weights) == spec.model
+            held = read(weights)[0]
+            check_numbers(held.state, weights)
+            fits = bool(held.state) and spec_in(held.metadata, weights) == spec.model
         else:
             fits = safe and load_weights(weights).spec == spec.model
     except SrkdError:  # its message may quote the stranger's file
