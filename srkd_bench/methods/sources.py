@@ -17,7 +17,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from srkd_bench.core.errors import MissingError, SrkdError, unknown
+from srkd_bench.core.errors import MissingError, SrkdError, in_python, unknown
 
 ENTRY_POINTS = "srkd_bench.methods"
 RESERVED = ("all", "bicubic", "student", "teacher")  # these stand for something else where a method may stand
@@ -165,8 +165,12 @@ def check_allowed(source: Source) -> None:
     if not (source.allowed or trusted()):
         raise SrkdError(
             f"the suite would run the code in '{source.where}'",
-            "read it first; if you trust it: " + shlex.join(["srkd", "--trust", *sys.argv[1:]]),
+            f"read it first; if you trust it: {_trusting()}",
         )
+
+
+def _trusting() -> str:
+    return "set SRKD_TRUST=1" if in_python() else shlex.join(["srkd", "--trust", *sys.argv[1:]])
 
 
 def trusted() -> bool:
