@@ -405,6 +405,14 @@ def test_a_suite_runs_code_in_a_program_only_if_that_is_allowed(
     assert srkd.results("tiny.yaml", settings={"methods": ["./mine.py"]}, home=home)
 
 
+def test_tables_of_a_notebook_are_those_of_a_terminal(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = srkd.results("tiny.yaml", home=home)
+    text, shown = found.table(), list[str]()
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr("rich.jupyter.display", lambda segments, text: shown.append(text))
+    assert (repr(found), shown) == (text, [])
+
+
 def test_pandas_is_named_where_it_is_missing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(srkd.SrkdError, match="to_pandas needs pandas"):

@@ -64,13 +64,14 @@ def outputs(monkeypatch: pytest.MonkeyPatch) -> list[Output]:
         if Output.entered is not None and not isinstance(shown, Output):
             Output.entered.texts.append(shown.text)
 
-    for name, content in {
+    contents: dict[str, dict[str, Any]] = {
         "IPython": {},
         "IPython.display": {"display": display},
         "ipywidgets": {"Output": Output},
-    }.items():
+    }
+    for name, content in contents.items():
         module = ModuleType(name)
-        module.__dict__.update(content, __spec__=ModuleSpec(name, None))
+        module.__dict__.update(content | {"__spec__": ModuleSpec(name, None)})
         monkeypatch.setitem(sys.modules, name, module)
     return Output.made
 
