@@ -8,8 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from srkd_bench.api import StudyResults, evaluate, imresize, load, psnr_y, results, run, ssim_y
     from srkd_bench.core.errors import SrkdError
+    from srkd_bench.experiments.api import evaluate, imresize, load, psnr_y, results, run, ssim_y
+    from srkd_bench.experiments.study_results import StudyResults
     from srkd_bench.training.contract import checks as contract
 
 __version__ = "0.1.0"
@@ -27,9 +28,10 @@ __all__ = [
     "ssim_y",
 ]
 
-_API = ["StudyResults", "evaluate", "imresize", "load", "psnr_y", "results", "run", "ssim_y"]
-_LAZY = {name: f"srkd_bench.api:{name}" for name in _API} | {
+_API = ["evaluate", "imresize", "load", "psnr_y", "results", "run", "ssim_y"]
+_LAZY = {name: f"srkd_bench.experiments.api:{name}" for name in _API} | {
     "SrkdError": "srkd_bench.core.errors:SrkdError",
+    "StudyResults": "srkd_bench.experiments.study_results:StudyResults",
     "contract": "srkd_bench.training.contract.checks:",
 }
 """Public names and where they are; loaded on first use, so that the command starts quickly."""

@@ -35,7 +35,7 @@ from tests.evaluation.test_metrics import pair as noisy_pair
 from tests.support.finished_runs import pair
 from tests.support.tiny_suite import tiny_suite
 
-PAGE = Path(__file__).parents[1] / "docs" / "reference" / "python-api.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "python-api.md"
 DATA = os.environ.get("SRKD_TEST_DATA", "")
 needs_data = pytest.mark.skipif(not DATA, reason="SRKD_TEST_DATA is not set")
 FUNCTIONS = [srkd.run, srkd.results, srkd.load, srkd.evaluate, srkd.imresize, srkd.psnr_y, srkd.ssim_y]
@@ -386,7 +386,7 @@ def test_a_script_with_a_guard_works_in_several_processes(home: Path, tmp_path: 
         "    print(srkd.run('tiny.yaml', seeds=1, jobs=2, home='home').table('json'), end='')\n"
     )
     (tmp_path / "study.py").write_text(script)
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
     text = subprocess.check_output([sys.executable, "study.py"], text=True, env=environment)
     assert text == srkd.results("tiny.yaml", seeds=1, home=home).table("json")
     cards = [json.loads(path.read_text())["command"] for path in home.glob("runs/*/card.json")]
