@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srkd_bench.cli.output import err, print_forecast, print_results
-from srkd_bench.core.errors import FailedRuns, failed_runs
+from srkd_bench.experiments import workflow
+from srkd_bench.experiments.workflow import make, naming, with_teacher, workplace
 
 if TYPE_CHECKING:
     from srkd_bench.core.progress import Display
-    from srkd_bench.experiments.executors.base import Executor
     from srkd_bench.experiments.planning.planner import Plan
     from srkd_bench.store.artifact_store import ArtifactStore
     from srkd_bench.store.workspace import RunOptions, Workplace
 
+__all__ = [
+    "find_plan",
+    "make",
+    "naming",
+    "open_store",
+    "show_forecast",
+    "show_results",
+    "with_teacher",
+    "work",
+    "workplace",
+]
+
 
 def open_store(home: Path | None) -> ArtifactStore:
     """Return the store; what makes the user wait is said on stderr."""
-    from srkd_bench.store.artifact_store import ArtifactStore
+    from srkd_bench.core.progress import Display
 
-    return ArtifactStore(home, say=lambda line: err.print(line, markup=False, highlight=False))
-
-
-def with_teacher(settings: Sequence[str] | None, weights: str | None) -> list[str]:
-    """Return a suite's settings with its teacher's weights among them."""
-    return [*(settings or []), *([f"teacher.weights={json.dumps(weights)}"] if weights else [])]
+    return workflow.open_store(home, Display(err))
 
 
 def find_plan(
@@ -41,28 +46,11 @@ def find_plan(
     scored: bool = False,
 ) -> tuple[Plan, ArtifactStore, Display]:
     """Return a suite's plan, and the store and display that it was made with."""
-    from srkd_bench.config.suite_file import load_suite
     from srkd_bench.core.progress import Display
-    from srkd_bench.experiments.planning import planner
 
-    read = load_suite(suite, settings or [])
-    store, display = open_store(home), Display(err)
-    options = shlex.join(naming(suite, settings))
-    plan = planner.plan(read, store, display, chosen, readonly=readonly, scored=scored, options=options)
-    return plan, store, display
-
-
-def naming(suite: str, settings: Sequence[str] | None) -> list[str]:
-    """Return the options that name a suite on the command line."""
-    return ["--suite", suite, *(word for one in settings or [] for word in ("--set", one))]
-
-
-def workplace(store: ArtifactStore, display: Display, options: RunOptions) -> Workplace:
-    """Return where to work in this process, on the one device that the options name."""
-    from srkd_bench.store.workspace import Workplace
-    from srkd_bench.training.devices import choose_device
-
-    return Workplace(store, display, choose_device(options.devices), options)
+    display = Display(err)
+    found = workflow.find_plan(suite, settings, home, display, chosen, readonly=readonly, scored=scored)
+    return *found, display
 
 
 def show_forecast(
@@ -107,15 +95,6 @@ def show_results(plan: Plan, store: ArtifactStore, json_: bool) -> None:
     print_results(results(plan, store), json_)
 
 
-def make(
-    execute: Executor, plan: Plan, store: ArtifactStore, display: Display, options: RunOptions
-) -> FailedRuns | None:
-    """Make what isn't in the store; return what failed."""
-    failures = execute(plan, store, display, options)
-    store.look_again()
-    return failed_runs(failures)
-
-
 def work(
     plan: Plan,
     store: ArtifactStore,
@@ -130,18 +109,7 @@ def work(
     Args:
         executor: a key of `EXECUTORS`.
     """
-    from srkd_bench.experiments.executors.base import find_executor
-    from srkd_bench.experiments.planning import status
-
-    if executor == "local" and options.devices != "auto":
-        from srkd_bench.training.devices import choose_devices
-
-        choose_devices(options.devices, options.jobs)  # a finished plan would not notice that one is missing
-    failed: FailedRuns | None = None
-    if status.finished(plan, store):
-        status.announce(plan, store, display)
-    else:
-        failed = make(find_executor(executor), plan, store, display, options)
+    failed = workflow.complete(plan, store, display, options, executor)
     show_results(plan, store, json_)
     display.say(f"everything is kept in {store}")
     if failed:

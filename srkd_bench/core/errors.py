@@ -4,10 +4,12 @@ import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 from srkd_bench.core import torchrun_env
 
 LISTED = 30  # names in a hint
+INTERACTIVE = ("", "-c", "ipykernel_launcher.py", "colab_kernel_launcher.py")  # programs that run no file
 
 
 class SrkdError(Exception):
@@ -72,13 +74,21 @@ class Stopped(SrkdError):
 
 
 def command_line() -> str:
-    """Return the command that is running, as one would type it."""
+    """Return the command that is running, as one would type it; `python FILE` where a program imports srkd."""
+    if in_python():
+        return shlex.join(["python", *([] if Path(sys.argv[0]).name in INTERACTIVE else sys.argv)])
     if torchrun_env.ranks() == 1:
         return shlex.join(["srkd", *sys.argv[1:]])
     many = torchrun_env.local_ranks()
     hosts = torchrun_env.ranks() // many
     where = ["--standalone"] if hosts == 1 else ["--nnodes", str(hosts)]
     return shlex.join(["torchrun", *where, "--nproc-per-node", str(many), "-m", "srkd_bench", *sys.argv[1:]])
+
+
+def in_python() -> bool:
+    """Return whether srkd was imported by a Python program or a notebook, rather than started as a command."""
+    program = Path(sys.argv[0]).name
+    return program in INTERACTIVE or (program.endswith(".py") and program != "__main__.py")
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> SrkdError:

@@ -1,9 +1,10 @@
-"""Progress on standard error: a live display on terminals, plain lines elsewhere."""
+"""Progress on standard error: a live display on terminals and in notebooks, plain lines elsewhere."""
 
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 from rich.console import Console, Group
@@ -42,11 +43,16 @@ class Watched(Protocol):
         ...
 
 
+def is_live(console: Console) -> bool:
+    """Return whether a live display works: on a terminal, or in a notebook where ipywidgets is installed."""
+    return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
+
+
 class Display:
     """What a long command shows while it works.
 
     Args:
-        console: for stderr; its `is_terminal` decides between live display and plain lines.
+        console: for stderr; `is_live` decides between a live display and plain lines.
     """
 
     def __init__(self, console: Console) -> None:
@@ -59,7 +65,7 @@ class Display:
     @contextmanager
     def bar(self, title: str, *, bytes: bool = False) -> Iterator[Callable[[int, int | None], None]]:
         """Show a bar; give what moves it: (done, total) in items or bytes, total None if unknown."""
-        if not self.console.is_terminal:
+        if not is_live(self.console):
             yield self.lines(title)
             return
         with bars(self.console, "items" if not bytes else "MB") as progress:
@@ -74,7 +80,7 @@ class Display:
         self, title: str, first: int, steps: int
     ) -> Iterator[Callable[[int, Mapping[str, Watched]], None]]:
         """Show a training from step `first` on; give what moves it: (step, learners by name)."""
-        if not self.console.is_terminal:
+        if not is_live(self.console):
             line = self.lines(title, first)
             yield lambda step, learners: line(step, steps, terms(learners))
             return

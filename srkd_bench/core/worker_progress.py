@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import TaskID
 
-from srkd_bench.core.progress import Display, Watched, bars, terms
+from srkd_bench.core.progress import Display, Watched, bars, is_live, terms
 
 SEND_SECONDS = 0.25
 
@@ -77,11 +77,11 @@ class Relay(Display):
 
 
 class Board:
-    """Shows the news of workers by name: on a terminal a live row each, elsewhere a quiet line now and then."""
+    """Shows the news of workers by name: a live row each, or a quiet line now and then."""
 
     def __init__(self, display: Display) -> None:
         self._display = display
-        self._bars = bars(display.console, "") if display.console.is_terminal else None
+        self._bars = bars(display.console, "") if is_live(display.console) else None
         self._titles: dict[str, str] = {}
         self._rows: dict[str, TaskID] = {}
         self._lines: dict[str, Callable[..., None]] = {}

@@ -15,7 +15,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from srkd_bench.core.errors import MissingError, SrkdError, unknown
+from srkd_bench.core.errors import MissingError, SrkdError, in_python, unknown
 from srkd_bench.networks.class_import import is_installed, module_file, trusted
 
 ENTRY_POINTS = "srkd_bench.methods"
@@ -165,8 +165,12 @@ def check_allowed(source: Source) -> None:
     if not (source.allowed or trusted()):
         raise SrkdError(
             f"the suite would run the code in '{source.where}'",
-            "read it first; if you trust it: " + shlex.join(["srkd", "--trust", *sys.argv[1:]]),
+            f"read it first; if you trust it: {_trusting()}",
         )
+
+
+def _trusting() -> str:
+    return "set SRKD_TRUST=1" if in_python() else shlex.join(["srkd", "--trust", *sys.argv[1:]])
 
 
 def check_distinct(sources: Iterable[Source]) -> None:

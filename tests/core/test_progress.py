@@ -1,10 +1,15 @@
+import sys
 import time
+from importlib.machinery import ModuleSpec
 from io import StringIO
+from types import ModuleType, TracebackType
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from srkd_bench.core.progress import QUIET_SECONDS, RECENT, Display
+from srkd_bench.core.progress import QUIET_SECONDS, RECENT, Display, is_live
+from srkd_bench.core.worker_progress import Board, News
 
 
 def test_lines_tell_the_speed_of_late_and_not_that_of_a_pause_long_ago(
@@ -24,3 +29,89 @@ def test_lines_tell_the_speed_of_late_and_not_that_of_a_pause_long_ago(
     first, *_, last = text.getvalue().splitlines()
     assert first == "training: 200/1,000, 0.1/s, 2 h 13 min left"
     assert last == "training: 440/1,000, 2.0/s, 5 min left"
+
+
+class Output:
+    """A stand-in for ipywidgets' output area: while it is entered, what IPython displays is shown in it."""
+
+    made: list["Output"]
+    entered: "Output | None" = None
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.is_open = True
+        self.made.append(self)
+
+    def __enter__(self) -> None:
+        Output.entered = self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        Output.entered = None
+
+    def clear_output(self, wait: bool) -> None:
+        assert wait
+
+    def close(self) -> None:
+        self.is_open = False
+
+
+@pytest.fixture
+def outputs(monkeypatch: pytest.MonkeyPatch) -> list[Output]:
+    """Stand in for a notebook with ipywidgets; return the output areas that are made."""
+    Output.made = []
+
+    def display(shown: Any) -> None:
+        if Output.entered is not None and not isinstance(shown, Output):
+            Output.entered.texts.append(shown.text)
+
+    contents: dict[str, dict[str, Any]] = {
+        "IPython": {},
+        "IPython.display": {"display": display},
+        "ipywidgets": {"Output": Output},
+    }
+    for name, content in contents.items():
+        module = ModuleType(name)
+        module.__dict__.update(content | {"__spec__": ModuleSpec(name, None)})
+        monkeypatch.setitem(sys.modules, name, module)
+    return Output.made
+
+
+def wait_for(outputs: list[Output], *words: str) -> None:
+    """Wait until the last output area shows all words; rich draws it in a thread."""
+    end = time.monotonic() + 30
+    while not outputs or not all(word in "".join(outputs[-1].texts) for word in words):
+        assert time.monotonic() < end, words
+        time.sleep(0.02)
+
+
+def test_a_notebook_shows_bars_that_move_and_are_gone_at_the_end(outputs: list[Output]) -> None:
+    display = Display(Console(force_jupyter=True))
+    assert is_live(display.console)
+    with display.bar("measuring") as tick:
+        tick(3, 4)
+        wait_for(outputs, "measuring", "3/4")
+    with display.training("training", 0, 20) as move:
+        move(7, {})
+        wait_for(outputs, "training", "7/20")
+    board = Board(display)
+    with board.shown():
+        board.see("process 1", News("student", 5, 9))
+        wait_for(outputs, "process 1: student", "5/9")
+    assert [output.is_open for output in outputs] == [False] * 3
+
+
+@pytest.mark.filterwarnings("error")  # rich warns where it can't redraw
+def test_a_notebook_without_ipywidgets_gets_lines(
+    outputs: list[Output], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "ipywidgets")
+    monkeypatch.setattr("srkd_bench.core.progress.find_spec", lambda name: None)
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    display = Display(Console(force_jupyter=True, record=True))
+    assert not is_live(display.console)
+    with display.bar("measuring") as tick:
+        now = QUIET_SECONDS
+        tick(30, 60)
+    assert not outputs
+    assert display.console.export_text() == "measuring: 30/60, 2.0/s, 15 s left\n"

@@ -1,8 +1,7 @@
-"""`srkd crops`, and the figures and crops of reports."""
+"""`srkd crops`, and the figures of reports."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,14 +13,8 @@ from srkd_bench.core.errors import MissingError, SrkdError
 
 if TYPE_CHECKING:
     from srkd_bench.config.artifacts import Run
-    from srkd_bench.core.progress import Display
-    from srkd_bench.evaluation.regions import Panel
     from srkd_bench.evaluation.results import Results
     from srkd_bench.experiments.planning.planner import Plan
-    from srkd_bench.store.artifact_store import ArtifactStore
-
-
-REGIONS = 2  # of each test set on a page
 
 
 def write_figures(results: Results, directory: Path) -> list[Path]:
@@ -43,28 +36,6 @@ def write_figures(results: Results, directory: Path) -> list[Path]:
             written.append(directory / f"{name}{suffix}")
             save(figure, written[-1])
     return written
-
-
-def find_panels(plan: Plan, store: ArtifactStore, display: Display, named: Sequence[str] = ()) -> list[Panel]:
-    """Return the regions of a page: those named, or in each test set where the first seed's methods differ most.
-
-    A test set that isn't here has none, nor has a suite without a finished network.
-    """
-    if not any(store.has(network) for network in (plan.teacher, *plan.students)):
-        return []
-    from srkd_bench.experiments.analysis.crops import Gallery, choose, panels, parse
-
-    gallery = Gallery(plan, workplace(store, display, run_options("auto")))
-    if named:
-        return panels(gallery, [parse(text, gallery) for text in named])
-    display.say("looking where the methods differ most; --no-crops leaves this out")
-    found: list[Panel] = []
-    for dataset in gallery.datasets:
-        try:
-            found += panels(gallery, choose(gallery, dataset, REGIONS))
-        except MissingError as error:
-            display.say(f"no regions of {dataset}: {error.message}")
-    return found
 
 
 def crops(

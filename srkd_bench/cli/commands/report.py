@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from srkd_bench.cli.commands.figures import find_panels, write_figures
+from srkd_bench.cli.commands.figures import write_figures
 from srkd_bench.cli.options import (
     Crops,
     Home,
@@ -28,7 +28,6 @@ from srkd_bench.cli.session import find_plan, with_teacher
 from srkd_bench.core.errors import ConditionMet, MissingError, SrkdError, unknown
 
 if TYPE_CHECKING:
-    from srkd_bench.config.suite import Suite
     from srkd_bench.core.progress import Display
     from srkd_bench.evaluation.regions import Panel
     from srkd_bench.evaluation.results import Results
@@ -116,6 +115,7 @@ def report(
     json_: Json = False,
 ) -> None:
     """Print the comparison table of what is finished so far; in GitHub's CI, put it into the step's summary too."""
+    from srkd_bench.experiments.analysis import collect
     from srkd_bench.report.conditions import parse
 
     targets = Targets.of("json" if json_ else format_, output or [], figures, cards)
@@ -125,8 +125,8 @@ def report(
     scored = source is not None
     plan, store, display = find_plan(suite, changes, home, method or (), readonly=True, scored=scored)
     results = _results(plan, store, source, baseline, trainings=targets.need_trainings)
-    verdicts = _verdicts(results, plan.suite) if claims or targets.have_page else []
-    panels = find_panels(plan, store, display, crop or []) if crops and targets.have_page else []
+    verdicts = collect.verdicts(results, plan.suite) if claims or targets.have_page else []
+    panels = collect.find_panels(plan, store, display, crop or []) if crops and targets.have_page else []
     content = Content(results, verdicts, panels, claims, reference, highlight)
     targets.write(content, display)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
@@ -234,13 +234,11 @@ def _results(
     """Return what is finished of a plan, or the scores of a file."""
     from srkd_bench.experiments.analysis import collect
 
-    if baseline not in plan.methods and baseline != "none":
-        raise unknown("method", baseline, plan.methods)
     scores = None if source is None else read_scores(source)
-    found = collect.results(plan, store, trainings=trainings, scores=scores)
+    found = collect.results(plan, store, trainings=trainings, scores=scores, baseline=baseline)
     if source is not None and not found.scores:
         raise SrkdError(f"{source} has no scores of suite {plan.suite.name}", "--suite names another")
-    return replace(found, baseline=baseline)
+    return found
 
 
 def read_scores(path: Path) -> list[Score]:
@@ -253,16 +251,6 @@ def read_scores(path: Path) -> list[Score]:
         raise MissingError(f"no file '{path}'", "srkd report -o scores.csv writes one") from None
     except (OSError, UnicodeError) as error:
         raise SrkdError(f"cannot read {path}: {error}") from None
-
-
-def _verdicts(results: Results, suite: Suite) -> list[Verdict]:
-    """Return the verdicts on the suite's claims, whose names must be known, or on the study's."""
-    from srkd_bench.report.study import study_claims
-    from srkd_bench.report.tables.claims import check, refuse_unknown_names
-
-    if suite.claims:
-        refuse_unknown_names(results, suite.claims)
-    return check(results, suite.claims or study_claims())
 
 
 def _append(path: Path, text: str) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import safetensors.torch
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from srkd_bench import __version__
 from srkd_bench.config.artifacts import Run
@@ -23,6 +23,7 @@ from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError
 from srkd_bench.core.files import put
 from srkd_bench.data.image_set import open_set
 from srkd_bench.data.images import cut, downscale, is_image, read_rgb
+from srkd_bench.evaluation.inference.module import Upscaler
 from srkd_bench.evaluation.metrics import measure
 from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.loading import load_weights, to_safetensors
@@ -37,19 +38,6 @@ PHOTOS = "photos-test"
 HEIGHT, WIDTH = 96, 128  # at most, of LR images that are compared
 META = "srkd.json"  # in a .pt2
 Forward = Callable[[Tensor], NDArray[np.float32]]
-
-
-class Upscaler(nn.Module):
-    """What is exported: SR of images, both float32 RGB in [0, 1]; the mean shift is within."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, lr: Tensor) -> Tensor:
-        """Map (N, 3, h, w) to (N, 3, scale*h, scale*w), not clipped."""
-        sr: Tensor = self.model(lr).sr
-        return sr
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,50 @@
-"""Collect the results of a plan from the store."""
+"""Collect from the store what a report of a plan shows: results, verdicts on claims, regions of images."""
 
 import json
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
 
 from srkd_bench.config.artifacts import Measurement, Run, Weights
 from srkd_bench.config.metrics import METRICS
 from srkd_bench.config.network import ForeignSpec, ModelSpec
 from srkd_bench.config.suite import Suite
+from srkd_bench.core.errors import MissingError, unknown
+from srkd_bench.core.progress import Display
 from srkd_bench.data.image_set import pixels_of
+from srkd_bench.evaluation.regions import Panel
 from srkd_bench.evaluation.results import About, Network, Results, Training
 from srkd_bench.evaluation.scores import EQUAL_COST, Score, below_bicubic
 from srkd_bench.evaluation.stored_scores import kept_scores, measurement
 from srkd_bench.experiments.planning.planner import MISSING, Plan
 from srkd_bench.experiments.planning.trials import in_words, weights
+from srkd_bench.report.study import study_claims
+from srkd_bench.report.tables.claims import Verdict, check, refuse_unknown_names
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.layout import CARD, EVENTS, SCORES
 
+REGIONS = 2  # of each test set on a page
 HR_PIXELS = 1280 * 720  # of the image that multiply-adds are given for, as the field does
 
 
 def results(
-    plan: Plan, store: ArtifactStore, *, trainings: bool = False, scores: list[Score] | None = None
+    plan: Plan,
+    store: ArtifactStore,
+    *,
+    trainings: bool = False,
+    scores: list[Score] | None = None,
+    baseline: str = "none",
 ) -> Results:
     """Return all scores of a plan that are in the store, with a note for each that isn't.
 
     Args:
         trainings: read how the networks were trained too.
         scores: take these instead of the store's; only those of the plan's columns, data sets and seeds.
+        baseline: the method that all others are compared with.
+    Raises:
+        SrkdError: the suite has no such method.
     """
+    check_baseline(baseline, plan)
     suite = plan.suite
     columns = ["bicubic", "teacher", *plan.methods]
     if scores is None:
@@ -58,7 +75,58 @@ def results(
         trainings=_trainings(plan, store) if trainings else [],
         scale=suite.data.scale,
         about={name: About(one.summary, one.kind, one.source) for name, one in plan.traits.items()},
+        baseline=baseline,
     )
+
+
+def check_baseline(baseline: str, plan: Plan) -> None:
+    """Refuse a baseline that is no method of the suite.
+
+    Raises:
+        SrkdError: with the nearest method that is.
+    """
+    if baseline not in (*plan.methods, "none"):
+        raise unknown("method", baseline, plan.methods)
+
+
+def with_trainings(results: Results, plan: Plan, store: ArtifactStore) -> Results:
+    """Return results of a plan with how its networks were trained."""
+    return replace(results, trainings=_trainings(plan, store))
+
+
+def verdicts(results: Results, suite: Suite) -> list[Verdict]:
+    """Return the verdicts on the suite's claims, whose names must be known, or on the study's.
+
+    Raises:
+        SrkdError: a claim is about a method or data set that the results have not.
+    """
+    if suite.claims:
+        refuse_unknown_names(results, suite.claims)
+    return check(results, suite.claims or study_claims())
+
+
+def find_panels(plan: Plan, store: ArtifactStore, display: Display, named: Sequence[str] = ()) -> list[Panel]:
+    """Return the regions of a page: those named, or in each test set where the first seed's methods differ most.
+
+    A test set that isn't here has none, nor has a suite without a finished network.
+    """
+    if not any(store.has(network) for network in (plan.teacher, *plan.students)):
+        return []
+    from srkd_bench.experiments.analysis.crops import Gallery, choose, panels, parse
+    from srkd_bench.experiments.workflow import workplace
+    from srkd_bench.store.workspace import RunOptions
+
+    gallery = Gallery(plan, workplace(store, display, RunOptions("auto")))
+    if named:
+        return panels(gallery, [parse(text, gallery) for text in named])
+    display.say("looking where the methods differ most; --no-crops leaves this out")
+    found: list[Panel] = []
+    for dataset in gallery.datasets:
+        try:
+            found += panels(gallery, choose(gallery, dataset, REGIONS))
+        except MissingError as error:
+            display.say(f"no regions of {dataset}: {error.message}")
+    return found
 
 
 def _asked(score: Score, columns: list[str], suite: Suite) -> bool:

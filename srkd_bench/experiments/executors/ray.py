@@ -86,7 +86,7 @@ def carry_out(task: Task | None, plan: Plan, desk: RayDesk, post: Any) -> Outcom
         Preempted: SIGTERM came.
     """
     os.environ.update(desk.environment)
-    sys.argv[1:] = desk.command  # cards name it
+    sys.argv[:] = ["srkd", *desk.command]  # cards name it
     name, node = _name(task), socket.gethostname()
 
     def tell(news: News) -> None:

@@ -1,14 +1,17 @@
-"""Measure bicubic interpolation, a weights file or SR images without a suite."""
+"""Measure bicubic interpolation, a weights file, a torch module or SR images without a suite."""
 
 from pathlib import Path
+
+from torch import nn
 
 from srkd_bench.config.metrics import METRICS
 from srkd_bench.config.suite import TeacherSpec
 from srkd_bench.core.errors import SrkdError
-from srkd_bench.data.image_set import open_set
+from srkd_bench.data.image_set import ImageSet, open_set
+from srkd_bench.evaluation.inference.module import kept_mode, wrapped
 from srkd_bench.evaluation.results import Results
-from srkd_bench.evaluation.scores import Score, below_bicubic
-from srkd_bench.evaluation.scoring import folder, score
+from srkd_bench.evaluation.scores import Score, Scores, below_bicubic
+from srkd_bench.evaluation.scoring import folder, network, score
 from srkd_bench.experiments.runs.score import measured
 from srkd_bench.networks import stored
 from srkd_bench.store import workspace
@@ -21,14 +24,18 @@ def measure(
     scale: int | None = None,
     weights: TeacherSpec | None = None,
     sr_dir: Path | None = None,
+    module: nn.Module | None = None,
+    name: str | None = None,
     self_ensemble: bool = False,
 ) -> Results:
-    """Return the scores of weights, SR images or (without both) bicubic on some data sets, by all metrics.
+    """Return the scores of weights, SR images, a module or (without these) bicubic on data sets, by all metrics.
 
     Args:
         scale: of bicubic and SR images, 2 if not given; weights have their own.
         weights: of a file, an address or `edsr-official`.
         sr_dir: a folder of SR images, or one that has a folder of them for each data set.
+        module: measured as it is on the device of the place; its scores are not stored.
+        name: what the results call a module; its class's name if not given.
     Raises:
         MissingError: a data set, the weights or an SR image isn't here.
         SrkdError: the weights are for another scale.
@@ -45,19 +52,31 @@ def measure(
     scale = scale or 2
     if sr_dir is not None:
         model = sr_dir.resolve().name or str(sr_dir)  # `.` has no name
+    if module is not None:
+        model, scale = name or type(module).__name__, wrapped(module, scale).spec.scale
     scores, notes = [], []
-    for name in names:
-        images = open_set(place.store, name, scale, place.display)
-        if sr_dir is None:
+    for dataset in names:
+        images = open_set(place.store, dataset, scale, place.display)
+        if module is not None:
+            found = _of_module(module, images, place, title=model, self_ensemble=self_ensemble)
+        elif sr_dir is None:
             found = measured(key, images, place, title=model, self_ensemble=self_ensemble)
-            notes += below_bicubic(model, name, found, measured(None, images, place)) if key else []
+            notes += below_bicubic(model, dataset, found, measured(None, images, place)) if key else []
         else:
-            own = sr_dir / name
+            own = sr_dir / dataset
             found = score(folder(own if own.is_dir() else sr_dir), images)
         scores += [
-            Score(model, name, image, metric, METRICS[metric].protocol, value)
+            Score(model, dataset, image, metric, METRICS[metric].protocol, value)
             for image, values in found.items()
             for metric, value in values.items()
         ]
     notes += ["self-ensemble: SR is the mean over eight flips and rotations"] if self_ensemble else []
     return Results(f"{model} ×{scale}", [model], names, list(METRICS), scores, notes=notes)
+
+
+def _of_module(
+    module: nn.Module, images: ImageSet, place: workspace.Workplace, *, title: str, self_ensemble: bool
+) -> Scores:
+    with kept_mode(module), place.display.bar(f"measuring {title} on {images.name}") as tick:
+        model = wrapped(module, images.scale)
+        return score(network(model, device=place.device, self_ensemble=self_ensemble), images, tick)

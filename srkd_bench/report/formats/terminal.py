@@ -32,7 +32,9 @@ def print_table(table: Table, console: Console) -> None:
 
 def to_text(table: Table) -> str:
     """Return what `print_table` prints, without colour, 120 columns wide."""
-    console = Console(file=StringIO(), width=120, color_system=None, force_terminal=False)
+    console = Console(
+        file=StringIO(), width=120, color_system=None, force_terminal=False, force_jupyter=False
+    )
     with console.capture() as captured:
         print_table(table, console)
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())

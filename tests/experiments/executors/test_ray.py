@@ -175,7 +175,7 @@ def test_a_worker_that_is_told_to_stop_writes_its_checkpoint_and_leaves_the_task
     first, second = (one.done for one in news if one.total == 10**6)
     assert f", from step {first}" in "".join(one.text for one in news)
     assert second == steps_done(store.work(tiny.networks[0]))
-    assert (os.environ["SRKD_OFFLINE"], sys.argv) == ("1", ["worker", "run", "tiny.yaml"])
+    assert (os.environ["SRKD_OFFLINE"], sys.argv) == ("1", ["srkd", "run", "tiny.yaml"])
 
 
 def test_a_worker_process_has_one_heartbeat_however_many_tasks_it_does(

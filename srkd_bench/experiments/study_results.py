@@ -1,0 +1,138 @@
+"""The results that the Python interface returns: data frame, tables, statistical tests and reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.files import put
+from srkd_bench.evaluation.results import Results
+from srkd_bench.evaluation.scores import Score
+from srkd_bench.evaluation.statistics import Difference, differences
+from srkd_bench.experiments.analysis import collect
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from srkd_bench.core.progress import Display
+    from srkd_bench.experiments.planning.planner import Plan
+    from srkd_bench.report.tables.table import Highlight
+    from srkd_bench.store.artifact_store import ArtifactStore
+
+
+@dataclass(frozen=True, repr=False)
+class StudyResults:
+    """Scores of a study or of `evaluate`, with their tables, statistical tests and reports.
+
+    In a notebook, an object of this class is shown as its tables.
+
+    Attributes:
+        results: the scores and everything else that a report shows.
+        origin: the plan, store and display of a study; None for the results of `evaluate`.
+    """
+
+    results: Results
+    origin: tuple[Plan, ArtifactStore, Display] | None = None
+
+    def __repr__(self) -> str:
+        return self.table()
+
+    def _repr_markdown_(self) -> str:
+        return self.table("markdown")
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return all scores as a pandas data frame, one row for each image and metric.
+
+        Returns:
+            Columns `model`, `dataset`, `image`, `metric`, `protocol`, `value` (dB for PSNR, 0 to 1 for SSIM),
+            `run`, `method` and `seed`, as in `scores.csv`. `seed` is missing for the teacher and bicubic.
+        Raises:
+            SrkdError: pandas is not installed.
+
+        Example:
+            >>> results.to_pandas().groupby(["model", "dataset", "metric"])["value"].mean()  # doctest: +SKIP
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise SrkdError("to_pandas needs pandas", "python -m pip install pandas") from None
+        names = [field.name for field in fields(Score)]
+        rows = [[getattr(score, name) for name in names] for score in self.results.scores]
+        return pd.DataFrame(rows, columns=names).astype({"seed": "Int64"})
+
+    def table(self, format: str = "terminal") -> str:
+        """Return the tables that `srkd report --format FORMAT` prints.
+
+        Args:
+            format: `terminal` (plain text), `markdown`, `latex`, `html`, `csv` or `json`.
+        Raises:
+            SrkdError: there is no such format.
+
+        Example:
+            >>> print(results.table())  # doctest: +SKIP
+        """
+        from srkd_bench.report.render import render
+
+        return render(self.results, format)
+
+    def differences(self, metric: str | None = None) -> list[Difference]:
+        """Return each method's difference from the baseline, paired by seed and image, with its test.
+
+        Args:
+            metric: `psnr_y`, `ssim_y` or `psnr_rgb`; every metric of the results if not given.
+        Returns:
+            For each metric and method one difference for each data set, then one for all data sets (`dataset` is
+            None): `mean`, `low` and `high` (95 % interval) in the metric's unit, `p`, `p_holm`, `verdict`. Empty
+            for the results of `evaluate`, which have no seeds.
+        Raises:
+            SrkdError: the results have no such metric.
+
+        Example:
+            >>> [(one.model, one.mean, one.verdict) for one in results.differences("psnr_y")]  # doctest: +SKIP
+        """
+        if metric is not None and metric not in self.results.metrics:
+            raise SrkdError(
+                f"no metric '{metric}' in these results", f"known: {', '.join(self.results.metrics)}"
+            )
+        metrics = self.results.metrics if metric is None else [metric]
+        return [found for one in metrics for found in differences(self.results, one)]
+
+    def report(
+        self,
+        path: str | Path,
+        *,
+        claims: bool = False,
+        reference: bool = False,
+        highlight: Highlight = "printed",
+        crops: bool = True,
+    ) -> Path:
+        """Write a report and return its path, as `srkd report -o FILE` does.
+
+        Args:
+            path: the format is that of the suffix: `.html`, `.md`, `.tex`, `.csv`, `.json` or `.txt`.
+            claims: whether verdicts on the suite's claims are shown; a page always shows them.
+            reference: whether the original study's numbers are shown.
+            highlight: what marks the best: `printed` values, or `significant` differences.
+            crops: whether a page shows regions of images.
+        Raises:
+            SrkdError: no format has this suffix, or the file cannot be written.
+
+        Example:
+            >>> results.report("page.html")  # doctest: +SKIP
+        """
+        from srkd_bench.report.render import format_of, render
+
+        path = Path(path)
+        format = format_of(path)
+        is_page = format == "html"
+        shown, verdicts, panels = self.results, [], []
+        if self.origin is not None:
+            plan, store, display = self.origin
+            shown = collect.with_trainings(shown, plan, store) if is_page else shown
+            verdicts = collect.verdicts(shown, plan.suite) if claims or is_page else []
+            panels = collect.find_panels(plan, store, display) if crops and is_page else []
+        options: dict[str, Any] = {"reference": reference, "highlight": highlight}
+        put(path, render(shown, format, **options, verdicts=verdicts, panels=panels))
+        return path
