@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.portable import try_lock
 from srkd_bench.store import locks
 from srkd_bench.store.locks import alone, held, is_held
 
