@@ -22,7 +22,7 @@ from srkd_bench.config.artifacts import Run
 from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError
 from srkd_bench.core.files import put
 from srkd_bench.data.image_set import open_set
-from srkd_bench.data.images import cut, downscale, is_image, read_rgb
+from srkd_bench.data.images import cut, downscale, find_images, read_rgb
 from srkd_bench.evaluation.metrics import measure
 from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.loading import load_weights, to_safetensors
@@ -208,8 +208,7 @@ def _pairs(scale: int, place: Workplace, folder: Path | None) -> list[Pair]:
     photos = open_set(place.store, PHOTOS, scale)
     pairs = [(photos.lr(i), photos.hr(i)) for i in range(len(photos))]
     if folder is not None:
-        inside = folder.iterdir() if folder.is_dir() else iter(())
-        files = sorted(path for path in inside if is_image(path))
+        files = find_images(folder)
         if not files:
             raise MissingError(f"no images in '{folder}'", "--check takes a folder of images")
         for file in files:

@@ -13,6 +13,7 @@ from srkd_bench.config.suite import Suite
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import MissingError, SrkdError
 from srkd_bench.core.progress import Display
+from srkd_bench.data import catalog, folders
 from srkd_bench.data.image_set import pixels_of
 from srkd_bench.evaluation.scores import EQUAL_COST
 from srkd_bench.evaluation.stored_scores import kept_scores, measurement
@@ -98,6 +99,7 @@ def plan(
         SrkdError: an unknown method, parameter or data set, or settings that a method can't work with.
         MissingError: the suite wants tuned weights, and its methods haven't all had the same number of trials.
     """
+    suite = with_data(suite, store, display, readonly=readonly, scored=scored)
     suite = _resolved(suite, store, readonly=readonly)
     chosen = list(chosen)
     columns = _spread(chosen or suite.methods)
@@ -116,6 +118,39 @@ def plan(
         return found
     references = {sources.name_of(reference): reference for reference in asked}
     return _tuned(found, store, options or f"--suite {suite.name}", references)
+
+
+def with_data(
+    suite: Suite, store: ArtifactStore, display: Display, *, readonly: bool, scored: bool = False
+) -> Suite:
+    """Return the suite with the names of its folders' images, and without copies of test sets that aren't here.
+
+    A copy is left out only if another copy that the suite lists is here.
+
+    Args:
+        readonly, scored: as in `plan`.
+    """
+
+    def named(name: str) -> str:
+        try:
+            return folders.resolve(store, name, display, readonly=readonly or scored)
+        except MissingError:
+            if not scored:
+                raise
+            return folders.proposed_name(Path(name))
+
+    data = suite.data
+    test = list(dict.fromkeys(map(named, data.test)))
+    here = {catalog.base(name) for name in test if not scored and pixels_of(store, name)}
+    absent = [name for name in test if catalog.base(name) in here and not pixels_of(store, name)]
+    if absent:
+        display.say(f"left out: {', '.join(absent)}, of which another copy is here")
+    update = {
+        "train": named(data.train),
+        "validation": data.validation and named(data.validation),
+        "test": [name for name in test if name not in absent],
+    }
+    return suite.model_copy(update={"data": data.model_copy(update=update)})
 
 
 def _students(

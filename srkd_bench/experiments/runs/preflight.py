@@ -7,8 +7,8 @@ import torch
 
 from srkd_bench.config.artifacts import Run
 from srkd_bench.config.network import ForeignSpec
-from srkd_bench.core.errors import MissingError, SrkdError
-from srkd_bench.data.image_set import ImageSet, check_patch, open_set, pixels_of
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.data.image_set import ImageSet, check_patch, image_notes, missing, open_set
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.methods import registry, sources
 from srkd_bench.methods.base import TeacherView
@@ -86,10 +86,10 @@ def prepare(plan: Plan, place: Workplace) -> tuple[ImageSet, list[ImageSet]]:
     asked = {spec.precision for spec in specs}
     if place.device.type == "cpu" and (lacking := asked & {"tf32", "fp16"}):
         raise SrkdError(f"precision {min(lacking)} needs a CUDA device", "--set train.precision=bf16")
-    missing = [name for name in suite.data.names if pixels_of(place.store, name) is None]
-    if missing:
-        names = " ".join(missing)
-        raise MissingError(f"data sets that are not here: {names}", f"srkd download {names}")
+    if error := missing(place.store, suite.data.names):
+        raise error
+    for note in image_notes(place.store, suite.data.test, [suite.data.train]):
+        place.display.say(note)
     train = open_set(place.store, suite.data.train, suite.data.scale, place.display)
     for spec in specs:
         check_patch(train, spec.patch)
