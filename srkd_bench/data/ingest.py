@@ -126,7 +126,7 @@ def described(packed: Packed, asked: str) -> str:
     """Return, in words, which copy of a data set was packed; empty if it is the one that was asked for."""
     shown = copy_name(packed.name, packed.pixels)
     if packed.name != asked:
-        return f"these are the images of '{packed.name}', which differ from those of '{asked}'"
+        return f"this copy differs from '{asked}': suites and --datasets name it '{packed.name}'"
     if shown == packed.name:
         return ""
     if packed.name not in DATASETS:

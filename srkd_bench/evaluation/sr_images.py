@@ -164,7 +164,8 @@ def _by_content(names: list[str], files: list[Path], images: ImageSet, path: Pat
         }
         nearest = sorted(errors, key=lambda file: errors[file])
         least = [errors[file] for file in nearest[:2]]
-        if not least or least[0] > FARTHEST or least[-1] < CLEARER * least[0] * (len(least) - 1):
+        is_clear = len(least) == 1 or (len(least) > 1 and least[1] > CLEARER * least[0])
+        if not is_clear or least[0] > FARTHEST:
             raise _absent(name, bicubic.shape, bool(errors) or not files, images, path)
         found[name] = nearest[0]
     return found

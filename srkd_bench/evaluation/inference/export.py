@@ -23,6 +23,7 @@ from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError
 from srkd_bench.core.files import put
 from srkd_bench.data.image_set import open_set
 from srkd_bench.data.images import cut, downscale, find_images, read_rgb
+from srkd_bench.data.packs import check_size
 from srkd_bench.evaluation.metrics import measure
 from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.loading import load_weights, to_safetensors
@@ -212,7 +213,9 @@ def _pairs(scale: int, place: Workplace, folder: Path | None) -> list[Pair]:
         if not files:
             raise MissingError(f"no images in '{folder}'", "--check takes a folder of images")
         for file in files:
-            hr = cut(read_rgb(file, file.name), scale)
+            image = read_rgb(file, file.name)
+            check_size(str(folder), file.name, *image.shape[:2], scale)
+            hr = cut(image, scale)
             pairs.append((downscale(hr, scale), hr))
     return [_middle(*pair, scale) for pair in pairs]
 

@@ -15,6 +15,7 @@ from srkd_bench.core.errors import MissingError, SrkdError
 from srkd_bench.core.progress import Display
 from srkd_bench.data import catalog, folders
 from srkd_bench.data.image_set import pixels_of
+from srkd_bench.data.packs import packed_as
 from srkd_bench.evaluation.scores import EQUAL_COST
 from srkd_bench.evaluation.stored_scores import kept_scores, measurement
 from srkd_bench.experiments.planning.trials import FEWEST, MOST, USUAL, trial, tuning_seed, weights
@@ -111,13 +112,21 @@ def plan(
     names = dict.fromkeys(one if one == EQUAL_COST else sources.name_of(one) for one in columns)
     named = {name: known[name] for name in names}
     _check_batches(named, suite.train.batch)
-    pixels = {name: pixels_of(store, name) for name in suite.data.names}[suite.data.train] or MISSING
+    pixels = _known_pixels(suite, store, scored=scored)[suite.data.train] or MISSING
     teacher = _teacher(suite, pixels, known["none"], store, display, readonly=readonly, scored=scored)
     found = Plan(suite, teacher, _students(suite, pixels, teacher, named), named, code=_code(named.values()))
     if scored or not suite.tuned:
         return found
     references = {sources.name_of(reference): reference for reference in asked}
     return _tuned(found, store, options or f"--suite {suite.name}", references)
+
+
+def _known_pixels(suite: Suite, store: ArtifactStore, *, scored: bool) -> dict[str, str | None]:
+    """Return the digests of the images of a suite's data sets; scores from elsewhere need no own images here."""
+    return {
+        name: packed_as(store, name) if scored and name not in catalog.DATASETS else pixels_of(store, name)
+        for name in suite.data.names
+    }
 
 
 def with_data(

@@ -29,6 +29,8 @@ def check(plan: Plan, place: Workplace) -> None:
     """
     sources.know(plan.code)
     prepare(plan, place)
+    for note in image_notes(place.store, plan.suite.data.test, [plan.suite.data.train]):
+        place.display.say(note)
     check_methods(plan, place)
     rehearse(plan, place)
 
@@ -88,8 +90,6 @@ def prepare(plan: Plan, place: Workplace) -> tuple[ImageSet, list[ImageSet]]:
         raise SrkdError(f"precision {min(lacking)} needs a CUDA device", "--set train.precision=bf16")
     if error := missing(place.store, suite.data.names):
         raise error
-    for note in image_notes(place.store, suite.data.test, [suite.data.train]):
-        place.display.say(note)
     train = open_set(place.store, suite.data.train, suite.data.scale, place.display)
     for spec in specs:
         check_patch(train, spec.patch)
