@@ -11,8 +11,9 @@ from benchmarks.measure import Row, by_turns, ratio
 from benchmarks.patches import smooth
 from srkd_bench.config.network import ModelSpec
 from srkd_bench.data.catalog import DATASETS, DatasetSpec
-from srkd_bench.data.image_set import open_set, pack
+from srkd_bench.data.image_set import open_set
 from srkd_bench.data.images import luma
+from srkd_bench.data.packs import pack
 from srkd_bench.evaluation.metrics import measure
 from srkd_bench.evaluation.scoring import network, score
 from srkd_bench.networks.loading import build

@@ -16,7 +16,8 @@ from benchmarks.measure import Row, by_turns
 from srkd_bench.config.network import ModelSpec
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.data.catalog import DATASETS, DatasetSpec
-from srkd_bench.data.image_set import open_set, pack
+from srkd_bench.data.image_set import open_set
+from srkd_bench.data.packs import pack
 from srkd_bench.data.patches import Patches
 from srkd_bench.evaluation.scoring import network
 from srkd_bench.methods.base import TeacherView

@@ -15,8 +15,9 @@ from srkd_bench.config.network import ModelSpec
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.parallel import in_order
 from srkd_bench.data.catalog import DATASETS, DatasetSpec
-from srkd_bench.data.image_set import open_set, pack
+from srkd_bench.data.image_set import open_set
 from srkd_bench.data.images import downscale, read_rgb
+from srkd_bench.data.packs import pack
 from srkd_bench.data.patches import Patches
 from srkd_bench.store.artifact_store import ArtifactStore
 

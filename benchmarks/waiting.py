@@ -11,7 +11,8 @@ from benchmarks.measure import Row, by_turns, ratio
 from srkd_bench.config.network import ModelSpec
 from srkd_bench.config.suite_file import load_suite
 from srkd_bench.data.catalog import DATASETS, DatasetSpec
-from srkd_bench.data.image_set import open_set, pack
+from srkd_bench.data.image_set import open_set
+from srkd_bench.data.packs import pack
 from srkd_bench.data.patches import Patches
 from srkd_bench.store.artifact_store import ArtifactStore
 

@@ -55,7 +55,7 @@ class Web(BaseHTTPRequestHandler):
 def web() -> Iterator[tuple[str, str]]:
     """Serve the built-in photographs as an archive, and give its address and sha256."""
     from srkd_bench.data.catalog import DATASETS
-    from srkd_bench.data.image_set import builtin_images
+    from srkd_bench.data.packs import builtin_images
 
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from srkd_bench.core.errors import IntegrityError, MissingError
-from srkd_bench.data.images import SUFFIXES, is_image
+from srkd_bench.data.images import SUFFIXES, find_images, is_image
 
 MAX_MEMBER = 200 * 10**6  # bytes
 MAX_TOTAL = 100 * 10**9  # bytes
@@ -102,12 +102,6 @@ def _role(path: str) -> str:
     return "lr" if re.search(r".x[2348]$", inner.name, re.IGNORECASE) else ""
 
 
-def _is_image(path: str) -> bool:
-    inner = PurePosixPath(path)
-    hidden = any(name.startswith(".") or name == "__MACOSX" for name in inner.parts)
-    return is_image(inner) and not hidden
-
-
 @contextmanager
 def _readable(source: Path) -> Iterator[None]:
     """Turn what the standard library raises at broken or malicious bytes into an IntegrityError."""
@@ -128,12 +122,11 @@ def _walk(source: Path) -> Iterator[tuple[Entry, Reader]]:
 
 
 def _folder(source: Path) -> Iterator[tuple[Entry, Reader]]:
-    for file in sorted(source.rglob("*")):
+    for file in find_images(source, nested=True):
         inner = file.relative_to(source).as_posix()
-        if _is_image(inner) and file.is_file():
-            if _UNPRINTABLE.search(inner):
-                raise IntegrityError(f"{source}: {inner!r} has an unsafe name", "rename it")
-            yield Entry(f"{source.absolute().name}/{inner}", file.stat().st_size), file.read_bytes
+        if _UNPRINTABLE.search(inner):
+            raise IntegrityError(f"{source}: {inner!r} has an unsafe name", "rename it")
+        yield Entry(f"{source.absolute().name}/{inner}", file.stat().st_size), file.read_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +163,7 @@ def _archive(source: Path) -> Iterator[tuple[Entry, Reader]]:
         for fault, found in faults.items():
             if found:
                 raise IntegrityError(f"{source}: member {member.name!r} {fault}", _HINT)
-        if member.is_file and _is_image(path):
+        if member.is_file and is_image(PurePosixPath(path)):
             seen.add(path)
             yield Entry(path, member.size), member.read
 
@@ -185,7 +178,7 @@ def _zip(source: Path) -> Iterator[_Member]:
             elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 fault = "is packed otherwise than by deflate"  # which alone stops at the declared size
             elif kind == stat.S_IFLNK:  # never followed; a licence may be one
-                fault = "is a link in an image's place" if _is_image(info.filename) else ""
+                fault = "is a link in an image's place" if is_image(PurePosixPath(info.filename)) else ""
             elif kind in (stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK):
                 fault = "is neither a plain file nor a folder"
             read = partial(_read_zip, archive, info)
@@ -219,7 +212,7 @@ def _tar(source: Path, magic: bytes, limit: int) -> Iterator[_Member]:
                 archive.members, archive.pax_headers = [], {}  # type: ignore[attr-defined]  # both would only grow
                 fault = ""
                 if info.issym() or info.islnk():  # as in a zip
-                    fault = "is a link in an image's place" if _is_image(info.name) else ""
+                    fault = "is a link in an image's place" if is_image(PurePosixPath(info.name)) else ""
                 elif info.issparse() or not (info.isreg() or info.isdir()):
                     fault = "is neither a plain file nor a folder"
                 read = partial(_read_tar, archive, info, stream)

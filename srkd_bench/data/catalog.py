@@ -1,7 +1,7 @@
-"""The catalog of known data sets: sources, checksums, image counts."""
+"""The catalog of known data sets: copies, sources, checksums, image counts."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from srkd_bench.core.errors import unknown
@@ -18,12 +18,13 @@ class Source:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """A data set that srkd knows.
+    """A data set that srkd knows, or one of its copies: `bsd100@edsr` has other pixels than `bsd100`.
 
     Args:
-        role: what studies use it for: `train`, `validation` or `test`.
+        role: what studies use it for: `train`, `validation` or `test`; `own` for images that a user registered.
         count: how many images it has.
         pixels: digest of its decoded pixels where it is known; another copy may differ, and is told so.
+        contains: first digits of some images' digests, which identify a copy whose `pixels` are not known.
         pattern: regular expression for its images' paths in a folder or archive that holds more.
         strict: an image that doesn't fit the pattern never belongs to it.
         sources: where it can be had, in order of preference.
@@ -33,6 +34,7 @@ class DatasetSpec:
     role: str
     count: int
     pixels: str | None = None
+    contains: tuple[str, ...] = ()
     pattern: str | None = None
     strict: bool = False
     sources: tuple[Source, ...] = ()
@@ -48,10 +50,20 @@ _BENCHMARK = Source(
 
 
 def _benchmark(count: int, pixels: str, folder: str, mirror: str, checksum: str | None) -> DatasetSpec:
-    """Return a test set of the field: EDSR's archive holds all four, a mirror has each by itself."""
+    """Return a test set of the field, in the copy that SelfExSR's repository holds."""
     address = f"https://huggingface.co/datasets/eugenesiow/{mirror}/resolve/main/data/{mirror}_HR.tar.gz"
-    pattern = rf"(^|/){folder}(_hr)?/"
-    return DatasetSpec("test", count, pixels, pattern, sources=(Source((address,), checksum), _BENCHMARK))
+    # Set5 has the same pixels everywhere; the archive's other sets are copies of their own.
+    sources = (Source((address,), checksum), *([_BENCHMARK] if folder == "set5" else []))
+    return DatasetSpec("test", count, pixels, pattern=_named(folder), sources=sources)
+
+
+def _edsr(count: int, folder: str, pixels: str | None = None, contains: tuple[str, ...] = ()) -> DatasetSpec:
+    """Return a test set of the field in the copy of EDSR's benchmark archive, which most papers measure on."""
+    return DatasetSpec("test", count, pixels, contains, _named(folder), sources=(_BENCHMARK,))
+
+
+def _named(folder: str) -> str:
+    return rf"(^|/){folder}(_hr)?/"
 
 
 DATASETS: dict[str, DatasetSpec] = {
@@ -106,6 +118,28 @@ DATASETS: dict[str, DatasetSpec] = {
         "Urban100",
         "md5:65d9d84a34b72c6f7ca1e26a12df1e4c",
     ),
+    "set14@edsr": _edsr(14, "set14", "5fb06b6db53931d4fe448c63853323247a6b005f8d85fbe81c66a27bd79fab49"),
+    "bsd100@edsr": _edsr(
+        100, "b(sd)?100", "90dae1eeb6aea786aedcb5a524189ede996f08df666d934eb5d952f72d3c7436"
+    ),
+    "urban100@edsr": _edsr(
+        100,
+        "urban100",
+        contains=(  # img_001 to img_008
+            "18eb35bf5de704ac",
+            "37016ae132cca60e",
+            "1a4959bee5d729b0",
+            "6dd9a660a85837ee",
+            "99ebc66c63ecf58b",
+            "db579513e21892f8",
+            "ae37a3c5ec231761",
+            "bb0d2ef403bc7de3",
+        ),
+    ),
+    # These three have to be imported: their owners ask for a registration, or offer no archive.
+    "manga109": DatasetSpec("test", 109, pattern=_named("manga109")),
+    "kodak24": DatasetSpec("test", 24, pattern=_named("kodak(24)?")),
+    "mcmaster": DatasetSpec("test", 18, pattern=_named("mcm(aster)?")),
     # Its val images are BSD100's, and Set5's woman is a small copy of train/302003.
     "bsds500": DatasetSpec(
         "train",
@@ -146,7 +180,16 @@ DATASETS: dict[str, DatasetSpec] = {
             ),
         ),
     ),
+    "flickr2k": DatasetSpec(
+        "train",
+        2650,
+        pattern=_named("flickr2k"),
+        sources=(Source(("https://cv.snu.ac.kr/research/EDSR/Flickr2K.tar",), None),),
+    ),
+    "df2k": DatasetSpec("train", 3450),  # the images of div2k and flickr2k in one folder: imported
 }
+_NAME = re.compile(r"(?!.*_x[234]$)[a-z0-9][a-z0-9._-]{0,63}(@[a-z0-9]{1,16})?")  # of a folder in the store
+COPY_DIGITS = 6
 
 
 def find(name: str) -> DatasetSpec:
@@ -160,10 +203,52 @@ def find(name: str) -> DatasetSpec:
     return DATASETS[name]
 
 
+def is_name(name: str) -> bool:
+    """Say whether a data set can have this name: it is a folder's name in the store."""
+    return _NAME.fullmatch(name) is not None
+
+
+def is_path(name: str) -> bool:
+    """Say whether what stands for a data set is the path of a folder: `./mine`, `~/mine`, `data/mine`."""
+    return name.startswith((".", "~")) or "/" in name or "\\" in name
+
+
+def base(name: str) -> str:
+    """Return the data set that a copy belongs to: `bsd100` for `bsd100@edsr`."""
+    return name.partition("@")[0]
+
+
+def identify(pixels: str, images: Collection[str]) -> str | None:
+    """Return the known data set that has these pixels, or None.
+
+    Args:
+        images: digests of the images.
+    """
+    for name, spec in DATASETS.items():
+        starts = {digest[: len(spec.contains[0])] for digest in images} if spec.contains else set()
+        if spec.pixels == pixels or (
+            starts.issuperset(spec.contains) and starts and len(images) == spec.count
+        ):
+            return name
+    return None
+
+
+def copy_name(name: str, pixels: str | None) -> str:
+    """Return a data set's name with the copy that was measured, as tables show it.
+
+    A copy that srkd doesn't know is marked by the first digits of its pixels' digest: `bsd100@3f2a1b`.
+    """
+    known = DATASETS.get(name)
+    if pixels is None or (known is not None and known.pixels in (None, pixels)):
+        return name
+    found = identify(pixels, ())
+    return found or (name if known is None else f"{base(name)}@{pixels[:COPY_DIGITS]}")
+
+
 def choose(name: str, paths: Iterable[str]) -> list[str]:
     """Return those of a folder's or archive's images that belong to a data set, in any resolution."""
-    spec, found = find(name), list(paths)
-    if spec.pattern is None:
+    spec, found = DATASETS.get(name), list(paths)
+    if spec is None or spec.pattern is None:
         return found
     fitting = [path for path in found if re.search(spec.pattern, path, re.IGNORECASE)]
     return fitting or ([] if spec.strict else found)

@@ -1,61 +1,33 @@
-"""Image packs: the decoded images of a data set as a memory-mapped array."""
+"""Data sets that are here: their HR and LR images, read from the packs in the store."""
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from srkd_bench.config.artifacts import Pack
-from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError
-from srkd_bench.core.files import put, writable
+from srkd_bench.core.errors import MissingError, SrkdError, unknown
 from srkd_bench.core.parallel import in_order
 from srkd_bench.core.progress import Display
-from srkd_bench.data.catalog import DatasetSpec, find
-from srkd_bench.data.images import cut, downscale, luma, read_rgb
+from srkd_bench.data.catalog import DATASETS, DatasetSpec, base, copy_name
+from srkd_bench.data.images import cut, downscale, luma
+from srkd_bench.data.packs import (
+    Image,
+    PackReader,
+    builtin_images,
+    check_size,
+    index_of,
+    key_of,
+    pack,
+    packed_as,
+    write_pack,
+)
 from srkd_bench.store.artifact_store import ArtifactStore
-from srkd_bench.store.layout import INDEX, PIXELS
-from srkd_bench.store.manifest import REPAIR
 
-Image = NDArray[np.uint8]
 Tick = Callable[[int, int | None], None]
 LUMA_BYTES = 512_000_000  # of a data set, at most; Set5, Set14 and BSD100 take 151 MB together
-
-
-class _Pack:
-    """Images of one resolution in a memory map; each is checked when it is first looked at."""
-
-    def __init__(self, store: ArtifactStore, key: Pack) -> None:
-        index = store.file(key, INDEX)
-        self.data = index.with_name(PIXELS)
-        read = json.loads(index.read_text())
-        self.pixels: str = read["pixels"]
-        self.entries: list[dict[str, Any]] = read["images"]
-        size = sum(one["height"] * one["width"] * 3 for one in self.entries)
-        if not self.data.is_file() or self.data.stat().st_size != size:
-            raise IntegrityError(f"{self.data} is not what was written", REPAIR)
-        self._bytes: Image = np.asarray(
-            np.memmap(self.data, dtype=np.uint8, mode="r")
-        )  # views of it cost less
-        self._checked: set[int] = set()
-
-    def __len__(self) -> int:
-        return len(self.entries)
-
-    def __getitem__(self, i: int) -> Image:
-        entry = self.entries[i]
-        height, width, offset = entry["height"], entry["width"], entry["offset"]
-        image: Image = self._bytes[offset : offset + height * width * 3].reshape(height, width, 3)
-        if i not in self._checked:
-            if _digest(image) != entry["sha256"]:
-                raise IntegrityError(f"{self.data}: image '{entry['name']}' is not what was written", REPAIR)
-            self._checked.add(i)
-        return image
 
 
 class ImageSet:
@@ -65,14 +37,16 @@ class ImageSet:
     set and give the same training.
 
     Attributes:
+        name: with the copy that it is, as tables show it: `bsd100@edsr`.
         names: the files' stems.
         pixels: digest of the decoded HR images.
     """
 
     def __init__(self, store: ArtifactStore, name: str, scale: int) -> None:
-        self.name, self.scale = name, scale
-        self._hr, self._lr = _Pack(store, _key(name)), _Pack(store, _key(name, scale))
+        self.scale = scale
+        self._hr, self._lr = PackReader(store, key_of(name)), PackReader(store, key_of(name, scale))
         self.pixels = self._hr.pixels
+        self.name = copy_name(name, self.pixels)
         self.names: list[str] = [image["name"] for image in self._hr.entries]
         self._luma: dict[int, NDArray[np.float64]] = {}
 
@@ -86,6 +60,10 @@ class ImageSet:
             IntegrityError: its pixels are not what was written.
         """
         return cut(self._hr[i], self.scale)
+
+    def full_size(self, i: int) -> tuple[int, int]:
+        """Return height and width of HR image `i` before it is cut."""
+        return self._hr.entries[i]["height"], self._hr.entries[i]["width"]
 
     def hr_luma(self, i: int) -> NDArray[np.float64]:
         """Return the luma of HR image `i`: (H, W) in 16..235, as far as there is room kept for the next network.
@@ -110,24 +88,54 @@ class ImageSet:
         return min((min(one["height"], one["width"]), one["name"]) for one in self._lr.entries)
 
 
-def _key(name: str, scale: int = 1) -> Pack:
-    return Pack(dataset=name, scale=scale)  # type: ignore[arg-type]  # pydantic checks the scale
+def own_names(store: ArtifactStore) -> list[str]:
+    """Return the names of the data sets here that users registered."""
+    keys = [key for _, key in store.keys(Pack.folder) if key["scale"] == 1]
+    return sorted(key["dataset"] for key in keys if key["dataset"] not in DATASETS)
+
+
+def spec_of(store: ArtifactStore, name: str) -> DatasetSpec:
+    """Return what is known of a data set: of srkd's table, or registered by the user.
+
+    Raises:
+        SrkdError: there is no such data set.
+    """
+    if name in DATASETS:
+        return DATASETS[name]
+    if (index := index_of(store, name)) is not None:
+        return DatasetSpec("own", len(index["images"]))
+    error = unknown("data set", name, [*DATASETS, *own_names(store)])
+    raise SrkdError(error.message, f"for the folder: ./{name}") if Path(name).is_dir() else error
 
 
 def packed(store: ArtifactStore, name: str) -> str | None:
     """Return the digest of the pixels of a data set that is here, or None."""
-    find(name)
-    key = _key(name)
-    if not store.has(key):
-        return None
-    digest: str = json.loads(store.read(key.place, INDEX))["pixels"]
-    return digest
+    spec_of(store, name)
+    return packed_as(store, name)
 
 
 def pixels_of(store: ArtifactStore, name: str) -> str | None:
     """Return the digest of the pixels of a data set that is here or built in, or None."""
-    spec = find(name)
+    spec = spec_of(store, name)
     return packed(store, name) or (spec.pixels if spec.builtin else None)
+
+
+def missing(store: ArtifactStore, names: Iterable[str]) -> MissingError | None:
+    """Return the error for data sets that are not here, or None; it names the copies that are."""
+    absent = [name for name in names if pixels_of(store, name) is None]
+    others = [copy for name in absent for copy in copies(store, name)]
+    here = f"; other copies are here: {' '.join(others)}" if others else ""
+    listed = " ".join(absent)
+    return (
+        MissingError(f"data sets that are not here: {listed}{here}", f"srkd download {listed}")
+        if absent
+        else None
+    )
+
+
+def copies(store: ArtifactStore, name: str) -> list[str]:
+    """Return the other known copies of a data set that are here."""
+    return [one for one in DATASETS if base(one) == base(name) and one != name and packed(store, one)]
 
 
 def open_set(store: ArtifactStore, name: str, scale: int, display: Display | None = None) -> ImageSet:
@@ -138,109 +146,92 @@ def open_set(store: ArtifactStore, name: str, scale: int, display: Display | Non
     Raises:
         MissingError: it has to be downloaded first.
     """
-    spec = find(name)
+    spec = spec_of(store, name)
+    if spec.role != "train":
+        _check_sizes(store, name, scale)
     if _is_packed(store, name, scale):
         return ImageSet(store, name, scale)
-    with store.locked([_key(name).lock]):
-        if not store.has(_key(name)):
+    with store.locked([key_of(name).lock]):
+        if not store.has(key_of(name)):
             if not spec.builtin:
-                raise MissingError(f"data set '{name}' is not here", f"srkd download {name}")
+                here = "".join(f"; another copy is: {one}" for one in copies(store, name))
+                raise MissingError(f"data set '{name}' is not here{here}", f"srkd download {name}")
             pack(store, name, builtin_images(spec))
         if not _is_packed(store, name, scale):
             _pack_lr(store, name, scale, display)
         return ImageSet(store, name, scale)
 
 
+def _check_sizes(store: ArtifactStore, name: str, scale: int) -> None:
+    """Raise an SrkdError if an image of a set that is here is too small to be measured at a scale."""
+    for image in (index_of(store, name) or {"images": []})["images"]:
+        check_size(name, image["name"], image["height"], image["width"], scale)
+
+
 def _pack_lr(store: ArtifactStore, name: str, scale: int, display: Display | None) -> None:
-    hr = _Pack(store, _key(name))
+    hr = PackReader(store, key_of(name))
 
     def shrunk(i: int) -> tuple[str, Image]:
         return hr.entries[i]["name"], downscale(cut(hr[i], scale), scale)
 
     bar = display.bar(f"making the LR images of {name}") if display else nullcontext(lambda done, total: None)
-    with bar as tick, store.writing(_key(name, scale)) as folder:
+    with bar as tick, store.writing(key_of(name, scale)) as folder:
 
         def images() -> Iterator[tuple[str, Image]]:
             for i, image in enumerate(in_order(shrunk, range(len(hr)))):
                 yield image
                 tick(i + 1, len(hr))
 
-        _write_pack(folder, images(), keep_order=True, pixels=hr.pixels)
+        write_pack(folder, images(), keep_order=True, pixels=hr.pixels)
 
 
 def _is_packed(store: ArtifactStore, name: str, scale: int) -> bool:
     """Say whether a data set's HR images are here, and the LR images that were made of them."""
-    hr, lr = _key(name), _key(name, scale)
-    return store.has(hr) and store.has(lr) and _Pack(store, lr).pixels == _Pack(store, hr).pixels
+    hr, lr = key_of(name), key_of(name, scale)
+    return store.has(hr) and store.has(lr) and PackReader(store, lr).pixels == PackReader(store, hr).pixels
+
+
+def overlap(store: ArtifactStore, train: str, other: str) -> list[str]:
+    """Return the images of a data set whose pixels are also those of a training image; none if a set isn't here."""
+    digests = [
+        {image["sha256"]: image["name"] for image in (index_of(store, name) or {"images": []})["images"]}
+        for name in (other, train)
+    ]
+    return sorted(name for digest, name in digests[0].items() if digest in digests[1])
+
+
+def image_notes(store: ArtifactStore, names: Iterable[str], train: Iterable[str] = ()) -> list[str]:
+    """Return what readers of scores should know of the images: unknown copies, own images, overlap with training.
+
+    Args:
+        names: of the data sets that were measured.
+        train: of the data sets that networks were trained on.
+    """
+    notes = []
+    for name in (name for name in names if packed_as(store, name)):
+        pixels, spec = packed_as(store, name) or "", spec_of(store, name)
+        shown = copy_name(name, pixels)
+        if shown not in DATASETS and spec.role != "own":
+            notes.append(
+                f"{shown}: a copy of {base(name)} that srkd does not know; no published scores are of it"
+            )
+        elif spec.role == "own" and shown not in DATASETS:
+            notes.append(f"{shown}: {spec.count} own images, whose pixels' digest begins with {pixels[:12]}")
+        for other in train:
+            if shared := overlap(store, other, name):
+                listed = ", ".join(shared[:4]) + ", …" * (len(shared) > 4)
+                notes.append(
+                    f"{shown}: {len(shared)} of its images are also in {other}, trained on: {listed}"
+                )
+    return notes
 
 
 def hr_sizes(store: ArtifactStore, name: str) -> dict[str, tuple[int, int]] | None:
     """Return (height, width) of a data set's HR images, if it is here or built in. Nothing is packed."""
-    spec = find(name)
-    if store.has(_key(name)):
-        entries = json.loads(store.read(_key(name).place, INDEX))["images"]
-        return {one["name"]: (int(one["height"]), int(one["width"])) for one in entries}
+    spec = spec_of(store, name)
+    if (index := index_of(store, name)) is not None:
+        return {one["name"]: (int(one["height"]), int(one["width"])) for one in index["images"]}
     return {image: pixels.shape[:2] for image, pixels in builtin_images(spec)} if spec.builtin else None
-
-
-def builtin_images(spec: DatasetSpec) -> Iterator[tuple[str, Image]]:
-    """Give name and pixels of the photographs in scikit-image's wheel, without importing it."""
-    package = find_spec("skimage")
-    if package is None or not package.submodule_search_locations:
-        raise MissingError("the built-in photographs come with scikit-image", "pip install scikit-image")
-    folder = Path(package.submodule_search_locations[0]) / "data"
-    for file in spec.builtin:
-        yield Path(file).stem, read_rgb(folder / file, file)
-
-
-def pack(store: ArtifactStore, name: str, images: Iterable[tuple[str, Image]]) -> str:
-    """Write a data set's HR pack and return the digest of its pixels.
-
-    Raises:
-        IntegrityError: the number of images isn't the data set's, or two have one name. Nothing is kept.
-    """
-    spec = find(name)
-    with store.writing(_key(name)) as folder:
-        index = _write_pack(folder, images)
-        names = [image["name"] for image in index["images"]]
-        if len(names) != spec.count:
-            hint = "give the folder or archive that holds its HR images, each once"
-            raise IntegrityError(f"data set '{name}' has {spec.count} images, not {len(names)}", hint)
-        if twice := {one for one in names if names.count(one) > 1}:
-            raise IntegrityError(f"data set '{name}' has two images named '{min(twice)}'")
-        if spec.builtin and index["pixels"] != spec.pixels:
-            raise IntegrityError(
-                f"scikit-image's photographs are not those of '{name}'", "install scikit-image 0.22 or newer"
-            )
-    digest: str = index["pixels"]
-    return digest
-
-
-def _write_pack(
-    folder: Path, images: Iterable[tuple[str, Image]], *, keep_order: bool = False, pixels: str = ""
-) -> dict[str, Any]:
-    """Write images one by one, as they come, and an index of where they are."""
-    entries: list[dict[str, Any]] = []
-    path = folder / PIXELS
-    with writable(path), path.open("wb") as file:
-        for name, image in images:
-            height, width, _ = image.shape
-            offset = file.tell()
-            with writable(path, offset + image.nbytes):
-                file.write(image.tobytes())
-            entry = {"name": name, "height": height, "width": width, "offset": offset}
-            entries.append(entry | {"sha256": _digest(image)})
-    if not keep_order:
-        entries.sort(key=lambda entry: (entry["sha256"], entry["name"]))
-    pixels = pixels or hashlib.sha256("".join(entry["sha256"] for entry in entries).encode()).hexdigest()
-    index = {"pixels": pixels, "images": entries}
-    put(folder / INDEX, json.dumps(index))
-    return index
-
-
-def _digest(image: Image) -> str:
-    height, width, _ = image.shape
-    return hashlib.sha256(f"{height}x{width}:".encode() + image.tobytes()).hexdigest()
 
 
 def check_patch(images: ImageSet, patch: int) -> None:

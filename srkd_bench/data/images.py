@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -28,9 +28,9 @@ FORMATS = {
     "TIFF": (".tif", ".tiff"),
 }
 SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
-LOSSLESS = SUFFIXES - {*FORMATS["JPEG"]}  # of images that are measured
 MAX_PIXELS = 50_000_000  # Pillow takes up to 18 bytes a pixel, for a WebP: this keeps it below 1 GB
 SCALES = (2, 3, 4)
+SSIM_WINDOW = 11  # pixels a side
 # TIFF's and EXIF's tags.
 _BITS, _ORIENTATION, _TILE_WIDTH, _TILE_LENGTH, _SAMPLE_FORMAT = 258, 274, 322, 323, 339
 _TURNS = {
@@ -141,9 +141,30 @@ def unreadable(name: str, reason: str, hint: str) -> SrkdError:
     return SrkdError(f"cannot read image {name!r}: {reason}", hint)
 
 
-def is_image(path: PurePath, suffixes: Collection[str] = SUFFIXES) -> bool:
-    """Say whether a path has the name of an image, whatever its case."""
-    return path.suffix.lower() in suffixes
+def is_image(path: PurePath) -> bool:
+    """Say whether a path inside a folder or archive has the name of an image, in any case, and is not hidden."""
+    hidden = any(name.startswith(".") or name == "__MACOSX" for name in path.parts)
+    return path.suffix.lower() in SUFFIXES and not hidden
+
+
+def find_images(folder: Path, *, nested: bool = False) -> list[Path]:
+    """Return the image files of a folder in order; hidden files and folders, and whatever is no file, are left out.
+
+    Args:
+        nested: search the folders inside it too.
+    Raises:
+        SrkdError: the folder can't be read.
+    """
+    try:
+        inside = [*folder.rglob("*")] if nested else [*folder.iterdir()] if folder.is_dir() else []
+        return sorted(path for path in inside if is_image(path.relative_to(folder)) and path.is_file())
+    except OSError as error:
+        raise SrkdError(f"cannot read folder '{folder}': {error.strerror}") from None
+
+
+def least_side(scale: int) -> int:
+    """Return the smallest side of an HR image that can be measured: cut, without its border, SSIM's window fits."""
+    return -(-(SSIM_WINDOW + 2 * scale) // scale) * scale
 
 
 def cut(image: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:

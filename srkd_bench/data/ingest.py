@@ -1,6 +1,7 @@
 """Download data sets, or import them from a folder or archive."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlparse
@@ -10,23 +11,48 @@ from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError
 from srkd_bench.core.parallel import in_order
 from srkd_bench.core.progress import Display
 from srkd_bench.data.archives import images_in, read_images, select_hr
-from srkd_bench.data.catalog import Source, choose, find
-from srkd_bench.data.image_set import Image, builtin_images, pack, pixels_of
+from srkd_bench.data.catalog import DATASETS, Source, choose, copy_name, find, is_name
 from srkd_bench.data.images import read_rgb
+from srkd_bench.data.packs import Image, Packed, builtin_images, pack
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.downloads import fetch
 
 
-def adopt(store: ArtifactStore, name: str, source: Path, display: Display) -> str:
-    """Pack a data set from a folder or archive that holds its HR images somewhere, and return their digest.
+def adopt(
+    store: ArtifactStore,
+    name: str,
+    source: Path,
+    display: Display,
+    *,
+    unnamed: bool = False,
+    replace: bool = True,
+    stamp: str = "",
+) -> Packed:
+    """Pack a data set from a folder or archive that holds its HR images somewhere.
 
+    A name that isn't in srkd's table becomes that of all HR images there. A known set is packed under the name of
+    the copy that it is: `bsd100@edsr`.
+
+    Args:
+        unnamed, replace, stamp: as in `packs.pack`.
     Raises:
         SrkdError: no such file, a hostile or broken archive, a broken image, or not as many images as it has.
     """
-    find(name)
-    paths = select_hr(choose(name, [entry.path for entry in images_in(source)]))
+    if not is_name(name):
+        raise SrkdError(f"'{name}' is no name for a data set", "lower-case letters, digits, . _ and -")
+    found = [entry.path for entry in images_in(source)]
+    candidates = found if unnamed else choose(name, found)
+    paths = select_hr(candidates)
     if not paths:
-        raise MissingError(f"no images of '{name}' in '{source}'", f"srkd download {name}")
+        hint = "the names of all images there say that they are LR" if candidates else f"srkd download {name}"
+        raise MissingError(f"no images of '{name}' in '{source}'", hint)
+    if not unnamed and name in DATASETS:
+        _check_count(name, source, paths)
+    elif len(paths) < len(found):
+        display.say(
+            f"{name}: {len(found) - len(paths)} of {len(found)} images are LR by their names, left out"
+        )
+    stamp = stamp if len(candidates) == len(found) else ""  # else the folder holds more than this set
 
     def decoded(found: tuple[str, bytes]) -> tuple[str, Image]:
         path, content = found
@@ -39,16 +65,41 @@ def adopt(store: ArtifactStore, name: str, source: Path, display: Display) -> st
                 tick(i + 1, len(paths))
 
     with store.locked([Pack(dataset=name, scale=1).lock]):
-        return pack(store, name, images())
+        return pack(store, name, images(), stamp=stamp, unnamed=unnamed, replace=replace)
 
 
-def download(store: ArtifactStore, name: str, display: Display) -> str:
-    """Fetch a data set from the first of its sources that works, pack it, and return its pixels' digest.
+def _check_count(name: str, source: Path, paths: Sequence[str]) -> None:
+    """Refuse a folder or archive that holds several copies of a data set, or too few or many images."""
+    count = find(name).count
+    if len(paths) == count:
+        return
+    folders = Counter(str(PurePosixPath(path).parent) for path in paths)
+    if len(whole := [folder for folder, images in folders.items() if images == count]) > 1:
+        listed = " and ".join(f"'{folder}'" for folder in whole)
+        raise IntegrityError(
+            f"'{source}' holds {len(whole)} copies of data set '{name}': {listed}",
+            f"name one of these folders: srkd download {name} --from {_inside(source, whole[0])}",
+        )
+    listed = ", ".join(f"{images} in '{folder}'" for folder, images in folders.most_common(4))
+    more = f" and {len(folders) - 4} more folders" if len(folders) > 4 else ""
+    raise IntegrityError(
+        f"data set '{name}' has {count} images, not {len(paths)}: {listed}{more}",
+        "give the folder or archive that holds its HR images, each once",
+    )
+
+
+def _inside(source: Path, folder: str) -> str:
+    """Return the path of a folder that `images_in` names; in an archive it has to be unpacked first."""
+    return str(source.absolute().parent / folder) if source.is_dir() else folder
+
+
+def download(store: ArtifactStore, name: str, display: Display) -> Packed:
+    """Fetch a data set from the first of its sources that holds the copy that is named, and pack it.
 
     A built-in set is packed from its package. The downloaded file is kept: other sets may be in it.
 
     Raises:
-        MissingError: nobody has it. IntegrityError: a checksum doesn't fit.
+        MissingError: nobody has it, or only another copy. IntegrityError: a checksum doesn't fit.
     """
     spec = find(name)
     if spec.builtin:
@@ -57,18 +108,30 @@ def download(store: ArtifactStore, name: str, display: Display) -> str:
     failures: list[SrkdError] = []
     for source in spec.sources:
         try:
-            return adopt(store, name, _fetch(store, name, source, display), display)
+            packed = adopt(store, name, _fetch(store, name, source, display), display)
         except (MissingError, IntegrityError) as error:
             failures.append(error)
+            continue
+        if packed.name == name:
+            return packed
+        other = f"{source.urls[0]} holds another copy, which is packed as '{packed.name}'"
+        failures.append(MissingError(f"data set '{name}': {other}"))
+    if not failures:
+        raise MissingError(f"data set '{name}' can't be downloaded, only imported", _own(name))
     worst = max(failures, key=lambda error: error.exit_code)
-    raise type(worst)(
-        "; ".join(error.message for error in failures), f"srkd download {name} --from FOLDER_OR_ARCHIVE"
-    )
+    raise type(worst)("; ".join(error.message for error in failures), _own(name))
 
 
-def is_known_copy(store: ArtifactStore, name: str) -> bool:
-    """Say whether the images here have the pixels that srkd's own numbers were measured on, if that is known."""
-    return find(name).pixels in (None, pixels_of(store, name))
+def described(packed: Packed, asked: str) -> str:
+    """Return, in words, which copy of a data set was packed; empty if it is the one that was asked for."""
+    shown = copy_name(packed.name, packed.pixels)
+    if packed.name != asked:
+        return f"this copy differs from '{asked}': suites and --datasets name it '{packed.name}'"
+    if shown == packed.name:
+        return ""
+    if packed.name not in DATASETS:
+        return f"these are the images of '{shown}', as which tables show them"
+    return f"their pixels are those of no copy that srkd knows: tables show them as '{shown}'"
 
 
 def kept_at(store: ArtifactStore, source: Source) -> Path:

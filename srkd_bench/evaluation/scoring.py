@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from statistics import fmean
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from srkd_bench.config.metrics import METRICS
-from srkd_bench.core.errors import MissingError, SrkdError
+from srkd_bench.core.errors import SrkdError
 from srkd_bench.data import images as images_module
 from srkd_bench.data.image_set import ImageSet, Tick
 from srkd_bench.evaluation.inference.tiling import Tiled
@@ -37,10 +36,23 @@ def score(upscale: Upscaler, images: ImageSet, tick: Tick = lambda done, total: 
         sr, hr = upscale(name, images.lr(i)), images.hr(i)
         if sr.shape != hr.shape:
             size, wanted = ("×".join(map(str, one.shape[1::-1])) for one in (sr, hr))
-            raise SrkdError(f"SR of '{name}' ({images.name}) is {size} pixels, HR is {wanted}")
+            raise SrkdError(
+                f"SR of '{name}' ({images.name}) is {size} pixels, HR is {wanted}", _size_hint(sr, images, i)
+            )
         scores[name] = measure(sr, hr, scale=images.scale, metrics=METRICS, hr_luma=images.hr_luma(i))
         tick(i + 1, len(images))
     return dict(sorted(scores.items()))
+
+
+def _size_hint(sr: Image, images: ImageSet, i: int) -> str:
+    """Return what may explain an SR image of another size than HR."""
+    full = images.full_size(i)
+    for scale in images_module.SCALES:
+        if scale != images.scale and sr.shape[:2] == tuple(side - side % scale for side in full):
+            return f"this is its size at ×{scale}: --scale {scale}"
+    if sr.shape == images.lr(i).shape:
+        return "this is the size of its LR image: is it the folder of SR images?"
+    return f"is ×{images.scale} the scale of the SR images (--scale), and their data set this copy?"
 
 
 def validation(images: ImageSet, device: torch.device) -> Callable[[Architecture], float]:
@@ -72,29 +84,6 @@ def _middle(lr: Image, hr: Image, scale: int) -> tuple[Image, Image]:
 def bicubic(scale: int) -> Upscaler:
     """Return MATLAB's bicubic interpolation."""
     return lambda name, lr: images_module.upscale(lr, scale)
-
-
-def folder(path: Path) -> Upscaler:
-    """Return the look-up of someone's SR images by name: `baby.png`, or `baby` with anything after `_` or `x2`.
-
-    Raises:
-        SrkdError: no folder. MissingError: an image has no SR, or several.
-    """
-    if not path.is_dir():
-        raise MissingError(f"no folder '{path}'")
-    files = sorted(file for file in path.rglob("*") if images_module.is_image(file, images_module.LOSSLESS))
-    if not files:
-        raise MissingError(f"no images in '{path}'", "SR images are PNG, WebP, BMP or TIFF files")
-
-    def find(name: str, lr: Image) -> Image:
-        found = [file for file in files if file.stem == name]
-        found = found or [file for file in files if file.stem.startswith((f"{name}_", f"{name}x"))]
-        if len(found) != 1:
-            count = "no SR image" if not found else f"{len(found)} SR images"
-            raise MissingError(f"{count} for '{name}' in '{path}'", f"name it {name}.png")
-        return images_module.read_rgb(found[0], found[0].name)
-
-    return find
 
 
 def network(

@@ -12,9 +12,10 @@ from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError
 from srkd_bench.core.progress import Display
 from srkd_bench.data import catalog, image_set
 from srkd_bench.data.catalog import DATASETS, DatasetSpec
-from srkd_bench.data.image_set import builtin_images, open_set, packed, pixels_of
+from srkd_bench.data.image_set import open_set, packed, pixels_of
 from srkd_bench.data.images import cut, downscale, luma
 from srkd_bench.data.ingest import adopt
+from srkd_bench.data.packs import builtin_images
 from srkd_bench.store.artifact_store import ArtifactStore
 
 DATA = os.environ.get("SRKD_TEST_DATA", "")
@@ -26,7 +27,7 @@ def three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setitem(DATASETS, "trio", DatasetSpec("test", 3, pattern=r"(^|/)trio/"))
     random = np.random.default_rng(0)
     (tmp_path / "mine" / "trio" / "HR").mkdir(parents=True)
-    for i, size in enumerate([(13, 17, 3), (20, 11, 3), (16, 16, 3)]):
+    for i, size in enumerate([(23, 27, 3), (30, 21, 3), (26, 26, 3)]):
         Image.fromarray(random.integers(0, 256, size, np.uint8)).save(
             tmp_path / "mine" / "trio" / "HR" / f"{i}.png"
         )
@@ -51,7 +52,7 @@ def test_lr_is_the_matlab_bicubic_of_the_cut_hr(
     for i in range(3):
         assert images.hr(i).shape[0] % scale == images.hr(i).shape[1] % scale == 0
         assert np.array_equal(images.lr(i), downscale(images.hr(i), scale))
-    assert images.smallest[0] == 11 // scale
+    assert images.smallest[0] == 21 // scale
 
 
 def test_hr_luma_is_kept_for_the_next_network_as_far_as_there_is_room(
@@ -120,7 +121,7 @@ def test_a_wrong_number_of_images_is_refused_and_nothing_is_kept(
     with pytest.raises(IntegrityError, match="has 3 images, not 2"):
         adopt(store, "trio", three, display)
     assert packed(store, "trio") is None
-    assert not list((store.home / "tmp").iterdir())
+    assert not (store.home / "data").exists()
 
 
 def test_a_broken_image_is_named_and_nothing_is_kept(
@@ -179,4 +180,4 @@ def test_cutting_keeps_the_upper_left() -> None:
 @pytest.mark.skipif(not DATA, reason="SRKD_TEST_DATA is not set")
 @pytest.mark.parametrize("name", ["set5", "set14"])
 def test_the_fields_test_sets_are_recognised(store: ArtifactStore, display: Display, name: str) -> None:
-    assert adopt(store, name, Path(DATA) / name, display) == DATASETS[name].pixels
+    assert adopt(store, name, Path(DATA) / name, display) == (name, DATASETS[name].pixels)

@@ -12,8 +12,20 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from srkd_bench.config.metrics import METRICS
 from srkd_bench.core.errors import SrkdError
-from srkd_bench.data.images import SCALES, cut, downscale, luma, read_rgb, upscale
+from srkd_bench.data.images import (
+    SCALES,
+    SSIM_WINDOW,
+    cut,
+    downscale,
+    find_images,
+    least_side,
+    luma,
+    read_rgb,
+    upscale,
+)
+from srkd_bench.evaluation.metrics import WINDOW, measure
 
 DATA = os.environ.get("SRKD_TEST_DATA")
 needs_data = pytest.mark.skipif(not DATA, reason="SRKD_TEST_DATA does not point to the real images")
@@ -346,3 +358,35 @@ def test_luma_is_bt601_and_not_rounded() -> None:
     by_hand = [[16, 235, 81.481, 144.553, 40.966, 16 + 397.485 / 255]]
     np.testing.assert_allclose(luma(rgb.astype(np.uint8)), by_hand, rtol=1e-15)
     np.testing.assert_allclose(luma(rgb.astype(np.float32)), by_hand, rtol=1e-15)
+
+
+def test_the_image_finder_leaves_out_hidden_files_and_folders_that_are_called_as_images(
+    tmp_path: Path,
+) -> None:
+    for name in (
+        "b.PNG",
+        "a.tiff",
+        "in/c.Jpg",
+        "._b.png",
+        ".hidden.png",
+        "notes.txt",
+        ".cache/d.png",
+        "__MACOSX/e.png",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "x.png").mkdir()
+    (tmp_path / "y.png").symlink_to(tmp_path / "gone.png")
+    assert [path.name for path in find_images(tmp_path)] == ["a.tiff", "b.PNG"]
+    assert [path.name for path in find_images(tmp_path, nested=True)] == ["a.tiff", "b.PNG", "c.Jpg"]
+    assert find_images(tmp_path / "gone") == []
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_smallest_image_that_can_be_measured_leaves_ssim_its_window(scale: int) -> None:
+    assert len(WINDOW) == SSIM_WINDOW
+    side = least_side(scale)
+    smallest, smaller = (cut(random_image(one, one), scale) for one in (side, side - 1))
+    assert set(measure(smallest, smallest, scale=scale, metrics=METRICS)) == set(METRICS)
+    with pytest.raises(ValueError, match="leaves less than 11 x 11 pixels"):
+        measure(smaller, smaller, scale=scale, metrics=METRICS)

@@ -6,7 +6,8 @@ import torch
 
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import SrkdError
-from srkd_bench.data.image_set import Image, ImageSet, open_set
+from srkd_bench.data.image_set import ImageSet, open_set
+from srkd_bench.data.packs import Image
 from srkd_bench.data.patches import Patches, turned
 from srkd_bench.store.artifact_store import ArtifactStore
 

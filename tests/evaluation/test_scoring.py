@@ -7,17 +7,16 @@ from statistics import fmean
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from srkd_bench.config.metrics import METRICS
 from srkd_bench.config.network import ModelSpec
-from srkd_bench.core.errors import MissingError, SrkdError
+from srkd_bench.core.errors import SrkdError
 from srkd_bench.data.image_set import open_set
-from srkd_bench.data.images import LOSSLESS, upscale
+from srkd_bench.data.images import upscale
 from srkd_bench.evaluation import scoring
 from srkd_bench.evaluation.inference.tiling import tiled
 from srkd_bench.evaluation.metrics import measure
-from srkd_bench.evaluation.scoring import bicubic, folder, network, score, validation
+from srkd_bench.evaluation.scoring import bicubic, network, score, validation
 from srkd_bench.networks.loading import build
 from srkd_bench.store.artifact_store import ArtifactStore
 
@@ -67,33 +66,6 @@ def test_validation_is_the_mean_psnr_of_the_images_middles(
         part = hr[2 * top : 2 * top + 40, 2 * left : 2 * left + 40]
         values.append(measure(sr, part, scale=2, metrics=["psnr_y"])["psnr_y"])
     assert validation(images, CPU)(model) == pytest.approx(fmean(values), abs=1e-9)
-
-
-def test_someones_images_are_found_by_name(tmp_path: Path) -> None:
-    for name in ("baby.png", "bird_x2_SR.png", "womanx2.png", "head_a.png", "head_b.png"):
-        Image.new("RGB", (4, 4)).save(tmp_path / name)
-    find = folder(tmp_path)
-    for name in ("baby", "bird", "woman"):
-        assert find(name, np.zeros((2, 2, 3), np.uint8)).shape == (4, 4, 3)
-    for name, message in {
-        "head": "2 SR images for 'head'",
-        "butterfly": "no SR image for 'butterfly'",
-    }.items():
-        with pytest.raises(MissingError, match=message):
-            find(name, np.zeros((2, 2, 3), np.uint8))
-
-
-def test_images_of_every_lossless_format_are_found_whatever_their_names_case(tmp_path: Path) -> None:
-    suffixes = [".png", ".webp", ".bmp", ".tif", ".tiff"]
-    assert sorted(suffixes) == sorted(LOSSLESS)
-    for number, suffix in enumerate([*suffixes, *map(str.upper, suffixes)]):
-        Image.new("RGB", (4, 4)).save(tmp_path / f"{number}{suffix}")
-    Image.new("RGB", (4, 4)).save(tmp_path / "lossy.jpg")
-    find = folder(tmp_path)
-    for number in range(2 * len(suffixes)):
-        assert find(str(number), np.zeros((2, 2, 3), np.uint8)).shape == (4, 4, 3)
-    with pytest.raises(MissingError, match="no SR image for 'lossy'"):
-        find("lossy", np.zeros((2, 2, 3), np.uint8))
 
 
 def test_sr_of_another_size_is_refused_by_name(store: ArtifactStore) -> None:

@@ -22,7 +22,8 @@ from srkd_bench.core.files import put
 from srkd_bench.core.progress import Display
 from srkd_bench.data import ingest
 from srkd_bench.data.catalog import DATASETS
-from srkd_bench.data.image_set import open_set, pack
+from srkd_bench.data.image_set import open_set
+from srkd_bench.data.packs import pack
 from srkd_bench.experiments.executors import serial
 from srkd_bench.experiments.planning import planner, requirements
 from srkd_bench.store import checkpoints, gc, verify, workspace

@@ -10,9 +10,11 @@ import typer
 from srkd_bench.cli.options import Home, Json
 from srkd_bench.cli.output import err, print_json, print_rows
 from srkd_bench.cli.session import open_store
+from srkd_bench.core.errors import SrkdError
 
 if TYPE_CHECKING:
     from srkd_bench.core.progress import Display
+    from srkd_bench.data.packs import Packed
     from srkd_bench.store.artifact_store import ArtifactStore
 
 
@@ -23,7 +25,7 @@ def download(
     source: Annotated[
         Path | None,
         typer.Option(
-            "--from", metavar="DIR|ARCHIVE", help="Adopt images that you have; LR ones are ignored."
+            "--from", metavar="DIR|ARCHIVE", help="Import images that you have; LR ones are ignored."
         ),
     ] = None,
     listing: Annotated[bool, typer.Option("--list", help="Show what is here.")] = False,
@@ -31,35 +33,44 @@ def download(
     home: Home = None,
     json_: Json = False,
 ) -> None:
-    """Fetch data sets, or adopt what you have, and pack their images."""
+    """Download data sets, or import images that you have, and pack them.
+
+    With --from, NAME may be new: all HR images of the folder are then registered under it, for suites and
+    `srkd evaluate --datasets NAME`.
+    """
     from srkd_bench.core.progress import Display
-    from srkd_bench.data.catalog import find
+    from srkd_bench.data.image_set import spec_of
     from srkd_bench.experiments.analysis.listing import datasets
 
     store = open_store(home)
     if listing or not names:
         print_rows("datasets", datasets(store), json_)
         return
-    for name in names:
-        find(name)
-    digests = {name: _pack(name, source, store, Display(err), replace=replace) for name in names}
+    for name in names if source is None else []:
+        spec_of(store, name)
+    found = [_pack(name, source, store, Display(err), replace=replace) for name in names]
     if json_:
-        rows = [{"name": name, "pixels": pixels} for name, pixels in digests.items()]
+        rows = [packed._asdict() for packed in found]
         print_json({"schema": 1, "datasets": rows})
 
 
-def _pack(name: str, source: Path | None, store: ArtifactStore, display: Display, *, replace: bool) -> str:
-    """Return the digest of a data set's pixels, after packing it if need be."""
+def _pack(name: str, source: Path | None, store: ArtifactStore, display: Display, *, replace: bool) -> Packed:
+    """Return a data set's name and the digest of its pixels, after packing it if need be."""
     from srkd_bench.data import ingest
-    from srkd_bench.data.catalog import find
-    from srkd_bench.data.image_set import packed
+    from srkd_bench.data.folders import stamp_of
+    from srkd_bench.data.image_set import packed, spec_of
+    from srkd_bench.data.packs import Packed
 
-    here = None if replace else packed(store, name)
-    if here is not None and source is None:
+    if source is not None:
+        stamp = stamp_of(source) if source.is_dir() else ""
+        made = ingest.adopt(store, name, source, display, stamp=stamp, replace=replace)
+    elif (here := packed(store, name)) is not None and not replace:
         display.say(f"{name} is here")
-        return here
-    pixels = ingest.adopt(store, name, source, display) if source else ingest.download(store, name, display)
-    alike = ingest.is_known_copy(store, name)
-    known = "" if alike else "; its pixels differ from those that srkd's own numbers are of"
-    display.say(f"{name}: {find(name).count} images packed{known}")
-    return pixels
+        return Packed(name, here)
+    elif spec_of(store, name).role == "own":
+        raise SrkdError(f"'{name}' was imported from a folder", f"srkd download {name} --from DIR --replace")
+    else:
+        made = ingest.download(store, name, display)
+    notice = ingest.described(made, name)
+    display.say(f"{made.name}: {spec_of(store, made.name).count} images packed{notice and f'; {notice}'}")
+    return made

@@ -226,6 +226,8 @@ def _remedy(path: Path) -> str:
     from srkd_bench.data.catalog import DATASETS
 
     kind, name = path.parts[-2:] if path.parent.name in (*ARTIFACTS, "downloads") else ("work", path.name)
+    if kind == "data" and not name.endswith(("_x2", "_x3", "_x4")) and name not in DATASETS:
+        return f"`srkd download {name} --from DIR` packs it again"
     if kind == "data" and name in DATASETS and not DATASETS[name].builtin:
         return f"`srkd download {name}` packs it again"
     return {

@@ -22,7 +22,8 @@ from srkd_bench.config.artifacts import Run
 from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError
 from srkd_bench.core.files import put
 from srkd_bench.data.image_set import open_set
-from srkd_bench.data.images import cut, downscale, is_image, read_rgb
+from srkd_bench.data.images import cut, downscale, find_images, read_rgb
+from srkd_bench.data.packs import check_size
 from srkd_bench.evaluation.inference.module import Upscaler
 from srkd_bench.evaluation.metrics import measure
 from srkd_bench.networks.base import Architecture
@@ -196,12 +197,13 @@ def _pairs(scale: int, place: Workplace, folder: Path | None) -> list[Pair]:
     photos = open_set(place.store, PHOTOS, scale)
     pairs = [(photos.lr(i), photos.hr(i)) for i in range(len(photos))]
     if folder is not None:
-        inside = folder.iterdir() if folder.is_dir() else iter(())
-        files = sorted(path for path in inside if is_image(path))
+        files = find_images(folder)
         if not files:
             raise MissingError(f"no images in '{folder}'", "--check takes a folder of images")
         for file in files:
-            hr = cut(read_rgb(file, file.name), scale)
+            image = read_rgb(file, file.name)
+            check_size(str(folder), file.name, image.shape[0], image.shape[1], scale)
+            hr = cut(image, scale)
             pairs.append((downscale(hr, scale), hr))
     return [_middle(*pair, scale) for pair in pairs]
 

@@ -9,7 +9,7 @@ from srkd_bench import __version__
 from srkd_bench.config.base import short
 from srkd_bench.core.errors import FailedImages, MissingError, SrkdError
 from srkd_bench.core.files import put, writable
-from srkd_bench.data.images import is_image, unreadable
+from srkd_bench.data.images import find_images, unreadable
 from srkd_bench.evaluation.inference import pictures
 from srkd_bench.evaluation.scoring import network
 from srkd_bench.networks.stored import Chosen
@@ -33,7 +33,7 @@ def upscale(
     """Write the SR of images as `NAME_x2.png`, one after the other.
 
     Args:
-        sources: images and folders of images.
+        sources: images and folders of images; what srkd wrote into `folder` before is left out.
         folder: made if need be.
         force: replace files that are there.
     Raises:
@@ -64,7 +64,7 @@ def upscale(
 def _targets(sources: Sequence[Path], folder: Path, scale: int) -> dict[Path, Path]:
     """Return the images by the files that their SR is written to."""
     targets: dict[Path, Path] = {}
-    for source in _images(sources):
+    for source in _images(sources, folder):
         target = folder / f"{source.stem}_x{scale}.png"
         if target in targets:
             raise SrkdError(
@@ -75,7 +75,7 @@ def _targets(sources: Sequence[Path], folder: Path, scale: int) -> dict[Path, Pa
     return targets
 
 
-def _images(sources: Sequence[Path]) -> list[Path]:
+def _images(sources: Sequence[Path], output: Path) -> list[Path]:
     found: dict[Path, None] = {}  # in order, each once
     for source in sources:
         if not source.exists():
@@ -83,11 +83,22 @@ def _images(sources: Sequence[Path]) -> list[Path]:
         if not source.is_dir():
             found[source] = None
             continue
-        inside = sorted(path for path in source.iterdir() if is_image(path))
+        inside = find_images(source)
         if not inside:
             raise MissingError(f"no images in '{source}'", "folders in it are not searched; name them")
         found |= dict.fromkeys(inside)
-    return list(found)
+    originals = [path for path in found if not _is_own_output(path, output)]
+    if not originals:
+        raise MissingError(
+            f"every image named is SR that srkd wrote into '{output}'",
+            "choose another -o to upscale it again",
+        )
+    return originals
+
+
+def _is_own_output(path: Path, output: Path) -> bool:
+    """Say whether an image is SR that an earlier `upscale` wrote into the output folder."""
+    return path.parent.resolve() == output.resolve() and bool(pictures.text_of(path, TEXT))
 
 
 def _text(chosen: Chosen, source: Path) -> str:

@@ -11,7 +11,8 @@ from srkd_bench.config.network import ForeignSpec, ModelSpec
 from srkd_bench.config.suite import Suite
 from srkd_bench.core.errors import MissingError, unknown
 from srkd_bench.core.progress import Display
-from srkd_bench.data.image_set import pixels_of
+from srkd_bench.data.catalog import base, copy_name
+from srkd_bench.data.image_set import image_notes, pixels_of
 from srkd_bench.evaluation.regions import Panel
 from srkd_bench.evaluation.results import About, Network, Results, Training
 from srkd_bench.evaluation.scores import EQUAL_COST, Score, below_bicubic
@@ -50,13 +51,16 @@ def results(
     if scores is None:
         scores, notes = _kept(plan, store)
         notes += _below_bicubic(plan, store)
+        datasets = [copy_name(name, pixels_of(store, name)) for name in suite.data.test]
+        notes += image_notes(store, suite.data.test, [suite.data.train])
     else:
         scores, notes = [one for one in scores if _asked(one, columns, suite)], []
+        datasets = _datasets_of(scores, suite)
     ensemble = "self-ensemble: every network's SR is the mean over eight flips and rotations"
     return Results(
         suite=suite.name,
         columns=columns,
-        datasets=list(suite.data.test),
+        datasets=list(dict.fromkeys(datasets)),
         metrics=suite.evaluate.shown,
         scores=scores,
         networks=[
@@ -132,10 +136,21 @@ def find_panels(plan: Plan, store: ArtifactStore, display: Display, named: Seque
 def _asked(score: Score, columns: list[str], suite: Suite) -> bool:
     return (
         score.model in columns
-        and score.dataset in suite.data.test
+        and score.dataset in _datasets_of([score], suite)
         and score.metric in suite.evaluate.shown
         and (score.seed is None or score.seed in suite.seeds)
     )
+
+
+def _datasets_of(scores: list[Score], suite: Suite) -> list[str]:
+    """Return the copies of the suite's test sets that scores from elsewhere are of, in the suite's order."""
+    measured = dict.fromkeys(score.dataset for score in scores)
+    named = {name: [one for one in measured if one == name] for name in suite.data.test}
+    return [
+        copy
+        for name, own in named.items()
+        for copy in own or [one for one in measured if base(one) == name and one not in named] or [name]
+    ]
 
 
 def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
@@ -145,7 +160,8 @@ def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
     notes: dict[str, list[int]] = defaultdict(list)
     runs: list[tuple[str, Run | Weights | None]] = [("bicubic", None), ("teacher", plan.teacher)]
     runs += [(plan.column(run), run) for run in plan.students]
-    here = {dataset: pixels_of(store, dataset) or MISSING for dataset in suite.data.test}
+    known = {name: pixels_of(store, name) for name in suite.data.test}
+    here = {copy_name(name, pixels): pixels or MISSING for name, pixels in known.items()}
 
     def wanted(key: Run | Weights | None, pixels: str) -> Measurement:
         return measurement(key, pixels, suite.data.scale, self_ensemble=suite.evaluate.self_ensemble)

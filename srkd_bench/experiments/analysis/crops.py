@@ -11,8 +11,10 @@ from PIL import Image as Pillow
 from srkd_bench.config.artifacts import Run, Weights
 from srkd_bench.core.errors import MissingError, SrkdError, unknown
 from srkd_bench.data.catalog import DATASETS
-from srkd_bench.data.image_set import Image, ImageSet, open_set
+from srkd_bench.data.folders import resolve
+from srkd_bench.data.image_set import ImageSet, open_set
 from srkd_bench.data.images import luma
+from srkd_bench.data.packs import Image, packed_as
 from srkd_bench.evaluation.metrics import psnr
 from srkd_bench.evaluation.regions import Crop, Panel, View
 from srkd_bench.evaluation.scoring import Upscaler, bicubic, network
@@ -64,6 +66,10 @@ class Gallery:
         """The finished students' methods."""
         return [model for model in self.models if model not in ("bicubic", "teacher")]
 
+    def has(self, dataset: str) -> bool:
+        """Say whether a data set is here."""
+        return packed_as(self._place.store, dataset) is not None
+
     def images(self, dataset: str) -> ImageSet:
         """Return a data set, of the suite's or another.
 
@@ -71,7 +77,8 @@ class Gallery:
             SrkdError: there is no such set. MissingError: it isn't here.
         """
         if dataset not in self._sets:
-            self._sets[dataset] = open_set(self._place.store, dataset, self._plan.suite.data.scale)
+            name = resolve(self._place.store, dataset, self._place.display)
+            self._sets[dataset] = open_set(self._place.store, name, self._plan.suite.data.scale)
         return self._sets[dataset]
 
     def sr(self, model: str, dataset: str, image: str) -> Image:
@@ -127,7 +134,7 @@ def parse(text: str, gallery: Gallery) -> Crop:
 
 def _image(name: str, gallery: Gallery) -> tuple[str, str]:
     before, _, after = name.partition("/")
-    if before in DATASETS and after:
+    if after and (before in DATASETS or gallery.has(before)):
         if after not in gallery.images(before).names:
             raise unknown(f"image of {before}", after, gallery.images(before).names)
         return before, after

@@ -15,8 +15,7 @@ import torch
 from srkd_bench.config.artifacts import Run
 from srkd_bench.config.metrics import METRICS
 from srkd_bench.config.network import ForeignSpec, ModelSpec
-from srkd_bench.data.catalog import find
-from srkd_bench.data.image_set import hr_sizes, packed, pixels_of
+from srkd_bench.data.image_set import hr_sizes, packed, pixels_of, spec_of
 from srkd_bench.evaluation.metrics import measure
 from srkd_bench.evaluation.scoring import VALIDATION_SIDE, bicubic, network
 from srkd_bench.evaluation.stored_scores import measurement
@@ -158,7 +157,7 @@ def _data(name: str, scale: int, store: ArtifactStore) -> Job:
     bytes_a_pixel = 3 + 3 / scale**2  # HR and LR
     if (pixels := _hr_pixels(store, name)) is not None:
         return Job("data", f"data {name}", "here", 0.0, int(bytes_a_pixel * pixels))
-    size = find(name).sources[0].size or 0
+    size = next((source.size or 0 for source in spec_of(store, name).sources), 0)
     # An archive of PNGs is about half of its pixels, and LR adds a quarter of those; the archive is kept.
     return Job("data", f"data {name}", "to download", None, int(size + 2 / 3 * bytes_a_pixel * size))
 
@@ -225,7 +224,7 @@ def paced(runs: list[Run], validation: str | None, place: Workplace) -> Pace:
     looked = 0.0
     if validation is not None:
         a_pixel = seconds_a_pixel(runs[0].model, scale, place, metrics=["psnr_y"])
-        looked = a_pixel * find(validation).count * (VALIDATION_SIDE * scale) ** 2
+        looked = a_pixel * spec_of(place.store, validation).count * (VALIDATION_SIDE * scale) ** 2
     return Pace(whole * seconds, max(0.0, whole * (logged - seconds)), looked, event)
 
 

@@ -12,8 +12,8 @@ from srkd_bench.config.base import digest_of, short
 from srkd_bench.config.network import network_spec
 from srkd_bench.config.suite_file import load_suite, suite_files
 from srkd_bench.core.errors import IntegrityError, MissingError
-from srkd_bench.data.catalog import DATASETS
-from srkd_bench.data.image_set import packed
+from srkd_bench.data.catalog import DATASETS, copy_name
+from srkd_bench.data.image_set import own_names, packed, spec_of
 from srkd_bench.evaluation.scores import Scores
 from srkd_bench.experiments.planning.trials import TUNING_SEED
 from srkd_bench.methods.metadata import Traits, own_methods
@@ -25,16 +25,21 @@ if TYPE_CHECKING:
 
 
 def datasets(store: ArtifactStore) -> list[dict[str, Any]]:
-    """Return the data sets that srkd knows, and which are here."""
-    return [
-        {
-            "name": name,
-            "role": spec.role,
-            "images": spec.count,
-            "state": "here" if packed(store, name) else "built in" if spec.builtin else "to download",
-        }
-        for name, spec in DATASETS.items()
-    ]
+    """Return the data sets that srkd knows and those that users registered, and which copy is here."""
+    found = []
+    for name in [*DATASETS, *own_names(store)]:
+        spec, pixels = spec_of(store, name), packed(store, name)
+        absent = "built in" if spec.builtin else "to download" if spec.sources else "to import"
+        found.append(
+            {
+                "name": name,
+                "role": spec.role,
+                "images": spec.count,
+                "state": "here" if pixels else absent,
+                "copy": copy_name(name, pixels) if pixels else "",
+            }
+        )
+    return found
 
 
 def suites(store: ArtifactStore) -> list[dict[str, Any]]:
@@ -184,7 +189,9 @@ def measured(store: ArtifactStore, folder: str) -> list[Measured]:
     for name, key in sorted(store.keys("scores")):
         if key["network"].startswith(folder):
             scores = json.loads(store.read(f"scores/{name}", SCORES))
-            title = scores["dataset"] + (" (self-ensemble)" if key["self_ensemble"] else "")
+            title = copy_name(scores["dataset"], key["pixels"]) + (
+                " (self-ensemble)" if key["self_ensemble"] else ""
+            )
             rules = {setting: value for setting, value in key.items() if setting != "network"}
             found.append(Measured(title, rules, scores["images"]))
     return found

@@ -14,7 +14,9 @@ from srkd_bench.config.suite import Suite
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import MissingError, SrkdError
 from srkd_bench.core.progress import Display
+from srkd_bench.data import catalog, folders
 from srkd_bench.data.image_set import pixels_of
+from srkd_bench.data.packs import packed_as
 from srkd_bench.evaluation.scores import EQUAL_COST
 from srkd_bench.evaluation.stored_scores import kept_scores, measurement
 from srkd_bench.experiments.planning.trials import FEWEST, MOST, USUAL, trial, tuning_seed, weights
@@ -99,6 +101,7 @@ def plan(
         SrkdError: an unknown method, parameter or data set, or settings that a method can't work with.
         MissingError: the suite wants tuned weights, and its methods haven't all had the same number of trials.
     """
+    suite = with_data(suite, store, display, readonly=readonly, scored=scored)
     suite = _resolved(suite, store, readonly=readonly)
     chosen = list(chosen)
     named_methods = chosen or suite.methods
@@ -112,13 +115,54 @@ def plan(
     names = dict.fromkeys(one if one == EQUAL_COST else sources.name_of(one) for one in columns)
     named = {name: known[name] for name in names}
     _check_batches(named, suite.train.batch)
-    pixels = {name: pixels_of(store, name) for name in suite.data.names}[suite.data.train] or MISSING
+    pixels = _known_pixels(suite, store, scored=scored)[suite.data.train] or MISSING
     teacher = _teacher(suite, pixels, known["none"], store, display, readonly=readonly, scored=scored)
     found = Plan(suite, teacher, _students(suite, pixels, teacher, named), named, code=_code(named.values()))
     if scored or not suite.tuned:
         return found
     references = {sources.name_of(reference): reference for reference in asked}
     return _tuned(found, store, options or f"--suite {suite.name}", references)
+
+
+def _known_pixels(suite: Suite, store: ArtifactStore, *, scored: bool) -> dict[str, str | None]:
+    """Return the digests of the images of a suite's data sets; scores from elsewhere need no own images here."""
+    return {
+        name: packed_as(store, name) if scored and name not in catalog.DATASETS else pixels_of(store, name)
+        for name in suite.data.names
+    }
+
+
+def with_data(
+    suite: Suite, store: ArtifactStore, display: Display, *, readonly: bool, scored: bool = False
+) -> Suite:
+    """Return the suite with the names of its folders' images, and without copies of test sets that aren't here.
+
+    A copy is left out only if another copy that the suite lists is here.
+
+    Args:
+        readonly, scored: as in `plan`.
+    """
+
+    def named(name: str) -> str:
+        try:
+            return folders.resolve(store, name, display, readonly=readonly or scored)
+        except MissingError:
+            if not scored:
+                raise
+            return folders.proposed_name(Path(name))
+
+    data = suite.data
+    test = list(dict.fromkeys(map(named, data.test)))
+    here = {catalog.base(name) for name in test if not scored and pixels_of(store, name)}
+    absent = [name for name in test if catalog.base(name) in here and not pixels_of(store, name)]
+    if absent:
+        display.say(f"left out: {', '.join(absent)}, of which another copy is here")
+    update = {
+        "train": named(data.train),
+        "validation": data.validation and named(data.validation),
+        "test": [name for name in test if name not in absent],
+    }
+    return suite.model_copy(update={"data": data.model_copy(update=update)})
 
 
 def _students(

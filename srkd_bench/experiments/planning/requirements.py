@@ -9,8 +9,7 @@ from srkd_bench.config.suite import Suite
 from srkd_bench.core.errors import MissingError
 from srkd_bench.core.progress import Display
 from srkd_bench.data import ingest
-from srkd_bench.data.catalog import find
-from srkd_bench.data.image_set import pixels_of
+from srkd_bench.data.image_set import pixels_of, spec_of
 from srkd_bench.evaluation import stored_scores
 from srkd_bench.experiments.planning import planner
 from srkd_bench.store.artifact_store import ArtifactStore
@@ -27,7 +26,8 @@ def unneeded(store: ArtifactStore, suites: Iterable[Suite], display: Display) ->
         SrkdError: another process makes what no suite here needs: nobody can tell what else it needs.
     """
     home, keep = store.home, set[str]()
-    for suite in suites:
+    for asked in suites:
+        suite = planner.with_data(asked, store, display, readonly=True)
         keys = needed(store, suite, display)
         keep |= {key.place for key in keys} | {f"work/{key.name}" for key in keys}
         keep |= {f"downloads/{path.name}" for path in _sources(store, suite)}
@@ -58,6 +58,7 @@ def needed(store: ArtifactStore, suite: Suite, display: Display) -> list[Artifac
     Raises:
         MissingError: data or the teacher's weights aren't here, so that the keys can't be told.
     """
+    suite = planner.with_data(suite, store, display, readonly=True)
     names, scale = suite.data.names, suite.data.scale
     pixels = {name: pixels_of(store, name) for name in names}
     if missing := " ".join(name for name in names if pixels[name] is None):
@@ -89,6 +90,6 @@ def _sources(store: ArtifactStore, suite: Suite) -> Iterator[Path]:
     from srkd_bench.networks import pretrained
 
     for name in suite.data.names:
-        yield from (ingest.kept_at(store, source) for source in find(name).sources)
+        yield from (ingest.kept_at(store, source) for source in spec_of(store, name).sources)
     if suite.teacher.weights is not None and (path := pretrained.kept_at(store, suite.teacher.weights)):
         yield path

@@ -8,7 +8,7 @@ from srkd_bench.config.artifacts import Run
 from srkd_bench.config.base import Params
 from srkd_bench.config.suite import Suite
 from srkd_bench.core.errors import SrkdError
-from srkd_bench.data.catalog import find
+from srkd_bench.data.catalog import DATASETS
 from srkd_bench.experiments.planning.planner import Plan, trial_runs, verdict
 from srkd_bench.experiments.planning.trials import in_words, tuning_seed, weights
 from srkd_bench.store.artifact_store import ArtifactStore
@@ -53,7 +53,8 @@ def searchable(suite: Suite) -> Suite:
             f"suite {suite.name} has no validation images, and weights are never chosen by test images",
             "--set data.validation=photos-valid, or div2k-valid",
         )
-    if data.validation in (data.train, *data.test) or find(data.validation).role == "test":
+    known = DATASETS.get(data.validation)
+    if data.validation in (data.train, *data.test) or (known is not None and known.role == "test"):
         used = "trained" if data.validation == data.train else "tested"
         raise SrkdError(
             f"weights are not chosen by '{data.validation}': it is what networks are {used} on",

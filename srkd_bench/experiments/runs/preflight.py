@@ -8,8 +8,15 @@ import torch
 from srkd_bench.config.artifacts import Run
 from srkd_bench.config.network import ForeignSpec
 from srkd_bench.config.training import TrainSpec
-from srkd_bench.core.errors import MissingError, SrkdError
-from srkd_bench.data.image_set import ImageSet, check_patch, check_patch_unpacked, open_set, pixels_of
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.data.image_set import (
+    ImageSet,
+    check_patch,
+    check_patch_unpacked,
+    image_notes,
+    missing,
+    open_set,
+)
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.methods import registry, sources
 from srkd_bench.methods.base import TeacherView
@@ -30,6 +37,8 @@ def check(plan: Plan, place: Workplace) -> None:
     """
     sources.know(plan.code)
     prepare(plan, place)
+    for note in image_notes(place.store, plan.suite.data.test, [plan.suite.data.train]):
+        place.display.say(note)
     check_methods(plan, place)
     rehearse(plan, place)
 
@@ -113,10 +122,8 @@ def prepare(plan: Plan, place: Workplace) -> tuple[ImageSet, list[ImageSet]]:
     """
     suite = plan.suite
     check_precision(plan, place.device)
-    missing = [name for name in suite.data.names if pixels_of(place.store, name) is None]
-    if missing:
-        names = " ".join(missing)
-        raise MissingError(f"data sets that are not here: {names}", f"srkd download {names}")
+    if error := missing(place.store, suite.data.names):
+        raise error
     train = open_set(place.store, suite.data.train, suite.data.scale, place.display)
     for spec in _trainings(plan):
         check_patch(train, spec.patch)

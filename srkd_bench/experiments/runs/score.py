@@ -31,7 +31,7 @@ def measured(
     with place.store.locked([wanted.lock]):
         if (found := kept_scores(wanted, place.store)) is not None:  # another process was faster
             return found
-        card = provenance(place.device)
+        card = provenance(place.device) | {"dataset": images.name, "pixels": images.pixels}
         upscale: Upscaler = bicubic(images.scale)
         if key is not None:
             upscale = network(

@@ -1,5 +1,6 @@
 """Measure bicubic interpolation, a weights file, a torch module or SR images without a suite."""
 
+import math
 from pathlib import Path
 
 from torch import nn
@@ -7,11 +8,13 @@ from torch import nn
 from srkd_bench.config.metrics import METRICS
 from srkd_bench.config.suite import TeacherSpec
 from srkd_bench.core.errors import SrkdError
-from srkd_bench.data.image_set import ImageSet, open_set
+from srkd_bench.data.folders import resolve
+from srkd_bench.data.image_set import ImageSet, image_notes, missing, open_set
 from srkd_bench.evaluation.inference.module import kept_mode, wrapped
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.scores import Score, Scores, below_bicubic
-from srkd_bench.evaluation.scoring import folder, network, score
+from srkd_bench.evaluation.scoring import network, score
+from srkd_bench.evaluation.sr_images import folder_of, pair
 from srkd_bench.experiments.runs.score import measured
 from srkd_bench.networks import stored
 from srkd_bench.store import workspace
@@ -31,6 +34,7 @@ def measure(
     """Return the scores of weights, SR images, a module or (without these) bicubic on data sets, by all metrics.
 
     Args:
+        names: of data sets, or paths of folders of HR images.
         scale: of bicubic and SR images, 2 if not given; weights have their own.
         weights: of a file, an address or `edsr-official`.
         sr_dir: a folder of SR images, or one that has a folder of them for each data set.
@@ -54,24 +58,28 @@ def measure(
         model = sr_dir.resolve().name or str(sr_dir)  # `.` has no name
     if module is not None:
         model, scale = name or type(module).__name__, wrapped(module, scale).spec.scale
-    scores, notes = [], []
-    for dataset in names:
-        images = open_set(place.store, dataset, scale, place.display)
+    scores, notes = list[Score](), list[str]()
+    handles = [resolve(place.store, one, place.display) for one in names]
+    if error := missing(place.store, handles):
+        raise error
+    sets = {one.name: one for one in (open_set(place.store, each, scale, place.display) for each in handles)}
+    for dataset, images in sets.items():
         if module is not None:
             found = _of_module(module, images, place, title=model, self_ensemble=self_ensemble)
         elif sr_dir is None:
             found = measured(key, images, place, title=model, self_ensemble=self_ensemble)
             notes += below_bicubic(model, dataset, found, measured(None, images, place)) if key else []
         else:
-            own = sr_dir / dataset
-            found = score(folder(own if own.is_dir() else sr_dir), images)
+            found, said = _of_folder(sr_dir, images, place)
+            notes += said
         scores += [
             Score(model, dataset, image, metric, METRICS[metric].protocol, value)
             for image, values in found.items()
             for metric, value in values.items()
         ]
     notes += ["self-ensemble: SR is the mean over eight flips and rotations"] if self_ensemble else []
-    return Results(f"{model} ×{scale}", [model], names, list(METRICS), scores, notes=notes)
+    notes += image_notes(place.store, handles)
+    return Results(f"{model} ×{scale}", [model], [*sets], list(METRICS), scores, notes=notes)
 
 
 def _of_module(
@@ -80,3 +88,19 @@ def _of_module(
     with kept_mode(module), place.display.bar(f"measuring {title} on {images.name}") as tick:
         model = wrapped(module, images.scale)
         return score(network(model, device=place.device, self_ensemble=self_ensemble), images, tick)
+
+
+def _of_folder(sr_dir: Path, images: ImageSet, place: workspace.Workplace) -> tuple[Scores, list[str]]:
+    """Return the scores of a folder's SR images, and what readers of them should know."""
+    pairing = pair(folder_of(sr_dir, images.name), images)
+    for line in pairing.lines:
+        place.display.say(f"{images.name}, {line}")
+    found = score(pairing.upscale, images)
+    notes = [f"{images.name}: {note}" for note in pairing.notes]
+    equal = [name for name, values in found.items() if math.isinf(values["psnr_rgb"])]
+    if equal:
+        listed = ", ".join(equal[:4]) + ", …" * (len(equal) > 4)
+        notes.append(
+            f"{images.name}: SR equals HR for {len(equal)} of {len(found)} images ({listed}): is it HR?"
+        )
+    return found, notes

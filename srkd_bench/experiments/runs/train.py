@@ -18,6 +18,7 @@ from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.files import put, room_for, write
 from srkd_bench.core.provenance import device_name, provenance
 from srkd_bench.core.units import clock
+from srkd_bench.data.catalog import copy_name
 from srkd_bench.data.image_set import ImageSet, open_set
 from srkd_bench.data.patches import Patches
 from srkd_bench.evaluation.scoring import validation
@@ -211,6 +212,7 @@ def _keep(learner: Learner, role: str, group: list[str], store: ArtifactStore) -
         write(folder / EVENTS, "".join(json.dumps(event) + "\n" for event in learner.events))
         card = provenance(learner.device) | {"role": role, "seconds": round(learner.seconds, 1)}
         card["trained beside"] = group
+        card["dataset"] = copy_name(learner.run.data, learner.run.pixels)
         if learner.ranks.size > 1:
             card["ranks"] = learner.ranks.size
         write(folder / CARD, json.dumps(card, indent=1))

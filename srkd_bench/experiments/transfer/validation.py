@@ -10,7 +10,7 @@ from srkd_bench.config.artifacts import ARTIFACTS, Measurement, Pack, Run, Weigh
 from srkd_bench.config.metrics import METRICS
 from srkd_bench.config.network import ForeignSpec
 from srkd_bench.core.errors import IntegrityError, SrkdError
-from srkd_bench.data.catalog import DATASETS
+from srkd_bench.data.catalog import DATASETS, base, is_name
 from srkd_bench.store.layout import CARD, EVENTS, FILES, MANIFEST, SCORES, WEIGHTS
 from srkd_bench.store.manifest import parsed
 from srkd_bench.store.verify import artifact_problem
@@ -95,9 +95,13 @@ def _measured_on(path: Path, place: str) -> str:
         read = json.loads(path.read_bytes().decode())
         dataset, images = read["dataset"], read["images"]
         values = [value for scores in images.values() for value in scores.values()]
+        known = DATASETS.get(dataset) or DATASETS.get(
+            base(dataset)
+        )  # a copy that nobody knows, or own images
         right = (
             len(read) == 2
-            and len(images) == DATASETS[dataset].count
+            and is_name(dataset)
+            and 0 < len(images) == (known.count if known else len(images))
             and _printable(images)
             and all(set(scores) == set(METRICS) for scores in images.values())
             and all(type(value) is float and math.isfinite(value) for value in values)
@@ -105,7 +109,7 @@ def _measured_on(path: Path, place: str) -> str:
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         right = False
     if not right:
-        raise IntegrityError(f"{place}: {SCORES} holds no scores of a data set that srkd knows")
+        raise IntegrityError(f"{place}: {SCORES} holds no scores of a data set")
     return str(dataset)
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 from srkd_bench.config.claims import Claim
 from srkd_bench.config.metrics import METRICS
 from srkd_bench.core.errors import unknown
+from srkd_bench.data.catalog import DATASETS, base
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.statistics import LEAST_SEEDS, Difference, differences
 from srkd_bench.report.tables.differences import in_words, where
@@ -73,11 +74,28 @@ def refuse_unknown_names(results: Results, claims: Iterable[Claim]) -> None:
         methods.append(claim.of if claim.reads else claim.over)
         for kind, names, known in (
             ("method", methods, results.columns),
-            ("data set", [*claim.on, *claim.not_on, *claim.reads], results.datasets),
+            ("data set", [*claim.on, *claim.not_on], results.datasets),
+            ("data set", list(claim.reads), [*results.datasets, *_copies(results)]),
         ):
             for name in names:
                 if name not in known:
                     raise unknown(f"{kind} of the claim '{claim.claim}'", name, known)
+
+
+def _copies(results: Results) -> list[str]:
+    """Return the known copies of the report's data sets."""
+    measured = set(map(base, results.datasets))
+    return [name for name in DATASETS if base(name) in measured]
+
+
+def _claimed(results: Results, claim: Claim) -> dict[str, float]:
+    """Return what is claimed of each data set; of one that comes in copies, of those that the report has."""
+    has = {base(name) for name in claim.reads if name in results.datasets}
+    return {
+        name: value
+        for name, value in claim.reads.items()
+        if name in results.datasets or base(name) not in has
+    }
 
 
 def _read(results: Results, claim: Claim) -> Verdict:
@@ -85,8 +103,9 @@ def _read(results: Results, claim: Claim) -> Verdict:
     metric = claim.metric or [*results.metrics, "psnr_y"][0]
     decimals, name = METRICS[metric].decimals, model_labels(results).get(claim.of, claim.of)
     means = results.means(metric, claim.of)
-    missing = [f"{name} on {where(dataset)}" for dataset in claim.reads if dataset not in means]
-    read = {dataset: claimed for dataset, claimed in claim.reads.items() if dataset in means}
+    claimed_of = _claimed(results, claim)
+    missing = [f"{name} on {where(dataset)}" for dataset in claimed_of if dataset not in means]
+    read = {dataset: claimed for dataset, claimed in claimed_of.items() if dataset in means}
     readings = [
         f"{name} on {where(dataset)} {means[dataset]:.{decimals}f}, claimed {claimed:g}"
         for dataset, claimed in read.items()

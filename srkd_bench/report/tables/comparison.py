@@ -83,7 +83,7 @@ def comparison(
         row, own_marks = _row(results, metric, dataset, highlight, len(seeds))
         rows.append(row)
         marks += own_marks
-        if reference and dataset in study.PSNR_Y_X2:
+        if reference and study.of(dataset):
             rows.append(_study_row(results, dataset, highlight))
     notes = _notes(results, protocol, seeds, reference, general)
     return Table(
@@ -166,7 +166,7 @@ def _measured(results: Results, metric: str, model: str, dataset: str) -> _Measu
 
 def _study_row(results: Results, dataset: str, highlight: Highlight) -> list[Cell]:
     """Return the study's own row of a data set, ranked among the report's columns."""
-    values = dict(zip(study.COLUMNS, study.PSNR_Y_X2[dataset], strict=True))
+    values = dict(zip(study.COLUMNS, study.of(dataset), strict=True))
     decimals = METRICS["psnr_y"].decimals
     competing = {
         model: values[model] for model in results.columns if model in values and model not in UNRANKED

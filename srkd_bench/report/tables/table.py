@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from srkd_bench.config.metrics import METRICS
+from srkd_bench.data.catalog import DATASETS
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.scores import EQUAL_COST
 
@@ -101,7 +102,9 @@ def model_labels(results: Results) -> dict[str, str]:
 
 def label(name: str) -> str:
     """Return a data set's or model's name as it is printed, on one line."""
-    return one_line(LABELS.get(name, name))
+    known, at, copy = name.partition("@")
+    is_copy = name not in LABELS and known in DATASETS
+    return one_line(f"{LABELS.get(known, known)}{at}{copy}" if is_copy else LABELS.get(name, name))
 
 
 def one_line(text: str) -> str:

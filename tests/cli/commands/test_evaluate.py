@@ -1,5 +1,6 @@
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import Srkd
+from tests.data.test_folders import make
 
 DATA = os.environ.get("SRKD_TEST_DATA", "")
 
@@ -51,3 +53,54 @@ def test_the_protocols_golden_numbers_come_out_of_the_command(srkd: Srkd) -> Non
         for row in json.loads(text)["scores"]:
             near = 0.0001 if row["metric"] == "ssim_y" else 0.002
             assert row["mean"] == pytest.approx(golden[f"{model}/{row['dataset']}"][row["metric"]], abs=near)
+
+
+def test_a_folder_of_own_images_is_a_data_set(srkd: Srkd, tmp_path: Path) -> None:
+    make(tmp_path / "mine", 32, 40)
+    words = ("evaluate", "--model", "bicubic", "--datasets", "./mine,photos-test", "--json")
+    code, text, messages = srkd(*words)
+    assert code == 0
+    assert "./mine: images packed as 'mine'" in messages
+    result = json.loads(text)
+    assert {row["dataset"] for row in result["scores"]} == {"mine", "photos-test"}
+    assert any(note.startswith("mine: 2 own images") for note in result["notes"])
+    again = srkd("evaluate", "--model", "bicubic", "--datasets", "mine")
+    assert again[0] == 0
+    assert "mine" in again[1]
+    code, _, messages = srkd("evaluate", "--model", "bicubic", "--datasets", "./gone")
+    assert code == 3
+    assert "no folder './gone'" in messages
+
+
+def test_an_unknown_copy_is_marked_in_every_table(srkd: Srkd, tmp_path: Path) -> None:
+    make(tmp_path / "mine", 32, 40, 50, 60, 70)
+    assert srkd("download", "set5", "--from", "mine")[0] == 0
+    code, text, _ = srkd("evaluate", "--model", "bicubic", "--datasets", "set5")
+    assert code == 0
+    assert len(re.findall(r"^Set5@[0-9a-f]{6} ", text, re.MULTILINE)) == 3  # a table for each metric
+    assert "a copy of set5 that srkd does not know" in text
+
+
+def test_sr_that_equals_hr_is_told(srkd: Srkd, tmp_path: Path) -> None:
+    from srkd_bench.data.image_set import open_set
+    from srkd_bench.store.artifact_store import ArtifactStore
+
+    images = open_set(ArtifactStore(tmp_path / "home"), "photos-test", 2)
+    (tmp_path / "sr").mkdir()
+    for i, name in enumerate(images.names):
+        sr = images.hr(i) if name == "coffee" else np.minimum(images.hr(i), 254) + 1
+        Image.fromarray(sr).save(tmp_path / "sr" / f"{name}.png")
+    code, text, _ = srkd("evaluate", "--sr-dir", "sr", "--datasets", "photos-test", "--json")
+    assert code == 0
+    assert json.loads(text)["notes"] == ["photos-test: SR equals HR for 1 of 3 images (coffee): is it HR?"]
+
+
+@pytest.mark.skipif(not DATA, reason="SRKD_TEST_DATA is not set")
+def test_both_copies_of_bsd100_have_their_golden_number_and_their_name(srkd: Srkd) -> None:
+    for folder in (f"{DATA}/bsd100", f"{DATA}/edsr_archive"):
+        assert srkd("download", "bsd100", "--from", folder)[0] == 0
+    code, text, _ = srkd("evaluate", "--model", "bicubic", "--datasets", "bsd100,bsd100@edsr", "--json")
+    assert code == 0
+    means = {row["dataset"]: row["mean"] for row in json.loads(text)["scores"] if row["metric"] == "psnr_y"}
+    assert means["bsd100"] == pytest.approx(29.5599, abs=0.0002)
+    assert means["bsd100@edsr"] == pytest.approx(29.5531, abs=0.0002)

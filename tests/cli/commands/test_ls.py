@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from srkd_bench.data.catalog import find
-from srkd_bench.data.image_set import builtin_images
 from srkd_bench.data.images import cut
+from srkd_bench.data.packs import builtin_images
 from tests.conftest import Srkd
 from tests.support.tiny_suite import tiny_suite
 

@@ -6,6 +6,7 @@ import pytest
 
 from srkd_bench.experiments.analysis.forecast import Pace
 from tests.conftest import Srkd
+from tests.data.test_folders import make
 
 
 def digests(home: Path) -> dict[str, bytes]:
@@ -144,3 +145,22 @@ def test_a_finished_suite_still_refuses_a_device_that_is_not_there(srkd: Srkd) -
         code, out, err = srkd(*words, "--suite", "tiny.yaml", "--device", "gpu")
         assert (code, out) == (1, "")
         assert err.startswith("error: no device named 'gpu'\nhint: auto, cpu, cuda or cuda:1")
+
+
+def test_a_study_on_own_folders_names_them_and_reports_images_that_are_also_trained_on(
+    srkd: Srkd, tmp_path: Path
+) -> None:
+    make(tmp_path / "train", 40, 50, 60)
+    make(tmp_path / "mytests", 70, 50)  # image 1 is in both
+    words = ("tiny.yaml", "--set", "data={train: ./train, test: [./mytests]}", "--set", "methods=[none]")
+    code, text, messages = srkd("run", *words, "--json")
+    assert code == 0
+    result = json.loads(text)
+    assert {row["dataset"] for row in result["scores"]} == {"mytests"}
+    said = "mytests: 1 of its images are also in train, trained on: 1"
+    assert said in result["notes"]
+    assert messages.count(said) == 1
+    assert any(note.startswith("mytests: 2 own images") for note in result["notes"])
+    assert srkd("report", *words, "-o", "scores.csv")[0] == 0
+    assert "none,mytests," in (tmp_path / "scores.csv").read_text()
+    assert "mytests" in srkd("report", *words, "--from", "scores.csv", "--home", "empty")[1]

@@ -131,3 +131,34 @@ def test_a_network_that_is_not_there_is_one_error(srkd: Srkd, words: list[str], 
     code, _, messages = srkd("upscale", ".", *words, "-o", "out")
     assert code in (1, 3)
     assert message in messages
+
+
+def test_what_srkd_wrote_into_the_folder_is_not_upscaled_again(srkd: Srkd, run: str, tmp_path: Path) -> None:
+    (tmp_path / "f").mkdir()
+    Image.fromarray(random_image(4, 4)).save(tmp_path / "f" / "a.png")
+    for _ in range(3):
+        assert srkd("upscale", "f", "--run", run, "-o", "f")[0] == 0
+        assert srkd("upscale", "f/a.png", "f/a_x2.png", "--run", run, "-o", "f")[0] in (0, 3)
+    assert sorted(path.name for path in (tmp_path / "f").iterdir()) == ["a.png", "a_x2.png"]
+    assert srkd("upscale", "f", "--run", run, "-o", "again")[0] == 0  # into another folder, it is asked for
+    assert (tmp_path / "again" / "a_x2_x2.png").exists()
+    code, _, messages = srkd("upscale", "f/a_x2.png", "--run", run, "-o", "f")
+    assert code == 3
+    assert "every image named is SR that srkd wrote into 'f'" in messages
+
+
+def test_hidden_files_and_folders_called_as_images_are_left_out(srkd: Srkd, run: str, tmp_path: Path) -> None:
+    (tmp_path / "f" / "x.png").mkdir(parents=True)
+    Image.fromarray(random_image(16, 20)).save(tmp_path / "f" / "a.TIFF")
+    for name in ("._a.png", ".hidden.png"):
+        (tmp_path / "f" / name).write_bytes(b"x")
+    assert srkd("upscale", "f", "--run", run, "-o", "out")[0] == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_x2.png"]
+    words = ("--to", "safetensors", "-o", "x.safetensors", "--check", "f", "--json")
+    code, text, _ = srkd("export", run, *words)
+    assert code == 0
+    assert '"images": 4' in text  # three photographs, and a.TIFF
+    Image.fromarray(random_image(4, 20)).save(tmp_path / "f" / "tiny.png")
+    code, _, messages = srkd("export", run, *words, "--force")
+    assert code == 1
+    assert "image 'tiny.png' of 'f' is 20×4 pixels, too small to be measured at ×2" in messages

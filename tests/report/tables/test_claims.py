@@ -202,3 +202,37 @@ def test_the_claims_of_the_docs_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(BASE.read_text() + page.split("```yaml\n")[1].split("```")[0])
     assert [one.claim for one in load_suite(str(path)).claims][1] == "HKD is the second"
+
+
+READS = {"set5": 33.673, "bsd100": 29.560, "bsd100@edsr": 29.553}
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ({"set5": 33.673, "bsd100": 29.560}, "holds"),  # a copy that the report has not is not asked for
+        ({"set5": 33.673, "bsd100@edsr": 29.553}, "holds"),
+        ({"set5": 33.673, "bsd100@edsr": 29.560}, "fails"),  # each copy has its own number
+        ({"set5": 33.673, "bsd100": 29.560, "bsd100@edsr": 29.560}, "fails"),
+        ({"set5": 33.673, "bsd100@3f2a1b": 29.560}, "undecided"),  # an unknown copy is none of them
+    ],
+)
+def test_a_reading_is_of_the_copies_that_the_report_has(values: dict[str, float], verdict: str) -> None:
+    scores = [Score("bicubic", name, "a", "psnr_y", "y@1", value) for name, value in values.items()]
+    measured = Results("demo", ["bicubic"], list(values), ["psnr_y"], scores)
+    claim = Claim(claim="it reads so", reads=READS, of="bicubic", margin=0.001)
+    refuse_unknown_names(measured, [claim])
+    assert check(measured, [claim])[0].verdict == verdict
+    with pytest.raises(SrkdError, match="no data set of the claim"):
+        refuse_unknown_names(measured, [claim.model_copy(update={"reads": {"urban100": 1.0}})])
+
+
+def test_tables_name_the_copy(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["bsd100", "bsd100@edsr", "bsd100@3f2a1b"]
+    scores = [Score("bicubic", name, "a", "psnr_y", "y@1", 29.5 + i) for i, name in enumerate(names)]
+    measured = Results("demo", ["bicubic"], names, ["psnr_y"], scores)
+    for format in ("terminal", "markdown", "latex", "html"):
+        text = render(measured, format)
+        assert all(one in text for one in ("BSD100@edsr", "BSD100@3f2a1b")), format
+    for format in ("csv", "json"):
+        assert all(one in render(measured, format) for one in names)

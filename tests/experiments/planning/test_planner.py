@@ -1,0 +1,57 @@
+"""Planning: folders in place of data sets, copies of test sets that are not here."""
+
+from pathlib import Path
+
+import pytest
+
+from srkd_bench.config.suite import Suite
+from srkd_bench.config.suite_file import load_suite
+from srkd_bench.core.errors import MissingError
+from srkd_bench.core.progress import Display
+from srkd_bench.data.catalog import DATASETS, DatasetSpec
+from srkd_bench.data.ingest import adopt
+from srkd_bench.experiments.planning import planner
+from srkd_bench.experiments.planning.requirements import needed
+from srkd_bench.store.artifact_store import ArtifactStore
+from tests.data.test_folders import make
+from tests.support.tiny_suite import tiny_suite
+
+
+def suite_of(folder: Path, **data: object) -> Suite:
+    return load_suite(str(tiny_suite(folder, data=data)))
+
+
+def test_a_suites_folders_are_packed_and_have_the_names_that_tables_show(
+    store: ArtifactStore, display: Display, tmp_path: Path
+) -> None:
+    folders = {
+        name: str(make(tmp_path / name, 32 + i, 40 + i)) for i, name in enumerate(("mine", "valid", "tests"))
+    }
+    suite = suite_of(
+        tmp_path, train=folders["mine"], validation=folders["valid"], test=[folders["tests"], "photos-test"]
+    )
+    with pytest.raises(MissingError, match="not packed yet"):
+        planner.plan(suite, store, display, readonly=True)
+    plan = planner.plan(suite, store, display)
+    data = plan.suite.data
+    assert (data.train, data.validation, data.test) == ("mine", "valid", ["tests", "photos-test"])
+    assert plan.students[0].data == "mine"
+    assert planner.plan(suite, store, display, readonly=True) == plan
+    places = {key.place for key in needed(store, suite, display)}
+    assert {"data/mine", "data/valid", "data/tests_x2"} <= places
+    elsewhere = ArtifactStore(tmp_path / "elsewhere")  # where only scores were taken
+    assert planner.plan(suite, elsewhere, display, readonly=True, scored=True).suite.data == data
+
+
+def test_a_copy_that_is_not_here_is_left_out_only_where_another_is(
+    store: ArtifactStore, display: Display, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = suite_of(tmp_path, train="photos-test", test=["duo", "duo@other", "set5"])
+    for name, sides in (("duo", (32, 40)), ("duo@other", (33, 41))):
+        pixels = adopt(store, "scratch", make(tmp_path / name, *sides), display).pixels
+        monkeypatch.setitem(DATASETS, name, DatasetSpec("test", 2, pixels))
+    assert planner.plan(suite, store, display).suite.data.test == ["duo", "duo@other", "set5"]
+    adopt(store, "duo", tmp_path / "duo@other", display)
+    assert planner.plan(suite, store, display).suite.data.test == ["duo@other", "set5"]
+    adopt(store, "duo", tmp_path / "duo", display)
+    assert planner.plan(suite, store, display).suite.data.test == ["duo", "duo@other", "set5"]
