@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +26,7 @@ from srkd_bench.cli.options import (
 )
 from srkd_bench.cli.output import out
 from srkd_bench.cli.session import find_plan, with_teacher
+from srkd_bench.cli.streams import write_file
 from srkd_bench.core.errors import ConditionMet, MissingError, SrkdError, unknown
 
 if TYPE_CHECKING:
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
     from srkd_bench.report.conditions import Condition
     from srkd_bench.report.tables.claims import Verdict
     from srkd_bench.store.artifact_store import ArtifactStore
+
+
+DATA = ("csv", "html", "json", "latex")  # formats that are UTF-8 whatever the terminal shows
 
 
 class HighlightBy(StrEnum):
@@ -225,7 +230,8 @@ class Targets:
         if self.printed == "terminal" or (self.printed is None and not self.files):
             content.print()
         elif self.printed is not None and self.printed not in [chosen for _, chosen in self.files]:
-            print(content.text(self.printed), end="")
+            show = write_file if self.printed in DATA else partial(print, end="")
+            show(content.text(self.printed))
 
 
 def _results(

@@ -140,7 +140,7 @@ def _own_peak(key: Run | Weights, home: Path, shape: tuple[int, ...], threads: i
 
 def _forget_peak() -> None:
     try:
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     except OSError:  # not Linux, or not allowed: the peak includes loading
         return
 
@@ -148,7 +148,7 @@ def _forget_peak() -> None:
 def _memory(kind: str) -> int:
     """Return this process's memory in bytes, now (`VmRSS:`) or at its peak (`VmHWM:`)."""
     try:
-        return 1024 * int(Path("/proc/self/status").read_text().split(kind)[1].split()[0])
+        return 1024 * int(Path("/proc/self/status").read_text(encoding="utf-8").split(kind)[1].split()[0])
     except OSError:  # elsewhere the peak alone is known
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else 1024 * peak
