@@ -126,5 +126,5 @@ def work(
         failed = make(find_executor(executor), plan, store, display, options)
     show_results(plan, store, json_)
     display.say(f"everything is kept in {store}")
-    if failed:
-        raise failed
+    if problem := failed or plan.lacking:
+        raise problem

@@ -21,6 +21,12 @@ def short(digest: str) -> str:
     return digest[:DIGITS]
 
 
+def digest_of(settings: Mapping[str, Any]) -> str:
+    """Return the sha256, in hex, of settings as canonical JSON."""
+    text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 class Spec(BaseModel):
     """A frozen record that refuses unknown keys and wrong types."""
 
@@ -29,8 +35,7 @@ class Spec(BaseModel):
     @cached_property
     def digest(self) -> str:
         """The sha256, in hex, of the spec's canonical JSON with all defaults written out."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest_of(self.model_dump(mode="json"))
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy with some fields changed, and a digest of its own."""

@@ -34,7 +34,7 @@ def measure(
         key = stored.adopt_weights(weights, scale, place)
         model, scale = Path(weights).stem, key.model.scale
     if sr_dir is not None:
-        model = sr_dir.name
+        model = sr_dir.resolve().name or str(sr_dir)
     scores = []
     for name in names:
         images = open_set(place.store, name, scale, place.display)
