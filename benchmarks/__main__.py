@@ -90,7 +90,7 @@ def main() -> None:
             "quick": words.quick,
             "rows": [asdict(row) for row in rows],
         }
-        words.output.write_text(json.dumps(document, indent=1) + "\n")
+        words.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

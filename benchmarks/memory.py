@@ -39,7 +39,7 @@ def train(count: int) -> float:
         for step in range(200):
             lr, hr = patches.batch(step)
             torch.nn.functional.mse_loss(model(lr).sr, hr).backward()  # type: ignore[no-untyped-call]
-        found = re.search(r"RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text())
+        found = re.search(r"RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
     assert found is not None
     return int(found[1]) / 1000
 
@@ -54,7 +54,7 @@ def evaluate() -> float:
 
 def alone(case: str) -> float:
     command = [sys.executable, "-m", "benchmarks.memory", case]
-    return float(subprocess.check_output(command, text=True))
+    return float(subprocess.check_output(command, encoding="utf-8"))
 
 
 def rows(quick: bool) -> list[Row]:

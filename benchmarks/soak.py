@@ -62,7 +62,7 @@ def rows(quick: bool) -> list[Row]:
     for count, limit in ((20, None),) if quick else ((20, None), (1000, 1.5), (2000, 3.0)):
         with tempfile.TemporaryDirectory() as name:
             home, suite = Path(name) / "store", Path(name) / "soak.yaml"
-            suite.write_text(SUITE.format(seeds=list(range(count // 4))))
+            suite.write_text(SUITE.format(seeds=list(range(count // 4))), encoding="utf-8")
             fill(home, suite)
             for words in (["ls", "runs"], ["report", "--suite", str(suite)], ["run", str(suite)]):
                 command = [sys.executable, "-m", "srkd_bench", *words, "--home", str(home)]

@@ -15,7 +15,7 @@ from srkd_bench.core.signals import EXIT_CODES
 def pages() -> dict[str, str]:
     """Return the Markdown of every command's page and of their overview, by path."""
     words = [sys.executable, "-m", "typer", "srkd_bench.cli.app", "utils", "docs", "--name", "srkd"]
-    text = html.unescape(subprocess.check_output(words, text=True))
+    text = html.unescape(subprocess.check_output(words, encoding="utf-8"))
     first, *others = re.split(r"^(?=## `srkd )", text, flags=re.MULTILINE)
     commands = {part.partition("`")[2].partition("`")[0].split()[1]: part for part in others}
     found = {f"commands/{name}.md": _page(part) for name, part in commands.items()}

@@ -135,13 +135,13 @@ class Chaos:
 
     def start(self, home: Path) -> "subprocess.Popen[bytes]":
         phase = Path(f"{home}.phase")
-        phase.write_text("start")
+        phase.write_text("start", encoding="utf-8")
         command = [sys.executable, "-m", "tests.chaos", "--work", str(home), *self.source]
         with Path(f"{home}.log").open("ab") as log:
             return subprocess.Popen([*command, *self.settings], stdout=log, stderr=log, cwd=ROOT)
 
     def phase(self, home: Path) -> str:
-        return Path(f"{home}.phase").read_text().strip()
+        return Path(f"{home}.phase").read_text(encoding="utf-8").strip()
 
     def calm(self, home: Path) -> None:
         """Run without a kill, and take the time of each phase."""
@@ -152,7 +152,9 @@ class Chaos:
             self.seconds[self.phase(home)] += now - last
             last = now
         if process.returncode:
-            raise SystemExit(f"srkd ended with {process.returncode}:\n{Path(f'{home}.log').read_text()}")
+            raise SystemExit(
+                f"srkd ended with {process.returncode}:\n{Path(f'{home}.log').read_text(encoding='utf-8')}"
+            )
 
     def kill(self, home: Path, wanted: str) -> bool:
         """Start, kill at a random moment of a phase, and say whether that was still to come."""
@@ -164,7 +166,9 @@ class Chaos:
         if process.wait() == 0:
             return False
         if process.returncode != -9:
-            raise SystemExit(f"srkd ended with {process.returncode}:\n{Path(f'{home}.log').read_text()}")
+            raise SystemExit(
+                f"srkd ended with {process.returncode}:\n{Path(f'{home}.log').read_text(encoding='utf-8')}"
+            )
         phase = self.phase(home)
         self.landed[phase if phase in PHASES else "in between"] += 1
         return True

@@ -90,10 +90,10 @@ def within(megabytes: int) -> Iterator[None]:
     reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
     def memory(kind: str) -> int:
-        return int(status.read_text().split(kind)[1].split()[0])
+        return int(status.read_text(encoding="utf-8").split(kind)[1].split()[0])
 
     try:
-        reset.write_text("5")  # the peak begins anew
+        reset.write_text("5", encoding="utf-8")  # the peak begins anew
     except OSError:
         yield
         return
@@ -297,7 +297,7 @@ def _fuzz(atheris: Any, name: str, seconds: int, folder: Path, counts: mmap.mmap
         totals[not tried(data, work)] += 1
         counts[:] = struct.pack("QQ", *totals)
 
-    resident = int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE // 2**20
+    resident = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * mmap.PAGESIZE // 2**20
     options = [
         f"-max_total_time={seconds}",
         f"-rss_limit_mb={resident + 1024}",

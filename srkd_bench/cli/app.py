@@ -9,6 +9,7 @@ from typing import Annotated, Never
 import typer
 
 from srkd_bench import __version__
+from srkd_bench.cli import streams
 from srkd_bench.cli.commands import method, store
 from srkd_bench.cli.commands.compare import compare
 from srkd_bench.cli.commands.data import download
@@ -24,6 +25,8 @@ from srkd_bench.cli.options import online
 from srkd_bench.cli.output import err
 from srkd_bench.core import torchrun_env
 from srkd_bench.core.errors import SrkdError, Stopped
+
+UNWRITTEN = "what the command made is kept; make room and give the same command again to print it"
 
 app = typer.Typer(
     help="Which way of distilling a super-resolution network really helps, by how much, and how sure is that?",
@@ -88,28 +91,38 @@ def _first(
 
 def main() -> Never:
     """Run the command; a mistake of the user's ends with one message, one hint and its exit code."""
+    streams.guard()
+    code = _run()
+    if (problem := streams.problem_of_output()) and not code:
+        code = _report(SrkdError(f"cannot write standard output: {problem.strerror}", UNWRITTEN))
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command and return its exit code."""
     from srkd_bench.core.signals import Interrupted, interruptible
 
     try:
         with interruptible():
             app()
     except Interrupted as signal:
-        _end(signal.stopped())
+        return _report(signal.stopped())
     except SrkdError as error:
-        _end(error)
-    except BrokenPipeError:
-        sys.stderr.close()
-    sys.exit(0)
+        return _report(error)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
 
 
-def _end(error: SrkdError) -> Never:
+def _report(error: SrkdError) -> int:
+    """Print an error and its hint; return its exit code."""
     if torchrun_env.rank() and isinstance(error, Stopped):  # rank 0 says so
-        sys.exit(error.exit_code)
+        return error.exit_code
     who = f"rank {torchrun_env.rank()}: " if torchrun_env.rank() else ""
     err.print(f"[bold red]error:[/] {who}{_plain(error.message)}", highlight=False, soft_wrap=True)
     if error.hint:
         err.print(f"[bold]hint:[/] {_plain(error.hint)}", highlight=False, soft_wrap=True)
-    sys.exit(error.exit_code)
+    return error.exit_code
 
 
 def _plain(text: str) -> str:

@@ -74,8 +74,11 @@ def print_table(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from srkd_bench.report.formats.glyphs import fitted
+
+    rows = [{fitted(k, out.encoding): fitted(str(v), out.encoding) for k, v in row.items()} for row in rows]
     if len(rows) > LONG or not out.is_terminal:  # rich takes seconds to lay out thousands
-        texts = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+        texts = [list(rows[0]), *(list(row.values()) for row in rows)]
         widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
         for line in texts:
             print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
@@ -84,7 +87,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
     for name in rows[0]:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(str(value)) for value in row.values()))
+        table.add_row(*map(Text, row.values()))
     out.print(table)
 
 

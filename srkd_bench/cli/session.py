@@ -112,5 +112,5 @@ def work(
     failed = workflow.complete(plan, store, display, options, executor)
     show_results(plan, store, json_)
     display.say(f"everything is kept in {store}")
-    if failed:
-        raise failed
+    if problem := failed or plan.lacking:
+        raise problem

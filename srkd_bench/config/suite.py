@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from srkd_bench.config.base import Params, Rate, Seed, Spec
+from srkd_bench.config.base import Params, Rate, Seed, Spec, digest_of, short
 from srkd_bench.config.claims import Claim
 from srkd_bench.config.distinct import Distinct
 from srkd_bench.config.metrics import METRICS, MetricName, ProtocolName
@@ -245,3 +245,25 @@ class Suite(Spec):
             if model is not None and model.scale != self.data.scale:
                 raise ValueError(f"data.scale is {self.data.scale}, but a network's scale is {model.scale}")
         return self
+
+    @property
+    def identity(self) -> str:
+        """The suite's name, and the digest of the settings that decide its networks and their scores: `demo@3f…`.
+
+        What is shown of them counts as little as seeds, methods and test sets; a weights file counts by its name.
+        """
+        settings = self.model_dump(
+            mode="json",
+            include={
+                "data": {"train", "scale"},
+                "teacher": True,
+                "student": True,
+                "train": True,
+                "params": True,
+                "tuned": True,
+                "evaluate": {"self_ensemble"},
+            },
+        )
+        if self.teacher.weights is not None:
+            settings["teacher"]["weights"] = self.teacher.weights.rpartition("/")[2]
+        return f"{self.name}@{short(digest_of(settings))}"

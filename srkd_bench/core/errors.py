@@ -41,7 +41,7 @@ class IntegrityError(SrkdError):
 
 
 class ConditionMet(SrkdError):
-    """What the user named as a failure is so: `srkd report --fail-if`."""
+    """A condition of `srkd report --fail-if` is met, or a claim fails under `--check`."""
 
     exit_code = 5
 

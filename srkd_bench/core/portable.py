@@ -77,7 +77,7 @@ def memory(*, peak: bool = False) -> int | None:
     """
     try:
         kind = "VmHWM:" if peak else "VmRSS:"
-        return 1024 * int(Path("/proc/self/status").read_text().split(kind)[1].split()[0])
+        return 1024 * int(Path("/proc/self/status").read_text(encoding="utf-8").split(kind)[1].split()[0])
     except OSError:
         if not POSIX:
             return None
@@ -88,4 +88,4 @@ def memory(*, peak: bool = False) -> int | None:
 def forget_peak_memory() -> None:
     """Let the peak of `memory` count from now on, where the system can do that: on Linux."""
     with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")

@@ -19,6 +19,7 @@ class Score:
         value: dB for PSNR (may be `inf`), 0..1 for SSIM.
         run: digest of the run, empty for bicubic, weight files and image folders.
         method, seed: of a student; None for everything else.
+        suite: name and digest of the settings that it was measured under, as `Suite.identity`; empty if not known.
     """
 
     model: str
@@ -30,6 +31,7 @@ class Score:
     run: str = ""
     method: str | None = None
     seed: int | None = None
+    suite: str = ""
 
 
 def below_bicubic(model: str, dataset: str, scores: Scores, bicubic: Scores) -> list[str]:

@@ -14,9 +14,10 @@ from srkd_bench.core.errors import SrkdError, unknown
 from srkd_bench.evaluation.regions import Panel
 from srkd_bench.evaluation.results import Results
 from srkd_bench.report.document import Document
-from srkd_bench.report.formats.data import to_csv, to_json
+from srkd_bench.report.formats.data import to_json
 from srkd_bench.report.formats.latex import to_latex
 from srkd_bench.report.formats.markdown import to_markdown
+from srkd_bench.report.formats.score_file import to_csv
 from srkd_bench.report.formats.terminal import print_table, to_text
 from srkd_bench.report.page.page import to_html
 from srkd_bench.report.tables.claims import Verdict

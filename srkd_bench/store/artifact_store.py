@@ -49,7 +49,7 @@ class ArtifactStore:
         self._told = set[str]()  # places of damaged artifacts
         self.shared = find_shared(self.home, say)
         stamp = self.home / "format"
-        found = stamp.read_text(errors="replace").strip() if stamp.is_file() else FORMAT
+        found = stamp.read_text(encoding="utf-8", errors="replace").strip() if stamp.is_file() else FORMAT
         if found != FORMAT:
             raise SrkdError(
                 f"store {self.home} has format {found[:20]!r}, this srkd reads {FORMAT}",

@@ -107,7 +107,7 @@ def test_reports_are_those_of_the_command(srkd_command: Srkd, home: Path, tmp_pa
     assert list(read.columns) == list(ours.columns)
     assert read["value"].tolist() == ours["value"].tolist()
     assert read["seed"].equals(ours["seed"])
-    assert found._repr_markdown_() == Path("table.md").read_text()
+    assert found._repr_markdown_() == Path("table.md").read_text(encoding="utf-8")
     assert repr(found) == found.table()
 
 

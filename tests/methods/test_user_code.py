@@ -131,7 +131,7 @@ def test_an_own_method_is_trained_measured_and_reported(srkd: Srkd, tmp_path: Pa
     assert code == 3
     assert "error: method 'mine' is to be trained, but './mine.py' is not here" in messages
     # It comes back as another: a new run.
-    Path("mine.py").write_text(MINE.replace("l1_loss", "mse_loss"))
+    Path("mine.py").write_text(MINE.replace("l1_loss", "mse_loss"), encoding="utf-8")
     code, _, messages = srkd("distill", "-m", "./mine.py", *words)
     assert code == 0
     assert "1 of 2 networks are in the store, 1 to make" in messages

@@ -51,7 +51,7 @@ def parse() -> Any:
 
 @pytest.mark.parametrize("path", WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_command_in_a_page_is_one_that_exists(parse: Any, path: Path) -> None:
-    typed, named = spoken(path.read_text())
+    typed, named = spoken(path.read_text(encoding="utf-8"))
     # In a sentence something may be left out: asked for help, a command still refuses options that it hasn't.
     for line in [*typed, *(f"{name} --help" for name in named)]:
         try:
@@ -188,7 +188,7 @@ def test_the_citation_names_this_version() -> None:
 
 def anchors(path: Path) -> set[str]:
     """Return the anchors of a Markdown file's headings."""
-    titles = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    titles = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
@@ -208,7 +208,7 @@ class Page(HTMLParser):
         super().__init__()
         self.loads: list[str] = []
         self.links: list[str] = []
-        self.feed(path.read_text())
+        self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         for name, value in attrs:

@@ -29,7 +29,11 @@ class Nodes:
         for node in list(self._running.worker_nodes):
             raylet = node.all_processes["raylet"][0].process.pid
             children = [path.read_text().split() for path in Path(f"/proc/{raylet}/task").glob("*/children")]
-            titles = [Path(f"/proc/{child}/cmdline").read_text() for some in children for child in some]
+            titles = [
+                Path(f"/proc/{child}/cmdline").read_text(encoding="utf-8")
+                for some in children
+                for child in some
+            ]
             if any(title.startswith("ray::srkd seed") for title in titles):
                 self._running.remove_node(node, allow_graceful=False)
                 return True

@@ -21,7 +21,7 @@ def start(home: Path, *more: str) -> "subprocess.Popen[str]":
     """Begin the smoke suite in a store."""
     command = [sys.executable, "-m", "srkd_bench", "run", "smoke", "--home", str(home), *more]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with Path(f"{home}.told").open("a") as told:
+    with Path(f"{home}.told").open("a", encoding="utf-8") as told:
         return subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=told, text=True
         )
@@ -29,7 +29,7 @@ def start(home: Path, *more: str) -> "subprocess.Popen[str]":
 
 def end(driver: "subprocess.Popen[str]", home: Path) -> str:
     """Wait for a driver, and return what was told."""
-    code, told = driver.wait(LIMIT), Path(f"{home}.told").read_text()
+    code, told = driver.wait(LIMIT), Path(f"{home}.told").read_text(encoding="utf-8")
     if code:
         raise SystemExit(f"srkd ended with {code}:\n{told}")
     return told

@@ -103,6 +103,8 @@ def _evaluate_suite(
         place = workplace(store, display, options)
         ensure_scores([None, *plan.networks], plan, prepare(plan, place)[1], place)
     show_results(plan, store, json_)
+    if plan.lacking:
+        raise plan.lacking
 
 
 def _check(model: str | None, weights: str | None, names: list[str], self_ensemble: bool) -> None:

@@ -11,6 +11,7 @@ import typer
 from srkd_bench.cli.options import Device, Home, Json, Settings, SuiteName, run_options
 from srkd_bench.cli.output import err, print_json, print_rows
 from srkd_bench.cli.session import open_store, workplace
+from srkd_bench.cli.streams import write_file
 from srkd_bench.core.errors import SrkdError, failed_runs
 
 
@@ -66,7 +67,7 @@ def show(
     from srkd_bench.experiments.analysis.listing import one_run
 
     if name in suite_files():
-        print(suite_files()[name].read_text(), end="")
+        write_file(suite_files()[name].read_text(encoding="utf-8"))
         return
     shown = one_run(open_store(home), name)
     if json_:

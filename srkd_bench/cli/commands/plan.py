@@ -22,6 +22,7 @@ from srkd_bench.cli.options import (
     suite_name,
 )
 from srkd_bench.cli.session import find_plan, naming, show_forecast, with_teacher, workplace
+from srkd_bench.cli.streams import write_file
 from srkd_bench.experiments.executors.base import SCRIPTS, find_script
 
 Format = Annotated[
@@ -81,7 +82,7 @@ def plan(
         more = {"tasks": [vars(step) for step in todo]}
         show_forecast(found, workplace(store, display, options), True, slots, more)
     else:
-        print(find_script(format_)(todo, found, jobs), end="")
+        write_file(find_script(format_)(todo, found, jobs))
 
 
 def _words(suite: str, settings: list[str], home: Path, device: str) -> list[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +26,7 @@ from srkd_bench.cli.options import (
 )
 from srkd_bench.cli.output import out
 from srkd_bench.cli.session import find_plan, with_teacher
+from srkd_bench.cli.streams import write_file
 from srkd_bench.core.errors import ConditionMet, MissingError, SrkdError, unknown
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
     from srkd_bench.report.conditions import Condition
     from srkd_bench.report.tables.claims import Verdict
     from srkd_bench.store.artifact_store import ArtifactStore
+
+
+DATA = ("csv", "html", "json", "latex")  # formats that are UTF-8 whatever the terminal shows
 
 
 class HighlightBy(StrEnum):
@@ -73,6 +78,10 @@ Highlight = Annotated[
 Claims = Annotated[
     bool, typer.Option("--claims", help="Check the suite's claims, or the study's if it has none.")
 ]
+Check = Annotated[
+    bool,
+    typer.Option("--check", help="As --claims; end with exit code 5 if a claim fails, 3 if none is decided."),
+]
 FailIf = Annotated[
     list[str] | None,
     typer.Option(
@@ -106,6 +115,7 @@ def report(
     baseline: Baseline = "none",
     highlight: Highlight = HighlightBy.PRINTED,
     claims: Claims = False,
+    check: Check = False,
     fail_if: FailIf = None,
     figures: Figures = None,
     cards: Cards = None,
@@ -121,17 +131,18 @@ def report(
     targets = Targets.of("json" if json_ else format_, output or [], figures, cards)
     conditions = [parse(text) for text in fail_if or []]
     targets.check()
-    suite, changes = suite_name(suite, suite_option), with_teacher(settings, teacher)
-    scored = source is not None
-    plan, store, display = find_plan(suite, changes, home, method or (), readonly=True, scored=scored)
-    results = _results(plan, store, source, baseline, trainings=targets.need_trainings)
-    verdicts = collect.verdicts(results, plan.suite) if claims or targets.have_page else []
+    named = suite_name(suite, suite_option) if suite or suite_option else None
+    asked = Asked(named, with_teacher(settings, teacher), method or (), baseline, home)
+    plan, store, display, results = _found(asked, source, targets.need_trainings)
+    verdicts = collect.verdicts(results, plan.suite) if claims or check or targets.have_page else []
     panels = collect.find_panels(plan, store, display, crop or []) if crops and targets.have_page else []
-    content = Content(results, verdicts, panels, claims, reference, highlight)
+    content = Content(results, verdicts, panels, claims or check, reference, highlight)
     targets.write(content, display)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         _append(Path(summary), content.text("markdown"))
     _fail_if(conditions, results)
+    if check:
+        _check(verdicts, plan)
 
 
 @dataclass(frozen=True)
@@ -225,32 +236,71 @@ class Targets:
         if self.printed == "terminal" or (self.printed is None and not self.files):
             content.print()
         elif self.printed is not None and self.printed not in [chosen for _, chosen in self.files]:
-            print(content.text(self.printed), end="")
+            show = write_file if self.printed in DATA else partial(print, end="")
+            show(content.text(self.printed))
 
 
-def _results(
-    plan: Plan, store: ArtifactStore, source: Path | None, baseline: str, *, trainings: bool
-) -> Results:
-    """Return what is finished of a plan, or the scores of a file."""
+@dataclass(frozen=True)
+class Asked:
+    """What a report is to be about.
+
+    Args:
+        suite: as it was named; None if it was not.
+        methods: instead of the suite's.
+    """
+
+    suite: str | None
+    settings: list[str]
+    methods: Sequence[str]
+    baseline: str
+    home: Path | None
+
+
+Found = tuple["Plan", "ArtifactStore", "Display", "Results"]
+
+
+def _found(asked: Asked, source: Path | None, trainings: bool) -> Found:
+    """Return what is finished of a suite, or the scores of a file."""
     from srkd_bench.experiments.analysis import collect
 
-    scores = None if source is None else read_scores(source)
-    found = collect.results(plan, store, trainings=trainings, scores=scores, baseline=baseline)
-    if source is not None and not found.scores:
+    if source is not None:
+        return _of_file(source, asked)
+    suite = asked.suite or "demo"
+    plan, store, display = find_plan(suite, asked.settings, asked.home, asked.methods, readonly=True)
+    results = collect.results(plan, store, trainings=trainings, baseline=asked.baseline)
+    return plan, store, display, results
+
+
+def _of_file(source: Path, asked: Asked) -> Found:
+    """Return the results of a file of scores, with the plan of the suite that they are of."""
+    from srkd_bench.experiments.analysis import collect, origin
+
+    scores = read_scores(source)
+    suite, settings = asked.suite or origin.suite_of(scores, source), asked.settings
+    if (seeds := origin.seeds_of(scores)) and not any(one.startswith("seeds=") for one in settings):
+        settings = [*settings, f"seeds={seeds}"]
+    plan, store, display = find_plan(suite, settings, asked.home, asked.methods, readonly=True, scored=True)
+    collect.check_baseline(asked.baseline, plan)
+    origin.refuse_other_settings(scores, plan, source)
+    results = collect.results(plan, store, scores=scores, baseline=asked.baseline)
+    if not results.scores:
         raise SrkdError(f"{source} has no scores of suite {plan.suite.name}", "--suite names another")
-    return found
+    notes = results.notes if asked.methods else [*results.notes, *origin.left_out(scores, results)]
+    return plan, store, display, replace(results, notes=notes)
 
 
 def read_scores(path: Path) -> list[Score]:
     """Return the scores that `srkd report -o FILE.csv` wrote."""
-    from srkd_bench.report.formats.data import from_csv
+    from srkd_bench.report.formats.score_file import from_csv
 
     try:
         return from_csv(path.read_text(encoding="utf-8"), path.name)
     except FileNotFoundError:
         raise MissingError(f"no file '{path}'", "srkd report -o scores.csv writes one") from None
-    except (OSError, UnicodeError) as error:
-        raise SrkdError(f"cannot read {path}: {error}") from None
+    except UnicodeError:
+        raise SrkdError(f"cannot read {path}: it is not UTF-8 text", "save it as CSV UTF-8") from None
+    except OSError as error:
+        raise SrkdError(f"cannot read {path}: {error.strerror}") from None
 
 
 def _append(path: Path, text: str) -> None:
@@ -269,3 +319,12 @@ def _fail_if(conditions: Sequence[Condition], results: Results) -> None:
 
     if reasons := [reason for one in conditions if (reason := met(one, results))]:
         raise ConditionMet(f"--fail-if: {'; '.join(reasons)}")
+
+
+def _check(verdicts: Sequence[Verdict], plan: Plan) -> None:
+    """Raise what --check asks for."""
+    failed = [f"({number}) {one.claim}" for number, one in enumerate(verdicts, 1) if one.verdict == "fails"]
+    if failed:
+        raise ConditionMet(f"--check: {len(failed)} of {len(verdicts)} claims fail: {'; '.join(failed)}")
+    if not any(one.verdict == "holds" for one in verdicts):
+        raise MissingError("--check: no claim is decided", f"srkd run {plan.suite.name}")

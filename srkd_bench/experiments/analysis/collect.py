@@ -65,10 +65,10 @@ def results(
         scores=scores,
         networks=[
             *([_network("teacher", plan.teacher.model)] if plan.knows_teacher else []),
-            _network("student", suite.student),
+            *([_network("student", suite.student)] if plan.students else []),
         ],
-        seeds=list(suite.seeds),
-        budget=f"every student is trained for {suite.train} of {suite.data.train}",
+        seeds=list(suite.seeds) if plan.students else [],
+        budget=f"every student is trained for {suite.train} of {suite.data.train}" if plan.students else "",
         notes=[
             *notes,
             *_longer(plan),
@@ -155,7 +155,7 @@ def _datasets_of(scores: list[Score], suite: Suite) -> list[str]:
 
 def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
     """Return the plan's scores that are in the store, and in words which aren't."""
-    suite = plan.suite
+    suite, identity = plan.suite, plan.suite.identity
     scores: list[Score] = []
     notes: dict[str, list[int]] = defaultdict(list)
     runs: list[tuple[str, Run | Weights | None]] = [("bicubic", None), ("teacher", plan.teacher)]
@@ -169,7 +169,7 @@ def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
     store.read_ahead([wanted(key, pixels).place for _, key in runs for pixels in here.values()], SCORES)
     for model, key in runs:
         seed = key.seed if isinstance(key, Run) and model != "teacher" else None
-        state = "" if key is None else _state(key, store)
+        state = _state(key, plan, store)
         for dataset, pixels in here.items():
             kept = kept_scores(wanted(key, pixels), store)
             if kept is None:
@@ -187,6 +187,7 @@ def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
                     run=key.digest if isinstance(key, Run) else "",
                     method=key.method if isinstance(key, Run) else None,
                     seed=seed,
+                    suite=identity,
                 )
                 for image, values in kept.items()
                 for metric, value in values.items()
@@ -246,10 +247,12 @@ def _tuned(plan: Plan) -> list[str]:
     ]
 
 
-def _state(key: Run | Weights, store: ArtifactStore) -> str:
+def _state(key: Run | Weights | None, plan: Plan, store: ArtifactStore) -> str:
     """Return why there is no network, or an empty string."""
-    if store.has(key):
+    if key is None or store.has(key):
         return ""
+    if plan.lacking is not None and key == plan.teacher:
+        return plan.lacking.message
     if (failed := store.failure(key)) is not None:
         return f"failed ({failed})"
     if store.work(key).is_dir():

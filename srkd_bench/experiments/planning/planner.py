@@ -41,6 +41,7 @@ class Plan:
         trials: by method, the runs that the best weights were chosen from; empty unless the suite says `tuned`.
         code: where own methods come from, so that another process can run them.
         with_teacher: whether the teacher is to be made and measured, too.
+        lacking: why the teacher's weights are not here, of a suite that can do without them: it has no methods.
     """
 
     suite: Suite
@@ -50,6 +51,7 @@ class Plan:
     trials: Mapping[str, tuple[Run, ...]] = field(default_factory=dict)
     code: tuple[sources.Source, ...] = ()
     with_teacher: bool = True
+    lacking: MissingError | None = None
 
     @property
     def networks(self) -> tuple[Run | Weights, ...]:
@@ -112,12 +114,12 @@ def plan(
     check_distinct("methods", map(sources.name_of, named_methods))
     known[EQUAL_COST] = known["none"].model_copy(update={"summary": CONTROL})
     _tell_missing_code(asked, display)
-    names = dict.fromkeys(one if one == EQUAL_COST else sources.name_of(one) for one in columns)
-    named = {name: known[name] for name in names}
+    named = {name: known[name] for name in map(_column, columns)}
     _check_batches(named, suite.train.batch)
     pixels = _known_pixels(suite, store, scored=scored)[suite.data.train] or MISSING
-    teacher = _teacher(suite, pixels, known["none"], store, display, readonly=readonly, scored=scored)
-    found = Plan(suite, teacher, _students(suite, pixels, teacher, named), named, code=_code(named.values()))
+    teacher, lacking = _teacher(suite, pixels, known["none"], store, display, readonly, scored or not named)
+    students, code = _students(suite, pixels, teacher, named), _code(named.values())
+    found = Plan(suite, teacher, students, named, {}, code, with_teacher=lacking is None, lacking=lacking)
     if scored or not suite.tuned:
         return found
     references = {sources.name_of(reference): reference for reference in asked}
@@ -163,6 +165,11 @@ def with_data(
         "test": [name for name in test if name not in absent],
     }
     return suite.model_copy(update={"data": data.model_copy(update=update)})
+
+
+def _column(asked: str) -> str:
+    """Return the column of a method as it was asked for."""
+    return asked if asked == EQUAL_COST else sources.name_of(asked)
 
 
 def _students(
@@ -304,25 +311,25 @@ def _teacher(
     none: Traits,
     store: ArtifactStore,
     display: Display,
-    *,
     readonly: bool,
-    scored: bool,
-) -> Run | Weights:
+    optional: bool,
+) -> tuple[Run | Weights, MissingError | None]:
+    """Return the teacher; if it is optional and its weights are not here, a substitute and the reason."""
     if suite.teacher.weights is not None:
         try:
             _, weights = find_weights(suite.teacher, suite.data.scale, store, display, readonly=readonly)
-        except MissingError:
-            if not scored:
+        except MissingError as error:
+            if not optional:
                 raise
-            return Weights(sha256=MISSING, model=suite.student)  # stands for a network that nobody asks for
+            return Weights(sha256=MISSING, model=suite.student), error
         if weights.model.scale != suite.data.scale:
             raise SrkdError(
                 f"the teacher's weights are for scale {weights.model.scale}, the suite's is {suite.data.scale}"
             )
-        return weights
+        return weights, None
     assert suite.teacher.model is not None
     assert suite.teacher.train is not None
-    return Run(
+    run = Run(
         model=suite.teacher.model,
         train=suite.teacher.train,
         data=suite.data.train,
@@ -332,3 +339,4 @@ def _teacher(
         seed=0,
         teacher=None,
     )
+    return run, None

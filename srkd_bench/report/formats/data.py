@@ -1,24 +1,18 @@
-"""Write scores as JSON and CSV; read CSV."""
+"""Write results as JSON."""
 
-import csv
 import json
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, fields
-from io import StringIO
+from dataclasses import asdict
 from statistics import fmean
 
 from srkd_bench.config.metrics import METRICS
-from srkd_bench.core.errors import SrkdError
 from srkd_bench.evaluation.results import Results, Training
-from srkd_bench.evaluation.scores import Score
 from srkd_bench.evaluation.statistics import Difference, differences
 from srkd_bench.report.tables.claims import Verdict
-from srkd_bench.report.tables.table import one_line
 
 SCHEMA = 2
-FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # what a spreadsheet computes instead of showing
 
 
 def to_json(results: Results, verdicts: Sequence[Verdict] = ()) -> str:
@@ -59,59 +53,6 @@ def to_json(results: Results, verdicts: Sequence[Verdict] = ()) -> str:
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
-def to_csv(results: Results) -> str:
-    """Return a line a score, its columns named as the fields of `Score`; None is empty, infinity is `inf`.
-
-    A name is one printable line, as in the tables. Before one that begins like a formula stands an apostrophe:
-    images are named by who made the data set, and people open CSV in spreadsheets. JSON has names as they are.
-    """
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(column.name for column in fields(Score))
-    writer.writerows([_shown(value) for value in astuple(score)] for score in results.scores)
-    return text.getvalue()
-
-
-def from_csv(text: str, name: str) -> list[Score]:
-    """Return the scores of a text that `to_csv` wrote.
-
-    Args:
-        name: of its file, for errors.
-    Raises:
-        SrkdError: it is another table, or a line isn't a score.
-    """
-    rows = csv.DictReader(StringIO(text))
-    columns = [column.name for column in fields(Score)]
-    if rows.fieldnames != columns:
-        raise SrkdError(f"{name} is no table of scores", f"`srkd report -o scores.csv` writes one: {columns}")
-    try:
-        return [_score(row) for row in rows]
-    except (AttributeError, TypeError, ValueError):
-        raise SrkdError(f"line {rows.line_num} of {name} is no score", "srkd report -o scores.csv") from None
-
-
-def _score(row: dict[str, str]) -> Score:
-    texts = {name: _read(value) for name, value in row.items()}  # a short line ends in None
-    if texts["metric"] not in METRICS:
-        raise ValueError(texts["metric"])
-    return Score(
-        model=texts["model"],
-        dataset=texts["dataset"],
-        image=texts["image"],
-        metric=texts["metric"],
-        protocol=texts["protocol"],
-        value=float(texts["value"]),
-        run=texts["run"],
-        method=texts["method"] or None,
-        seed=int(texts["seed"]) if texts["seed"] else None,
-    )
-
-
-def _read(text: str) -> str:
-    """Return what `_shown` was given."""
-    return text[1:] if text.startswith("'") and text[1:].lstrip().startswith(FORMULA) else text
-
-
 def _verdict(verdict: Verdict) -> dict[str, object]:
     return asdict(verdict) | {"evidence": [difference_row(one) for one in verdict.evidence]}
 
@@ -131,13 +72,6 @@ def difference_row(one: Difference) -> dict[str, object]:
     """Return a difference as JSON can hold it, with its verdict; an interval that isn't known is null."""
     bounds = {"low": _finite(one.low), "high": _finite(one.high)}
     return asdict(one) | bounds | {"verdict": one.verdict}
-
-
-def _shown(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    line = one_line(value)
-    return f"'{line}" if line.lstrip().startswith(FORMULA) else line
 
 
 def _finite(value: float) -> float | None:

@@ -21,6 +21,8 @@ ESCAPES = str.maketrans(
         "±": r"$\pm$",
         "–": "--",
         "−": "$-$",
+        "×": r"$\times$",
+        "…": r"\dots{}",
         **{character: f"\\{character}" for character in "{}&%$#_"},
     }
 )

@@ -1,5 +1,6 @@
 """Write tables for terminals and text files."""
 
+from dataclasses import replace
 from io import StringIO
 
 from rich import box
@@ -7,19 +8,25 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from srkd_bench.report.formats.glyphs import fitted
 from srkd_bench.report.tables.table import Cell, Table
 
 STYLES = {0: "", 1: "red", 2: "bright_blue"}
 MARKS = {0: "", 1: "¹", 2: "²"}
+SPACES = "    \n"
+ASCII_HEAD = box.Box(2 * SPACES + " -- \n" + 5 * SPACES, ascii=True)  # for encodings without lines
 
 
 def print_table(table: Table, console: Console) -> None:
     """Print the table and its footnotes; one too wide for the console is printed with its models as rows."""
     coloured = console.color_system is not None and not console.no_color
+    table = _fitted(table, console.encoding)
+    marks = None if coloured else {rank: fitted(mark, console.encoding) for rank, mark in MARKS.items()}
+    lines = box.SIMPLE_HEAD if console.encoding.startswith("utf") else ASCII_HEAD
     cells = [[Cell(text) for text in table.header], *table.rows]
-    grid = _grid(table, cells, coloured)
+    grid = _grid(lines, cells, marks)
     if (width := _width(grid, console)) > console.width:
-        turned = _grid(table, [list(column) for column in zip(*cells, strict=True)], coloured)
+        turned = _grid(lines, [list(column) for column in zip(*cells, strict=True)], marks)
         grid = turned if _width(turned, console) < width else grid
     console.print(Text(table.title))
     console.print(grid)
@@ -27,7 +34,7 @@ def print_table(table: Table, console: Console) -> None:
     for note in table.footnotes:
         console.print(Text(note))
     if table.highlighted:
-        console.print(_legend(table, coloured))
+        console.print(_legend(table, marks))
 
 
 def to_text(table: Table) -> str:
@@ -40,14 +47,29 @@ def to_text(table: Table) -> str:
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
+def _fitted(table: Table, encoding: str) -> Table:
+    """Return the table with substitutes for what the encoding lacks, so that columns stay aligned."""
+
+    def fit(cell: Cell) -> Cell:
+        return replace(cell, value=fitted(cell.text, encoding), spread="")
+
+    return replace(
+        table,
+        title=fitted(table.title, encoding),
+        header=[fitted(text, encoding) for text in table.header],
+        rows=[[fit(cell) for cell in row] for row in table.rows],
+        footnotes=[fitted(note, encoding) for note in table.footnotes],
+    )
+
+
 def _width(grid: Grid, console: Console) -> int:
     return console.measure(grid, options=console.options.update(max_width=10_000)).maximum
 
 
-def _grid(table: Table, cells: list[list[Cell]], coloured: bool) -> Grid:
+def _grid(lines: box.Box, cells: list[list[Cell]], marks: dict[int, str] | None) -> Grid:
     header, *rows = cells
     grid = Grid(
-        box=box.SIMPLE_HEAD,
+        box=lines,
         pad_edge=False,
         show_edge=False,
         collapse_padding=True,
@@ -55,19 +77,20 @@ def _grid(table: Table, cells: list[list[Cell]], coloured: bool) -> Grid:
     for index, cell in enumerate(header):
         grid.add_column(Text(cell.text), justify="right" if index else "left", overflow="fold")
     for row in rows:
-        grid.add_row(*(_text(cell, coloured) for cell in row))
+        grid.add_row(*(_text(cell, marks) for cell in row))
     return grid
 
 
-def _text(cell: Cell, coloured: bool) -> Text:
-    if coloured:
+def _text(cell: Cell, marks: dict[int, str] | None) -> Text:
+    """Return a cell with its rank as a mark, or as a colour where marks are None."""
+    if marks is None:
         return Text(cell.text, style=f"{STYLES[cell.rank]} {'bold' if cell.beats else ''}")
-    return Text(f"{MARKS[cell.rank]}{'+' if cell.beats else ''} {cell.text}".lstrip())
+    return Text(f"{marks[cell.rank]}{'+' if cell.beats else ''} {cell.text}".lstrip())
 
 
-def _legend(table: Table, coloured: bool) -> Text:
+def _legend(table: Table, marks: dict[int, str] | None) -> Text:
     best, second, beats = table.legend
-    if coloured:
+    if marks is None:
         return Text.assemble(
             ("red", STYLES[1]),
             f": {best}; ",
@@ -76,4 +99,4 @@ def _legend(table: Table, coloured: bool) -> Text:
             ("bold", "bold"),
             f": {beats}",
         )
-    return Text(f"{MARKS[1]}: {best}; {MARKS[2]}: {second}; +: {beats}")
+    return Text(f"{marks[1]}: {best}; {marks[2]}: {second}; +: {beats}")

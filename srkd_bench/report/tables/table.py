@@ -101,12 +101,17 @@ def model_labels(results: Results) -> dict[str, str]:
 
 
 def label(name: str) -> str:
-    """Return a data set's or model's name as it is printed, on one line."""
+    """Return a data set's or model's name as it is printed, on one line; never empty."""
     known, at, copy = name.partition("@")
     is_copy = name not in LABELS and known in DATASETS
-    return one_line(f"{LABELS.get(known, known)}{at}{copy}" if is_copy else LABELS.get(name, name))
+    shown = f"{LABELS.get(known, known)}{at}{copy}" if is_copy else LABELS.get(name, name)
+    return one_line(shown) or "(no name)"
 
 
 def one_line(text: str) -> str:
-    """Return the text with a space for whatever would break a line or steer a terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
+    """Return the text with a space for whatever would break a line or steer a terminal.
+
+    A text of which nothing would be seen is shown by its characters' codes.
+    """
+    line = "".join(character if character.isprintable() else " " for character in text)
+    return line if line.strip() else "".join(f"\\u{ord(character):04x}" for character in text)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from srkd_bench.config.suite_file import load_suite
 from tests.conftest import Srkd
 
 SUITE = ["--suite", "tiny.yaml", "--set", "seeds=[0,1,2,3,4,5]"]
@@ -59,9 +60,13 @@ def test_a_report_of_written_scores_is_the_report_of_the_store(
 
 
 def test_written_scores_need_neither_the_teachers_weights_nor_trials_of_weights(
-    srkd: Srkd, kept: list[str]
+    srkd: Srkd, kept: list[str], tmp_path: Path
 ) -> None:
     assert srkd("report", *SUITE, "-o", "scores.csv")[0] == 0
+    here = load_suite(str(tmp_path / "tiny.yaml")).identity
+    there = load_suite(str(tmp_path / "tiny.yaml"), ["teacher.weights=x/gone.pt", "params=tuned"]).identity
+    scores = tmp_path / "scores.csv"
+    scores.write_text(scores.read_text(encoding="utf-8").replace(here, there), encoding="utf-8")
     elsewhere = [*SUITE, "--teacher", "gone.pt", "--set", "params=tuned", "-f", "markdown"]
     code, _, said = srkd("report", *elsewhere)
     assert code != 0
@@ -73,6 +78,93 @@ def test_written_scores_need_neither_the_teachers_weights_nor_trials_of_weights(
     assert known[:-2] == found[:-1]
     assert known[-2].startswith("| Teacher: EDSR")
     assert found[-1] == "| Student: EDSR 4×4 | 2,147 | 0.6 G | – |"  # nothing is known of its teacher
+
+
+def test_a_report_of_a_file_shows_all_of_its_seeds(srkd: Srkd, kept: list[str], tmp_path: Path) -> None:
+    assert srkd("report", *SUITE, "-o", "scores.csv")[0] == 0
+    lines = (tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()
+    some = [line for line in lines if line.split(",")[8] in ("seed", "0", "3", "4")]
+    (tmp_path / "seeds.csv").write_text("\n".join(some), encoding="utf-8")
+    code, text, _ = srkd("report", "tiny.yaml", "--from", "seeds.csv", "-f", "markdown")
+    assert code == 0
+    assert "over seeds 0, 3, 4" in text
+    assert "Seed 0 only" not in text
+    chosen = ["--set", "seeds=[3]", "-f", "markdown"]
+    text = srkd("report", "tiny.yaml", "--from", "seeds.csv", *chosen)[1]
+    assert "Seed 3 only" in text
+    assert "left out of the file, as the suite does not have them: seeds 0, 4" in text
+
+
+def test_scores_carry_their_suite_and_are_reported_under_no_other(
+    srkd: Srkd, kept: list[str], tmp_path: Path
+) -> None:
+    assert srkd("report", *SUITE, "-o", "scores.csv")[0] == 0
+    for words, problem, hint in (
+        ([], "scores.csv is of suite tiny, which does not come with srkd", "srkd report tiny.yaml --from"),
+        (["demo"], "scores.csv is of suite tiny, not demo", "srkd report tiny.yaml --from scores.csv"),
+        (["tiny.yaml", "--set", "train.steps=11"], "measured under other settings", "--set and --teacher"),
+        (["tiny.yaml", "--set", "params.hkd.weight=2.0"], "measured under other settings", ""),
+        (["tiny.yaml", "--teacher", "other.pt"], "measured under other settings", ""),
+        (["tiny.yaml", "--set", "evaluate.self_ensemble=true"], "measured under other settings", ""),
+    ):
+        code, text, said = srkd("report", *words, "--from", "scores.csv")
+        assert (code, text) == (1, ""), words
+        assert problem in said
+        assert hint in said
+
+
+def test_a_file_of_a_built_in_suite_is_reported_with_that_suites_settings(srkd: Srkd, tmp_path: Path) -> None:
+    row = f"none,photos-test,coffee,psnr_y,y@1,30.0,,none,0,{load_suite('smoke').identity}"
+    head = "model,dataset,image,metric,protocol,value,run,method,seed,suite"
+    (tmp_path / "s.csv").write_text(f"{head}\n{row}\n", encoding="utf-8")
+    code, text, _ = srkd("report", "--from", "s.csv")
+    assert code == 0
+    assert text.startswith("smoke: PSNR-Y")
+    assert f"Budget: every student is trained for {load_suite('smoke').train.steps:,} steps" in text
+    assert srkd("report", "smoke", "--from", "s.csv")[1] == text
+    assert srkd("report", "demo", "--from", "s.csv")[0] == 1
+
+
+def test_a_file_without_a_suite_is_reported_under_the_one_whose_runs_it_holds(
+    srkd: Srkd, kept: list[str], tmp_path: Path
+) -> None:
+    assert srkd("report", *SUITE, "-o", "scores.csv")[0] == 0
+    lines = (tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "old.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines), encoding="utf-8")
+    assert srkd("report", "tiny.yaml", "--from", "old.csv")[0] == 0
+    code, _, said = srkd("report", "--from", "old.csv")
+    assert (code, "old.csv does not say which suite its scores are of" in said) == (1, True)
+    code, _, said = srkd("report", "tiny.yaml", "--set", "train.steps=11", "--from", "old.csv")
+    assert (code, "old.csv was measured under other settings" in said) == (1, True)
+    assert srkd("report", "demo", "--from", "old.csv")[0] == 1
+
+
+def test_scores_that_are_damaged_are_refused_by_report_and_compare(srkd: Srkd, tmp_path: Path) -> None:
+    head = "model,dataset,image,metric,protocol,value,run,method,seed"
+    line = "none,photos-test,coffee,psnr_y,y@1,30.0,,none,0"
+    (tmp_path / "twice.csv").write_text(f"{head}\n{line}\n{line}\n", encoding="utf-8")
+    (tmp_path / "nan.csv").write_text(f"{head}\n{line.replace('30.0', 'nan')}\n", encoding="utf-8")
+    for name, problem in (
+        ("twice", "line 3 of twice.csv repeats line 2"),
+        ("nan", "line 2 of nan.csv is no"),
+    ):
+        for words in (["report", "smoke", "--from", f"{name}.csv"], ["compare", *[f"{name}.csv"] * 2]):
+            code, text, said = srkd(*words)
+            assert (code, text) == (1, "")
+            assert problem in said
+
+
+def test_a_claim_that_fails_ends_with_5_after_the_report_and_one_that_is_open_does_not(
+    srkd: Srkd, kept: list[str]
+) -> None:
+    true = "{claim: it reads so, of: hkd, margin: 0.1, reads: {photos-test: 30.225}}"
+    false, unknown = true.replace("30.225", "31"), true.replace("hkd", "teacher")
+    for claims, code in (([true], 0), ([true, unknown], 0), ([unknown], 3), ([true, false], 5)):
+        got, text, said = srkd("report", *SUITE, "--check", "--set", f"claims=[{', '.join(claims)}]")
+        assert got == code, said
+        assert "tiny: claims" in text
+    assert "--check: 1 of 2 claims fail: (2) it reads so" in said
+    assert srkd("report", *SUITE, "--claims", "--set", f"claims=[{false}]")[0] == 0
 
 
 @pytest.mark.parametrize(

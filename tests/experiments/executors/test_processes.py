@@ -61,7 +61,7 @@ def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
 
 def workers_of(process: "subprocess.Popen[str]") -> list[int]:
     """Return the processes that a command has started and that work."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()
     return [int(one) for one in children if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
 
 
@@ -133,7 +133,7 @@ def test_processes_end_with_a_checkpoint_when_the_command_is_killed(tmp_path: Pa
 
 def echo(pid: Path, orders: Connection, answers: Connection) -> None:
     """Answer a task with its name."""
-    pid.write_text(str(os.getpid()))
+    pid.write_text(str(os.getpid()), encoding="utf-8")
     answers.send(orders.recv().name)
     orders.recv()
 

@@ -38,3 +38,35 @@ def test_a_pretrained_network_reads_what_the_protocol_says_of_it(
     assert "| (1) bicubic too | holds |" in text
     assert f"| (2) it reads so | {verdict} |" in text
     assert "Teacher on Set5 37.801" in text
+
+
+@needs_data
+def test_bicubic_claims_are_checked_without_any_weights(srkd: Srkd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SRKD_OFFLINE", "1")
+    srkd("download", "set5", "--from", str(Path(DATA) / "set5"))
+    claims = "claims=[{claim: bicubic, of: bicubic, margin: 0.001, reads: {set5: CLAIMED}},"
+    claims += " {claim: teacher, margin: 0.01, reads: {set5: 38.19}}]"
+    chosen = ["--set", "data={train: photos, test: [set5], scale: 2}", "--set"]
+    right, wrong = ([*chosen, claims.replace("CLAIMED", value)] for value in ("33.6734", "33.7"))
+    assert srkd("report", "conformance", "--check", *right)[0] == 3  # nothing is measured
+    for command in ("run", "evaluate"):
+        code, text, said = srkd(command, "conformance", *right)
+        assert (code, "33.673" in text) == (3, True)
+        assert "srkd is offline" in said
+        assert "set teacher.weights to a file that you have" in said
+    code, text, _ = srkd("report", "conformance", "--claims", *wrong, "-f", "markdown")
+    assert code == 0
+    assert "| (1) bicubic | fails |" in text
+    assert "| (2) teacher | undecided |" in text
+    assert "0edfb8a3.pt is not here yet" in text
+    assert srkd("report", "conformance", "--check", *right)[0] == 0
+    assert srkd("report", "conformance", "--check", *wrong)[0] == 5
+
+
+@needs_data
+def test_a_suite_that_trains_nothing_has_no_student_budget_or_seed(srkd: Srkd) -> None:
+    weights = Path(DATA) / "weights" / "edsr_r8f64_x2.pt"
+    text = srkd("report", "conformance", "--teacher", str(weights), "--claims", "-f", "markdown")[1]
+    assert "Teacher: EDSR" in text
+    for word in ("Student", "student", "Budget", "underpowered", "w/o KD", "seed"):
+        assert word not in text

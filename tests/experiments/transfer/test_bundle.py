@@ -154,11 +154,11 @@ def test_weights_from_elsewhere_go_with_their_suite(srkd: Srkd, tmp_path: Path) 
 
 @pytest.mark.usefixtures("home")
 def test_a_file_that_is_there_is_replaced_only_when_forced(srkd: Srkd) -> None:
-    Path("mine.tar").write_text("mine")
+    Path("mine.tar").write_text("mine", encoding="utf-8")
     code, _, messages = srkd("store", "export", "--suite", "tiny.yaml", "-o", "mine.tar")
     assert code == 1
     assert "hint: --force replaces it" in messages
-    assert Path("mine.tar").read_text() == "mine"
+    assert Path("mine.tar").read_text(encoding="utf-8") == "mine"
     assert srkd("store", "export", "--suite", "tiny.yaml", "-o", "mine.tar", "--force")[0] == 0
     assert srkd("store", "import", "mine.tar", "--home", "away")[0] == 0
 

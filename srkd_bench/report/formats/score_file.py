@@ -1,0 +1,156 @@
+"""Write and read scores as CSV.
+
+The reader accepts what spreadsheets and pandas do to a file (byte order mark, semicolons or tabs, decimal commas,
+`0.0` for seed 0, other columns or another order), and nothing that would change what a score means.
+"""
+
+import csv
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import astuple, fields
+from io import StringIO
+
+from srkd_bench.config.metrics import METRICS
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.evaluation.results import Results
+from srkd_bench.evaluation.scores import Score
+from srkd_bench.report.tables.table import one_line
+
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # what a spreadsheet computes instead of showing
+COLUMNS = [column.name for column in fields(Score)]
+OPTIONAL = {"suite"}  # absent from files of older versions
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+SEED = re.compile(r"(\d{1,10})(\.0*)?", re.ASCII)
+SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}@[0-9a-f]{20}")
+MOST = 1000.0  # no 8-bit image has a greater PSNR
+ANOTHER = "`srkd report -o scores.csv` writes a file of scores again"
+
+
+def to_csv(results: Results) -> str:
+    """Return a line a score, its columns named as the fields of `Score`; None is empty, infinity is `inf`.
+
+    A name is one printable line, as in the tables. Before one that begins like a formula stands an apostrophe:
+    images are named by who made the data set, and people open CSV in spreadsheets. JSON has names as they are.
+    """
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([_shown(value) for value in astuple(score)] for score in results.scores)
+    return text.getvalue()
+
+
+def from_csv(text: str, name: str) -> list[Score]:
+    """Return the scores of a text that `to_csv` wrote, also after pandas or a spreadsheet has saved it.
+
+    Args:
+        name: of its file, for errors.
+    Raises:
+        SrkdError: it is another table, a line isn't a score or repeats another, or lines are of several suites.
+    """
+    scores, lines = list[Score](), dict[tuple[object, ...], int]()
+    for line, values, commas in _rows(text, name):
+        try:
+            score = _score(values, commas)
+        except ValueError as error:
+            raise SrkdError(f"line {line} of {name} is no score: {error}", ANOTHER) from None
+        key = (score.model, score.seed, score.dataset, score.image, score.metric, score.protocol, score.suite)
+        if (first := lines.setdefault(key, line)) != line:
+            raise SrkdError(f"line {line} of {name} repeats line {first}", "keep one of them")
+        if scores and score.suite != scores[0].suite:
+            own, other = (one.suite or "an unknown suite" for one in (score, scores[0]))
+            raise SrkdError(
+                f"{name} mixes suites or settings: line {line} is of {own}, the lines before it of {other}",
+                "keep the scores of each suite in a file of their own",
+            )
+        scores.append(score)
+    return scores
+
+
+def _rows(text: str, name: str) -> Iterator[tuple[int, dict[str, str], bool]]:
+    """Yield the number of each line, its values by column, and whether it may hold decimal commas."""
+    text = text.removeprefix("\ufeff")
+    skipped = 0
+    if text[:4].lower() == "sep=":  # Excel's own first line
+        text, skipped = text.partition("\n")[2], 1
+    head = text.partition("\n")[0]
+    delimiter = max(",;\t", key=head.count)
+    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        header = [column.strip().lower() for column in next(reader, [])]
+        known = [column for column in header if column in COLUMNS]
+        if len(set(known)) < len(known) or not {*COLUMNS} - OPTIONAL <= {*known}:
+            hint = f"`srkd report -o scores.csv` writes one with the columns {', '.join(COLUMNS)}"
+            raise SrkdError(f"{name} is no table of scores", hint)
+        for values in reader:
+            if not any(value.strip() for value in values):
+                continue
+            line = reader.line_num + skipped
+            if len(values) != len(header):
+                found = f"{len(values)} fields instead of {len(header)}"
+                raise SrkdError(f"line {line} of {name} is no score: {found}", ANOTHER)
+            pairs = zip(header, values, strict=True)
+            yield line, {column: _read(value) for column, value in pairs if column in known}, delimiter != ","
+    except csv.Error as error:
+        line = reader.line_num + skipped
+        raise SrkdError(f"line {line} of {name} is no line of CSV: {error}", ANOTHER) from None
+
+
+def _score(texts: dict[str, str], commas: bool) -> Score:
+    """Return the score of a line; a ValueError says what is wrong with it."""
+    for column in ("model", "dataset", "image", "protocol"):
+        if not texts[column].strip():
+            raise ValueError(f"no {column} (pandas drops names such as NA without keep_default_na=False)")
+    metric, suite = texts["metric"].strip(), texts.get("suite", "").strip()
+    if metric not in METRICS:
+        raise ValueError(f"no metric named {_quoted(metric)}")
+    if suite and not SUITE.fullmatch(suite):
+        raise ValueError(f"{_quoted(suite)} names no suite and its settings")
+    value, seed = (texts[column].strip() for column in ("value", "seed"))
+    if commas:
+        value, seed = value.replace(",", "."), seed.replace(",", ".")
+    return Score(
+        model=texts["model"],
+        dataset=texts["dataset"],
+        image=texts["image"],
+        metric=metric,
+        protocol=texts["protocol"].strip(),
+        value=_value(value, METRICS[metric].unit),
+        run=texts["run"].strip(),
+        method=texts["method"] or None,
+        seed=_seed(seed) if seed else None,
+        suite=suite,
+    )
+
+
+def _value(text: str, unit: str) -> float:
+    """Return a score: finite, or `inf` in dB, where SR equals HR."""
+    if unit and text.lower() in ("inf", "+inf"):
+        return math.inf
+    if not NUMBER.fullmatch(text) or not math.isfinite(value := float(text)):
+        raise ValueError(f"{_quoted(text)} is no finite number")
+    if abs(value) > MOST:
+        raise ValueError(f"{_quoted(text)} is out of range; was a decimal point lost?")
+    return value
+
+
+def _seed(text: str) -> int:
+    if not (found := SEED.fullmatch(text)) or int(found[1]) >= 2**32:
+        raise ValueError(f"{_quoted(text)} is no seed")
+    return int(found[1])
+
+
+def _quoted(text: str) -> str:
+    return ascii(text if len(text) <= 40 else f"{text[:40]}...")
+
+
+def _read(text: str) -> str:
+    """Return what `_shown` was given."""
+    return text[1:] if text.startswith("'") and text[1:].lstrip().startswith(FORMULA) else text
+
+
+def _shown(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    line = one_line(value)
+    return f"'{line}" if line.lstrip().startswith(FORMULA) else line

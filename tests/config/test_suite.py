@@ -1,0 +1,44 @@
+"""Suites: what their identity is made of."""
+
+import re
+
+import pytest
+
+from srkd_bench.config.suite_file import load_suite
+
+
+def test_a_suites_identity_is_its_name_and_a_digest() -> None:
+    assert re.fullmatch(r"smoke@[0-9a-f]{20}", load_suite("smoke").identity)
+    assert len({load_suite(name).identity for name in ("smoke", "demo", "bsds", "bsds-more", "paper")}) == 5
+
+
+@pytest.mark.parametrize(
+    "setting", ["seeds=[3,4]", "methods=[none]", "data.test=[set5]", "evaluate.metrics=[ssim_y]", "claims=[]"]
+)
+def test_what_is_shown_of_the_scores_does_not_change_a_suites_identity(setting: str) -> None:
+    assert load_suite("smoke", [setting]).identity == load_suite("smoke").identity
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "train.steps=7",
+        "data.train=bsds500",
+        "data.scale=3",
+        "student.n_feats=9",
+        "teacher.model.n_feats=9",
+        "teacher.weights=w.pt",
+        "params.hkd.weight=2.0",
+        "params=tuned",
+        "evaluate.self_ensemble=true",
+        "name=other",
+    ],
+)
+def test_every_setting_that_decides_a_score_changes_a_suites_identity(setting: str) -> None:
+    assert load_suite("smoke", [setting]).identity != load_suite("smoke").identity
+
+
+def test_a_weights_file_counts_by_its_name_wherever_it_lies() -> None:
+    found = {load_suite("smoke", [f"teacher.weights={path}"]).identity for path in ("w.pt", "a/b/w.pt")}
+    assert len(found) == 1
+    assert load_suite("smoke", ["teacher.weights=v.pt"]).identity not in found
