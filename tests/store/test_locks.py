@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.portable import try_lock
 from srkd_bench.store import locks
 from srkd_bench.store.locks import alone, held, is_held
 
@@ -54,7 +55,7 @@ def test_who_waits_says_so_once_and_then_holds(lock: Path, monkeypatch: pytest.M
 def test_a_lock_whose_file_is_removed_before_it_is_taken_is_taken_anew(
     lock: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    try_lock, removed = locks.try_lock, list[int]()
+    removed = list[int]()
 
     def after_removal(descriptor: int) -> bool:
         if not removed:  # gc is faster
@@ -62,7 +63,7 @@ def test_a_lock_whose_file_is_removed_before_it_is_taken_is_taken_anew(
             lock.unlink()
         return try_lock(descriptor)
 
-    monkeypatch.setattr(locks, "try_lock", after_removal)
+    monkeypatch.setattr("srkd_bench.store.locks.try_lock", after_removal)
     with held(lock):
         assert lock.exists()
         assert is_held(lock)  # another process that opens it now finds it held
