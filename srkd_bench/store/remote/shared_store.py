@@ -41,7 +41,6 @@ class Shared:
         address: of the bucket, `s3://BUCKET/PREFIX`.
         home: of the machine's own store. Its folder `peeked/` keeps single files of artifacts that aren't here
             whole; `unsent/` has a mark for each artifact that was made here and isn't in the bucket yet.
-        say: told in a line when something makes the user wait.
     """
 
     def __init__(self, address: str, home: Path, say: Callable[[str], None]) -> None:
@@ -87,8 +86,6 @@ class Shared:
     def manifest(self, place: str, *, anew: bool = False) -> dict[str, Any]:
         """Return the manifest of an artifact that is there; it is fetched once.
 
-        Args:
-            anew: fetch it again.
         Raises:
             IntegrityError: it isn't what was written.
         """
