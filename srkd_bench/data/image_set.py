@@ -39,9 +39,8 @@ class _Pack:
         size = sum(one["height"] * one["width"] * 3 for one in self.entries)
         if not self.data.is_file() or self.data.stat().st_size != size:
             raise IntegrityError(f"{self.data} is not what was written", REPAIR)
-        self._bytes: Image = np.asarray(
-            np.memmap(self.data, dtype=np.uint8, mode="r")
-        )  # views of it cost less
+        # Views of an array cost less than those of a memory map.
+        self._bytes: Image = np.asarray(np.memmap(self.data, dtype=np.uint8, mode="r"))
         self._checked: set[int] = set()
 
     def __len__(self) -> int:
@@ -133,8 +132,6 @@ def pixels_of(store: ArtifactStore, name: str) -> str | None:
 def open_set(store: ArtifactStore, name: str, scale: int, display: Display | None = None) -> ImageSet:
     """Return a data set that is here; LR images and built-in sets are packed when first asked for.
 
-    Args:
-        display: shows how far the making of LR images is.
     Raises:
         MissingError: it has to be downloaded first.
     """

@@ -16,6 +16,8 @@ from srkd_bench.data.images import read_rgb
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.downloads import fetch
 
+OWN = "srkd download {} --from FOLDER_OR_ARCHIVE"
+
 
 def adopt(store: ArtifactStore, name: str, source: Path, display: Display) -> str:
     """Pack a data set from a folder or archive that holds its HR images somewhere, and return their digest.
@@ -29,8 +31,7 @@ def adopt(store: ArtifactStore, name: str, source: Path, display: Display) -> st
         raise MissingError(f"no images of '{name}' in '{source}'", f"srkd download {name}")
 
     def decoded(found: tuple[str, bytes]) -> tuple[str, Image]:
-        path, content = found
-        return PurePosixPath(path).stem, read_rgb(BytesIO(content), path)
+        return PurePosixPath(found[0]).stem, read_rgb(BytesIO(found[1]), found[0])
 
     def images() -> Iterator[tuple[str, Image]]:
         with display.bar(f"packing {name}") as tick:
@@ -61,9 +62,7 @@ def download(store: ArtifactStore, name: str, display: Display) -> str:
         except (MissingError, IntegrityError) as error:
             failures.append(error)
     worst = max(failures, key=lambda error: error.exit_code)
-    raise type(worst)(
-        "; ".join(error.message for error in failures), f"srkd download {name} --from FOLDER_OR_ARCHIVE"
-    )
+    raise type(worst)("; ".join(error.message for error in failures), OWN.format(name))
 
 
 def is_known_copy(store: ArtifactStore, name: str) -> bool:
@@ -81,9 +80,10 @@ def _fetch(store: ArtifactStore, name: str, source: Source, display: Display) ->
     host, path = urlparse(source.urls[0]).netloc, kept_at(store, source)
     with display.bar(f"downloading {name} from {host}", bytes=True) as tick:
         return fetch(
-            source.urls, path, checksum=source.checksum, size=source.size, progress=tick, hint=_own(name)
+            source.urls,
+            path,
+            checksum=source.checksum,
+            size=source.size,
+            progress=tick,
+            hint=OWN.format(name),
         )
-
-
-def _own(name: str) -> str:
-    return f"srkd download {name} --from FOLDER_OR_ARCHIVE"
