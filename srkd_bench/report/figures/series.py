@@ -30,11 +30,7 @@ def noise(means: Means, dataset: str | None, baseline: str) -> float | None:
     Args:
         dataset: None for the mean over data sets, seed by seed.
     """
-    own = [
-        seeds
-        for (name, model), seeds in means.items()
-        if model == baseline and (dataset is None or name == dataset)
-    ]
+    own = [means[on, model] for on, model in means if model == baseline and dataset in (None, on)]
     shared = sorted(set[int | None].intersection(*map(set, own)), key=str) if own else []
     if len(shared) < 2:
         return None
