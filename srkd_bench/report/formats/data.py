@@ -52,7 +52,9 @@ def to_json(results: Results, verdicts: Sequence[Verdict] = ()) -> str:
         "differences": [
             difference_row(one) for metric in results.metrics for one in differences(results, metric)
         ],
-        "claims": [_verdict(verdict) for verdict in verdicts],
+        "claims": [
+            asdict(one) | {"evidence": [difference_row(each) for each in one.evidence]} for one in verdicts
+        ],
         "networks": [asdict(network) for network in results.networks],
         "notes": results.notes,
     }
@@ -75,8 +77,6 @@ def to_csv(results: Results) -> str:
 def from_csv(text: str, name: str) -> list[Score]:
     """Return the scores of a text that `to_csv` wrote.
 
-    Args:
-        name: of its file, for errors.
     Raises:
         SrkdError: it is another table, or a line isn't a score.
     """
@@ -94,26 +94,13 @@ def _score(row: dict[str, str]) -> Score:
     texts = {name: _read(value) for name, value in row.items()}  # a short line ends in None
     if texts["metric"] not in METRICS:
         raise ValueError(texts["metric"])
-    return Score(
-        model=texts["model"],
-        dataset=texts["dataset"],
-        image=texts["image"],
-        metric=texts["metric"],
-        protocol=texts["protocol"],
-        value=float(texts["value"]),
-        run=texts["run"],
-        method=texts["method"] or None,
-        seed=int(texts["seed"]) if texts["seed"] else None,
-    )
+    value, method, seed = float(texts.pop("value")), texts.pop("method") or None, texts.pop("seed")
+    return Score(**texts, value=value, method=method, seed=int(seed) if seed else None)
 
 
 def _read(text: str) -> str:
     """Return what `_shown` was given."""
     return text[1:] if text.startswith("'") and text[1:].lstrip().startswith(FORMULA) else text
-
-
-def _verdict(verdict: Verdict) -> dict[str, object]:
-    return asdict(verdict) | {"evidence": [difference_row(one) for one in verdict.evidence]}
 
 
 def to_cards(results: Results) -> str:

@@ -44,12 +44,7 @@ def _width(grid: Grid, console: Console) -> int:
 
 def _grid(table: Table, cells: list[list[Cell]], coloured: bool) -> Grid:
     header, *rows = cells
-    grid = Grid(
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        show_edge=False,
-        collapse_padding=True,
-    )
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
     for index, cell in enumerate(header):
         grid.add_column(Text(cell.text), justify="right" if index else "left", overflow="fold")
     for row in rows:
@@ -66,12 +61,6 @@ def _text(cell: Cell, coloured: bool) -> Text:
 def _legend(table: Table, coloured: bool) -> Text:
     best, second, beats = table.legend
     if coloured:
-        return Text.assemble(
-            ("red", STYLES[1]),
-            f": {best}; ",
-            ("blue", STYLES[2]),
-            f": {second}; ",
-            ("bold", "bold"),
-            f": {beats}",
-        )
+        red, blue, bold = ("red", STYLES[1]), ("blue", STYLES[2]), ("bold", "bold")
+        return Text.assemble(red, f": {best}; ", blue, f": {second}; ", bold, f": {beats}")
     return Text(f"{MARKS[1]}: {best}; {MARKS[2]}: {second}; +: {beats}")

@@ -39,11 +39,7 @@ class Findings:
 
 
 def findings(results: Results, metric: str, found: Sequence[Difference]) -> Findings:
-    """Return what the differences of one metric say on all data sets together.
-
-    Args:
-        found: from `stats.differences`, of this metric.
-    """
+    """Return what the differences of one metric say on all data sets together."""
     whole = sorted((one for one in found if one.dataset is None), key=lambda one: -one.mean)
     names = model_labels(results)
     control = names.get(results.baseline, results.baseline)
@@ -58,20 +54,19 @@ def findings(results: Results, metric: str, found: Sequence[Difference]) -> Find
         for verdict, title in GROUPS.items()
     }
     longer = [_number(one, names, metric) for one in whole if one.model == EQUAL_COST]
-    lead = f"{_what(whole, results, metric)} from {control}{_introduced(results)}:"
+    alone = ", the same student trained without distillation" if results.baseline == "none" else ""
+    lead = f"{_what(whole, results, metric)} from {control}{alone}:"
     if all(one.verdict == "underpowered" for one in whole):
         seeds = max(one.seeds for one in whole)
         lead = f"{_too_few(seeds)} Nothing is claimed by these {lead[0].lower()}{lead[1:]}"
         verdict, groups = "Too few seeds to tell.", {"Measured": groups[GROUPS["underpowered"]] + longer}
     else:
-        verdict = _verdict(
-            [one for one in methods if one.verdict == "better"], names, results.baseline, control
-        )
+        better = [one for one in methods if one.verdict == "better"]
+        verdict = _verdict(better, names, results.baseline, control)
         groups["At equal cost"] = longer
+    groups = {title: own for title, own in groups.items() if own}
     notes = [_corrected(whole, names), _teacher(results, metric, control)]
-    return Findings(
-        verdict, lead, {title: own for title, own in groups.items() if own}, [note for note in notes if note]
-    )
+    return Findings(verdict, lead, groups, [note for note in notes if note])
 
 
 def listed(words: Sequence[str]) -> str:
@@ -103,10 +98,6 @@ def _what(whole: Sequence[Difference], results: Results, metric: str) -> str:
         f"Mean differences in {METRICS[metric].label}, over {_count(seeds, 'seed')} and the"
         f" {_count(images, 'image')} of {listed(names)}{each}"
     )
-
-
-def _introduced(results: Results) -> str:
-    return ", the same student trained without distillation" if results.baseline == "none" else ""
 
 
 def _too_few(seeds: int) -> str:
@@ -144,23 +135,16 @@ def _corrected(whole: Sequence[Difference], names: dict[str, str]) -> str:
 
 def _teacher(results: Results, metric: str, control: str) -> str:
     """Say how far above the control the teacher is: what there was to gain by becoming as good as it."""
-    teacher, base = (
-        {
-            dataset: mean
-            for dataset in results.datasets
-            if (mean := results.mean(metric, model, dataset)) is not None
-        }
-        for model in ("teacher", results.baseline)
-    )
-    if teacher.keys() != base.keys() or not base:
+    means = [
+        [results.mean(metric, model, name) for model in ("teacher", results.baseline)]
+        for name in results.datasets
+    ]
+    gaps = [teacher - base for teacher, base in means if teacher is not None and base is not None]
+    if not gaps or any((teacher is None) != (base is None) for teacher, base in means):
         return ""
-    gap = fmean(teacher[dataset] - base[dataset] for dataset in base)
-    parameters = {network.role: network.parameters for network in results.networks}
-    larger = (
-        f", {parameters['teacher'] / parameters['student']:.1f} times as large,"
-        if len(parameters) == 2
-        else ""
-    )
+    gap = fmean(gaps)
+    size = {network.role: network.parameters for network in results.networks}
+    larger = f", {size['teacher'] / size['student']:.1f} times as large," if len(size) == 2 else ""
     return f"For scale: the teacher{larger} is at {_with_unit(gap, metric)} from {control}."
 
 

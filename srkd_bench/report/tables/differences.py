@@ -9,11 +9,7 @@ SHOWN_LOST = 5  # names of what was left out
 
 
 def paired(results: Results, metric: str) -> Table | None:
-    """Return a row for each data set and method, and for all data sets together; None below two seeds.
-
-    Args:
-        metric: a key of `METRICS`.
-    """
+    """Return a row for each data set and method, and for all data sets together; None below two seeds."""
     found = differences(results, metric)
     if max((one.seeds for one in found), default=0) < 2:
         return None
@@ -39,7 +35,8 @@ def paired(results: Results, metric: str) -> Table | None:
 
 def in_words(one: Difference, decimals: int) -> str:
     """Return the difference and its interval as printed: `+0.012 [−0.003, +0.027]`."""
-    return f"{signed(one.mean, decimals)} {_interval(one, decimals)}".rstrip()
+    interval = f" [{signed(one.low, decimals)}, {signed(one.high, decimals)}]" if one.seeds > 1 else ""
+    return signed(one.mean, decimals) + interval
 
 
 def signed(value: float, decimals: int) -> str:
@@ -63,12 +60,6 @@ def where(dataset: str | None) -> str:
 def seeds_for_holm(methods: int) -> int:
     """Return from how many seeds on the least of so many corrected p can be small enough."""
     return next(n for n in range(2, 64) if methods * 2 / 2**n < LEVEL)
-
-
-def _interval(one: Difference, decimals: int) -> str:
-    if one.seeds < 2:
-        return ""
-    return f"[{signed(one.low, decimals)}, {signed(one.high, decimals)}]"
 
 
 def _row(one: Difference, name: str, decimals: int) -> list[Cell]:
@@ -98,17 +89,12 @@ def _notes(found: list[Difference], names: dict[str, str]) -> list[str]:
         notes.append(f"Underpowered, {most} seeds: p is {2 / 2**most:.3f} at least, whatever was measured")
     methods = len({one.model for one in found})
     if methods > 1:
-        notes.append(_about_holm(methods, most))
+        needed = seeds_for_holm(methods)
+        enough = "" if most >= needed else f"; below {LEVEL} it needs {needed} seeds"
+        notes.append(f"Holm: p corrected for {methods} methods{enough}")
     if any(one.dataset is None for one in found):
         notes.append("All: every data set weighs the same")
     return notes
-
-
-def _about_holm(methods: int, seeds: int) -> str:
-    """Return what Holm's p is, and from how many seeds on it can be small at all."""
-    note = f"Holm: p corrected for {methods} methods"
-    needed = seeds_for_holm(methods)
-    return note if seeds >= needed else f"{note}; below {LEVEL} it needs {needed} seeds"
 
 
 def _lost(one: Difference) -> str:
