@@ -88,7 +88,8 @@ class TeacherCache:
             return None
         record = os.pread(self._file, self.record, step * self.record)
         if len(record) < self.record or HEADER.unpack_from(record) != (step + 1, _checksum(record)):
-            self._forget(step)
+            if self.has(step):
+                self._put(bytes(HEADER.size), step)
             return None
         levels = np.frombuffer(record, "<i2", offset=HEADER.size).reshape(self.shape)
         return torch.from_numpy(levels.astype(np.float32)) / GRID + 0.5
@@ -108,10 +109,6 @@ class TeacherCache:
         content = bytes(HEADER.size) + levels.numpy().astype("<i2").tobytes()
         head = HEADER.pack(step + 1, _checksum(content))
         self._put(head + content[HEADER.size :], step)
-
-    def _forget(self, step: int) -> None:
-        if self.has(step):
-            self._put(bytes(HEADER.size), step)
 
     def _put(self, content: bytes, step: int) -> None:
         assert self._file is not None

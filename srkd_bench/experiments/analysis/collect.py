@@ -2,10 +2,11 @@
 
 import json
 from collections import defaultdict
+from typing import Literal
 
 from srkd_bench.config.artifacts import Measurement, Run, Weights
 from srkd_bench.config.metrics import METRICS
-from srkd_bench.config.network import ForeignSpec, ModelSpec
+from srkd_bench.config.network import NetworkSpec
 from srkd_bench.config.suite import Suite
 from srkd_bench.data.image_set import pixels_of
 from srkd_bench.evaluation.results import About, Network, Results, Training
@@ -41,19 +42,15 @@ def results(
         datasets=list(suite.data.test),
         metrics=suite.evaluate.shown,
         scores=scores,
-        networks=[
-            *([_network("teacher", plan.teacher.model)] if plan.knows_teacher else []),
-            _network("student", suite.student),
-        ],
+        networks=[_network("teacher", plan.teacher.model)] * plan.knows_teacher
+        + [_network("student", suite.student)],
         seeds=list(suite.seeds),
         budget=f"every student is trained for {suite.train} of {suite.data.train}",
-        notes=[
-            *notes,
-            *_longer(plan),
-            *_chosen(plan),
-            *_tuned(plan),
-            *([ensemble] if suite.evaluate.self_ensemble else []),
-        ],
+        notes=notes
+        + _longer(plan)
+        + _chosen(plan)
+        + _tuned(plan)
+        + [ensemble] * suite.evaluate.self_ensemble,
         trainings=_trainings(plan, store) if trainings else [],
         scale=suite.data.scale,
         about={name: About(one.summary, one.kind, one.source) for name, one in plan.traits.items()},
@@ -84,6 +81,7 @@ def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
     store.read_ahead([wanted(key, pixels).place for _, key in runs for pixels in here.values()], SCORES)
     for model, key in runs:
         seed = key.seed if isinstance(key, Run) and model != "teacher" else None
+        digest, method = (key.digest, key.method) if isinstance(key, Run) else ("", None)
         state = "" if key is None else _state(key, store)
         for dataset, pixels in here.items():
             kept = kept_scores(wanted(key, pixels), store)
@@ -92,17 +90,7 @@ def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
                 notes[f"{model}: {problem}"] += [] if seed is None else [seed]
                 continue
             scores += [
-                Score(
-                    model=model,
-                    dataset=dataset,
-                    image=image,
-                    metric=metric,
-                    protocol=METRICS[metric].protocol,
-                    value=value,
-                    run=key.digest if isinstance(key, Run) else "",
-                    method=key.method if isinstance(key, Run) else None,
-                    seed=seed,
-                )
+                Score(model, dataset, image, metric, METRICS[metric].protocol, value, digest, method, seed)
                 for image, values in kept.items()
                 for metric, value in values.items()
                 if metric in suite.evaluate.shown
@@ -125,12 +113,8 @@ def _chosen(plan: Plan) -> list[str]:
     if plan.suite.tuned:
         return []
     parts = {part for method in plan.methods for part in method.split("+")}
-    given = [
-        f"{part}.{name}={value}"
-        for part, params in plan.suite.params.items()
-        for name, value in params.items()
-        if part in parts
-    ]
+    params = {part: own for part, own in plan.suite.params.items() if part in parts}
+    given = [f"{part}.{name}={value}" for part, own in params.items() for name, value in own.items()]
     return [f"parameters that the suite gives: {', '.join(given)}"] if given else []
 
 
@@ -173,16 +157,8 @@ def _trainings(plan: Plan, store: ArtifactStore) -> list[Training]:
 
 
 def _note(problem: str, seeds: list[int]) -> str:
-    if not seeds:
-        return problem
-    listed = ", ".join(str(seed) for seed in sorted(set(seeds)))
-    return f"{problem} (seed {listed})"
+    return f"{problem} (seed {', '.join(map(str, sorted(set(seeds))))})" if seeds else problem
 
 
-def _network(role: str, model: ModelSpec | ForeignSpec) -> Network:
-    return Network(
-        role="teacher" if role == "teacher" else "student",
-        description=str(model),
-        parameters=model.parameters,
-        multiply_adds=model.multiply_adds * HR_PIXELS // model.scale**2,
-    )
+def _network(role: Literal["teacher", "student"], model: NetworkSpec) -> Network:
+    return Network(role, str(model), model.parameters, model.multiply_adds * HR_PIXELS // model.scale**2)

@@ -74,9 +74,8 @@ def compare_scores(first: Sequence[Score], second: Sequence[Score]) -> list[Diff
     )
     found = [one for name in ours.metrics for one in changes(ours, theirs, name)]
     if not found:
-        raise SrkdError(
-            "no method has an image and a seed in both by the same rules", "srkd report -o scores.csv"
-        )
+        problem = "no method has an image and a seed in both by the same rules"
+        raise SrkdError(problem, "srkd report -o scores.csv")
     return found if len(ours.datasets) > 1 else [one for one in found if one.dataset is not None]
 
 
@@ -112,18 +111,9 @@ def _compared(
         raise SrkdError(f"no image was measured for both {first} and {second} by the same rules", "srkd run")
     if len(ours.datasets) == 1:
         found = [one for one in found if one.dataset is not None]
-    return Comparison(
-        first=first,
-        second=second,
-        metric=metric,
-        differences=found,
-        images={
-            dataset: dict(sorted(gains.items(), key=lambda one: -one[1]))
-            for dataset in ours.datasets
-            if (gains := ours.image_gains(metric, first, second, dataset))
-        },
-        settings=_unlike(*settings),
-    )
+    images = {name: ours.image_gains(metric, first, second, name) for name in ours.datasets}
+    images = {name: dict(sorted(own.items(), key=lambda one: -one[1])) for name, own in images.items() if own}
+    return Comparison(first, second, metric, found, images, _unlike(*settings))
 
 
 def _unlike(first: dict[str, Any], second: dict[str, Any], above: str = "") -> dict[str, tuple[Any, Any]]:

@@ -41,11 +41,8 @@ class Gallery:
 
     def __init__(self, plan: Plan, place: Workplace, students: Sequence[Run] = ()) -> None:
         self.seed = students[0].seed if students else plan.suite.seeds[0]
-        chosen = students or [run for run in plan.students if run.seed == self.seed]
-        wanted: dict[str, Run | Weights] = {
-            "teacher": plan.teacher,
-            **{plan.column(run): run for run in chosen},
-        }
+        wanted: dict[str, Run | Weights] = {"teacher": plan.teacher}
+        wanted |= {plan.column(run): run for run in students or plan.students if run.seed == self.seed}
         self._keys = {model: key for model, key in wanted.items() if place.store.has(key)}
         self.models = ["bicubic", *self._keys]
         self.left_out = [f"{model}: not finished" for model in wanted if model not in self._keys]
@@ -90,10 +87,8 @@ class Gallery:
 
     def scores(self, model: str, dataset: str) -> dict[str, float]:
         """Return a finished network's PSNR-Y by image, from the store or measured now."""
-        ensemble = self._plan.suite.evaluate.self_ensemble
-        found = measured(
-            self._keys[model], self.images(dataset), self._place, title=model, self_ensemble=ensemble
-        )
+        key, ensemble = self._keys[model], self._plan.suite.evaluate.self_ensemble
+        found = measured(key, self.images(dataset), self._place, title=model, self_ensemble=ensemble)
         return {image: values["psnr_y"] for image, values in found.items()}
 
 
@@ -118,10 +113,8 @@ def parse(text: str, gallery: Gallery) -> Crop:
         raise SrkdError(f"the region {text} is not within '{image}', which is {width}×{height} pixels")
     if any(number % scale for number in (x, y, w, h)):
         near = [x - x % scale, y - y % scale, *(max(scale, side - side % scale) for side in (w, h))]
-        hint = f"--crop {name}:{','.join(map(str, near))}"
-        raise SrkdError(
-            f"the region {text} does not lie on LR pixels, which are {scale} HR pixels wide", hint
-        )
+        problem = f"the region {text} does not lie on LR pixels, which are {scale} HR pixels wide"
+        raise SrkdError(problem, f"--crop {name}:{','.join(map(str, near))}")
     return Crop(dataset, image, x, y, w, h)
 
 
@@ -151,9 +144,8 @@ def choose(gallery: Gallery, dataset: str, count: int) -> list[Crop]:
     images = gallery.images(dataset)
     networks = gallery.methods if len(gallery.methods) > 1 else gallery.models[1:]
     if not networks:
-        raise MissingError(
-            "no network of this suite is finished yet", "srkd run, or --crop for bicubic alone"
-        )
+        hint = "srkd run, or --crop for bicubic alone"
+        raise MissingError("no network of this suite is finished yet", hint)
     scores = [gallery.scores(model, dataset) for model in networks]
     names = sorted(images.names, key=lambda name: (-_spread(one[name] for one in scores), name))
     models = networks if len(networks) > 1 else gallery.models
@@ -184,9 +176,8 @@ def busiest(
     sums = np.pad(spread.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     sums = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
     for crop in taken:
-        sums[
-            max(0, crop.y - side + 1) : crop.y + crop.height, max(0, crop.x - side + 1) : crop.x + crop.width
-        ] = -np.inf
+        top, left = max(0, crop.y - side + 1), max(0, crop.x - side + 1)
+        sums[top : crop.y + crop.height, left : crop.x + crop.width] = -np.inf
     sums = sums[::scale, ::scale]
     y, x = np.unravel_index(np.argmax(sums), sums.shape)
     return None if np.isneginf(sums[y, x]) else (scale * int(x), scale * int(y), side, side)
@@ -202,20 +193,13 @@ def _panel(gallery: Gallery, crop: Crop) -> Panel:
     i = images.names.index(crop.image)
     hr = images.hr(i)
     region = np.s_[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
-    views = [View("hr", hr[region].copy(), None), View("lr", _lr(images, i, crop).copy(), None)]
+    s, lr = images.scale, images.lr(i)
+    lr = lr[crop.y // s : (crop.y + crop.height) // s, crop.x // s : (crop.x + crop.width) // s]
+    views = [View("hr", hr[region].copy(), None), View("lr", lr.copy(), None)]
     for model in gallery.models:
         sr = gallery.sr(model, crop.dataset, crop.image)[region].copy()
         views.append(View(model, sr, psnr(luma(sr), luma(hr[region]), border=0)))
-    height, width, _ = hr.shape
-    return Panel(crop, gallery.seed, views, _thumbnail(hr), (width, height))
-
-
-def _lr(images: ImageSet, i: int, crop: Crop) -> Image:
-    s = images.scale
-    return images.lr(i)[crop.y // s : (crop.y + crop.height) // s, crop.x // s : (crop.x + crop.width) // s]
-
-
-def _thumbnail(hr: Image) -> Image:
     small = Pillow.fromarray(hr)
     small.thumbnail((THUMBNAIL, THUMBNAIL), Pillow.Resampling.LANCZOS)
-    return np.array(small)
+    height, width, _ = hr.shape
+    return Panel(crop, gallery.seed, views, np.array(small), (width, height))

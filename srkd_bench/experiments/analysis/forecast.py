@@ -14,7 +14,7 @@ import torch
 
 from srkd_bench.config.artifacts import Run
 from srkd_bench.config.metrics import METRICS
-from srkd_bench.config.network import ForeignSpec, ModelSpec
+from srkd_bench.config.network import NetworkSpec
 from srkd_bench.data.catalog import find
 from srkd_bench.data.image_set import hr_pixels, packed, pixels_of
 from srkd_bench.evaluation.metrics import measure
@@ -131,8 +131,8 @@ def forecast(plan: Plan, place: Workplace, slots: int = 1) -> Forecast:
     store, suite = place.store, plan.suite
     rehearse(plan, place)
     jobs = [_data(name, suite.data.scale, store) for name in suite.data.names]
-    for key in (key for key in plan.networks if store.has(key)):
-        jobs.append(Job("teacher" if key == plan.teacher else "group", plan.title(key), "cached"))
+    here = (key for key in plan.networks if store.has(key))
+    jobs += [Job("teacher" if key == plan.teacher else "group", plan.title(key), "cached") for key in here]
     jobs += [*_trainings(plan, place, slots), *_scores(plan, place)]
     return Forecast(suite.name, jobs, slots, str(place.device), store.home)
 
@@ -186,7 +186,7 @@ def _scores(plan: Plan, place: Workplace) -> list[Job]:
     """Return what measuring takes, a job a data set."""
     store, suite = place.store, plan.suite
     scale, ensemble = suite.data.scale, suite.evaluate.self_ensemble
-    jobs, paces = list[Job](), dict[ModelSpec | ForeignSpec | None, float]()
+    jobs, paces = list[Job](), dict[NetworkSpec | None, float]()
     for name in suite.data.test:
         digest, pixels = pixels_of(store, name) or MISSING, hr_pixels(store, name)
         todo = [
@@ -233,7 +233,7 @@ def _trial(
     teacher = build(known.model, 0).to(place.device).requires_grad_(False).eval() if known else None
     lr = torch.rand(images, 3, train.patch, train.patch, device=place.device)
     hr = torch.rand(images, 3, scale * train.patch, scale * train.patch, device=place.device)
-    learners = [Learner.of(run, teacher, lr, folder, place.device) for run in runs]
+    learners = [Learner(run, None, teacher, lr, folder, place.device) for run in runs]
     forward = teacher_pass(teacher, [one.method for one in learners], train, place.device)
 
     def step(log: dict[str, float] | None = None) -> None:
@@ -245,10 +245,7 @@ def _trial(
 
 
 def seconds_a_pixel(
-    spec: ModelSpec | ForeignSpec | None,
-    scale: int,
-    place: Workplace,
-    metrics: Iterable[str] = tuple(METRICS),
+    spec: NetworkSpec | None, scale: int, place: Workplace, metrics: Iterable[str] = METRICS
 ) -> float:
     """Return how long a network (None: bicubic) takes for an HR pixel, measured by the metrics too."""
     lr = np.random.default_rng(0).integers(0, 256, (TRIAL_SIDE, TRIAL_SIDE, 3), np.uint8)

@@ -11,7 +11,7 @@ from srkd_bench.data.catalog import DATASETS
 from srkd_bench.data.image_set import packed
 from srkd_bench.evaluation.scores import Scores
 from srkd_bench.experiments.planning.trials import TUNING_SEED
-from srkd_bench.methods.metadata import own_methods
+from srkd_bench.methods.metadata import Traits, own_methods
 from srkd_bench.store.artifact_store import ArtifactStore, find_run
 from srkd_bench.store.layout import CARD, SCORES
 
@@ -41,39 +41,27 @@ def suites(store: ArtifactStore) -> list[dict[str, Any]]:
             "seeds": len(suite.seeds),
             "steps": suite.train.steps,
         }
-        for name in suite_files()
-        for suite in [load_suite(name)]
+        for name, suite in ((name, load_suite(name)) for name in suite_files())
     ]
 
 
 def methods(store: ArtifactStore) -> list[dict[str, Any]]:
     """Return the installed methods with their parameters' defaults, and own ones as the store last saw them."""
+    from srkd_bench.methods.base import Method
     from srkd_bench.methods.registry import find, names
 
-    def parameters(name: str) -> str:
-        listed = fields(find(name))  # type: ignore[arg-type]  # every method is a dataclass
-        return ", ".join(f"{one.name}={one.default}" for one in listed if one.default is not MISSING)
+    def row(name: str, one: type[Method] | Traits, params: dict[str, Any]) -> dict[str, Any]:
+        looks = "yes" if one.looks else "no"
+        listed = ", ".join(f"{key}={value}" for key, value in params.items())
+        return {"name": name, "kind": one.kind, "teacher": looks, "parameters": listed, "source": one.source}
 
-    return [
-        {
-            "name": name,
-            "kind": find(name).kind,
-            "teacher": "yes" if find(name).looks else "no",
-            "parameters": parameters(name),
-            "source": find(name).source,
-        }
-        for name in names()
-    ] + [
-        {
-            "name": name,
-            "kind": one.kind,
-            "teacher": "yes" if one.looks else "no",
-            "parameters": ", ".join(f"{key}={value}" for key, value in one.params[name].items()),
-            "source": one.source,
-        }
-        for name, one in own_methods(store).items()
-        if name not in names()
-    ]
+    def defaults(method: type[Method]) -> dict[str, Any]:
+        listed = fields(method)  # type: ignore[arg-type]  # every method is a dataclass
+        return {one.name: one.default for one in listed if one.default is not MISSING}
+
+    installed = [row(name, find(name), defaults(find(name))) for name in names()]
+    own = {name: one for name, one in own_methods(store).items() if name not in names()}
+    return installed + [row(name, one, one.params[name]) for name, one in own.items()]
 
 
 def runs(store: ArtifactStore) -> list[dict[str, Any]]:
@@ -81,18 +69,11 @@ def runs(store: ArtifactStore) -> list[dict[str, Any]]:
     found = []
     for folder, key in store.keys("runs"):
         try:
-            row = {
-                "run": folder[:12],
-                "method": key["method"],
-                "seed": key["seed"],
-                "network": str(network_spec(key["model"])),
-                "trained on": key["data"],
-                "steps": key["train"]["steps"],
-            }
+            row = {"run": folder[:12], "method": key["method"], "seed": key["seed"]}
+            row |= {"network": str(network_spec(key["model"])), "trained on": key["data"]}
+            found.append(row | {"steps": key["train"]["steps"]})
         except (ValueError, LookupError, TypeError):
             store.leave_out(f"runs/{folder}")
-        else:
-            found.append(row)
     return found
 
 
@@ -103,7 +84,6 @@ def one_run(store: ArtifactStore, digits: str) -> dict[str, Any]:
         MissingError: no run's id begins so. SrkdError: several do.
     """
     folder, key = find_run(store, digits)
-    path = store.home / "runs" / folder
     scores = {
         one.name: {
             metric: round(fmean(values[metric] for values in one.images.values()), 4)
@@ -113,7 +93,7 @@ def one_run(store: ArtifactStore, digits: str) -> dict[str, Any]:
     }
     return {
         "run": folder,
-        "path": str(path),
+        "path": str(store.home / "runs" / folder),
         "scores": scores,
         "card": json.loads(store.read(f"runs/{folder}", CARD)),
         **_tuning(store, key),
@@ -125,16 +105,10 @@ def _tuning(store: ArtifactStore, key: dict[str, Any]) -> dict[str, Any]:
     """Return whether a run's weights were tried in a search: trials are alike but for weights and seed."""
 
     def setting(one: dict[str, Any]) -> dict[str, Any]:
-        return one | {
-            "seed": None,
-            "params": {part: sorted(values) for part, values in one["params"].items()},
-        }
+        return one | {"seed": None, "params": {part: sorted(own) for part, own in one["params"].items()}}
 
-    trials = [
-        other
-        for _, other in store.keys("runs")
-        if other["seed"] >= TUNING_SEED and setting(other) == setting(key)
-    ]
+    tried = (other for _, other in store.keys("runs") if other["seed"] >= TUNING_SEED)
+    trials = [other for other in tried if setting(other) == setting(key)]
     if key["method"] == "none" or key["params"] not in [other["params"] for other in trials]:
         return {}
     return {"tuning": f"these weights are one of {len(trials)} trials with seed {trials[0]['seed']}"}

@@ -11,11 +11,13 @@ from contextlib import suppress
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Literal
 
 from srkd_bench.core.errors import SrkdError, Stopped
+from srkd_bench.core.progress import Display
 from srkd_bench.core.signals import EXIT_CODES, Interrupted, interruptible, only_once
 from srkd_bench.core.worker_progress import Board, News
 from srkd_bench.experiments.executors.serial import do, do_all
@@ -23,15 +25,11 @@ from srkd_bench.experiments.executors.worker import Desk, WorkerProcess, begin, 
 from srkd_bench.experiments.planning.agenda import Agenda, steps_made
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import Task, tasks
+from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import RunOptions, Workplace
 
 if TYPE_CHECKING:
-    from multiprocessing.process import BaseProcess
-
     import torch
-
-    from srkd_bench.core.progress import Display
-    from srkd_bench.store.artifact_store import ArtifactStore
 
 
 DEATHS = 3  # at the same point of a task, before it is given up
@@ -63,7 +61,6 @@ class Worker:
         """Let it do a task."""
         if not self.is_alive:
             self.ended()  # it was killed while it had nothing to do
-        if self._process is None:
             self._start()
         with suppress(OSError):  # it is killed this very moment: the end of its answers says so
             self._orders.send(task)
@@ -97,12 +94,7 @@ class Worker:
 
 
 class Crew:
-    """Workers and what they have to do.
-
-    Args:
-        agenda: tasks that nobody has begun.
-        progress: tells how far a task is.
-    """
+    """Workers and what they have to do."""
 
     def __init__(
         self, workers: Sequence[Worker], agenda: Agenda, board: Board, progress: Callable[[Task], int]
@@ -186,9 +178,13 @@ def execute(plan: Plan, store: ArtifactStore, display: Display, options: RunOpti
 def _do_all(plan: Plan, place: Workplace, devices: Sequence[torch.device]) -> list[SrkdError]:
     import torch
 
-    all_threads = torch.get_num_threads()
-    desks = _desks(place, devices, all_threads)
-    workers = [Worker(name, partial(_work, plan, desk, all_threads)) for name, desk in desks]
+    all_threads, counts, workers = torch.get_num_threads(), Counter(devices), list[Worker]()
+    # OMP_NUM_THREADS is what each process has; it is the way to the same bits with any number of processes.
+    each = all_threads if "OMP_NUM_THREADS" in os.environ else max(1, all_threads // len(devices))
+    for number, device in enumerate(devices, start=1):
+        name = str(device) if counts[device] == 1 else f"process {number}"
+        desk = Desk(place.store.home, str(device), each, place.options)
+        workers.append(Worker(name, partial(_work, plan, desk, all_threads)))
     board, agenda = Board(place.display), Agenda(tasks(plan, place.store, len(devices)))
     crew = Crew(workers, agenda, board, partial(steps_made, store=place.store))
     try:
@@ -200,17 +196,6 @@ def _do_all(plan: Plan, place: Workplace, devices: Sequence[torch.device]) -> li
         for worker in workers:
             worker.ended()
     return crew.failures
-
-
-def _desks(place: Workplace, devices: Sequence[torch.device], all_threads: int) -> list[tuple[str, Desk]]:
-    """Return the workers' names and desks."""
-    # OMP_NUM_THREADS is what each process has; it is the way to the same bits with any number of processes.
-    each = all_threads if "OMP_NUM_THREADS" in os.environ else max(1, all_threads // len(devices))
-    counts, found = Counter(devices), []
-    for number, device in enumerate(devices, start=1):
-        name = str(device) if counts[device] == 1 else f"process {number}"
-        found.append((name, Desk(place.store.home, str(device), each, place.options)))
-    return found
 
 
 def _work(plan: Plan, desk: Desk, all_threads: int, orders: Connection, answers: Connection) -> None:
@@ -233,9 +218,15 @@ def _do_orders(orders: Connection, answers: Connection, plan: Plan, desk: Desk, 
         with suppress(OSError):  # nobody listens any more: the end of the orders says so, too
             answers.send(answer)
 
+    def receive() -> None:
+        with suppress(EOFError):
+            while True:
+                received.put(orders.recv())
+        os.kill(os.getpid(), signal.SIGTERM)  # no more can come
+
     process = WorkerProcess(desk)
     received: SimpleQueue[Task] = SimpleQueue()
-    Thread(target=_receive, args=(orders, received), daemon=True).start()
+    Thread(target=receive, daemon=True).start()
     while True:
         task = received.get()
         place = process.workplace(task.name, tell, all_threads if task.kind == "teacher" else None)
@@ -245,11 +236,3 @@ def _do_orders(orders: Connection, answers: Connection, plan: Plan, desk: Desk, 
             raise
         except SrkdError as error:
             tell(error)
-
-
-def _receive(orders: Connection, received: SimpleQueue[Task]) -> None:
-    """Pass on orders, and stop this process when no more can come."""
-    with suppress(EOFError):
-        while True:
-            received.put(orders.recv())
-    os.kill(os.getpid(), signal.SIGTERM)

@@ -29,7 +29,9 @@ def check(plan: Plan, place: Workplace) -> None:
     """
     sources.know(plan.code)
     prepare(plan, place)
-    check_methods(plan, place)
+    for run in plan.students:  # a user's methods may have gone, or not be allowed to run
+        if not place.store.has(run):
+            registry.rebuild(run.method, run.params)
     rehearse(plan, place)
 
 
@@ -42,17 +44,14 @@ def rehearse(plan: Plan, place: Workplace) -> None:
     runs = [run for run in plan.students if not place.store.has(run)]
     if not any(isinstance(model, ForeignSpec) for run in runs for model in (run.model, plan.teacher.model)):
         return
-    teacher = stand_in(plan, place) if any(run.teacher for run in runs) else None
+    teacher = None
+    if any(run.teacher for run in runs):  # one like it: its weights are random where that is possible
+        teacher = build(plan.teacher.model, 0).to(place.device).requires_grad_(False).eval()
     tried = set()
     for run in runs:
         if run.method not in tried:
             tried.add(run.method)
             _try(run, teacher if run.teacher else None, place)
-
-
-def stand_in(plan: Plan, place: Workplace) -> Architecture:
-    """Return a network like the plan's teacher, for trials: its weights are random where that is possible."""
-    return build(plan.teacher.model, 0).to(place.device).requires_grad_(False).eval()
 
 
 def _try(run: Run, teacher: Architecture | None, place: Workplace) -> None:
@@ -62,17 +61,15 @@ def _try(run: Run, teacher: Architecture | None, place: Workplace) -> None:
     hr = torch.nn.functional.interpolate(lr, scale_factor=run.model.scale)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            learner = Learner.of(run, teacher, lr, Path(folder), place.device)
+            learner = Learner(run, None, teacher, lr, Path(folder), place.device)
             forward = teacher_pass(teacher, [learner.method], train, place.device)
             learner.advance(lr, hr, TeacherView(forward, lr))
         except SrkdError as error:
             raise SrkdError(f"{run.method} can't work here: {error.message}", error.hint) from error
         except (RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError) as error:
             names = f"{run.model}" + (f" and {teacher.spec}" if teacher else "")
-            raise SrkdError(
-                f"{run.method} can't work with {names}: {type(error).__name__}: {str(error)[:200]}",
-                "leave this method out, or choose other networks",
-            ) from error
+            problem = f"{run.method} can't work with {names}: {type(error).__name__}: {str(error)[:200]}"
+            raise SrkdError(problem, "leave this method out, or choose other networks") from error
 
 
 def prepare(plan: Plan, place: Workplace) -> tuple[ImageSet, list[ImageSet]]:
@@ -94,14 +91,3 @@ def prepare(plan: Plan, place: Workplace) -> tuple[ImageSet, list[ImageSet]]:
     for spec in specs:
         check_patch(train, spec.patch)
     return train, [open_set(place.store, name, suite.data.scale, place.display) for name in suite.data.test]
-
-
-def check_methods(plan: Plan, place: Workplace) -> None:
-    """See that the methods of what is to be trained are here: own ones may have gone, or not be allowed to run.
-
-    Raises:
-        SrkdError: one isn't.
-    """
-    for run in plan.students:
-        if not place.store.has(run):
-            registry.rebuild(run.method, run.params)
