@@ -6,12 +6,11 @@ point is the middle: evenly spread after any number of trials, and the same for 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from srkd_bench.config.artifacts import Run
     from srkd_bench.config.base import Params
     from srkd_bench.methods.metadata import Traits
@@ -66,11 +65,9 @@ def in_words(params: Mapping[str, Params], names: Iterable[tuple[str, str]]) -> 
     """Return the weights of a run as one reads them: `weight=0.5`, or `rkd.weight=25, hkd.weight=1`."""
     several = len(params) > 1
     chosen = ((f"{part}.{name}" if several else name, params[part][name]) for part, name in names)
-    return ", ".join(f"{name}={_number(value)}" for name, value in chosen)
-
-
-def _number(value: float | str) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return ", ".join(
+        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in chosen
+    )
 
 
 def _point(index: int, size: int) -> list[float]:
