@@ -56,7 +56,6 @@ def traits(
     Args:
         references: names, or where the code of own methods lies, as in `sources.find`.
         params: hyper-parameters by the name of a part.
-        readonly: keep nothing.
         allowed: those of the references whose code may run; all if not given.
     Raises:
         SrkdError: no such method or parameter, a value out of bounds, or code that may not run.
