@@ -43,11 +43,7 @@ class Watched(Protocol):
 
 
 class Display:
-    """What a long command shows while it works.
-
-    Args:
-        console: for stderr; its `is_terminal` decides between live display and plain lines.
-    """
+    """What a long command shows while it works."""
 
     def __init__(self, console: Console) -> None:
         self.console = console

@@ -11,9 +11,7 @@ from types import FrameType
 from srkd_bench.core.errors import Stopped
 
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 75}  # 75 is what batch systems requeue
-SAME_SECONDS = (
-    1.0  # signals this close are one: a batch system tells the processes of a job, and so does their parent
-)
+SAME_SECONDS = 1.0  # signals this close are one: a batch system tells a job's processes, and their parent too
 _Handler = Callable[[int, FrameType | None], object] | int | None
 _held = 0
 _pending: tuple[int, bool] | None = None  # a signal that was put off, and whether it is the second
@@ -66,9 +64,7 @@ def noted(came: list[int]) -> Iterator[None]:
     Who is told of one raises `Interrupted`. Later ones then change nothing: torchrun and batch systems both send
     them, and a checkpoint is still to be written. One that nobody was told of is raised when the block has ended.
     """
-    before = {
-        number: signal.signal(number, lambda number, frame: came.append(number)) for number in EXIT_CODES
-    }
+    before = {each: signal.signal(each, lambda number, frame: came.append(number)) for each in EXIT_CODES}
     try:
         yield
     except Interrupted:
