@@ -32,10 +32,6 @@ def upscale(
 ) -> Upscaled:
     """Write the SR of images as `NAME_x2.png`, one after the other.
 
-    Args:
-        sources: images and folders of images.
-        folder: made if need be.
-        force: replace files that are there.
     Raises:
         MissingError: a source isn't there, or a folder has no images. SrkdError: a file would be overwritten, two
             images would have one name, or the only image can't be read; nothing is written.
@@ -43,7 +39,12 @@ def upscale(
     """
     targets = _targets(sources, folder, chosen.model.spec.scale)
     texts = {target: _text(chosen, source) for target, source in targets.items()}
-    kept = [] if force else [target for target, text in texts.items() if _is_made(target, text)]
+    made = (
+        target
+        for target, text in texts.items()
+        if target.is_file() and pictures.text_of(target, TEXT) == text
+    )
+    kept = [] if force else list(made)
     todo = {target: source for target, source in targets.items() if target not in kept}
     if not force:
         _refuse_to_overwrite([target for target in todo if target.exists()])
@@ -100,10 +101,6 @@ def _text(chosen: Chosen, source: Path) -> str:
     return f"network {chosen.key.name}, image {short(content)}"
 
 
-def _is_made(target: Path, text: str) -> bool:
-    return target.is_file() and pictures.text_of(target, TEXT) == text
-
-
 def _refuse_to_overwrite(there: list[Path]) -> None:
     if there:
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
@@ -117,8 +114,7 @@ def _work(
     chosen: Chosen, todo: dict[Path, Path], texts: dict[Path, str], place: Workplace, *, force: bool
 ) -> list[SrkdError]:
     """Write the images that can be read and return what is wrong with the others."""
-    failures = []
-    scale = chosen.model.spec.scale
+    failures, scale = [], chosen.model.spec.scale
     super_resolve = network(chosen.model, device=place.device)
     with place.display.bar(f"upscaling by {chosen.title}") as tick:
         for done, (target, source) in enumerate(todo.items()):
