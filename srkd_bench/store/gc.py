@@ -61,12 +61,9 @@ def usage(store: ArtifactStore) -> list[tuple[str, int, int]]:
 
 def leftovers(store: ArtifactStore) -> list[Waste]:
     """Return what killed processes left: nobody is at work on it, and nothing will ever use it."""
-    return [
-        waste_at(path, what)
-        for path, what in _halves(store.home)
-        # A folder in `tmp/` is locked before it is there, and gone before its lock is free.
-        if not is_held(lock_of(store.home, path)) and path.exists()
-    ]
+    # A folder in `tmp/` is locked before it is there, and gone before its lock is free.
+    found = ((path, what) for path, what in _halves(store.home) if not is_held(lock_of(store.home, path)))
+    return [waste_at(path, what) for path, what in found if path.exists()]
 
 
 def _halves(home: Path) -> Iterator[tuple[Path, str]]:

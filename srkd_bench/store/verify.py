@@ -119,11 +119,8 @@ def artifact_problem(folder: Path, sha256: Hasher = _sha256) -> str:
     files: dict[str, Any] = manifest["files"]
     problems = [f"{name} is missing" for name in files if name not in here]
     problems += [f"{name} does not belong to it" for name in here if name not in files and name != MANIFEST]
-    problems += [
-        f"{name} is not what was written"
-        for name, stamp in files.items()
-        if name in here and not _fits(here[name], stamp, sha256)
-    ]
+    wrong = [name for name in files if name in here and not _fits(here[name], files[name], sha256)]
+    problems += [f"{name} is not what was written" for name in wrong]
     return ", ".join(sorted(problems))
 
 

@@ -32,12 +32,8 @@ def tuning_seed(seeds: Iterable[int]) -> int:
 
 def weights(method: Traits) -> list[tuple[str, str]]:
     """Return part and name of the weights that a search varies; one that is 0 is switched off and stays so."""
-    return [
-        (part, name)
-        for part, names in method.weights.items()
-        for name in names
-        if method.params[part].get(name)
-    ]
+    known = ((part, name) for part, names in method.weights.items() for name in names)
+    return [(part, name) for part, name in known if method.params[part].get(name)]
 
 
 def trial(method: Traits, index: int) -> dict[str, Params]:
@@ -53,12 +49,8 @@ def trial(method: Traits, index: int) -> dict[str, Params]:
 def varied(run: Run, runs: Iterable[Run]) -> list[tuple[str, str]]:
     """Return part and name of the parameters in which the runs of this one's method differ."""
     others = [other.params for other in runs if other.method == run.method]
-    return [
-        (part, name)
-        for part, values in run.params.items()
-        for name, value in values.items()
-        if any(other[part].get(name) != value for other in others)
-    ]
+    own = ((part, name, value) for part, values in run.params.items() for name, value in values.items())
+    return [(part, name) for part, name, one in own if any(other[part].get(name) != one for other in others)]
 
 
 def in_words(params: Mapping[str, Params], names: Iterable[tuple[str, str]]) -> str:

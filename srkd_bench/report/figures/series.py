@@ -9,6 +9,7 @@ from srkd_bench.evaluation.results import Results
 from srkd_bench.report.tables.table import UNRANKED, label, model_labels
 
 Means = dict[tuple[str, str], dict[int | None, float]]
+LONGEST = 24  # characters of a name: there is room for no more
 
 
 def means(results: Results, metric: str) -> Means:
@@ -35,9 +36,6 @@ def noise(means: Means, dataset: str | None, baseline: str) -> float | None:
     if len(shared) < 2:
         return None
     return stdev(fmean(seeds[seed] for seeds in own) for seed in shared)
-
-
-LONGEST = 24  # characters of a name: there is room for no more
 
 
 def short(name: str) -> str:

@@ -112,11 +112,8 @@ class Shared:
         names = {name: when for name, when in self.names(kind).items() if name not in besides}
         with ThreadPoolExecutor(READERS) as readers:
             found = readers.map(self._key, [f"{kind}/{name}" for name in names])
-            return [
-                (when.timestamp(), name, key)
-                for (name, when), key in zip(names.items(), found, strict=True)
-                if key is not None
-            ]
+            pairs = zip(names.items(), found, strict=True)
+            return [(when.timestamp(), name, key) for (name, when), key in pairs if key is not None]
 
     def _key(self, place: str) -> dict[str, Any] | None:
         try:
