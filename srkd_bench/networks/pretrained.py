@@ -14,8 +14,8 @@ from srkd_bench.networks.resolve import in_file
 from srkd_bench.store import downloads
 from srkd_bench.store.artifact_store import ArtifactStore
 
-# Keys of `teacher.weights`, with the checksum that torch-hub's file naming promises, and the addresses. Both are for
-# scale 2, the only one whose address is known.
+# Keys of `teacher.weights`, with the checksum that torch-hub's file naming promises, and the addresses. Both are
+# for scale 2, the only one whose address is known.
 OFFICIAL = {
     "edsr-official": (
         "sha256:0edfb8a3",

@@ -101,11 +101,8 @@ def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
 def _longer(plan: Plan) -> list[str]:
     """Return how long the control was trained at equal cost, if it was."""
     longer = [run for run in plan.students if plan.knows_teacher and plan.column(run) == EQUAL_COST]
-    steps = {run.train.steps for run in longer}
-    return [
-        f"w/o KD at equal cost: {one:,} steps; a student and its teacher's passes take as many multiply-adds"
-        for one in steps
-    ]
+    why = "a student and its teacher's passes take as many multiply-adds"
+    return [f"w/o KD at equal cost: {steps:,} steps; {why}" for steps in {run.train.steps for run in longer}]
 
 
 def _chosen(plan: Plan) -> list[str]:
@@ -144,16 +141,13 @@ def _state(key: Run | Weights, store: ArtifactStore) -> str:
 
 def _trainings(plan: Plan, store: ArtifactStore) -> list[Training]:
     keys = [("teacher", plan.teacher), *((plan.column(run), run) for run in plan.students)]
-    return [
-        Training(
-            model=model,
-            seed=None if model == "teacher" else key.seed,
-            events=[json.loads(line) for line in store.read(key.place, EVENTS).splitlines()],
-            card=json.loads(store.read(key.place, CARD)),
-        )
-        for model, key in keys
-        if isinstance(key, Run) and store.has(key)
-    ]
+    found = []
+    for model, key in keys:
+        if isinstance(key, Run) and store.has(key):
+            events = [json.loads(line) for line in store.read(key.place, EVENTS).splitlines()]
+            card = json.loads(store.read(key.place, CARD))
+            found.append(Training(model, None if model == "teacher" else key.seed, events, card))
+    return found
 
 
 def _note(problem: str, seeds: list[int]) -> str:

@@ -62,16 +62,10 @@ def compare_scores(first: Sequence[Score], second: Sequence[Score]) -> list[Diff
     """
     rules = {(one.dataset, one.metric, one.protocol) for one in second}
     shared = [one for one in first if (one.dataset, one.metric, one.protocol) in rules]
-    ours, theirs = (
-        Results(
-            suite="scores",
-            columns=list(dict.fromkeys(one.model for one in shared)),
-            datasets=list(dict.fromkeys(one.dataset for one in shared)),
-            metrics=[name for name in METRICS if any(one.metric == name for one in shared)],
-            scores=list(scores),
-        )
-        for scores in (shared, second)
-    )
+    columns, datasets = ({getattr(one, name): None for one in shared} for name in ("model", "dataset"))
+    metrics = [name for name in METRICS if any(one.metric == name for one in shared)]
+    ours = Results("scores", list(columns), list(datasets), metrics, shared)
+    theirs = replace(ours, scores=list(second))
     found = [one for name in ours.metrics for one in changes(ours, theirs, name)]
     if not found:
         problem = "no method has an image and a seed in both by the same rules"

@@ -47,18 +47,14 @@ def searchable(suite: Suite) -> Suite:
     Raises:
         SrkdError: it has no validation images, or they are used for something else.
     """
-    data = suite.data
+    data, hint = suite.data, "--set data.validation=photos-valid, or div2k-valid"
     if data.validation is None:
-        raise SrkdError(
-            f"suite {suite.name} has no validation images, and weights are never chosen by test images",
-            "--set data.validation=photos-valid, or div2k-valid",
-        )
+        problem = "has no validation images, and weights are never chosen by test images"
+        raise SrkdError(f"suite {suite.name} {problem}", hint)
     if data.validation in (data.train, *data.test) or find(data.validation).role == "test":
         used = "trained" if data.validation == data.train else "tested"
-        raise SrkdError(
-            f"weights are not chosen by '{data.validation}': it is what networks are {used} on",
-            "--set data.validation=photos-valid, or div2k-valid",
-        )
+        problem = f"weights are not chosen by '{data.validation}': it is what networks are {used} on"
+        raise SrkdError(problem, hint)
     return suite.model_copy(update={"tuned": False})
 
 

@@ -64,8 +64,9 @@ def to_html(
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, finalize=_shown,
-        trim_blocks=True, lstrip_blocks=True,
+        loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        # Texts, some of them named by strangers, are on one printable line.
+        lstrip_blocks=True, finalize=lambda value: one_line(value) if type(value) is str else value,
     )  # fmt: skip
     names = model_labels(results)
     found = {metric: differences(results, metric) for metric in results.metrics}
@@ -179,8 +180,3 @@ def _bibtex(year: str) -> Markup:
         "}",
     ]
     return Markup("\n").join(escape(line) for line in lines)
-
-
-def _shown(value: object) -> object:
-    """Return what is written for a value: texts, some of them named by strangers, on one printable line."""
-    return one_line(value) if type(value) is str else value

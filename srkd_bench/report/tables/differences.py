@@ -15,8 +15,7 @@ def paired(results: Results, metric: str) -> Table | None:
         return None
     datasets = {one.dataset for one in found if one.dataset}
     only = next(iter(datasets)) if len(datasets) == 1 else None
-    if only:
-        found = [one for one in found if one.dataset]
+    found = [one for one in found if one.dataset or not only]
     names, decimals = model_labels(results), METRICS[metric].decimals
     baseline = names[results.baseline]
     order: list[str | None] = [*results.datasets, None]
@@ -63,23 +62,14 @@ def seeds_for_holm(methods: int) -> int:
 
 
 def _row(one: Difference, name: str, decimals: int) -> list[Cell]:
-    texts = [
-        f"{name}{'*' * bool(one.left_out)}",
-        in_words(one, decimals),
-        probability(one.p),
-        probability(one.p_holm),
-        one.verdict,
-        str(one.seeds),
-    ]
-    return [Cell(text) for text in texts]
+    name, p, holm = f"{name}{'*' * bool(one.left_out)}", probability(one.p), probability(one.p_holm)
+    return [Cell(text) for text in (name, in_words(one, decimals), p, holm, one.verdict, str(one.seeds))]
 
 
 def _notes(found: list[Difference], names: dict[str, str]) -> list[str]:
-    notes = [
-        f"* {names[one.model]} on {where(one.dataset)}: left out, as only one of both has it: {_lost(one)}"
-        for one in found
-        if one.left_out
-    ]
+    lost = "left out, as only one of both has it"
+    lacking = [one for one in found if one.left_out]
+    notes = [f"* {names[one.model]} on {where(one.dataset)}: {lost}: {_lost(one)}" for one in lacking]
     notes.append(
         "Differences are paired by seed and image, with a 95 % interval; better and worse need an interval"
         f" without 0, p < {LEVEL} in a sign-flip test over seeds, and {LEAST_SEEDS} seeds"
