@@ -235,9 +235,8 @@ def _read_tar(archive: tarfile.TarFile, info: tarfile.TarInfo, stream: "_Bounded
 
 
 def _unpacked(source: Path, magic: bytes) -> io.BufferedIOBase:
-    for start, name in _UNREAD.items():
-        if magic.startswith(start):
-            raise IntegrityError(f"cannot read {source}: it is compressed by {name}", _HINT)
+    if unread := [name for start, name in _UNREAD.items() if magic.startswith(start)]:
+        raise IntegrityError(f"cannot read {source}: it is compressed by {unread[0]}", _HINT)
     return gzip.GzipFile(source) if magic.startswith(b"\x1f\x8b") else source.open("rb")
 
 

@@ -206,9 +206,8 @@ def pack(store: ArtifactStore, name: str, images: Iterable[tuple[str, Image]]) -
         if twice := {one for one in names if names.count(one) > 1}:
             raise IntegrityError(f"data set '{name}' has two images named '{min(twice)}'")
         if spec.builtin and index["pixels"] != spec.pixels:
-            raise IntegrityError(
-                f"scikit-image's photographs are not those of '{name}'", "install scikit-image 0.22 or newer"
-            )
+            problem = f"scikit-image's photographs are not those of '{name}'"
+            raise IntegrityError(problem, "install scikit-image 0.22 or newer")
     digest: str = index["pixels"]
     return digest
 

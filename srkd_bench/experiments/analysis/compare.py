@@ -79,19 +79,14 @@ def _runs(first: str, second: str, store: ArtifactStore) -> Comparison:
     names = [f"{key['method']} seed {key['seed']} ({folder[:12]})" for folder, key in found]
     ours, theirs = (measured(store, folder) for folder, _ in found)
     shared = [(one, other) for one in ours for other in theirs if one.rules == other.rules]
-    results = Results(
-        suite="two runs",
-        columns=names,
-        datasets=[one.name for one, _ in shared],
-        metrics=list(METRICS),
-        scores=[
-            Score(name, one.name, image, metric, METRICS[metric].protocol, value, seed=0)
-            for pair in shared
-            for name, one in zip(names, pair, strict=True)
-            for image, values in one.images.items()
-            for metric, value in values.items()
-        ],
-    )
+    scores = [
+        Score(name, one.name, image, metric, METRICS[metric].protocol, value, seed=0)
+        for pair in shared
+        for name, one in zip(names, pair, strict=True)
+        for image, values in one.images.items()
+        for metric, value in values.items()
+    ]
+    results = Results("two runs", names, [one.name for one, _ in shared], list(METRICS), scores)
     return _compared(results, names[0], names[1], (found[0][1], found[1][1]))
 
 

@@ -35,7 +35,6 @@ class Gallery:
 
     Attributes:
         models: `bicubic`, `teacher` and `methods`, as far as they are finished, in the report's order.
-        datasets: the suite's test sets.
         seed: of the students.
         left_out: in words, what isn't finished.
     """
@@ -45,13 +44,18 @@ class Gallery:
         wanted: dict[str, Run | Weights] = {"teacher": plan.teacher}
         wanted |= {plan.column(run): run for run in students or plan.students if run.seed == self.seed}
         self._keys = {model: key for model, key in wanted.items() if place.store.has(key)}
-        self.models, self.datasets = ["bicubic", *self._keys], list(plan.suite.data.test)
+        self.models = ["bicubic", *self._keys]
         self.methods = [model for model in self._keys if model != "teacher"]
         self.left_out = [f"{model}: not finished" for model in wanted if model not in self._keys]
         self._plan, self._place = plan, place
         self._sets: dict[str, ImageSet] = {}
         self._upscalers: dict[str, Upscaler] = {"bicubic": bicubic(plan.suite.data.scale)}
         self._sr: dict[tuple[str, str, str], Image] = {}
+
+    @property
+    def datasets(self) -> list[str]:
+        """The suite's test sets."""
+        return list(self._plan.suite.data.test)
 
     def images(self, dataset: str) -> ImageSet:
         """Return a data set, of the suite's or another.
