@@ -30,7 +30,15 @@ def digest_of(plain: Any) -> str:
 class Spec(BaseModel):
     """A frozen record that refuses unknown keys and wrong types."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Let the docstring of a field, which describes it, be one line."""
+        for field in cls.model_fields.values():
+            field.description = field.description and " ".join(field.description.split())
 
     @cached_property
     def digest(self) -> str:

@@ -15,85 +15,37 @@ class Claim(Spec):
     Exactly one of `best`, `second`, `gain`, `no_gain`, `only` and `reads` is given.
     """
 
-    claim: Annotated[
-        str,
-        Field(
-            min_length=1, max_length=200, description="The statement, in words.", examples=["HKD is the best"]
-        ),
-    ]
-    best: Annotated[
-        str | None, Field(description="This method is above all others of `among`.", examples=["hkd"])
-    ] = None
-    second: Annotated[
-        str | None,
-        Field(
-            description="One method of `among` is above this method, which is above all others.",
-            examples=["ckd"],
-        ),
-    ] = None
-    gain: Annotated[
-        Distinct[str],
-        Field(
-            description="Each of these methods is above `over` on every data set.", examples=[["hkd", "rvkd"]]
-        ),
-    ] = []
-    no_gain: Annotated[
-        Distinct[str],
-        Field(description="None of these methods is above `over` on any data set.", examples=[["rkd"]]),
-    ] = []
-    only: Annotated[
-        Distinct[str],
-        Field(
-            description="These methods are above `over` on every data set, and no other method of `among` is.",
-            examples=[["hkd"]],
-        ),
-    ] = []
+    claim: Annotated[str, Field(min_length=1, max_length=200, examples=["HKD is the best"])]
+    """The statement, in words."""
+    best: Annotated[str | None, Field(examples=["hkd"])] = None
+    """This method is above all others of `among`."""
+    second: Annotated[str | None, Field(examples=["ckd"])] = None
+    """One method of `among` is above this method, which is above all others."""
+    gain: Annotated[Distinct[str], Field(examples=[["hkd", "rvkd"]])] = []
+    """Each of these methods is above `over` on every data set."""
+    no_gain: Annotated[Distinct[str], Field(examples=[["rkd"]])] = []
+    """None of these methods is above `over` on any data set."""
+    only: Annotated[Distinct[str], Field(examples=[["hkd"]])] = []
+    """These methods are above `over` on every data set, and no other method of `among` is."""
     reads: Annotated[
-        dict[str, Annotated[float, Field(ge=0, le=1000)]],
-        Field(
-            description="Mean of `of` on each of these data sets, to within `margin`. Seeds are not considered.",
-            examples=[{"set5": 38.19}],
-        ),
+        dict[str, Annotated[float, Field(ge=0, le=1000)]], Field(examples=[{"set5": 38.19}])
     ] = {}
-    of: Annotated[
-        str,
-        Field(description="What `reads` is about: `teacher`, `bicubic` or a method.", examples=["bicubic"]),
-    ] = "teacher"
-    among: Annotated[
-        Distinct[str],
-        Field(
-            description="Methods that `best`, `second` and `only` compare.", examples=[["hkd", "ckd", "rkd"]]
-        ),
-    ] = []
-    over: Annotated[
-        str, Field(description="Method that `gain`, `no_gain` and `only` compare with.", examples=["hkd"])
-    ] = "none"
-    on: Annotated[
-        Distinct[str],
-        Field(
-            description="Data sets of the claim. Without it, `best` and `second` are about all data sets together, "
-            "the others about each.",
-            examples=[["set5"]],
-        ),
-    ] = []
-    not_on: Annotated[
-        Distinct[str],
-        Field(description="Data sets that `gain`, `no_gain` and `only` exclude.", examples=[["set5"]]),
-    ] = []
-    margin: Annotated[
-        float,
-        Field(
-            ge=0,
-            le=100,
-            description="In the metric's unit: `no_gain` and `only` hold where the gain is below it; `reads` "
-            "allows this difference.",
-            examples=[0.02],
-        ),
-    ] = 0.0
-    metric: Annotated[
-        MetricName | None,
-        Field(description="Metric of the claim. Without it, the report's first.", examples=["ssim_y"]),
-    ] = None
+    of: Annotated[str, Field(examples=["bicubic"])] = "teacher"
+    """What `reads` is about: `teacher`, `bicubic` or a method."""
+    among: Annotated[Distinct[str], Field(examples=[["hkd", "ckd", "rkd"]])] = []
+    """Methods that `best`, `second` and `only` compare."""
+    over: Annotated[str, Field(examples=["hkd"])] = "none"
+    """Method that `gain`, `no_gain` and `only` compare with."""
+    on: Annotated[Distinct[str], Field(examples=[["set5"]])] = []
+    """Data sets of the claim. Without it, `best` and `second` are about all data sets together, the others about
+    each."""
+    not_on: Annotated[Distinct[str], Field(examples=[["set5"]])] = []
+    """Data sets that `gain`, `no_gain` and `only` exclude."""
+    margin: Annotated[float, Field(ge=0, le=100, examples=[0.02])] = 0.0
+    """In the metric's unit: `no_gain` and `only` hold where the gain is below it; `reads` allows this
+    difference."""
+    metric: Annotated[MetricName | None, Field(examples=["ssim_y"])] = None
+    """Metric of the claim. Without it, the report's first."""
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:

@@ -10,15 +10,14 @@ from srkd_bench.config.base import Rate, Spec
 class ModelSpec(Spec):
     """An EDSR: `n_feats` filters, `n_resblocks` blocks whose output is multiplied by `res_scale`."""
 
-    n_feats: Annotated[int, Field(ge=1, le=1024, description="Filters of a convolution.", examples=[64])]
-    n_resblocks: Annotated[int, Field(ge=1, le=256, description="Residual blocks.", examples=[16])]
-    res_scale: Annotated[
-        Rate, Field(description="Factor that a block's output is multiplied by.", examples=[0.1])
-    ] = 1.0
-    scale: Annotated[
-        Literal[2, 3, 4],
-        Field(description="Upscaling factor; the suite's `data.scale` unless given.", examples=[4]),
-    ] = 2
+    n_feats: Annotated[int, Field(ge=1, le=1024, examples=[64])]
+    """Filters of a convolution."""
+    n_resblocks: Annotated[int, Field(ge=1, le=256, examples=[16])]
+    """Residual blocks."""
+    res_scale: Annotated[Rate, Field(examples=[0.1])] = 1.0
+    """Factor that a block's output is multiplied by."""
+    scale: Annotated[Literal[2, 3, 4], Field(examples=[4])] = 2
+    """Upscaling factor; the suite's `data.scale` unless given."""
 
     def __str__(self) -> str:
         return f"EDSR {self.n_feats}×{self.n_resblocks}"
@@ -55,52 +54,26 @@ class ForeignSpec(Spec):
         Field(
             pattern=r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$",
             max_length=200,
-            description="`package.module:Class`, an `nn.Module` that maps (N, 3, h, w) to (N, 3, scale·h, scale·w) "
-            "in [0, 1], unless `range` says otherwise.",
             examples=["mynets.small:FSRCNN"],
         ),
     ]
+    """`package.module:Class`, an `nn.Module` that maps (N, 3, h, w) to (N, 3, scale·h, scale·w) in [0, 1], unless
+    `range` says otherwise."""
+    """`package.module:Class`, an `nn.Module` that maps (N, 3, h, w) to (N, 3, scale·h, scale·w) in [0, 1]."""
     params: Annotated[
-        dict[str, int | float | bool | str | list[int] | list[float] | None],
-        Field(
-            description="Arguments of the class. The scale is added if the class takes one.",
-            examples=[{"width": 32}],
-        ),
+        dict[str, int | float | bool | str | list[int] | list[float] | None], Field(examples=[{"width": 32}])
     ] = {}
-    blocks: Annotated[
-        str | list[str],
-        Field(
-            description="Where features are read: module paths, from shallow to deep, or the path of the module "
-            "that holds them. Found automatically if not given.",
-            examples=[["conv_first", "layers.2"]],
-        ),
-    ] = []
-    overlap: Annotated[
-        Annotated[int, Field(ge=1, le=4096)] | None,
-        Field(
-            description="LR pixels of context around a tile. Without it, the measured receptive field.",
-            examples=[32],
-        ),
-    ] = None
-    scale: Annotated[
-        Literal[2, 3, 4],
-        Field(description="Upscaling factor; the suite's `data.scale` unless given.", examples=[4]),
-    ] = 2
-    range: Annotated[
-        Literal[1, 255],
-        Field(
-            description="Range of the values that the class takes and gives: 1 for [0, 1], 255 for [0, 255].",
-            examples=[255],
-            exclude_if=lambda chosen: chosen == 1,
-        ),
-    ] = 1
-    source: Annotated[
-        str,
-        Field(
-            pattern=r"^([0-9a-f]{64})?$",
-            description="SHA-256 of the file that holds the class. srkd fills it in.",
-        ),
-    ] = ""
+    blocks: Annotated[str | list[str], Field(examples=[["conv_first", "layers.2"]])] = []
+    """Where features are read: module paths, from shallow to deep, or the path of the module that holds them. Found
+    automatically if not given."""
+    overlap: Annotated[Annotated[int, Field(ge=1, le=4096)] | None, Field(examples=[32])] = None
+    """LR pixels of context around a tile. Without it, the measured receptive field."""
+    scale: Annotated[Literal[2, 3, 4], Field(examples=[4])] = 2
+    """Upscaling factor; the suite's `data.scale` unless given."""
+    range: Annotated[Literal[1, 255], Field(examples=[255], exclude_if=lambda chosen: chosen == 1)] = 1
+    """Range of the values that the class takes and gives: 1 for [0, 1], 255 for [0, 255]."""
+    source: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    """SHA-256 of the file that holds the class. srkd fills it in."""
     counts: Counts | None = Field(default=None, exclude=True)
 
     def __hash__(self) -> int:

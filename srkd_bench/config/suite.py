@@ -15,24 +15,15 @@ from srkd_bench.config.training import TrainSpec, overridden
 class DataSpec(Spec):
     """Names of data sets: one to train on, any number to measure on, and the scale."""
 
-    train: Annotated[str, Field(description="Data set that all networks are trained on.", examples=["div2k"])]
-    test: Annotated[
-        Distinct[str],
-        Field(
-            min_length=1, description="Data sets that networks are measured on.", examples=[["set5", "set14"]]
-        ),
-    ]
-    validation: Annotated[
-        str | None,
-        Field(
-            description="Data set that is measured during training, for learning curves, `srkd tune` and nothing "
-            "else; no weight depends on it.",
-            examples=["div2k-valid"],
-        ),
-    ] = None
-    scale: Annotated[
-        Literal[2, 3, 4], Field(description="Upscaling factor of all networks.", examples=[4])
-    ] = 2
+    train: Annotated[str, Field(examples=["div2k"])]
+    """Data set that all networks are trained on."""
+    test: Annotated[Distinct[str], Field(min_length=1, examples=[["set5", "set14"]])]
+    """Data sets that networks are measured on."""
+    validation: Annotated[str | None, Field(examples=["div2k-valid"])] = None
+    """Data set that is measured during training, for learning curves, `srkd tune` and nothing else; no weight
+    depends on it."""
+    scale: Annotated[Literal[2, 3, 4], Field(examples=[4])] = 2
+    """Upscaling factor of all networks."""
 
     @property
     def names(self) -> list[str]:
@@ -43,61 +34,27 @@ class DataSpec(Spec):
 class TeacherSpec(Spec):
     """A network to train (`model` and `train`), or one that exists (`weights`, and `model` if need be)."""
 
-    model: Annotated[
-        NetworkSpec | None,
-        Field(
-            description="The network to train, as under `student`. Beside `weights`: the network that the file "
-            "holds, needed if srkd does not recognise it.",
-            examples=[{"n_feats": 64, "n_resblocks": 16}],
-        ),
-    ] = None
-    train: Annotated[
-        TrainSpec | None,
-        Field(
-            description="Training settings that differ from the suite's `train`.", examples=[{"steps": 30000}]
-        ),
-    ] = None
-    weights: Annotated[
-        str | None,
-        Field(
-            description="Existing weights instead of a training: a file, an address, `edsr-official` or "
-            "`edsr-baseline-official`. Without `model`, the network is recognised from the file.",
-            examples=["edsr_x2.pt"],
-        ),
-    ] = None
-    blocks: Annotated[
-        str | list[str],
-        Field(
-            description="Where features are read in a network of `weights` that is no EDSR: module paths, from "
-            "shallow to deep, or the path of the module that holds them.",
-            examples=[["conv_first", "layers.2"]],
-        ),
-    ] = []
-    overlap: Annotated[
-        Annotated[int, Field(ge=1, le=4096)] | None,
-        Field(
-            description="LR pixels around a tile for such a network. Without it, the receptive field.",
-            examples=[32],
-        ),
-    ] = None
+    model: Annotated[NetworkSpec | None, Field(examples=[{"n_feats": 64, "n_resblocks": 16}])] = None
+    """The network to train, as under `student`. Beside `weights`: the network that the file holds, needed if srkd
+    does not recognise it."""
+    train: Annotated[TrainSpec | None, Field(examples=[{"steps": 30000}])] = None
+    """Training settings that differ from the suite's `train`."""
+    weights: Annotated[str | None, Field(examples=["edsr_x2.pt"])] = None
+    """Existing weights instead of a training: a file, an address, `edsr-official` or `edsr-baseline-official`.
+    Without `model`, the network is recognised from the file."""
+    blocks: Annotated[str | list[str], Field(examples=[["conv_first", "layers.2"]])] = []
+    """Where features are read in a network of `weights` that is no EDSR: module paths, from shallow to deep, or the
+    path of the module that holds them."""
+    overlap: Annotated[Annotated[int, Field(ge=1, le=4096)] | None, Field(examples=[32])] = None
+    """LR pixels around a tile for such a network. Without it, the receptive field."""
 
     range: Annotated[
-        Literal[1, 255] | None,
-        Field(
-            description="Range of the values that the EDSR in `weights` works on. Without it, read from the file.",
-            examples=[255],
-            exclude_if=lambda chosen: chosen is None,
-        ),
+        Literal[1, 255] | None, Field(examples=[255], exclude_if=lambda chosen: chosen is None)
     ] = None
-    res_scale: Annotated[
-        Rate | None,
-        Field(
-            description="Residual scale of the EDSR in `weights`, which its file does not state. Without it, "
-            "0.1 from 256 filters on and 1 below.",
-            examples=[0.1],
-            exclude_if=lambda chosen: chosen is None,
-        ),
-    ] = None
+    """Range of the values that the EDSR in `weights` works on. Without it, read from the file."""
+    res_scale: Annotated[Rate | None, Field(examples=[0.1], exclude_if=lambda chosen: chosen is None)] = None
+    """Residual scale of the EDSR in `weights`, which its file does not state. Without it, 0.1 from 256 filters on
+    and 1 below."""
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -115,23 +72,12 @@ class TeacherSpec(Spec):
 class EvaluateSpec(Spec):
     """What reports show. Every metric is always measured and kept."""
 
-    protocol: Annotated[
-        ProtocolName,
-        Field(
-            description="Rules of measurement. Scores of two protocols never share a table.", examples=["y@1"]
-        ),
-    ] = "y@1"
-    metrics: Annotated[
-        Distinct[MetricName],
-        Field(
-            description="Metrics that reports show, in this order. Empty: all metrics of the protocol.",
-            examples=[["psnr_y"]],
-        ),
-    ] = []
-    self_ensemble: Annotated[
-        bool,
-        Field(description="Measure the mean of eight flips and rotations of each image.", examples=[True]),
-    ] = False
+    protocol: Annotated[ProtocolName, Field(examples=["y@1"])] = "y@1"
+    """Rules of measurement. Scores of two protocols never share a table."""
+    metrics: Annotated[Distinct[MetricName], Field(examples=[["psnr_y"]])] = []
+    """Metrics that reports show, in this order. Empty: all metrics of the protocol."""
+    self_ensemble: Annotated[bool, Field(examples=[True])] = False
+    """Measure the mean of eight flips and rotations of each image."""
 
     @model_validator(mode="after")
     def _metrics_of_the_protocol(self) -> Self:
@@ -148,78 +94,31 @@ class EvaluateSpec(Spec):
 class Suite(Spec):
     """A whole study: teacher, student, methods × seeds, data sets and how they are measured."""
 
-    name: Annotated[
-        str,
-        Field(
-            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
-            description="Name of the suite in reports.",
-            examples=["my-study"],
-        ),
-    ]
-    data: Annotated[
-        DataSpec,
-        Field(description="Data sets and scale.", examples=[{"train": "photos", "test": ["photos-test"]}]),
-    ]
-    teacher: Annotated[
-        TeacherSpec,
-        Field(
-            description="The fixed network that students learn from.", examples=[{"weights": "edsr-official"}]
-        ),
-    ]
-    student: Annotated[
-        NetworkSpec,
-        Field(
-            description="The network that every method trains.", examples=[{"n_feats": 16, "n_resblocks": 8}]
-        ),
-    ]
-    train: Annotated[
-        TrainSpec,
-        Field(
-            description="Training settings of all students, and of the teacher unless `teacher.train` differs.",
-            examples=[{"steps": 10000, "schedule": "cosine"}],
-        ),
-    ]
-    methods: Annotated[
-        Distinct[str],
-        Field(
-            description="Methods to compare, or `all` for every installed one. `[]` measures the teacher alone.",
-            examples=[["none", "hkd", "rkd+hkd"]],
-        ),
-    ]
-    params: Annotated[
-        dict[str, Params],
-        Field(
-            description="Hyper-parameters by method. A combination `a+b` takes those of `a` and of `b`. The word "
-            "`tuned` stands for `tuned: true` without parameters.",
-            examples=[{"ckd": {"warmup": 0.02}}],
-        ),
-    ] = {}
-    tuned: Annotated[
-        bool,
-        Field(
-            description="Use each method's best loss weights of `srkd tune`, searched around `params`.",
-            examples=[True],
-        ),
-    ] = False
-    seeds: Annotated[
-        Distinct[Seed],
-        Field(
-            min_length=1,
-            description="One training of every method for each seed.",
-            examples=[[0, 1, 2, 3, 4, 5]],
-        ),
-    ] = [0]
-    evaluate: Annotated[
-        EvaluateSpec, Field(description="What reports show.", examples=[{"metrics": ["psnr_y"]}])
-    ] = EvaluateSpec()
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", examples=["my-study"])]
+    """Name of the suite in reports."""
+    data: Annotated[DataSpec, Field(examples=[{"train": "photos", "test": ["photos-test"]}])]
+    """Data sets and scale."""
+    teacher: Annotated[TeacherSpec, Field(examples=[{"weights": "edsr-official"}])]
+    """The fixed network that students learn from."""
+    student: Annotated[NetworkSpec, Field(examples=[{"n_feats": 16, "n_resblocks": 8}])]
+    """The network that every method trains."""
+    train: Annotated[TrainSpec, Field(examples=[{"steps": 10000, "schedule": "cosine"}])]
+    """Training settings of all students, and of the teacher unless `teacher.train` differs."""
+    methods: Annotated[Distinct[str], Field(examples=[["none", "hkd", "rkd+hkd"]])]
+    """Methods to compare, or `all` for every installed one. `[]` measures the teacher alone."""
+    params: Annotated[dict[str, Params], Field(examples=[{"ckd": {"warmup": 0.02}}])] = {}
+    """Hyper-parameters by method. A combination `a+b` takes those of `a` and of `b`. The word `tuned` stands for
+    `tuned: true` without parameters."""
+    tuned: Annotated[bool, Field(examples=[True])] = False
+    """Use each method's best loss weights of `srkd tune`, searched around `params`."""
+    seeds: Annotated[Distinct[Seed], Field(min_length=1, examples=[[0, 1, 2, 3, 4, 5]])] = [0]
+    """One training of every method for each seed."""
+    evaluate: Annotated[EvaluateSpec, Field(examples=[{"metrics": ["psnr_y"]}])] = EvaluateSpec()
+    """What reports show."""
     claims: Annotated[
-        list[Claim],
-        Field(
-            max_length=100,
-            description="Statements that `srkd report --claims` checks. Without any, those of the study.",
-            examples=[[{"claim": "HKD helps", "gain": ["hkd"]}]],
-        ),
+        list[Claim], Field(max_length=100, examples=[[{"claim": "HKD helps", "gain": ["hkd"]}]])
     ] = []
+    """Statements that `srkd report --claims` checks. Without any, those of the study."""
 
     @model_validator(mode="before")
     @classmethod

@@ -49,17 +49,12 @@ _Loader.yaml_implicit_resolvers = {
     first: [rule for rule in rules if rule[0] not in _REPLACED]
     for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:int", re.compile(r"^[-+]?(0|[1-9](_?\d){0,17})$"), list("-+0123456789")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|\d+[eE][-+]?\d+)$"),
-    list("-+.0123456789"),
-)
+for _tag, _pattern, _first in (
+    ("int", r"^[-+]?(0|[1-9](_?\d){0,17})$", "-+0123456789"),
+    ("bool", r"^(true|True|TRUE|false|False|FALSE)$", "tTfF"),
+    ("float", r"^[-+]?(\d+\.\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|\d+[eE][-+]?\d+)$", "-+.0123456789"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
 
 
 def _place(mark: Any) -> str:

@@ -14,66 +14,36 @@ class TrainSpec(Spec):
     `epochs` (of `steps_per_epoch` steps, 1000 unless given) may replace `steps`.
     """
 
-    loss: Annotated[
-        Literal["mse", "l1"],
-        Field(description="Loss against HR: the mean over all elements in [0, 1].", examples=["l1"]),
-    ] = "mse"
-    batch: Annotated[int, Field(ge=1, le=4096, description="Patches per step.", examples=[16])] = 8
-    patch: Annotated[
-        int, Field(ge=1, le=4096, description="Side of a training patch in LR pixels.", examples=[24])
-    ] = 48
-    steps: Annotated[
-        Count,
-        Field(
-            description="Number of optimizer steps. `epochs` may be given instead, with `steps_per_epoch` (1000).",
-            examples=[10000],
-        ),
-    ]
-    learning_rate: Annotated[
-        Rate, Field(description="Learning rate of the first step.", examples=[1.5e-3])
-    ] = 1e-4
-    schedule: Annotated[
-        Literal["constant", "step", "cosine"],
-        Field(
-            description="`constant`; `step` multiplies the rate by `decay_factor` every `decay_every` steps; "
-            "`cosine` falls to 0.",
-            examples=["cosine"],
-        ),
-    ] = "constant"
-    decay_every: Annotated[
-        Count, Field(description="Steps between two decays of `schedule: step`.", examples=[50000])
-    ] = 200_000
-    decay_factor: Annotated[
-        Rate, Field(description="Factor of a decay, and of each restart of a cosine.", examples=[0.1])
-    ] = 0.5
-    restarts: Annotated[
-        tuple[Count, ...],
-        Field(
-            description="Steps at which a cosine restarts (Loshchilov and Hutter, ICLR 2017), at `decay_factor` "
-            "times the previous rate and with a reset optimizer.",
-            examples=[[20000]],
-        ),
-    ] = Field(default=(), strict=False, exclude_if=lambda chosen: not chosen)
-    precision: Annotated[
-        Precision,
-        Field(
-            description="Arithmetic of forward and backward passes. `tf32` and `fp16` need a CUDA device, where "
-            "`fp32` excludes TF32.",
-            examples=["bf16"],
-        ),
-    ] = "fp32"
-    augment: Annotated[
-        bool,
-        Field(description="Flip and rotate patches, each of the eight ways equally often.", examples=[False]),
-    ] = True
-    compile: Annotated[
-        bool,
-        Field(
-            description="Compile networks with torch.compile. Rounding differs, so it is part of a run's digest "
-            "when it is on.",
-            examples=[True],
-        ),
-    ] = Field(default=False, exclude_if=lambda chosen: not chosen)
+    loss: Annotated[Literal["mse", "l1"], Field(examples=["l1"])] = "mse"
+    """Loss against HR: the mean over all elements in [0, 1]."""
+    batch: Annotated[int, Field(ge=1, le=4096, examples=[16])] = 8
+    """Patches per step."""
+    patch: Annotated[int, Field(ge=1, le=4096, examples=[24])] = 48
+    """Side of a training patch in LR pixels."""
+    steps: Annotated[Count, Field(examples=[10000])]
+    """Number of optimizer steps. `epochs` may be given instead, with `steps_per_epoch` (1000)."""
+    learning_rate: Annotated[Rate, Field(examples=[1.5e-3])] = 1e-4
+    """Learning rate of the first step."""
+    schedule: Annotated[Literal["constant", "step", "cosine"], Field(examples=["cosine"])] = "constant"
+    """`constant`; `step` multiplies the rate by `decay_factor` every `decay_every` steps; `cosine` falls to 0."""
+    decay_every: Annotated[Count, Field(examples=[50000])] = 200_000
+    """Steps between two decays of `schedule: step`."""
+    decay_factor: Annotated[Rate, Field(examples=[0.1])] = 0.5
+    """Factor of a decay, and of each restart of a cosine."""
+    restarts: Annotated[tuple[Count, ...], Field(examples=[[20000]])] = Field(
+        default=(), strict=False, exclude_if=lambda chosen: not chosen
+    )
+    """Steps at which a cosine restarts (Loshchilov and Hutter, ICLR 2017), at `decay_factor` times the previous
+    rate and with a reset optimizer."""
+    precision: Annotated[Precision, Field(examples=["bf16"])] = "fp32"
+    """Arithmetic of forward and backward passes. `tf32` and `fp16` need a CUDA device, where `fp32` excludes
+    TF32."""
+    augment: Annotated[bool, Field(examples=[False])] = True
+    """Flip and rotate patches, each of the eight ways equally often."""
+    compile: Annotated[bool, Field(examples=[True])] = Field(
+        default=False, exclude_if=lambda chosen: not chosen
+    )
+    """Compile networks with torch.compile. Rounding differs, so it is part of a run's digest when it is on."""
 
     @model_validator(mode="after")
     def _restarts_lie_within(self) -> Self:

@@ -127,17 +127,9 @@ class _Speed(ProgressColumn):
 
 def bars(console: Console, unit: str) -> Progress:
     """Return a live display of bars; `unit` is what they count."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Speed(unit),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
+    done = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed(unit)
+    times = TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()
+    return Progress(*done, *times, console=console, transient=True)
 
 
 def _table(learners: Mapping[str, Watched]) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -32,11 +32,7 @@ class News:
 
 
 class Relay(Display):
-    """A worker's display: what it would show is sent, a few times a second at most.
-
-    Args:
-        title: what trainings are called.
-    """
+    """A worker's display: what it would show is sent, a few times a second at most."""
 
     def __init__(self, send: Callable[[News], None], title: str) -> None:
         super().__init__(Console(stderr=True))
@@ -49,31 +45,21 @@ class Relay(Display):
     @contextmanager
     def bar(self, title: str, *, bytes: bool = False) -> Iterator[Callable[[int, int | None], None]]:
         """Give what sends how far something is."""
-
-        def move(done: int, total: int | None) -> None:
-            if self._due():
-                self._send(News(title, done, total))
-
-        yield move
+        yield lambda done, total: self._now_and_then(lambda: News(title, done, total))
 
     @contextmanager
     def training(
         self, title: str, first: int, steps: int
     ) -> Iterator[Callable[[int, Mapping[str, Watched]], None]]:
         """Give what sends how far a training is."""
+        yield lambda step, learners: self._now_and_then(
+            lambda: News(self._title, step, steps, terms(learners))
+        )
 
-        def move(step: int, learners: Mapping[str, Watched]) -> None:
-            if self._due():
-                self._send(News(self._title, step, steps, terms(learners)))
-
-        yield move
-
-    def _due(self) -> bool:
-        now = time.monotonic()
-        if now - self._sent < SEND_SECONDS:
-            return False
-        self._sent = now
-        return True
+    def _now_and_then(self, news: Callable[[], News]) -> None:
+        if time.monotonic() - self._sent >= SEND_SECONDS:
+            self._sent = time.monotonic()
+            self._send(news())
 
 
 class Board:
@@ -86,14 +72,9 @@ class Board:
         self._rows: dict[str, TaskID] = {}
         self._lines: dict[str, Callable[..., None]] = {}
 
-    @contextmanager
-    def shown(self) -> Iterator[None]:
+    def shown(self) -> AbstractContextManager[object]:
         """Show it meanwhile."""
-        if self._bars is None:
-            yield
-            return
-        with self._bars:
-            yield
+        return self._bars or nullcontext()
 
     def see(self, worker: str, news: News) -> None:
         """Show what a worker tells."""

@@ -19,9 +19,7 @@ from srkd_bench.data.images import SUFFIXES, find_images, is_image
 MAX_MEMBER = 200 * 10**6  # bytes
 MAX_TOTAL = 100 * 10**9  # bytes
 MAX_MEMBERS = 200_000
-MAX_DIRECTORY = (
-    20 * 10**6
-)  # bytes of a zip's directory, which becomes an object a member before any is looked at
+MAX_DIRECTORY = 20 * 10**6  # bytes of a zip's directory: an object a member, before any is looked at
 MAX_HEADERS = 10**6  # bytes before a member of a tar that say what it is
 MAX_RATIO = 200  # unpacked to packed bytes; images are compressed already, what shrinks more is a bomb
 SMALL = 10 * 10**6  # bytes that may have any ratio
@@ -105,20 +103,18 @@ def _role(path: str) -> str:
 @contextmanager
 def _readable(source: Path) -> Iterator[None]:
     """Turn what the standard library raises at broken or malicious bytes into an IntegrityError."""
-    formats = (tarfile.TarError, zipfile.BadZipFile, zlib.error)
+    broken = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
     try:
         yield
-    except (*formats, EOFError, OSError, RuntimeError, ValueError) as error:
+    except broken as error:
         raise IntegrityError(f"cannot read {source}: {error}", _HINT) from error
 
 
 def _walk(source: Path) -> Iterator[tuple[Entry, Reader]]:
     """Yield every image with a function that reads it, to be called before the next one is asked for."""
-    if source.is_dir():
-        return _folder(source)
-    if source.exists():
-        return _archive(source)
-    raise MissingError(f"no file or folder {source}")
+    if not source.exists():
+        raise MissingError(f"no file or folder {source}")
+    return _folder(source) if source.is_dir() else _archive(source)
 
 
 def _folder(source: Path) -> Iterator[tuple[Entry, Reader]]:
@@ -232,18 +228,13 @@ def _read_tar(archive: tarfile.TarFile, info: tarfile.TarInfo, stream: "_Bounded
 
 
 def _unpacked(source: Path, magic: bytes) -> io.BufferedIOBase:
-    for start, name in _UNREAD.items():
-        if magic.startswith(start):
-            raise IntegrityError(f"cannot read {source}: it is compressed by {name}", _HINT)
+    if unread := [name for start, name in _UNREAD.items() if magic.startswith(start)]:
+        raise IntegrityError(f"cannot read {source}: it is compressed by {unread[0]}", _HINT)
     return gzip.GzipFile(source) if magic.startswith(b"\x1f\x8b") else source.open("rb")
 
 
 class _Bounded(io.BufferedIOBase):
-    """An unpacked stream that is read forwards only, and refused before too much is read or unpacked.
-
-    Args:
-        limit: bytes that may be unpacked in all.
-    """
+    """An unpacked stream that is read forwards only, and refused before too much is read or unpacked."""
 
     def __init__(self, stream: io.BufferedIOBase, source: Path, limit: int) -> None:
         self.stream, self.source, self.limit = stream, source, limit

@@ -141,8 +141,6 @@ def copies(store: ArtifactStore, name: str) -> list[str]:
 def open_set(store: ArtifactStore, name: str, scale: int, display: Display | None = None) -> ImageSet:
     """Return a data set that is here; LR images and built-in sets are packed when first asked for.
 
-    Args:
-        display: shows how far the making of LR images is.
     Raises:
         MissingError: it has to be downloaded first.
     """

@@ -39,9 +39,8 @@ class Patches:
         hr = np.empty((len(chosen), scale * patch, scale * patch, 3), np.uint8)
         for i in range(len(chosen)):
             image = self.images.lr(chosen[i])
-            y, x = (
-                int(place * (side - patch + 1)) for place, side in zip(places[i], image.shape, strict=False)
-            )
+            rooms = (side - patch + 1 for side in image.shape[:2])
+            y, x = (int(place * room) for place, room in zip(places[i], rooms, strict=True))
             lr[i] = turned(image[y : y + patch, x : x + patch], turns[i])
             y, x, side = scale * y, scale * x, scale * patch
             hr[i] = turned(self.images.hr(chosen[i])[y : y + side, x : x + side], turns[i])

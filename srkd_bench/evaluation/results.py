@@ -124,13 +124,13 @@ class Results:
     about: dict[str, About] = field(default_factory=dict)
 
     @cached_property
-    def _runs(self) -> dict[tuple[str, str, str], dict[int | None, dict[str, float]]]:
+    def _runs(self) -> Mapping[tuple[str, str, str], Runs]:
         """The values by (metric, model, data set), by seed, by image."""
-        runs: dict[tuple[str, str, str], dict[int | None, dict[str, float]]] = defaultdict(dict)
-        for score in self.scores:
-            images = runs[score.metric, score.model, score.dataset].setdefault(score.seed, {})
-            images[score.image] = score.value
-        return dict(runs)
+        runs: dict[tuple[str, str, str], dict[int | None, dict[str, float]]] = {}
+        for one in self.scores:
+            seeds = runs.setdefault((one.metric, one.model, one.dataset), {})
+            seeds.setdefault(one.seed, {})[one.image] = one.value
+        return runs
 
     def runs(self, metric: str, model: str, dataset: str) -> Runs:
         """Return the values of a model on a data set; empty if there are none."""

@@ -1,7 +1,6 @@
 """Measure a model on every image of a data set."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from statistics import fmean
 
 import numpy as np
@@ -16,7 +15,7 @@ from srkd_bench.data.image_set import ImageSet, Tick
 from srkd_bench.evaluation.inference.tiling import Tiled
 from srkd_bench.evaluation.metrics import measure
 from srkd_bench.evaluation.scores import Scores
-from srkd_bench.networks.base import Architecture
+from srkd_bench.networks.base import Architecture, tf32
 
 Image = NDArray[np.uint8]
 Upscaler = Callable[[str, Image], Image]
@@ -60,22 +59,22 @@ def validation(images: ImageSet, device: torch.device) -> Callable[[Architecture
 
     The squares have at most 128 LR pixels a side: this is done often while a network is trained.
     """
-    pairs = [_middle(images.lr(i), images.hr(i), images.scale) for i in range(len(images))]
+    side = VALIDATION_SIDE
+    pairs = [middle(images.lr(i), images.hr(i), images.scale, side, side) for i in range(len(images))]
 
     def psnr(model: Architecture) -> float:
         training = model.training
         upscale = network(model, device=device)
-        values = [
-            measure(upscale("", lr), hr, scale=images.scale, metrics=["psnr_y"])["psnr_y"] for lr, hr in pairs
-        ]
+        found = [measure(upscale("", lr), hr, scale=images.scale, metrics=["psnr_y"]) for lr, hr in pairs]
         model.train(training)  # it goes on learning
-        return fmean(values)
+        return fmean(values["psnr_y"] for values in found)
 
     return psnr
 
 
-def _middle(lr: Image, hr: Image, scale: int) -> tuple[Image, Image]:
-    height, width = (min(side, VALIDATION_SIDE) for side in lr.shape[:2])
+def middle(lr: Image, hr: Image, scale: int, height: int, width: int) -> tuple[Image, Image]:
+    """Return LR and HR cut to a region in their middle, at most so large in LR pixels."""
+    height, width = min(height, lr.shape[0]), min(width, lr.shape[1])
     top, left = (lr.shape[0] - height) // 2, (lr.shape[1] - width) // 2
     bottom, right = top + height, left + width
     return lr[top:bottom, left:right], hr[scale * top : scale * bottom, scale * left : scale * right]
@@ -105,22 +104,11 @@ def network(
     @torch.inference_mode()
     def upscale(name: str, lr: Image) -> Image:
         x = torch.from_numpy(np.array(lr)).to(device).permute(2, 0, 1)[None].float() / 255
-        with _without_tf32():
+        with tf32(allowed=False):
             sr = _self_ensemble(tiled, x) if self_ensemble else tiled(x)
         return sr[0].mul_(255).clamp_(0, 255).round_().byte().permute(1, 2, 0).cpu().numpy()
 
     return upscale
-
-
-@contextmanager
-def _without_tf32() -> Iterator[None]:
-    """Let convolutions be float32's on CUDA, where torch's default is TF32; a training around it keeps its own."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
 
 
 def _self_ensemble(upscale: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

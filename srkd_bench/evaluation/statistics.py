@@ -68,7 +68,6 @@ def differences(results: Results, metric: str, baseline: str | None = None) -> l
     bicubic, aren't compared; where nothing can be paired there is no difference to return.
 
     Args:
-        metric: a key of `METRICS`.
         baseline: a method; the results' own if not given.
     """
     baseline = baseline or results.baseline
@@ -186,9 +185,8 @@ def sign_flip(of_seeds: Array) -> float:
     """
     means = np.abs(_flips(len(of_seeds)) @ of_seeds)
     observed = abs(of_seeds.sum())
-    return float(
-        np.mean(means >= observed - 1e-9 * np.abs(of_seeds).sum())
-    )  # equal but for rounding is equal
+    rounding = 1e-9 * np.abs(of_seeds).sum()  # equal but for it is equal
+    return float(np.mean(means >= observed - rounding))
 
 
 def holm(values: Array) -> Array:

@@ -56,7 +56,6 @@ def traits(
     Args:
         references: names, or where the code of own methods lies, as in `sources.find`.
         params: hyper-parameters by the name of a part.
-        readonly: keep nothing.
         allowed: those of the references whose code may run; all if not given.
     Raises:
         SrkdError: no such method or parameter, a value out of bounds, or code that may not run.
@@ -99,12 +98,8 @@ def _look_up(
 def own_methods(store: ArtifactStore) -> dict[str, Traits]:
     """Return the own methods that the store has been used with, by name, as they were last."""
     known = _cache(store).read()
-    return {
-        name: one
-        for one in known.traits.values()
-        for name, params in one.params.items()
-        if len(one.params) == 1 and known.own.get(name) == params.get("sha256")
-    }
+    parts = ((name, one) for one in known.traits.values() for name in one.params if len(one.params) == 1)
+    return {name: one for name, one in parts if known.own.get(name) == one.params[name].get("sha256")}
 
 
 def _ask(name: str, params: Mapping[str, Params]) -> Traits:

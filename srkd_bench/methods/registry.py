@@ -54,12 +54,13 @@ def build(name: str, params: Mapping[str, Mapping[str, Any]]) -> Method:
 
 
 def _joined(found: Mapping[str, type[Method]], params: Mapping[str, Mapping[str, Any]]) -> Method:
-    built = {name: _one(name, method, params.get(name, {})) for name, method in found.items()}
+    built = {
+        name: method(
+            **{key: check_parameter(method, name, key, one) for key, one in params.get(name, {}).items()}
+        )
+        for name, method in found.items()
+    }
     return Composition(built) if len(built) > 1 else next(iter(built.values()))
-
-
-def _one(name: str, method: type[Method], params: Mapping[str, Any]) -> Method:
-    return method(**{key: check_parameter(method, name, key, value) for key, value in params.items()})
 
 
 def check_parameter(method: type[Method], name: str, key: str, value: object) -> Any:
@@ -87,24 +88,17 @@ def identity(method: Method, name: str) -> dict[str, dict[str, Any]]:
     """
     parts = name.split("+")
     built = method.parts.values() if isinstance(method, Composition) else [method]
-    return {
-        sources.name_of(part): _origin(part) | {"version": one.version, **_parameters(one)}
-        for part, one in zip(parts, built, strict=True)
-    }
-
-
-def _origin(part: str) -> dict[str, Any]:
-    source = sources.find(part)
-    return {} if source is None else {"sha256": source.sha256}
+    found: dict[str, dict[str, Any]] = {}
+    for part, one in zip(parts, built, strict=True):
+        source = sources.find(part)
+        origin = {} if source is None else {"sha256": source.sha256}
+        found[sources.name_of(part)] = origin | {"version": one.version, **_parameters(one)}
+    return found
 
 
 def _parameters(method: Method) -> dict[str, Any]:
-    values = {field: getattr(method, field.name) for field in fields(method)}  # type: ignore[arg-type]  # a dataclass
-    return {
-        field.name: value
-        for field, value in values.items()
-        if not ("later" in field.metadata and value == field.default)
-    }
+    values = [(field, getattr(method, field.name)) for field in fields(method)]  # type: ignore[arg-type]  # a dataclass
+    return {one.name: value for one, value in values if "later" not in one.metadata or value != one.default}
 
 
 def weights(method: Method, name: str) -> dict[str, list[str]]:

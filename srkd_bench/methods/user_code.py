@@ -5,6 +5,7 @@ import dataclasses
 import importlib
 import sys
 import traceback
+from collections.abc import Callable
 from functools import cache
 from types import ModuleType
 from typing import Any, Never, get_type_hints
@@ -26,9 +27,8 @@ def load(source: Source) -> type[Method]:
         MissingError: its file isn't here any more. SrkdError: its code may not run, or holds no proper method.
     """
     if source.path is None:
-        raise MissingError(
-            f"method '{source.name}' is to be trained, but '{source.where}' is not here", "put it back"
-        )
+        problem = f"method '{source.name}' is to be trained, but '{source.where}' is not here"
+        raise MissingError(problem, "put it back")
     check_allowed(source)
     module = _imported(source) if source.dotted else _executed(source)
     found = _named(source, module) if source.dotted else _only(source, module)
@@ -59,17 +59,11 @@ def _imported(source: Source) -> ModuleType:
 def _tell(source: Source, error: Exception) -> Never:
     if isinstance(error, SyntaxError) and error.filename == str(source.path):
         _refuse(source, error.lineno, error.msg, "")
-    line = line_in(str(source.path), error)
-    hint = (
-        "a method is one file; what it imports has to be installed" if isinstance(error, ImportError) else ""
-    )
+    frames = traceback.extract_tb(error.__traceback__)
+    line = next((one.lineno for one in reversed(frames) if one.filename == str(source.path)), None)
+    absent = isinstance(error, ImportError)
+    hint = "a method is one file; what it imports has to be installed" if absent else ""
     _refuse(source, line, f"{type(error).__name__}: {str(error)[:200]}", hint)
-
-
-def line_in(path: str, error: BaseException) -> int | None:
-    """Return the line of a file that an error came by last."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
-    return lines[-1] if lines else None
 
 
 def _refuse(source: Source, line: int | None, problem: str, hint: str) -> Never:
@@ -90,10 +84,8 @@ def _named(source: Source, module: ModuleType) -> type[Method]:
 
 def _only(source: Source, module: ModuleType) -> type[Method]:
     """Return the one method of a file. Classes that others are derived from don't count."""
-    own = [
-        one for one in vars(module).values() if isinstance(one, type) and one.__module__ == module.__name__
-    ]
-    found = list(dict.fromkeys(one for one in own if issubclass(one, Method)))
+    classes = (one for one in vars(module).values() if isinstance(one, type) and issubclass(one, Method))
+    found = list(dict.fromkeys(one for one in classes if one.__module__ == module.__name__))
     found = [one for one in found if not any(one in other.__mro__[1:] for other in found)]
     if not found:
         _refuse(source, None, "there is no Method in it", _BEGIN)
@@ -110,58 +102,48 @@ def _check(source: Source, found: type[Method]) -> None:
     name = found.__name__
     line = _line_of(source, name)
     if missing := sorted(getattr(found, "__abstractmethods__", ())):
-        _refuse(
-            source, line, f"{name} has no {missing[0]}()", "return the loss terms by name, `rec` among them"
-        )
+        hint = "return the loss terms by name, `rec` among them"
+        _refuse(source, line, f"{name} has no {missing[0]}()", hint)
     if "__dataclass_params__" not in vars(found) or not vars(found)["__dataclass_params__"].frozen:
-        _refuse(
-            source,
-            line,
-            f"{name} is no frozen dataclass",
-            f"write @dataclass(frozen=True) above class {name}",
-        )
+        hint = f"write @dataclass(frozen=True) above class {name}"
+        _refuse(source, line, f"{name} is no frozen dataclass", hint)
     for field in dataclasses.fields(found):  # type: ignore[arg-type]  # it is a dataclass, as was just seen
         _check_field(source, field)
     try:
         get_type_hints(found, include_extras=True)
     except Exception as error:
         _refuse(source, line, f"{type(error).__name__}: {error}", "import the types of the parameters")
-    right: dict[str, Any] = {
-        "kind": getattr(found, "kind", None) in KINDS,
-        "source": isinstance(getattr(found, "source", None), str) and found.source.isprintable(),
-        "version": type(found.version) is int and found.version >= 1,
-        "min_batch": type(found.min_batch) is int and found.min_batch >= 1,
-        "looks": type(found.looks) is bool,
-        "taps": isinstance(found.taps, tuple),
-        "beside": isinstance(found.beside, tuple),
-        "never_zero": isinstance(found.never_zero, str),
-    }
-    for attribute, fits in right.items():
-        if not fits:
+    for attribute, (fits, hint) in _RULES.items():
+        if not fits(getattr(found, attribute, None)):
             given = repr(getattr(found, attribute, "missing"))[:60]
-            _refuse(
-                source, _line_of(source, attribute) or line, f"{attribute} is {given}", _SHOULD[attribute]
-            )
+            _refuse(source, _line_of(source, attribute) or line, f"{attribute} is {given}", hint)
 
 
-_SHOULD = {
-    "kind": f'kind = "..." with one of {", ".join(KINDS)}',
-    "source": 'source = "authors, place and year, arXiv number", or where you describe it',
-    "version": "version is a whole number from 1 on",
-    "min_batch": "min_batch is a whole number from 1 on",
-    "looks": "looks is True or False",
-    "taps": "taps is a tuple of depths: taps = (0.5, 1.0)",
-    "beside": 'beside is a tuple of terms: beside = ("peer",)',
-    "never_zero": 'never_zero is the reason in words; "" if the loss is zero for a student that equals its teacher',
+def _counts(value: object) -> bool:
+    return type(value) is int and value >= 1
+
+
+_NEVER_ZERO = (
+    'never_zero is the reason in words; "" if the loss is zero for a student that equals its teacher'
+)
+_SOURCE = 'source = "authors, place and year, arXiv number", or where you describe it'
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "kind": (lambda value: value in KINDS, f'kind = "..." with one of {", ".join(KINDS)}'),
+    "source": (lambda value: isinstance(value, str) and value.isprintable(), _SOURCE),
+    "version": (_counts, "version is a whole number from 1 on"),
+    "min_batch": (_counts, "min_batch is a whole number from 1 on"),
+    "looks": (lambda value: type(value) is bool, "looks is True or False"),
+    "taps": (lambda value: isinstance(value, tuple), "taps is a tuple of depths: taps = (0.5, 1.0)"),
+    "beside": (lambda value: isinstance(value, tuple), 'beside is a tuple of terms: beside = ("peer",)'),
+    "never_zero": (lambda value: isinstance(value, str), _NEVER_ZERO),
 }
 
 
 def _check_field(source: Source, field: "dataclasses.Field[Any]") -> None:
     line = _line_of(source, field.name)
     if field.name in _ATTRIBUTES or field.name == "sha256":
-        hint = (
-            f"write it without a type: {field.name} = ..." if field.name != "sha256" else "name it otherwise"
-        )
+        bare = f"write it without a type: {field.name} = ..."
+        hint = bare if field.name != "sha256" else "name it otherwise"
         _refuse(source, line, f"'{field.name}' can't be a hyper-parameter", hint)
     if field.default is dataclasses.MISSING:
         _refuse(source, line, f"hyper-parameter '{field.name}' has no default", f"{field.name}: Weight = 1.0")

@@ -1,10 +1,12 @@
 """The interface of a network: forward pass, features, tail."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 from srkd_bench.config.network import ForeignSpec, ModelSpec
@@ -60,3 +62,14 @@ class Architecture(nn.Module, ABC):
     def weights(self) -> dict[str, Tensor]:
         """Return what a file of this network holds, by name."""
         return dict(self.state_dict())
+
+
+@contextmanager
+def tf32(*, allowed: bool) -> Iterator[None]:
+    """Let convolutions on CUDA use TF32 in the block, or only float32; PyTorch's default is TF32."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

@@ -1,7 +1,6 @@
 """Find pretrained weights: a file, an address or EDSR's released network."""
 
 import hashlib
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlparse
@@ -16,26 +15,17 @@ from srkd_bench.store import downloads
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.layout import SHA256, beside
 
-
-@dataclass(frozen=True)
-class Official:
-    """A released network; `checksum` is what torch-hub's file naming promises."""
-
-    urls: tuple[str, ...]
-    checksum: str
-
-
-# Keys of `teacher.weights`; both are for scale 2, the only one whose address is known.
+# Keys of `teacher.weights`, with the checksum that torch-hub's file naming promises, and the addresses. Both are
+# for scale 2, the only one whose address is known.
 OFFICIAL = {
-    "edsr-official": Official(
-        (
-            "https://cv.snu.ac.kr/research/EDSR/models/edsr_x2-0edfb8a3.pt",
-            "https://github.com/Coloquinte/torchSR/releases/download/v1.0.3/edsr_x2.pt",
-        ),
+    "edsr-official": (
         "sha256:0edfb8a3",
+        "https://cv.snu.ac.kr/research/EDSR/models/edsr_x2-0edfb8a3.pt",
+        "https://github.com/Coloquinte/torchSR/releases/download/v1.0.3/edsr_x2.pt",
     ),
-    "edsr-baseline-official": Official(
-        ("https://cv.snu.ac.kr/research/EDSR/models/edsr_baseline_x2-1bc95232.pt",), "sha256:1bc95232"
+    "edsr-baseline-official": (
+        "sha256:1bc95232",
+        "https://cv.snu.ac.kr/research/EDSR/models/edsr_baseline_x2-1bc95232.pt",
     ),
 }
 
@@ -56,7 +46,8 @@ def find_weights(
     if where in OFFICIAL:
         if scale != 2:
             raise SrkdError(f"{where} is known for scale 2 only, not {scale}", "give a file or an address")
-        path = _fetched(OFFICIAL[where].urls, OFFICIAL[where].checksum, store, display, not readonly)
+        expected, *urls = OFFICIAL[where]
+        path = _fetched(tuple(urls), expected, store, display, not readonly)
     elif where.startswith(("https://", "http://")):
         path = _fetched((where,), None, store, display, not readonly)
     else:
@@ -97,7 +88,7 @@ def _checksum(path: Path, size: int, changed: int) -> str:
 def kept_at(store: ArtifactStore, where: str) -> Path | None:
     """Return where an address or a key of `OFFICIAL` is kept, or would be; None for a file of the user's."""
     if where in OFFICIAL:
-        where = OFFICIAL[where].urls[0]
+        where = OFFICIAL[where][1]
     elif not where.startswith(("https://", "http://")):
         return None
     return store.downloads / f"{hashlib.sha256(where.encode()).hexdigest()[:12]}-{_name(where)}"

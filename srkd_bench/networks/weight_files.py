@@ -189,9 +189,7 @@ def _check_archive(path: Path) -> None:
 def _pickles(path: Path, packed: bool) -> Iterator[IO[bytes]]:
     if not packed:
         with path.open("rb") as file:
-            for _ in range(
-                5
-            ):  # a magic number, a version, a system, the state, its keys; then come the numbers
+            for _ in range(5):  # a magic number, a version, a system, the state, its keys; then the numbers
                 yield file
         return
     with zipfile.ZipFile(path) as archive:

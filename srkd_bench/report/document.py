@@ -17,9 +17,7 @@ class Document:
     """A report's content; formats write as much of it as they can hold.
 
     Args:
-        reference: show the study's numbers too.
         highlight: what the best and the second go by, see `comparison`.
-        verdicts: on claims.
         panels: regions of images as every model shows them.
     """
 

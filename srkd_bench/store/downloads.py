@@ -76,7 +76,9 @@ def fetch(
         raise ValueError(f"malformed checksum {checksum!r}")
     if path.exists():
         return _kept(path, checksum)
-    _refuse_offline(path, hint)
+    if os.environ.get("SRKD_OFFLINE", "0") not in ("", "0"):
+        ways = ["leave out --offline (SRKD_OFFLINE)", *([hint] if hint else [])]
+        raise MissingError(f"{path.name} isn't here and srkd is offline", ", or ".join(ways))
     part = beside(path, PART)
     with writable(part, size):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,12 +87,6 @@ def fetch(
                 return _kept(path, checksum)
             _stamp(path, _from_a_mirror(urls, part, checksum, size, progress, hint))
             return part.replace(path)
-
-
-def _refuse_offline(path: Path, hint: str) -> None:
-    if os.environ.get("SRKD_OFFLINE", "0") not in ("", "0"):
-        ways = ["leave out --offline (SRKD_OFFLINE)", *([hint] if hint else [])]
-        raise MissingError(f"{path.name} isn't here and srkd is offline", ", or ".join(ways))
 
 
 def _from_a_mirror(

@@ -1,9 +1,8 @@
 """Measure the store and collect garbage."""
 
 import json
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,6 @@ from srkd_bench.config.artifacts import ARTIFACTS
 from srkd_bench.config.base import short
 from srkd_bench.config.network import network_spec
 from srkd_bench.core.errors import IntegrityError, SrkdError
-from srkd_bench.core.files import writable
 from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.layout import (
@@ -23,7 +21,6 @@ from srkd_bench.store.layout import (
     MANIFEST,
     PART,
     SCORES,
-    SHA256,
     beside,
     download_of,
     lock_of,
@@ -31,7 +28,7 @@ from srkd_bench.store.layout import (
 )
 from srkd_bench.store.locks import alone, is_held
 from srkd_bench.store.manifest import read_manifest
-from srkd_bench.store.verify import identity
+from srkd_bench.store.verify import delete, entries, identity, size_of
 
 HOUR = 3600.0  # seconds: nobody is still at work on a small file that is older
 
@@ -62,24 +59,11 @@ def usage(store: ArtifactStore) -> list[tuple[str, int, int]]:
     return rows
 
 
-def size_of(path: Path) -> int:
-    """Return the bytes of a file, or of all files in a folder; what vanishes meanwhile counts nothing."""
-    total = 0
-    files = (Path(top) / name for top, _, names in os.walk(path) for name in names)
-    for file in files if path.is_dir() else [path]:
-        with suppress(FileNotFoundError):
-            total += file.lstat().st_size
-    return total
-
-
 def leftovers(store: ArtifactStore) -> list[Waste]:
     """Return what killed processes left: nobody is at work on it, and nothing will ever use it."""
-    return [
-        waste_at(path, what)
-        for path, what in _halves(store.home)
-        # A folder in `tmp/` is locked before it is there, and gone before its lock is free.
-        if not is_held(lock_of(store.home, path)) and path.exists()
-    ]
+    # A folder in `tmp/` is locked before it is there, and gone before its lock is free.
+    found = ((path, what) for path, what in _halves(store.home) if not is_held(lock_of(store.home, path)))
+    return [waste_at(path, what) for path, what in found if path.exists()]
 
 
 def _halves(home: Path) -> Iterator[tuple[Path, str]]:
@@ -107,13 +91,10 @@ def _halves(home: Path) -> Iterator[tuple[Path, str]]:
 def remove(store: ArtifactStore, waste: Waste) -> bool:
     """Remove what can go, unless another process is at work on it by now; say whether it is gone."""
     path = waste.path
-    with alone(lock_of(store.home, path)) as free, writable(path):
+    with alone(lock_of(store.home, path)) as free:
         same = identity(path) == waste.found
-        if free and same and path.is_dir():
-            store.discard(path)
-        elif free and same:
-            path.unlink(missing_ok=True)
-            beside(path, SHA256).unlink(missing_ok=True)
+        if free and same:
+            delete(store, path)
         return free and same
 
 
@@ -134,42 +115,29 @@ def remove_locks(store: ArtifactStore) -> int:
 
 def describe(path: Path) -> str:
     """Say what a finished artifact or unfinished work is, as its manifest tells."""
-    kind, home = path.parent.name, path.parent.parent
+    kind = path.parent.name
     if kind == "work":
         state = "failed" if (path / FAILED).exists() else "unfinished"
         return f"{state} run, {checkpoints.steps_done(path):,} steps done"
     try:
-        return _DESCRIBED[kind](read_manifest(path)["key"], home, path)
+        key = read_manifest(path)["key"]
+        if kind == "runs":
+            return f"{key['method']} seed {key['seed']}, {network_spec(key['model'])}"
+        if kind == "weights":
+            return f"{network_spec(key['model'])}, trained elsewhere"
+        if kind == "data":
+            return f"{'HR' if key['scale'] == 1 else 'LR'} images of {key['dataset']}"
+        return _scores(key, path)
     except (IntegrityError, OSError, ValueError, LookupError, TypeError):
         return "broken: see `srkd store verify`"
 
 
-def _run(key: dict[str, Any], home: Path, path: Path) -> str:
-    return f"{key['method']} seed {key['seed']}, {network_spec(key['model'])}"
-
-
-def _weights(key: dict[str, Any], home: Path, path: Path) -> str:
-    return f"{network_spec(key['model'])}, trained elsewhere"
-
-
-def _scores(key: dict[str, Any], home: Path, path: Path) -> str:
+def _scores(key: dict[str, Any], path: Path) -> str:
     dataset = json.loads((path / SCORES).read_bytes())["dataset"]
-    owners = (home / kind / short(key["network"]) for kind in ("runs", "weights"))
+    owners = (path.parents[1] / kind / short(key["network"]) for kind in ("runs", "weights"))
     owner = next((describe(folder) for folder in owners if folder.is_dir()), "a network that is gone")
     name = "bicubic" if key["network"] == "bicubic" else owner
     return f"scores on {dataset} of {name}" + (" (self-ensemble)" if key["self_ensemble"] else "")
-
-
-def _data(key: dict[str, Any], home: Path, path: Path) -> str:
-    return f"{'HR' if key['scale'] == 1 else 'LR'} images of {key['dataset']}"
-
-
-_DESCRIBED: dict[str, Callable[[dict[str, Any], Path, Path], str]] = {
-    "runs": _run,
-    "weights": _weights,
-    "scores": _scores,
-    "data": _data,
-}
 
 
 def refuse_other_suites(home: Path, keep: set[str]) -> None:
@@ -186,11 +154,3 @@ def refuse_other_suites(home: Path, keep: set[str]) -> None:
 def waste_at(path: Path, what: str) -> Waste:
     """Return a file or folder as waste, with its size and identity now."""
     return Waste(path, what, size_of(path), identity(path))
-
-
-def entries(folder: Path) -> list[Path]:
-    """Return what a folder holds, sorted; nothing if it is no folder."""
-    try:
-        return sorted(folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []

@@ -60,11 +60,7 @@ def is_held(lock: Path) -> bool:
 
 
 def _take(lock: Path, *, make: bool = True) -> int | None:
-    """Return a descriptor that holds a lock, or None if another process holds it.
-
-    Args:
-        make: make the file if there is none.
-    """
+    """Return a descriptor that holds a lock, or None if another process holds it."""
     while True:
         descriptor = open_lock(lock, make=make)
         try:

@@ -3,10 +3,10 @@
 import hashlib
 import json
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def verify(store: ArtifactStore, display: Display) -> Findings:
     """
     found, home = Findings(), store.home
     things = [*_artifacts(home), *_checkpoints(home), *_downloads(home)]
-    total = sum(_bytes(path) for thing in things for path in (_files(thing) if thing.is_dir() else [thing]))
+    total = sum(map(size_of, things))
     with display.bar(f"checking {home}", bytes=True) as tick:
 
         def sha256(path: Path) -> str:
@@ -83,17 +83,21 @@ def repair(store: ArtifactStore, fault: Fault) -> bool:
     path = fault.path
     with alone(lock_of(store.home, path)) as mine:
         if mine and _problem(path):  # unless it has been made anew meanwhile
-            with writable(path):
-                if path.is_dir():
-                    store.discard(path)
-                else:
-                    path.unlink(missing_ok=True)
-                    beside(path, SHA256).unlink(missing_ok=True)
+            delete(store, path)
         return mine
 
 
-def _sha256(path: Path) -> str:
-    return checksum_of(path, "sha256")
+def delete(store: ArtifactStore, path: Path) -> None:
+    """Remove a folder of the store, or a file and the checksum beside it."""
+    with writable(path):
+        if path.is_dir():
+            store.discard(path)
+        else:
+            path.unlink(missing_ok=True)
+            beside(path, SHA256).unlink(missing_ok=True)
+
+
+_sha256 = partial(checksum_of, algorithm="sha256")
 
 
 def artifact_problem(folder: Path, sha256: Hasher = _sha256) -> str:
@@ -115,11 +119,8 @@ def artifact_problem(folder: Path, sha256: Hasher = _sha256) -> str:
     files: dict[str, Any] = manifest["files"]
     problems = [f"{name} is missing" for name in files if name not in here]
     problems += [f"{name} does not belong to it" for name in here if name not in files and name != MANIFEST]
-    problems += [
-        f"{name} is not what was written"
-        for name, stamp in files.items()
-        if name in here and not _fits(here[name], stamp, sha256)
-    ]
+    wrong = [name for name in files if name in here and not _fits(here[name], files[name], sha256)]
+    problems += [f"{name} is not what was written" for name in wrong]
     return ", ".join(sorted(problems))
 
 
@@ -131,19 +132,17 @@ def _fits(path: Path, stamp: Any, sha256: Hasher) -> bool:
 
 def _artifacts(home: Path) -> Iterator[Path]:
     for kind in ARTIFACTS:
-        yield from (path for path in _files(home / kind) if path.is_dir())
+        yield from (path for path in entries(home / kind) if path.is_dir())
 
 
 def _checkpoints(home: Path) -> Iterator[Path]:
-    for folder in _files(home / "work"):
-        for path in _files(folder):
-            if path.name == FAILED or re.fullmatch(r"step-.*\.pt", path.name):
-                yield path
+    for folder in entries(home / "work"):
+        yield from (one for one in entries(folder) if one.name == FAILED or one.match("step-*.pt"))
 
 
 def _downloads(home: Path) -> Iterator[Path]:
     """Yield downloads, and the checksums of those that are missing."""
-    for path in _files(home / "downloads"):
+    for path in entries(home / "downloads"):
         if path.is_file() and (download_of(path) == path.name or _is_left_alone(path)):
             yield path
 
@@ -154,12 +153,22 @@ def _is_left_alone(path: Path) -> bool:
     return path.suffix == SHA256 and not file.exists() and not beside(file, PART).exists()
 
 
-def _files(folder: Path) -> list[Path]:
-    """Return what is in a folder; nothing if it isn't there."""
+def entries(folder: Path) -> list[Path]:
+    """Return what a folder holds, sorted; nothing if it is no folder."""
     try:
         return sorted(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, or of all files in a folder; what vanishes meanwhile counts nothing."""
+    total = 0
+    files = (Path(top) / name for top, _, names in os.walk(path) for name in names)
+    for file in files if path.is_dir() else [path]:
+        with suppress(FileNotFoundError):
+            total += file.lstat().st_size
+    return total
 
 
 def _problem(thing: Path, sha256: Hasher = _sha256) -> str:
@@ -198,9 +207,3 @@ def identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_ino, found.st_ctime_ns  # a number alone is soon given to another file
-
-
-def _bytes(path: Path) -> int:
-    with suppress(OSError):
-        return os.lstat(path).st_size
-    return 0

@@ -23,9 +23,7 @@ from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.loading import build
 from srkd_bench.networks.probing import SIZE
 
-PATIENCE = timedelta(
-    hours=1
-)  # in a training: rank 0 looks at validation images and writes checkpoints meanwhile
+PATIENCE = timedelta(hours=1)  # in a training: rank 0 measures validation images and writes checkpoints
 WAIT = timedelta(days=365)  # before it: rank 0 packs images, or waits for another srkd that makes the same
 
 
@@ -42,11 +40,7 @@ class Training:
 
 
 class Ranks:
-    """The processes that share a training; one alone unless torchrun started several.
-
-    Args:
-        waiting: a group in which one may wait for long.
-    """
+    """The processes that share a training; one alone unless torchrun started several."""
 
     def __init__(self, rank: int = 0, size: int = 1, waiting: dist.ProcessGroup | None = None) -> None:
         self.rank, self.size = rank, size

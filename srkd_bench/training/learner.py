@@ -54,7 +54,7 @@ class Learner:
     Nothing in it depends on who else is learning.
 
     Args:
-        method: as `run.method` and `run.params` say.
+        method: as `run.method` and `run.params` say; built from them if None.
         teacher: shown to methods that look at one only.
         sample: (64, 3, h, w) in [0, 1], fixed training patches for the method's adapter.
         folder: for its checkpoints; made when there is one.
@@ -66,18 +66,21 @@ class Learner:
             the event before, if there were any, `seconds_a_step` and the part of that spent `waiting` for data; in
             some `validation`, the student's PSNR-Y in dB before the step.
         error: why it left the loop.
+    Raises:
+        SrkdError: the source of a user's method is missing, or may not run.
     """
 
     def __init__(
         self,
         run: Run,
-        method: Method,
+        method: Method | None,
         teacher: Architecture | None,
         sample: Tensor,
         folder: Path,
         device: torch.device,
         ranks: Ranks = ALONE,
     ) -> None:
+        method = registry.rebuild(run.method, run.params) if method is None else method
         self.run, self.method, self.folder, self.device, self.ranks = run, method, folder, device, ranks
         self.student = build(run.model, run.seed).to(device)
         self.adapter = adapter_of(method, teacher, self.student, sample.to(device), run.seed, run.method)
@@ -98,24 +101,6 @@ class Learner:
         self._resume()
         for parameter in trained:  # a backward pass is one long call: this lets signals in
             parameter.register_hook(lambda grad: None)  # type: ignore[no-untyped-call]
-
-    @classmethod
-    def of(
-        cls,
-        run: Run,
-        teacher: Architecture | None,
-        sample: Tensor,
-        folder: Path,
-        device: torch.device,
-        ranks: Ranks = ALONE,
-    ) -> "Learner":
-        """Return the learner of a run, with its method as `run.method` and `run.params` say.
-
-        Raises:
-            SrkdError: the source of a user's method is missing, or may not run.
-        """
-        method = registry.rebuild(run.method, run.params)
-        return cls(run, method, teacher, sample, folder, device, ranks)
 
     @property
     def last(self) -> dict[str, Any]:
@@ -200,21 +185,11 @@ class Learner:
         )
 
     def _parts(self) -> dict[str, Any]:
-        return {
-            "student": self.student,
-            "adapter": self.adapter,
-            "optimizer": self.optimizer,
-            "scaler": self.scaler,
-        }
+        return {name: getattr(self, name) for name in ("student", "adapter", "optimizer", "scaler")}
 
     def _rest(self) -> dict[str, Any]:
-        return {
-            "generator": self.generator.get_state(),
-            "watch": dataclasses.asdict(self.watch),
-            "step": self.step,
-            "seconds": self.seconds,
-            "events": self.events,
-        }
+        kept = {"generator": self.generator.get_state(), "watch": dataclasses.asdict(self.watch)}
+        return kept | {"step": self.step, "seconds": self.seconds, "events": self.events}
 
     def _resume(self) -> None:
         """Go on from the checkpoint, if there is one."""

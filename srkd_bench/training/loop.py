@@ -12,9 +12,8 @@ from srkd_bench.core.errors import Stopped
 from srkd_bench.core.signals import Interrupted, shielded
 from srkd_bench.data.patches import Patches
 from srkd_bench.methods.base import TeacherView
-from srkd_bench.networks.base import Architecture, Output
+from srkd_bench.networks.base import Architecture, Output, tf32
 from srkd_bench.training.learner import Learner
-from srkd_bench.training.precision import tf32
 from srkd_bench.training.schedule import event_every
 from srkd_bench.training.teacher import teacher_pass
 from srkd_bench.training.teacher_cache import TeacherCache
@@ -56,7 +55,7 @@ def fit(
     log = _Log(train, min(one.step for one in learners), validate)
     checkpoints = _Checkpoints(checkpoint_seconds, hand_on)
     try:
-        with tf32(train), ranks.interruptible():
+        with tf32(allowed=train.precision == "tf32"), ranks.interruptible():
             _run(learners, patches, forward, cache, device, log, checkpoints, watch)
     except Interrupted as signal:
         checkpoints.save_last(learners)
@@ -76,11 +75,16 @@ def _run(
     watch: Callable[[int], None],
 ) -> None:
     """Take the steps: the core of every training."""
+
+    def kept(step: int) -> Tensor | None:
+        sr = cache.read(step) if cache is not None else None
+        return None if sr is None else sr.to(device)
+
     for step in range(log.step, patches.train.steps):
         log.begin(step)
         lr, hr = (images.to(device) for images in patches.batch(step))
         log.batch_is_here()
-        view = TeacherView(forward, lr, partial(_kept, cache, step, device))
+        view = TeacherView(forward, lr, partial(kept, step))
         active = [one for one in learners if one.error is None and one.step == step]
         for learner in active:
             learner.advance(lr, hr, view, log.of(learner))
@@ -93,17 +97,8 @@ def _run(
         checkpoints.save_if_due(active)
 
 
-def _kept(cache: TeacherCache | None, step: int, device: torch.device) -> Tensor | None:
-    sr = cache.read(step) if cache is not None else None
-    return None if sr is None else sr.to(device)
-
-
 class _Log:
-    """Which steps are logged, and how long the steps between two events took.
-
-    Args:
-        step: the first.
-    """
+    """Which steps are logged, and how long the steps between two events took."""
 
     def __init__(self, train: TrainSpec, step: int, validate: Validate | None) -> None:
         self.step, self._steps, self._every, self._validate = step, train.steps, event_every(train), validate
@@ -143,11 +138,7 @@ class _Log:
 
 
 class _Checkpoints:
-    """Writes checkpoints at intervals.
-
-    Args:
-        seconds: between them; see `fit`.
-    """
+    """Writes checkpoints at intervals."""
 
     def __init__(self, seconds: float | None, hand_on: Callable[[bool], None]) -> None:
         self._seconds, self._hand_on = seconds, hand_on

@@ -90,7 +90,8 @@ class TeacherCache:
             return None
         record = self._read(self._file, step, self.record)
         if len(record) < self.record or HEADER.unpack_from(record) != (step + 1, _checksum(record)):
-            self._forget(step)
+            if self.has(step):
+                self._put(bytes(HEADER.size), step)
             return None
         levels = np.frombuffer(record, "<i2", offset=HEADER.size).reshape(self.shape)
         return torch.from_numpy(levels.astype(np.float32)) / GRID + 0.5

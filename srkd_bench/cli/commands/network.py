@@ -92,7 +92,7 @@ def export(
     It maps float32 RGB in [0, 1], (batch, 3, height, width) of any size, to SR; the file's metadata say so. SR may
     differ by 0.0001 and PSNR-Y by 0.001 dB, or nothing is written. onnx needs the extra `onnx`.
     """
-    from srkd_bench.evaluation.inference.export import as_row, check_request, describe
+    from srkd_bench.evaluation.inference.export import check_request, describe
     from srkd_bench.evaluation.inference.export import export as write
     from srkd_bench.networks.stored import choose
 
@@ -102,7 +102,7 @@ def export(
     parity = write(chosen, to, output, place, check=check, force=force)
     if json_:
         about = describe(chosen)
-        print_json({"schema": 1, "file": str(output), "about": about, "parity": as_row(parity)})
+        print_json({"schema": 1, "file": str(output), "about": about, "parity": vars(parity)})
     place.display.say(
         f"wrote {output}; on {parity.images} images SR differs from PyTorch's by at most"
         f" {parity.difference:.1e} of 1, PSNR-Y by {parity.decibel:.6f} dB"

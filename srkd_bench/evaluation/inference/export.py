@@ -7,7 +7,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from srkd_bench.data.images import cut, downscale, find_images, read_rgb
 from srkd_bench.data.packs import check_size
 from srkd_bench.evaluation.inference.module import Upscaler
 from srkd_bench.evaluation.metrics import measure
+from srkd_bench.evaluation.scoring import middle
 from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.loading import load_weights, to_safetensors
 from srkd_bench.networks.stored import Chosen
@@ -104,9 +105,8 @@ def check_request(to: str, file: Path, *, force: bool) -> None:
     if not file.parent.is_dir():
         raise MissingError(f"no folder '{file.parent}'", f"mkdir -p {file.parent}")
     if to == "onnx" and (missing := [name for name in EXTRA if find_spec(name) is None]):
-        raise SrkdError(
-            f"export to onnx needs {', '.join(missing)}", "python -m pip install 'srkd-bench[onnx]'"
-        )
+        hint = "python -m pip install 'srkd-bench[onnx]'"
+        raise SrkdError(f"export to onnx needs {', '.join(missing)}", hint)
 
 
 def describe(chosen: Chosen) -> dict[str, str]:
@@ -205,14 +205,7 @@ def _pairs(scale: int, place: Workplace, folder: Path | None) -> list[Pair]:
             check_size(str(folder), file.name, image.shape[0], image.shape[1], scale)
             hr = cut(image, scale)
             pairs.append((downscale(hr, scale), hr))
-    return [_middle(*pair, scale) for pair in pairs]
-
-
-def _middle(lr: NDArray[np.uint8], hr: NDArray[np.uint8], scale: int) -> Pair:
-    height, width = min(HEIGHT, lr.shape[0]), min(WIDTH, lr.shape[1])
-    top, left = (lr.shape[0] - height) // 2, (lr.shape[1] - width) // 2
-    part = hr[scale * top : scale * (top + height), scale * left : scale * (left + width)]
-    return lr[top : top + height, left : left + width], part
+    return [middle(*pair, scale, HEIGHT, WIDTH) for pair in pairs]
 
 
 @torch.inference_mode()
@@ -246,10 +239,5 @@ def _batch(images: list[NDArray[np.uint8]]) -> Tensor:
 
 
 def _rounded(sr: NDArray[np.float32]) -> NDArray[np.uint8]:
-    rounded: NDArray[np.uint8] = (255 * sr[0]).clip(0, 255).round().astype(np.uint8)
-    return rounded.transpose(1, 2, 0)
-
-
-def as_row(parity: Parity) -> dict[str, float]:
-    """Return a parity as plain data."""
-    return asdict(parity)
+    levels: NDArray[np.float32] = (255 * sr[0]).clip(0, 255).round()
+    return levels.astype(np.uint8).transpose(1, 2, 0)

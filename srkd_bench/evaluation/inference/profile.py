@@ -52,26 +52,21 @@ def profile(networks: dict[str, Chosen], size: tuple[int, int], runs: int, place
     width, height = size
     lr = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0)).to(place.device)
     try:
-        seconds = rounds(
-            {role: one.model.to(place.device).eval() for role, one in networks.items()}, lr, runs
-        )
+        models: dict[str, nn.Module] = {
+            name: one.model.to(place.device).eval() for name, one in networks.items()
+        }
+        seconds = rounds(models, lr, runs)
         peaks = {role: _peak(one, lr, place) for role, one in networks.items()}
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             raise SrkdError(f"not enough memory for {width}×{height} pixels", "--size 64x64") from None
         raise
-    return [
-        Cost(
-            role=role,
-            run=one.name,
-            network=f"{one.model.spec} ×{one.model.spec.scale}",
-            parameters=one.model.spec.parameters,
-            multiply_adds=one.model.spec.multiply_adds * width * height,
-            seconds=middle(seconds[role]),
-            peak_bytes=peaks[role],
-        )
-        for role, one in networks.items()
-    ]
+    found = []
+    for role, one in networks.items():
+        spec, took = one.model.spec, middle(seconds[role])
+        counts = spec.parameters, spec.multiply_adds * width * height
+        found.append(Cost(role, one.name, f"{spec} ×{spec.scale}", *counts, took, peaks[role]))
+    return found
 
 
 @torch.inference_mode()

@@ -43,17 +43,14 @@ class Tiled:
             except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
                 if not is_out_of_memory(error):
                     raise
+            lacking = f"not enough memory for {self.model.spec} on"
             if self.model.halo is None:
                 size = "×".join(map(str, lr.shape[:1:-1]))
-                raise SrkdError(
-                    f"not enough memory for {self.model.spec} on a whole image of {size} pixels",
-                    "state how many LR pixels around a tile are enough: overlap, beside blocks",
-                )
+                hint = "state how many LR pixels around a tile are enough: overlap, beside blocks"
+                raise SrkdError(f"{lacking} a whole image of {size} pixels", hint)
             if self.side is not None and self.side <= SMALLEST_TILE:
-                raise SrkdError(
-                    f"not enough memory for {self.model.spec} on tiles of {self.side}×{self.side} pixels",
-                    "free some memory, or choose another --device",
-                )
+                hint = "free some memory, or choose another --device"
+                raise SrkdError(f"{lacking} tiles of {self.side}×{self.side} pixels", hint)
             side = max(SMALLEST_TILE, self.whole - 2 * self.model.halo) if self.side is None else self.side
             self.side = max(SMALLEST_TILE, min(side, *lr.shape[-2:]) // 2)
             self.card["tile"] = self.side

@@ -43,7 +43,12 @@ def upscale(
     """
     targets = _targets(sources, folder, chosen.model.spec.scale)
     texts = {target: _text(chosen, source) for target, source in targets.items()}
-    kept = [] if force else [target for target, text in texts.items() if _is_made(target, text)]
+    made = (
+        target
+        for target, text in texts.items()
+        if target.is_file() and pictures.text_of(target, TEXT) == text
+    )
+    kept = [] if force else list(made)
     todo = {target: source for target, source in targets.items() if target not in kept}
     if not force:
         _refuse_to_overwrite([target for target in todo if target.exists()])
@@ -111,10 +116,6 @@ def _text(chosen: Chosen, source: Path) -> str:
     return f"network {chosen.key.name}, image {short(content)}"
 
 
-def _is_made(target: Path, text: str) -> bool:
-    return target.is_file() and pictures.text_of(target, TEXT) == text
-
-
 def _refuse_to_overwrite(there: list[Path]) -> None:
     if there:
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
@@ -128,8 +129,7 @@ def _work(
     chosen: Chosen, todo: dict[Path, Path], texts: dict[Path, str], place: Workplace, *, force: bool
 ) -> list[SrkdError]:
     """Write the images that can be read and return what is wrong with the others."""
-    failures = []
-    scale = chosen.model.spec.scale
+    failures, scale = [], chosen.model.spec.scale
     super_resolve = network(chosen.model, device=place.device)
     with place.display.bar(f"upscaling by {chosen.title}") as tick:
         for done, (target, source) in enumerate(todo.items()):

@@ -62,21 +62,14 @@ def compare_scores(first: Sequence[Score], second: Sequence[Score]) -> list[Diff
     """
     rules = {(one.dataset, one.metric, one.protocol) for one in second}
     shared = [one for one in first if (one.dataset, one.metric, one.protocol) in rules]
-    ours, theirs = (
-        Results(
-            suite="scores",
-            columns=list(dict.fromkeys(one.model for one in shared)),
-            datasets=list(dict.fromkeys(one.dataset for one in shared)),
-            metrics=[name for name in METRICS if any(one.metric == name for one in shared)],
-            scores=list(scores),
-        )
-        for scores in (shared, second)
-    )
+    columns, datasets = ({getattr(one, name): None for one in shared} for name in ("model", "dataset"))
+    metrics = [name for name in METRICS if any(one.metric == name for one in shared)]
+    ours = Results("scores", list(columns), list(datasets), metrics, shared)
+    theirs = replace(ours, scores=list(second))
     found = [one for name in ours.metrics for one in changes(ours, theirs, name)]
     if not found:
-        raise SrkdError(
-            "no method has an image and a seed in both by the same rules", "srkd report -o scores.csv"
-        )
+        problem = "no method has an image and a seed in both by the same rules"
+        raise SrkdError(problem, "srkd report -o scores.csv")
     return found if len(ours.datasets) > 1 else [one for one in found if one.dataset is not None]
 
 
@@ -86,19 +79,14 @@ def _runs(first: str, second: str, store: ArtifactStore) -> Comparison:
     names = [f"{key['method']} seed {key['seed']} ({folder[:12]})" for folder, key in found]
     ours, theirs = (measured(store, folder) for folder, _ in found)
     shared = [(one, other) for one in ours for other in theirs if one.rules == other.rules]
-    results = Results(
-        suite="two runs",
-        columns=names,
-        datasets=[one.name for one, _ in shared],
-        metrics=list(METRICS),
-        scores=[
-            Score(name, one.name, image, metric, METRICS[metric].protocol, value, seed=0)
-            for pair in shared
-            for name, one in zip(names, pair, strict=True)
-            for image, values in one.images.items()
-            for metric, value in values.items()
-        ],
-    )
+    scores = [
+        Score(name, one.name, image, metric, METRICS[metric].protocol, value, seed=0)
+        for pair in shared
+        for name, one in zip(names, pair, strict=True)
+        for image, values in one.images.items()
+        for metric, value in values.items()
+    ]
+    results = Results("two runs", names, [one.name for one, _ in shared], list(METRICS), scores)
     return _compared(results, names[0], names[1], (found[0][1], found[1][1]))
 
 
@@ -112,18 +100,9 @@ def _compared(
         raise SrkdError(f"no image was measured for both {first} and {second} by the same rules", "srkd run")
     if len(ours.datasets) == 1:
         found = [one for one in found if one.dataset is not None]
-    return Comparison(
-        first=first,
-        second=second,
-        metric=metric,
-        differences=found,
-        images={
-            dataset: dict(sorted(gains.items(), key=lambda one: -one[1]))
-            for dataset in ours.datasets
-            if (gains := ours.image_gains(metric, first, second, dataset))
-        },
-        settings=_unlike(*settings),
-    )
+    images = {name: ours.image_gains(metric, first, second, name) for name in ours.datasets}
+    images = {name: dict(sorted(own.items(), key=lambda one: -one[1])) for name, own in images.items() if own}
+    return Comparison(first, second, metric, found, images, _unlike(*settings))
 
 
 def _unlike(first: dict[str, Any], second: dict[str, Any], above: str = "") -> dict[str, tuple[Any, Any]]:

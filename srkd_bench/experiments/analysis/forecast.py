@@ -237,7 +237,7 @@ def _trial(
     teacher = build(known.model, 0).to(place.device).requires_grad_(False).eval() if known else None
     lr = torch.rand(images, 3, train.patch, train.patch, device=place.device)
     hr = torch.rand(images, 3, scale * train.patch, scale * train.patch, device=place.device)
-    learners = [Learner.of(run, teacher, lr, folder, place.device) for run in runs]
+    learners = [Learner(run, None, teacher, lr, folder, place.device) for run in runs]
     forward = teacher_pass(teacher, [one.method for one in learners], train, place.device)
 
     def step(log: dict[str, float] | None = None) -> None:

@@ -75,19 +75,15 @@ class Shares:
 
 @dataclass
 class _Probe:
-    """A method that looks on, with what it trains beside the student."""
+    """A method that looks on, with the weights that it trains beside the student."""
 
     name: str
     method: Method
     adapter: torch.nn.Module
     generator: torch.Generator
+    trained: list[torch.nn.Parameter]
     optimizer: torch.optim.Optimizer | None
     found: dict[float, float] = field(default_factory=dict)
-
-    @property
-    def trained(self) -> list[torch.nn.Parameter]:
-        """The weights that learn beside the student."""
-        return [weight for weight in self.adapter.parameters() if weight.requires_grad]
 
     def learn(self, step: Step, rate: float) -> None:
         """Let what stands beside the student learn from a batch; the student keeps its gradients."""
@@ -121,23 +117,16 @@ class _Lesson:
         output = self.see(sorted({tap for probe in probes for tap in probe.method.taps}), lr)
         methods = [probe.method for probe in probes]
         view = TeacherView(teacher_pass(self.teacher, methods, self.train, self.device), lr)
-        rec = LOSSES[self.train.loss](output.sr, hr)
-        precision = partial(autocast, self.train, self.device)
-        return rec, [
-            Step(
-                lr=lr,
-                hr=hr,
-                student=replace(output, feats={tap: output.feats[tap] for tap in one.method.taps}),
-                teacher=view,
-                rec=rec,
-                progress=progress,
-                generator=one.generator,
-                see=partial(self.see, one.method.taps),
-                autocast=precision,
-                loss=LOSSES[self.train.loss],
+        loss, precision = LOSSES[self.train.loss], partial(autocast, self.train, self.device)
+        rec, steps = loss(output.sr, hr), []
+        for one in probes:
+            taps = one.method.taps
+            own, see = (
+                replace(output, feats={tap: output.feats[tap] for tap in taps}),
+                partial(self.see, taps),
             )
-            for one in probes
-        ]
+            steps.append(Step(lr, hr, own, view, rec, progress, one.generator, see, precision, loss))
+        return rec, steps
 
     def see(self, taps: Sequence[float], lr: Tensor) -> Output:
         """Return the student's output."""
@@ -157,7 +146,6 @@ def measure(plan: Plan, images: ImageSet, place: Workplace) -> list[Shares]:
 
     Args:
         plan: its teacher must be in the store.
-        images: the suite's training set.
     """
     suite, device = plan.suite, place.device
     train = suite.train.model_copy(update={"steps": steps(plan)})
@@ -185,19 +173,17 @@ def measure(plan: Plan, images: ImageSet, place: Workplace) -> list[Shares]:
 
 def _params(plan: Plan, name: str) -> list[Mapping[str, Params]]:
     """Return the parameters to measure a method with: its defaults, and the suite's where they are others."""
-    given = plan.suite.params
     alike = registry.rebuild(name, plan.traits[name].params) == registry.build(name, {})
-    return [{}] if alike else [{}, given]
+    return [{}] if alike else [{}, plan.suite.params]
 
 
 def _probe(name: str, method: Method, lesson: _Lesson, sample: Tensor) -> _Probe:
     device = lesson.device
     adapter = adapter_of(method, lesson.teacher, lesson.student, sample.to(device), SEED, name)
     generator = torch.Generator(device).manual_seed(seed_of("method", SEED, name))
-    probe = _Probe(name, method, adapter, generator, None)
-    if probe.trained:
-        probe.optimizer = torch.optim.Adam(probe.trained, lesson.train.learning_rate)
-    return probe
+    trained = [weight for weight in adapter.parameters() if weight.requires_grad]
+    optimizer = torch.optim.Adam(trained, lesson.train.learning_rate) if trained else None
+    return _Probe(name, method, adapter, generator, trained, optimizer)
 
 
 def _train(lesson: _Lesson, probes: list[_Probe], batch: Any, step: int, progress: float) -> None:
@@ -237,20 +223,13 @@ def explained(plan: Plan) -> str:
 def row(one: Shares) -> dict[str, Any]:
     """Return a method's shares as plain data."""
     shares = [{"progress": moment, "share": share} for moment, share in one.moments.items()]
-    return {
-        "name": one.method,
-        "params": one.params,
-        "default": one.default,
-        "shares": shares,
-        "fit": one.fit,
-    }
+    about = {"name": one.method, "params": one.params, "default": one.default}
+    return about | {"shares": shares, "fit": one.fit}
 
 
 def shown(one: Shares) -> dict[str, str]:
     """Return a method's shares as a table shows them."""
-    params = (
-        (name, value) for part in one.params.values() for name, value in part.items() if name != "version"
-    )
+    params = (item for part in one.params.values() for item in part.items() if item[0] != "version")
     return {
         "name": one.method,
         "parameters": ", ".join(f"{name}={value}" for name, value in params),

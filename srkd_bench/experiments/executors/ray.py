@@ -3,8 +3,6 @@
 The nodes share the store: a folder that all see at the same path, or a bucket (SRKD_STORE).
 """
 
-from __future__ import annotations
-
 import os
 import socket
 import sys
@@ -15,10 +13,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from srkd_bench import __version__
 from srkd_bench.core.errors import SrkdError, Stopped
+from srkd_bench.core.progress import Display
 from srkd_bench.core.signals import Interrupted, interruptible, shielded
 from srkd_bench.core.worker_progress import Board, News
 from srkd_bench.experiments.executors.serial import do
@@ -27,12 +26,8 @@ from srkd_bench.experiments.planning import status
 from srkd_bench.experiments.planning.agenda import Agenda, part
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import Task, tasks
-from srkd_bench.store.workspace import RunOptions, Workplace
-
-if TYPE_CHECKING:
-    from srkd_bench.core.progress import Display
-    from srkd_bench.store.artifact_store import ArtifactStore
-
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.workspace import RunOptions
 
 RETRIES = 20  # of a task whose worker dies; each goes on from the last checkpoint
 LOOK_SECONDS = 0.25
@@ -85,6 +80,8 @@ def carry_out(task: Task | None, plan: Plan, desk: RayDesk, post: Any) -> Outcom
     Raises:
         Preempted: SIGTERM came.
     """
+    from srkd_bench.experiments.runs.preflight import check
+
     os.environ.update(desk.environment)
     sys.argv[:] = ["srkd", *desk.command]  # cards name it
     name, node = _name(task), socket.gethostname()
@@ -96,7 +93,9 @@ def carry_out(task: Task | None, plan: Plan, desk: RayDesk, post: Any) -> Outcom
         with interruptible():
             _check_node(desk, node)
             place = _process(desk).workplace(f"on {node}", tell)
-            return do(task, plan, place) if task else _check(plan, place)
+            if task is None:
+                check(plan, place)
+            return do(task, plan, place) if task else []
     except (Interrupted, Stopped):
         raise Preempted(f"{name} was stopped on {node}") from None
     except SrkdError as error:
@@ -114,13 +113,6 @@ def _check_node(desk: RayDesk, node: str) -> None:
             f"{node} doesn't see the store {desk.home}",
             "--home on a file system that all nodes share, or SRKD_STORE=s3://BUCKET/PREFIX",
         )
-
-
-def _check(plan: Plan, place: Workplace) -> list[SrkdError]:
-    from srkd_bench.experiments.runs.preflight import check
-
-    check(plan, place)
-    return []
 
 
 class Crew:
@@ -230,15 +222,17 @@ def execute(plan: Plan, store: ArtifactStore, display: Display, options: RunOpti
     with _cluster(options.address) as ray, ExitStack() as stack:
         stack.enter_context(interruptible())  # Ray has set a handler of its own
         cuda, threads = _has_cuda(ray, options.devices), int(os.environ.get("OMP_NUM_THREADS", "1"))
+        shared = bool(os.environ.get("SRKD_STORE"))
         slots = options.jobs or _slots(ray, "GPU" if cuda else "CPU", 1 if cuda else threads)
         desk = RayDesk(
             store.home,
             "cuda" if cuda else "cpu",
             threads,
             options,
-            mark=None if os.environ.get("SRKD_STORE") else stack.enter_context(store.scratch()),
-            environment=_environment(),
-            command=tuple(sys.argv[1:]),
+            None if shared else stack.enter_context(store.scratch()),
+            # With a bucket, also the right to use it.
+            tuple(item for item in os.environ.items() if item[0].startswith(("SRKD_", "AWS_")[: 1 + shared])),
+            tuple(sys.argv[1:]),
         )
         board = Board(display)
         crew = Crew(ray, plan, desk, slots, board)
@@ -250,12 +244,6 @@ def execute(plan: Plan, store: ArtifactStore, display: Display, options: RunOpti
                 return crew.work(Agenda(tasks(plan, store, slots)))
         finally:
             crew.stop()
-
-
-def _environment() -> tuple[tuple[str, str], ...]:
-    """Return srkd's settings; with a bucket, also the right to use it."""
-    names = ("SRKD_", "AWS_") if os.environ.get("SRKD_STORE") else ("SRKD_",)
-    return tuple((name, value) for name, value in os.environ.items() if name.startswith(names))
 
 
 @contextmanager

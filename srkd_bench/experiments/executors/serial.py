@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.progress import Display
 from srkd_bench.experiments.executors.worker import begin
+from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import Task, tasks
 from srkd_bench.methods import sources
+from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import RunOptions, Workplace
 
 if TYPE_CHECKING:
-    from srkd_bench.core.errors import SrkdError
-    from srkd_bench.core.progress import Display
-    from srkd_bench.experiments.planning.planner import Plan
-    from srkd_bench.store.artifact_store import ArtifactStore
     from srkd_bench.training.distributed import Ranks
 
 
@@ -36,8 +36,6 @@ def do(task: Task, plan: Plan, place: Workplace, ranks: Ranks | None = None) -> 
 
     Students whose teacher isn't there are left out: its own task has failed.
 
-    Args:
-        ranks: that train a teacher together.
     Raises:
         SrkdError: data is missing, or a network can't be read. Stopped: a signal came; checkpoints are written.
     """

@@ -1,22 +1,17 @@
 """Worker processes, and how execution starts and stops, for all executors."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from srkd_bench.core.progress import Display
 from srkd_bench.core.signals import Interrupted
 from srkd_bench.core.worker_progress import News, Relay
 from srkd_bench.experiments.planning import status
+from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import RunOptions, Workplace
-
-if TYPE_CHECKING:
-    from srkd_bench.core.progress import Display
-    from srkd_bench.experiments.planning.planner import Plan
 
 
 def begin(plan: Plan, place: Workplace) -> None:
@@ -33,11 +28,7 @@ def begin(plan: Plan, place: Workplace) -> None:
 
 @contextmanager
 def stopping(display: Display, worker: str) -> Iterator[None]:
-    """End the block with `Stopped` when a signal comes.
-
-    Args:
-        worker: what each of the executor's workers is called.
-    """
+    """End the block with `Stopped` when a signal comes."""
     try:
         yield
     except Interrupted as received:
@@ -79,8 +70,6 @@ class WorkerProcess:
         """Return where to do a task.
 
         Args:
-            title: what its trainings are called.
-            tell: takes its news.
             threads: of torch; the desk's if None.
         """
         import torch

@@ -253,9 +253,8 @@ def _tuned(plan: Plan, store: ArtifactStore, options: str, references: Mapping[s
         Run(**dict(run) | {"params": best[run.method].params}) if run.method in best else run
         for run in plan.students
     )
-    return replace(
-        plan, students=students, trials={name: tuple(run for run, _ in tried) for name, tried in done.items()}
-    )
+    trials = {name: tuple(run for run, _ in tried) for name, tried in done.items()}
+    return replace(plan, students=students, trials=trials)
 
 
 def _spread(asked: Iterable[str]) -> list[str]:
@@ -288,11 +287,9 @@ def _named_parameters(suite: Suite, asked: list[str]) -> list[str]:
 
 def _resolved(suite: Suite, store: ArtifactStore, *, readonly: bool) -> Suite:
     """Return the suite with what must be known of its networks written in."""
-    teacher = suite.teacher
+    teacher, student = suite.teacher, resolved(suite.student, store, readonly=readonly)
     if teacher.model is not None:
-        model = resolved(teacher.model, store, readonly=readonly)
-        teacher = teacher.model_copy(update={"model": model})
-    student = resolved(suite.student, store, readonly=readonly)
+        teacher = teacher.model_copy(update={"model": resolved(teacher.model, store, readonly=readonly)})
     return suite.model_copy(update={"student": student, "teacher": teacher})
 
 

@@ -13,9 +13,10 @@ from srkd_bench.data.image_set import pixels_of, spec_of
 from srkd_bench.evaluation import stored_scores
 from srkd_bench.experiments.planning import planner
 from srkd_bench.store.artifact_store import ArtifactStore
-from srkd_bench.store.gc import Waste, describe, entries, leftovers, refuse_other_suites, waste_at
+from srkd_bench.store.gc import Waste, describe, leftovers, refuse_other_suites, waste_at
 from srkd_bench.store.layout import LOCK, PART, SHA256, download_of, lock_of
 from srkd_bench.store.locks import is_held
+from srkd_bench.store.verify import entries
 
 
 def unneeded(store: ArtifactStore, suites: Iterable[Suite], display: Display) -> list[Waste]:
@@ -47,9 +48,7 @@ def unneeded(store: ArtifactStore, suites: Iterable[Suite], display: Display) ->
             found[path] = waste_at(path, "SR of a teacher, kept to save time")
     for path in entries(home / "peeked"):
         found[path] = waste_at(path, "single files of the shared store, fetched when they are needed")
-    return sorted(
-        (waste for waste in found.values() if waste.path.parent not in found), key=lambda one: one.path
-    )
+    return [found[path] for path in sorted(found) if path.parent not in found]
 
 
 def needed(store: ArtifactStore, suite: Suite, display: Display) -> list[Artifact]:
@@ -77,12 +76,8 @@ def needed(store: ArtifactStore, suite: Suite, display: Display) -> list[Artifac
     ]
     validation = pixels.get(suite.data.validation or "") or ""
     scores += [stored_scores.measurement(run, validation, scale, self_ensemble=False) for run in trials]
-    return [
-        *networks,
-        *trials,
-        *scores,
-        *(Pack(dataset=name, scale=one) for name in names for one in (1, scale)),
-    ]
+    packs = [Pack(dataset=name, scale=one) for name in names for one in (1, scale)]
+    return [*networks, *trials, *scores, *packs]
 
 
 def _sources(store: ArtifactStore, suite: Suite) -> Iterator[Path]:

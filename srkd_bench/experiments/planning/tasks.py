@@ -7,17 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heapreplace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from srkd_bench.config.artifacts import Run, Weights
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.status import unmeasured
 from srkd_bench.store.artifact_store import ArtifactStore
-
-if TYPE_CHECKING:
-    pass
-
 
 MEMORY = 4e9  # bytes that a group's networks may take; 90 students of the study do
 Network = Run | Weights | None  # None is bicubic

@@ -6,12 +6,11 @@ point is the middle: evenly spread after any number of trials, and the same for 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from srkd_bench.config.artifacts import Run
     from srkd_bench.config.base import Params
     from srkd_bench.methods.metadata import Traits
@@ -33,12 +32,8 @@ def tuning_seed(seeds: Iterable[int]) -> int:
 
 def weights(method: Traits) -> list[tuple[str, str]]:
     """Return part and name of the weights that a search varies; one that is 0 is switched off and stays so."""
-    return [
-        (part, name)
-        for part, names in method.weights.items()
-        for name in names
-        if method.params[part].get(name)
-    ]
+    known = ((part, name) for part, names in method.weights.items() for name in names)
+    return [(part, name) for part, name in known if method.params[part].get(name)]
 
 
 def trial(method: Traits, index: int) -> dict[str, Params]:
@@ -54,23 +49,17 @@ def trial(method: Traits, index: int) -> dict[str, Params]:
 def varied(run: Run, runs: Iterable[Run]) -> list[tuple[str, str]]:
     """Return part and name of the parameters in which the runs of this one's method differ."""
     others = [other.params for other in runs if other.method == run.method]
-    return [
-        (part, name)
-        for part, values in run.params.items()
-        for name, value in values.items()
-        if any(other[part].get(name) != value for other in others)
-    ]
+    own = ((part, name, value) for part, values in run.params.items() for name, value in values.items())
+    return [(part, name) for part, name, one in own if any(other[part].get(name) != one for other in others)]
 
 
 def in_words(params: Mapping[str, Params], names: Iterable[tuple[str, str]]) -> str:
     """Return the weights of a run as one reads them: `weight=0.5`, or `rkd.weight=25, hkd.weight=1`."""
     several = len(params) > 1
     chosen = ((f"{part}.{name}" if several else name, params[part][name]) for part, name in names)
-    return ", ".join(f"{name}={_number(value)}" for name, value in chosen)
-
-
-def _number(value: float | str) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return ", ".join(
+        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in chosen
+    )
 
 
 def _point(index: int, size: int) -> list[float]:

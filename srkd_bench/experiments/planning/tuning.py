@@ -47,7 +47,7 @@ def searchable(suite: Suite) -> Suite:
     Raises:
         SrkdError: it has no validation images, or they are used for something else.
     """
-    data = suite.data
+    data, hint = suite.data, "--set data.validation=photos-valid, or div2k-valid"
     if data.validation is None:
         raise SrkdError(
             f"suite {suite.name} has no validation images, and weights are never chosen by test images",
@@ -56,10 +56,8 @@ def searchable(suite: Suite) -> Suite:
     known = DATASETS.get(data.validation)
     if data.validation in (data.train, *data.test) or (known is not None and known.role == "test"):
         used = "trained" if data.validation == data.train else "tested"
-        raise SrkdError(
-            f"weights are not chosen by '{data.validation}': it is what networks are {used} on",
-            "--set data.validation=photos-valid, or div2k-valid",
-        )
+        problem = f"weights are not chosen by '{data.validation}': it is what networks are {used} on"
+        raise SrkdError(problem, hint)
     return suite.model_copy(update={"tuned": False})
 
 
@@ -85,15 +83,10 @@ def search(plan: Plan, names: Sequence[str], count: int, store: ArtifactStore) -
 
     A trial that has failed isn't begun again: it would fail again.
     """
-    data = plan.suite.data
-    assert data.validation is not None
-    suite = plan.suite.model_copy(
-        update={
-            "seeds": [tuning_seed(plan.suite.seeds)],
-            "data": data.model_copy(update={"test": [data.validation], "validation": None}),
-            "evaluate": plan.suite.evaluate.model_copy(update={"self_ensemble": False}),
-        }
-    )
+    seeds = [tuning_seed(plan.suite.seeds)]
+    data = plan.suite.data.model_copy(update={"test": [plan.suite.data.validation], "validation": None})
+    evaluate = plan.suite.evaluate.model_copy(update={"self_ensemble": False})
+    suite = plan.suite.model_copy(update={"seeds": seeds, "data": data, "evaluate": evaluate})
     runs = [run for name in names for run in trial_runs(plan, name, count)]
     left = tuple(run for run in runs if not isinstance(verdict(run, plan, store), str))
     return replace(plan, suite=suite, students=left)
@@ -112,9 +105,8 @@ def trials(plan: Plan, name: str, count: int, store: ArtifactStore) -> list[Tria
         problem = value if isinstance(value, str) else "" if value is not None else "not done yet"
         psnr = value if isinstance(value, float) else None
         found.append(Trial(name, number, run, in_words(run.params, names), psnr, problem))
-    best = max(
-        (one for one in found if one.psnr_y is not None), key=lambda one: one.psnr_y or 0, default=None
-    )
+    done = (one for one in found if one.psnr_y is not None)
+    best = max(done, key=lambda one: one.psnr_y or 0, default=None)
     return [replace(one, best=one is best) for one in found]
 
 
@@ -124,12 +116,9 @@ def doubts(plan: Plan, tried: Sequence[Trial]) -> list[str]:
     best = next((one for one in done if one.best), None)
     default = next((one for one in done if one.number == 0), None)
     name = tried[0].method
-    failed = sum(one.psnr_y is None for one in tried)
-    found = (
-        [f"{name}: {failed} of {len(tried)} trials gave no network: {_first_problem(tried)}"]
-        if failed
-        else []
-    )
+    found, failed = list[str](), [one.problem for one in tried if one.psnr_y is None]
+    if failed:
+        found.append(f"{name}: {len(failed)} of {len(tried)} trials gave no network: {failed[0]}")
     if best is None:
         return found
     for part, weight in weights(plan.traits[name]):
@@ -150,10 +139,6 @@ def doubts(plan: Plan, tried: Sequence[Trial]) -> list[str]:
                 " another seed alone can move a student: the default may be as good"
             )
     return found
-
-
-def _first_problem(tried: Sequence[Trial]) -> str:
-    return next(one.problem for one in tried if one.psnr_y is None)
 
 
 def row(one: Trial, default: Trial, share: float | None) -> dict[str, Any]:

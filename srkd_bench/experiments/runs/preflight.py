@@ -101,7 +101,7 @@ def _try(run: Run, teacher: Architecture | None, place: Workplace) -> None:
     hr = torch.nn.functional.interpolate(lr, scale_factor=run.model.scale)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            learner = Learner.of(run, teacher, lr, Path(folder), place.device)
+            learner = Learner(run, None, teacher, lr, Path(folder), place.device)
             forward = teacher_pass(teacher, [learner.method], train, place.device)
             learner.advance(lr, hr, TeacherView(forward, lr))
         except SrkdError as error:

@@ -34,9 +34,8 @@ def measured(
         card = provenance(place.device) | {"dataset": images.name, "pixels": images.pixels}
         upscale: Upscaler = bicubic(images.scale)
         if key is not None:
-            upscale = network(
-                load(key, place.store), device=place.device, self_ensemble=self_ensemble, card=card
-            )
+            model = load(key, place.store)
+            upscale = network(model, device=place.device, self_ensemble=self_ensemble, card=card)
         with place.display.bar(f"measuring {title} on {images.name}") as tick:
             scores = score(upscale, images, tick)
         with place.store.writing(wanted) as folder:
@@ -50,8 +49,7 @@ def ensure_scores(
 ) -> None:
     """Measure those of a plan's networks (None: bicubic) that are finished on the suite's data sets."""
     finished = [key for key in networks if key is None or place.store.has(key)]
+    ensemble = plan.suite.evaluate.self_ensemble
     for images in tests:
         for key in finished:
-            measured(
-                key, images, place, title=plan.title(key), self_ensemble=plan.suite.evaluate.self_ensemble
-            )
+            measured(key, images, place, title=plan.title(key), self_ensemble=ensemble)

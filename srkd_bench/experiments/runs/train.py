@@ -93,8 +93,7 @@ def ensure_group(
 
 def _teacher_of(runs: list[Run], place: Workplace) -> Architecture | None:
     """Return the teacher that the runs of a group share, None if none of them looks at one."""
-    known = _known_teacher(runs)
-    if known is None:
+    if (known := _known_teacher(runs)) is None:
         return None
     teacher = load(known, place.store).to(place.device).requires_grad_(False)
     if runs[0].train.compile:
@@ -117,7 +116,7 @@ def _learners(
     for run in runs:
         (store.work(run) / FAILED).unlink(missing_ok=True)
     return {
-        name: Learner.of(run, teacher, sample, store.work(run), place.device, ranks)
+        name: Learner(run, None, teacher, sample, store.work(run), place.device, ranks)
         for run, name in zip(runs, _names(runs), strict=True)
     }
 
@@ -186,11 +185,7 @@ def _teacher_cache(runs: list[Run], scale: int, place: Workplace) -> Iterator[Te
         pixels=runs[0].pixels,
         scale=scale,
         seed=runs[0].seed,
-        batch=train.batch,
-        patch=train.patch,
-        augment=train.augment,
-        precision=train.precision,
-        compile=train.compile,
+        **train.model_dump(include={"batch", "patch", "augment", "precision", "compile"}),
         machine=f"{platform.machine()} {device_name(place.device)}, torch {torch.__version__},"
         f" {torch.get_num_threads()} threads",
     )

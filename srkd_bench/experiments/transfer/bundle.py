@@ -71,10 +71,8 @@ def contents(places: Iterable[str]) -> str:
     counts = Counter(place.partition("/")[0] for place in places)
     words = {"runs": ("run", "runs"), "weights": ("loaded network", "loaded networks")}
     words["scores"] = ("set of scores", "sets of scores")
-    return (
-        ", ".join(f"{counts[kind]} {words[kind][counts[kind] > 1]}" for kind in KINDS if counts[kind])
-        or "nothing"
-    )
+    listed = (f"{counts[kind]} {words[kind][counts[kind] > 1]}" for kind in KINDS if counts[kind])
+    return ", ".join(listed) or "nothing"
 
 
 def export(store: ArtifactStore, places: list[str], path: Path, display: Display) -> int:
@@ -131,9 +129,8 @@ def take_in(store: ArtifactStore, path: Path, display: Display) -> Imported:
                 "take only what `srkd store export` wrote; ask for the file again",
             ) from None
         new = [place for place in places if _published(store, folder / place, store.home / place)]
-    absent = (
-        one for one in datasets if not DATASETS[one].builtin and not store.has(Pack(dataset=one, scale=1))
-    )
+    named = (one for one in datasets if not DATASETS[one].builtin)
+    absent = (one for one in named if not store.has(Pack(dataset=one, scale=1)))
     return Imported(new, [place for place in places if place not in new], sorted(absent))
 
 

@@ -33,9 +33,8 @@ def checked(folder: Path, place: str) -> str:
         raise IntegrityError(f"{place}: {problem}")
     try:
         spec, key = KINDS[kind].model_validate(manifest["key"]), manifest["key"]
-        known = (
-            spec.place == place and _printable(key) and (not isinstance(spec, Run) or _names_methods(spec))
-        )
+        known = spec.place == place and _printable(key)
+        known = known and (not isinstance(spec, Run) or _names_methods(spec))
     except (ValueError, RecursionError):
         known = False
     if not known:

@@ -55,14 +55,11 @@ def cost(results: Results, metric: str) -> Figure | None:
                 _bicubic(row, bicubic[0], METRICS[metric].decimals, looks["bicubic"])
         for axes, what in zip(grid[-1], COSTS.values(), strict=True):
             axes.set_xlabel(what)
+        x = _cost(networks, "none", "multiply_adds")  # every student's
         ends = [
-            [
-                End(_cost(networks, model, "multiply_adds"), fmean(found[name, model].values()), names[model],
-                    looks[model])
-                for model in _students(results, found, name)
-            ]
-            for name in datasets
-        ]  # fmt: skip
+            [End(x, fmean(found[on, m].values()), names[m], looks[m]) for m in _students(results, found, on)]
+            for on in datasets
+        ]
         name_at_right(figure, list(zip(grid[:, 1], ends, strict=True)))
     return figure
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srkd_bench.data.images import luma
-from srkd_bench.evaluation.regions import Panel, View
+from srkd_bench.evaluation.regions import Panel
 from srkd_bench.report.figures.series import short
 from srkd_bench.report.figures.style import SMALL, TWO_COLUMNS, styled
 from srkd_bench.report.tables.table import LABELS, UNRANKED
@@ -87,10 +87,8 @@ class _Page:
     def text(self, x: float, y: float, text: str, *, bold: bool = False, room: float = math.inf) -> None:
         """Write a line in the middle of `x`, whose top is `y`, so small that it isn't wider than `room`."""
         w, h = self.figure.get_size_inches()
-        weight = "bold" if bold else "normal"
-        line = self.figure.text(
-            x / w, 1 - (self.top + y) / h, text, ha="center", va="top", size=SMALL, weight=weight
-        )
+        looks: dict[str, Any] = {"ha": "center", "va": "top", "weight": "bold" if bold else "normal"}
+        line = self.figure.text(x / w, 1 - (self.top + y) / h, text, size=SMALL, **looks)
         line.set_fontsize(SMALL * min(1, room * self.figure.dpi / line.get_window_extent().width))
 
 
@@ -108,16 +106,21 @@ def _draw(page: _Page, panel: Panel, layout: _Layout) -> None:
     seed = "" if panel.seed is None else f"; seed {panel.seed}"
     page.text(layout.whole / 2, y + LINE, where + seed)
 
-    printed = [round(view.psnr, DECIMALS) for view in views if view.psnr is not None and _competes(view)]
-    best = max(printed, default=None)
+    printed = {  # of what competes
+        view.model: round(view.psnr, DECIMALS)
+        for view in views
+        if view.psnr is not None and view.model not in UNRANKED
+    }
+    best = max(printed.values(), default=None)
     width, height = layout.crop
     for i, view in enumerate(views):
         x = layout.whole + GAP + (i % layout.columns) * (width + GAP)
         y = (i // layout.columns) * (height + 2 * LINE + GAP)
         page.axes(x, y, width, height).imshow(_magnified(view.pixels), aspect="auto", interpolation="none")
-        bold = view.psnr is not None and _competes(view) and round(view.psnr, DECIMALS) == best
+        bold = view.model in printed and printed[view.model] == best
         page.text(x + width / 2, y + height + 0.03, _name(view.model), bold=bold, room=width)
-        page.text(x + width / 2, y + height + 0.03 + LINE, _decibel(view.psnr), bold=bold)
+        psnr = "" if view.psnr is None else f"{view.psnr:.{DECIMALS}f} dB"
+        page.text(x + width / 2, y + height + 0.03 + LINE, psnr, bold=bold)
     _errors(page, panel, layout)
 
 
@@ -129,34 +132,22 @@ def _errors(page: _Page, panel: Panel, layout: _Layout) -> None:
     for i, (model, error) in enumerate(errors.items()):
         x = i * (width + GAP)
         axes = page.axes(x, layout.top, width, height)
-        image = axes.imshow(
-            _magnified(error), cmap="magma", vmin=0, vmax=end, aspect="auto", interpolation="none"
-        )
+        looks: dict[str, Any] = {"cmap": "magma", "aspect": "auto", "interpolation": "none"}
+        image = axes.imshow(_magnified(error), vmin=0, vmax=end, **looks)
         page.text(x + width / 2, layout.top + height + 0.03, _name(model), room=width)
     bar = page.axes(len(errors) * (width + GAP) + 0.03, layout.top, 0.07, height)
     colours = page.figure.colorbar(image, cax=bar, extend="max", extendfrac=0.06)
     colours.outline.set_visible(False)
     bar.tick_params(labelsize=SMALL, length=1.5, pad=1)
     bar.locator_params(axis="y", nbins=4)
-    page.text(
-        len(errors) * (width + GAP) / 2,
-        layout.top + height + 0.03 + LINE,
-        "Absolute error of luma (16–235)",
-    )
+    below = layout.top + height + 0.03 + LINE
+    page.text(len(errors) * (width + GAP) / 2, below, "Absolute error of luma (16–235)")
 
 
 def _magnified(pixels: NDArray[Any]) -> NDArray[Any]:
     """Return the pixels repeated, each a square of its own."""
     times = math.ceil(PIXELS / min(pixels.shape[:2]))
     return pixels.repeat(times, axis=0).repeat(times, axis=1)
-
-
-def _competes(view: View) -> bool:
-    return view.model not in UNRANKED
-
-
-def _decibel(value: float | None) -> str:
-    return "" if value is None else f"{value:.{DECIMALS}f} dB"
 
 
 def _name(model: str) -> str:

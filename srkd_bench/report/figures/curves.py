@@ -74,13 +74,8 @@ def _panels(results: Results) -> list[_Panel]:
     for training in results.trainings:
         if training.model in methods(results):
             runs[training.model].append(training.events)
-    keys = [
-        (model, term)
-        for model in methods(results)
-        for term in dict.fromkeys(
-            term for events in runs[model] for event in events for term in event["terms"]
-        )
-    ]
+    logged = ((model, event) for model in methods(results) for events in runs[model] for event in events)
+    keys = list(dict.fromkeys((model, term) for model, event in logged for term in event["terms"]))
 
     def of_terms(wanted: Callable[[str], bool]) -> dict[tuple[str, str], Line]:
         chosen = [key for key in keys if wanted(key[1])]
@@ -122,10 +117,8 @@ def _smooth(line: Line) -> Line:
     """
     line = [(step, value) for step, value in line if value > 0]
     half = WINDOW // 2
-    return [
-        (step, fmean(value for _, value in line[max(0, i - half) : i + half + 1]))
-        for i, (step, _) in enumerate(line)
-    ]
+    around = ((step, line[max(0, i - half) : i + half + 1]) for i, (step, _) in enumerate(line))
+    return [(step, fmean(value for _, value in window)) for step, window in around]
 
 
 def _draw(axes: Axes, panel: _Panel, looks: dict[str, Look]) -> None:
@@ -137,9 +130,8 @@ def _draw(axes: Axes, panel: _Panel, looks: dict[str, Look]) -> None:
         axes.set_yscale("log")
         plain_numbers(axes)
     else:  # the beginning is far below all that differs
-        axes.set_ylim(
-            bottom=min(value for line in panel.lines.values() for _, value in line[len(line) // 3 :])
-        )
+        late = (value for line in panel.lines.values() for _, value in line[len(line) // 3 :])
+        axes.set_ylim(bottom=min(late))
     if panel.level is not None:
         axes.axhline(panel.level, color=INK, lw=0.5)
     steps_in_thousands(axes)

@@ -26,11 +26,15 @@ def images(results: Results, metric: str) -> Figure | None:
     names, looks = names_of(results), palette(results.columns)
     with styled():
         figure, grid = panels(len(gains), 1.8, columns=2)
+        ends = list[list[End]]()
         for axes, (dataset, curves) in zip(grid, gains.items(), strict=True):
+            ends.append([])
             count = max(map(len, curves.values()))
             axes.set_title(f"{short(dataset)} ({count} image{'s' * (count != 1)})")
             for model, values in curves.items():
-                axes.plot(_shares(len(values)), values, color=looks[model].colour)
+                shares = [100 * (i + 0.5) / len(values) for i in range(len(values))]
+                axes.plot(shares, values, color=looks[model].colour)
+                ends[-1].append(End(shares[-1], values[-1], names[model], looks[model]))
             mark(axes, [looks[model].marker for model in curves])
             axes.axhline(0, color=INK, lw=0.5)
             axes.set_xlim(0, 100)
@@ -38,26 +42,13 @@ def images(results: Results, metric: str) -> Figure | None:
             axes.set_xlabel("images, from worst to best (%)")
         base = names.get(results.baseline, results.baseline)
         figure.supylabel(axis_label(metric, f" minus that of {base}"), fontsize=7)
-        ends = [
-            [
-                End(_shares(len(values))[-1], values[-1], names[model], looks[model])
-                for model, values in curves.items()
-            ]
-            for curves in gains.values()
-        ]
         name_at_right(figure, list(zip(grid, ends, strict=True)))
     return figure
 
 
-def _shares(count: int) -> list[float]:
-    return [100 * (i + 0.5) / count for i in range(count)]
-
-
 def _gains(results: Results, metric: str, dataset: str) -> dict[str, list[float]]:
     """Return each method's differences from the baseline, sorted."""
-    gains = {
-        model: results.image_gains(metric, model, results.baseline, dataset)
-        for model in methods(results)
-        if model != results.baseline
-    }
+    base = results.baseline
+    compared = (model for model in methods(results) if model != base)
+    gains = {model: results.image_gains(metric, model, base, dataset) for model in compared}
     return {model: sorted(own.values()) for model, own in gains.items() if own}

@@ -46,11 +46,8 @@ SUFFIXES = (".pdf", ".png", ".svg")
 
 def figures(results: Results) -> dict[str, Figure]:
     """Return all figures that have something to draw, by name: `forest-psnr_y`, …, `curves`."""
-    drawn = {
-        f"{name}-{metric}": draw(results, metric)
-        for metric in results.metrics
-        for name, draw in FIGURES.items()
-    }
+    wanted = [(name, metric) for metric in results.metrics for name in FIGURES]
+    drawn = {f"{name}-{metric}": FIGURES[name](results, metric) for name, metric in wanted}
     drawn["curves"] = curves(results)
     return {name: figure for name, figure in drawn.items() if figure is not None}
 

@@ -9,6 +9,7 @@ from srkd_bench.evaluation.results import Results
 from srkd_bench.report.tables.table import UNRANKED, label, model_labels
 
 Means = dict[tuple[str, str], dict[int | None, float]]
+LONGEST = 24  # characters of a name: there is room for no more
 
 
 def means(results: Results, metric: str) -> Means:
@@ -30,18 +31,11 @@ def noise(means: Means, dataset: str | None, baseline: str) -> float | None:
     Args:
         dataset: None for the mean over data sets, seed by seed.
     """
-    own = [
-        seeds
-        for (name, model), seeds in means.items()
-        if model == baseline and (dataset is None or name == dataset)
-    ]
+    own = [means[on, model] for on, model in means if model == baseline and dataset in (None, on)]
     shared = sorted(set[int | None].intersection(*map(set, own)), key=str) if own else []
     if len(shared) < 2:
         return None
     return stdev(fmean(seeds[seed] for seeds in own) for seed in shared)
-
-
-LONGEST = 24  # characters of a name: there is room for no more
 
 
 def short(name: str) -> str:

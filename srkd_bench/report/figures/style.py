@@ -22,50 +22,6 @@ if TYPE_CHECKING:
 ONE_COLUMN, TWO_COLUMNS = 3.5, 7.16  # inches, of IEEE's and most two-column papers
 SMALL = 6.0  # points, of the smallest text
 FAINT = 0.12  # opacity of grids and bands
-_STYLE: dict[str, Any] = {
-    "font.family": ["DejaVu Sans"],  # comes with matplotlib: figures look alike on every machine
-    "font.size": 7,
-    "axes.titlesize": 7,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.titlepad": 4,
-    "axes.labelsize": 7,
-    "xtick.labelsize": 6.5,
-    "ytick.labelsize": 6.5,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.linewidth": 0.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "grid.color": INK,
-    "grid.alpha": FAINT,
-    "grid.linewidth": 0.4,
-    "xtick.major.width": 0.5,
-    "ytick.major.width": 0.5,
-    "xtick.minor.width": 0.4,
-    "ytick.minor.width": 0.4,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "xtick.minor.size": 1.5,
-    "ytick.minor.size": 1.5,
-    "lines.linewidth": 1.0,
-    "lines.markersize": 3.5,
-    "lines.markeredgewidth": 0.6,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "savefig.facecolor": "none",
-    "savefig.dpi": 300,
-    "pdf.fonttype": 42,  # whole TrueType outlines: publishers refuse Type 3
-    "svg.fonttype": "path",  # the same wherever it is shown, whatever fonts are there
-    "text.parse_math": False,  # names may hold a dollar
-    "axes.formatter.use_mathtext": False,
-    "axes.formatter.useoffset": False,
-}
 
 
 @contextmanager
@@ -79,8 +35,32 @@ def styled(**more: Any) -> Iterator[None]:
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph", UserWarning)  # of names in scripts that the font lacks
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE | more)  # type: ignore[arg-type]  # its keys are literals
+        _set_style()
+        matplotlib.rcParams.update(more)  # type: ignore[arg-type]  # its keys are literals
         yield
+
+
+def _set_style() -> None:
+    from matplotlib import rc
+
+    rc("font", family=["DejaVu Sans"], size=7)  # comes with matplotlib: figures look alike on every machine
+    rc("text", color=INK, parse_math=False)  # names may hold a dollar
+    rc("axes", titlesize=7, titleweight="bold", titlelocation="left", titlepad=4, labelsize=7, linewidth=0.5)
+    rc("axes", edgecolor=INK, labelcolor=INK, facecolor="none", axisbelow=True, grid=True)
+    rc("axes.spines", top=False, right=False)
+    rc("axes.formatter", use_mathtext=False, useoffset=False)
+    rc("grid", color=INK, alpha=FAINT, linewidth=0.4)
+    rc("lines", linewidth=1.0, markersize=3.5, markeredgewidth=0.6)
+    rc("xtick", labelsize=6.5, color=INK)
+    rc("ytick", labelsize=6.5, color=INK)
+    rc("xtick.major", width=0.5, size=2.5)
+    rc("ytick.major", width=0.5, size=2.5)
+    rc("xtick.minor", width=0.4, size=1.5)
+    rc("ytick.minor", width=0.4, size=1.5)
+    rc("figure", facecolor="none")
+    rc("savefig", facecolor="none", dpi=300)
+    rc("pdf", fonttype=42)  # whole TrueType outlines: publishers refuse Type 3
+    rc("svg", fonttype="path")  # the same wherever it is shown, whatever fonts are there
 
 
 def new(width: float, height: float) -> Figure:
@@ -165,14 +145,8 @@ def name_at_right(figure: Figure, ends: Sequence[tuple[Axes, Sequence[End]]]) ->
         marks = offset_copy(axes.transAxes, figure, 10, 0, units="points")
         texts = offset_copy(axes.transAxes, figure, 14, 0, units="points")
         for end, tip, y in zip(own, tips, heights, strict=True):
-            line = {
-                "arrowstyle": "-",
-                "lw": 0.4,
-                "color": end.look.colour,
-                "alpha": 0.6,
-                "shrinkA": 2,
-                "shrinkB": 2,
-            }
+            line = {"arrowstyle": "-", "lw": 0.4, "alpha": 0.6, "shrinkA": 2, "shrinkB": 2}
+            line["color"] = end.look.colour
             axes.annotate("", tip, (1, y), "axes fraction", marks, arrowprops=line, annotation_clip=False)
             axes.plot([1], [y], end.look.marker, color=end.look.colour, transform=marks, clip_on=False)
             axes.text(1, y, end.name, transform=texts, fontsize=SMALL, va="center_baseline")

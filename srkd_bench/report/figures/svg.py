@@ -33,10 +33,13 @@ def to_svg(figure: Figure, name: str) -> str:
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     # The parser drops comments, where matplotlib repeats all texts.
     root = ElementTree.fromstring(file.getvalue())
-    _drop(root, "metadata", "style")
+    for parent in list(root.iter()):
+        for child in [one for one in parent if one.tag.rpartition("}")[2] in ("metadata", "style")]:
+            parent.remove(child)
     _rename(root, name)
     for element in root.iter():
-        element.attrib |= _declarations(element.attrib.pop("style", ""))
+        styles = (text.split(":", 1) for text in element.attrib.pop("style", "").split(";") if ":" in text)
+        element.attrib |= {what.strip(): how.strip().replace(INK, "currentColor") for what, how in styles}
         for length in sorted(_LENGTHS & set(element.attrib)):
             element.set(length, _rounded(element.get(length, "")))
     # The dropped style sheet's rules would have been the whole page's; black is what has no fill of its own.
@@ -44,13 +47,6 @@ def to_svg(figure: Figure, name: str) -> str:
     root.set("role", "img")
     ElementTree.register_namespace("", SVG)
     return re.sub(r"\s*\n\s*", " ", ElementTree.tostring(root, encoding="unicode"))
-
-
-def _drop(root: ElementTree.Element, *tags: str) -> None:
-    for parent in list(root.iter()):
-        for child in list(parent):
-            if child.tag.rpartition("}")[2] in tags:
-                parent.remove(child)
 
 
 def _rename(root: ElementTree.Element, name: str) -> None:
@@ -63,17 +59,9 @@ def _rename(root: ElementTree.Element, name: str) -> None:
             element.set("id", new[own])
         if (target := element.attrib.pop(_HREF, None)) is not None:
             element.set("href", re.sub("^#(.+)$", lambda found: "#" + new[found[1]], target))
-        if "clip-path" in element.attrib:
-            element.set(
-                "clip-path", re.sub(r"#(.+)\)", lambda f: f"#{new[f[1]]})", element.get("clip-path", ""))
-            )
+        if (clip := element.get("clip-path")) is not None:
+            element.set("clip-path", re.sub(r"#(.+)\)", lambda found: f"#{new[found[1]]})", clip))
 
 
 def _rounded(lengths: str) -> str:
     return re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), lengths)
-
-
-def _declarations(style: str) -> dict[str, str]:
-    """Return a style's properties, drawn in the page's ink."""
-    pairs = [text.split(":", 1) for text in style.split(";") if ":" in text]
-    return {name.strip(): value.strip().replace(INK, "currentColor") for name, value in pairs}

@@ -44,9 +44,9 @@ def to_json(results: Results, verdicts: Sequence[Verdict] = ()) -> str:
         ],
         "baseline": results.baseline,
         "differences": [
-            difference_row(one) for metric in results.metrics for one in differences(results, metric)
+            difference_row(one) for name in results.metrics for one in differences(results, name)
         ],
-        "claims": [_verdict(verdict) for verdict in verdicts],
+        "claims": [asdict(one) | {"evidence": list(map(difference_row, one.evidence))} for one in verdicts],
         "networks": [asdict(network) for network in results.networks],
         "notes": results.notes,
     }

@@ -1,7 +1,6 @@
 """Summarise how the networks were trained."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from srkd_bench.evaluation.results import Results
 from srkd_bench.report.tables.table import MISSING, model_labels
@@ -36,20 +35,20 @@ class Cards:
 def cards(results: Results) -> Cards:
     """Return the cards of the report's trainings."""
     names = model_labels(results)
+    cards = [training.card for training in results.trainings]
     facts = {
-        label: list(dict.fromkeys(str(t.card[key]) for t in results.trainings if key in t.card))
-        for key, label in FACTS.items()
+        label: list({str(one[key]): None for one in cards if key in one}) for key, label in FACTS.items()
     }
     rows = [
         [
             names.get(training.model, training.model),
             MISSING if training.seed is None else str(training.seed),
             str(training.card.get("finished", MISSING))[:16].replace("T", " "),
-            _minutes(training.card),
+            _time(training.card.get("seconds")),
         ]
         for training in results.trainings
     ]
-    years = sorted(str(t.card["finished"])[:4] for t in results.trainings if t.card.get("finished"))
+    years = sorted(str(one["finished"])[:4] for one in cards if one.get("finished"))
     return Cards(
         facts={label: values for label, values in facts.items() if values},
         header=["Network", "Seed", "Finished (UTC)", "Time, shared by those side by side"],
@@ -58,8 +57,7 @@ def cards(results: Results) -> Cards:
     )
 
 
-def _minutes(card: dict[str, Any]) -> str:
-    seconds = card.get("seconds")
+def _time(seconds: object) -> str:
     if not isinstance(seconds, int | float):
         return MISSING
     return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"

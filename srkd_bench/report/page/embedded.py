@@ -22,11 +22,7 @@ WIDE = 300  # points; a figure of two columns, which a phone scrolls
 
 
 def pictured(panel: Panel, names: Mapping[str, str], baseline: str) -> dict[str, Any]:
-    """Return what the template shows of a panel; its slider begins between the baseline and the truth.
-
-    Args:
-        names: the models' labels.
-    """
+    """Return what the template shows of a panel; its slider begins between the baseline and the truth."""
     models = [view.model for view in panel.views]
     return {
         "dataset": label(panel.crop.dataset),

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from srkd_bench import __version__
 from srkd_bench.config.metrics import METRICS, rules
-from srkd_bench.evaluation import statistics
 from srkd_bench.evaluation.regions import Panel
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.scores import EQUAL_COST
+from srkd_bench.evaluation.statistics import Difference, differences
 from srkd_bench.report import study
 from srkd_bench.report.page.cards import cards
 from srkd_bench.report.page.embedded import drawing, pictured
@@ -60,18 +60,16 @@ def to_html(
     Args:
         panels: regions of images as every model shows them.
         figures: `<svg>` elements by name: `forest-psnr_y`, …, `curves`.
-        verdicts: on claims.
-        reference: show the study's numbers too.
-        highlight: as in `comparison`.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, finalize=_shown,
-        trim_blocks=True, lstrip_blocks=True,
+        loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        # Texts, some of them named by strangers, are on one printable line.
+        lstrip_blocks=True, finalize=lambda value: one_line(value) if type(value) is str else value,
     )  # fmt: skip
     names = model_labels(results)
-    found = {metric: statistics.differences(results, metric) for metric in results.metrics}
+    found = {metric: differences(results, metric) for metric in results.metrics}
     page = environment.get_template("page.html.j2").render(
         _context(results) | _assets(),
         findings=findings(results, *next(iter(found.items()))),
@@ -102,14 +100,13 @@ def _assets() -> dict[str, str]:
 
 def _context(results: Results) -> dict[str, Any]:
     """Return what the template says that is neither of one metric nor a picture."""
-    names = model_labels(results)
-    made = cards(results)
+    names, made, about = model_labels(results), cards(results), results.about.values()
     return {
         "suite": results.suite,
         "control": names.get(results.baseline, results.baseline),
         "without_kd": results.baseline == "none",
         "longer": names.get(EQUAL_COST),
-        "methods": [(names[name], about) for name, about in results.about.items() if name in names],
+        "methods": [(names[name], one) for name, one in results.about.items() if name in names],
         "networks": {network.role: network for network in results.networks},
         "costs": costs(results),
         "datasets": [label(name) for name in results.datasets],
@@ -119,15 +116,9 @@ def _context(results: Results) -> dict[str, Any]:
         "scale": results.scale,
         "budget": results.budget,
         "notes": results.notes,
-        "protocols": {
-            name: rules(name) for name in dict.fromkeys(score.protocol for score in results.scores)
-        },
+        "protocols": {score.protocol: rules(score.protocol) for score in results.scores},
         "cards": made,
-        "sources": list(
-            dict.fromkeys(
-                one.source for one in results.about.values() if one.source and one.kind != "composition"
-            )
-        ),
+        "sources": list({one.source: None for one in about if one.source and one.kind != "composition"}),
         "study": study.SOURCE,
         "version": __version__,
         "bibtex": _bibtex(made.year),
@@ -135,31 +126,22 @@ def _context(results: Results) -> dict[str, Any]:
 
 
 def _metric(
-    results: Results,
-    metric: str,
-    found: Sequence[statistics.Difference],
-    reference: bool,
-    highlight: Highlight,
+    results: Results, metric: str, found: Sequence[Difference], reference: bool, highlight: Highlight
 ) -> dict[str, Any]:
-    known = METRICS[metric]
+    known, names = METRICS[metric], model_labels(results)
     groups = [None, *results.datasets] if len(results.datasets) > 1 else results.datasets
+    rows = {on: [_difference(one, names) for one in found if one.dataset == on] for on in groups}
     return {
         "key": metric,
         "label": known.label,
         "unit": known.unit,
         "table": comparison(results, metric, reference=reference, highlight=highlight, general=False),
         "images": per_image(results, metric),
-        "differences": {
-            "All data sets" if dataset is None else label(dataset): [
-                _difference(one, model_labels(results)) for one in found if one.dataset == dataset
-            ]
-            for dataset in groups
-            if any(one.dataset == dataset for one in found)
-        },
+        "differences": {"All data sets" if on is None else label(on): own for on, own in rows.items() if own},
     }
 
 
-def _difference(one: statistics.Difference, names: Mapping[str, str]) -> dict[str, Any]:
+def _difference(one: Difference, names: Mapping[str, str]) -> dict[str, Any]:
     decimals = METRICS[one.metric].decimals
     sign, words = VERDICTS[one.verdict]
     return {
@@ -179,13 +161,8 @@ def _difference(one: statistics.Difference, names: Mapping[str, str]) -> dict[st
 
 def _claim(verdict: Verdict, names: dict[str, str]) -> dict[str, str]:
     sign, words = ANSWERS[verdict.verdict]
-    return {
-        "claim": verdict.claim,
-        "verdict": verdict.verdict,
-        "sign": sign,
-        "words": words,
-        "because": because(verdict, names),
-    }
+    shown = {"claim": verdict.claim, "verdict": verdict.verdict, "sign": sign, "words": words}
+    return shown | {"because": because(verdict, names)}
 
 
 def _checksum(text: str) -> str:
@@ -203,8 +180,3 @@ def _bibtex(year: str) -> Markup:
         "}",
     ]
     return Markup("\n").join(escape(line) for line in lines)
-
-
-def _shown(value: object) -> object:
-    """Return what is written for a value: texts, some of them named by strangers, on one printable line."""
-    return one_line(value) if type(value) is str else value

@@ -149,12 +149,8 @@ class _Examiner:
         if claim.no_gain:
             return _every(self._no_gain(method, on) for method in claim.no_gain for on in self.each)
         others = [method for method in claim.among if method not in (*claim.only, claim.over)]
-        return _every(
-            [
-                *(self._gains(method) for method in claim.only),
-                *(_some(self._no_gain(method, on) for on in self.each) for method in others),
-            ]
-        )
+        gains = [self._gains(method) for method in claim.only]
+        return _every(gains + [_some(self._no_gain(method, on) for on in self.each) for method in others])
 
     def _first(self, method: str, among: Iterable[str], on: str | None) -> _Finding:
         return _every(self._above(method, other, on) for other in among if other != method)
@@ -162,13 +158,8 @@ class _Examiner:
     def _second(self, method: str, on: str | None) -> _Finding:
         others = [other for other in self.claim.among if other != method]
         return _some(
-            _every(
-                [
-                    self._above(first, method, on),
-                    self._first(method, [one for one in others if one != first], on),
-                ]
-            )
-            for first in others
+            _every([self._above(one, method, on), self._first(method, (o for o in others if o != one), on)])
+            for one in others
         )
 
     def _gains(self, method: str) -> _Finding:
@@ -200,21 +191,17 @@ class _Examiner:
 
 def _every(parts: Iterable[_Finding]) -> _Finding:
     """False if a part is, else open if one is, else true; it rests on the parts that make it so."""
-    found = list(parts)
-    truths = [part.truth for part in found]
-    truth = False if False in truths else None if None in truths or not found else True
-    return _resting(truth, found)
+    return _decided(list(parts), by=False)
 
 
 def _some(parts: Iterable[_Finding]) -> _Finding:
     """True if a part is, else open if one is, else false."""
-    found = list(parts)
-    truths = [part.truth for part in found]
-    truth = True if True in truths else None if None in truths or not found else False
-    return _resting(truth, found)
+    return _decided(list(parts), by=True)
 
 
-def _resting(truth: bool | None, parts: list[_Finding]) -> _Finding:
+def _decided(parts: list[_Finding], *, by: bool) -> _Finding:
+    truths = [part.truth for part in parts]
+    truth = by if by in truths else None if None in truths or not parts else not by
     of_it = [part for part in parts if part.truth is truth]
     return _Finding(
         truth,
@@ -226,28 +213,17 @@ def _resting(truth: bool | None, parts: list[_Finding]) -> _Finding:
 def claims_table(results: Results, verdicts: Sequence[Verdict]) -> Table:
     """Return a row a claim; the numbers behind it stand below the table."""
     names = model_labels(results)
-    return Table(
-        title=one_line(f"{results.suite}: claims"),
-        header=["", "Verdict"],
-        rows=[
-            [Cell(one_line(f"({number}) {verdict.claim}")), Cell(verdict.verdict)]
-            for number, verdict in enumerate(verdicts, 1)
-        ],
-        footnotes=[
-            one_line(f"({number}) {because(verdict, names)}") for number, verdict in enumerate(verdicts, 1)
-        ],
-    )
+    rows = [[Cell(one_line(f"({i}) {one.claim}")), Cell(one.verdict)] for i, one in enumerate(verdicts, 1)]
+    notes = [one_line(f"({i}) {because(one, names)}") for i, one in enumerate(verdicts, 1)]
+    return Table(one_line(f"{results.suite}: claims"), ["", "Verdict"], rows, notes)
 
 
 def because(verdict: Verdict, names: dict[str, str]) -> str:
     """Return the numbers behind a verdict."""
-    numbers = [
-        *verdict.readings,
-        *(
-            f"{names[one.model]} against {names[one.baseline]} on {where(one.dataset)}"
-            f" {in_words(one, METRICS[one.metric].decimals)}"
-            for one in verdict.evidence[:SHOWN_DIFFERENCES]
-        ),
+    numbers = verdict.readings + [
+        f"{names[one.model]} against {names[one.baseline]} on {where(one.dataset)}"
+        f" {in_words(one, METRICS[one.metric].decimals)}"
+        for one in verdict.evidence[:SHOWN_DIFFERENCES]
     ]
     if (more := len(verdict.evidence) - SHOWN_DIFFERENCES) > 0:
         numbers.append(f"and {more} more")

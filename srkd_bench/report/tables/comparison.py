@@ -68,7 +68,6 @@ def comparison(
     on. Equal printed values share a rank. A mean over other images than the row's largest set is not ranked.
 
     Args:
-        metric: a key of `METRICS`.
         reference: put the study's row below each data set that it has; it has PSNR-Y only.
         highlight: `printed`: the two highest values, as the study does; `significant`: the best with all that are
             not shown to be worse, from six seeds on. The study's rows, one run each, are highlighted by print only.
@@ -76,7 +75,9 @@ def comparison(
     Raises:
         SrkdError: the metric is unknown, or its scores were measured by more than one protocol.
     """
-    protocol, seeds, names = _protocol(results, metric), _seeds(results, metric), model_labels(results)
+    protocol, names = _protocol(results, metric), model_labels(results)
+    measured = {score.seed for score in results.scores if score.metric == metric and score.seed is not None}
+    seeds = sorted({*results.seeds, *measured})
     reference = reference and metric == "psnr_y"
     rows, marks = list[list[Cell]](), list[str]()
     for dataset in results.datasets:
@@ -120,27 +121,16 @@ def _protocol(results: Results, metric: str) -> str:
     return protocols[0] if protocols else METRICS[metric].protocol
 
 
-def _seeds(results: Results, metric: str) -> list[int]:
-    """Return the seeds that were asked for and those that were measured."""
-    measured = {score.seed for score in results.scores if score.metric == metric and score.seed is not None}
-    return sorted({*results.seeds, *measured})
-
-
 def _row(
     results: Results, metric: str, dataset: str, highlight: Highlight, seeds: int
 ) -> tuple[list[Cell], list[str]]:
-    """Return a data set's row, and its footnotes.
-
-    Args:
-        seeds: how many the report has.
-    """
+    """Return a data set's row, and its footnotes."""
     names, decimals = model_labels(results), METRICS[metric].decimals
     row = {model: found for model in results.columns if (found := _measured(results, metric, model, dataset))}
     images = max((images for one in row.values() for images in one.images), key=len, default=frozenset())
     flaws = {model: one.flaws(names[model], label(dataset), images, seeds) for model, one in row.items()}
-    competing = {
-        model: one.mean for model, one in row.items() if one.covers(images) and model not in UNRANKED
-    }
+    ranked = {model: one for model, one in row.items() if one.covers(images) and model not in UNRANKED}
+    competing = {model: one.mean for model, one in ranked.items()}
     if highlight == "significant":
         ranks = by_difference(results, metric, dataset, competing)
     else:
@@ -168,9 +158,8 @@ def _study_row(results: Results, dataset: str, highlight: Highlight) -> list[Cel
     """Return the study's own row of a data set, ranked among the report's columns."""
     values = dict(zip(study.COLUMNS, study.of(dataset), strict=True))
     decimals = METRICS["psnr_y"].decimals
-    competing = {
-        model: values[model] for model in results.columns if model in values and model not in UNRANKED
-    }
+    ranked = [model for model in results.columns if model in values and model not in UNRANKED]
+    competing = {model: values[model] for model in ranked}
     ranks = by_print(competing, decimals, results.baseline) if highlight == "printed" else Ranks()
     cells = {model: Cell(f"{value:.{decimals}f}") for model, value in values.items()}
     name = Cell(f"{label(dataset)} (study)", reference=True)
@@ -185,11 +174,9 @@ def _ranked(cells: Mapping[str, Cell], columns: list[str], ranks: Ranks) -> list
 
 
 def _seeds_in_words(seeds: list[int]) -> str:
-    if not seeds:
-        return ""
     if len(seeds) == 1:
         return (
             f"Seed {seeds[0]} only: one seed cannot show differences of a few hundredths of a dB"
             f" (underpowered; {LEAST_SEEDS} are needed)"
         )
-    return f"Mean ± sample standard deviation over seeds {', '.join(map(str, seeds))}"
+    return f"Mean ± sample standard deviation over seeds {', '.join(map(str, seeds))}" if seeds else ""

@@ -10,14 +10,13 @@ def costs(results: Results) -> Table:
     rows = []
     for network in results.networks:
         smaller = f"{teacher.parameters / network.parameters:.1f}x" if teacher else MISSING
-        rows.append(
-            [
-                Cell(one_line(f"{network.role.capitalize()}: {network.description}")),
-                Cell(f"{network.parameters:,}"),
-                Cell(f"{network.multiply_adds / 1e9:,.1f} G"),
-                Cell(smaller if network.role == "student" else MISSING),
-            ]
-        )
+        texts = [
+            one_line(f"{network.role.capitalize()}: {network.description}"),
+            f"{network.parameters:,}",
+            f"{network.multiply_adds / 1e9:,.1f} G",
+            smaller if network.role == "student" else MISSING,
+        ]
+        rows.append([Cell(text) for text in texts])
     return Table(
         title=one_line(f"{results.suite}: networks"),
         header=["", "Parameters", "Multiply-adds", "Compression"],

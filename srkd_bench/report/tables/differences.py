@@ -9,18 +9,13 @@ SHOWN_LOST = 5  # names of what was left out
 
 
 def paired(results: Results, metric: str) -> Table | None:
-    """Return a row for each data set and method, and for all data sets together; None below two seeds.
-
-    Args:
-        metric: a key of `METRICS`.
-    """
+    """Return a row for each data set and method, and for all data sets together; None below two seeds."""
     found = differences(results, metric)
     if max((one.seeds for one in found), default=0) < 2:
         return None
     datasets = {one.dataset for one in found if one.dataset}
     only = next(iter(datasets)) if len(datasets) == 1 else None
-    if only:
-        found = [one for one in found if one.dataset]
+    found = [one for one in found if one.dataset or not only]
     names, decimals = model_labels(results), METRICS[metric].decimals
     baseline = names[results.baseline]
     order: list[str | None] = [*results.datasets, None]
@@ -39,7 +34,8 @@ def paired(results: Results, metric: str) -> Table | None:
 
 def in_words(one: Difference, decimals: int) -> str:
     """Return the difference and its interval as printed: `+0.012 [−0.003, +0.027]`."""
-    return f"{signed(one.mean, decimals)} {_interval(one, decimals)}".rstrip()
+    interval = f" [{signed(one.low, decimals)}, {signed(one.high, decimals)}]" if one.seeds > 1 else ""
+    return signed(one.mean, decimals) + interval
 
 
 def signed(value: float, decimals: int) -> str:
@@ -65,30 +61,15 @@ def seeds_for_holm(methods: int) -> int:
     return next(n for n in range(2, 64) if methods * 2 / 2**n < LEVEL)
 
 
-def _interval(one: Difference, decimals: int) -> str:
-    if one.seeds < 2:
-        return ""
-    return f"[{signed(one.low, decimals)}, {signed(one.high, decimals)}]"
-
-
 def _row(one: Difference, name: str, decimals: int) -> list[Cell]:
-    texts = [
-        f"{name}{'*' * bool(one.left_out)}",
-        in_words(one, decimals),
-        probability(one.p),
-        probability(one.p_holm),
-        one.verdict,
-        str(one.seeds),
-    ]
-    return [Cell(text) for text in texts]
+    name, p, holm = f"{name}{'*' * bool(one.left_out)}", probability(one.p), probability(one.p_holm)
+    return [Cell(text) for text in (name, in_words(one, decimals), p, holm, one.verdict, str(one.seeds))]
 
 
 def _notes(found: list[Difference], names: dict[str, str]) -> list[str]:
-    notes = [
-        f"* {names[one.model]} on {where(one.dataset)}: left out, as only one of both has it: {_lost(one)}"
-        for one in found
-        if one.left_out
-    ]
+    lost = "left out, as only one of both has it"
+    lacking = [one for one in found if one.left_out]
+    notes = [f"* {names[one.model]} on {where(one.dataset)}: {lost}: {_lost(one)}" for one in lacking]
     notes.append(
         "Differences are paired by seed and image, with a 95 % interval; better and worse need an interval"
         f" without 0, p < {LEVEL} in a sign-flip test over seeds, and {LEAST_SEEDS} seeds"
@@ -98,17 +79,12 @@ def _notes(found: list[Difference], names: dict[str, str]) -> list[str]:
         notes.append(f"Underpowered, {most} seeds: p is {2 / 2**most:.3f} at least, whatever was measured")
     methods = len({one.model for one in found})
     if methods > 1:
-        notes.append(_about_holm(methods, most))
+        needed = seeds_for_holm(methods)
+        enough = "" if most >= needed else f"; below {LEVEL} it needs {needed} seeds"
+        notes.append(f"Holm: p corrected for {methods} methods{enough}")
     if any(one.dataset is None for one in found):
         notes.append("All: every data set weighs the same")
     return notes
-
-
-def _about_holm(methods: int, seeds: int) -> str:
-    """Return what Holm's p is, and from how many seeds on it can be small at all."""
-    note = f"Holm: p corrected for {methods} methods"
-    needed = seeds_for_holm(methods)
-    return note if seeds >= needed else f"{note}; below {LEVEL} it needs {needed} seeds"
 
 
 def _lost(one: Difference) -> str:

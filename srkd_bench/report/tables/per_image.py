@@ -41,21 +41,12 @@ def per_image(results: Results, metric: str) -> ImageTable:
     compared = [model for model in results.columns if model in students]
     shown = [model for model in results.columns if model in measured - students]
     levels = [{d: results.image_means(metric, model, d) for d in datasets} for model in shown]
-    gains = [
-        {d: results.image_gains(metric, model, results.baseline, d) for d in datasets} for model in compared
-    ]
-    rows = [
-        ImageRow(
-            dataset=label(dataset),
-            image=image,
-            levels=[
-                f"{own[dataset][image]:.{decimals}f}" if image in own[dataset] else MISSING for own in levels
-            ],
-            gains=[
-                signed(own[dataset][image], decimals) if image in own[dataset] else MISSING for own in gains
-            ],
-        )
-        for dataset in datasets
-        for image in sorted({score.image for score in scores if score.dataset == dataset})
-    ]
+    base = results.baseline
+    gains = [{d: results.image_gains(metric, model, base, d) for d in datasets} for model in compared]
+    rows = []
+    for d in datasets:
+        for image in sorted({score.image for score in scores if score.dataset == d}):
+            values = [f"{own[d][image]:.{decimals}f}" if image in own[d] else MISSING for own in levels]
+            gained = [signed(own[d][image], decimals) if image in own[d] else MISSING for own in gains]
+            rows.append(ImageRow(label(d), image, values, gained))
     return ImageTable([names[model] for model in shown], [names[model] for model in compared], rows)

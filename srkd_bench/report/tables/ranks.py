@@ -37,34 +37,23 @@ def by_difference(results: Results, metric: str, dataset: str, values: Mapping[s
     """Return the best with all that aren't shown to be worse, then the best of the rest with those of its kind.
 
     Nothing stands out where a pair of models has fewer than six seeds.
-
-    Args:
-        values: means of the models that compete.
     """
     left = sorted(values, key=lambda model: -values[model])
-    ours = replace(
-        results,
-        columns=left,
-        datasets=[dataset],
-        scores=[score for score in results.scores if score.dataset == dataset],
-    )
+    scores = [score for score in results.scores if score.dataset == dataset]
+    ours = replace(results, columns=left, datasets=[dataset], scores=scores)
     places: dict[str, int] = {}
     for place in (1, 2):
         if not left:
             break
         against = {one.model: one for one in differences(ours, metric, left[0])}
-        seeds = [
-            against[model].seeds if model in against else 0 for model in ours.columns if model != left[0]
-        ]
-        if min(seeds, default=0) < LEAST_SEEDS:
-            return Ranks(note=_underpowered(min(seeds, default=0)))
+        others = [model for model in ours.columns if model != left[0]]
+        seeds = [against[model].seeds if model in against else 0 for model in others]
+        if (fewest := min(seeds, default=0)) < LEAST_SEEDS:
+            shared = "1 seed" if fewest == 1 else f"{fewest} seeds"
+            note = f"underpowered, {shared}: nothing is highlighted; {LEAST_SEEDS} are needed"
+            return Ranks(note=note)
         group = [model for model in left if model == left[0] or against[model].verdict != "worse"]
         places |= dict.fromkeys(group, place)
         left = [model for model in left if model not in group]
     above = differences(ours, metric, results.baseline) if results.baseline in values else []
     return Ranks(places, frozenset(one.model for one in above if one.verdict == "better"))
-
-
-def _underpowered(seeds: int) -> str:
-    shared = "1 seed" if seeds == 1 else f"{seeds} seeds"
-    return f"underpowered, {shared}: nothing is highlighted; {LEAST_SEEDS} are needed"

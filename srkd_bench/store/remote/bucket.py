@@ -95,9 +95,8 @@ class Bucket:
         """Return the objects in a folder, at any depth, by name."""
         pages = self._ask("list", lambda: list(self._obstore.list(self._store, prefix)))
         self.requests["list"] += max(0, len(pages or []) - 1)
-        return {
-            one["path"]: Listed(one["last_modified"], one["size"]) for page in pages or [] for one in page
-        }
+        listed = (one for page in pages or [] for one in page)
+        return {one["path"]: Listed(one["last_modified"], one["size"]) for one in listed}
 
     def modified(self, name: str) -> datetime | None:
         """Return when an object was written, by the server's clock, or None if there is none."""
@@ -120,20 +119,17 @@ class Bucket:
 
     def create(self, name: str, content: bytes) -> bool:
         """Write a small object unless there is one; say whether it is there with this content."""
-        made = self._ask("put", lambda: self._obstore.put(self._store, name, content, mode="create") and True)
-        if made is None:  # perhaps by this very request, whose answer was lost on the way
-            found = self.read(name)
-            return found is not None and found.content == content
-        return True
+        return self._put_if(name, content, "create")
 
     def exchange(self, name: str, content: bytes, tag: str | None) -> bool:
         """Write a small object in place of the one with this tag; say whether that was still there."""
-        mode = {"e_tag": tag}
-        made = self._ask("put", lambda: self._obstore.put(self._store, name, content, mode=mode) and True)
-        if made is None:
-            found = self.read(name)
-            return found is not None and found.content == content
-        return True
+        return self._put_if(name, content, {"e_tag": tag})
+
+    def _put_if(self, name: str, content: bytes, mode: object) -> bool:
+        if self._ask("put", lambda: self._obstore.put(self._store, name, content, mode=mode) and True):
+            return True
+        found = self.read(name)  # perhaps by this very request, whose answer was lost on the way
+        return found is not None and found.content == content
 
     def upload(self, name: str, path: Path) -> None:
         """Write a file of any size; it appears when all of it is there."""

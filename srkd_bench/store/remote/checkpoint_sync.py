@@ -14,11 +14,7 @@ SHARE = 0.01  # of the time that sending may take meanwhile
 
 
 class Handover:
-    """Each run's latest checkpoint, at `work/RUN/` under the name that it has on the disk.
-
-    Args:
-        say: told in a line what a user should know.
-    """
+    """Each run's latest checkpoint, at `work/RUN/` under the name that it has on the disk."""
 
     def __init__(self, bucket: Bucket, say: Callable[[str], None]) -> None:
         self.bucket, self.say = bucket, say
@@ -26,11 +22,7 @@ class Handover:
         self._next = 0.0  # when they are sent again
 
     def take_up(self, folders: Mapping[str, Path]) -> None:
-        """Fetch checkpoints that are further than those here.
-
-        Args:
-            folders: of unfinished work here, by run.
-        """
+        """Fetch checkpoints that are further than those here."""
         listed = self.bucket.list("work")
         for run, folder in folders.items():
             names = self._there[run] = {path.name for path in map(Path, listed) if path.parent.name == run}

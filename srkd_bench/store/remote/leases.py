@@ -26,9 +26,6 @@ class Claims:
     `claims/NAME` holds its worker's name and is made only where there is none. Each worker that holds one writes
     `workers/WORKER` anew every few seconds, for all its claims together. A worker that was wrongly taken for dead
     (it slept, or its connection did) breaks nothing: what it makes is complete, and the first complete one stays.
-
-    Args:
-        say: told in a line when something makes the user wait.
     """
 
     def __init__(self, bucket: Bucket, say: Callable[[str], None]) -> None:

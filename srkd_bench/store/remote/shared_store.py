@@ -41,7 +41,6 @@ class Shared:
         address: of the bucket, `s3://BUCKET/PREFIX`.
         home: of the machine's own store. Its folder `peeked/` keeps single files of artifacts that aren't here
             whole; `unsent/` has a mark for each artifact that was made here and isn't in the bucket yet.
-        say: told in a line when something makes the user wait.
     """
 
     def __init__(self, address: str, home: Path, say: Callable[[str], None]) -> None:
@@ -87,8 +86,6 @@ class Shared:
     def manifest(self, place: str, *, anew: bool = False) -> dict[str, Any]:
         """Return the manifest of an artifact that is there; it is fetched once.
 
-        Args:
-            anew: fetch it again.
         Raises:
             IntegrityError: it isn't what was written.
         """
@@ -115,11 +112,8 @@ class Shared:
         names = {name: when for name, when in self.names(kind).items() if name not in besides}
         with ThreadPoolExecutor(READERS) as readers:
             found = readers.map(self._key, [f"{kind}/{name}" for name in names])
-            return [
-                (when.timestamp(), name, key)
-                for (name, when), key in zip(names.items(), found, strict=True)
-                if key is not None
-            ]
+            pairs = zip(names.items(), found, strict=True)
+            return [(when.timestamp(), name, key) for (name, when), key in pairs if key is not None]
 
     def _key(self, place: str) -> dict[str, Any] | None:
         try:

@@ -29,7 +29,7 @@ NO_WAY = (
 )
 
 
-Check = Callable[[Subject], str]  # returns what else is to be said; raises Broken
+Check = Callable[[Subject], str | None]  # returns what else is to be said; raises Broken
 CHECKS: dict[str, Check] = {}  # by title, in the order in which they are made
 
 
@@ -42,18 +42,16 @@ def _check(title: str) -> Callable[[Check], Check]:
 
 
 @_check("Adapter and losses run, and give loss terms by name")
-def _takes_a_step(one: Subject) -> str:
+def _takes_a_step(one: Subject) -> None:
     terms = one.losses(one.lesson(batch=one.batch))
     if not isinstance(terms, dict) or not all(isinstance(term, Tensor) for term in terms.values()):
         hint = 'return {"rec": step.rec, "name": loss}, each loss a tensor'
         raise Broken("losses() gives no tensors by name", one.files.of_function("losses"), hint)
-    return ""
 
 
 @_check("Every term is one finite number in float32")
-def _terms_are_numbers(one: Subject) -> str:
+def _terms_are_numbers(one: Subject) -> None:
     _check_terms(one, one.losses(one.lesson(batch=one.batch)))
-    return ""
 
 
 def _check_terms(one: Subject, terms: Losses) -> None:
@@ -72,7 +70,7 @@ def _check_terms(one: Subject, terms: Losses) -> None:
 
 
 @_check("The loss against HR is there exactly once, as `rec`")
-def _rec_is_there_once(one: Subject) -> str:
+def _rec_is_there_once(one: Subject) -> None:
     start = one.lesson(batch=one.batch)
     rec = torch.tensor(0.5, requires_grad=True)
     start.step = Step(**vars(start.step) | {"rec": rec})
@@ -83,11 +81,10 @@ def _rec_is_there_once(one: Subject) -> str:
     (grad,) = torch.autograd.grad(torch.stack(list(terms.values())).sum(), rec)
     if grad != 1:
         raise Broken(f"step.rec counts {grad.item():g} times, not once", one.files.of_term("rec"), hint)
-    return ""
 
 
 @_check("Every term gives the student a finite gradient (those in `beside` give the adapter one)")
-def _student_gets_gradients(one: Subject) -> str:
+def _student_gets_gradients(one: Subject) -> None:
     start = one.lesson(batch=one.batch)
     for name, loss in one.losses(start).items():
         beside = name in one.method.beside or name.rpartition(".")[2] in one.method.beside
@@ -103,11 +100,10 @@ def _student_gets_gradients(one: Subject) -> str:
             raise Broken(f"term '{name}' gives the {who} a gradient that is not finite", place, hint)
         if not any(norms):
             raise Broken(f"term '{name}' gives the {who} no gradient", place, NO_WAY)
-    return ""
 
 
 @_check("The teacher gets no gradient; its weights and its mode stay as they were")
-def _teacher_stays(one: Subject) -> str:
+def _teacher_stays(one: Subject) -> None:
     start = one.lesson(batch=one.batch)
     twin = lesson(registry.build("none", {}), batch=one.batch).teacher
     hint = "the teacher stays outside of the adapter; ask step.teacher for what it sees"
@@ -136,11 +132,10 @@ def _teacher_stays(one: Subject) -> str:
     if unlike():
         place = one.files.of_function("losses")
         raise Broken("losses() changes the teacher's weights or its mode", place, hint)
-    return ""
 
 
 @_check("Images and features that others see, or see again, are left as they were")
-def _others_see_the_same(one: Subject) -> str:
+def _others_see_the_same(one: Subject) -> None:
     start = one.lesson(batch=one.batch)
 
     def seen() -> dict[str, Tensor]:
@@ -161,11 +156,10 @@ def _others_see_the_same(one: Subject) -> str:
         hint = "write x = x + y, not x += y, and use no function whose name ends in _"
         place = one.files.of_function("losses")
         raise Broken(f"losses() changes {changed[0]} in place", place, hint)
-    return ""
 
 
 @_check("The teacher is asked about the batch at most once, and never by methods that don't look")
-def _teacher_is_asked_once(one: Subject) -> str:
+def _teacher_is_asked_once(one: Subject) -> None:
     start = one.lesson(batch=one.batch)
     start.looks.clear()
     one.losses(start)
@@ -180,11 +174,10 @@ def _teacher_is_asked_once(one: Subject) -> str:
         raise Broken(
             "the teacher is never asked", place, "write looks = False, and it costs no teacher's pass"
         )
-    return ""
 
 
 @_check("What is trained beside the student is its own, and never reaches the student's file")
-def _adapter_is_not_exported(one: Subject) -> str:
+def _adapter_is_not_exported(one: Subject) -> None:
     start = one.lesson(batch=one.batch)
     place = one.files.of_function("adapter", "student")
     hint = "return what is trained beside the student from adapter(); set nothing on the student"
@@ -196,14 +189,14 @@ def _adapter_is_not_exported(one: Subject) -> str:
         stored = {value.untyped_storage().data_ptr(): name for name, value in network.state_dict().items()}
         for name, value in start.adapter.state_dict().items():
             if value.numel() and value.untyped_storage().data_ptr() in stored:
-                problem = f"the adapter's '{name}' is a weight of the {who}"
-                raise Broken(
-                    problem, one.files.of_function("adapter", who), "put a copy there: copy.deepcopy"
+                problem, at = (
+                    f"the adapter's '{name}' is a weight of the {who}",
+                    one.files.of_function("adapter", who),
                 )
+                raise Broken(problem, at, "put a copy there: copy.deepcopy")
     one.losses(start)
     if to_safetensors(start.student) != to_safetensors(alone):
         raise Broken("the student's weights are no longer those that all methods start from", place, hint)
-    return ""
 
 
 @_check("A student that equals its teacher has nothing to learn from it")
@@ -220,7 +213,7 @@ def _equal_teacher_teaches_nothing(one: Subject) -> str:
 
 
 @_check("The losses draw nothing from the global random numbers of torch, numpy or Python")
-def _global_random_numbers_stay(one: Subject) -> str:
+def _global_random_numbers_stay(one: Subject) -> None:
     start = one.lesson(batch=one.batch)
 
     def state() -> tuple[object, ...]:
@@ -231,7 +224,6 @@ def _global_random_numbers_stay(one: Subject) -> str:
     if state() != before:
         hint = "draw from the method's own: torch.rand(..., generator=step.generator)"
         raise Broken("losses() draws from global random numbers", one.files.of_function("losses"), hint)
-    return ""
 
 
 @_check("It works on the least batch that it asks for")
@@ -246,17 +238,16 @@ def _works_on_the_least_batch(one: Subject) -> str:
 
 
 @_check("It works where networks run in bfloat16")
-def _works_in_bfloat16(one: Subject) -> str:
+def _works_in_bfloat16(one: Subject) -> None:
     train = TRAIN.model_copy(update={"precision": "bf16", "batch": one.batch})
     terms = one.losses(one.lesson(batch=one.batch, precision=train))
     _check_terms(one, terms)
     with one.telling():
         trained({one.name: one.method}, train=train)
-    return ""
 
 
 @_check("A student learns beside others what it learns alone, to the bit")
-def _learns_the_same_beside_others(one: Subject) -> str:
+def _learns_the_same_beside_others(one: Subject) -> None:
     train = TRAIN.model_copy(update={"batch": one.batch})
     others = {name: registry.build(name, {}) for name in ("none", "hkd", "rvkd") if name != one.name}
     with one.telling():
@@ -267,11 +258,10 @@ def _learns_the_same_beside_others(one: Subject) -> str:
     if not alone.equals(beside):
         hint = "keep nothing in globals or on the class; draw random numbers from step.generator only"
         raise Broken("it learns something else beside others", one.files.of_function("losses"), hint)
-    return ""
 
 
 @_check("A training that was interrupted goes on in the same bits")
-def _goes_on_from_a_checkpoint(one: Subject) -> str:
+def _goes_on_from_a_checkpoint(one: Subject) -> None:
     train = TRAIN.model_copy(update={"batch": one.batch})
     with one.telling():
         straight = trained({one.name: one.method}, train=train)[one.name]
@@ -281,11 +271,10 @@ def _goes_on_from_a_checkpoint(one: Subject) -> str:
             "what changes from step to step has to be a parameter or buffer of the adapter: register_buffer"
         )
         raise Broken("it goes on otherwise after a pause", one.files.of_function("losses"), hint)
-    return ""
 
 
 @_check("Every hyper-parameter can be set, and has bounds")
-def _parameters_have_bounds(one: Subject) -> str:
+def _parameters_have_bounds(one: Subject) -> None:
     parts = one.method.parts if isinstance(one.method, composition.Composition) else {one.name: one.method}
     for name, part in parts.items():
         for field in fields(part):  # type: ignore[arg-type]  # every method is a dataclass
@@ -297,14 +286,14 @@ def _parameters_have_bounds(one: Subject) -> str:
                     registry.check_parameter(type(part), name, field.name, wrong)
                 except SrkdError:
                     continue
-                hint = (
-                    "give it the type Weight, Share or Width of srkd_bench.method, or bounds of its own:"
-                    " Annotated[float, Field(ge=0, le=1)]"
-                )
-                hint = hint if number else 'name the words that it can be: Literal["a", "b"]'
+                hint = 'name the words that it can be: Literal["a", "b"]'
+                if number:
+                    hint = (
+                        "give it the type Weight, Share or Width of srkd_bench.method, or bounds of its own:"
+                    )
+                    hint += " Annotated[float, Field(ge=0, le=1)]"
                 place = one.files.of_attribute(field.name)
                 raise Broken(f"hyper-parameter '{field.name}' may be {wrong!r}", place, hint)
-    return ""
 
 
 @_check("Time and memory of a step (for your information)")
@@ -334,7 +323,7 @@ def examine(one: Subject) -> Iterator[Verdict]:
     """Put a method through all checks, one by one; one that can't take a step gets no further."""
     for name, check in CHECKS.items():
         try:
-            yield Verdict(name, note=check(one))
+            yield Verdict(name, note=check(one) or "")
         except Broken as error:
             yield Verdict(name, error.problem, error.place, error.hint)
             if check is _takes_a_step:

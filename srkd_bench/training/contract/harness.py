@@ -39,7 +39,6 @@ class Lesson:
     """A method with networks and a batch.
 
     Args:
-        precision: the training whose precision the networks run at.
         looks: what the teacher was asked about so far.
     """
 
@@ -64,18 +63,14 @@ class Lesson:
 
     def begin(self, lr: Tensor, hr: Tensor) -> None:
         """Make the step of a batch."""
-        output = self._output(self.student, lr)
-        self.step = Step(
-            lr=lr,
-            hr=hr,
-            student=output,
-            teacher=TeacherView(self._see, lr),
-            rec=F.mse_loss(output.sr, hr),
-            progress=0.5,
-            generator=torch.Generator().manual_seed(0),
-            see=partial(self._output, self.student),
-            autocast=partial(autocast, self.precision, CPU),
+        output, generator = self._output(self.student, lr), torch.Generator().manual_seed(0)
+        view, rec, see = (
+            TeacherView(self._see, lr),
+            F.mse_loss(output.sr, hr),
+            partial(self._output, self.student),
         )
+        precision = partial(autocast, self.precision, CPU)
+        self.step = Step(lr, hr, output, view, rec, 0.5, generator, see, precision)
 
     @torch.no_grad()
     def _see(self, images: Tensor) -> Output:
@@ -131,16 +126,8 @@ def learner_of(
     name: str, method: Method, teacher: EDSR, folder: Path, train: TrainSpec, student: ModelSpec = STUDENT
 ) -> Learner:
     """Return a student on its way, or at its beginning if the folder has no checkpoint of it."""
-    run = Run(
-        model=student,
-        train=train,
-        data="noise",
-        pixels="",
-        method=name,
-        params={},
-        seed=3,
-        teacher=None,
-    )
+    made_of: dict[str, Any] = {"data": "noise", "pixels": "", "params": {}, "seed": 3, "teacher": None}
+    run = Run(model=student, train=train, method=name, **made_of)
     sample, _ = Noise(train.model_copy(update={"batch": 8})).batch(99)
     return Learner(run, method, teacher, sample, folder, CPU)
 
@@ -154,11 +141,8 @@ class Taught:
 
     def equals(self, other: "Taught") -> bool:
         """Say whether it is the same, to the bit."""
-        return (
-            self.terms == other.terms
-            and self.weights.keys() == other.weights.keys()
-            and all(torch.equal(value, other.weights[name]) for name, value in self.weights.items())
-        )
+        alike = self.terms == other.terms and self.weights.keys() == other.weights.keys()
+        return alike and all(torch.equal(self.weights[name], other.weights[name]) for name in self.weights)
 
 
 def trained(
@@ -183,8 +167,7 @@ def trained(
                     raise Interrupted(SIGINT)
 
             learners = {
-                name: learner_of(name, method, teacher, homes[name], train)
-                for name, method in methods.items()
+                name: learner_of(name, methods[name], teacher, homes[name], train) for name in methods
             }
             with suppress(Stopped):
                 fit(list(learners.values()), teacher, Noise(train), device=CPU, watch=watch)

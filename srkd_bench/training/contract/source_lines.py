@@ -21,19 +21,12 @@ class Files:
 
     def of_term(self, term: str) -> str:
         """Return the place where a loss term gets its name: a key of a dictionary, or the word itself."""
-        term = term.rpartition(".")[2]
-        words, keys = [], []
+        term, words, keys = term.rpartition(".")[2], list[tuple[str, int]](), list[tuple[str, int]]()
         for path, node in self._nodes():
-            if isinstance(node, ast.Constant) and node.value == term:
-                words.append((path, node.lineno))
-            if isinstance(node, ast.Dict):
-                keys += [
-                    (path, key.lineno)
-                    for key in node.keys
-                    if isinstance(key, ast.Constant) and key.value == term
-                ]
-        found = keys or words
-        return _place(found[-1]) if found else self.of_function("losses")
+            for found, nodes in ((words, [node]), (keys, node.keys if isinstance(node, ast.Dict) else [])):
+                same = (one for one in nodes if isinstance(one, ast.Constant) and one.value == term)
+                found += [(path, one.lineno) for one in same]
+        return _place((keys or words)[-1]) if words else self.of_function("losses")
 
     def of_function(self, name: str, word: str = "") -> str:
         """Return the place where a function mentions a word in earnest, or begins.
@@ -51,12 +44,9 @@ class Files:
                     continue
                 targets = getattr(statement, "targets", [])
                 lent = any(isinstance(target, ast.Attribute | ast.Subscript) for target in targets)
-                kept = (
-                    lent
-                    and isinstance(value := getattr(statement, "value", None), ast.Name)
-                    and value.id == word
-                )
-                if kept or any(_is(target, word) for target in targets):
+                values = [getattr(statement, "value", None)] if lent else []
+                values += [target.value for target in targets if isinstance(target, ast.Attribute)]
+                if any(isinstance(value, ast.Name) and value.id == word for value in values):
                     return _place((path, statement.lineno))
                 used = {id(one.func) for one in ast.walk(statement) if isinstance(one, ast.Call)}
                 used |= {id(one.value) for one in ast.walk(statement) if isinstance(one, ast.Attribute)}
@@ -69,12 +59,9 @@ class Files:
 
     def of_attribute(self, name: str) -> str:
         """Return the place where a class gives an attribute its type."""
-        for path, node in self._nodes():
-            if (
-                isinstance(node, ast.AnnAssign)
-                and isinstance(node.target, ast.Name)
-                and node.target.id == name
-            ):
+        annotated = ((path, node) for path, node in self._nodes() if isinstance(node, ast.AnnAssign))
+        for path, node in annotated:
+            if isinstance(node.target, ast.Name) and node.target.id == name:
                 return _place((path, node.lineno))
         return ""
 
@@ -82,12 +69,6 @@ class Files:
         for path in self.paths:
             for node in ast.walk(ast.parse(Path(path).read_bytes())):
                 yield path, node
-
-
-def _is(target: ast.AST, word: str) -> bool:
-    return (
-        isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == word
-    )
 
 
 def _place(found: tuple[str, int | None]) -> str:

@@ -25,12 +25,9 @@ def write(name: str, folder: Path = Path()) -> list[Path]:
     try:
         for path, template in files.items():
             text = (TEMPLATES / template).read_text(encoding="utf-8")
-            text = text.replace("MyMethod", _class_name(name)).replace("mymethod", name)
+            class_name = "".join(word.capitalize() for word in name.split("_"))
+            text = text.replace("MyMethod", class_name).replace("mymethod", name)
             path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise SrkdError(f"cannot write '{path}': {error.strerror}") from None
     return list(files)
-
-
-def _class_name(name: str) -> str:
-    return "".join(word.capitalize() for word in name.split("_"))
