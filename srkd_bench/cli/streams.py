@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -26,7 +27,8 @@ class _Descriptor(io.FileIO):
         try:
             return super().write(data)
         except OSError as error:
-            if not isinstance(error, BrokenPipeError):
+            closed = isinstance(error, BrokenPipeError) or (os.name == "nt" and error.errno == errno.EINVAL)
+            if not closed:
                 self.problem = error
             with open(os.devnull, "wb") as sink:  # noqa: PTH123
                 os.dup2(sink.fileno(), self.fileno())

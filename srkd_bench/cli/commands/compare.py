@@ -100,6 +100,7 @@ def _print_differences(found: list[Difference]) -> None:
 def _print_comparison(compared: Comparison) -> None:
     from srkd_bench.config.metrics import METRICS
     from srkd_bench.report.tables.differences import signed, where
+    from srkd_bench.report.tables.table import one_line
 
     print(f"{compared.first} against {compared.second}\n")
     _print_differences(compared.differences)
@@ -109,7 +110,7 @@ def _print_comparison(compared: Comparison) -> None:
         names = list(gains)
         half = min(SHOWN_IMAGES, len(names) // 2)
         for title, images in (("highest", names[:half]), ("lowest", names[len(names) - half :][::-1])):
-            listed = ", ".join(f"{image} {signed(gains[image], decimals)}" for image in images)
+            listed = ", ".join(f"{one_line(image)} {signed(gains[image], decimals)}" for image in images)
             out.print(f"{where(dataset)}, {title}: {listed}", markup=False, highlight=False)
     print()
     print_table(
