@@ -214,7 +214,7 @@ def _pairs(scale: int, place: Workplace, folder: Path | None) -> list[Pair]:
             raise MissingError(f"no images in '{folder}'", "--check takes a folder of images")
         for file in files:
             image = read_rgb(file, file.name)
-            check_size(str(folder), file.name, *image.shape[:2], scale)
+            check_size(str(folder), file.name, image.shape[0], image.shape[1], scale)
             hr = cut(image, scale)
             pairs.append((downscale(hr, scale), hr))
     return [_middle(*pair, scale) for pair in pairs]
