@@ -40,7 +40,7 @@ def measure(
     if sr_dir is not None:
         model = sr_dir.name
     scores, notes = list[Score](), list[str]()
-    handles = [resolve(place.store, name, place.display) for name in names]
+    handles = list(dict.fromkeys(resolve(place.store, name, place.display) for name in names))
     if error := missing(place.store, handles):
         raise error
     sets = {one.name: one for one in (open_set(place.store, name, scale, place.display) for name in handles)}
