@@ -436,7 +436,7 @@ DAMAGED = [b"", b"{", b"[]", b"{}", b"\xff\xfe", b"[" * 9999, b'{\n "key": {},\n
 def test_a_damaged_artifact_ends_no_command_in_a_traceback(
     store: ArtifactStore, srkd: Srkd, name: str, content: bytes | None
 ) -> None:
-    run = run_of(store, "hkd")
+    run, other = run_of(store, "hkd"), run_of(store, "none")
     score = next(path for path in (store.home / "scores").iterdir() if "of hkd" in gc.describe(path))
     damaged = {SCORES: score, INDEX: store.home / "data" / "photos-test"}.get(name, run)
     if name == FAILED:
@@ -450,7 +450,7 @@ def test_a_damaged_artifact_ends_no_command_in_a_traceback(
     else:
         path.write_bytes(content)
     commands = ["ls", "ls methods", "ls datasets", f"show {run.name[:8]}", "report tiny.yaml", "store gc"]
-    commands += ["store gc --keep tiny.yaml", f"show {run_of(store, 'none').name[:8]}", "plan tiny.yaml"]
+    commands += ["store gc --keep tiny.yaml", f"show {other.name[:8]}", "plan tiny.yaml"]
     for command in commands:
         code, text, messages = srkd(*command.split())
         assert code in (0, 3, 4), command
