@@ -13,7 +13,7 @@ from srkd_bench.config.training import TrainSpec, overridden
 
 
 class DataSpec(Spec):
-    """Names of data sets: one to train on, any number to measure on, and the scale."""
+    """Names of data sets or paths of folders: one to train on, any number to measure on, and the scale."""
 
     train: Annotated[str, Field(examples=["div2k"])]
     """Data set that all networks are trained on."""

@@ -206,8 +206,10 @@ def image_notes(store: ArtifactStore, names: Iterable[str], train: Iterable[str]
         train: of the data sets that networks were trained on.
     """
     notes = []
-    for name in (name for name in names if packed_as(store, name)):
-        pixels, spec = packed_as(store, name) or "", spec_of(store, name)
+    for name in names:
+        pixels, spec = pixels_of(store, name), spec_of(store, name)
+        if pixels is None:
+            continue
         shown = copy_name(name, pixels)
         if shown not in DATASETS and spec.role != "own":
             notes.append(
@@ -216,7 +218,9 @@ def image_notes(store: ArtifactStore, names: Iterable[str], train: Iterable[str]
         elif spec.role == "own" and shown not in DATASETS:
             notes.append(f"{shown}: {spec.count} own images, whose pixels' digest begins with {pixels[:12]}")
         for other in train:
-            if shared := overlap(store, other, name):
+            if pixels == pixels_of(store, other):
+                notes.append(f"{shown}: its images are those that networks are trained on")
+            elif shared := overlap(store, other, name):
                 listed = ", ".join(shared[:4]) + ", …" * (len(shared) > 4)
                 notes.append(
                     f"{shown}: {len(shared)} of its images are also in {other}, trained on: {listed}"

@@ -38,9 +38,15 @@ Weights = Annotated[
     str | None, typer.Option("--weights", metavar="FILE", help="Any network's weights: needs no suite.")
 ]
 SrDir = Annotated[
-    Path | None, typer.Option("--sr-dir", metavar="DIR", help="Anyone's SR images, by name: needs no suite.")
+    Path | None,
+    typer.Option("--sr-dir", metavar="DIR", help="Anyone's SR images, by name or content: needs no suite."),
 ]
-Datasets = Annotated[str | None, typer.Option("--datasets", metavar="A,B", help="Instead of the suite's.")]
+Datasets = Annotated[
+    str | None,
+    typer.Option(
+        "--datasets", metavar="A,B", help="Names, or folders of HR images (./mine); instead of the suite's."
+    ),
+]
 Scale = Annotated[
     int | None,
     typer.Option("--scale", min=2, max=4, help="Of bicubic, --sr-dir and a class; 2 if not given."),

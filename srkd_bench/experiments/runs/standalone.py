@@ -59,7 +59,7 @@ def measure(
     if module is not None:
         model, scale = name or type(module).__name__, wrapped(module, scale).spec.scale
     scores, notes = list[Score](), list[str]()
-    handles = [resolve(place.store, one, place.display) for one in names]
+    handles = list(dict.fromkeys(resolve(place.store, one, place.display) for one in names))
     if error := missing(place.store, handles):
         raise error
     sets = {one.name: one for one in (open_set(place.store, each, scale, place.display) for each in handles)}

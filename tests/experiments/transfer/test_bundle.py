@@ -371,7 +371,8 @@ def with_image(content: bytes, name: str, **values: Any) -> bytes:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda old: edited(old, dataset="set55"), "no scores of a data set"),
+        (lambda old: edited(old, dataset="../set5"), "no scores of a data set"),
+        (lambda old: edited(old, dataset="set5@3f2a1b"), "no scores of a data set"),  # has five images, too
         (lambda old: edited(old, dataset="set5"), "no scores of a data set"),  # has five images
         (lambda old: edited(old, dataset=["photos-test"]), "no scores of a data set"),
         (lambda old: edited(old, more=1), "no scores of a data set"),
