@@ -2,7 +2,8 @@
 
 A suite from a stranger may lie beside a file of theirs, and Python looks into the working directory in several
 cases: `python -m`, torchrun, an empty entry of PYTHONPATH. So a module may run only if its file, and those of its
-packages, come from elsewhere: an installed package, also an editable one, or a folder that PYTHONPATH names in full.
+packages, come from elsewhere: an installed package, even an editable one, or a folder that PYTHONPATH names in
+full.
 """
 
 import hashlib

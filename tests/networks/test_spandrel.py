@@ -116,7 +116,7 @@ def test_files_that_would_make_a_huge_network_are_refused(tmp_path: Path) -> Non
     with pytest.raises(SrkdError, match="far larger than its weights"):
         load_weights(tmp_path / "x.pth")
     torch.save(dict(list(state.items())[:-2]), tmp_path / "x.pth")
-    with pytest.raises(SrkdError, match=r"weights don't fit|is no EDSR"):
+    with pytest.raises(SrkdError, match=r"weights don't fit|no network that srkd recognises"):
         load_weights(tmp_path / "x.pth")
 
 
