@@ -183,6 +183,8 @@ def weights_of(
     said: dict[str, Any] = {"range": int(range_) if range_ else None, "res_scale": res_scale}
     if model is not None:
         network = parse_yaml(model, "--model") if model.lstrip().startswith("{") else {"arch": model}
+        if network == {"arch": model} and ":" not in model:
+            raise SrkdError(f"--model {model} names no class", "--model package.module:Class")
         if "arch" in network and range_:
             network["range"] = said.pop("range")
         said["model"] = {"scale": scale or 2} | network

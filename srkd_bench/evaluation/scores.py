@@ -41,6 +41,6 @@ def below_bicubic(model: str, dataset: str, scores: Scores, bicubic: Scores) -> 
         return []
     return [
         f"{model} scores below bicubic interpolation on {dataset} ({means[0]:.3f} against {means[1]:.3f} dB)."
-        " Likely causes: another residual scale (--res-scale), another range of values (--range), another"
-        " architecture or incomplete training"
+        " Likely causes: a residual scale or a range of values that its file does not state (--res-scale, --range;"
+        " in a suite, teacher.res_scale, teacher.range), or incomplete training"
     ]

@@ -104,7 +104,7 @@ def _check_hints(model: Architecture, hints: Hints, path: Path) -> None:
             raise SrkdError(f"'{path}' is an EDSR, which has its own blocks", hint)
         if hints.range not in (None, model.file_range) or hints.res_scale not in (None, spec.res_scale):
             raise SrkdError(
-                f"'{path}' states range {model.file_range} and residual scale {spec.res_scale:g}",
+                f"'{path}' holds a network for values up to {model.file_range}, residual scale {spec.res_scale:g}",
                 "leave out --range and --res-scale",
             )
     elif hints.range or hints.res_scale:

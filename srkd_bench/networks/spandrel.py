@@ -77,6 +77,9 @@ def detect(file: WeightFile) -> Foreign | None:
         scale=found.scale,
     )
     network = found.model.float().requires_grad_(True)
+    bias = state.get("sub_mean.bias")
+    if bias is not None and bias.float().abs().max() <= 1 and hasattr(network, "rgb_range"):
+        network.rgb_range = 1  # spandrel takes 255
     model = looked_over(Foreign(spec, network, _Pad(found.size_requirements), kept=state)).eval()
     _SEEN[model.spec.digest] = model
     return copy.deepcopy(model)

@@ -106,10 +106,10 @@ def _check_kind(path: Path, start: bytes) -> None:
     for begin, what, hint in _OTHERS:
         if text.startswith(begin):
             raise NotWeights(refused + what, hint)
+    if _is_text(start):
+        raise NotWeights(f"{refused}it is text: {text[:60].decode()!a}", "download the weights themselves")
     if path.suffix == ".safetensors":
         raise SrkdError(f"{refused}it is no safetensors file", "if torch saved it, let its name end in .pt")
-    if _is_text(start):
-        raise NotWeights(f"{refused}it is text", "the text may say where the weights are")
 
 
 def _is_text(start: bytes) -> bool:

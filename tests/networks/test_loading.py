@@ -1,10 +1,14 @@
 import os
 import re
+import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -18,6 +22,7 @@ from srkd_bench.networks import loading
 from srkd_bench.networks.base import Architecture, Output
 from srkd_bench.networks.edsr import DIV2K_MEAN, EDSR
 from srkd_bench.networks.loading import build, load_weights, to_safetensors
+from srkd_bench.networks.resolve import Hints
 from srkd_bench.networks.weight_files import WeightFile
 from tests.support.weight_files import released
 
@@ -335,3 +340,213 @@ def test_a_network_that_others_trained_reaches_its_scores(
     found = scores(model, folder)
     assert found["psnr_y"] == pytest.approx(psnr_y, abs=0.002)
     assert found["ssim_y"] == pytest.approx(ssim_y, abs=0.0001)
+
+
+# Files as users have them
+
+
+def edsr_of_others() -> dict[str, Tensor]:
+    return torch.load(Path(DATA or "") / "weights" / "edsr_r8f64_x2.pt", weights_only=True)  # type: ignore[no-any-return]
+
+
+def same_sr(path: Path, hints: Hints = Hints(), near: float = 1e-5) -> bool:  # noqa: B008  # it is frozen
+    """Say whether a file holds the network of others that is measured above."""
+    original = load_weights(Path(DATA or "") / "weights" / "edsr_r8f64_x2.pt")
+    lr = noise(1, 3, 12, 12)
+    return bool((look(load_weights(path, hints), lr).sr - look(original, lr).sr).abs().max() < near)
+
+
+def of_range_1(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value / 255 if name.endswith("bias") else value for name, value in state.items()}
+
+
+def without_shift(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value for name, value in state.items() if "_mean." not in name}
+
+
+@pytest.mark.parametrize("known", [1, 255])
+def test_the_range_of_values_is_read_from_the_mean_that_is_subtracted(known: int, tmp_path: Path) -> None:
+    torch.save(released(build(TINY, 0), known), tmp_path / "x.pt")
+    model = load_weights(tmp_path / "x.pt")
+    assert model.file_range == known
+    lr = noise(1, 3, 8, 8)
+    torch.testing.assert_close(look(model, lr).sr, look(build(TINY, 0), lr).sr, atol=1e-5, rtol=0)
+    with pytest.raises(SrkdError, match=f"for values up to {known}"):
+        load_weights(tmp_path / "x.pt", Hints(range=1 if known == 255 else 255))
+
+
+@needs_data
+def test_the_range_of_a_trained_network_without_a_mean_shows_in_a_trial(tmp_path: Path) -> None:
+    state = without_shift(edsr_of_others())
+    for known, weights in ((255, state), (1, of_range_1(state))):
+        torch.save(weights, tmp_path / "x.pt")
+        assert load_weights(tmp_path / "x.pt").file_range == known
+        assert same_sr(tmp_path / "x.pt")
+
+
+def test_a_range_that_nothing_shows_is_refused_until_the_user_says_it(tmp_path: Path) -> None:
+    torch.save(state_of(build(TINY, 0)), tmp_path / "x.pt")
+    error = refused(tmp_path / "x.pt")
+    assert "does not say whether its network works on values up to 1 or up to 255" in error.message
+    assert "--range 255" in error.hint
+    assert same(load_weights(tmp_path / "x.pt", Hints(range=255)), build(TINY, 0))
+    assert load_weights(tmp_path / "x.pt", Hints(range=1)).file_range == 1
+
+
+def test_another_mean_than_div2ks_is_refused(tmp_path: Path) -> None:
+    state = released(build(TINY, 0)) | {"sub_mean.bias": torch.zeros(3)}
+    torch.save(state, tmp_path / "x.pt")
+    assert "does not subtract DIV2K's mean" in refused(tmp_path / "x.pt").message
+
+
+@needs_data
+def test_the_residual_scale_is_what_the_user_says(tmp_path: Path) -> None:
+    scaled = {name: 10 * v if ".body.2." in name else v for name, v in edsr_of_others().items()}
+    torch.save(scaled, tmp_path / "x.pt")
+    assert not same_sr(tmp_path / "x.pt")
+    assert same_sr(tmp_path / "x.pt", Hints(res_scale=0.1), near=1e-3)
+
+
+def basicsr(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of `TINY`, which has three blocks, by BasicSR's names."""
+    rules = {
+        r"head\.0": "conv_first",
+        r"body\.(\d)\.body\.0": r"body.\1.conv1",
+        r"body\.(\d)\.body\.2": r"body.\1.conv2",
+        r"body\.3": "conv_after_body",
+        r"tail\.0": "upsample",
+        r"tail\.1": "conv_last",
+    }
+    for theirs, ours in rules.items():
+        state = {re.sub(f"^{theirs}(?=\\.)", ours, name): value for name, value in state.items()}
+    return state
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_names_of_basicsr_are_read(scale: int, tmp_path: Path) -> None:
+    model = build(TINY.model_copy(update={"scale": scale}), 0)
+    torch.save({"params": basicsr(state_of(model))}, tmp_path / "x.pth")
+    assert "conv_after_body.weight" in basicsr(state_of(model))
+    assert same(load_weights(tmp_path / "x.pth", Hints(range=255)), model)
+
+
+def prefixed(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {prefix + name: value for name, value in state.items()}
+
+
+STATE = released(build(TINY, 0))
+ZEROS = {name: torch.zeros_like(value) for name, value in STATE.items()}
+ADAM = {
+    "state": {0: {"exp_avg": torch.ones(9, 9)}, 1: {"exp_avg": torch.ones(2)}},
+    "param_groups": [{"lr": 0.1}],
+}
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"model": STATE, "epoch": 1},
+        {"model_state_dict": STATE, "optimizer_state_dict": ADAM},
+        {"train": {"net": {"weights": STATE}}},
+        {**STATE, "epoch": 3},
+        prefixed("_orig_mod.", STATE),
+        prefixed("module._orig_mod.net.", STATE),
+        {"state_dict": prefixed("model.net.", STATE) | {"loss.vgg.weight": torch.ones(3)}, "callbacks": {}},
+        {"params": ZEROS, "params_ema": STATE},
+        prefixed("ema_model.module.", STATE) | prefixed("online_model.", ZEROS) | {"step": torch.tensor(1)},
+        prefixed("module.", STATE) | {"n_averaged": torch.tensor(3)},
+        {"discriminator": {"fc.weight": torch.ones(99, 99)}, "generator": STATE},
+    ],
+)
+def test_a_network_is_found_in_whatever_a_trainer_wraps_it(held: dict[str, object], tmp_path: Path) -> None:
+    torch.save(held, tmp_path / "x.pt")
+    assert same(load_weights(tmp_path / "x.pt"), build(TINY, 0))
+
+
+def test_a_checkpoint_without_weights_lists_its_keys(tmp_path: Path) -> None:
+    torch.save({"epoch": 1, "optimizer": {"lr": 0.1}}, tmp_path / "x.pt")
+    assert refused(tmp_path / "x.pt").hint == "its keys: 'epoch', 'optimizer'"
+
+
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+@pytest.mark.parametrize(
+    ("content", "what", "hint"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n",
+            "a Git LFS pointer",
+            "git lfs pull",
+        ),
+        (b"\n<!DOCTYPE html><html></html>", "a web page", "/resolve/"),
+        (b"", "empty", "download"),
+        (b'{"message": "Not Found"}', "JSON text", "weights"),
+        (b"404: Not Found", "text: '404: Not Found'", "download"),
+        (b"\x1f\x8b\x08\0\0\0", "a gzip archive", "unpack"),
+    ],
+)
+def test_a_file_that_is_no_weights_says_what_it_is(
+    content: bytes, what: str, hint: str, suffix: str, tmp_path: Path
+) -> None:
+    (tmp_path / f"x.{suffix}").write_bytes(content)
+    error = refused(tmp_path / f"x.{suffix}")
+    assert f"it is {what}" in error.message
+    assert hint in error.hint
+
+
+def test_archives_of_other_things_say_what_they_are(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.pt", "w") as archive:
+        archive.writestr("weights/edsr.pt", b"x")
+    assert "a zip archive of other files" in refused(tmp_path / "x.pt").message
+
+
+def test_what_was_tried_is_listed_and_a_damaged_edsr_is_still_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rcan = {"head.0.weight": noise(4, 3, 3, 3), "tail.0.0.weight": noise(16, 4, 3, 3)}
+    rcan |= {f"body.0.body.{i}.body.0.weight": noise(4, 4, 3, 3) for i in range(5)}
+    torch.save(rcan, tmp_path / "rcan.pt")
+    error = refused(tmp_path / "rcan.pt")
+    assert error.message.endswith("holds no network that srkd recognises")
+    assert "tried: EDSR" in error.hint
+    assert "spandrel" in error.hint
+    assert "--model package.module:Class" in error.hint
+    known = build(TINY, 3)
+    monkeypatch.setattr(loading, "DETECTORS", (*loading.DETECTORS[:2], lambda file: known))
+    assert load_weights(tmp_path / "rcan.pt") is known
+    damaged = {name: value for name, value in STATE.items() if name != "body.1.body.2.bias"}
+    torch.save(damaged, tmp_path / "x.pt")
+    assert load_weights(tmp_path / "x.pt") is known
+    monkeypatch.setattr(loading, "DETECTORS", loading.DETECTORS[:2])
+    assert "does not fit EDSR 4×3: 'body.1.body.2.bias' is missing" in refused(tmp_path / "x.pt").message
+
+
+NAMES_OF_WEIGHTS = st.sampled_from(
+    [*STATE, "sub_mean.bias", "conv_first.weight", "conv_after_body.weight", "a", ""]
+)
+TENSORS = st.sampled_from(
+    [*STATE.values(), torch.ones(()), torch.ones(3), torch.full((3,), torch.nan), torch.ones(0, 3)]
+)
+THINGS = st.recursive(
+    st.one_of(TENSORS, st.integers(), st.text(max_size=9), st.none(), st.just(STATE)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.one_of(NAMES_OF_WEIGHTS, st.text(max_size=5), st.integers(0, 9)), inner, max_size=6
+        ),
+        st.builds(lambda name, value: STATE | {name: value}, NAMES_OF_WEIGHTS, TENSORS),
+    ),
+    max_leaves=12,
+)
+
+
+@settings(derandomize=True, deadline=None, database=None, max_examples=100)
+@given(held=THINGS)
+def test_whatever_a_checkpoint_holds_is_read_or_refused_in_words(held: object) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "x.pt"
+        torch.save(held, file)
+        try:
+            said = str(load_weights(file).spec)
+        except SrkdError as error:
+            said = error.message + error.hint
+    assert said.isprintable()

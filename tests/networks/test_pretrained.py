@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from srkd_bench.config.network import ModelSpec
+from srkd_bench.config.artifacts import Weights
+from srkd_bench.config.network import ForeignSpec, ModelSpec
+from srkd_bench.config.suite import TeacherSpec
 from srkd_bench.networks import loading, pretrained
 from srkd_bench.networks.loading import build
 from srkd_bench.store import downloads
 from tests.conftest import Srkd
+from tests.support import architectures
 from tests.support.commands import printed_without_torch
 from tests.support.weight_files import released
 
@@ -89,3 +92,38 @@ def test_a_teacher_that_is_known_is_reported_without_torch(srkd: Srkd, suite: Pa
     home = Path(os.environ["SRKD_HOME"])
     text = printed_without_torch("report", "--suite", "tiny.yaml", "--home", str(home))
     assert "EDSR 4×4" in text
+
+
+def test_a_teachers_class_goes_with_its_weights(srkd: Srkd, tmp_path: Path) -> None:
+    network = architectures.Distiller(width=4)
+    torch.save(network.state_dict(), tmp_path / "x.pt")
+    teacher = "{model: {arch: 'tests.support.architectures:Distiller', params: {width: 4}}, weights: x.pt}"
+    (tmp_path / "s.yaml").write_text(SUITE.replace("{weights: teacher.pt}", teacher))
+    code, text, messages = srkd("plan", "s.yaml")
+    assert code == 0, messages
+    assert "Distiller (width=4)" in text
+    (tmp_path / "s.yaml").write_text(
+        SUITE.replace("{weights: teacher.pt}", teacher.replace("width: 4", "width: 6"))
+    )
+    assert "does not fit Distiller (width=6)" in srkd("plan", "s.yaml")[2]
+
+
+def test_weights_on_the_command_line_replace_a_teacher_that_would_be_trained(srkd: Srkd, suite: Path) -> None:
+    model = "{model: {n_feats: 6, n_resblocks: 4}, train: {steps: 1}}"
+    suite.write_text(SUITE.replace("{weights: teacher.pt}", model))
+    code, text, messages = srkd("plan", "tiny.yaml", "--teacher", "teacher.pt")
+    assert code == 0, messages
+    assert "EDSR 4×4" in text
+    both = model.replace("{model", "{weights: teacher.pt, model")
+    suite.write_text(SUITE.replace("{weights: teacher.pt}", both))
+    assert "is not trained" in srkd("plan", "tiny.yaml")[2]
+    suite.write_text(SUITE.replace("{weights: teacher.pt}", both.replace(", train: {steps: 1}", "")))
+    assert "does not fit EDSR 6×4" in srkd("plan", "tiny.yaml")[2]
+
+
+def test_new_keys_leave_digests_as_they_are(tmp_path: Path) -> None:
+    key = Weights(sha256="0" * 64, model=ModelSpec(n_feats=4, n_resblocks=4))
+    assert set(key.model_dump()) == {"sha256", "model"}
+    assert set(TeacherSpec(weights="x").model_dump()) == {"model", "train", "weights", "blocks", "overlap"}
+    assert "range" not in ForeignSpec(arch="a:B").model_dump()
+    assert key.model_copy(update={"range": 1}).digest != key.digest

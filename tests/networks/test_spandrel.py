@@ -116,7 +116,7 @@ def test_files_that_would_make_a_huge_network_are_refused(tmp_path: Path) -> Non
     with pytest.raises(SrkdError, match="far larger than its weights"):
         load_weights(tmp_path / "x.pth")
     torch.save(dict(list(state.items())[:-2]), tmp_path / "x.pth")
-    with pytest.raises(SrkdError, match=r"weights don't fit|is no EDSR"):
+    with pytest.raises(SrkdError, match=r"weights don't fit|no network that srkd recognises"):
         load_weights(tmp_path / "x.pth")
 
 
@@ -188,3 +188,18 @@ def test_without_spandrel_a_file_that_is_no_edsr_says_what_reads_others(
 def test_a_spec_of_spandrels_says_so() -> None:
     assert ForeignSpec(arch="spandrel:SPAN").recognised
     assert not ForeignSpec(arch="spandrel.architectures.SPAN:SPAN").recognised
+
+
+@needs_spandrel
+def test_an_rcan_is_read_by_spandrel_with_the_range_that_its_mean_states(tmp_path: Path) -> None:
+    sizes = {"n_resgroups": 2, "n_resblocks": 2, "n_feats": 16, "reduction": 4}
+    state = architecture("RCAN", scale=2, **sizes).state_dict()
+    for known in (255, 1):
+        own = {
+            name: value * (known / 255) if "_mean.bias" in name else value for name, value in state.items()
+        }
+        torch.save(own, tmp_path / "x.pth")
+        model = load_weights(tmp_path / "x.pth")
+        assert isinstance(model, Foreign)
+        assert model.spec.arch == "spandrel:RCAN"
+        assert model.network.rgb_range == known

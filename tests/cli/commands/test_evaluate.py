@@ -5,10 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.networks.loading import build
 from tests.conftest import Srkd
 from tests.data.test_folders import make
+from tests.support import architectures
+from tests.support.weight_files import released
 
 DATA = os.environ.get("SRKD_TEST_DATA", "")
 
@@ -104,3 +109,50 @@ def test_both_copies_of_bsd100_have_their_golden_number_and_their_name(srkd: Srk
     means = {row["dataset"]: row["mean"] for row in json.loads(text)["scores"] if row["metric"] == "psnr_y"}
     assert means["bsd100"] == pytest.approx(29.5599, abs=0.0002)
     assert means["bsd100@edsr"] == pytest.approx(29.5531, abs=0.0002)
+
+
+HERE = "tests.support.architectures:"
+
+
+@pytest.fixture
+def teacher_file(tmp_path: Path) -> Path:
+    torch.save(released(build(ModelSpec(n_feats=4, n_resblocks=1), 0)), tmp_path / "edsr.pt")
+    return tmp_path / "edsr.pt"
+
+
+def test_a_network_is_read_by_its_class_and_its_range(srkd: Srkd, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = architectures.Distiller(width=4)
+    torch.save(
+        {"model": {f"module.{key}": one for key, one in network.state_dict().items()}}, tmp_path / "x.pt"
+    )
+    words = ["--weights", "x.pt", "--datasets", "photos-test", "--json"]
+    means = []
+    for model in (f"{HERE}Distiller", f"{{arch: '{HERE}Distiller', params: {{width: 4}}}}"):
+        code, out, messages = srkd("evaluate", "--model", model, *words)
+        means.append((code, json.loads(out)["scores"][0]["mean"] if code == 0 else messages))
+    assert means[0][0] == 1
+    assert "does not fit Distiller" in str(means[0][1])
+    code, out, messages = srkd("evaluate", "--model", model, "--range", "255", *words)
+    assert code == 0, messages
+    assert json.loads(out)["scores"][0]["mean"] != means[1][1]
+
+
+def test_options_that_contradict_a_file_are_refused(srkd: Srkd, teacher_file: Path) -> None:
+    words = ["evaluate", "--weights", "edsr.pt", "--datasets", "photos-test"]
+    assert "enlarges by 2, not by 4" in srkd(*words, "--scale", "4")[2]
+    assert "for values up to 255" in srkd(*words, "--range", "1")[2]
+    assert "does not fit EDSR 8×1" in srkd(*words, "--model", "{n_feats: 8, n_resblocks: 1}")[2]
+    assert "names no class" in srkd(*words, "--model", "resnet")[2]
+    assert "go with --weights" in srkd("evaluate", "--model", "bicubic", "--range", "1")[2]
+
+
+def test_a_network_below_bicubic_is_flagged_with_likely_causes(srkd: Srkd, teacher_file: Path) -> None:
+    words = ["evaluate", "--weights", "edsr.pt", "--datasets", "photos-test", "--json"]
+    code, out, messages = srkd(*words)
+    assert code == 0, messages
+    (note,) = json.loads(out)["notes"]
+    assert "below bicubic interpolation on photos-test" in note
+    assert "--res-scale" in note
+    first = json.loads(out)["scores"][0]["mean"]
+    assert json.loads(srkd(*words, "--res-scale", "0.5")[1])["scores"][0]["mean"] != first
