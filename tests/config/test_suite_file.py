@@ -19,7 +19,7 @@ methods: [none]
 
 def load(tmp_path: Path, *settings: str, text: str = BASE) -> Suite:
     path = tmp_path / "mine.yaml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return load_suite(str(path), settings)
 
 

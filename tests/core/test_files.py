@@ -96,7 +96,7 @@ rm disk/filler
 cp -r disk/store {tmp_path}/after
 """
     subprocess.run(["unshare", "-Urm", "bash", "-c", script, "-", *RUN], check=True)
-    read = {path.name: path.read_text() for path in tmp_path.glob("f*") if path.is_file()}
+    read = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.glob("f*") if path.is_file()}
     assert read["first.code"] == "0\n", read["first.err"]
     told_once(
         Finished([], int(read["full.code"]), read["full"], read["full.err"]),
@@ -104,8 +104,8 @@ cp -r disk/store {tmp_path}/after
         " needed, ",
         " free",
     )
-    assert (tmp_path / "left").read_text() == ""
-    assert (tmp_path / "last.code").read_text() == "0\n"
+    assert (tmp_path / "left").read_text(encoding="utf-8") == ""
+    assert (tmp_path / "last.code").read_text(encoding="utf-8") == "0\n"
     assert "1 of 3 networks are in the store" in read["full.err"]
     after = numbers(tmp_path / "after")
     assert {name: after[name] for name in whole} == whole
@@ -120,8 +120,10 @@ mount --bind store store && mount -o remount,ro,bind store
 "$@" --home store --set seeds=[1] >other 2>other.err; echo $? >other.code
 """
     subprocess.run(["unshare", "-Urm", "bash", "-c", script, "-", *RUN], check=True)
-    assert (tmp_path / "same.code").read_text() == "0\n", (tmp_path / "same.err").read_text()
-    other = [(tmp_path / f"other{suffix}").read_text() for suffix in (".code", "", ".err")]
+    assert (tmp_path / "same.code").read_text(encoding="utf-8") == "0\n", (tmp_path / "same.err").read_text(
+        encoding="utf-8"
+    )
+    other = [(tmp_path / f"other{suffix}").read_text(encoding="utf-8") for suffix in (".code", "", ".err")]
     told_once(
         Finished([], int(other[0]), *other[1:]), f"cannot write {tmp_path}/store", "Read-only file system"
     )
@@ -174,7 +176,7 @@ def test_a_file_that_is_not_finished_leaves_what_was_there(tmp_path: Path) -> No
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert (tmp_path / "file").read_text() == "old"
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "old"
     assert not list(tmp_path.glob("*.part"))
 
 

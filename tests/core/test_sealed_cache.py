@@ -63,9 +63,9 @@ def test_a_folder_that_is_missing_or_cannot_be_written_is_no_error(tmp_path: Pat
 
 def test_a_changed_or_renamed_source_file_is_other_code(tmp_path: Path) -> None:
     first, second = tmp_path / "a.py", tmp_path / "b.py"
-    first.write_text("x = 1\n")
+    first.write_text("x = 1\n", encoding="utf-8")
     before = code_digest([first])
-    second.write_text("x = 1\n")
+    second.write_text("x = 1\n", encoding="utf-8")
     assert code_digest([second]) != before
-    first.write_text("x = 2\n")
+    first.write_text("x = 2\n", encoding="utf-8")
     assert code_digest([first]) != before

@@ -161,7 +161,9 @@ def test_a_pixel_that_changed_is_seen_when_its_image_is_read(
 def test_an_index_that_changed_is_never_read(store: ArtifactStore, display: Display, three: Path) -> None:
     adopt(store, "trio", three, display)
     index = store.home / "data" / "trio" / "index.json"
-    index.write_text(index.read_text().replace('"name": "0"', '"name": "9"'))
+    index.write_text(
+        index.read_text(encoding="utf-8").replace('"name": "0"', '"name": "9"'), encoding="utf-8"
+    )
     with pytest.raises(IntegrityError):
         open_set(store, "trio", 2)
 

@@ -223,7 +223,7 @@ def test_images_and_metrics_are_the_golden_ones(scale: int) -> None:
 
 @needs_data
 def test_bicubic_of_set5_has_the_golden_scores() -> None:
-    golden = json.loads((Path(DATA) / "golden" / "scores.json").read_text())["bicubic/set5"]
+    golden = json.loads((Path(DATA) / "golden" / "scores.json").read_text(encoding="utf-8"))["bicubic/set5"]
     hrs = [cut(read_rgb(path, path.name), 2) for path in (Path(DATA) / "set5" / "HR").iterdir()]
     srs = [srkd.imresize(srkd.imresize(hr, 0.5), 2) for hr in hrs]
     pairs = list(zip(srs, hrs, strict=True))
@@ -362,7 +362,7 @@ def method_file(losses: str) -> str:
 
 def test_failed_runs_are_raised_and_the_others_kept(home: Path, tmp_path: Path) -> None:
     text = method_file("return {'far': float('nan') * step.student.sr.mean()}")
-    (tmp_path / "broken.py").write_text(text)
+    (tmp_path / "broken.py").write_text(text, encoding="utf-8")
     with pytest.raises(srkd.SrkdError) as raised:
         srkd.run("tiny.yaml", seeds=1, methods=["none", "./broken.py"], home=home)
     assert raised.value.exit_code == 6
@@ -385,18 +385,22 @@ def test_a_script_with_a_guard_works_in_several_processes(home: Path, tmp_path: 
         "if __name__ == '__main__':\n"
         "    print(srkd.run('tiny.yaml', seeds=1, jobs=2, home='home').table('json'), end='')\n"
     )
-    (tmp_path / "study.py").write_text(script)
+    (tmp_path / "study.py").write_text(script, encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
     text = subprocess.check_output([sys.executable, "study.py"], text=True, env=environment)
     assert text == srkd.results("tiny.yaml", seeds=1, home=home).table("json")
-    cards = [json.loads(path.read_text())["command"] for path in home.glob("runs/*/card.json")]
+    cards = [
+        json.loads(path.read_text(encoding="utf-8"))["command"] for path in home.glob("runs/*/card.json")
+    ]
     assert set(cards) == {"python study.py"}
 
 
 def test_a_suite_runs_code_in_a_program_only_if_that_is_allowed(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "mine.py").write_text(method_file("return {'none': 0 * step.student.sr.mean()}"))
+    (tmp_path / "mine.py").write_text(
+        method_file("return {'none': 0 * step.student.sr.mean()}"), encoding="utf-8"
+    )
     monkeypatch.setattr(sys, "argv", ["study.py"])
     with pytest.raises(srkd.SrkdError, match="the suite would run the code") as raised:
         srkd.results("tiny.yaml", settings={"methods": ["./mine.py"]}, home=home)
@@ -420,7 +424,7 @@ def test_pandas_is_named_where_it_is_missing(home: Path, monkeypatch: pytest.Mon
 
 
 def blocks() -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
+    return re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.M | re.S)
 
 
 def test_the_code_of_the_page_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -449,7 +453,7 @@ def test_the_code_of_the_page_runs(home: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("public", [*FUNCTIONS, *METHODS], ids=lambda one: one.__qualname__)
 def test_the_page_names_every_argument(public: Callable[..., Any]) -> None:
-    text = PAGE.read_text()
+    text = PAGE.read_text(encoding="utf-8")
     assert public.__name__ in text
     for name in inspect.signature(public).parameters:
         assert name == "self" or re.search(rf"`{name}`|[(, ]{name}[=,)]", text), name

@@ -63,7 +63,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SRKD_TRUST", raising=False)
     tiny_suite(tmp_path, methods=["none", "./mine.py", "hkd+./mine.py"], params={"mine": {"weight": 2}})
-    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "mine.py").write_text(MINE, encoding="utf-8")
     sources._SEEN.clear()
     yield
     os.environ.pop("SRKD_TRUST", None)
@@ -95,9 +95,9 @@ def test_a_run_is_known_by_what_the_file_says_and_not_by_where_it_lies(tmp_path:
     assert first.method == "mine"
     assert re.fullmatch(r"[0-9a-f]{64}", str(first.params["mine"]["sha256"]))
     (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere/mine.py").write_text(MINE)
+    (tmp_path / "elsewhere/mine.py").write_text(MINE, encoding="utf-8")
     assert run_of(str(tmp_path / "elsewhere/mine.py")).digest == first.digest
-    (tmp_path / "mine.py").write_text(MINE + "# changed\n")
+    (tmp_path / "mine.py").write_text(MINE + "# changed\n", encoding="utf-8")
     assert run_of("mine.py").digest != first.digest
     assert run_of("hkd+./mine.py").method == "hkd+mine"
 
@@ -109,7 +109,10 @@ def test_an_own_method_is_trained_measured_and_reported(srkd: Srkd, tmp_path: Pa
     )
     assert code == 0, messages
     assert {score["model"] for score in json.loads(text)["scores"]} >= {"mine", "hkd+mine"}
-    manifests = [json.loads(path.read_text())["key"] for path in Path("home/runs").glob("*/artifact.json")]
+    manifests = [
+        json.loads(path.read_text(encoding="utf-8"))["key"]
+        for path in Path("home/runs").glob("*/artifact.json")
+    ]
     (params,) = (key["params"] for key in manifests if key["method"] == "mine")
     assert params["mine"]["weight"] == 3.0
     code, text, messages = srkd("report", *words)  # it is known: no code is run, nobody is asked
@@ -143,7 +146,9 @@ def test_an_own_method_is_trained_measured_and_reported(srkd: Srkd, tmp_path: Pa
 
 
 def test_a_suite_runs_no_code_that_lies_beside_it_unless_told(srkd: Srkd, tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text('from pathlib import Path\n\nPath("evil").touch()\n' + MINE)
+    (tmp_path / "mine.py").write_text(
+        'from pathlib import Path\n\nPath("evil").touch()\n' + MINE, encoding="utf-8"
+    )
     for words in (
         ["run", "tiny.yaml"],
         ["report", "--suite", "tiny.yaml"],
@@ -179,7 +184,7 @@ def test_what_was_run_before_is_not_trained_by_a_suite_unless_told(
 
 def test_two_sources_of_one_name_are_not_mixed_up(srkd: Srkd, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    (tmp_path / "other/mine.py").write_text(MINE.replace("l1_loss", "mse_loss"))
+    (tmp_path / "other/mine.py").write_text(MINE.replace("l1_loss", "mse_loss"), encoding="utf-8")
     code, _, messages = srkd(
         "distill", "-m", "mine.py", "-m", "other/mine.py", "--suite", "tiny.yaml", "--dry-run"
     )
@@ -249,7 +254,7 @@ def test_two_sources_of_one_name_are_not_mixed_up(srkd: Srkd, tmp_path: Path) ->
 def test_what_is_wrong_with_a_file_is_said_in_one_message(
     tmp_path: Path, name: str, text: str, message: str, hint: str
 ) -> None:
-    (tmp_path / f"{name}.py").write_text(text)
+    (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
     with pytest.raises(SrkdError) as caught:
         registry.find(f"{name}.py")
     assert caught.value.message.startswith(message)
@@ -270,15 +275,17 @@ def test_a_class_of_a_package_and_an_entry_point_are_methods(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "lab/kd").mkdir(parents=True)
-    (tmp_path / "lab/__init__.py").write_text("")
-    (tmp_path / "lab/kd/__init__.py").write_text("raise AssertionError('imported to be found')")
-    (tmp_path / "lab/kd/ours.py").write_text(MINE)
+    (tmp_path / "lab/__init__.py").write_text("", encoding="utf-8")
+    (tmp_path / "lab/kd/__init__.py").write_text(
+        "raise AssertionError('imported to be found')", encoding="utf-8"
+    )
+    (tmp_path / "lab/kd/ours.py").write_text(MINE, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     source = sources.find("lab.kd.ours:Mine")
     assert source is not None
     assert (source.name, source.text) == ("mine", MINE.encode())
     assert "lab" not in sys.modules
-    (tmp_path / "lab/kd/__init__.py").write_text("")
+    (tmp_path / "lab/kd/__init__.py").write_text("", encoding="utf-8")
     named = run_of("lab.kd.ours:Mine")
     assert named.digest == run_of("./mine.py").digest
 

@@ -34,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def written(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(NET)
+    path.write_text(NET, encoding="utf-8")
     return path
 
 
@@ -94,7 +94,7 @@ def test_an_editable_install_in_the_working_directory_is_trusted(
     packages.mkdir()
     monkeypatch.setattr(site, "getsitepackages", lambda: [str(packages)])
     assert refused("mine_editable:Net", folder)
-    (packages / "mine.pth").write_text(f"# a comment\nimport sys\n{folder}\n")
+    (packages / "mine.pth").write_text(f"# a comment\nimport sys\n{folder}\n", encoding="utf-8")
     assert is_installed("mine_editable")
 
 
@@ -123,7 +123,7 @@ methods: [none]
 
 def test_python_m_in_a_strangers_folder_does_not_run_its_code(folder: Path) -> None:
     written(folder / "mpl_toolkits" / "evil.py")
-    (folder / "s.yaml").write_text(SUITE)
+    (folder / "s.yaml").write_text(SUITE, encoding="utf-8")
     root = str(Path(__file__).parents[2])
     for path in (root, root + os.pathsep):
         ended = subprocess.run(

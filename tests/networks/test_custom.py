@@ -401,7 +401,7 @@ def test_a_network_is_looked_over_once_and_again_when_its_file_changes(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SRKD_TRUST", "1")
-    (tmp_path / "mine_once.py").write_text(MINE)
+    (tmp_path / "mine_once.py").write_text(MINE, encoding="utf-8")
     store.begin()
     spec = ForeignSpec(arch="mine_once:Mine", params={"width": 4})
     first = resolve.resolved(spec, store)
@@ -409,11 +409,11 @@ def test_a_network_is_looked_over_once_and_again_when_its_file_changes(
     with monkeypatch.context() as patch:
         patch.setattr(resolve, "_look", lambda spec: pytest.fail("looked again"))
         assert resolve.resolved(spec, store) == first
-    (tmp_path / "mine_once.py").write_text(MINE + "\n# changed\n")
+    (tmp_path / "mine_once.py").write_text(MINE + "\n# changed\n", encoding="utf-8")
     assert resolve.resolved(spec, store).digest != first.digest
     with pytest.raises(SrkdError, match=r"mine_once\.py has changed"):
         build(first, 0)
-    (store.home / "networks.json").write_text("damaged")
+    (store.home / "networks.json").write_text("damaged", encoding="utf-8")
     assert resolve.resolved(spec, store).parameters == first.parameters
 
 
@@ -422,7 +422,9 @@ def test_code_that_lies_in_the_folder_runs_only_if_the_user_says_so(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SRKD_TRUST", raising=False)
-    (tmp_path / "mine_trap.py").write_text("from pathlib import Path\nPath('ran').touch()\n" + MINE)
+    (tmp_path / "mine_trap.py").write_text(
+        "from pathlib import Path\nPath('ran').touch()\n" + MINE, encoding="utf-8"
+    )
     spec = ForeignSpec(arch="mine_trap:Mine", params={"width": 4})
     with pytest.raises(SrkdError, match="'mine_trap' is code in this folder") as caught:
         build(spec, 0)
@@ -448,7 +450,9 @@ def test_a_strangers_network_is_taken_in_without_importing_what_it_names(
     honest: bool, store: ArtifactStore, display: Display, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine_far.py").write_text("from pathlib import Path\nPath('ran').touch()\n" + MINE)
+    (tmp_path / "mine_far.py").write_text(
+        "from pathlib import Path\nPath('ran').touch()\n" + MINE, encoding="utf-8"
+    )
     model = ready(named("Distiller"))
     claims = ForeignSpec(arch="mine_far:Mine", source="0" * 64)
     model.spec = claims

@@ -33,7 +33,7 @@ seeds: [0, 1]
 @pytest.fixture
 def suite(tmp_path: Path) -> Path:
     torch.save(released(build(ModelSpec(n_feats=4, n_resblocks=4), 0)), tmp_path / "teacher.pt")
-    (tmp_path / "tiny.yaml").write_text(SUITE)
+    (tmp_path / "tiny.yaml").write_text(SUITE, encoding="utf-8")
     return tmp_path / "tiny.yaml"
 
 
@@ -98,26 +98,28 @@ def test_a_teachers_class_goes_with_its_weights(srkd: Srkd, tmp_path: Path) -> N
     network = architectures.Distiller(width=4)
     torch.save(network.state_dict(), tmp_path / "x.pt")
     teacher = "{model: {arch: 'tests.support.architectures:Distiller', params: {width: 4}}, weights: x.pt}"
-    (tmp_path / "s.yaml").write_text(SUITE.replace("{weights: teacher.pt}", teacher))
+    (tmp_path / "s.yaml").write_text(SUITE.replace("{weights: teacher.pt}", teacher), encoding="utf-8")
     code, text, messages = srkd("plan", "s.yaml")
     assert code == 0, messages
     assert "Distiller (width=4)" in text
     (tmp_path / "s.yaml").write_text(
-        SUITE.replace("{weights: teacher.pt}", teacher.replace("width: 4", "width: 6"))
+        SUITE.replace("{weights: teacher.pt}", teacher.replace("width: 4", "width: 6")), encoding="utf-8"
     )
     assert "does not fit Distiller (width=6)" in srkd("plan", "s.yaml")[2]
 
 
 def test_weights_on_the_command_line_replace_a_teacher_that_would_be_trained(srkd: Srkd, suite: Path) -> None:
     model = "{model: {n_feats: 6, n_resblocks: 4}, train: {steps: 1}}"
-    suite.write_text(SUITE.replace("{weights: teacher.pt}", model))
+    suite.write_text(SUITE.replace("{weights: teacher.pt}", model), encoding="utf-8")
     code, text, messages = srkd("plan", "tiny.yaml", "--teacher", "teacher.pt")
     assert code == 0, messages
     assert "EDSR 4×4" in text
     both = model.replace("{model", "{weights: teacher.pt, model")
-    suite.write_text(SUITE.replace("{weights: teacher.pt}", both))
+    suite.write_text(SUITE.replace("{weights: teacher.pt}", both), encoding="utf-8")
     assert "is not trained" in srkd("plan", "tiny.yaml")[2]
-    suite.write_text(SUITE.replace("{weights: teacher.pt}", both.replace(", train: {steps: 1}", "")))
+    suite.write_text(
+        SUITE.replace("{weights: teacher.pt}", both.replace(", train: {steps: 1}", "")), encoding="utf-8"
+    )
     assert "does not fit EDSR 6×4" in srkd("plan", "tiny.yaml")[2]
 
 

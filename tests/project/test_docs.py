@@ -73,15 +73,17 @@ def test_a_command_that_does_not_exist_is_noticed(parse: Any, words: list[str]) 
 
 
 def test_the_tutorials_method_and_its_test_pass(srkd: Srkd, tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "tutorial.md").read_text()
+    text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
     code, test = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
     assert srkd("method", "new", "mymethod")[0] == 0
-    (tmp_path / "mymethod.py").write_text(code)
-    (tmp_path / "test_mymethod.py").write_text(test)
+    (tmp_path / "mymethod.py").write_text(code, encoding="utf-8")
+    (tmp_path / "test_mymethod.py").write_text(test, encoding="utf-8")
     assert srkd("method", "check", "./mymethod.py")[0] == 0
     words = [sys.executable, "-m", "pytest", "-q", "test_mymethod.py", "-k", "edges or takes_a_step"]
     assert subprocess.run(words, cwd=tmp_path, capture_output=True, text=True).returncode == 0
-    (tmp_path / "mymethod.py").write_text(code.replace("(step.student.sr)", "(step.student.sr.detach())"))
+    (tmp_path / "mymethod.py").write_text(
+        code.replace("(step.student.sr)", "(step.student.sr.detach())"), encoding="utf-8"
+    )
     status, text, _ = srkd("method", "check", "./mymethod.py")
     assert (status, "term 'edges' gives the student no gradient" in text) == (1, True)
 
@@ -168,16 +170,16 @@ def test_a_key_of_a_suite_is_shown_with_its_values_and_default() -> None:
 
 def test_the_example_of_a_suite_file_is_valid(tmp_path: Path) -> None:
     (code,) = re.findall(r"^```yaml\n(.*?)^```$", suites.INTRODUCTION, re.M | re.S)
-    (tmp_path / "my-study.yaml").write_text(code)
+    (tmp_path / "my-study.yaml").write_text(code, encoding="utf-8")
     assert load_suite(str(tmp_path / "my-study.yaml")).name == "my-study"
 
 
 def test_the_readme_is_short() -> None:
-    assert len((ROOT / "README.md").read_text().splitlines()) <= 130
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 130
 
 
 def test_links_of_the_readme_lead_somewhere() -> None:
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     for address in readme.LINK.findall(text):
         path, _, anchor = address.partition("#")
         if not urlsplit(address).scheme:
@@ -186,7 +188,7 @@ def test_links_of_the_readme_lead_somewhere() -> None:
 
 
 def test_the_citation_names_this_version() -> None:
-    assert f"version: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"version: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
 def anchors(path: Path) -> set[str]:
@@ -196,7 +198,9 @@ def anchors(path: Path) -> set[str]:
 
 
 def test_a_package_index_gets_a_readme_with_absolute_addresses() -> None:
-    text = readme.absolute((ROOT / "README.md").read_text(), "https://example.org/lab/srkd", "v1")
+    text = readme.absolute(
+        (ROOT / "README.md").read_text(encoding="utf-8"), "https://example.org/lab/srkd", "v1"
+    )
     addresses = readme.LINK.findall(text)
     assert len(addresses) > 10
     assert all(address.startswith("https://") for address in addresses)
@@ -242,7 +246,7 @@ def test_the_site_has_every_page_and_loads_nothing_from_elsewhere(site: Path) ->
             where = site if file.name == "404.html" else file.parent
             assert (where / unquote(urlsplit(address).path).lstrip("/")).exists(), f"{file}: {address}"
     for file in site.rglob("*.css"):
-        assert not re.search(r"""url\(["']?(https?:)?//|@import""", file.read_text())
+        assert not re.search(r"""url\(["']?(https?:)?//|@import""", file.read_text(encoding="utf-8"))
 
 
 def test_links_between_pages_lead_somewhere(site: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("folder", ["srkd_bench", "benchmarks", "docs_generators"])
+@pytest.mark.parametrize("folder", ["srkd_bench", "benchmarks", "docs_generators", "tests"])
 def test_every_text_file_is_read_and_written_as_utf_8(folder: str) -> None:
     found = []
     for path in (ROOT / folder).rglob("*.py"):

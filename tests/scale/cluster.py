@@ -28,7 +28,10 @@ class Nodes:
         """Kill a node that trains students, without a good-bye, and say whether there was one; never the first."""
         for node in list(self._running.worker_nodes):
             raylet = node.all_processes["raylet"][0].process.pid
-            children = [path.read_text().split() for path in Path(f"/proc/{raylet}/task").glob("*/children")]
+            children = [
+                path.read_text(encoding="utf-8").split()
+                for path in Path(f"/proc/{raylet}/task").glob("*/children")
+            ]
             titles = [
                 Path(f"/proc/{child}/cmdline").read_text(encoding="utf-8")
                 for some in children

@@ -42,7 +42,7 @@ class Bench:
         text = SUITE.format(
             name=name, n_feats=n_feats, n_resblocks=n_resblocks, res_scale=res_scale, patch=patch, steps=steps
         )
-        (self.folder / f"{name}.yaml").write_text(text)
+        (self.folder / f"{name}.yaml").write_text(text, encoding="utf-8")
         return f"{name}.yaml"
 
     def start(self, ranks: int, suite: str, store: str, *more: str) -> "subprocess.Popen[str]":
@@ -98,7 +98,10 @@ def worker(launcher: int, rank: int) -> int:
     """Return the process that is a rank."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            status, told = (folder / "status").read_text(), (folder / "environ").read_bytes().split(b"\0")
+            status, told = (
+                (folder / "status").read_text(encoding="utf-8"),
+                (folder / "environ").read_bytes().split(b"\0"),
+            )
         except OSError:  # it has ended
             continue
         if f"PPid:\t{launcher}\n" in status and f"RANK={rank}".encode() in told:
@@ -117,10 +120,13 @@ def seconds_a_step(run: Path) -> float:
 
     Where each step has an event, no event has a time; then it is the mean, by the run's card.
     """
-    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text(encoding="utf-8").splitlines()]
     if times := [float(event["seconds_a_step"]) for event in events if "seconds_a_step" in event]:
         return min(times)
-    seconds, steps = float(json.loads((run / "card.json").read_text())["seconds"]), len(events)
+    seconds, steps = (
+        float(json.loads((run / "card.json").read_text(encoding="utf-8"))["seconds"]),
+        len(events),
+    )
     if not seconds:
         sys.exit(f"{steps} steps were too short to be timed; give this size more steps")
     return seconds / steps
@@ -148,7 +154,7 @@ def faults(bench: Bench) -> bool:
         ("SIGKILL to rank 0 of 2", 2, signal.SIGKILL, 0),
     ):
         print(f"{what}: kept {bench.interrupted(ranks, suite, 'faults', number, rank)} steps")
-    events = (bench.train(1, suite, "faults") / "events.jsonl").read_text().splitlines()
+    events = (bench.train(1, suite, "faults") / "events.jsonl").read_text(encoding="utf-8").splitlines()
     complete = [json.loads(line)["step"] for line in events] == [*range(0, 800, 8), 799]
     print(f"one process has ended it; every event there once: {complete}")
     return complete

@@ -162,7 +162,9 @@ def simulate(
         os.environ.update(environment)
         world = World(folder / "store", seconds, deaths, folder / "journal", environment)
         world.journal.mkdir()
-        (folder / "suite.yaml").write_text(SUITE.format(steps=STEPS, seeds=list(range(runs // 4))))
+        (folder / "suite.yaml").write_text(
+            SUITE.format(steps=STEPS, seeds=list(range(runs // 4))), encoding="utf-8"
+        )
         store, display = ArtifactStore(world.home), Display(Console(file=StringIO()))
         images = open_set(store, "photos-test", 2)
         get_context("forkserver").set_forkserver_preload([__name__])
@@ -191,7 +193,9 @@ def simulate(
         planned += clock.lap()
         scores = [measurement(key, images.pixels, 2, self_ensemble=False) for key in (None, *plan.networks)]
         lost += sum(not store.has(key) for key in (*plan.networks, *scores))
-        lines = (line for path in world.journal.iterdir() for line in path.read_text().splitlines())
+        lines = (
+            line for path in world.journal.iterdir() for line in path.read_text(encoding="utf-8").splitlines()
+        )
         notes = [json.loads(line) for line in lines]
         made = Counter(note["made"] for note in notes if "made" in note)
         counted = {

@@ -14,8 +14,8 @@ from tests.scale.ranks import seconds_a_step
 def training(folder: Path, steps: int, seconds: float) -> Path:
     """Write what a training with an event at each step leaves: no event has `seconds_a_step`."""
     lines = [json.dumps({"step": step}) + "\n" for step in range(steps)]
-    (folder / "events.jsonl").write_text("".join(lines))
-    (folder / "card.json").write_text(json.dumps({"seconds": seconds}))
+    (folder / "events.jsonl").write_text("".join(lines), encoding="utf-8")
+    (folder / "card.json").write_text(json.dumps({"seconds": seconds}), encoding="utf-8")
     return folder
 
 
@@ -26,7 +26,7 @@ def test_a_training_whose_events_have_no_times_has_a_time_for_a_step(tmp_path: P
 def test_the_least_time_of_events_is_preferred(tmp_path: Path) -> None:
     times = [{"step": 0}, {"step": 2, "seconds_a_step": 0.5}, {"step": 4, "seconds_a_step": 0.25}]
     run = training(tmp_path, 6, 12.0)
-    (run / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in times))
+    (run / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in times), encoding="utf-8")
     assert seconds_a_step(run) == 0.25
 
 

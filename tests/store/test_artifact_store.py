@@ -18,11 +18,11 @@ KEY = Measurement(network="bicubic", pixels="0", scale=2)
 
 def test_an_artifact_is_complete_or_absent(store: ArtifactStore) -> None:
     store.work(KEY).mkdir(parents=True)
-    (store.work(KEY) / "checkpoint.pt").write_text("half")
+    (store.work(KEY) / "checkpoint.pt").write_text("half", encoding="utf-8")
 
     def fail() -> None:
         with store.writing(KEY) as folder:
-            (folder / "scores.json").write_text("{}")
+            (folder / "scores.json").write_text("{}", encoding="utf-8")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -31,9 +31,9 @@ def test_an_artifact_is_complete_or_absent(store: ArtifactStore) -> None:
     assert store.work(KEY).is_dir()
     assert not list((store.home / "tmp").iterdir())
     with store.writing(KEY) as folder:
-        (folder / "scores.json").write_text("{}")
+        (folder / "scores.json").write_text("{}", encoding="utf-8")
         assert not store.has(KEY)
-    assert store.file(KEY, "scores.json").read_text() == "{}"
+    assert store.file(KEY, "scores.json").read_text(encoding="utf-8") == "{}"
     assert not store.work(KEY).exists()
 
 
@@ -41,8 +41,8 @@ def test_a_changed_or_missing_file_is_never_used(store: ArtifactStore) -> None:
     with pytest.raises(MissingError):
         store.file(KEY, "scores.json")
     with store.writing(KEY) as folder:
-        (folder / "scores.json").write_text("{}")
-    (store.path(KEY) / "scores.json").write_text("{]")
+        (folder / "scores.json").write_text("{}", encoding="utf-8")
+    (store.path(KEY) / "scores.json").write_text("{]", encoding="utf-8")
     with pytest.raises(IntegrityError, match="is not what was written"):
         store.file(KEY, "scores.json")
     (store.path(KEY) / "scores.json").unlink()
@@ -53,12 +53,12 @@ def test_a_changed_or_missing_file_is_never_used(store: ArtifactStore) -> None:
 @pytest.mark.parametrize("found", ["1", "3", "", "\x1b[2J"])
 def test_a_store_of_another_format_is_refused(store: ArtifactStore, found: str) -> None:
     store.begin()
-    (store.home / "format").write_text(f"{found}\n")
+    (store.home / "format").write_text(f"{found}\n", encoding="utf-8")
     with pytest.raises(SrkdError) as caught:
         ArtifactStore(store.home)
     assert caught.value.message == f"store {store.home} has format {found!r}, this srkd reads 2"
     assert caught.value.hint == "install the srkd that made it, or choose another --home"
-    assert (store.home / "format").read_text() == f"{found}\n"
+    assert (store.home / "format").read_text(encoding="utf-8") == f"{found}\n"
 
 
 def test_several_may_begin_a_store_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +79,7 @@ def test_several_may_begin_a_store_at_once(tmp_path: Path, monkeypatch: pytest.M
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(begin, range(4)))
     assert written == [tmp_path / "home" / "format"]
-    assert (tmp_path / "home" / "format").read_text() == "2\n"
+    assert (tmp_path / "home" / "format").read_text(encoding="utf-8") == "2\n"
 
 
 def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ with {held} as held:
 
 def run_of(store: ArtifactStore, method: str, n_feats: int = 4) -> Path:
     for manifest in (store.home / "runs").glob(f"*/{MANIFEST}"):
-        key = json.loads(manifest.read_text())["key"]
+        key = json.loads(manifest.read_text(encoding="utf-8"))["key"]
         if (key["method"], key["model"]["n_feats"]) == (method, n_feats):
             return manifest.parent
     raise AssertionError(method)
@@ -225,7 +225,7 @@ def test_what_is_just_being_written_is_no_fault(store: ArtifactStore, display: D
         f"work/{UNFINISHED}/x.pt.part",
     ):
         (store.home / name).parent.mkdir(exist_ok=True)
-        (store.home / name).write_text("half")
+        (store.home / name).write_text("half", encoding="utf-8")
     assert broken(store, display) == {}
 
 
@@ -243,7 +243,7 @@ def test_a_pack_that_is_replaced_meanwhile_is_no_fault(
             if not replaced and done > 1_000_000:  # the pack's images are being read
                 replaced.append(store.path(key))
                 with store.writing(key) as folder:
-                    (folder / "index.json").write_text("another copy")
+                    (folder / "index.json").write_text("another copy", encoding="utf-8")
                     (folder / "images.u8").write_bytes(bytes(10))
 
     monkeypatch.setattr(verify, "CHUNK", 1 << 14)
@@ -270,10 +270,10 @@ def test_a_failure_and_a_checkpoint_that_say_nothing_are_found(
     store: ArtifactStore, display: Display
 ) -> None:
     folder = store.home / "work" / UNFINISHED
-    (folder / "failed.json").write_text('{"error": "loss is nan"}')
+    (folder / "failed.json").write_text('{"error": "loss is nan"}', encoding="utf-8")
     assert broken(store, display) == {}
-    (folder / "failed.json").write_text('{"error": ')
-    (folder / "step-8.pt").write_text("")
+    (folder / "failed.json").write_text('{"error": ', encoding="utf-8")
+    (folder / "step-8.pt").write_text("", encoding="utf-8")
     assert set(broken(store, display)) == {f"work/{UNFINISHED}/failed.json", f"work/{UNFINISHED}/step-8.pt"}
 
 
@@ -303,7 +303,7 @@ def test_verify_ends_with_4_and_the_command_that_repairs(store: ArtifactStore, s
     assert (code, messages) == (0, "")
     assert text.startswith(f"{files + 1} files, 2 MB checked in ")  # and the download
     assert text.endswith(", 0 broken\n")
-    (run_of(store, "hkd") / "card.json").write_text("{}")
+    (run_of(store, "hkd") / "card.json").write_text("{}", encoding="utf-8")
     before = contents(store.home)
     code, text, messages = srkd("store", "verify")
     assert code == 4
@@ -345,7 +345,7 @@ def test_what_repair_removes_is_made_again_in_the_same_bits(store: ArtifactStore
 
 def test_repair_leaves_what_another_process_makes(store: ArtifactStore, srkd: Srkd) -> None:
     run = run_of(store, "hkd")
-    (run / "card.json").write_text("{}")
+    (run / "card.json").write_text("{}", encoding="utf-8")
     with process(store, f"store.locked(['run-{run.name}'])"):
         code, text, _ = srkd("store", "verify", "--repair")
     assert code == 4
@@ -358,7 +358,7 @@ def test_repair_leaves_what_another_process_makes(store: ArtifactStore, srkd: Sr
 def test_repair_leaves_what_has_been_made_anew_meanwhile(store: ArtifactStore, display: Display) -> None:
     run = run_of(store, "hkd")
     content = (run / "card.json").read_bytes()
-    (run / "card.json").write_text("{}")
+    (run / "card.json").write_text("{}", encoding="utf-8")
     (fault,) = verify.verify(store, display).faults
     (run / "card.json").write_bytes(content)
     assert verify.repair(store, fault)
@@ -476,7 +476,7 @@ def test_a_run_that_this_srkd_cannot_read_is_left_out_of_the_list(store: Artifac
         model: dict[str, int]
 
     with store.writing(Later(model={"depth": 1})) as folder:
-        (folder / CARD).write_text("{}")
+        (folder / CARD).write_text("{}", encoding="utf-8")
     code, text, messages = srkd("ls")
     assert (code, len(text.splitlines())) == (0, 4)
     assert messages.count(" is damaged and left out") == 1
@@ -492,7 +492,7 @@ def test_gc_never_takes_what_a_live_process_holds(store: ArtifactStore, srkd: Sr
             for words in (["--json"], ["--json", "--yes"]):
                 things = json.loads(srkd("store", "gc", *words)[1])["things"]
                 assert {one["path"] for one in things} == free
-        assert (scratch / "half").read_text() == "x"
+        assert (scratch / "half").read_text(encoding="utf-8") == "x"
     assert {one["path"] for one in json.loads(srkd("store", "gc", "--yes", "--json")[1])["things"]} == {
         f"tmp/{scratch.name}",
         *(set(left) - free),
@@ -575,7 +575,7 @@ def test_gc_keeps_the_self_ensemble_that_a_suite_asks_for(
     tiny_suite(tmp_path, "turned", methods=["none"], evaluate={"self_ensemble": True})
     key = Measurement(network=20 * "a", pixels="0", scale=2)
     with store.writing(key) as folder:
-        (folder / "scores.json").write_text(json.dumps({"dataset": "set5", "images": {}}))
+        (folder / "scores.json").write_text(json.dumps({"dataset": "set5", "images": {}}), encoding="utf-8")
     things = json.loads(srkd("store", "gc", "--keep", "turned.yaml", "--json")[1])["things"]
     scores = sorted(one["what"] for one in things if one["path"].startswith("scores"))
     assert scores == [

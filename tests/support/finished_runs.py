@@ -47,8 +47,10 @@ def keep_scores(store: ArtifactStore, run: Run, gain: float, pixels: str = "") -
     """
     if not store.has(run):
         with store.writing(run) as folder:
-            (folder / CARD).write_text("{}")
-            (folder / EVENTS).write_text('{"step": 9, "terms": {"rec": 0.5}, "validation": 31.5}\n')
+            (folder / CARD).write_text("{}", encoding="utf-8")
+            (folder / EVENTS).write_text(
+                '{"step": 9, "terms": {"rec": 0.5}, "validation": 31.5}\n', encoding="utf-8"
+            )
     pixels = pixels or pixels_of(store, "photos-test") or "missing"
     wanted = stored_scores.measurement(run, pixels, 2, self_ensemble=False)
     values = {
@@ -56,7 +58,9 @@ def keep_scores(store: ArtifactStore, run: Run, gain: float, pixels: str = "") -
         for image, share in (("camera", 0.5), ("chelsea", 1.5), ("coffee", 1.0))
     }
     with store.writing(wanted) as folder:
-        (folder / SCORES).write_text(json.dumps({"dataset": "photos-test", "images": values}))
+        (folder / SCORES).write_text(
+            json.dumps({"dataset": "photos-test", "images": values}), encoding="utf-8"
+        )
 
 
 def finish(run: Run, store: ArtifactStore) -> None:

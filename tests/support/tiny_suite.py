@@ -23,7 +23,9 @@ def tiny_suite(folder: Path, name: str = "tiny", **changes: Any) -> Path:
         changes: what to change or add, by key. Mappings are merged with the tiny suite's; None removes a key.
     """
     path = folder / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(_merged(TINY, {"name": name, **changes}), sort_keys=False))
+    path.write_text(
+        yaml.safe_dump(_merged(TINY, {"name": name, **changes}), sort_keys=False), encoding="utf-8"
+    )
     return path
 
 

@@ -174,14 +174,17 @@ def test_torchrun_puts_the_same_artifact_into_the_store_as_one_process(srkd: Srk
     assert {row["model"] for row in json.loads(out)["scores"]} == {"bicubic", "teacher"}
     (alone,), (together,) = (list((tmp_path / name / "runs").iterdir()) for name in ("home", "two"))
     assert alone.name == together.name
-    keys = [json.loads((run / "artifact.json").read_text())["key"] for run in (alone, together)]
+    keys = [
+        json.loads((run / "artifact.json").read_text(encoding="utf-8"))["key"] for run in (alone, together)
+    ]
     assert keys[0] == keys[1]
     files = [load_file(run / "weights.safetensors") for run in (alone, together)]
     assert difference(*files) < CLOSE
-    cards = [json.loads((run / "card.json").read_text()) for run in (alone, together)]
+    cards = [json.loads((run / "card.json").read_text(encoding="utf-8")) for run in (alone, together)]
     assert [card.get("ranks") for card in cards] == [None, 2]
     for one, other in zip(
-        *((run / "events.jsonl").read_text().splitlines() for run in (alone, together)), strict=True
+        *((run / "events.jsonl").read_text(encoding="utf-8").splitlines() for run in (alone, together)),
+        strict=True,
     ):
         one, other = json.loads(one), json.loads(other)
         assert other["terms"]["rec"] == pytest.approx(one["terms"]["rec"], rel=1e-3)

@@ -45,7 +45,7 @@ def test_each_method_of_two_files_of_scores_is_compared_with_itself(
     srkd: Srkd, kept: list[str], tmp_path: Path
 ) -> None:
     assert srkd("report", *SUITE, "-o", "old.csv")[0] == 0
-    rows = list(csv.reader((tmp_path / "old.csv").read_text().splitlines()))
+    rows = list(csv.reader((tmp_path / "old.csv").read_text(encoding="utf-8").splitlines()))
     column = {name: index for index, name in enumerate(rows[0])}
     for row in rows[1:]:
         if row[column["metric"]] == "ssim_y":
@@ -53,7 +53,7 @@ def test_each_method_of_two_files_of_scores_is_compared_with_itself(
         elif row[column["model"]] == "hkd":
             row[column["value"]] = str(float(row[column["value"]]) + 0.25)
     text = "\n".join(",".join(row) for row in rows if row[0] != "rkd+hkd")
-    (tmp_path / "new.csv").write_text(text)
+    (tmp_path / "new.csv").write_text(text, encoding="utf-8")
     code, text, _ = srkd("compare", "new.csv", "old.csv")
     assert code == 0
     assert text.startswith("new.csv against old.csv, each method against itself")
@@ -89,6 +89,8 @@ def test_only_scores_by_the_same_rules_are_compared(
 def test_what_cannot_be_compared_is_one_error(
     srkd: Srkd, kept: list[str], tmp_path: Path, words: list[str], code: int, message: str
 ) -> None:
-    (tmp_path / "empty.csv").write_text(",".join(column.name for column in fields(Score)) + "\n")
+    (tmp_path / "empty.csv").write_text(
+        ",".join(column.name for column in fields(Score)) + "\n", encoding="utf-8"
+    )
     got, _, said = srkd("compare", *words, *SUITE)
     assert (got, message in said) == (code, True)

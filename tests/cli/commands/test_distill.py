@@ -20,13 +20,13 @@ def test_every_run_keeps_its_events_and_a_card(srkd: Srkd, tmp_path: Path) -> No
     (run,) = [
         path
         for path in (tmp_path / "home" / "runs").iterdir()
-        if "hkd" in (path / "artifact.json").read_text()
+        if "hkd" in (path / "artifact.json").read_text(encoding="utf-8")
     ]
-    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [event["step"] for event in events] == list(range(10))
     assert set(events[3]["terms"]) == {"rec", "hkd"}
     assert 0 < events[3]["share"] < 100
-    card = json.loads((run / "card.json").read_text())
+    card = json.loads((run / "card.json").read_text(encoding="utf-8"))
     assert {"srkd", "torch", "machine", "command", "seconds"} <= set(card)
     code, shown, _ = srkd("show", run.name[:8])
     assert code == 0

@@ -48,7 +48,7 @@ def test_someones_images_are_measured_by_name(srkd: Srkd, tmp_path: Path) -> Non
 def test_the_protocols_golden_numbers_come_out_of_the_command(srkd: Srkd) -> None:
     for name in ("set5", "set14"):
         assert srkd("download", name, "--from", f"{DATA}/{name}")[0] == 0
-    golden = json.loads((Path(DATA) / "golden" / "scores.json").read_text())
+    golden = json.loads((Path(DATA) / "golden" / "scores.json").read_text(encoding="utf-8"))
     bicubic = srkd("evaluate", "--model", "bicubic", "--datasets", "set5,set14", "--json")
     edsr = srkd(
         "evaluate", "--weights", f"{DATA}/weights/edsr_r8f64_x2.pt", "--datasets", "set5,set14", "--json"

@@ -49,7 +49,7 @@ def test_a_run_that_others_learnt_from_is_a_teacher_whatever_its_card_says(
     rows = json.loads(srkd("ls", "runs", "--json")[1])["runs"]
     (teacher,) = [row for row in rows if row["role"] == "teacher"]
     (card,) = tmp_path.glob(f"home/runs/{teacher['run']}*/card.json")
-    card.write_text(json.dumps({}))  # of an older version
+    card.write_text(json.dumps({}), encoding="utf-8")  # of an older version
     assert json.loads(srkd("ls", "runs", "--json")[1])["runs"] == rows
 
 
@@ -69,7 +69,7 @@ def test_a_run_whose_card_is_damaged_is_left_out(srkd: Srkd, tmp_path: Path) -> 
     tiny_suite(tmp_path)
     assert srkd("distill", "-m", "none", "--suite", "tiny.yaml")[0] == 0
     (card,) = tmp_path.glob("home/runs/*/card.json")
-    card.write_text("{}")
+    card.write_text("{}", encoding="utf-8")
     code, text, err = srkd("ls", "runs", "--json")
     assert (code, json.loads(text)["runs"]) == (0, [])
     assert "is damaged and left out" in err

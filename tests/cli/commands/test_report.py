@@ -41,7 +41,7 @@ def test_cards_and_validation_curves_are_written_when_asked_for(
     srkd: Srkd, kept: list[str], tmp_path: Path
 ) -> None:
     assert srkd("report", *SUITE, "-m", "hkd", "--cards", "cards.json")[0] == 0
-    trainings = json.loads((tmp_path / "cards.json").read_text())["trainings"]
+    trainings = json.loads((tmp_path / "cards.json").read_text(encoding="utf-8"))["trainings"]
     assert trainings[0] == {"model": "hkd", "seed": 0, "card": {}, "validation": {"9": 31.5}}
     assert len(trainings) == 6
 
@@ -186,7 +186,7 @@ def test_what_is_no_table_of_the_suites_scores_is_one_error(
         (tmp_path / "scores.csv").write_bytes(content)
     elif content is not None:
         head = "model,dataset,image,metric,protocol,value,run,method,seed"
-        (tmp_path / "scores.csv").write_text(content.format(head=head))
+        (tmp_path / "scores.csv").write_text(content.format(head=head), encoding="utf-8")
     got, _, said = srkd("report", *SUITE, "--from", "scores.csv")
     assert (got, message in said) == (code, True), said
 
@@ -216,10 +216,10 @@ def test_githubs_summary_gets_the_markdown_report(
     srkd: Srkd, kept: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     summary = tmp_path / "summary.md"
-    summary.write_text("before\n")
+    summary.write_text("before\n", encoding="utf-8")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     _, text, _ = srkd("report", *SUITE, "-f", "markdown")
-    assert summary.read_text() == "before\n" + text
+    assert summary.read_text(encoding="utf-8") == "before\n" + text
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "nowhere" / "summary.md"))
     code, _, message = srkd("report", *SUITE)
     assert (code, "GITHUB_STEP_SUMMARY names this file" in message) == (1, True)
@@ -230,7 +230,7 @@ def test_a_report_is_made_of_an_unfinished_suite_in_every_format(srkd: Srkd, tmp
     files = ["a.md", "a.tex", "a.csv", "a.json", "a.txt", "a.html"]
     code, text, _ = srkd("report", "--suite", "tiny.yaml", *[word for file in files for word in ("-o", file)])
     assert (code, text) == (0, "")
-    assert "hkd: not trained yet (seed 0)" in (tmp_path / "a.txt").read_text()
+    assert "hkd: not trained yet (seed 0)" in (tmp_path / "a.txt").read_text(encoding="utf-8")
     assert all((tmp_path / file).stat().st_size > 100 for file in files)
     code, text, _ = srkd("report", "--suite", "tiny.yaml", "--format", "markdown", "--reference")
     assert code == 0
@@ -242,7 +242,7 @@ def test_a_page_is_a_file_or_on_stdout_with_regions_of_images_or_without(srkd: S
     code, text, messages = srkd("report", "--suite", "tiny.yaml", "--format", "html", "-o", "a.html")
     assert (code, text) == (0, "")
     assert "looking where the methods differ most" in messages
-    page = (tmp_path / "a.html").read_text()
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
     assert page.count('class="panel"') == 2
     assert "All 2 trainings" in page
     code, text, messages = srkd("report", "--suite", "tiny.yaml", "--format", "html", "--no-crops")

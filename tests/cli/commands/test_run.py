@@ -162,5 +162,5 @@ def test_a_study_on_own_folders_names_them_and_reports_images_that_are_also_trai
     assert messages.count(said) == 1
     assert any(note.startswith("mytests: 2 own images") for note in result["notes"])
     assert srkd("report", *words, "-o", "scores.csv")[0] == 0
-    assert "none,mytests," in (tmp_path / "scores.csv").read_text()
+    assert "none,mytests," in (tmp_path / "scores.csv").read_text(encoding="utf-8")
     assert "mytests" in srkd("report", *words, "--from", "scores.csv", "--home", "empty")[1]

@@ -49,7 +49,9 @@ def test_a_search_is_kept_and_a_suite_takes_its_best(srkd: Srkd, tmp_path: Path)
     runs = {row["method"]: row["run"] for row in results["scores"] if row["method"]}
     for method, row in best.items():
         (settings,) = (
-            json.loads((tmp_path / "home/runs" / runs[method][:20] / "artifact.json").read_text())["key"],
+            json.loads(
+                (tmp_path / "home/runs" / runs[method][:20] / "artifact.json").read_text(encoding="utf-8")
+            )["key"],
         )
         assert (settings["params"], settings["seed"]) == (row["params"], 0)
         code, shown, _ = srkd("show", runs[method][:12])

@@ -90,7 +90,7 @@ def test_two_processes_make_the_same_bits_as_one(
     assert made(tmp_path / "two") == made(tmp_path / "one")
     assert len(made(tmp_path / "two")) == 4 + 5
     card = next((tmp_path / "two").glob("runs/*/card.json"))
-    assert json.loads(card.read_text())["command"] == "srkd run tiny.yaml --home two --jobs 2"
+    assert json.loads(card.read_text(encoding="utf-8"))["command"] == "srkd run tiny.yaml --home two --jobs 2"
 
 
 def test_a_killed_process_goes_on_from_its_checkpoint_and_a_signal_makes_all_write_theirs(
@@ -208,7 +208,7 @@ def test_a_worker_that_was_killed_while_it_was_idle_is_begun_anew(tmp_path: Path
         for _ in range(2):
             worker.give(Task("a", "group", ()))
             assert worker.answers.recv() == "a"
-            os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+            os.kill(int((tmp_path / "pid").read_text(encoding="utf-8")), signal.SIGKILL)
             while worker.is_alive:
                 time.sleep(0.01)
     finally:

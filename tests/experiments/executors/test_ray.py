@@ -56,8 +56,12 @@ def test_a_cluster_makes_the_same_bits_as_one_process_and_reports_what_diverged(
     monkeypatch.setenv("SRKD_TRUST", "1")
     tiny_suite(tmp_path, methods=["none", "hkd", "./broken.py"])
     hkd = Path(user_code.__file__).parent / "builtin" / "hkd.py"
-    broken = hkd.read_text().replace("class HKD", "class Broken").replace("self.weight *", "float('nan') *")
-    (tmp_path / "broken.py").write_text(broken)
+    broken = (
+        hkd.read_text(encoding="utf-8")
+        .replace("class HKD", "class Broken")
+        .replace("self.weight *", "float('nan') *")
+    )
+    (tmp_path / "broken.py").write_text(broken, encoding="utf-8")
     code, table, _ = srkd("run", "tiny.yaml")
     on_ray = ["run", "tiny.yaml", "--home", "other", "--executor", "ray", "--address", address]
     other, same_table, told = srkd(*on_ray)
@@ -67,7 +71,9 @@ def test_a_cluster_makes_the_same_bits_as_one_process_and_reports_what_diverged(
     assert "error: broken seed 0: loss 'hkd' is nan at step 0" in told
     assert digests(tmp_path / "other") == digests(tmp_path / "home")
     assert len(digests(tmp_path / "other")) == 3 + 4  # networks, and their scores and bicubic's
-    cards = [json.loads(path.read_text()) for path in (tmp_path / "other").glob("runs/*/card.json")]
+    cards = [
+        json.loads(path.read_text(encoding="utf-8")) for path in (tmp_path / "other").glob("runs/*/card.json")
+    ]
     assert {card["command"] for card in cards} == {f"srkd {' '.join(on_ray)}"}
     code, same_table, told = srkd(*on_ray, "--set", "methods=[none,hkd]")
     assert code == 0

@@ -49,7 +49,7 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in ("srkd", "sbatch", "scontrol"):
-        (folder / name).write_text(FAKE)
+        (folder / name).write_text(FAKE, encoding="utf-8")
         (folder / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     return folder
@@ -57,7 +57,7 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def calls(folder: Path) -> list[list[str]]:
     """Return what the commands were called with, and forget it."""
-    found = [json.loads(line) for line in (folder / "calls.jsonl").read_text().splitlines()]
+    found = [json.loads(line) for line in (folder / "calls.jsonl").read_text(encoding="utf-8").splitlines()]
     (folder / "calls.jsonl").unlink()
     return found
 
@@ -73,7 +73,7 @@ def test_the_shell_script_runs_all_and_goes_on_after_runs_that_failed(
     code, text, _ = srkd("plan", "tiny.yaml", "--format", "shell", *words)
     assert code == 0
     assert not (tmp_path / "a 'store'").exists()
-    (tmp_path / "plan.sh").write_text(text)
+    (tmp_path / "plan.sh").write_text(text, encoding="utf-8")
     assert bash("plan.sh") == 0
     where = [
         "--suite",
@@ -104,7 +104,7 @@ def test_slurm_gets_a_teacher_then_an_array_of_groups_then_the_scores(
 ) -> None:
     code, text, _ = srkd("plan", "tiny.yaml", "--format", "slurm", "--jobs", "4")
     assert code == 0
-    (tmp_path / "plan.sh").write_text(text)
+    (tmp_path / "plan.sh").write_text(text, encoding="utf-8")
     assert bash("plan.sh", "--gpus=1") == 0
     found = calls(tmp_path)
     assert [call[0] for call in found] == ["sbatch"] * 3
@@ -135,7 +135,7 @@ def test_slurm_gets_a_teacher_then_an_array_of_groups_then_the_scores(
 def test_slurms_signal_becomes_a_checkpoint_and_the_job_is_queued_again_unless_it_was_cancelled(
     srkd: Srkd, fakes: Path, tmp_path: Path, state: str
 ) -> None:
-    (tmp_path / "plan.sh").write_text(srkd("plan", "tiny.yaml", "--format", "slurm")[1])
+    (tmp_path / "plan.sh").write_text(srkd("plan", "tiny.yaml", "--format", "slurm")[1], encoding="utf-8")
     env = {"SLURM_JOB_ID": "9", "SLURM_ARRAY_JOB_ID": "8", "SLURM_ARRAY_TASK_ID": "1"}
     env |= {"WAIT": "1", "STATE": state}
     job = subprocess.Popen(["bash", "plan.sh", "group"], cwd=tmp_path, env=os.environ | env)
@@ -145,7 +145,7 @@ def test_slurms_signal_becomes_a_checkpoint_and_the_job_is_queued_again_unless_i
         job.send_signal(signal.SIGTERM)
         time.sleep(0.05)
     assert job.wait(timeout=60) == 75
-    assert (tmp_path / "signals").read_text() == "1"
+    assert (tmp_path / "signals").read_text(encoding="utf-8") == "1"
     first, *others = calls(tmp_path)
     assert first[:2] == ["srkd", "distill"]
     requeued = [["scontrol", "requeue", "8_1"]] if state == "RUNNING" else []
@@ -155,7 +155,9 @@ def test_slurms_signal_becomes_a_checkpoint_and_the_job_is_queued_again_unless_i
 def test_finished_parts_are_no_jobs(srkd: Srkd, fakes: Path, tmp_path: Path) -> None:
     one = ["--set", "methods=[none]"]
     assert srkd("run", "tiny.yaml", *one, "--set", "seeds=[0]")[0] == 0
-    (tmp_path / "plan.sh").write_text(srkd("plan", "tiny.yaml", *one, "--format", "slurm")[1])
+    (tmp_path / "plan.sh").write_text(
+        srkd("plan", "tiny.yaml", *one, "--format", "slurm")[1], encoding="utf-8"
+    )
     assert bash("plan.sh") == 0
     found = calls(tmp_path)
     assert [call[-1] for call in found] == ["group", "scores"]

@@ -71,7 +71,7 @@ BICUBIC_SCORES = "aac0418a957c1b85b70dd29a592ed497c2a40da05788612a9b2f303643ae87
 
 
 def planned(name: str, store: ArtifactStore, display: Display, folder: Path) -> Plan:
-    (folder / "suite.yaml").write_text(SUITES[name])
+    (folder / "suite.yaml").write_text(SUITES[name], encoding="utf-8")
     return planner.plan(load_suite(str(folder / "suite.yaml")), store, display)
 
 

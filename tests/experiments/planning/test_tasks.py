@@ -142,8 +142,8 @@ def test_a_task_is_done_where_nothing_is_known_but_it_and_its_plan(
     planned: Planned, store: ArtifactStore, display: Display, tmp_path: Path
 ) -> None:
     method = tmp_path / "mine.py"
-    source = (Path(user_code.__file__).parent / "builtin" / "hkd.py").read_text()
-    method.write_text(source.replace("class HKD", "class Mine"))
+    source = (Path(user_code.__file__).parent / "builtin" / "hkd.py").read_text(encoding="utf-8")
+    method.write_text(source.replace("class HKD", "class Mine"), encoding="utf-8")
     plan = planned(methods=(str(method),))
     sent = pickle.dumps([plan, *tasks.tasks(plan, store)])
     sources._SEEN.clear()

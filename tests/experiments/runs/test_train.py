@@ -29,7 +29,7 @@ methods: [hkd]
 def test_the_teacher_cache_is_closed_however_a_training_ends(
     store: ArtifactStore, display: Display, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: bool
 ) -> None:
-    (tmp_path / "tiny.yaml").write_text(SUITE)
+    (tmp_path / "tiny.yaml").write_text(SUITE, encoding="utf-8")
     images = open_set(store, "photos", 2)
     found = plan(load_suite(str(tmp_path / "tiny.yaml")), store, display)
     place = Workplace(store, display, torch.device("cpu"), options=RunOptions(teacher_cache=1e9))

@@ -134,7 +134,7 @@ def canonical(key: Any) -> bytes:
 
 
 def key_of(folder: Path) -> dict[str, Any]:
-    key: dict[str, Any] = json.loads((folder / MANIFEST).read_text())["key"]
+    key: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["key"]
     return key
 
 
@@ -519,7 +519,7 @@ def test_what_is_here_is_never_replaced(srkd: Srkd, tmp_path: Path, display: Dis
     for number, home in enumerate((store, ArtifactStore(tmp_path / "other"))):
         with home.writing(key) as folder:
             (folder / "weights.safetensors").write_bytes(to_safetensors(build(key.model, number)))
-            (folder / "card.json").write_text("{}")
+            (folder / "card.json").write_text("{}", encoding="utf-8")
     export(ArtifactStore(tmp_path / "other"), [key.place], tmp_path / "w.tar", display)
     before = everything(store.home)
     came = take_in(store, tmp_path / "w.tar", display)

@@ -197,7 +197,7 @@ def test_the_table_has_marks_that_are_no_colours_and_words_for_them() -> None:
     assert "30.200, best, above w/o KD" in cells
     assert "30.100, second, above w/o KD" in cells
     assert "29.000" in cells
-    css = (PAGE / "page.css").read_text()
+    css = (PAGE / "page.css").read_text(encoding="utf-8")
     assert re.search(r"\.best \.value {[^}]*underline double", css)
     assert re.search(r"\.second \.value {[^}]*underline", css)
     assert re.search(r"\.beats \.value {[^}]*font-weight: 700", css)
@@ -221,7 +221,7 @@ def test_names_are_never_read_as_footnotes_or_as_rows_of_the_study() -> None:
 
 @pytest.mark.parametrize("theme", [0, 1, 2], ids=["light", "dark", "print"])
 def test_all_colours_can_be_read(theme: int) -> None:
-    css = (PAGE / "page.css").read_text()
+    css = (PAGE / "page.css").read_text(encoding="utf-8")
     colours = dict(re.findall(r"--(\w+): (#\w+)", re.findall(r":root {([^}]*)}", css)[theme]))
 
     def luminance(colour: str) -> float:
@@ -359,7 +359,7 @@ def test_pictures_are_exact_and_pixels_are_not_smoothed() -> None:
     sources = [a["src"] or "" for a in page.all("img", **{"class": "pixels"})]
     decoded = np.array(Image.open(io.BytesIO(base64.b64decode(sources[2].partition(",")[2]))))
     assert np.array_equal(decoded, shown.views[2].pixels)
-    assert "image-rendering: pixelated" in (PAGE / "page.css").read_text()
+    assert "image-rendering: pixelated" in (PAGE / "page.css").read_text(encoding="utf-8")
     assert "31.23 dB" in page.texts("span", "psnr")
 
 

@@ -41,7 +41,9 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = small()
     panels = [panel(made.columns), panel(made.columns, "set14", "image001")]
     path = tmp_path_factory.mktemp("page") / "page.html"
-    path.write_text(render(made, "html", panels=panels, verdicts=check(made, study_claims())))
+    path.write_text(
+        render(made, "html", panels=panels, verdicts=check(made, study_claims())), encoding="utf-8"
+    )
     return path
 
 
@@ -224,7 +226,7 @@ def test_names_of_strangers_run_nothing(browser: Any, tmp_path: Path) -> None:
     ]  # fmt: skip
     hostile = small(suite=HOSTILE, datasets=[HOSTILE, "set14"], scores=scores, notes=[HOSTILE])
     path = tmp_path / "page.html"
-    path.write_text(to_html(hostile, [panel(made.columns, HOSTILE, HOSTILE)]))
+    path.write_text(to_html(hostile, [panel(made.columns, HOSTILE, HOSTILE)]), encoding="utf-8")
     visit = Visit(browser, path)
     assert visit.said == []
     assert HOSTILE.replace("\n", " ") in visit.page.locator("#missing + ul").text_content()

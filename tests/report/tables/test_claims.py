@@ -167,14 +167,16 @@ def test_names_that_a_suites_own_claims_misspell_are_refused() -> None:
 )
 def test_a_claim_that_says_nothing_clear_is_refused(claim: str, problem: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text(BASE.read_text() + f"claims: [{claim}]\n")
+    path.write_text(BASE.read_text(encoding="utf-8") + f"claims: [{claim}]\n", encoding="utf-8")
     with pytest.raises(SrkdError, match=problem):
         load_suite(str(path))
 
 
 def test_claims_change_no_runs(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text(BASE.read_text() + "claims: [{claim: x, gain: [ckd]}]\n")
+    path.write_text(
+        BASE.read_text(encoding="utf-8") + "claims: [{claim: x, gain: [ckd]}]\n", encoding="utf-8"
+    )
     mine, smoke = load_suite(str(path)), load_suite("smoke")
     assert mine.claims
     assert (mine.train, mine.teacher, mine.student) == (smoke.train, smoke.teacher, smoke.student)
@@ -198,9 +200,11 @@ def test_json_has_the_verdicts_with_their_differences() -> None:
 
 
 def test_the_claims_of_the_docs_can_be_read(tmp_path: Path) -> None:
-    page = (BASE.parent.parent / "docs" / "statistics.md").read_text()
+    page = (BASE.parent.parent / "docs" / "statistics.md").read_text(encoding="utf-8")
     path = tmp_path / "mine.yaml"
-    path.write_text(BASE.read_text() + page.split("```yaml\n")[1].split("```")[0])
+    path.write_text(
+        BASE.read_text(encoding="utf-8") + page.split("```yaml\n")[1].split("```")[0], encoding="utf-8"
+    )
     assert [one.claim for one in load_suite(str(path)).claims][1] == "HKD is the second"
 
 

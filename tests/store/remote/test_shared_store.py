@@ -66,9 +66,9 @@ def test_what_one_machine_makes_another_finds_and_fetches_once(
     assert two.read(KEY.place, "scores.json") == b'{"a": 1}'
     assert gets(server) == ["scores.json"]
     assert not two.path(KEY).exists()  # a part of it isn't it
-    assert two.file(KEY, "card.json").read_text() == "{}"
+    assert two.file(KEY, "card.json").read_text(encoding="utf-8") == "{}"
     assert gets(server) == ["scores.json", "card.json"]
-    assert two.file(KEY, "scores.json").read_text() == '{"a": 1}'
+    assert two.file(KEY, "scores.json").read_text(encoding="utf-8") == '{"a": 1}'
     assert len(gets(server)) == 2
     assert {path.name for path in two.path(KEY).iterdir()} == {"artifact.json", "scores.json", "card.json"}
     server.wire.down = True
@@ -209,7 +209,7 @@ def test_bytes_that_changed_on_the_server_are_noticed_and_mended(
     status, out, _ = srkd("store", "verify", "--shared")
     assert (status, out.splitlines()[0]) == (4, f"{KEY.place}: scores.json is not what was written")
     assert srkd("store", "verify", "--shared", "--repair", "--home", str(one.home))[0] == 0
-    assert two.file(KEY, "scores.json").read_text() == "{}"  # sent again: it was whole here
+    assert two.file(KEY, "scores.json").read_text(encoding="utf-8") == "{}"  # sent again: it was whole here
     assert srkd("store", "verify", "--shared")[1].endswith("0 broken\n")
 
 
@@ -218,7 +218,7 @@ def test_a_manifest_that_is_damaged_or_names_files_elsewhere_is_refused(
 ) -> None:
     write(one)
     manifest = f"manifests/{KEY.place}.json"
-    text = (one.path(KEY) / "artifact.json").read_text()
+    text = (one.path(KEY) / "artifact.json").read_text(encoding="utf-8")
     for changed in (text[:-1], text.replace("scores.json", "../../evil"), text.replace("bicubic", "another")):
         sharing(one).bucket.put(manifest, changed.encode())
         with pytest.raises(IntegrityError, match=f"{manifest} is not what was written"):

@@ -205,7 +205,7 @@ def written(folder: Path, name: str, change: tuple[str, str]) -> Path:
         text = text.replace(
             "adapter = nn.Conv2d", "self.__dict__['teacher'] = teacher\n        adapter = nn.Conv2d"
         )
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -218,14 +218,16 @@ def test_a_broken_method_is_told_what_to_mend_in_which_line(name: str, tmp_path:
         checks.CHECKS[broken](checks.subject(str(path)))
     assert problem in caught.value.problem
     number = 1 + next(
-        i for i, text in enumerate(path.read_text().splitlines()) if text.strip().startswith(line)
+        i
+        for i, text in enumerate(path.read_text(encoding="utf-8").splitlines())
+        if text.strip().startswith(line)
     )
     assert caught.value.place.startswith(f"{name}.py, line {number}: {line}")
     assert hint in caught.value.hint
 
 
 def test_the_method_that_they_are_made_of_keeps_the_contract(tmp_path: Path) -> None:
-    (tmp_path / "whole.py").write_text(WHOLE)
+    (tmp_path / "whole.py").write_text(WHOLE, encoding="utf-8")
     verdicts = list(checks.examine(checks.subject(str(tmp_path / "whole.py"))))
     assert [verdict.check for verdict in verdicts] == list(checks.CHECKS)
     assert [verdict.problem for verdict in verdicts if verdict.problem] == []
