@@ -53,8 +53,8 @@ def find_plan(
 
 
 def naming(suite: str, settings: Sequence[str] | None) -> list[str]:
-    """Return the options that name a suite on the command line."""
-    return ["--suite", suite, *(word for one in settings or [] for word in ("--set", one))]
+    """Return the suite and its settings as words of a command line."""
+    return [suite, *(word for one in settings or [] for word in ("--set", one))]
 
 
 def workplace(store: ArtifactStore, display: Display, options: RunOptions) -> Workplace:
@@ -125,6 +125,6 @@ def work(
     else:
         failed = make(find_executor(executor), plan, store, display, options)
     show_results(plan, store, json_)
-    display.say(f"everything is kept in {store}")
+    display.say(f"Store: {store}")
     if failed:
         raise failed

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from srkd_bench.config.base import Spec
 from srkd_bench.config.network import ForeignSpec, ModelSpec
 from srkd_bench.config.suite import Suite
+from srkd_bench.config.suite_names import suite_files
 from srkd_bench.config.training import TrainSpec, overridden
 from srkd_bench.core.errors import MissingError, SrkdError, unknown
 
@@ -105,13 +106,6 @@ def _put(raw: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
     if not isinstance(inner, dict):
         raise SrkdError(f"--set {'.'.join(path)[:80]}: '{first[:80]}' has no keys")
     return raw | {first: overridden(inner, {rest[0]: _put(inner, rest, value)[rest[0]]})}
-
-
-def suite_files() -> dict[str, Path]:
-    """Return the suites that come with srkd, by name."""
-    package = Path(__file__).parent.parent
-    folder = package / "suites" if (package / "suites").is_dir() else package.parent / "suites"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 def load_suite(name: str, settings: Iterable[str] = ()) -> Suite:

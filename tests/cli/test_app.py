@@ -30,7 +30,7 @@ from tests.conftest import Srkd
         ("compare hkd none --teacher nowhere.pt", 3, "no weights file 'nowhere.pt'"),
         ("crops -o crops.png --teacher nowhere.pt", 3, "no weights file 'nowhere.pt'"),
         ("tune --teacher nowhere.pt", 3, "no weights file 'nowhere.pt'"),
-        ("run bsds --suite demo", 1, "error: two suites are named: bsds and demo"),
+        ("run bsds --suite demo", 1, "error: two suites are given: bsds and demo"),
         ("download set55", 1, "hint: did you mean 'set5'?"),
         ("download set5 --from empty", 3, "no images"),
         ("evaluate --model bicubic --datasets set5", 3, "hint: srkd download set5"),

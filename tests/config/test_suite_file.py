@@ -4,7 +4,8 @@ import pytest
 
 from srkd_bench.config.network import ModelSpec
 from srkd_bench.config.suite import Suite
-from srkd_bench.config.suite_file import load_suite, suite_files
+from srkd_bench.config.suite_file import load_suite
+from srkd_bench.config.suite_names import suite_files
 from srkd_bench.core.errors import SrkdError
 
 BASE = """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from srkd_bench.cli import completion
 from srkd_bench.cli.options import Home, Json
 from srkd_bench.cli.output import err, print_json, print_rows
 from srkd_bench.cli.session import open_store
@@ -18,20 +19,21 @@ if TYPE_CHECKING:
 
 def download(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME…", help="Data sets, see `srkd ls datasets`.")
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME…", autocompletion=completion.datasets, help="Data sets (`srkd ls datasets`)."
+        ),
     ] = None,
     source: Annotated[
         Path | None,
-        typer.Option(
-            "--from", metavar="DIR|ARCHIVE", help="Adopt images that you have; LR ones are ignored."
-        ),
+        typer.Option("--from", metavar="DIR|ARCHIVE", help="Import a local copy. LR images are ignored."),
     ] = None,
-    listing: Annotated[bool, typer.Option("--list", help="Show what is here.")] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Take it again, even if it is here.")] = False,
+    listing: Annotated[bool, typer.Option("--list", help="List the data sets and their state.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace data sets that are present.")] = False,
     home: Home = None,
     json_: Json = False,
 ) -> None:
-    """Fetch data sets, or adopt what you have, and pack their images."""
+    """Download data sets, or import a local copy. Without NAME, list them."""
     from srkd_bench.core.progress import Display
     from srkd_bench.data.catalog import find
     from srkd_bench.experiments.analysis.listing import datasets
@@ -42,24 +44,24 @@ def download(
         return
     for name in names:
         find(name)
-    digests = {name: _pack(name, source, store, Display(err), replace=replace) for name in names}
+    digests = {name: _pack(name, source, store, Display(err), force=force) for name in names}
     if json_:
         rows = [{"name": name, "pixels": pixels} for name, pixels in digests.items()]
         print_json({"schema": 1, "datasets": rows})
 
 
-def _pack(name: str, source: Path | None, store: ArtifactStore, display: Display, *, replace: bool) -> str:
+def _pack(name: str, source: Path | None, store: ArtifactStore, display: Display, *, force: bool) -> str:
     """Return the digest of a data set's pixels, after packing it if need be."""
     from srkd_bench.data import ingest
     from srkd_bench.data.catalog import find
     from srkd_bench.data.image_set import packed
 
-    here = None if replace else packed(store, name)
+    here = None if force else packed(store, name)
     if here is not None and source is None:
-        display.say(f"{name} is here")
+        display.say(f"{name} is present")
         return here
     pixels = ingest.adopt(store, name, source, display) if source else ingest.download(store, name, display)
     alike = ingest.is_known_copy(store, name)
-    known = "" if alike else "; its pixels differ from those that srkd's own numbers are of"
+    known = "" if alike else "; its pixels differ from those of the published results"
     display.say(f"{name}: {find(name).count} images packed{known}")
     return pixels

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from srkd_bench.cli import completion
 from srkd_bench.cli.commands.figures import find_panels, write_figures
 from srkd_bench.cli.options import (
     Crops,
@@ -19,11 +20,10 @@ from srkd_bench.cli.options import (
     Methods,
     Settings,
     SuiteArgument,
-    SuiteOption,
     Teacher,
-    suite_name,
 )
 from srkd_bench.cli.output import out
+from srkd_bench.cli.registration import DEFAULT_SUITE
 from srkd_bench.cli.session import find_plan, with_teacher
 from srkd_bench.core.errors import ConditionMet, MissingError, SrkdError, unknown
 
@@ -51,52 +51,69 @@ Format = Annotated[
     typer.Option(
         "--format",
         "-f",
-        help="terminal, markdown, latex, html, csv or json; on stdout if no -o is of it.",
+        metavar="FORMAT",
+        autocompletion=completion.formats,
+        help="Format to print: terminal, markdown, latex, html, csv or json.",
     ),
 ]
 Outputs = Annotated[
     list[Path] | None,
     typer.Option(
-        "--output", "-o", metavar="FILE", help="By suffix: .html .md .tex .csv .json .txt; repeatable."
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write a file; its suffix is the format: .html .md .tex .csv .json .txt; repeatable.",
     ),
 ]
 Source = Annotated[
     Path | None,
-    typer.Option("--from", metavar="FILE.csv", help="Scores that `-o FILE.csv` wrote, not the store's."),
+    typer.Option(
+        "--from",
+        metavar="FILE.csv",
+        help="Report a score file (written by -o FILE.csv) instead of the store.",
+    ),
 ]
-Reference = Annotated[bool, typer.Option("--reference", help="Put the study's own numbers beside.")]
+Reference = Annotated[
+    bool, typer.Option("--reference", help="Show the numbers that the study published, too.")
+]
 Baseline = Annotated[
-    str, typer.Option("--baseline", metavar="METHOD", help="What all others are compared with.")
+    str, typer.Option("--baseline", metavar="METHOD", help="Method that all others are compared with.")
 ]
 Highlight = Annotated[
-    HighlightBy, typer.Option("--highlight", help="By printed value, or by what the seeds show.")
+    HighlightBy,
+    typer.Option("--highlight", help="Highlight the best by printed value, or by statistical significance."),
 ]
 Claims = Annotated[
-    bool, typer.Option("--claims", help="Check the suite's claims, or the study's if it has none.")
+    bool,
+    typer.Option("--claims", help="Check the claims of the suite, or of the study if the suite has none."),
 ]
 FailIf = Annotated[
     list[str] | None,
     typer.Option(
         "--fail-if",
         metavar="CONDITION",
-        help="End with exit code 5 if so: 'ckd.set5 < none.set5 - 0.05'; repeatable.",
+        help="End with exit code 5 if this holds: 'ckd.set5 < none.set5 - 0.05'; repeatable.",
     ),
 ]
 Figures = Annotated[
-    Path | None, typer.Option("--figures", metavar="DIR", help="Draw it too, as PDF, PNG and SVG.")
+    Path | None,
+    typer.Option("--figures", metavar="DIR", help="Write the figures into a folder, as PDF, PNG and SVG."),
 ]
 Cards = Annotated[
     Path | None,
-    typer.Option("--cards", metavar="FILE.json", help="Write how each network was trained, too."),
+    typer.Option(
+        "--cards",
+        metavar="FILE.json",
+        help="Write how each network was trained: settings, versions, device, time.",
+    ),
 ]
 WithCrops = Annotated[
-    bool, typer.Option("--crops/--no-crops", help="Whether an html page shows regions of images.")
+    bool, typer.Option("--crops/--no-crops", help="Show or omit image crops on an HTML page.")
 ]
 
 
 def report(
-    suite: SuiteArgument = None,
-    suite_option: SuiteOption = None,
+    suite: SuiteArgument = DEFAULT_SUITE,
     teacher: Teacher = None,
     settings: Settings = None,
     method: Methods = None,
@@ -115,13 +132,13 @@ def report(
     home: Home = None,
     json_: Json = False,
 ) -> None:
-    """Print the comparison table of what is finished so far; in GitHub's CI, put it into the step's summary too."""
+    """Print or write the comparison of a suite's finished runs. In GitHub Actions, also to the job summary."""
     from srkd_bench.report.conditions import parse
 
     targets = Targets.of("json" if json_ else format_, output or [], figures, cards)
     conditions = [parse(text) for text in fail_if or []]
     targets.check()
-    suite, changes = suite_name(suite, suite_option), with_teacher(settings, teacher)
+    changes = with_teacher(settings, teacher)
     scored = source is not None
     plan, store, display = find_plan(suite, changes, home, method or (), readonly=True, scored=scored)
     results = _results(plan, store, source, baseline, trainings=targets.need_trainings)

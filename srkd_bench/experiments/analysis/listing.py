@@ -6,7 +6,8 @@ from statistics import fmean
 from typing import Any
 
 from srkd_bench.config.network import network_spec
-from srkd_bench.config.suite_file import load_suite, suite_files
+from srkd_bench.config.suite_file import load_suite
+from srkd_bench.config.suite_names import suite_files
 from srkd_bench.data.catalog import DATASETS
 from srkd_bench.data.image_set import packed
 from srkd_bench.evaluation.scores import Scores
