@@ -83,9 +83,9 @@ class TeacherSpec(Spec):
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if self.model is None and self.weights is None:
-            raise ValueError("give model (to train one) or weights (to load one)")
+            raise ValueError("needs model (to train a teacher) or weights (to load one)")
         if self.weights is None and (self.blocks or self.overlap):
-            raise ValueError("blocks and overlap go with weights; those of a model stand in it")
+            raise ValueError("blocks and overlap go with weights; with a model, give them in model")
         return self
 
 
@@ -221,7 +221,7 @@ class Suite(Spec):
     @classmethod
     def _no_repetition(cls, value: list[Hashable]) -> list[Hashable]:
         if len(set(value)) < len(value):
-            raise ValueError("something is listed twice")
+            raise ValueError("has an entry twice")
         return value
 
     @model_validator(mode="after")

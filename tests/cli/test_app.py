@@ -16,7 +16,7 @@ from tests.conftest import Srkd
         (
             "run --set params.ckd.weight=-1",
             1,
-            "params.ckd.weight: input should be greater than or equal to 0",
+            "params.ckd.weight: must be at least 0, not -1",
         ),
         ("run --set data.train=bsds50", 1, "hint: did you mean 'bsds500'?"),
         ("run --set data.test=[set55]", 1, "hint: did you mean 'set5'?"),

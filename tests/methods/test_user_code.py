@@ -146,10 +146,10 @@ def test_a_suite_runs_no_code_that_lies_beside_it_unless_told(srkd: Srkd, tmp_pa
     (tmp_path / "mine.py").write_text('from pathlib import Path\n\nPath("evil").touch()\n' + MINE)
     for words in (
         ["run", "tiny.yaml"],
-        ["report", "--suite", "tiny.yaml"],
+        ["report", "tiny.yaml"],
         ["run", "tiny.yaml", "--set", "methods=[./mine.py]"],
         ["run", "tiny.yaml", "--set", "methods=['tests.methods.test_user_code:Mine']"],
-        ["distill", "-m", "none", "--suite", "tiny.yaml", "--set", "methods=[./mine.py]", "--dry-run"],
+        ["distill", "-m", "none", "tiny.yaml", "--set", "methods=[./mine.py]", "--dry-run"],
     ):
         code, _, messages = srkd(*words)
         assert not (tmp_path / "evil").exists()
@@ -160,7 +160,7 @@ def test_a_suite_runs_no_code_that_lies_beside_it_unless_told(srkd: Srkd, tmp_pa
                 messages,
             )
             assert f"if you trust it: srkd --trust {words[0]} " in messages
-    assert srkd("--trust", "report", "--suite", "tiny.yaml")[0] == 0
+    assert srkd("--trust", "report", "tiny.yaml")[0] == 0
     assert (tmp_path / "evil").exists()
 
 

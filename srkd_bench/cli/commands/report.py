@@ -133,7 +133,7 @@ def report(
     json_: Json = False,
 ) -> None:
     """Print or write the comparison of a suite's finished runs. In GitHub Actions, also to the job summary."""
-    from srkd_bench.report.conditions import parse
+    from srkd_bench.report.conditions import check_names, parse
 
     targets = Targets.of("json" if json_ else format_, output or [], figures, cards)
     conditions = [parse(text) for text in fail_if or []]
@@ -142,6 +142,8 @@ def report(
     scored = source is not None
     plan, store, display = find_plan(suite, changes, home, method or (), readonly=True, scored=scored)
     results = _results(plan, store, source, baseline, trainings=targets.need_trainings)
+    for condition in conditions:
+        check_names(condition, results)
     verdicts = _verdicts(results, plan.suite) if claims or targets.have_page else []
     panels = find_panels(plan, store, display, crop or []) if crops and targets.have_page else []
     content = Content(results, verdicts, panels, claims, reference, highlight)
@@ -233,12 +235,12 @@ class Targets:
 
         if self.cards:
             put(self.cards, to_cards(content.results))
-            display.say(f"wrote {self.cards}")
+            display.say(f"Wrote {self.cards}")
         if self.figures:
-            display.say(f"wrote {len(write_figures(content.results, self.figures))} files to {self.figures}")
+            display.say(f"Wrote {len(write_figures(content.results, self.figures))} files to {self.figures}")
         for path, chosen in self.files:
             put(path, content.text(chosen))
-            display.say(f"wrote {path}")
+            display.say(f"Wrote {path}")
         if self.printed == "terminal" or (self.printed is None and not self.files):
             content.print()
         elif self.printed is not None and self.printed not in [chosen for _, chosen in self.files]:

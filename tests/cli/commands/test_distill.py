@@ -5,7 +5,7 @@ from tests.conftest import Srkd
 
 
 def test_distill_makes_the_chosen_methods_and_the_teacher(srkd: Srkd) -> None:
-    code, text, messages = srkd("distill", "--suite", "tiny.yaml", "--method", "ckd", "-m", "none", "--json")
+    code, text, messages = srkd("distill", "tiny.yaml", "--method", "ckd", "-m", "none", "--json")
     assert code == 0
     rows = json.loads(text)["scores"]
     assert {row["model"] for row in rows} == {"bicubic", "teacher", "ckd", "none"}
@@ -14,7 +14,7 @@ def test_distill_makes_the_chosen_methods_and_the_teacher(srkd: Srkd) -> None:
 
 
 def test_every_run_keeps_its_events_and_a_card(srkd: Srkd, tmp_path: Path) -> None:
-    srkd("distill", "--suite", "tiny.yaml", "--method", "hkd")
+    srkd("distill", "tiny.yaml", "--method", "hkd")
     (run,) = [
         path
         for path in (tmp_path / "home" / "runs").iterdir()

@@ -23,14 +23,14 @@ def test_a_local_copy_is_packed_once_and_replaced_when_asked(srkd: Srkd, tmp_pat
     assert states(srkd)["set5"] == "to download"
     code, text, messages = srkd("download", "set5", "--from", "mine", "--json")
     assert code == 0
-    assert "set5: 5 images packed; its pixels differ from those that srkd's own numbers are of\n" in messages
+    assert "set5: 5 images packed; its pixels differ from those of the published results\n" in messages
     (packed,) = json.loads(text)["datasets"]
     assert packed["name"] == "set5"
     assert states(srkd)["set5"] == "here"
     code, text, messages = srkd("download", "set5", "--json")
-    assert (code, json.loads(text)["datasets"], messages) == (0, [packed], "set5 is here\n")
+    assert (code, json.loads(text)["datasets"], messages) == (0, [packed], "set5 is present\n")
     five_images(tmp_path / "mine", side=40)
-    code, text, _ = srkd("download", "set5", "--from", "mine", "--replace", "--json")
+    code, text, _ = srkd("download", "set5", "--from", "mine", "--force", "--json")
     assert code == 0
     assert json.loads(text)["datasets"][0]["pixels"] != packed["pixels"]
 

@@ -80,7 +80,7 @@ def test_own_methods_are_named_by_their_files_and_only_if_the_user_lets_them_run
     assert code == 0
     command = json.loads(text)["tasks"][1]["command"]
     assert command[:7] == ["srkd", "--trust", "distill", "--method", "./mine.py", "--method", "hkd+./mine.py"]
-    assert srkd("evaluate", "--suite", "tiny.yaml", *words[-2:])[0] == 0
+    assert srkd("evaluate", "tiny.yaml", *words[-2:])[0] == 0
     monkeypatch.setenv("SRKD_TRUST", "0")
     sources._SEEN.clear()  # another process
     code, _, messages = srkd(*words)  # the store knows it now, and yet it would be named as an option

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import Srkd
 
-SUITE = ["--suite", "tiny.yaml", "--set", "seeds=[0,1,2,3,4,5]"]
+SUITE = ["tiny.yaml", "--set", "seeds=[0,1,2,3,4,5]"]
 
 Keep = Callable[..., list[str]]
 
@@ -25,7 +25,7 @@ def test_methods_can_be_chosen_instead_of_the_suites(srkd: Srkd, kept: list[str]
     chosen = [*SUITE, "-m", "none", "-m", "hkd"]
     _, text, _ = srkd("report", *chosen, "--json")
     assert {row["model"] for row in json.loads(text)["scores"]} == {"none", "hkd"}
-    code, _, messages = srkd("compare", "rkd+hkd", "none", *chosen)
+    code, _, messages = srkd("compare", *chosen, "rkd+hkd", "none")
     assert (code, messages.splitlines()[0]) == (1, "error: no method in suite tiny named 'rkd+hkd'")
 
 
@@ -134,33 +134,33 @@ def test_githubs_summary_gets_the_markdown_report(
 
 
 def test_a_report_is_made_of_an_unfinished_suite_in_every_format(srkd: Srkd, tmp_path: Path) -> None:
-    srkd("distill", "--suite", "tiny.yaml", "--method", "none")
+    srkd("distill", "tiny.yaml", "--method", "none")
     files = ["a.md", "a.tex", "a.csv", "a.json", "a.txt", "a.html"]
-    code, text, _ = srkd("report", "--suite", "tiny.yaml", *[word for file in files for word in ("-o", file)])
+    code, text, _ = srkd("report", "tiny.yaml", *[word for file in files for word in ("-o", file)])
     assert (code, text) == (0, "")
     assert "hkd: not trained yet (seed 0)" in (tmp_path / "a.txt").read_text()
     assert all((tmp_path / file).stat().st_size > 100 for file in files)
-    code, text, _ = srkd("report", "--suite", "tiny.yaml", "--format", "markdown", "--reference")
+    code, text, _ = srkd("report", "tiny.yaml", "--format", "markdown", "--reference")
     assert code == 0
     assert "| photos-test |" in text
 
 
 def test_a_page_is_a_file_or_on_stdout_with_regions_of_images_or_without(srkd: Srkd, tmp_path: Path) -> None:
-    srkd("distill", "--suite", "tiny.yaml", "--method", "hkd")
-    code, text, messages = srkd("report", "--suite", "tiny.yaml", "--format", "html", "-o", "a.html")
+    srkd("distill", "tiny.yaml", "--method", "hkd")
+    code, text, messages = srkd("report", "tiny.yaml", "--format", "html", "-o", "a.html")
     assert (code, text) == (0, "")
-    assert "looking where the methods differ most" in messages
+    assert "Choosing the regions" in messages
     page = (tmp_path / "a.html").read_text()
     assert page.count('class="panel"') == 2
     assert "All 2 trainings" in page
-    code, text, messages = srkd("report", "--suite", "tiny.yaml", "--format", "html", "--no-crops")
+    code, text, messages = srkd("report", "tiny.yaml", "--format", "html", "--no-crops")
     assert code == 0
     assert text.startswith("<!DOCTYPE html>")
     assert 'class="panel"' not in text
     assert "looking" not in messages
-    code, text, _ = srkd("report", "--suite", "tiny.yaml", "-f", "html", "--crop", "coffee:96,64,64,48")
+    code, text, _ = srkd("report", "tiny.yaml", "-f", "html", "--crop", "coffee:96,64,64,48")
     assert code == 0
     assert text.count('class="panel"') == 1
-    code, _, messages = srkd("report", "--suite", "tiny.yaml", "-f", "html", "--crop", "coffee:96,64,64,4800")
+    code, _, messages = srkd("report", "tiny.yaml", "-f", "html", "--crop", "coffee:96,64,64,4800")
     assert code == 1
     assert "coffee" in messages
