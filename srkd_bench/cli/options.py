@@ -146,6 +146,14 @@ Teacher = Annotated[
         help="Teacher weights instead of the suite's: an EDSR, or a network that spandrel recognizes.",
     ),
 ]
+TensorBoard = Annotated[
+    Path | None,
+    typer.Option(
+        "--tensorboard",
+        metavar="DIR",
+        help="Write the training events for TensorBoard when training ends (extra srkd-bench[tensorboard]).",
+    ),
+]
 Crops = Annotated[
     list[str] | None,
     typer.Option(

@@ -85,6 +85,18 @@ def show_results(plan: Plan, store: ArtifactStore, json_: bool) -> None:
     print_results(results(plan, store), json_)
 
 
+def write_events(plan: Plan, store: ArtifactStore, display: Display, folder: Path) -> None:
+    """Write the training events of a plan's finished networks for TensorBoard."""
+    from srkd_bench.experiments.analysis.collect import results
+    from srkd_bench.report import tensorboard
+
+    trainings = results(plan, store, trainings=True).trainings
+    tensorboard.write(trainings, folder)
+    display.say(
+        f"Wrote {len(trainings)} trainings; to view them: tensorboard --logdir {shlex.quote(str(folder))}"
+    )
+
+
 def make(
     execute: Executor, plan: Plan, store: ArtifactStore, display: Display, options: RunOptions
 ) -> FailedRuns | None:
@@ -103,11 +115,13 @@ def work(
     dry_run: bool,
     json_: bool,
     executor: str = "local",
+    tensorboard: Path | None = None,
 ) -> None:
     """Train, measure and print, or forecast that; what failed is raised after all else is done and shown.
 
     Args:
         executor: a key of `EXECUTORS`.
+        tensorboard: where to write training events.
     """
     from srkd_bench.experiments.executors.base import find_executor
     from srkd_bench.experiments.planning import status
@@ -119,12 +133,18 @@ def work(
         devices = choose_devices(options.devices, options.jobs)
         show_forecast(plan, Workplace(store, display, devices[0], options), json_, len(devices))
         return
+    if tensorboard:
+        from srkd_bench.report.tensorboard import check
+
+        check()
     failed: FailedRuns | None = None
     if status.finished(plan, store):
         status.announce(plan, store, display)
     else:
         failed = make(find_executor(executor), plan, store, display, options)
     show_results(plan, store, json_)
+    if tensorboard:
+        write_events(plan, store, display, tensorboard)
     display.say(f"Store: {store}")
     if failed:
         raise failed

@@ -42,7 +42,9 @@ class _Loader(yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             raise SrkdError(f"aliases are not allowed{_place(event.start_mark)}", "repeat the value instead")
         if getattr(event, "tag", None):
-            raise SrkdError(f"tags are not allowed{_place(event.start_mark)}", "write the value without its tag")
+            raise SrkdError(
+                f"tags are not allowed{_place(event.start_mark)}", "write the value without its tag"
+            )
         return super().compose_node(parent, index)
 
 
@@ -95,7 +97,9 @@ def _set(raw: dict[str, Any], setting: str) -> dict[str, Any]:
     if not equals or not all(path) or not key.isprintable():
         raise SrkdError(f"--set takes KEY=VALUE, not {setting[:80]!r}", "for example --set train.steps=200")
     if len(path) > 4:
-        raise SrkdError(f"--set {key[:80]}: no key is nested that deep", "for example --set params.ckd.weight=0.5")
+        raise SrkdError(
+            f"--set {key[:80]}: no key is nested that deep", "for example --set params.ckd.weight=0.5"
+        )
     return _put(raw, path, parse_yaml(text, f"--set {key[:80]}"))
 
 

@@ -17,11 +17,11 @@ SEND_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class News:
-    """What a worker tells: a line, or how far something is.
+    """A message of a worker: a line, or the progress of a task.
 
     Args:
-        text: the line, or the title of what is under way.
-        done, total: of that; None of a line, total None if unknown.
+        text: the line, or the title of the task.
+        done, total: progress; None for a line; total is None if unknown.
         more: the losses.
     """
 
@@ -32,10 +32,10 @@ class News:
 
 
 class Relay(Display):
-    """A worker's display: what it would show is sent, a few times a second at most.
+    """A worker's display, which sends its progress to the main process, four times a second at most.
 
     Args:
-        title: what trainings are called.
+        title: of trainings.
     """
 
     def __init__(self, send: Callable[[News], None], title: str) -> None:
@@ -48,7 +48,7 @@ class Relay(Display):
 
     @contextmanager
     def bar(self, title: str, *, bytes: bool = False) -> Iterator[Callable[[int, int | None], None]]:
-        """Give what sends how far something is."""
+        """Yield a function that sends the progress of a task."""
 
         def move(done: int, total: int | None) -> None:
             if self._due():
@@ -60,7 +60,7 @@ class Relay(Display):
     def training(
         self, title: str, first: int, steps: int
     ) -> Iterator[Callable[[int, Mapping[str, Watched]], None]]:
-        """Give what sends how far a training is."""
+        """Yield a function that sends the progress of a training."""
 
         def move(step: int, learners: Mapping[str, Watched]) -> None:
             if self._due():
@@ -77,7 +77,7 @@ class Relay(Display):
 
 
 class Board:
-    """Shows the news of workers by name: on a terminal a live row each, elsewhere a quiet line now and then."""
+    """Show the messages of workers: a live row for each on a terminal, elsewhere a line every 15 s."""
 
     def __init__(self, display: Display) -> None:
         self._display = display
@@ -88,7 +88,7 @@ class Board:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show it meanwhile."""
+        """Show the rows during the block."""
         if self._bars is None:
             yield
             return
@@ -96,7 +96,7 @@ class Board:
             yield
 
     def see(self, worker: str, news: News) -> None:
-        """Show what a worker tells."""
+        """Show a message of a worker."""
         if news.done is None:
             self._display.say(news.text)
             return
@@ -114,7 +114,7 @@ class Board:
             self._bars.update(self._rows[worker], completed=news.done, total=news.total)
 
     def clear(self, worker: str) -> None:
-        """Forget what a worker was at."""
+        """Remove the row of a worker."""
         self._titles.pop(worker, None)
         self._lines.pop(worker, None)
         if self._bars is not None and worker in self._rows:

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from srkd_bench.config.network import ForeignSpec
-from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.errors import SrkdError, install_hint
 from srkd_bench.networks.custom import Foreign
 from srkd_bench.networks.inspection import looked_over
 from srkd_bench.networks.probing import Allowance
 from srkd_bench.networks.weight_files import FLOATS, WeightFile, check_numbers
 
 NAMES = "EDSR has EDSR-PyTorch's names: head.0.weight, body.0.body.0.weight, …"
-EXTRA = "other architectures are read with spandrel: pip install 'srkd-bench[spandrel]'"
+EXTRA = f"other architectures need spandrel: {install_hint('spandrel')}"
 _SEEN: dict[str, Foreign] = {}  # by digest of the spec: they can't be built without their weights
 
 

@@ -83,7 +83,11 @@ def test_weights_take_the_place_of_a_teacher_to_train(tmp_path: Path) -> None:
         ("train.steps=0x" + "f" * 99_999, "train.steps: must be a whole number", ""),
         ("train.steps=010", "train.steps: must be a whole number, not '010'", ""),
         ("train.steps=1:30", "train.steps: must be a whole number, not '1:30'", ""),
-        ("train={epochs: 999999999999999999, steps_per_epoch: 999999999999999999}", "train.steps: must be at most 100,000,000", ""),
+        (
+            "train={epochs: 999999999999999999, steps_per_epoch: 999999999999999999}",
+            "train.steps: must be at most 100,000,000",
+            "",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, setting: str, message: str, hint: str) -> None:

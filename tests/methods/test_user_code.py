@@ -134,7 +134,7 @@ def test_an_own_method_is_trained_measured_and_reported(srkd: Srkd, tmp_path: Pa
     Path("mine.py").write_text(MINE.replace("l1_loss", "mse_loss"))
     code, _, messages = srkd("distill", "-m", "./mine.py", *words)
     assert code == 0
-    assert "1 of 2 networks are in the store, 1 to make" in messages
+    assert "1 of 2 networks are in the store, 1 to train" in messages
     # Without file and memory, there is one clear error.
     Path("mine.py").unlink()
     Path("home/methods.json").unlink()

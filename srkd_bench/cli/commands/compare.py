@@ -110,7 +110,7 @@ def _print_comparison(compared: Comparison) -> None:
     from srkd_bench.report.tables.differences import signed, where
 
     print(f"{compared.first} against {compared.second}\n")
-    _print_differences(compared.differences)
+    _print_differences(sorted(compared.differences, key=lambda one: one.dataset is not None))  # all first
     print()
     decimals = METRICS[compared.metric].decimals
     for dataset, gains in compared.images.items():

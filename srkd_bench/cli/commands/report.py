@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -148,6 +149,8 @@ def report(
     panels = find_panels(plan, store, display, crop or []) if crops and targets.have_page else []
     content = Content(results, verdicts, panels, claims, reference, highlight)
     targets.write(content, display)
+    if not results.scores:
+        display.say(f"No run of suite {suite} is finished yet. To train it: srkd run {shlex.quote(suite)}")
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         _append(Path(summary), content.text("markdown"))
     _fail_if(conditions, results)

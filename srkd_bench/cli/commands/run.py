@@ -25,6 +25,7 @@ from srkd_bench.cli.options import (
     SuiteArgument,
     Teacher,
     TeacherCache,
+    TensorBoard,
     run_options,
 )
 from srkd_bench.cli.registration import DEFAULT_SUITE
@@ -104,6 +105,7 @@ def distill(
     jobs: Jobs = None,
     checkpoint_seconds: Checkpoint = None,
     teacher_cache: TeacherCache = CACHE_GB,
+    tensorboard: TensorBoard = None,
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
@@ -113,7 +115,7 @@ def distill(
     looks = any(run.teacher for run in plan.students)
     plan = replace(plan, with_teacher=looks or store.has(plan.teacher))
     options = run_options(device, jobs, checkpoint_seconds, teacher_cache)
-    work(plan, store, display, options, dry_run=dry_run, json_=json_)
+    work(plan, store, display, options, dry_run=dry_run, json_=json_, tensorboard=tensorboard)
 
 
 def run(
@@ -127,6 +129,7 @@ def run(
     address: Address = None,
     checkpoint_seconds: Checkpoint = None,
     teacher_cache: TeacherCache = CACHE_GB,
+    tensorboard: TensorBoard = None,
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
@@ -141,4 +144,4 @@ def run(
     changes = with_teacher(settings, teacher)
     found = find_plan(suite, changes, home, readonly=dry_run)
     options = run_options(device, jobs, checkpoint_seconds, teacher_cache, address)
-    work(*found, options, dry_run=dry_run, json_=json_, executor=executor)
+    work(*found, options, dry_run=dry_run, json_=json_, executor=executor, tensorboard=tensorboard)

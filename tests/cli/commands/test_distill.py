@@ -10,7 +10,7 @@ def test_distill_makes_the_chosen_methods_and_the_teacher(srkd: Srkd) -> None:
     rows = json.loads(text)["scores"]
     assert {row["model"] for row in rows} == {"bicubic", "teacher", "ckd", "none"}
     assert {(row["method"], row["seed"]) for row in rows if row["model"] == "ckd"} == {("ckd", 0)}
-    assert "training EDSR 4×4, seed 0: ckd, none" in messages
+    assert "Training 2 students, seed 0: ckd, none" in messages
 
 
 def test_every_run_keeps_its_events_and_a_card(srkd: Srkd, tmp_path: Path) -> None:

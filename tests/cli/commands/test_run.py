@@ -34,15 +34,15 @@ def test_changing_a_weight_retrains_that_method_alone(srkd: Srkd) -> None:
     _, _, messages = srkd(
         "run", "tiny.yaml", "--set", "methods=[none, hkd, rkd]", "--set", "params.hkd.weight=0.5"
     )
-    assert "training EDSR 4×4, seed 0: hkd\n" in messages
-    assert messages.count("training ") == 1
+    assert "Training 1 student, seed 0: hkd\n" in messages
+    assert messages.count("Training ") == 1
 
 
 def test_changing_the_teacher_retrains_every_student_that_looks_at_it(srkd: Srkd) -> None:
     srkd("run", "tiny.yaml")
     _, _, messages = srkd("run", "tiny.yaml", "--set", "teacher.train.steps=13")
-    assert "training EDSR 6×4, seed 0: none\n" in messages
-    assert "training EDSR 4×4, seed 0: hkd, rkd+hkd\n" in messages
+    assert "Training teacher EDSR 6×4 (1 of 2)\n" in messages
+    assert "Training 2 students, seed 0: hkd, rkd+hkd\n" in messages
 
 
 def test_dry_run_tells_what_would_be_done_and_does_nothing(srkd: Srkd, tmp_path: Path) -> None:

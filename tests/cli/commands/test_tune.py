@@ -28,7 +28,7 @@ def tuned(srkd: Srkd, *words: str) -> tuple[dict[str, Any], str]:
 
 def test_a_search_is_kept_and_a_suite_takes_its_best(srkd: Srkd, tmp_path: Path) -> None:
     found, messages = tuned(srkd, "--trials", "3")
-    assert "training EDSR 4×4, seed 1000000: hkd ×3, ckd ×3\n" in messages
+    assert "Training 6 students, seed 1000000: hkd ×3, ckd ×3\n" in messages
     assert (found["validation"], found["seed"]) == ("photos-valid", 1_000_000)
     rows = found["trials"]
     assert [(row["method"], row["trial"]) for row in rows] == [
@@ -77,9 +77,7 @@ def test_a_search_is_kept_and_a_suite_takes_its_best(srkd: Srkd, tmp_path: Path)
 def test_what_was_never_tuned_is_refused_with_the_command_that_does_it(srkd: Srkd) -> None:
     code, _, messages = srkd("run", "tiny.yaml", "--set", "params=tuned", "--set", "methods=[none, hkd]")
     assert code == 3
-    wanted = (
-        "srkd tune tiny.yaml --set params=tuned --set 'methods=[none, hkd]' --method hkd --trials 7"
-    )
+    wanted = "srkd tune tiny.yaml --set params=tuned --set 'methods=[none, hkd]' --method hkd --trials 7"
     assert f"hint: {wanted}" in messages
     assert srkd("run", "tiny.yaml", "--set", "params=tuned", "--set", "methods=[none]", "--dry-run")[0] == 0
 

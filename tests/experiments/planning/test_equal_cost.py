@@ -61,4 +61,4 @@ def test_it_is_trained_measured_and_reported_beside_the_others(srkd: Srkd, tmp_p
     table = srkd("report", "tiny.yaml", *chosen, "-f", "markdown")[1]
     assert "| Bicubic | Teacher | w/o KD | HKD | w/o KD at equal cost |" in table
     again = srkd("distill", "tiny.yaml", *chosen)
-    assert "4 of 4 networks are in the store, 0 to make" in again[2]
+    assert "4 of 4 networks are in the store, 0 to train" in again[2]
