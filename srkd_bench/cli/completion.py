@@ -95,8 +95,8 @@ def _after_the_last(separators: str, incomplete: str, known: Callable[[str], Ite
 def _files(incomplete: str, suffixes: tuple[str, ...]) -> list[str]:
     """Return the files and folders that begin so, as typed."""
     folder, slash, name = incomplete.rpartition("/")
-    place = Path(folder + slash).expanduser() if slash else Path()
-    if not place.is_dir():
+    place = Path(folder + slash)
+    if not place.is_dir() or folder.startswith("~"):  # zsh would quote the tilde
         return []
     found = sorted(path for path in place.iterdir() if path.name.startswith(name))
     return [

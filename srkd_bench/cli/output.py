@@ -82,9 +82,10 @@ def print_table(rows: list[dict[str, Any]]) -> None:
             print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    widths = {name: max(len(str(row[name])) for row in rows) for name in rows[0]}
-    for name in widths:
-        table.add_column(name, overflow="fold", no_wrap=name != max(widths, key=widths.__getitem__))
+    longest = {name: max(len(str(row[name])) for row in rows) for name in rows[0]}
+    widest = max(longest, key=longest.__getitem__)
+    for name in longest:
+        table.add_column(name, overflow="fold", no_wrap=name != widest)
     for row in rows:
         table.add_row(*(Text(str(value)) for value in row.values()))
     out.print(table)

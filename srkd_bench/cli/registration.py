@@ -16,6 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from srkd_bench.cli import completion
 from srkd_bench.cli.lists import seeds_setting
+from srkd_bench.config.messages import problem
 from srkd_bench.core.errors import SrkdError
 
 DEFAULT_SUITE = "demo"
@@ -86,7 +87,12 @@ class Command(TyperCommand):
             if name in self.renamed:
                 notice(f"{name} is now {self.renamed[name]}")
                 args[index] = self.renamed[name] + equals + value
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            if isinstance(error.__cause__, ValueError) and hasattr(error.__cause__, "errors"):
+                error.message = problem(error.__cause__.errors()[0])
+            raise
 
 
 class Group(TyperGroup):

@@ -34,10 +34,10 @@ def write(trainings: Sequence[Training], folder: Path) -> None:
             place.mkdir(parents=True, exist_ok=True)
             for old in place.glob("events.out.tfevents.*"):
                 old.unlink()
-            writer = SummaryWriter(str(place))  # type: ignore[no-untyped-call]
+            writer = SummaryWriter(str(place))
             for event in one.events:
                 values = {f"loss/{name}": value for name, value in event.get("terms", {}).items()}
                 values |= {name: event[name] for name in SCALARS if event.get(name) is not None}
                 for name, value in values.items():
-                    writer.add_scalar(name, value, event["step"])  # type: ignore[no-untyped-call]
-            writer.close()  # type: ignore[no-untyped-call]
+                    writer.add_scalar(name, value, event["step"])
+            writer.close()

@@ -15,7 +15,7 @@ def completed(line: str, home: Path) -> list[str]:
     code = (
         "import sys\nfrom srkd_bench.cli.app import app\n"
         "try: app(prog_name='srkd')\nfinally: "
-        "assert not {'torch', 'numpy', 'pandas', 'pydantic'} & set(sys.modules), 'a heavy import'"
+        "assert not {'torch', 'numpy', 'pandas', 'srkd_bench.config.suite'} & set(sys.modules), 'a heavy import'"
     )
     words = line.split(" ")
     environment = os.environ | {
@@ -39,7 +39,7 @@ def completed(line: str, home: Path) -> list[str]:
     ("line", "expected"),
     [
         ("srkd run de", ["demo"]),
-        ("srkd run my", ["mine.yaml"]),
+        ("srkd run mi", ["mine.yaml"]),
         ("srkd distill demo --method hk", ["hkd"]),
         ("srkd distill demo --method none,hk", ["none,hkd"]),
         ("srkd distill demo --method rkd+hk", ["rkd+hkd"]),
