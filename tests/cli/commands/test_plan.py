@@ -63,8 +63,8 @@ def test_a_table_tells_operations_time_and_what_several_devices_would_take(
     assert found["flops"] == sum(job["flops"] for job in found["jobs"])
     code, text, _ = srkd("plan", "tiny.yaml", "--jobs", "2")
     assert code == 0
-    assert "in all about 3 h 12 min on cpu" in text
-    assert "with 2 such devices about 2 h 12 min\n" in text  # the teacher's 12 steps, then ten of both seeds
+    assert "Total: about 3 h 12 min on cpu" in text
+    assert "With 2 such devices: about 2 h 12 min\n" in text  # the teacher's 12 steps, then ten of both seeds
     assert srkd("run", "tiny.yaml", "--dry-run", "--jobs", "2")[1] == text
 
 

@@ -164,3 +164,16 @@ def test_a_page_is_a_file_or_on_stdout_with_regions_of_images_or_without(srkd: S
     code, _, messages = srkd("report", "tiny.yaml", "-f", "html", "--crop", "coffee:96,64,64,4800")
     assert code == 1
     assert "coffee" in messages
+
+
+def test_an_empty_store_suggests_how_to_train_the_suite(srkd: Srkd) -> None:
+    code, _, messages = srkd("report", "demo")
+    assert code == 0
+    assert messages.endswith("No run of suite demo is finished yet. To train it: srkd run demo\n")
+
+
+def test_a_wrong_name_in_a_condition_is_refused_before_any_output(srkd: Srkd, kept: list[str]) -> None:
+    code, text, messages = srkd("report", *SUITE, "--fail-if", "hdk.photos-test < 1", "-o", "scores.csv")
+    assert (code, text) == (1, "")
+    assert "hint: did you mean 'hkd'?" in messages
+    assert not Path("scores.csv").exists()
