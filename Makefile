@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 600
 
 demo: .venv/ready
 	$(BIN)/srkd run demo
-	$(BIN)/srkd report --suite demo -o demo.html
+	$(BIN)/srkd report demo -o demo.html
 
 test: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile

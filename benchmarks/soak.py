@@ -64,7 +64,7 @@ def rows(quick: bool) -> list[Row]:
             home, suite = Path(name) / "store", Path(name) / "soak.yaml"
             suite.write_text(SUITE.format(seeds=list(range(count // 4))), encoding="utf-8")
             fill(home, suite)
-            for words in (["ls", "runs"], ["report", "--suite", str(suite)], ["run", str(suite)]):
+            for words in (["ls", "runs"], ["report", str(suite)], ["run", str(suite)]):
                 command = [sys.executable, "-m", "srkd_bench", *words, "--home", str(home)]
                 measured = subprocess.run(
                     [sys.executable, "-c", MEASURE, *command], check=True, capture_output=True, text=True

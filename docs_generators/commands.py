@@ -61,6 +61,9 @@ def _page(text: str) -> str:
     text = re.sub(r"^\*\*Commands\*\*:\n\n(\* .+\n?)+\n*", "", text, flags=re.MULTILINE)
     text = re.sub(r"^#?(#+) `(srkd.*)`$", r"\1 \2", text.strip(), flags=re.MULTILINE)
     text = re.sub(r"^\*\*(\w+)\*\*:$", r"**\1**", text, flags=re.MULTILINE)
+    text = re.sub(
+        r"^(Examples?):\n((?:\$ .+\n?)+)", r"**\1**\n\n```console\n\2\n```\n", text, flags=re.MULTILINE
+    )
     return re.sub(r"^\* `(.+?)(?: <(.+?)>)?`: (.*?)(?:  \[(.+)\])?$", _definition, text, flags=re.MULTILINE)
 
 

@@ -47,7 +47,7 @@ methods: [none, hkd, ckd]
 seeds: [0, 1, 2, 3, 4, 5]
 ```
 
-`--set KEY=VALUE` changes any key on the command line: `srkd run demo --set train.steps=200 --set 'seeds=[0,1]'`.
+`--set KEY=VALUE` changes any key on the command line: `srkd run demo --set train.steps=200 --seeds 2`.
 
 - Unknown keys are refused, with the nearest known key as a hint. So are wrong types and values out of bounds.
 - `1e-4` is a number, `no` and `010` are strings, and `true` and `false` are the only truth values.

@@ -105,7 +105,7 @@ def work(home: Path, address: str, sha256: str, settings: list[str]) -> None:
     for phase, words in (
         ("between", ["download", "chaos", "--home", str(home)]),
         ("between", ["run", "smoke", "--checkpoint-seconds", "0.5", *run]),
-        ("report", ["report", "--suite", "smoke", *run, "-o", f"{home}.md", "-o", f"{home}.json"]),
+        ("report", ["report", "smoke", *run, "-o", f"{home}.md", "-o", f"{home}.json"]),
     ):
         enter(phase)
         sys.argv = ["srkd", *words]

@@ -32,7 +32,7 @@ def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees or touches the folders of who runs it, nor what another test left where Python looks."""
     for name in ("HOME", "XDG_CACHE_HOME", "SRKD_HOME"):
         monkeypatch.setenv(name, str(tmp_path / "user"))
-    for name in ("SRKD_OFFLINE", "SRKD_STORE", "GITHUB_STEP_SUMMARY"):
+    for name in ("SRKD_OFFLINE", "SRKD_TRUST", "SRKD_STORE", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(sys, "path", [*sys.path])  # naming code in a folder adds that folder
 

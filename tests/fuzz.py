@@ -134,7 +134,7 @@ def seeds(name: str) -> list[bytes]:
 
 
 def _suites() -> Iterator[bytes]:
-    from srkd_bench.config.suite_file import suite_files
+    from srkd_bench.config.suite_names import suite_files
 
     settings = (
         b"train.steps=200",

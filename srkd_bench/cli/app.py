@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from functools import partial
 from typing import Annotated, Never
 
 import typer
 
 from srkd_bench import __version__
-from srkd_bench.cli import streams
+from srkd_bench.cli import registration, streams
 from srkd_bench.cli.commands import method, store
 from srkd_bench.cli.commands.compare import compare
 from srkd_bench.cli.commands.data import download
@@ -21,76 +21,146 @@ from srkd_bench.cli.commands.plan import plan
 from srkd_bench.cli.commands.report import report
 from srkd_bench.cli.commands.run import distill, run, train_teacher
 from srkd_bench.cli.commands.tune import tune
-from srkd_bench.cli.options import online
 from srkd_bench.cli.output import err
+from srkd_bench.cli.registration import DATA, INSPECT, METHODS, NETWORKS, RUN, STORE, Group
 from srkd_bench.core import torchrun_env
 from srkd_bench.core.errors import SrkdError, Stopped
 
 UNWRITTEN = "what the command made is kept; make room and give the same command again to print it"
+EPILOG = "Examples:\n  srkd run demo\n  srkd report demo -o demo.html\n  srkd run --help"
 
 app = typer.Typer(
-    help="Which way of distilling a super-resolution network really helps, by how much, and how sure is that?",
+    cls=Group,
+    help="Benchmark knowledge distillation for image super-resolution: train a teacher and its students under "
+    "identical conditions, evaluate them with one protocol, and report which differences are significant.",
+    epilog=EPILOG,
     no_args_is_help=True,
+    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(online(download))
-app.command("train-teacher")(online(train_teacher))
-app.command()(online(distill))
-app.command()(online(run))
-app.command()(online(evaluate))
-app.command()(report)
-app.command()(compare)
-app.command()(crops)
-app.command()(online(upscale))
-app.command()(online(export))
-app.command()(online(profile))
-app.command()(online(tune))
-app.command()(online(plan))
-app.command("ls")(list_)
-app.command()(show)
+_add = partial(registration.register, app)
+_add(
+    run,
+    "srkd run demo",
+    "srkd run demo --seeds 6 --jobs 2",
+    "srkd run my-study.yaml --set train.steps=2000 --dry-run",
+    panel=RUN,
+    online=True,
+    seeds=True,
+)
+_add(
+    train_teacher,
+    "srkd train-teacher demo",
+    "srkd train-teacher paper --weights edsr_x2.pt",
+    name="train-teacher",
+    panel=RUN,
+    online=True,
+    renamed={"--from": "--weights"},
+)
+_add(
+    distill,
+    "srkd distill demo --method none,hkd",
+    "srkd distill demo --method ./mymethod.py --seeds 6",
+    panel=RUN,
+    online=True,
+    seeds=True,
+)
+_add(
+    evaluate,
+    "srkd evaluate demo",
+    "srkd evaluate --weights edsr_x2.pt --datasets set5,set14",
+    panel=RUN,
+    online=True,
+    seeds=True,
+)
+_add(tune, "srkd tune demo --method hkd,ckd --trials 5", panel=RUN, online=True)
+_add(
+    plan,
+    "srkd plan demo",
+    "srkd plan bsds --format slurm --jobs 6 > bsds.sh",
+    panel=RUN,
+    online=True,
+    seeds=True,
+)
+_add(
+    report,
+    "srkd report demo",
+    "srkd report demo -o demo.html -o scores.csv",
+    "srkd report demo --fail-if 'hkd.photos-test < none.photos-test'",
+    panel=INSPECT,
+    seeds=True,
+)
+_add(compare, "srkd compare demo hkd none", "srkd compare old.csv new.csv", panel=INSPECT, seeds=True)
+_add(
+    crops,
+    "srkd crops demo -o crops.png",
+    "srkd crops demo -o crops.pdf --crop chelsea:100,60,48,48",
+    panel=INSPECT,
+    seeds=True,
+)
+_add(list_, "srkd ls", "srkd ls methods", "srkd ls methods demo --measure", name="ls", panel=INSPECT)
+_add(show, "srkd show 4f1a", "srkd show demo", panel=INSPECT)
+_add(
+    download,
+    "srkd download set5 set14",
+    "srkd download bsds500 --from ~/BSDS500-master.zip",
+    panel=DATA,
+    online=True,
+    renamed={"--replace": "--force"},
+)
+_add(
+    upscale,
+    "srkd upscale photo.png -o sr --run 4f1a",
+    "srkd upscale photos -o sr --weights edsr_x2.pt",
+    panel=NETWORKS,
+    online=True,
+)
+_add(export, "srkd export 4f1a --to onnx -o student.onnx", panel=NETWORKS, online=True)
+_add(profile, "srkd profile 4f1a --size 320x180", panel=NETWORKS, online=True)
 
 store_app = typer.Typer(
-    help="Check, tidy, measure and move what is kept: runs, weights, scores, images.", no_args_is_help=True
+    cls=Group,
+    help="Verify, clean, measure and move the artifact store: runs, weights, scores, images.",
+    no_args_is_help=True,
 )
-store_app.command()(store.verify)
-store_app.command()(store.push)
-store_app.command()(store.gc)
-store_app.command()(store.du)
-store_app.command()(store.export)
-store_app.command("import")(store.import_)
-app.add_typer(store_app, name="store")
+_store = partial(registration.register, store_app)
+_store(store.verify, "srkd store verify", "srkd store verify --repair")
+_store(store.push, "SRKD_STORE=s3://bucket/runs srkd store push")
+_store(store.gc, "srkd store gc", "srkd store gc --keep demo,my-study.yaml --yes")
+_store(store.du, "srkd store du")
+_store(store.export, "srkd store export demo -o demo.tar", "srkd store export 4f1a 9c02 -o runs.tar")
+_store(store.import_, "srkd store import demo.tar", name="import")
+app.add_typer(store_app, name="store", rich_help_panel=STORE)
 
-method_app = typer.Typer(help="Begin a method of your own, and check one.", no_args_is_help=True)
-method_app.command()(method.new)
-method_app.command()(method.check)
-app.add_typer(method_app, name="method")
+method_app = typer.Typer(
+    cls=Group, help="Write a distillation method of your own, and check it.", no_args_is_help=True
+)
+_method = partial(registration.register, method_app)
+_method(method.new, "srkd method new mymethod")
+_method(method.check, "srkd method check ./mymethod.py")
+app.add_typer(method_app, name="method", rich_help_panel=METHODS)
 
 
 @app.callback(invoke_without_command=True)
 def _first(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
-    trust: Annotated[
-        bool,
-        typer.Option("--trust", envvar="SRKD_TRUST", help="Run the code that a suite names."),
-    ] = False,
+    trust: registration.TRUST = False,
 ) -> None:
-    if trust:
-        os.environ["SRKD_TRUST"] = "1"  # for processes that this one starts, too
     if version:
         print(f"srkd {__version__}")
         raise typer.Exit
     command = context.invoked_subcommand
     if torchrun_env.ranks() > 1 and command != "train-teacher":
         raise SrkdError(
-            f"torchrun's processes share the training of a teacher; `srkd {command}` is for one process",
+            f"torchrun runs `srkd train-teacher` only; `srkd {command}` needs a single process",
             f"torchrun … -m srkd_bench train-teacher, then srkd {command} without torchrun",
         )
 
 
 def main() -> Never:
-    """Run the command; a mistake of the user's ends with one message, one hint and its exit code."""
+    """Run the command; an error of the user ends with one message, one hint and its exit code."""
     streams.guard()
     code = _run()
     if (problem := streams.problem_of_output()) and not code:
@@ -116,10 +186,11 @@ def _run() -> int:
 
 def _report(error: SrkdError) -> int:
     """Print an error and its hint; return its exit code."""
-    if torchrun_env.rank() and isinstance(error, Stopped):  # rank 0 says so
+    if torchrun_env.rank() and isinstance(error, Stopped):  # rank 0 reports it
         return error.exit_code
-    who = f"rank {torchrun_env.rank()}: " if torchrun_env.rank() else ""
-    err.print(f"[bold red]error:[/] {who}{_plain(error.message)}", highlight=False, soft_wrap=True)
+    rank = f"rank {torchrun_env.rank()}: " if torchrun_env.rank() else ""
+    title = "" if isinstance(error, Stopped) else "[bold red]error:[/] "
+    err.print(f"{title}{rank}{_plain(error.message)}", highlight=False, soft_wrap=True)
     if error.hint:
         err.print(f"[bold]hint:[/] {_plain(error.hint)}", highlight=False, soft_wrap=True)
     return error.exit_code

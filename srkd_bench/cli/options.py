@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
-from functools import wraps
-from inspect import Parameter, signature
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from srkd_bench.core.errors import SrkdError
+from srkd_bench.cli import completion, lists
+from srkd_bench.core.errors import SrkdError, unknown
 from srkd_bench.experiments.executors.base import EXECUTORS
 from srkd_bench.store.workspace import RunOptions
 
@@ -22,53 +20,80 @@ CACHE_GB = 2.0  # where --teacher-cache isn't given
 
 
 def choice(*flags: str, names: Iterable[str], help: str) -> Any:
-    """Return an option whose value is one of some names, in a table that is looked up later."""
+    """Return an option whose value is one of some names."""
     known = tuple(names)
 
     def check(value: str | None) -> str | None:
         if value is not None and value not in known:
-            raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(repr, known))}.")
+            raise unknown("value of " + flags[0], value, known)
         return value
 
-    return typer.Option(*flags, metavar=f"<{'|'.join(known)}>", callback=check, help=help)
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in known if name.startswith(incomplete)]
+
+    return typer.Option(
+        *flags, metavar=f"<{'|'.join(known)}>", callback=check, autocompletion=complete, help=help
+    )
 
 
-SuiteName = Annotated[
-    str, typer.Option("--suite", metavar="NAME|FILE", help="The study: a name or a YAML file.")
-]
-SuiteArgument = Annotated[
-    str | None,
-    typer.Argument(metavar="SUITE", help="The study: a name or a YAML file; demo if not given."),
-]
-SuiteOption = Annotated[str | None, typer.Option("--suite", metavar="NAME|FILE", help="The same as SUITE.")]
+_SUITE = typer.Argument(
+    metavar="SUITE",
+    show_default=False,
+    autocompletion=completion.suites,
+    help="Suite: a name (`srkd ls suites`) or a YAML file. Default: demo.",
+)
+SuiteArgument = Annotated[str, _SUITE]
+OptionalSuite = Annotated[str | None, _SUITE]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change any key of the suite; repeatable."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a key of the suite, such as train.steps=200; repeatable."
+    ),
 ]
 Methods = Annotated[
     list[str] | None,
-    typer.Option("--method", "-m", help="A method, a+b or ./file.py, instead of the suite's; repeatable."),
+    typer.Option(
+        "--method",
+        "-m",
+        metavar="METHOD[,METHOD…]",
+        callback=lists.methods,
+        autocompletion=completion.methods,
+        help="Methods instead of the suite's: a name, a+b or ./file.py; repeatable.",
+    ),
 ]
 Home = Annotated[
     Path | None,
     typer.Option(
-        "--home", metavar="DIR", envvar="SRKD_HOME", help="The store; the user's cache if not given."
+        "--home", metavar="DIR", envvar="SRKD_HOME", help="Artifact store. Default: the user's cache folder."
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say what is cached, what will run, how long, how much disk.")
+    bool, typer.Option("--dry-run", help="Only show what is cached and what runs, with time and disk space.")
 ]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:1.")]
-Devices = Annotated[
+Device = Annotated[
     str,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        callback=lists.device,
+        autocompletion=completion.devices,
+        help="auto, cpu, cuda or cuda:1.",
+    ),
+]
+Devices = Annotated[
+    list[str],
     typer.Option(
         "--device",
         "--devices",
         metavar="NAME[,NAME…]",
-        help="cpu, cuda, or several: cuda:0,cuda:1; all: every GPU; auto: that, or the CPU. One process each.",
+        callback=lists.devices,
+        autocompletion=completion.devices,
+        help="cpu, cuda, or several devices with one process each: cuda:0,cuda:1. all: every GPU. "
+        "auto: every GPU, or the CPU if there is none.",
     ),
 ]
+AUTO = ["auto"]  # the devices where --device isn't given
 Jobs = Annotated[
     int | None,
     typer.Option(
@@ -77,7 +102,7 @@ Jobs = Annotated[
         metavar="N",
         min=1,
         max=1024,
-        help="Work in so many processes, on the devices in turn, or on a share of the CPU's cores each.",
+        help="Number of worker processes. They take the devices in turn, or share the CPU's cores.",
     ),
 ]
 
@@ -87,21 +112,24 @@ Executor = Annotated[
     choice(
         "--executor",
         names=EXECUTORS,
-        help="This machine, or a Ray cluster that shares the store (srkd-bench[ray]).",
+        help="Where to run: this machine, or a Ray cluster that shares the store (extra srkd-bench[ray]).",
     ),
 ]
 Address = Annotated[
     str | None,
     typer.Option(
-        "--address", metavar="HOST:PORT", help="Of the Ray cluster; found or begun here if not given."
+        "--address",
+        metavar="HOST:PORT",
+        help="Address of the Ray cluster. Without it, a running cluster is used or one is started here.",
     ),
 ]
 Checkpoint = Annotated[
     float | None,
     typer.Option(
         "--checkpoint-seconds",
+        metavar="SECONDS",
         min=0,
-        help="Time between checkpoints; 300 if not given, or more where they would take over 1 % of it.",
+        help="Seconds between checkpoints. Default: 300, or more if writing takes over 1 % of the time.",
     ),
 ]
 TeacherCache = Annotated[
@@ -111,7 +139,7 @@ TeacherCache = Annotated[
         metavar="GB",
         min=0,
         envvar="SRKD_TEACHER_CACHE",
-        help="Keep what the teacher sees for methods that are added later, up to so many GB; 0: don't.",
+        help="Disk space for cached teacher outputs, which methods added later reuse; 0: no cache.",
     ),
 ]
 Teacher = Annotated[
@@ -119,7 +147,15 @@ Teacher = Annotated[
     typer.Option(
         "--teacher",
         metavar="FILE|URL",
-        help="Distil from these weights instead: an EDSR, or any network that spandrel recognises.",
+        help="Teacher weights instead of the suite's: an EDSR, or a network that spandrel recognizes.",
+    ),
+]
+TensorBoard = Annotated[
+    Path | None,
+    typer.Option(
+        "--tensorboard",
+        metavar="DIR",
+        help="Write the training events for TensorBoard when training ends (extra srkd-bench[tensorboard]).",
     ),
 ]
 Range = Annotated[
@@ -143,20 +179,21 @@ Crops = Annotated[
     typer.Option(
         "--crop",
         metavar="IMAGE:X,Y,W,H",
-        help="A region in HR pixels; DATASET/IMAGE of any data set too; repeatable.",
+        help="Region in HR pixels. IMAGE may be DATASET/IMAGE; repeatable.",
     ),
 ]
 
 
 def run_options(
-    devices: str,
+    devices: str | Sequence[str],
     jobs: int | None = None,
     checkpoint_seconds: float | None = None,
     teacher_cache: float = 0.0,
     address: str | None = None,
 ) -> RunOptions:
-    """Pack the options that say how a command works; the teacher's cache is given in GB."""
-    return RunOptions(devices, jobs, address, checkpoint_seconds, 1e9 * teacher_cache)
+    """Return how a command works as its options say; the teacher's cache is given in GB."""
+    names = devices if isinstance(devices, str) else ",".join(devices)
+    return RunOptions(names, jobs, address, checkpoint_seconds, 1e9 * teacher_cache)
 
 
 def weights_of(
@@ -189,41 +226,3 @@ def weights_of(
             network["range"] = said.pop("range")
         said["model"] = {"scale": scale or 2} | network
     return validated(TeacherSpec, {"weights": file, **said}, "--weights")
-
-
-def suite_name(argument: str | None, option: str | None) -> str:
-    """Return the suite that was named, as an argument or by --suite.
-
-    Raises:
-        SrkdError: both were given, and they differ.
-    """
-    if argument and option and argument != option:
-        raise SrkdError(f"two suites are named: {argument} and {option}", "name one")
-    return argument or option or "demo"
-
-
-def online(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that may open connections the option --offline, which only sets the environment."""
-
-    def go_offline(chosen: bool) -> bool:
-        if chosen:
-            os.environ["SRKD_OFFLINE"] = "1"  # for processes that this one starts, too
-        return chosen
-
-    @wraps(command)
-    def without_it(*, offline: bool, **values: Any) -> None:
-        command(**values)
-
-    found = signature(command, eval_str=True)
-    help_ = "Never open a connection."
-    offline = Annotated[
-        bool, typer.Option("--offline", envvar="SRKD_OFFLINE", help=help_, callback=go_offline)
-    ]
-    parameters = list(found.parameters.values())
-    last = [index for index, one in enumerate(parameters) if one.name in ("dry_run", "json_")]
-    option = Parameter("offline", Parameter.KEYWORD_ONLY, default=False, annotation=offline)
-    parameters.insert(min(last, default=len(parameters)), option)
-    parameters = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in parameters]
-    without_it.__signature__ = found.replace(parameters=parameters)  # type: ignore[attr-defined]
-    without_it.__annotations__ = {one.name: one.annotation for one in parameters}
-    return without_it

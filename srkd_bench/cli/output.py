@@ -51,12 +51,12 @@ def print_forecast(found: Forecast, json_: bool, more: dict[str, Any] | None = N
     ]
     print_table(shown)
     if found.missing:
-        print(f"first: srkd download {' '.join(found.missing)}")
-    needs = f"{size(found.disk)} of disk, {found.flops:.2g} FLOPs"
-    print(f"in all about {clock(found.seconds)} on {found.device}, {needs}")
+        print(f"First: srkd download {' '.join(found.missing)}")
+    needs = f"{size(found.disk)} of disk space, {found.flops:.2g} FLOPs"
+    print(f"Total: about {clock(found.seconds)} on {found.device}, {needs}")
     if found.slots > 1:
-        print(f"with {found.slots} such devices about {clock(found.seconds_together)}")
-    print(f"store: {found.home}")
+        print(f"With {found.slots} such devices: about {clock(found.seconds_together)}")
+    print(f"Store: {found.home}")
 
 
 def print_rows(what: str, rows: list[dict[str, Any]], json_: bool) -> None:
@@ -66,11 +66,12 @@ def print_rows(what: str, rows: list[dict[str, Any]], json_: bool) -> None:
     elif rows:
         print_table(rows)
     else:
-        err.print(f"no {what} yet", markup=False)
+        hint = "; `srkd run demo` trains some" if what == "runs" else ""
+        err.print(f"no {what} yet{hint}", markup=False)
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:
-    """Print rows that have the same keys; lines are folded for a terminal only."""
+    """Print rows that have the same keys. On a terminal, only the widest column is wrapped, between words."""
     from rich.table import Table
     from rich.text import Text
 
@@ -84,8 +85,10 @@ def print_table(rows: list[dict[str, Any]]) -> None:
             print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in rows[0]:
-        table.add_column(name, overflow="fold")
+    longest = {name: max(len(str(row[name])) for row in rows) for name in rows[0]}
+    widest = max(longest, key=longest.__getitem__)
+    for name in longest:
+        table.add_column(name, overflow="fold", no_wrap=name != widest)
     for row in rows:
         table.add_row(*map(Text, row.values()))
     out.print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,6 +96,18 @@ def show_results(plan: Plan, store: ArtifactStore, json_: bool) -> None:
     print_results(results(plan, store), json_)
 
 
+def write_events(plan: Plan, store: ArtifactStore, display: Display, folder: Path) -> None:
+    """Write the training events of a plan's finished networks for TensorBoard."""
+    from srkd_bench.experiments.analysis.collect import results
+    from srkd_bench.report import tensorboard
+
+    trainings = results(plan, store, trainings=True).trainings
+    tensorboard.write(trainings, folder)
+    display.say(
+        f"Wrote {len(trainings)} trainings; to view them: tensorboard --logdir {shlex.quote(str(folder))}"
+    )
+
+
 def work(
     plan: Plan,
     store: ArtifactStore,
@@ -103,14 +116,22 @@ def work(
     *,
     json_: bool,
     executor: str = "local",
+    tensorboard: Path | None = None,
 ) -> None:
     """Train, measure and print; what failed is raised after all else is done and shown.
 
     Args:
         executor: a key of `EXECUTORS`.
+        tensorboard: where to write training events.
     """
+    if tensorboard:
+        from srkd_bench.report.tensorboard import check
+
+        check()
     failed = workflow.complete(plan, store, display, options, executor)
     show_results(plan, store, json_)
-    display.say(f"everything is kept in {store}")
+    if tensorboard:
+        write_events(plan, store, display, tensorboard)
+    display.say(f"Store: {store}")
     if problem := failed or plan.lacking:
         raise problem

@@ -59,13 +59,13 @@ class TeacherSpec(Spec):
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if self.model is None and self.weights is None:
-            raise ValueError("give model (to train one) or weights (to load one)")
+            raise ValueError("needs model (to train a teacher) or weights (to load one)")
         if self.model is not None and (self.blocks or self.overlap or self.res_scale):
-            raise ValueError("blocks, overlap and res_scale stand in the model where one is given")
+            raise ValueError("with a model, give blocks, overlap and res_scale in model")
         if self.range and (self.weights is None or isinstance(self.model, ForeignSpec)):
-            raise ValueError("range is of an EDSR's weights; that of another network stands in its model")
+            raise ValueError("range is of an EDSR's weights; for another network, give it in model")
         if self.weights is not None and self.train is not None:
-            raise ValueError("leave out train: a teacher that is given by its weights is not trained")
+            raise ValueError("train cannot be given with weights: such a teacher is not trained")
         return self
 
 

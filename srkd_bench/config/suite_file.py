@@ -9,8 +9,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from srkd_bench.config.base import Spec
+from srkd_bench.config.messages import problem
 from srkd_bench.config.network import ForeignSpec, ModelSpec
 from srkd_bench.config.suite import Suite
+from srkd_bench.config.suite_names import suite_files
 from srkd_bench.config.training import TrainSpec, overridden
 from srkd_bench.core.errors import MissingError, SrkdError, unknown
 
@@ -18,15 +20,15 @@ MAX_BYTES = 100_000  # two seconds of parsing
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as people mean it: `1e-4` is a number, `no`, `010` and `2024-01-01` are words, a key stands once."""
+    """YAML without surprises: `1e-4` is a number; `no`, `010` and `2024-01-01` are text; no key is given twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise SrkdError(f"a key is a word{_place(key.start_mark)}")
+                raise SrkdError(f"a key must be a word{_place(key.start_mark)}")
             if (name := self.construct_object(key, deep=True)) in seen:
-                raise SrkdError(f"key '{name}' stands twice{_place(key.start_mark)}")
+                raise SrkdError(f"key '{name}' is given twice{_place(key.start_mark)}")
             seen.add(name)
         return super().construct_mapping(node, deep=deep)
 
@@ -38,9 +40,11 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
-            raise SrkdError(f"aliases are not allowed{_place(event.start_mark)}", "write it out")
+            raise SrkdError(f"aliases are not allowed{_place(event.start_mark)}", "repeat the value instead")
         if getattr(event, "tag", None):
-            raise SrkdError(f"tags are not allowed{_place(event.start_mark)}", "write the value alone")
+            raise SrkdError(
+                f"tags are not allowed{_place(event.start_mark)}", "write the value without its tag"
+            )
         return super().compose_node(parent, index)
 
 
@@ -78,7 +82,7 @@ def parse_yaml(text: str, where: str) -> Any:
     except SrkdError as error:
         raise SrkdError(f"{where}: {error.message}", error.hint) from None
     except RecursionError:
-        raise SrkdError(f"{where}: nested too deep") from None
+        raise SrkdError(f"{where}: nested too deeply") from None
 
 
 def _set(raw: dict[str, Any], setting: str) -> dict[str, Any]:
@@ -86,9 +90,11 @@ def _set(raw: dict[str, Any], setting: str) -> dict[str, Any]:
     key, equals, text = setting.partition("=")
     path = key.strip().split(".")
     if not equals or not all(path) or not key.isprintable():
-        raise SrkdError(f"--set takes key=value, not {setting[:80]!r}", "for example --set train.steps=200")
+        raise SrkdError(f"--set takes KEY=VALUE, not {setting[:80]!r}", "for example --set train.steps=200")
     if len(path) > 4:
-        raise SrkdError(f"--set {key[:80]}: no key lies that deep", "for example --set params.ckd.weight=0.5")
+        raise SrkdError(
+            f"--set {key[:80]}: no key is nested that deep", "for example --set params.ckd.weight=0.5"
+        )
     return _put(raw, path, parse_yaml(text, f"--set {key[:80]}"))
 
 
@@ -110,13 +116,6 @@ def _put(raw: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
     return raw | {first: overridden(inner, {rest[0]: _put(inner, rest, value)[rest[0]]})}
 
 
-def suite_files() -> dict[str, Path]:
-    """Return the suites that come with srkd, by name."""
-    package = Path(__file__).parent.parent
-    folder = package / "suites" if (package / "suites").is_dir() else package.parent / "suites"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
 def load_suite(name: str, settings: Iterable[str] = ()) -> Suite:
     """Read a suite by its name or file, with `key=value` settings put in.
 
@@ -134,11 +133,11 @@ def load_suite(name: str, settings: Iterable[str] = ()) -> Suite:
             raise SrkdError(f"suite file '{name}' is larger than {MAX_BYTES:,} bytes")
         raw = parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except UnicodeDecodeError:
-        raise SrkdError(f"{path}: no UTF-8 text") from None
+        raise SrkdError(f"{path}: not UTF-8 text") from None
     except OSError as error:
         raise SrkdError(f"cannot read suite file '{name}': {error.strerror}") from None
     if not isinstance(raw, dict):
-        raise SrkdError(f"{path}: a suite is a mapping of keys", "`srkd show demo` prints one")
+        raise SrkdError(f"{path}: a suite must be a mapping of keys", "`srkd show demo` prints an example")
     settings = list(settings)
     if any(re.match(r"\s*teacher\.weights\s*=(?!\s*(null|~)?\s*$)", one) for one in settings):
         raw = _without_training(raw)
@@ -161,10 +160,8 @@ def validated(kind: type[S], raw: Any, where: str) -> S:
         if first["type"] == "extra_forbidden":
             place = f"{where}, {'.'.join(parents)}," if parents else where
             raise unknown(f"key in {place}", last[:80], _keys(kind, parents, raw)) from None
-        message = first["msg"].removeprefix("Value error, ")
         key = f" {'.'.join([*parents, last])[:80]}:" if last else ""
-        given = f", not {first['input']!r}" if last and not isinstance(first["input"], dict) else ""
-        raise SrkdError(f"{where}:{key} {message[0].lower() + message[1:]}{given[:80]}") from None
+        raise SrkdError(f"{where}:{key} {problem(first)}") from None
 
 
 def _keys(kind: type[BaseModel], parents: list[str], raw: Any) -> list[str]:

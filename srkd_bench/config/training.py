@@ -48,9 +48,9 @@ class TrainSpec(Spec):
     @model_validator(mode="after")
     def _restarts_lie_within(self) -> Self:
         if self.restarts and self.schedule != "cosine":
-            raise ValueError("restarts go with schedule: cosine")
+            raise ValueError("restarts need schedule: cosine")
         if not all(a < b for a, b in pairwise([0, *self.restarts, self.steps])):
-            raise ValueError("restarts rise, and lie below steps")
+            raise ValueError("restarts must increase and be less than steps")
         return self
 
     @model_validator(mode="before")
@@ -61,9 +61,9 @@ class TrainSpec(Spec):
         rest = {key: value for key, value in raw.items() if key not in ("epochs", "steps_per_epoch")}
         epochs, each = raw["epochs"], raw.get("steps_per_epoch", 1000)
         if "steps" in rest:
-            raise ValueError("steps and epochs are both given")
+            raise ValueError("steps and epochs cannot both be given")
         if type(epochs) is not int or type(each) is not int:
-            raise ValueError("epochs and steps_per_epoch are whole numbers")
+            raise ValueError("epochs and steps_per_epoch must be whole numbers")
         return rest | {"steps": epochs * each}
 
     def __str__(self) -> str:

@@ -13,10 +13,10 @@ INTERACTIVE = ("", "-c", "ipykernel_launcher.py", "colab_kernel_launcher.py")  #
 
 
 class SrkdError(Exception):
-    """Something the user can mend.
+    """An error that the user can fix.
 
     Args:
-        message: what is wrong, one line without a full stop.
+        message: what is wrong; one line without a full stop.
         hint: the next command or setting; may be empty.
     """
 
@@ -29,19 +29,19 @@ class SrkdError(Exception):
 
 
 class MissingError(SrkdError):
-    """Data or an artifact that isn't here yet."""
+    """Data or an artifact is missing."""
 
     exit_code = 3
 
 
 class IntegrityError(SrkdError):
-    """A checksum that doesn't fit, or a file that isn't what it says."""
+    """A file is corrupted: its checksum or content is wrong."""
 
     exit_code = 4
 
 
 class ConditionMet(SrkdError):
-    """A condition of `srkd report --fail-if` is met, or a claim fails under `--check`."""
+    """A condition of `srkd report --fail-if` holds, or a claim fails under `--check`."""
 
     exit_code = 5
 
@@ -60,21 +60,29 @@ def failed_runs(failures: Sequence[SrkdError]) -> FailedRuns | None:
 
 
 class FailedImages(SrkdError):
-    """Some images could not be worked on; the others are done."""
+    """Some images could not be processed; the others are done."""
 
     exit_code = 6
 
 
 class Stopped(SrkdError):
-    """Work that was interrupted, with nothing lost: 130 after Ctrl-C, 75 after any other signal."""
+    """Work was interrupted and can be resumed: 130 after Ctrl-C, 75 after any other signal."""
 
     def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message, f"to go on: {command_line()}")
+        super().__init__(message, f"run the same command to resume: {command_line()}")
         self.exit_code = exit_code
 
 
+def install_hint(extra: str) -> str:
+    """Return the command that installs an extra, from a checkout or from a package index."""
+    root = Path(__file__).parents[2]
+    source = "." if (root / "pyproject.toml").is_file() else "srkd-bench"
+    where = f", in {root}" if source == "." and Path.cwd() != root else ""
+    return f"python -m pip install '{source}[{extra}]'{where}"
+
+
 def command_line() -> str:
-    """Return the command that is running, as one would type it; `python FILE` where a program imports srkd."""
+    """Return the command line that is running, quoted for a shell; `python FILE` where a program imports srkd."""
     if in_python():
         return shlex.join(["python", *([] if Path(sys.argv[0]).name in INTERACTIVE else sys.argv)])
     if torchrun_env.ranks() == 1:
@@ -92,7 +100,7 @@ def in_python() -> bool:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> SrkdError:
-    """Return the error for a name that isn't known, with the nearest known one as its hint."""
+    """Return the error for an unknown name, with the closest known name as its hint."""
     names = sorted(known)
     near = get_close_matches(name.lower(), names, n=1, cutoff=0.5)
     more = f", … ({len(names):,} in all)" if len(names) > LISTED else ""

@@ -25,12 +25,12 @@ from rich.text import Text
 from srkd_bench.core.units import clock
 
 QUIET_SECONDS = 15.0
-RECENT = 8  # lines; speed is counted over so many, as other work comes and goes
+RECENT = 8  # lines over which speed is measured, since other processes come and go
 SHOWN_LOSSES = 20  # in a line
 
 
 class Watched(Protocol):
-    """What the training display reads of a learner."""
+    """What the training display reads from a learner."""
 
     @property
     def last(self) -> dict[str, Any]:
@@ -39,7 +39,7 @@ class Watched(Protocol):
 
     @property
     def error(self) -> Exception | None:
-        """Why it left the loop."""
+        """Why its training stopped early."""
         ...
 
 
@@ -49,7 +49,7 @@ def is_live(console: Console) -> bool:
 
 
 class Display:
-    """What a long command shows while it works.
+    """Progress of a long command.
 
     Args:
         console: for stderr; `is_live` decides between a live display and plain lines.
@@ -64,7 +64,7 @@ class Display:
 
     @contextmanager
     def bar(self, title: str, *, bytes: bool = False) -> Iterator[Callable[[int, int | None], None]]:
-        """Show a bar; give what moves it: (done, total) in items or bytes, total None if unknown."""
+        """Show a progress bar; yield its update function: (done, total) in items or bytes, None if unknown."""
         if not is_live(self.console):
             yield self.lines(title)
             return
@@ -79,7 +79,7 @@ class Display:
     def training(
         self, title: str, first: int, steps: int
     ) -> Iterator[Callable[[int, Mapping[str, Watched]], None]]:
-        """Show a training from step `first` on; give what moves it: (step, learners by name)."""
+        """Show a training from step `first` on; yield its update function: (step, learners by name)."""
         if not is_live(self.console):
             line = self.lines(title, first)
             yield lambda step, learners: line(step, steps, terms(learners))
@@ -99,7 +99,7 @@ class Display:
             yield move
 
     def lines(self, title: str, first: int = 0) -> Callable[..., None]:
-        """Return what prints a line now and then, with speed and time left."""
+        """Return a function that prints a line every 15 s, with speed and time left."""
         shown = deque([(time.monotonic(), first)], RECENT)
 
         def move(done: int, total: int | None, more: str = "") -> None:
@@ -126,7 +126,7 @@ class _Speed(ProgressColumn):
 
 
 def bars(console: Console, unit: str) -> Progress:
-    """Return a live display of bars; `unit` is what they count."""
+    """Return a live display of progress bars; `unit` is what they count."""
     done = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed(unit)
     times = TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()
     return Progress(*done, *times, console=console, transient=True)
@@ -145,8 +145,23 @@ def _table(learners: Mapping[str, Watched]) -> Table:
     return table
 
 
+def last_values(learners: Mapping[str, Watched]) -> list[str]:
+    """Return lines with the last losses and validation PSNR of a training, which remain on screen."""
+    lines = []
+    width = max(map(len, learners), default=0)
+    for name, learner in learners.items():
+        if learner.error is not None or not learner.last:
+            continue
+        losses = learner.last["terms"]
+        text = ", ".join(f"{term} {value:.2e}" for term, value in losses.items())
+        psnr = learner.last.get("validation")
+        lines.append(f"  {name:<{width}}  loss: {text}" + (f"; validation {psnr:.3f} dB" if psnr else ""))
+    more = len(lines) - SHOWN_LOSSES
+    return [*lines[:SHOWN_LOSSES], *([f"  and {more} more"] if more > 0 else [])]
+
+
 def terms(learners: Mapping[str, Watched]) -> str:
-    """Return the learners' losses for the end of a line."""
+    """Return the learners' total losses for the end of a line."""
     sums = [f"{name} {sum(one.last['terms'].values()):.2e}" for name, one in learners.items() if one.last]
     more = ", …" if len(sums) > SHOWN_LOSSES else ""
     return "; loss " + ", ".join(sums[:SHOWN_LOSSES]) + more if sums else ""

@@ -33,7 +33,7 @@ class Interrupted(BaseException):
 
     def stopped(self) -> Stopped:
         """Return the error that tells the user so."""
-        return Stopped(f"stopped by {self}; what is finished is kept", self.exit_code)
+        return Stopped(f"Interrupted by {self}; finished work and checkpoints are kept", self.exit_code)
 
 
 def only_once() -> None:

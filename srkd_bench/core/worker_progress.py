@@ -17,11 +17,11 @@ SEND_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class News:
-    """What a worker tells: a line, or how far something is.
+    """A message of a worker: a line, or the progress of a task.
 
     Args:
-        text: the line, or the title of what is under way.
-        done, total: of that; None of a line, total None if unknown.
+        text: the line, or the title of the task.
+        done, total: progress; None for a line; total is None if unknown.
         more: the losses.
     """
 
@@ -32,7 +32,11 @@ class News:
 
 
 class Relay(Display):
-    """A worker's display: what it would show is sent, a few times a second at most."""
+    """A worker's display, which sends its progress to the main process, four times a second at most.
+
+    Args:
+        title: of trainings.
+    """
 
     def __init__(self, send: Callable[[News], None], title: str) -> None:
         super().__init__(Console(stderr=True))
@@ -44,14 +48,14 @@ class Relay(Display):
 
     @contextmanager
     def bar(self, title: str, *, bytes: bool = False) -> Iterator[Callable[[int, int | None], None]]:
-        """Give what sends how far something is."""
+        """Yield a function that sends the progress of a task."""
         yield lambda done, total: self._now_and_then(lambda: News(title, done, total))
 
     @contextmanager
     def training(
         self, title: str, first: int, steps: int
     ) -> Iterator[Callable[[int, Mapping[str, Watched]], None]]:
-        """Give what sends how far a training is."""
+        """Yield a function that sends the progress of a training."""
         yield lambda step, learners: self._now_and_then(
             lambda: News(self._title, step, steps, terms(learners))
         )
@@ -63,7 +67,7 @@ class Relay(Display):
 
 
 class Board:
-    """Shows the news of workers by name: a live row each, or a quiet line now and then."""
+    """Show the messages of workers: a live row for each, or a line every 15 s where no live display works."""
 
     def __init__(self, display: Display) -> None:
         self._display = display
@@ -73,11 +77,11 @@ class Board:
         self._lines: dict[str, Callable[..., None]] = {}
 
     def shown(self) -> AbstractContextManager[object]:
-        """Show it meanwhile."""
+        """Show the rows during the block."""
         return self._bars or nullcontext()
 
     def see(self, worker: str, news: News) -> None:
-        """Show what a worker tells."""
+        """Show a message of a worker."""
         if news.done is None:
             self._display.say(news.text)
             return
@@ -95,7 +99,7 @@ class Board:
             self._bars.update(self._rows[worker], completed=news.done, total=news.total)
 
     def clear(self, worker: str) -> None:
-        """Forget what a worker was at."""
+        """Remove the row of a worker."""
         self._titles.pop(worker, None)
         self._lines.pop(worker, None)
         if self._bars is not None and worker in self._rows:

@@ -35,7 +35,7 @@ class PackReader:
     def __init__(self, store: ArtifactStore, key: Pack) -> None:
         index = store.file(key, INDEX)
         self.data = index.with_name(PIXELS)
-        read = json.loads(index.read_text())
+        read = json.loads(index.read_text(encoding="utf-8"))
         self.pixels: str = read["pixels"]
         self.entries: list[dict[str, Any]] = read["images"]
         size = sum(one["height"] * one["width"] * 3 for one in self.entries)
@@ -110,7 +110,7 @@ def pack(
         final = _final_name(store, name, index, unnamed=unnamed)
         if not replace and final not in DATASETS and packed_as(store, final) not in (None, pixels):
             raise SrkdError(
-                f"data set '{final}' is here with other images", "choose another name, or --replace"
+                f"data set '{final}' is here with other images", "choose another name, or --force"
             )
         with (
             store.locked([key_of(final).lock] if final != name else []),

@@ -31,8 +31,8 @@ def with_teacher(settings: Sequence[str] | None, weights: str | None) -> list[st
 
 
 def naming(suite: str, settings: Sequence[str] | None) -> list[str]:
-    """Return the options that name a suite on the command line."""
-    return ["--suite", suite, *(word for one in settings or [] for word in ("--set", one))]
+    """Return the suite and its settings as words of a command line."""
+    return [suite, *(word for one in settings or [] for word in ("--set", one))]
 
 
 def find_plan(

@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from srkd_bench.config.messages import problem
 from srkd_bench.core.errors import SrkdError, unknown
 from srkd_bench.methods import sources, user_code
 from srkd_bench.methods.base import Method, Weight
@@ -76,8 +77,8 @@ def check_parameter(method: type[Method], name: str, key: str, value: object) ->
         hint = get_type_hints(method, include_extras=True)[key]
         return TypeAdapter(hint).validate_python(value, strict=True)
     except ValidationError as error:
-        reason = error.errors(include_url=False)[0]["msg"].lower()
-        raise SrkdError(f"params.{name}.{key}: {reason}, not {value!r}") from None
+        reason = problem(error.errors(include_url=False)[0])
+        raise SrkdError(f"params.{name}.{key}: {reason}") from None
 
 
 def identity(method: Method, name: str) -> dict[str, dict[str, Any]]:

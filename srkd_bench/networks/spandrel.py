@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from srkd_bench.config.network import ForeignSpec
-from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.errors import SrkdError, install_hint
 from srkd_bench.networks.custom import Foreign
 from srkd_bench.networks.inspection import looked_over
 from srkd_bench.networks.probing import Allowance
 from srkd_bench.networks.weight_files import FLOATS, Unfit, WeightFile, check_numbers
 
-EXTRA = "spandrel, which reads other architectures (not installed: pip install 'srkd-bench[spandrel]')"
+EXTRA = f"spandrel, which reads other architectures (not installed: {install_hint('spandrel')})"
 _SEEN: dict[str, Foreign] = {}  # by digest of the spec: they can't be built without their weights
 
 

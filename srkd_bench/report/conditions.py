@@ -32,18 +32,29 @@ class Condition:
 
 
 def parse(text: str) -> Condition:
-    """Read a condition; its names are looked up by `met`.
+    """Read a condition; `check_names` and `met` look up its names.
 
     Raises:
         SrkdError: it isn't one.
     """
-    words = text.split()
+    words = re.sub("(<=|>=|<|>)", r" \1 ", text).split()
     orders = [word for word in words if word in ORDERS]
     if len(orders) != 1 or not text.isprintable():
-        raise SrkdError(f"--fail-if takes one of {' '.join(ORDERS)} between two sums, not {text!r}", EXAMPLE)
+        raise SrkdError(f"--fail-if takes a condition with one of {' '.join(ORDERS)}, not {text!r}", EXAMPLE)
     place = words.index(orders[0])
     left, right = _sum(words[:place], text), _sum(words[place + 1 :], text)
     return Condition(" ".join(words), left, orders[0], right)
+
+
+def check_names(condition: Condition, results: Results) -> None:
+    """Refuse a condition with a name that the report doesn't have.
+
+    Raises:
+        SrkdError: no such model, data set or metric.
+    """
+    for _, term in (*condition.left, *condition.right):
+        if isinstance(term, str):
+            _place(term, results)
 
 
 def met(condition: Condition, results: Results) -> str:
@@ -55,7 +66,7 @@ def met(condition: Condition, results: Results) -> str:
     """
     left, right = _value(condition.left, results), _value(condition.right, results)
     if math.isnan(left) or math.isnan(right):
-        raise SrkdError(f"'{condition.text}' cannot be told: one infinite value less another")
+        raise SrkdError(f"'{condition.text}' is undefined: infinity minus infinity")
     if not ORDERS[condition.order](left, right):
         return ""
     return f"{condition.text}: {left:.4f} {condition.order} {right:.4f}"
@@ -65,7 +76,7 @@ def _sum(words: list[str], text: str) -> tuple[Term, ...]:
     """Return the terms of a side; every second word is a sign."""
     terms, signs = words[::2], words[1::2]
     if len(words) % 2 == 0 or not set(signs) <= {"+", "-"} or set(terms) & {"+", "-"}:
-        raise SrkdError(f"--fail-if: '{' '.join(words)}' in {text!r} is no sum", EXAMPLE)
+        raise SrkdError(f"--fail-if: '{' '.join(words)}' in {text!r} is not a sum", EXAMPLE)
     return tuple(
         (-1 if sign == "-" else 1, float(term) if NUMBER.fullmatch(term) else term)
         for sign, term in zip(["+", *signs], terms, strict=True)
@@ -76,11 +87,11 @@ def _value(terms: tuple[Term, ...], results: Results) -> float:
     return sum(sign * (term if isinstance(term, float) else _mean(term, results)) for sign, term in terms)
 
 
-def _mean(name: str, results: Results) -> float:
-    """Return the mean over seeds of the mean over images, as the table has it."""
+def _place(name: str, results: Results) -> tuple[str, str, str]:
+    """Return the model, data set and metric of a name."""
     parts = name.split(".")
     if len(parts) not in (2, 3):
-        raise SrkdError(f"'{name}' is neither a number nor model.dataset or model.dataset.metric", EXAMPLE)
+        raise SrkdError(f"'{name}' is not a number, model.dataset or model.dataset.metric", EXAMPLE)
     model, dataset, metric = [*parts, *results.metrics[:1]][:3]
     for kind, part, known in (
         ("model", model, results.columns),
@@ -89,6 +100,12 @@ def _mean(name: str, results: Results) -> float:
     ):
         if part not in known:
             raise unknown(f"{kind} in '{name}'", part, known)
+    return model, dataset, metric
+
+
+def _mean(name: str, results: Results) -> float:
+    """Return the mean over seeds of the mean over images, as the table has it."""
+    model, dataset, metric = _place(name, results)
     means = results.seed_means(metric, model, dataset)
     lacking = set(results.seeds) - means.keys() if None not in means else set()
     if not means or lacking:

@@ -24,6 +24,8 @@ def _named(name: str) -> torch.device:
         raise SrkdError(f"no device named '{name}'", "auto, cpu, cuda or cuda:1") from None
     if device.type not in ("cpu", "cuda"):
         raise SrkdError(f"device '{name}' is not supported", "--device cpu or cuda")
+    if str(device) != name:  # torch keeps eight bits of the index: cuda:256 would be cuda:0
+        raise SrkdError(f"device '{name}' is not here", "--device cpu")
     return device
 
 

@@ -60,7 +60,9 @@ def fit(
     except Interrupted as signal:
         checkpoints.save_last(learners)
         ranks.leave()
-        raise Stopped(f"stopped at step {log.step:,} of {train.steps:,}", signal.exit_code) from None
+        raise Stopped(
+            f"Interrupted at step {log.step:,} of {train.steps:,}; checkpoint saved", signal.exit_code
+        ) from None
     ranks.leave()
 
 

@@ -66,7 +66,7 @@ def test_a_report_in_a_process_of_its_own_keeps_its_columns_aligned(environment:
     assert (ended.returncode, ended.stderr) == (0, b"")
     lines = ended.stdout.decode("cp1252").splitlines()
     start = next(i for i, line in enumerate(lines) if "difference from" in line)
-    rows = lines[start + 3 : start + 8]
+    rows = lines[start + 4 : start + 9]  # after the name of the group
     assert len({row.index("[") for row in rows}) == 1
     assert any(" -0." in row for row in rows)
 

@@ -4,7 +4,8 @@ import pytest
 
 from srkd_bench.config.network import ModelSpec
 from srkd_bench.config.suite import Suite
-from srkd_bench.config.suite_file import load_suite, suite_files
+from srkd_bench.config.suite_file import load_suite
+from srkd_bench.config.suite_names import suite_files
 from srkd_bench.core.errors import SrkdError
 
 BASE = """
@@ -59,9 +60,9 @@ def test_weights_take_the_place_of_a_teacher_to_train(tmp_path: Path) -> None:
         ("tran.steps=3", "'tran'", "'train'"),
         ("train.stepps=3", "train, named 'stepps'", "'steps'"),
         ("teacher.train.loos=l1", "teacher.train, named 'loos'", "'loss'"),
-        ("train.steps=0", "train.steps: input should be greater than or equal to 1, not 0", ""),
-        ("train.steps=1.5", "train.steps: input should be a valid integer", ""),
-        ("train.augment=no", "train.augment: input should be a valid boolean, not 'no'", ""),
+        ("train.steps=0", "train.steps: must be at least 1, not 0", ""),
+        ("train.steps=1.5", "train.steps: must be a whole number", ""),
+        ("train.augment=no", "train.augment: must be true or false, not 'no'", ""),
         ("train.learning_rate=.inf", "train.learning_rate", ""),
         ("train.precision=fp8", "train.precision", ""),
         ("seeds=[1, 1]", "seeds: 1 is listed twice", ""),
@@ -71,23 +72,27 @@ def test_weights_take_the_place_of_a_teacher_to_train(tmp_path: Path) -> None:
         ("methods=[rkd+hkd, hkd+rkd]", "methods: rkd+hkd and hkd+rkd are the same", ""),
         ("claims=[{claim: c, gain: [hkd, hkd]}]", "claims.0.gain: hkd is listed twice", ""),
         ("student.scale=3", "data.scale is 2, but a network's scale is 3", ""),
-        ("name=../x", "name: string should match", ""),
+        ("name=../x", "name: must match the pattern", ""),
         ("evaluate.metrics=[psnr_rgb]", "psnr_rgb is not measured by protocol y@1", ""),
-        ("evaluate.metrics=[psnr]", "input should be 'psnr_y', 'ssim_y' or 'psnr_rgb', not 'psnr'", ""),
-        ("evaluate.protocol=y@0", "evaluate.protocol: input should be 'y@1' or 'rgb@1', not 'y@0'", ""),
+        ("evaluate.metrics=[psnr]", "must be 'psnr_y', 'ssim_y' or 'psnr_rgb', not 'psnr'", ""),
+        ("evaluate.protocol=y@0", "evaluate.protocol: must be 'y@1' or 'rgb@1', not 'y@0'", ""),
         ("seeds=[1", "--set seeds: ", ""),
-        ("seeds", "--set takes key=value", "--set train.steps=200"),
-        ("train.=1", "--set takes key=value, not 'train.=1'", ""),
-        ("\x1b[31m=1", r"--set takes key=value, not '\x1b[31m=1'", ""),
-        ("\udcff=1", r"--set takes key=value, not '\udcff=1'", ""),
-        ("a" * 99_999, "--set takes key=value", ""),
-        ("a." * 30_000 + "b=1", "no key lies that deep", "params.ckd.weight"),
+        ("seeds", "--set takes KEY=VALUE", "--set train.steps=200"),
+        ("train.=1", "--set takes KEY=VALUE, not 'train.=1'", ""),
+        ("\x1b[31m=1", r"--set takes KEY=VALUE, not '\x1b[31m=1'", ""),
+        ("\udcff=1", r"--set takes KEY=VALUE, not '\udcff=1'", ""),
+        ("a" * 99_999, "--set takes KEY=VALUE", ""),
+        ("a." * 30_000 + "b=1", "no key is nested that deep", "params.ckd.weight"),
         ("methods.x=1", "--set methods.x: 'methods' has no keys", ""),
         ("name=\udcff", "--set name: special characters are not allowed", ""),
-        ("train.steps=0x" + "f" * 99_999, "train.steps: input should be a valid integer", ""),
-        ("train.steps=010", "train.steps: input should be a valid integer, not '010'", ""),
-        ("train.steps=1:30", "train.steps: input should be a valid integer, not '1:30'", ""),
-        ("train={epochs: 999999999999999999, steps_per_epoch: 999999999999999999}", "train.steps: input", ""),
+        ("train.steps=0x" + "f" * 99_999, "train.steps: must be a whole number", ""),
+        ("train.steps=010", "train.steps: must be a whole number, not '010'", ""),
+        ("train.steps=1:30", "train.steps: must be a whole number, not '1:30'", ""),
+        (
+            "train={epochs: 999999999999999999, steps_per_epoch: 999999999999999999}",
+            "train.steps: must be at most 100,000,000",
+            "",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, setting: str, message: str, hint: str) -> None:
@@ -102,9 +107,9 @@ def test_a_wrong_setting_is_named(tmp_path: Path, setting: str, message: str, hi
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (BASE + "seeds: [0]\nseeds: [1]\n", "key 'seeds' stands twice, line 9"),
+        (BASE + "seeds: [0]\nseeds: [1]\n", "key 'seeds' is given twice, line 9"),
         (BASE + "a: &a [1]\nb: *a\n", "aliases are not allowed"),
-        ("- 1", "a suite is a mapping"),
+        ("- 1", "a suite must be a mapping"),
         ("a: [", "line 1"),
         (BASE + "x: " + "[" * 2000, "nested too deep"),
         ("#" * 100_001, "larger than 100,000 bytes"),
@@ -112,9 +117,9 @@ def test_a_wrong_setting_is_named(tmp_path: Path, setting: str, message: str, hi
         (BASE + "x: &a [*a]\n", "aliases are not allowed, line 8"),
         *((BASE + f"x: {tag}\n", "tags are not allowed, line 8") for tag in ('!!int ""', "!!bool x", "! x")),
         ("%TAG ! tag:yaml.org,2002:\n---\nx: !timestamp x", "tags are not allowed, line 3"),
-        *((BASE + f"? {key}\n: 1\n", "a key is a word, line 8") for key in ("[1]", "{a: 1}", "[[[]]]")),
-        *((BASE + f"{key}: 1\n", "keys should be strings") for key in ("1", "~", "true", "1.5")),
-        (BASE + "params: {1: {a: 1}}", "params.1.[key]: input should be a valid string"),
+        *((BASE + f"? {key}\n: 1\n", "a key must be a word, line 8") for key in ("[1]", "{a: 1}", "[[[]]]")),
+        *((BASE + f"{key}: 1\n", "keys must be text") for key in ("1", "~", "true", "1.5")),
+        (BASE + "params: {1: {a: 1}}", "params.1.[key]: must be text, not 1"),
         *((BASE + f"<<: {value}\n", "could not determine") for value in ("{a: 1}", "[]", "1")),
         *(
             (BASE + f'"{escape}": 1\n', "characters that cannot be printed are not allowed, line 8")
@@ -124,21 +129,21 @@ def test_a_wrong_setting_is_named(tmp_path: Path, setting: str, message: str, hi
         (BASE + "x: \0", "special characters are not allowed"),
         (
             BASE.replace("10}", "1" + 5000 * "0" + "}"),
-            "train.steps: input should be a valid integer, not '1000",
+            "train.steps: must be a whole number, not '1000",
         ),
         (
             BASE.replace("10}", "0x" + 9999 * "f" + "}"),
-            "train.steps: input should be a valid integer, not '0xf",
+            "train.steps: must be a whole number, not '0xf",
         ),
         (BASE + "params: {ckd: {weight: 1e400}}\n", "not inf"),
         (BASE + f"params: {{ckd: {{weight: {99_000 * '9'}.0}}}}\n", "not inf"),
-        (BASE.replace("mine", "a" * 90_000), "name: string should match pattern"),
+        (BASE.replace("mine", "a" * 90_000), "name: must match the pattern"),
         (BASE + f"? {90_000 * 'a'}\n: 1\n", "no key in"),
         (BASE + f"x: {90_000 * '!'}\n", "tags are not allowed"),
         (BASE + "? " * 40_000, "nested too deep"),
         (BASE + "- " * 40_000, "line 8"),
         ("name: mine\n---\nname: other\n", "another document, line 2"),
-        ("", "a suite is a mapping"),
+        ("", "a suite must be a mapping"),
     ],
 )
 def test_a_broken_suite_file_is_one_clear_error(tmp_path: Path, text: str, message: str) -> None:
@@ -155,7 +160,7 @@ def test_yaml_of_windows_is_read_and_other_encodings_are_not(tmp_path: Path) -> 
     assert load_suite(str(path)) == load(tmp_path)
     for encoding in ("utf-16", "latin-1"):
         path.write_bytes((BASE + "# é").encode(encoding))
-        with pytest.raises(SrkdError, match="no UTF-8 text"):
+        with pytest.raises(SrkdError, match="not UTF-8 text"):
             load_suite(str(path))
 
 

@@ -1,5 +1,6 @@
 import sys
 import time
+from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec
 from io import StringIO
 from types import ModuleType, TracebackType
@@ -8,7 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from srkd_bench.core.progress import QUIET_SECONDS, RECENT, Display, is_live
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.progress import QUIET_SECONDS, RECENT, Display, is_live, last_values
 from srkd_bench.core.worker_progress import Board, News
 
 
@@ -115,3 +117,21 @@ def test_a_notebook_without_ipywidgets_gets_lines(
         tick(30, 60)
     assert not outputs
     assert display.console.export_text() == "measuring: 30/60, 2.0/s, 15 s left\n"
+
+
+@dataclass
+class Trained:
+    last: dict[str, Any] = field(default_factory=dict)
+    error: Exception | None = None
+
+
+def test_the_last_losses_and_the_validation_remain() -> None:
+    learners = {
+        "none": Trained({"terms": {"rec": 0.5}}),
+        "rkd+hkd": Trained({"terms": {"rec": 0.25, "hkd": 0.125}, "validation": 31.5}),
+        "failed": Trained({"terms": {"rec": 9.0}}, SrkdError("it diverged")),
+    }
+    assert last_values(learners) == [
+        "  none     loss: rec 5.00e-01",
+        "  rkd+hkd  loss: rec 2.50e-01, hkd 1.25e-01; validation 31.500 dB",
+    ]

@@ -34,7 +34,10 @@ def test_after_the_outermost_block_the_next_signal_is_a_first_one_again() -> Non
         with pytest.raises(Interrupted) as raised, interruptible():
             send(number)
         assert raised.value.exit_code == code
-        assert raised.value.stopped().message == f"stopped by {number.name}; what is finished is kept"
+        assert (
+            raised.value.stopped().message
+            == f"Interrupted by {number.name}; finished work and checkpoints are kept"
+        )
 
 
 def test_a_shield_puts_the_first_signal_off() -> None:

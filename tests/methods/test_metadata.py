@@ -113,8 +113,8 @@ def test_a_finished_suite_is_shown_without_torch(
     subprocess.run(words, check=True, capture_output=True)
     assert finished(plan(load_suite(str(suite)), store, display, readonly=True), store)
     for command in (
-        ["report", "--suite", str(suite)],
+        ["report", str(suite)],
         ["run", str(suite)],
-        ["evaluate", "--suite", str(suite)],
+        ["evaluate", str(suite)],
     ):
         assert "RVKD" in printed_without_torch(*command, "--home", str(store.home))

@@ -103,7 +103,7 @@ def test_a_run_is_known_by_what_the_file_says_and_not_by_where_it_lies(tmp_path:
 
 
 def test_an_own_method_is_trained_measured_and_reported(srkd: Srkd, tmp_path: Path) -> None:
-    words = ["--suite", "tiny.yaml", "--set", "params.mine.weight=3"]
+    words = ["tiny.yaml", "--set", "params.mine.weight=3"]
     code, text, messages = srkd(
         "distill", "-m", "none", "-m", "./mine.py", "-m", "hkd+./mine.py", *words, "--json"
     )
@@ -137,7 +137,7 @@ def test_an_own_method_is_trained_measured_and_reported(srkd: Srkd, tmp_path: Pa
     Path("mine.py").write_text(MINE.replace("l1_loss", "mse_loss"), encoding="utf-8")
     code, _, messages = srkd("distill", "-m", "./mine.py", *words)
     assert code == 0
-    assert "1 of 2 networks are in the store, 1 to make" in messages
+    assert "1 of 2 networks are in the store, 1 to train" in messages
     # Without file and memory, there is one clear error.
     Path("mine.py").unlink()
     Path("home/methods.json").unlink()
@@ -151,10 +151,10 @@ def test_a_suite_runs_no_code_that_lies_beside_it_unless_told(srkd: Srkd, tmp_pa
     )
     for words in (
         ["run", "tiny.yaml"],
-        ["report", "--suite", "tiny.yaml"],
+        ["report", "tiny.yaml"],
         ["run", "tiny.yaml", "--set", "methods=[./mine.py]"],
         ["run", "tiny.yaml", "--set", "methods=['tests.methods.test_user_code:Mine']"],
-        ["distill", "-m", "none", "--suite", "tiny.yaml", "--set", "methods=[./mine.py]", "--dry-run"],
+        ["distill", "-m", "none", "tiny.yaml", "--set", "methods=[./mine.py]", "--dry-run"],
     ):
         code, _, messages = srkd(*words)
         assert not (tmp_path / "evil").exists()
@@ -165,7 +165,7 @@ def test_a_suite_runs_no_code_that_lies_beside_it_unless_told(srkd: Srkd, tmp_pa
                 messages,
             )
             assert f"if you trust it: srkd --trust {words[0]} " in messages
-    assert srkd("--trust", "report", "--suite", "tiny.yaml")[0] == 0
+    assert srkd("--trust", "report", "tiny.yaml")[0] == 0
     assert (tmp_path / "evil").exists()
 
 
@@ -185,9 +185,7 @@ def test_what_was_run_before_is_not_trained_by_a_suite_unless_told(
 def test_two_sources_of_one_name_are_not_mixed_up(srkd: Srkd, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other/mine.py").write_text(MINE.replace("l1_loss", "mse_loss"), encoding="utf-8")
-    code, _, messages = srkd(
-        "distill", "-m", "mine.py", "-m", "other/mine.py", "--suite", "tiny.yaml", "--dry-run"
-    )
+    code, _, messages = srkd("distill", "-m", "mine.py", "-m", "other/mine.py", "tiny.yaml", "--dry-run")
     assert code == 1
     assert messages.startswith("error: two methods are named 'mine': mine.py and other/mine.py\n")
 

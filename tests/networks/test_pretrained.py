@@ -69,7 +69,7 @@ def test_the_file_of_a_teacher_is_loaded_and_hashed_once_a_command(
     code, _, messages = srkd("run", "tiny.yaml")
     assert code == 0, messages
     assert counted == {"loaded": 1, "hashed": 1}
-    for command in (["run", "tiny.yaml"], ["report", "--suite", "tiny.yaml"], ["plan", "tiny.yaml"]):
+    for command in (["run", "tiny.yaml"], ["report", "tiny.yaml"], ["plan", "tiny.yaml"]):
         new_command(counted)
         code, text, messages = srkd(*command)
         assert code == 0, messages
@@ -90,7 +90,7 @@ def test_another_file_in_its_place_is_another_teacher(srkd: Srkd, suite: Path, c
 def test_a_teacher_that_is_known_is_reported_without_torch(srkd: Srkd, suite: Path, tmp_path: Path) -> None:
     assert srkd("run", "tiny.yaml")[0] == 0
     home = Path(os.environ["SRKD_HOME"])
-    text = printed_without_torch("report", "--suite", "tiny.yaml", "--home", str(home))
+    text = printed_without_torch("report", "tiny.yaml", "--home", str(home))
     assert "EDSR 4×4" in text
 
 

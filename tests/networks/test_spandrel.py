@@ -178,7 +178,7 @@ def test_without_spandrel_a_file_that_is_no_edsr_says_what_reads_others(
     torch.save({"body.0.weight": torch.ones(4, 3, 3, 3)}, tmp_path / "x.pth")
     with pytest.raises(SrkdError, match="holds no network that srkd recognises") as caught:
         load_weights(tmp_path / "x.pth")
-    assert "pip install 'srkd-bench[spandrel]'" in caught.value.hint
+    assert "pip install '.[spandrel]'" in caught.value.hint
     monkeypatch.setattr("srkd_bench.networks.spandrel.why_not", lambda: "RuntimeError: no operator nms")
     with pytest.raises(SrkdError, match="holds no network that srkd recognises") as caught:
         load_weights(tmp_path / "x.pth")

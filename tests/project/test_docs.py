@@ -135,15 +135,16 @@ def test_every_command_has_a_page_with_its_options_and_the_exit_codes_are_those_
     for name, command in known.commands.items():
         page = pages[f"commands/{name}.md"]
         for one in [command, *getattr(command, "commands", {}).values()]:
-            options = [word for option in one.params for word in option.opts if word.startswith("-")]
+            shown = [option for option in one.params if not option.hidden]
+            options = [word for option in shown for word in option.opts if word.startswith("-")]
             assert all(re.search(rf"(?<![\w-]){option}(?![\w-])", page) for option in options)
     assert (
-        "`--scale`\n:   Of bicubic, --sr-dir and a class; 2 if not given. *2<=x<=4*"
+        "`--scale`\n:   Upscaling factor of bicubic, --sr-dir and a class. Default: 2. *2<=x<=4*"
         in pages["commands/evaluate.md"]
     )
     assert set(commands.exit_codes()) == {0, 1, 2, 3, 4, 5, 6, 75, 130}
     assert "..." not in pages["commands/store.md"].replace("]...", "")
-    assert "| 3 | Data or an artifact that isn't here yet. |" in pages["commands/index.md"]
+    assert "| 3 | Data or an artifact is missing. |" in pages["commands/index.md"]
 
 
 @pytest.mark.parametrize("spec", [spec for _, spec in suites.SECTIONS.values()])

@@ -39,7 +39,7 @@ def reported(suite: str, options: str) -> str:
     """Return what `srkd report` says of the scores that are kept here."""
     source = ROOT / "results" / suite / "scores.csv"
     chosen = shlex.split(f"--format markdown {options}")  # a second --format replaces the first
-    words = ["report", "--suite", suite, "--from", str(source), *chosen]
+    words = ["report", suite, "--from", str(source), *chosen]
     return srkd(*words)
 
 

@@ -419,6 +419,18 @@ def test_numbers_are_never_cut_by_a_narrow_terminal(width: int) -> None:
     assert captured.get().count("30.500 ± 0.707") == 20
 
 
+def test_no_interval_is_wrapped_and_no_name_split_at_80_columns() -> None:
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    with console.capture() as captured:
+        print_report(six_seeds(), console)
+    text = captured.get()
+    assert text.count("[") == text.count("]") > 10
+    assert all(line.count("[") == line.count("]") and len(line) <= 80 for line in text.splitlines())
+    assert text.index("All") < text.index("Difference") + 400  # all data sets come first
+    for line in text.splitlines():
+        assert not line.rstrip().endswith("±")
+
+
 @pytest.mark.parametrize(
     ("name", "format"), [("a.md", "markdown"), ("a.b.TEX", "latex"), ("a.txt", "terminal")]
 )

@@ -50,8 +50,9 @@ def kill_in_the_middle(nodes: Nodes, home: Path, driver: "subprocess.Popen[str]"
 
 def made(told: str) -> list[str]:
     """Return the names of the networks that were trained."""
-    found = re.findall(r"^trained  (.*) seed 0: (.*) in ", told, re.MULTILINE)
-    return [f"{model} {name}" for model, names in found for name in names.split(", ")]
+    teachers = re.findall(r"^Trained (teacher .*) in ", told, re.MULTILINE)
+    students = re.findall(r"^Trained \d+ students?, (seed \d+).*: (.*) in ", told, re.MULTILINE)
+    return teachers + [f"{name} {seed}" for seed, names in students for name in names.split(", ")]
 
 
 def on_ray(settings: list[str]) -> dict[str, Any]:

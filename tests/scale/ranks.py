@@ -47,7 +47,7 @@ class Bench:
 
     def start(self, ranks: int, suite: str, store: str, *more: str) -> "subprocess.Popen[str]":
         """Train a suite's teacher by so many processes; all cores are used in all."""
-        words = ["-m", "srkd_bench", "train-teacher", "--suite", suite, "--home", store, *more]
+        words = ["-m", "srkd_bench", "train-teacher", suite, "--home", store, *more]
         launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
         threads = max(1, (os.cpu_count() or 1) // ranks)
         return subprocess.Popen(

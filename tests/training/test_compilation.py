@@ -44,5 +44,5 @@ def test_compiled_learners_of_a_large_group_are_all_compiled(monkeypatch: pytest
 def test_the_default_backend_compiles_teacher_and_student(srkd: Srkd, tmp_path: Path) -> None:
     torch.compiler.reset()
     tiny_suite(tmp_path)
-    code, _, err = srkd("distill", "-m", "hkd", "--suite", "tiny.yaml", "--set", "train.compile=true")
+    code, _, err = srkd("distill", "-m", "hkd", "tiny.yaml", "--set", "train.compile=true")
     assert code == 0, err

@@ -167,8 +167,8 @@ def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
 
 def test_torchrun_puts_the_same_artifact_into_the_store_as_one_process(srkd: Srkd, tmp_path: Path) -> None:
     write_suite(tmp_path)
-    assert srkd("train-teacher", "--suite", "shared.yaml")[0] == 0
-    shared = start(tmp_path, "train-teacher", "--suite", "shared.yaml", "--home", "two", "--json")
+    assert srkd("train-teacher", "shared.yaml")[0] == 0
+    shared = start(tmp_path, "train-teacher", "shared.yaml", "--home", "two", "--json")
     out, err = shared.communicate(timeout=300)
     assert shared.returncode == 0, err
     assert {row["model"] for row in json.loads(out)["scores"]} == {"bicubic", "teacher"}
@@ -284,7 +284,7 @@ def test_under_torchrun_only_a_teacher_is_trained(srkd: Srkd, words: tuple[str, 
 @pytest.mark.usefixtures("three_ranks")
 def test_ranks_that_do_not_divide_the_batch_are_refused_before_they_meet(srkd: Srkd, tmp_path: Path) -> None:
     write_suite(tmp_path)
-    code, _, err = srkd("train-teacher", "--suite", "shared.yaml")
+    code, _, err = srkd("train-teacher", "shared.yaml")
     assert code == 1
     assert "error: 3 ranks can't have equal parts of a batch of 8\n" in err
     assert "hint: start 2, or --set teacher.train.batch=9\n" in err
@@ -292,13 +292,13 @@ def test_ranks_that_do_not_divide_the_batch_are_refused_before_they_meet(srkd: S
 
 @pytest.mark.usefixtures("three_ranks")
 def test_the_command_to_go_on_with_is_that_of_who_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["srkd", "train-teacher", "--suite", "my suite.yaml"])
-    ended = "--nproc-per-node 3 -m srkd_bench train-teacher --suite 'my suite.yaml'"
+    monkeypatch.setattr(sys, "argv", ["srkd", "train-teacher", "my suite.yaml"])
+    ended = "--nproc-per-node 3 -m srkd_bench train-teacher 'my suite.yaml'"
     assert command_line() == f"torchrun --standalone {ended}"
     monkeypatch.setenv("WORLD_SIZE", "6")
     assert command_line() == f"torchrun --nnodes 2 {ended}"
     monkeypatch.delenv("TORCHELASTIC_RUN_ID")
-    assert command_line() == "srkd train-teacher --suite 'my suite.yaml'"
+    assert command_line() == "srkd train-teacher 'my suite.yaml'"
 
 
 class Net(nn.Module):

@@ -248,7 +248,7 @@ def test_a_signal_within_a_step_undoes_or_ends_it_and_the_rest_ends_in_the_same_
 
     with monkeypatch.context() as patched:
         patched.setattr(method, "losses", stopping)
-        with pytest.raises(Stopped, match="stopped at step 4 of 8"):
+        with pytest.raises(Stopped, match="Interrupted at step 4 of 8; checkpoint saved"):
             fit(list(learners.values()), lab.teacher, Patches(lab.images, TRAIN, 0), device=CPU)
     assert {name: lab.learner(name, "stopped").step for name in learners} == {
         "none": 5,

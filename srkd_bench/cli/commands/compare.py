@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from srkd_bench.cli import completion
 from srkd_bench.cli.commands.report import read_scores
-from srkd_bench.cli.options import Home, Json, Methods, Settings, SuiteName, Teacher
+from srkd_bench.cli.options import Home, Json, Methods, Settings, Teacher
 from srkd_bench.cli.output import out, print_json, print_table
+from srkd_bench.cli.registration import DEFAULT_SUITE, OldSuite, chosen_suite
 from srkd_bench.cli.session import find_plan, with_teacher
+from srkd_bench.core.errors import SrkdError
 
 if TYPE_CHECKING:
     from srkd_bench.evaluation.statistics import Difference
@@ -23,15 +26,16 @@ SHOWN_VALUE = 40  # characters of a setting
 
 
 def compare(
-    first: Annotated[
-        str,
+    names: Annotated[
+        list[str],
         typer.Argument(
-            metavar="A",
-            help="A method, the first digits of a run's id, or scores that `report -o FILE.csv` wrote.",
+            metavar="[SUITE] A B",
+            autocompletion=completion.methods_and_runs,
+            help="A suite (default: demo) and what to compare: two methods, two runs (a prefix of their ids), "
+            "or two score files that `srkd report -o FILE.csv` wrote.",
         ),
     ],
-    second: Annotated[str, typer.Argument(metavar="B", help="What A is compared with.")],
-    suite: SuiteName = "demo",
+    old_suite: OldSuite = None,
     teacher: Teacher = None,
     settings: Settings = None,
     method: Methods = None,
@@ -40,13 +44,17 @@ def compare(
 ) -> None:
     """Compare two methods of a suite, or two runs: paired differences, images, settings.
 
-    Of two files of scores, each method is compared with itself: what did a setting change?
+    Two score files are compared method by method: the effect of a setting.
     """
+    if len(names) not in (2, 3):
+        raise SrkdError("compare takes two names, after an optional suite", "srkd compare demo hkd none")
+    *before, first, second = names
     if first.endswith(".csv") or second.endswith(".csv"):
         _compare_files(Path(first), Path(second), method or [], json_)
         return
     from srkd_bench.experiments.analysis.compare import compare as pair
 
+    suite = chosen_suite(before[0] if before else None, old_suite) or DEFAULT_SUITE
     changes = with_teacher(settings, teacher)
     plan, store, _ = find_plan(suite, changes, home, method or (), readonly=True)
     compared = pair(first, second, plan, store)
@@ -103,7 +111,7 @@ def _print_comparison(compared: Comparison) -> None:
     from srkd_bench.report.tables.table import one_line
 
     print(f"{compared.first} against {compared.second}\n")
-    _print_differences(compared.differences)
+    _print_differences(sorted(compared.differences, key=lambda one: one.dataset is not None))  # all first
     print()
     decimals = METRICS[compared.metric].decimals
     for dataset, gains in compared.images.items():

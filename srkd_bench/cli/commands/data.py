@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from srkd_bench.cli import completion
 from srkd_bench.cli.options import Home, Json
 from srkd_bench.cli.output import err, print_json, print_rows
 from srkd_bench.cli.session import open_store
@@ -20,20 +21,25 @@ if TYPE_CHECKING:
 
 def download(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME…", help="Data sets, see `srkd ls datasets`.")
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME…", autocompletion=completion.datasets, help="Data sets (`srkd ls datasets`)."
+        ),
     ] = None,
     source: Annotated[
         Path | None,
         typer.Option(
-            "--from", metavar="DIR|ARCHIVE", help="Import images that you have; LR ones are ignored."
+            "--from",
+            metavar="DIR|ARCHIVE",
+            help="Import a local copy, or your own images. LR ones are ignored.",
         ),
     ] = None,
-    listing: Annotated[bool, typer.Option("--list", help="Show what is here.")] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Take it again, even if it is here.")] = False,
+    listing: Annotated[bool, typer.Option("--list", help="List the data sets and their state.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace data sets that are present.")] = False,
     home: Home = None,
     json_: Json = False,
 ) -> None:
-    """Download data sets, or import images that you have, and pack them.
+    """Download data sets, or import a local copy or your own images. Without NAME, list them.
 
     With --from, NAME may be new: all HR images of the folder are then registered under it, for suites and
     `srkd evaluate --datasets NAME`.
@@ -48,13 +54,13 @@ def download(
         return
     for name in names if source is None else []:
         spec_of(store, name)
-    found = [_pack(name, source, store, Display(err), replace=replace) for name in names]
+    found = [_pack(name, source, store, Display(err), force=force) for name in names]
     if json_:
         rows = [packed._asdict() for packed in found]
         print_json({"schema": 1, "datasets": rows})
 
 
-def _pack(name: str, source: Path | None, store: ArtifactStore, display: Display, *, replace: bool) -> Packed:
+def _pack(name: str, source: Path | None, store: ArtifactStore, display: Display, *, force: bool) -> Packed:
     """Return a data set's name and the digest of its pixels, after packing it if need be."""
     from srkd_bench.data import ingest
     from srkd_bench.data.folders import stamp_of
@@ -63,12 +69,12 @@ def _pack(name: str, source: Path | None, store: ArtifactStore, display: Display
 
     if source is not None:
         stamp = stamp_of(source) if source.is_dir() else ""
-        made = ingest.adopt(store, name, source, display, stamp=stamp, replace=replace)
-    elif (here := packed(store, name)) is not None and not replace:
-        display.say(f"{name} is here")
+        made = ingest.adopt(store, name, source, display, stamp=stamp, replace=force)
+    elif (here := packed(store, name)) is not None and not force:
+        display.say(f"{name} is present")
         return Packed(name, here)
     elif spec_of(store, name).role == "own":
-        raise SrkdError(f"'{name}' was imported from a folder", f"srkd download {name} --from DIR --replace")
+        raise SrkdError(f"'{name}' was imported from a folder", f"srkd download {name} --from DIR --force")
     else:
         made = ingest.download(store, name, display)
     notice = ingest.described(made, name)

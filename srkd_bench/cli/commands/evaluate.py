@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from srkd_bench.cli import completion, lists
 from srkd_bench.cli.options import (
     Device,
     Home,
@@ -16,12 +17,11 @@ from srkd_bench.cli.options import (
     ResScale,
     Settings,
     SuiteArgument,
-    SuiteOption,
     run_options,
-    suite_name,
     weights_of,
 )
 from srkd_bench.cli.output import err, print_results
+from srkd_bench.cli.registration import DEFAULT_SUITE
 from srkd_bench.cli.session import check_device, find_plan, open_store, show_results, workplace
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.store.workspace import RunOptions
@@ -31,32 +31,41 @@ Model = Annotated[
     typer.Option(
         "--model",
         metavar="bicubic|MODULE:CLASS",
-        help="`bicubic`: needs no suite. Or the class of the network in --weights, such as mynets.small:FSRCNN.",
+        help="Evaluate bicubic upscaling; or the class of the network in --weights, as mynets.small:FSRCNN.",
     ),
 ]
 Weights = Annotated[
-    str | None, typer.Option("--weights", metavar="FILE", help="Any network's weights: needs no suite.")
+    str | None, typer.Option("--weights", metavar="FILE", help="Evaluate the network of a weights file.")
 ]
 SrDir = Annotated[
     Path | None,
-    typer.Option("--sr-dir", metavar="DIR", help="Anyone's SR images, by name or content: needs no suite."),
+    typer.Option(
+        "--sr-dir", metavar="DIR", help="Evaluate a folder of SR images, matched by name or content."
+    ),
 ]
 Datasets = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
-        "--datasets", metavar="A,B", help="Names, or folders of HR images (./mine); instead of the suite's."
+        "--datasets",
+        metavar="NAME[,NAME…]",
+        callback=lists.datasets,
+        autocompletion=completion.datasets,
+        help="Data sets, or folders of HR images (./mine), instead of the suite's test sets; repeatable.",
     ),
 ]
 Scale = Annotated[
     int | None,
-    typer.Option("--scale", min=2, max=4, help="Of bicubic, --sr-dir and a class; 2 if not given."),
+    typer.Option(
+        "--scale", min=2, max=4, help="Upscaling factor of bicubic, --sr-dir and a class. Default: 2."
+    ),
 ]
-SelfEnsemble = Annotated[bool, typer.Option("--self-ensemble", help="Mean over 8 flips and rotations.")]
+SelfEnsemble = Annotated[
+    bool, typer.Option("--self-ensemble", help="Average over eight flips and rotations.")
+]
 
 
 def evaluate(
-    suite: SuiteArgument = None,
-    suite_option: SuiteOption = None,
+    suite: SuiteArgument = DEFAULT_SUITE,
     settings: Settings = None,
     model: Model = None,
     weights: Weights = None,
@@ -70,19 +79,17 @@ def evaluate(
     device: Device = "auto",
     json_: Json = False,
 ) -> None:
-    """Measure a suite's finished runs, or bicubic, a weights file or a folder of SR images."""
-    names = [name.strip() for name in (datasets or "").split(",") if name.strip()]
+    """Evaluate a suite's finished runs, or bicubic, a weights file or a folder of SR images."""
+    names = datasets or []
     network = weights_of(weights, range_, res_scale, model if model != "bicubic" else None, scale)
     chosen = [one for one in (weights or model, sr_dir) if one is not None]
     chosen += [model] if weights and model == "bicubic" else []
     if len(chosen) > 1:
-        raise SrkdError(
-            "--model, --weights and --sr-dir are three ways to say what to measure", "give one of them"
-        )
+        raise SrkdError("--model, --weights and --sr-dir cannot be combined", "give one of them")
     if not chosen:
         changes = [*(settings or []), *([f"data.test={json.dumps(names)}"] if names else [])]
         changes += ["evaluate.self_ensemble=true"] if self_ensemble else []
-        _evaluate_suite(suite_name(suite, suite_option), changes, home, run_options(device), json_)
+        _evaluate_suite(suite, changes, home, run_options(device), json_)
         return
     _check(model, weights, names, self_ensemble)
     from srkd_bench.config.distinct import check_distinct
@@ -120,8 +127,6 @@ def _check(model: str | None, weights: str | None, names: list[str], self_ensemb
             f"no weights for '{model}'", "--model bicubic, or --model MODULE:CLASS --weights FILE"
         )
     if not names:
-        raise SrkdError("say what to measure on", "--datasets set5,set14")
+        raise SrkdError("no data sets are given", "--datasets set5,set14")
     if self_ensemble and weights is None:
-        raise SrkdError(
-            "--self-ensemble goes with --weights", "SR images and bicubic are measured as they are"
-        )
+        raise SrkdError("--self-ensemble needs a network", "--weights FILE, or a suite")

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from srkd_bench.cli.options import Crops, Device, Home, Settings, SuiteName, Teacher, run_options
+from srkd_bench.cli import completion
+from srkd_bench.cli.options import Crops, Device, Home, Settings, Teacher, run_options
+from srkd_bench.cli.registration import DEFAULT_SUITE, OldSuite, leading_suite
 from srkd_bench.cli.session import find_plan, with_teacher, workplace
 from srkd_bench.core.errors import MissingError, SrkdError
 
@@ -40,44 +42,54 @@ def write_figures(results: Results, directory: Path) -> list[Path]:
 
 def crops(
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="By suffix: .pdf .png .svg.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="File to write; its suffix is the format: .pdf .png .svg."
+        ),
     ],
-    runs: Annotated[
+    names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="RUN…",
-            help="First digits of runs of the suite; all of its first seed if not given.",
+            metavar="[SUITE] [RUN]…",
+            autocompletion=completion.suites_and_runs,
+            help="A suite (default: demo) and prefixes of its runs' ids. Default: all runs of the first seed.",
         ),
     ] = None,
-    suite: SuiteName = "demo",
+    old_suite: OldSuite = None,
     teacher: Teacher = None,
     settings: Settings = None,
     crop: Crops = None,
     dataset: Annotated[
-        str | None, typer.Option("--dataset", help="Where to look for regions; the suite's first test set.")
+        str | None,
+        typer.Option(
+            "--dataset",
+            autocompletion=completion.datasets,
+            help="Data set to choose regions from. Default: the suite's first test set.",
+        ),
     ] = None,
-    count: Annotated[int, typer.Option("--count", min=1, max=20, help="How many regions to look for.")] = 3,
+    count: Annotated[int, typer.Option("--count", min=1, max=20, help="Number of regions.")] = 3,
     home: Home = None,
     device: Device = "auto",
 ) -> None:
-    """Draw regions of images as every network shows them, with PSNR-Y and error maps.
+    """Draw image crops of every network side by side, with PSNR-Y and error maps.
 
-    Without --crop, these are the regions where the methods differ most.
+    Without --crop, the regions where the methods differ most are chosen.
     """
     from srkd_bench.experiments.analysis.crops import Gallery, choose, panels, parse
     from srkd_bench.report.figures.crop_sheet import sheet
     from srkd_bench.report.figures.registry import SUFFIXES, save
 
     if output.suffix.lower() not in SUFFIXES:
-        raise SrkdError(f"no picture format for '{output.name}'", f"end the name in {', '.join(SUFFIXES)}")
-    plan, store, display = find_plan(suite, with_teacher(settings, teacher), home)
-    gallery = Gallery(plan, workplace(store, display, run_options(device)), _students(plan, runs or []))
+        raise SrkdError(f"no image format for '{output.name}'", f"use a suffix of {', '.join(SUFFIXES)}")
+    suite, runs = leading_suite(names or [], old_suite)
+    plan, store, display = find_plan(suite or DEFAULT_SUITE, with_teacher(settings, teacher), home)
+    gallery = Gallery(plan, workplace(store, display, run_options(device)), _students(plan, runs))
     regions = [parse(text, gallery) for text in crop or []]
     regions = regions or choose(gallery, dataset or plan.suite.data.test[0], count)
     for line in gallery.left_out:
-        display.say(f"left out: {line}")
+        display.say(f"Left out: {line}")
     save(sheet(panels(gallery, regions)), output)
-    display.say(f"wrote {output}")
+    display.say(f"Wrote {output}")
 
 
 def _students(plan: Plan, digits: list[str]) -> list[Run]:
@@ -88,6 +100,7 @@ def _students(plan: Plan, digits: list[str]) -> list[Run]:
     found = [run for run in plan.students if run.digest.startswith(tuple(digits))] if digits else []
     if len(seeds := sorted({run.seed for run in found})) > 1:
         raise SrkdError(
-            f"these runs are of seeds {', '.join(map(str, seeds))}", "a sheet shows runs of one seed"
+            f"these runs have different seeds: {', '.join(map(str, seeds))}",
+            "a crop sheet shows runs of one seed",
         )
     return found

@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
-from srkd_bench.cli.options import Device, Home, Json, Settings, SuiteName, run_options
+from srkd_bench.cli import completion
+from srkd_bench.cli.options import Device, Home, Json, Settings, SuiteArgument, run_options
 from srkd_bench.cli.output import err, print_json, print_rows
+from srkd_bench.cli.registration import DEFAULT_SUITE
 from srkd_bench.cli.session import open_store, workplace
 from srkd_bench.cli.streams import write_file
 from srkd_bench.core.errors import SrkdError, failed_runs
@@ -25,24 +27,25 @@ class What(StrEnum):
 
 
 def list_(
-    what: Annotated[What, typer.Argument(help="What to list.")] = What.RUNS,
+    what: Annotated[What, typer.Argument(metavar="WHAT", help="What to list.")] = What.RUNS,
     measure: Annotated[
         bool,
         typer.Option(
-            "--measure", help="Of methods: measure what share of the gradient their weights give on a suite."
+            "--measure",
+            help="Measure the methods' gradient shares on SUITE. A missing teacher is trained first.",
         ),
     ] = False,
-    suite: SuiteName = "demo",
+    suite: SuiteArgument = DEFAULT_SUITE,
     settings: Settings = None,
     home: Home = None,
     device: Device = "auto",
     json_: Json = False,
 ) -> None:
-    """List runs, methods (own ones that the store was used with, too), data sets or suites."""
+    """List runs, methods (also your own), data sets or suites."""
     from srkd_bench.experiments.analysis import listing
 
     if measure and what != What.METHODS:
-        raise SrkdError(f"--measure is about methods, not {what}", "srkd ls methods --measure")
+        raise SrkdError(f"--measure goes with methods, not {what}", "srkd ls methods --measure")
     if measure:
         _print_measured(suite, settings, home, device, json_)
         return
@@ -57,13 +60,18 @@ def list_(
 
 def show(
     name: Annotated[
-        str, typer.Argument(metavar="RUN|SUITE", help="The first digits of a run's id, or a suite.")
+        str,
+        typer.Argument(
+            metavar="RUN|SUITE",
+            autocompletion=completion.suites_and_runs,
+            help="An unambiguous prefix of a run's id, or a suite.",
+        ),
     ],
     home: Home = None,
     json_: Json = False,
 ) -> None:
-    """Show a run's settings, card and scores, or print a suite."""
-    from srkd_bench.config.suite_file import suite_files
+    """Show a run: settings, provenance and scores. Or print a suite file."""
+    from srkd_bench.config.suite_names import suite_files
     from srkd_bench.experiments.analysis.listing import one_run
 
     if name in suite_files():

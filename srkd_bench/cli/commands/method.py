@@ -7,32 +7,37 @@ from typing import Annotated
 
 import typer
 
+from srkd_bench.cli import completion
 from srkd_bench.cli.options import Json
 from srkd_bench.cli.output import err, print_json
 from srkd_bench.core.errors import SrkdError
 
 
 def new(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Small letters, digits and _: mymethod.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the method: lower-case letters, digits and _.")
+    ],
 ) -> None:
-    """Write NAME.py, a whole method to change, and test_NAME.py, its test, into this folder."""
+    """Write a method template, NAME.py, and its test, test_NAME.py, into this folder."""
     from srkd_bench.training.contract.template import write
 
     for path in write(name):
         print(path)
-    err.print(f"next: srkd method check ./{name}.py", markup=False, highlight=False)
+    err.print(f"Next: srkd method check ./{name}.py", markup=False, highlight=False)
 
 
 def check(
     method: Annotated[
         str,
         typer.Argument(
-            metavar="FILE.py|NAME|MODULE:CLASS", help="A method, or a+b. The code of a file is run."
+            metavar="METHOD",
+            autocompletion=completion.methods,
+            help="A method: FILE.py, MODULE:CLASS, a name or a+b. The code is run.",
         ),
     ],
     json_: Json = False,
 ) -> None:
-    """Put a method through the contract that srkd's own methods keep; exit code 1 if it doesn't keep it."""
+    """Check a method against the contract that every built-in method passes. Exit code 1 if a check fails."""
     from srkd_bench.training.contract import checks
 
     verdicts = []
@@ -48,6 +53,4 @@ def check(
     if json_:
         print_json({"schema": 1, "method": method, "checks": [asdict(verdict) for verdict in verdicts]})
     if failed := sum(bool(verdict.problem) for verdict in verdicts):
-        raise SrkdError(
-            f"{method} fails {failed} of {len(verdicts)} checks", "mend the lines that are named above"
-        )
+        raise SrkdError(f"{method} fails {failed} of {len(verdicts)} checks", "fix the lines named above")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from srkd_bench.cli import completion
 from srkd_bench.cli.options import Device, Home, Json, Range, ResScale, run_options, weights_of
 from srkd_bench.cli.output import err, out, print_json, print_table
 from srkd_bench.cli.session import open_store, workplace
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
 
 
 WeightsFile = Annotated[
-    str | None, typer.Option("--weights", metavar="FILE", help="Instead of a run: a network's weights.")
+    str | None,
+    typer.Option("--weights", metavar="FILE", help="Weights file of a network, instead of a run."),
 ]
 RunName = Annotated[
-    str | None, typer.Argument(metavar="RUN", help="The first digits of a run's id, as in `srkd ls`.")
+    str | None,
+    typer.Argument(
+        metavar="RUN", autocompletion=completion.runs, help="An unambiguous prefix of a run's id (`srkd ls`)."
+    ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace files that are there.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite existing files.")]
 
 
 class Format(StrEnum):
@@ -43,10 +48,18 @@ def _place(home: Path | None, device: str) -> Workplace:
 
 
 def upscale(
-    sources: Annotated[list[Path], typer.Argument(metavar="IMAGE|DIR…", help="Images, folders of images.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Made if need be.")],
+    sources: Annotated[list[Path], typer.Argument(metavar="IMAGE|DIR…", help="Images or folders of images.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Output folder; created if missing.")
+    ],
     run: Annotated[
-        str | None, typer.Option("--run", metavar="RUN", help="The first digits of a run's id.")
+        str | None,
+        typer.Option(
+            "--run",
+            metavar="RUN",
+            autocompletion=completion.runs,
+            help="An unambiguous prefix of a run's id.",
+        ),
     ] = None,
     weights: WeightsFile = None,
     range_: Range = None,
@@ -55,11 +68,11 @@ def upscale(
     home: Home = None,
     device: Device = "auto",
 ) -> None:
-    """Upscale images by a finished network, to DIR/NAME_x2.png.
+    """Upscale images with a trained network and write DIR/NAME_x2.png.
 
-    An alpha channel is kept, enlarged by MATLAB's bicubic; grey stays grey; an RGB or grey colour profile is kept;
-    the image is turned as its EXIF says. 16-bit and CMYK images are refused. What the same network has made of the
-    same file is not made again; other files that are there are never overwritten without --force.
+    An alpha channel is upscaled with MATLAB's bicubic, grey images stay grey, RGB and grey profiles are kept, and
+    the EXIF orientation is applied. 16-bit and CMYK images are refused. Images that this network has already
+    upscaled are skipped; other existing files need --force.
     """
     from srkd_bench.evaluation.inference.upscale import upscale as work
     from srkd_bench.networks.stored import choose
@@ -69,28 +82,29 @@ def upscale(
         choose(run, weights_of(weights, range_, res_scale), place), sources, output, place, force=force
     )
     if done.kept:
-        place.display.say(f"{len(done.kept)} SR images were there already, made of the same by this network")
-    place.display.say(f"wrote {len(done.written)} SR images to {output}")
+        place.display.say(f"Skipped {len(done.kept)} images that this network has already upscaled")
+    place.display.say(f"Wrote {len(done.written)} SR images to {output}")
 
 
 def export(
-    to: Annotated[Format, typer.Option("--to", help="The file's format.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to.")],
+    to: Annotated[Format, typer.Option("--to", help="File format.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="File to write.")],
     run: RunName = None,
     weights: WeightsFile = None,
     range_: Range = None,
     res_scale: ResScale = None,
     check: Annotated[
-        Path | None, typer.Option("--check", metavar="DIR", help="Compare on these HR images, too.")
+        Path | None, typer.Option("--check", metavar="DIR", help="Also compare on these HR images.")
     ] = None,
     force: Force = False,
     home: Home = None,
     json_: Json = False,
 ) -> None:
-    """Write a network for other programs, after checking it against PyTorch on photographs.
+    """Export a network to ONNX, safetensors or PT2, after comparing it with PyTorch on photographs.
 
-    It maps float32 RGB in [0, 1], (batch, 3, height, width) of any size, to SR; the file's metadata say so. SR may
-    differ by 0.0001 and PSNR-Y by 0.001 dB, or nothing is written. onnx needs the extra `onnx`.
+    The exported network maps float32 RGB in [0, 1] of shape (batch, 3, height, width), any size, to SR; the file's
+    metadata describe this. Nothing is written if SR differs by more than 0.0001 or PSNR-Y by more than 0.001 dB.
+    ONNX needs an extra: python -m pip install 'srkd-bench[onnx]'.
     """
     from srkd_bench.evaluation.inference.export import check_request, describe
     from srkd_bench.evaluation.inference.export import export as write
@@ -104,8 +118,8 @@ def export(
         about = describe(chosen)
         print_json({"schema": 1, "file": str(output), "about": about, "parity": vars(parity)})
     place.display.say(
-        f"wrote {output}; on {parity.images} images SR differs from PyTorch's by at most"
-        f" {parity.difference:.1e} of 1, PSNR-Y by {parity.decibel:.6f} dB"
+        f"Wrote {output}; on {parity.images} images SR differs from PyTorch's by at most"
+        f" {parity.difference:.1e} (range 0 to 1), PSNR-Y by {parity.decibel:.6f} dB"
     )
 
 
@@ -114,17 +128,19 @@ def profile(
     weights: WeightsFile = None,
     range_: Range = None,
     res_scale: ResScale = None,
-    size: Annotated[str, typer.Option("--size", metavar="WxH", help="Of the LR image.")] = "128x128",
-    runs: Annotated[int, typer.Option("--runs", min=1, max=10_000, help="Passes that are timed.")] = 10,
+    size: Annotated[str, typer.Option("--size", metavar="WxH", help="Size of the LR image.")] = "128x128",
+    runs: Annotated[
+        int, typer.Option("--runs", min=1, max=10_000, help="Number of timed forward passes.")
+    ] = 10,
     home: Home = None,
     device: Device = "auto",
     json_: Json = False,
 ) -> None:
-    """Measure what a network costs, beside its teacher: weights, multiply-adds, time and memory of a pass.
+    """Measure a network's cost next to its teacher's: parameters, multiply-adds, time and memory.
 
-    After 3 passes to warm up, student and teacher take turns; the time is the median and the quartiles. Memory is
-    the most that a pass takes beyond torch itself, with the weights: on the CPU what the system says of a process
-    of its own, on CUDA what torch has allocated.
+    After three warm-up passes, student and teacher alternate; time is the median with quartiles of a forward pass.
+    Memory is the peak with the weights, without torch itself: on the CPU the memory of a separate process, on CUDA
+    what torch allocated.
     """
     from srkd_bench.evaluation.inference.profile import profile as measure
     from srkd_bench.networks.stored import choose, find_teacher
@@ -151,7 +167,7 @@ def _print_costs(costs: list[Cost], sides: tuple[int, int], runs: int, device: s
         return
     print_table(_rows(costs))
     out.print(
-        f"LR {width}×{height}, {runs} rounds after {WARM_UP} to warm up, {device}, {threads} threads,"
+        f"LR {width}×{height}, {runs} passes after {WARM_UP} warm-up passes, {device}, {threads} threads,"
         f" torch {version}",
         highlight=False,
     )
@@ -161,7 +177,9 @@ def _size(text: str) -> tuple[int, int]:
     found = re.fullmatch("([0-9]{1,5})[x×]([0-9]{1,5})", text)
     sides = [int(side) for side in found.groups()] if found else [0]
     if not all(1 <= side <= 16_384 for side in sides):
-        raise SrkdError(f"'{text[:20]}' is no size", "--size 320x180: width and height, 1 to 16384 LR pixels")
+        raise SrkdError(
+            f"--size: '{text[:20]}' is not a size", "--size 320x180: width and height, 1 to 16384 LR pixels"
+        )
     return sides[0], sides[1]
 
 

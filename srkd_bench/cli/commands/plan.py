@@ -14,13 +14,12 @@ from srkd_bench.cli.options import (
     Home,
     Settings,
     SuiteArgument,
-    SuiteOption,
     Teacher,
     TeacherCache,
     choice,
     run_options,
-    suite_name,
 )
+from srkd_bench.cli.registration import DEFAULT_SUITE
 from srkd_bench.cli.session import find_plan, naming, show_forecast, with_teacher, workplace
 from srkd_bench.cli.streams import write_file
 from srkd_bench.experiments.executors.base import SCRIPTS, find_script
@@ -31,7 +30,7 @@ Format = Annotated[
         "--format",
         "-f",
         names=("table", "json", *SCRIPTS),
-        help="A table or JSON with times; a shell script or a job array for Slurm.",
+        help="A table or JSON with times, or a script: commands for a shell, or a Slurm job array.",
     ),
 ]
 AtOnce = Annotated[
@@ -41,14 +40,13 @@ AtOnce = Annotated[
         metavar="N",
         min=1,
         max=10_000,
-        help="So many devices or array jobs at once: split for them.",
+        help="Number of devices or array jobs that run at once.",
     ),
 ]
 
 
 def plan(
-    suite: SuiteArgument = None,
-    suite_option: SuiteOption = None,
+    suite: SuiteArgument = DEFAULT_SUITE,
     format_: Format = "table",
     jobs: AtOnce = None,
     teacher: Teacher = None,
@@ -57,15 +55,15 @@ def plan(
     device: Device = "auto",
     teacher_cache: TeacherCache = CACHE_GB,
 ) -> None:
-    """Show what is in the store and what will run: operations, time, disk; or print commands. Nothing is made.
+    """Show what is cached and what runs, with FLOPs, time and disk space, or print it as a script. Nothing runs.
 
-    The commands can be run in any order that keeps what stands before the groups before them, on any machines that
-    share the store, at the same time, and again: nothing is made twice.
+    The commands of a script may run on several machines that share the store, at the same time and repeatedly; only
+    the teacher must come first. Finished work is reused.
     """
     from srkd_bench.experiments.executors.scripts import steps
     from srkd_bench.experiments.planning.tasks import tasks
 
-    suite, changes = suite_name(suite, suite_option), with_teacher(settings, teacher)
+    changes = with_teacher(settings, teacher)
     found, store, display = find_plan(suite, changes, home, readonly=True)
     options, slots = run_options(device, None, None, teacher_cache), jobs or 1
     if device != "auto":

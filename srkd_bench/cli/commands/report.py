@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -12,19 +13,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from srkd_bench.cli import completion
 from srkd_bench.cli.commands.figures import write_figures
 from srkd_bench.cli.options import (
     Crops,
     Home,
     Json,
     Methods,
+    OptionalSuite,
     Settings,
-    SuiteArgument,
-    SuiteOption,
     Teacher,
-    suite_name,
 )
 from srkd_bench.cli.output import out
+from srkd_bench.cli.registration import DEFAULT_SUITE
 from srkd_bench.cli.session import find_plan, with_teacher
 from srkd_bench.cli.streams import write_file
 from srkd_bench.core.errors import ConditionMet, MissingError, SrkdError, unknown
@@ -55,28 +56,41 @@ Format = Annotated[
     typer.Option(
         "--format",
         "-f",
-        help="terminal, markdown, latex, html, csv or json; on stdout if no -o is of it.",
+        metavar="FORMAT",
+        autocompletion=completion.formats,
+        help="Format to print: terminal, markdown, latex, html, csv or json.",
     ),
 ]
 Outputs = Annotated[
     list[Path] | None,
     typer.Option(
-        "--output", "-o", metavar="FILE", help="By suffix: .html .md .tex .csv .json .txt; repeatable."
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write a file; its suffix is the format: .html .md .tex .csv .json .txt; repeatable.",
     ),
 ]
 Source = Annotated[
     Path | None,
-    typer.Option("--from", metavar="FILE.csv", help="Scores that `-o FILE.csv` wrote, not the store's."),
+    typer.Option(
+        "--from",
+        metavar="FILE.csv",
+        help="Report a score file (written by -o FILE.csv) instead of the store.",
+    ),
 ]
-Reference = Annotated[bool, typer.Option("--reference", help="Put the study's own numbers beside.")]
+Reference = Annotated[
+    bool, typer.Option("--reference", help="Show the numbers that the study published, too.")
+]
 Baseline = Annotated[
-    str, typer.Option("--baseline", metavar="METHOD", help="What all others are compared with.")
+    str, typer.Option("--baseline", metavar="METHOD", help="Method that all others are compared with.")
 ]
 Highlight = Annotated[
-    HighlightBy, typer.Option("--highlight", help="By printed value, or by what the seeds show.")
+    HighlightBy,
+    typer.Option("--highlight", help="Highlight the best by printed value, or by statistical significance."),
 ]
 Claims = Annotated[
-    bool, typer.Option("--claims", help="Check the suite's claims, or the study's if it has none.")
+    bool,
+    typer.Option("--claims", help="Check the claims of the suite, or of the study if the suite has none."),
 ]
 Check = Annotated[
     bool,
@@ -87,24 +101,28 @@ FailIf = Annotated[
     typer.Option(
         "--fail-if",
         metavar="CONDITION",
-        help="End with exit code 5 if so: 'ckd.set5 < none.set5 - 0.05'; repeatable.",
+        help="End with exit code 5 if this holds: 'ckd.set5 < none.set5 - 0.05'; repeatable.",
     ),
 ]
 Figures = Annotated[
-    Path | None, typer.Option("--figures", metavar="DIR", help="Draw it too, as PDF, PNG and SVG.")
+    Path | None,
+    typer.Option("--figures", metavar="DIR", help="Write the figures into a folder, as PDF, PNG and SVG."),
 ]
 Cards = Annotated[
     Path | None,
-    typer.Option("--cards", metavar="FILE.json", help="Write how each network was trained, too."),
+    typer.Option(
+        "--cards",
+        metavar="FILE.json",
+        help="Write how each network was trained: settings, versions, device, time.",
+    ),
 ]
 WithCrops = Annotated[
-    bool, typer.Option("--crops/--no-crops", help="Whether an html page shows regions of images.")
+    bool, typer.Option("--crops/--no-crops", help="Show or omit image crops on an HTML page.")
 ]
 
 
 def report(
-    suite: SuiteArgument = None,
-    suite_option: SuiteOption = None,
+    suite: OptionalSuite = None,
     teacher: Teacher = None,
     settings: Settings = None,
     method: Methods = None,
@@ -124,20 +142,24 @@ def report(
     home: Home = None,
     json_: Json = False,
 ) -> None:
-    """Print the comparison table of what is finished so far; in GitHub's CI, put it into the step's summary too."""
+    """Print or write the comparison of a suite's finished runs. In GitHub Actions, also to the job summary."""
     from srkd_bench.experiments.analysis import collect
-    from srkd_bench.report.conditions import parse
+    from srkd_bench.report.conditions import check_names, parse
 
     targets = Targets.of("json" if json_ else format_, output or [], figures, cards)
     conditions = [parse(text) for text in fail_if or []]
     targets.check()
-    named = suite_name(suite, suite_option) if suite or suite_option else None
-    asked = Asked(named, with_teacher(settings, teacher), method or (), baseline, home)
+    asked = Asked(suite, with_teacher(settings, teacher), method or (), baseline, home)
     plan, store, display, results = _found(asked, source, targets.need_trainings)
+    for condition in conditions:
+        check_names(condition, results)
     verdicts = collect.verdicts(results, plan.suite) if claims or check or targets.have_page else []
     panels = collect.find_panels(plan, store, display, crop or []) if crops and targets.have_page else []
     content = Content(results, verdicts, panels, claims or check, reference, highlight)
     targets.write(content, display)
+    if not results.scores:
+        named = suite or DEFAULT_SUITE
+        display.say(f"No run of suite {named} is finished yet. To train it: srkd run {shlex.quote(named)}")
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         _append(Path(summary), content.text("markdown"))
     _fail_if(conditions, results)
@@ -227,12 +249,12 @@ class Targets:
 
         if self.cards:
             put(self.cards, to_cards(content.results))
-            display.say(f"wrote {self.cards}")
+            display.say(f"Wrote {self.cards}")
         if self.figures:
-            display.say(f"wrote {len(write_figures(content.results, self.figures))} files to {self.figures}")
+            display.say(f"Wrote {len(write_figures(content.results, self.figures))} files to {self.figures}")
         for path, chosen in self.files:
             put(path, content.text(chosen))
-            display.say(f"wrote {path}")
+            display.say(f"Wrote {path}")
         if self.printed == "terminal" or (self.printed is None and not self.files):
             content.print()
         elif self.printed is not None and self.printed not in [chosen for _, chosen in self.files]:
@@ -265,7 +287,7 @@ def _found(asked: Asked, source: Path | None, trainings: bool) -> Found:
 
     if source is not None:
         return _of_file(source, asked)
-    suite = asked.suite or "demo"
+    suite = asked.suite or DEFAULT_SUITE
     plan, store, display = find_plan(suite, asked.settings, asked.home, asked.methods, readonly=True)
     results = collect.results(plan, store, trainings=trainings, baseline=asked.baseline)
     return plan, store, display, results
@@ -284,7 +306,10 @@ def _of_file(source: Path, asked: Asked) -> Found:
     origin.refuse_other_settings(scores, plan, source)
     results = collect.results(plan, store, scores=scores, baseline=asked.baseline)
     if not results.scores:
-        raise SrkdError(f"{source} has no scores of suite {plan.suite.name}", "--suite names another")
+        raise SrkdError(
+            f"{source} has no scores of suite {plan.suite.name}",
+            f"name their suite: srkd report SUITE --from {shlex.quote(str(source))}",
+        )
     notes = results.notes if asked.methods else [*results.notes, *origin.left_out(scores, results)]
     return plan, store, display, replace(results, notes=notes)
 

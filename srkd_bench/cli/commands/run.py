@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from srkd_bench.cli import completion, lists
 from srkd_bench.cli.options import (
+    AUTO,
     CACHE_GB,
     Address,
     Checkpoint,
@@ -20,12 +23,12 @@ from srkd_bench.cli.options import (
     Json,
     Settings,
     SuiteArgument,
-    SuiteOption,
     Teacher,
     TeacherCache,
+    TensorBoard,
     run_options,
-    suite_name,
 )
+from srkd_bench.cli.registration import DEFAULT_SUITE
 from srkd_bench.cli.session import (
     find_plan,
     forecast_run,
@@ -45,40 +48,45 @@ if TYPE_CHECKING:
     from srkd_bench.store.artifact_store import ArtifactStore
     from srkd_bench.store.workspace import RunOptions
 
-TeacherSource = Annotated[
+TeacherWeights = Annotated[
     str | None,
-    typer.Option("--from", metavar="FILE|URL|edsr-official", help="Take these weights instead of training."),
+    typer.Option(
+        "--weights",
+        metavar="FILE|URL|NAME",
+        help="Load these weights instead of training; NAME: edsr-official.",
+    ),
 ]
 Trained = Annotated[
     list[str],
     typer.Option(
         "--method",
         "-m",
-        metavar="NAME|FILE.py|MODULE:CLASS",
-        help="A method, or a+b; repeatable; `all` is every installed one. The code of a file is run.",
+        metavar="METHOD[,METHOD…]",
+        callback=lists.methods,
+        autocompletion=completion.methods,
+        help="Methods: a name, a+b, FILE.py or MODULE:CLASS, whose code is run, or all (installed); repeatable.",
     ),
 ]
 
 
 def train_teacher(
-    suite: SuiteArgument = None,
-    suite_option: SuiteOption = None,
+    suite: SuiteArgument = DEFAULT_SUITE,
     settings: Settings = None,
-    source: TeacherSource = None,
+    weights: TeacherWeights = None,
     home: Home = None,
     device: Device = "auto",
     checkpoint_seconds: Checkpoint = None,
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
-    """Train the suite's teacher, or load its weights, and measure it. Under torchrun, all processes train it."""
+    """Train and evaluate the suite's teacher, or load its weights. Under torchrun, all processes train it."""
     if torchrun_env.rank():
         if not dry_run:
             from srkd_bench.experiments.executors.torchrun import follow
 
             follow(open_store(home), device)
         return
-    suite, changes = suite_name(suite, suite_option), with_teacher(settings, source)
+    changes = with_teacher(settings, weights)
     plan, store, display = find_plan(suite, changes, home, ["none"], readonly=dry_run)
     plan, options = replace(plan, students=()), run_options(device, None, checkpoint_seconds)
     if dry_run:
@@ -92,26 +100,26 @@ def train_teacher(
     if failed := make(execute, plan, store, display, options):
         raise failed
     show_results(plan, store, json_)
-    if source:
-        display.say(f"to distil from it: srkd run {suite} --set teacher.weights={source}")
+    if weights:
+        display.say(f"To distill from it: {shlex.join(['srkd', 'run', suite, '--teacher', weights])}")
 
 
 def distill(
     method: Trained,
-    suite: SuiteArgument = None,
-    suite_option: SuiteOption = None,
+    suite: SuiteArgument = DEFAULT_SUITE,
     teacher: Teacher = None,
     settings: Settings = None,
     home: Home = None,
-    device: Devices = "auto",
+    device: Devices = AUTO,
     jobs: Jobs = None,
     checkpoint_seconds: Checkpoint = None,
     teacher_cache: TeacherCache = CACHE_GB,
+    tensorboard: TensorBoard = None,
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
-    """Train students by some methods, side by side, and measure them. The teacher goes first if one looks at it."""
-    suite, changes = suite_name(suite, suite_option), with_teacher(settings, teacher)
+    """Train and evaluate students of some methods, side by side. The teacher comes first if a method needs it."""
+    changes = with_teacher(settings, teacher)
     plan, store, display = find_plan(suite, changes, home, method, readonly=dry_run)
     looks = any(run.teacher for run in plan.students)
     plan = replace(plan, with_teacher=looks or store.has(plan.teacher))
@@ -119,36 +127,39 @@ def distill(
     if dry_run:
         _forecast(plan, store, display, options, json_)
     else:
-        work(plan, store, display, options, json_=json_)
+        work(plan, store, display, options, json_=json_, tensorboard=tensorboard)
 
 
 def run(
-    suite: SuiteArgument = None,
-    suite_option: SuiteOption = None,
+    suite: SuiteArgument = DEFAULT_SUITE,
     teacher: Teacher = None,
     settings: Settings = None,
     home: Home = None,
-    device: Devices = "auto",
+    device: Devices = AUTO,
     jobs: Jobs = None,
     executor: Executor = "local",
     address: Address = None,
     checkpoint_seconds: Checkpoint = None,
     teacher_cache: TeacherCache = CACHE_GB,
+    tensorboard: TensorBoard = None,
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
-    """Do all of a suite: teacher, students, scores, table. What is in the store already isn't done again."""
+    """Run a suite: teacher, students, evaluation, report. Finished work is reused."""
     if executor == "local" and address:
-        raise SrkdError("--address is of a Ray cluster", "--executor ray")
+        raise SrkdError("--address goes with --executor ray", "--executor ray")
     if executor != "local" and dry_run:
-        raise SrkdError("--dry-run is about this machine", "srkd plan SUITE --jobs N, or without --executor")
-    suite, changes = suite_name(suite, suite_option), with_teacher(settings, teacher)
+        raise SrkdError(
+            "--dry-run forecasts this machine only",
+            f"srkd plan {shlex.quote(suite)}, or leave out --executor",
+        )
+    changes = with_teacher(settings, teacher)
     found = find_plan(suite, changes, home, readonly=dry_run)
     options = run_options(device, jobs, checkpoint_seconds, teacher_cache, address)
     if dry_run:
         _forecast(*found, options, json_)
     else:
-        work(*found, options, json_=json_, executor=executor)
+        work(*found, options, json_=json_, executor=executor, tensorboard=tensorboard)
 
 
 def _forecast(plan: Plan, store: ArtifactStore, display: Display, options: RunOptions, json_: bool) -> None:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from srkd_bench.cli import completion, lists
 from srkd_bench.cli.options import Home, Json
 from srkd_bench.cli.output import err, print_json, print_table
+from srkd_bench.cli.registration import OldSuite, leading_suite
 from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError, command_line
 
 if TYPE_CHECKING:
@@ -17,12 +19,14 @@ if TYPE_CHECKING:
     from srkd_bench.store.gc import Waste
 
 
-Repair = Annotated[bool, typer.Option("--repair", help="Remove what is broken, so that it is made again.")]
-InBucket = Annotated[bool, typer.Option("--shared", help="Check what machines share (SRKD_STORE) instead.")]
+Repair = Annotated[
+    bool, typer.Option("--repair", help="Delete corrupted files, so that they are made again.")
+]
+InBucket = Annotated[bool, typer.Option("--shared", help="Verify the shared store (SRKD_STORE) instead.")]
 
 
 def verify(repair: Repair = False, shared: InBucket = False, home: Home = None, json_: Json = False) -> None:
-    """Read every byte that is kept, and say what isn't as it was written."""
+    """Read every file of the store and report corrupted ones."""
     from srkd_bench.core.units import size
     from srkd_bench.store.verify import repair as repair_local
     from srkd_bench.store.verify import verify as verify_local
@@ -62,7 +66,7 @@ def _are(count: int) -> str:
 
 
 def push(home: Home = None, json_: Json = False) -> None:
-    """Send what is finished here and not yet where machines share it (SRKD_STORE)."""
+    """Upload finished artifacts that the shared store (SRKD_STORE) lacks."""
     from srkd_bench.store import verify_shared
 
     store, display = _store(home)
@@ -85,17 +89,19 @@ def gc(
         list[str] | None,
         typer.Option(
             "--keep",
-            metavar="SUITE",
-            help="Remove also what no such suite needs: a name or file; repeatable.",
+            metavar="SUITE[,SUITE…]",
+            callback=lists.split,
+            autocompletion=completion.suites,
+            help="Suites to keep: delete everything else, too; repeatable.",
         ),
     ] = None,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Remove it; without this, only say what would go.")
+        bool, typer.Option("--yes", help="Delete. Without this option, only list what would be deleted.")
     ] = False,
     home: Home = None,
     json_: Json = False,
 ) -> None:
-    """Say what can go: what killed processes left and, with --keep, what no kept suite needs."""
+    """Collect garbage: leftovers of killed processes and, with --keep, all that no kept suite needs."""
     from srkd_bench.config.suite_file import load_suite
     from srkd_bench.experiments.planning.requirements import unneeded
     from srkd_bench.store.gc import leftovers, remove, remove_locks, unused_locks
@@ -140,7 +146,7 @@ def _print_waste(
 
 
 def du(home: Home = None, json_: Json = False) -> None:
-    """Say how much is kept, and how much room is left."""
+    """Show the disk space that the store uses, and the free space."""
     from srkd_bench.core.files import free
     from srkd_bench.core.units import size
     from srkd_bench.store.gc import usage
@@ -158,47 +164,50 @@ def du(home: Home = None, json_: Json = False) -> None:
 
 
 def export(
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.tar", help="Where to.")],
-    runs: Annotated[
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.tar", help="File to write.")],
+    names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="RUN…", help="First digits of runs' ids (`srkd ls runs`); their scores go too."
+            metavar="[SUITE] [RUN]…",
+            autocompletion=completion.suites_and_runs,
+            help="A suite, all of whose finished runs are exported, and prefixes of ids of further runs.",
         ),
     ] = None,
-    suite: Annotated[
-        str | None, typer.Option("--suite", metavar="NAME|FILE", help="All of a suite that is finished.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    old_suite: OldSuite = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     home: Home = None,
     json_: Json = False,
 ) -> None:
-    """Write finished runs and scores to a file that `srkd store import` takes in elsewhere."""
+    """Export finished runs and their scores to a file for `srkd store import`."""
     from srkd_bench.config.suite_file import load_suite
     from srkd_bench.core.units import size
     from srkd_bench.experiments.transfer import bundle
 
+    suite, runs = leading_suite(names or [], old_suite)
     if not runs and suite is None:
-        raise SrkdError("say what to export", "some runs of `srkd ls runs`, or --suite SUITE")
+        raise SrkdError(
+            "nothing to export is named", "srkd store export demo -o demo.tar, or ids of `srkd ls runs`"
+        )
     if output.suffix != ".tar":
-        raise SrkdError(f"'{output}' will be a plain tar", f"-o {output.name.split('.')[0] or 'runs'}.tar")
+        raise SrkdError(f"'{output}' does not end in .tar", f"-o {output.name.split('.')[0] or 'runs'}.tar")
     if output.exists() and not force:
-        raise SrkdError(f"'{output}' is there already", "--force replaces it")
+        raise SrkdError(f"'{output}' exists", "--force overwrites it")
     store, display = _store(home)
-    places = bundle.finished(store, runs or [], load_suite(suite) if suite else None, display)
+    places = bundle.finished(store, runs, load_suite(suite) if suite else None, display)
     written = bundle.export(store, places, output, display)
     if json_:
         print_json({"schema": 1, "file": str(output), "bytes": written, "holds": places})
     else:
-        display.say(f"wrote {output}: {bundle.contents(places)}, {size(written)}")
-        display.say(f"to take it in elsewhere: srkd store import {output.name}")
+        display.say(f"Wrote {output}: {bundle.contents(places)}, {size(written)}")
+        display.say(f"To import it elsewhere: srkd store import {output.name}")
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE.tar", help="What `srkd store export` wrote.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE.tar", help="File that `srkd store export` wrote.")],
     home: Home = None,
     json_: Json = False,
 ) -> None:
-    """Take in runs and scores of another store, after checking all of them; what is here is left alone."""
+    """Import runs and scores of another store after checking all of them. Existing ones stay as they are."""
     from srkd_bench.experiments.transfer import bundle
 
     store, display = _store(home)
@@ -209,7 +218,7 @@ def import_(
     were = f"{len(came.here)} {'was' if len(came.here) == 1 else 'were'} here"
     display.say(f"{file}: {bundle.contents([*came.new, *came.here])}: {len(came.new)} new, {were}")
     if came.datasets:
-        display.say(f"a report needs their images too: srkd download {' '.join(came.datasets)}")
+        display.say(f"A report also needs their images: srkd download {' '.join(came.datasets)}")
 
 
 def _store(home: Path | None) -> tuple[ArtifactStore, Display]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from srkd_bench.cli import completion, lists
 from srkd_bench.cli.options import (
     CACHE_GB,
     Checkpoint,
@@ -19,13 +20,12 @@ from srkd_bench.cli.options import (
     Json,
     Settings,
     SuiteArgument,
-    SuiteOption,
     Teacher,
     TeacherCache,
     run_options,
-    suite_name,
 )
 from srkd_bench.cli.output import err, print_json, print_table
+from srkd_bench.cli.registration import DEFAULT_SUITE
 from srkd_bench.cli.session import (
     check_device,
     forecast_run,
@@ -48,20 +48,24 @@ if TYPE_CHECKING:
 Tuned = Annotated[
     list[str] | None,
     typer.Option(
-        "--method", "-m", help="A method, or a+b; repeatable; the suite's, if none is given, or `all`."
+        "--method",
+        "-m",
+        metavar="METHOD[,METHOD…]",
+        callback=lists.methods,
+        autocompletion=completion.methods,
+        help="Methods, or all (installed); repeatable. Default: the suite's.",
     ),
 ]
 Trials = Annotated[
     int,
-    typer.Option("--trials", metavar="N", min=FEWEST, max=MOST, help="Weights to try, of each method."),
+    typer.Option("--trials", metavar="N", min=FEWEST, max=MOST, help="Trials of each method."),
 ]
 
 
 def tune(
+    suite: SuiteArgument = DEFAULT_SUITE,
     method: Tuned = None,
     trials: Trials = USUAL,
-    suite: SuiteArgument = None,
-    suite_option: SuiteOption = None,
     teacher: Teacher = None,
     settings: Settings = None,
     home: Home = None,
@@ -71,16 +75,16 @@ def tune(
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
-    """Search the methods' weights on the suite's validation images: a tenth of the default to ten times it.
+    """Search the methods' loss weights on the suite's validation images, from a tenth to ten times the default.
 
-    Every method gets the same number of trials, the first of them its default. They are trained side by side with
-    a seed of their own and kept in the store; a suite that says `params: tuned` takes each method's best.
+    Every method has the same number of trials; the first is its default. All trials train side by side with a seed
+    of their own, and the store keeps them. A suite with `params: tuned` uses the best trial of each method.
     """
     from srkd_bench.config.suite_file import load_suite
     from srkd_bench.core.progress import Display
     from srkd_bench.experiments.planning import planner, tuning
 
-    suite, changes = suite_name(suite, suite_option), with_teacher(settings, teacher)
+    changes = with_teacher(settings, teacher)
     asked, options = load_suite(suite, changes), run_options(device, None, checkpoint_seconds, teacher_cache)
     store, display = open_store(home), Display(err)
     plan = planner.plan(tuning.searchable(asked), store, display, method or (), readonly=dry_run)
@@ -94,9 +98,9 @@ def tune(
     doubts = [doubt for of_one in tried for doubt in tuning.doubts(plan, of_one)]
     _print_trials(tried, doubts, search, store, json_)
     for doubt in doubts:
-        display.say(f"warning: {doubt}")
+        display.say(f"Warning: {doubt}")
     use = naming(suite, [*changes, *([] if asked.tuned else ["tuned=true"])])
-    display.say(f"to use each method's best: srkd run {shlex.join(use)}")
+    display.say(f"To use the best trial of each method: srkd run {shlex.join(use)}")
 
 
 def _make(search: Plan, store: ArtifactStore, display: Display, options: RunOptions) -> None:

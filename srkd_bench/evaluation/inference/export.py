@@ -19,7 +19,7 @@ from torch import Tensor
 
 from srkd_bench import __version__
 from srkd_bench.config.artifacts import Run
-from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError
+from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError, install_hint
 from srkd_bench.core.files import put
 from srkd_bench.data.image_set import open_set
 from srkd_bench.data.images import cut, downscale, find_images, read_rgb
@@ -105,8 +105,7 @@ def check_request(to: str, file: Path, *, force: bool) -> None:
     if not file.parent.is_dir():
         raise MissingError(f"no folder '{file.parent}'", f"mkdir -p {file.parent}")
     if to == "onnx" and (missing := [name for name in EXTRA if find_spec(name) is None]):
-        hint = "python -m pip install 'srkd-bench[onnx]'"
-        raise SrkdError(f"export to onnx needs {', '.join(missing)}", hint)
+        raise SrkdError(f"export to onnx needs {', '.join(missing)}", install_hint("onnx"))
 
 
 def describe(chosen: Chosen) -> dict[str, str]:

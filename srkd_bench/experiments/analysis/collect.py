@@ -123,7 +123,7 @@ def find_panels(plan: Plan, store: ArtifactStore, display: Display, named: Seque
     gallery = Gallery(plan, workplace(store, display, RunOptions("auto")))
     if named:
         return panels(gallery, [parse(text, gallery) for text in named])
-    display.say("looking where the methods differ most; --no-crops leaves this out")
+    display.say("Choosing the regions where the methods differ most (--no-crops skips this)")
     found: list[Panel] = []
     for dataset in gallery.datasets:
         try:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from srkd_bench.config.base import digest_of, short
 from srkd_bench.config.network import network_spec
-from srkd_bench.config.suite_file import load_suite, suite_files
+from srkd_bench.config.suite_file import load_suite
+from srkd_bench.config.suite_names import suite_files
 from srkd_bench.core.errors import IntegrityError, MissingError
 from srkd_bench.data.catalog import DATASETS, copy_name
 from srkd_bench.data.image_set import own_names, packed, spec_of

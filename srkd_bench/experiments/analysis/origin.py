@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from srkd_bench.config.suite_file import suite_files
+from srkd_bench.config.suite_names import suite_files
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.scores import Score

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from srkd_bench import __version__
-from srkd_bench.core.errors import SrkdError, Stopped
+from srkd_bench.core.errors import SrkdError, Stopped, install_hint
 from srkd_bench.core.progress import Display
 from srkd_bench.core.signals import Interrupted, interruptible, shielded
 from srkd_bench.core.worker_progress import Board, News
@@ -256,7 +256,7 @@ def _cluster(address: str | None) -> Iterator[Any]:
     try:
         ray: Any = import_module("ray")
     except ImportError:
-        raise SrkdError("--executor ray needs Ray", "pip install 'srkd-bench[ray]'") from None
+        raise SrkdError("--executor ray needs Ray", install_hint("ray")) from None
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address in (None, "auto"):
         address = os.environ.get("RAY_ADDRESS")

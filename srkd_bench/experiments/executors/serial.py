@@ -41,7 +41,7 @@ def do(task: Task, plan: Plan, place: Workplace, ranks: Ranks | None = None) -> 
     """
     from srkd_bench.experiments.runs.preflight import prepare
     from srkd_bench.experiments.runs.score import ensure_scores
-    from srkd_bench.experiments.runs.train import ensure_group, ensure_teacher
+    from srkd_bench.experiments.runs.train import ensure_students, ensure_teacher
 
     sources.know(plan.code)
     place.store.look_again()  # the tasks that this one waited for may have been done on other machines
@@ -52,4 +52,4 @@ def do(task: Task, plan: Plan, place: Workplace, ranks: Ranks | None = None) -> 
     if task.kind == "teacher":
         return ensure_teacher(plan, images, place, ranks)
     possible = [run for run in task.runs if run.teacher is None or place.store.has(run.teacher)]
-    return ensure_group(possible, images, plan.suite.data, place)
+    return ensure_students(possible, plan, images, place)

@@ -32,7 +32,7 @@ def stopping(display: Display, worker: str) -> Iterator[None]:
     try:
         yield
     except Interrupted as received:
-        display.say(f"stopping: every {worker} writes its checkpoint")
+        display.say(f"Stopping: every {worker} writes a checkpoint")
         raise received.stopped() from None
 
 

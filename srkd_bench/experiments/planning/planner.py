@@ -123,7 +123,7 @@ def plan(
     if scored or not suite.tuned:
         return found
     references = {sources.name_of(reference): reference for reference in asked}
-    return _tuned(found, store, options or f"--suite {suite.name}", references)
+    return _tuned(found, store, options or suite.name, references)
 
 
 def _known_pixels(suite: Suite, store: ArtifactStore, *, scored: bool) -> dict[str, str | None]:

@@ -14,10 +14,10 @@ def announce(plan: Plan, store: ArtifactStore, display: Display) -> None:
     runs = plan.networks
     cached = sum(store.has(run) for run in runs)
     begun = sum(checkpoints.steps_done(store.work(run)) > 0 for run in runs)
-    more = f" ({begun} of them begun)" if begun else ""
+    more = f" ({begun} of them from a checkpoint)" if begun else ""
     display.say(
-        f"suite {plan.suite.name}: {cached} of {len(runs)} networks are in the store,"
-        f" {len(runs) - cached} to make{more}"
+        f"Suite {plan.suite.name}: {cached} of {len(runs)} networks are in the store,"
+        f" {len(runs) - cached} to train{more}"
     )
 
 

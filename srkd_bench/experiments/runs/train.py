@@ -16,6 +16,7 @@ from srkd_bench.config.suite import DataSpec
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.files import put, room_for, write
+from srkd_bench.core.progress import last_values
 from srkd_bench.core.provenance import device_name, provenance
 from srkd_bench.core.units import clock
 from srkd_bench.data.catalog import copy_name
@@ -43,16 +44,29 @@ SAMPLE = 64  # training patches that a method's adapter may take statistics of
 def ensure_teacher(
     plan: Plan, images: ImageSet, place: Workplace, ranks: Ranks | None = None
 ) -> list[SrkdError]:
-    """Train the suite's teacher, or take its weights into the store, unless it is there; return why it failed.
+    """Train the suite's teacher, or load its weights into the store, unless it is there; return why it failed.
 
     Raises:
         Stopped: a signal came; a checkpoint is written.
     """
     if isinstance(plan.teacher, Run):
-        return ensure_group([plan.teacher], images, plan.suite.data, place, ranks, role="teacher")
+        title = f"teacher {plan.teacher.model}" + (" (1 of 2)" if plan.students else "")
+        return ensure_group([plan.teacher], images, plan.suite.data, place, ranks, title, "teacher")
     if not place.store.has(plan.teacher):
         adopt_weights(plan.suite.teacher, plan.suite.data.scale, place)
     return []
+
+
+def ensure_students(runs: list[Run], plan: Plan, images: ImageSet, place: Workplace) -> list[SrkdError]:
+    """Train the students of a seed that are missing; see `ensure_group`."""
+    seeds = list(dict.fromkeys(run.seed for run in plan.students))
+    missing = [run for run in runs if not place.store.has(run)]
+    title = f"{len(missing)} student{'s' * (len(missing) != 1)}"
+    if missing:
+        title += f", seed {missing[0].seed}"
+    if missing and len(seeds) > 1:
+        title += f" ({seeds.index(missing[0].seed) + 1} of {len(seeds)} seeds)"
+    return ensure_group(runs, images, plan.suite.data, place, title=title)
 
 
 def ensure_group(
@@ -61,11 +75,13 @@ def ensure_group(
     data: DataSpec,
     place: Workplace,
     ranks: Ranks | None = None,
+    title: str = "",
     role: Literal["student", "teacher"] = "student",
 ) -> list[SrkdError]:
-    """Make the runs that are missing, side by side on the same batches, and return what failed.
+    """Train the runs that are missing, side by side on the same batches, and return what failed.
 
     Args:
+        title: what messages call the group; the number of networks if empty.
         role: of the networks, for their cards.
     Raises:
         Stopped: a signal came; checkpoints are written.
@@ -79,15 +95,19 @@ def ensure_group(
         begun = time.monotonic()
         teacher = _teacher_of(runs, place)
         learners = _learners(runs, teacher, images, place, ranks)
-        title = _title(runs)
+        title = title or f"{len(runs)} networks, seed {runs[0].seed}"
         first = min(learner.step for learner in learners.values())
-        place.display.say(f"training {title}" + (f", from step {first:,}" if first else ""))
+        resumed = f", resumed from step {first:,}" if first else ""
+        methods = "" if title.startswith("teacher") else f": {_methods(runs)}"
+        place.display.say(f"Training {title}{resumed}{methods}")
         _fit(learners, teacher, images, data, place)
         for learner in learners.values():
             _keep(learner, role, sorted(learners), store)
         failures = [learner.error for learner in learners.values() if learner.error]
         if not failures:
-            place.display.say(f"trained  {title} in {clock(time.monotonic() - begun)}")
+            place.display.say(f"Trained {title}{methods} in {clock(time.monotonic() - begun)}")
+        for line in last_values(learners):
+            place.display.say(line)
         return failures
 
 
@@ -166,11 +186,10 @@ def _names(runs: list[Run]) -> list[str]:
     ]
 
 
-def _title(runs: list[Run]) -> str:
-    """Return what messages call a group of runs."""
+def _methods(runs: list[Run]) -> str:
+    """Return the methods of a group of runs, how often each if more than once."""
     counts = Counter(run.method for run in runs)
-    who = ", ".join(f"{name} ×{n}" if n > 1 else name for name, n in counts.items())
-    return f"{runs[0].model}, seed {runs[0].seed}: {who}"
+    return ", ".join(f"{name} ×{n}" if n > 1 else name for name, n in counts.items())
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """Write tables for terminals and text files."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from io import StringIO
 
 from rich import box
@@ -15,22 +17,21 @@ STYLES = {0: "", 1: "red", 2: "bright_blue"}
 MARKS = {0: "", 1: "¹", 2: "²"}
 SPACES = "    \n"
 ASCII_HEAD = box.Box(2 * SPACES + " -- \n" + 5 * SPACES, ascii=True)  # for encodings without lines
+Cells = list[list[Cell]]
+Draw = Callable[[Cells], Grid]
 
 
 def print_table(table: Table, console: Console) -> None:
-    """Print the table and its footnotes; one too wide for the console is printed with its models as rows."""
+    """Print the table and its footnotes. No cell is wrapped: a table that is too wide is arranged differently."""
     coloured = console.color_system is not None and not console.no_color
     table = _fitted(table, console.encoding)
     marks = None if coloured else {rank: fitted(mark, console.encoding) for rank, mark in MARKS.items()}
     lines = box.SIMPLE_HEAD if console.encoding.startswith("utf") else ASCII_HEAD
     cells = [[Cell(text) for text in table.header], *table.rows]
-    grid = _grid(lines, cells, marks)
-    if (width := _width(grid, console)) > console.width:
-        turned = _grid(lines, [list(column) for column in zip(*cells, strict=True)], marks)
-        grid = turned if _width(turned, console) < width else grid
     console.print(Text(table.title))
-    console.print(grid)
-    console.print()
+    for grid in _fitting(cells, console, partial(_grid, lines, marks)):
+        console.print(grid)
+        console.print()
     for note in table.footnotes:
         console.print(Text(note))
     if table.highlighted:
@@ -66,7 +67,48 @@ def _width(grid: Grid, console: Console) -> int:
     return console.measure(grid, options=console.options.update(max_width=10_000)).maximum
 
 
-def _grid(lines: box.Box, cells: list[list[Cell]], marks: dict[int, str] | None) -> Grid:
+def _fitting(cells: Cells, console: Console, draw: Draw) -> list[Grid]:
+    """Return one grid that fits the console, or several, each with a part of the columns."""
+
+    def fits(arranged: Cells) -> bool:
+        return _width(draw(arranged), console) <= console.width
+
+    turned = [list(column) for column in zip(*cells, strict=True)]
+    for arranged in (cells, turned, _grouped(cells)):
+        if fits(arranged):
+            return [draw(arranged)]
+    blocks = min(_blocks(turned, fits), _blocks(_grouped(cells), fits), key=len)
+    return [draw(block) for block in blocks]
+
+
+def _blocks(cells: Cells, fits: Callable[[Cells], bool]) -> list[Cells]:
+    """Return parts of the columns that fit, each with the first column."""
+    blocks: list[Cells] = []
+    for column in list(zip(*cells, strict=True))[1:]:
+        wider = [[*row, cell] for row, cell in zip(blocks[-1], column, strict=True)] if blocks else []
+        if blocks and fits(wider):
+            blocks[-1] = wider
+        else:
+            blocks.append([[row[0], cell] for row, cell in zip(cells, column, strict=True)])
+    return blocks
+
+
+def _grouped(cells: Cells) -> Cells:
+    """Return rows `data set: method` as a row for each data set and one for each method, if all rows are such."""
+    header, *rows = cells
+    if not all(": " in row[0].text for row in rows):
+        return cells
+    found, last = [header], ""
+    for name, *values in rows:
+        group, _, rest = name.text.partition(": ")
+        if group != last:
+            found.append([Cell(f"{group}:"), *(Cell("") for _ in values)])
+        found.append([Cell(rest), *values])
+        last = group
+    return found
+
+
+def _grid(lines: box.Box, marks: dict[int, str] | None, cells: Cells) -> Grid:
     header, *rows = cells
     grid = Grid(
         box=lines,
@@ -75,7 +117,7 @@ def _grid(lines: box.Box, cells: list[list[Cell]], marks: dict[int, str] | None)
         collapse_padding=True,
     )
     for index, cell in enumerate(header):
-        grid.add_column(Text(cell.text), justify="right" if index else "left", overflow="fold")
+        grid.add_column(Text(cell.text), justify="right" if index else "left", no_wrap=True)
     for row in rows:
         grid.add_row(*(_text(cell, marks) for cell in row))
     return grid

@@ -18,7 +18,7 @@ def paired(results: Results, metric: str) -> Table | None:
     found = [one for one in found if one.dataset or not only]
     names, decimals = model_labels(results), METRICS[metric].decimals
     baseline = names[results.baseline]
-    order: list[str | None] = [*results.datasets, None]
+    order: list[str | None] = [None, *results.datasets]
     found.sort(key=lambda one: order.index(one.dataset))
     return Table(
         title=title(results, metric, f"difference from {baseline}{f' on {where(only)}' if only else ''}"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from srkd_bench.core.errors import IntegrityError, SrkdError
+from srkd_bench.core.errors import IntegrityError, SrkdError, install_hint
 from srkd_bench.core.files import writable
 from srkd_bench.store.manifest import REPAIR
 
@@ -69,9 +69,7 @@ class Bucket:
             from obstore import exceptions
             from obstore.store import S3Store
         except ImportError:
-            raise SrkdError(
-                f"a store at {address} needs the package obstore", "pip install 'srkd-bench[s3]'"
-            ) from None
+            raise SrkdError(f"a store at {address} needs the package obstore", install_hint("s3")) from None
         self.address, self.name = address.rstrip("/"), parts.netloc
         self.requests: Counter[str] = Counter()
         self._obstore, self._errors = obstore, exceptions

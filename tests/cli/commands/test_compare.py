@@ -16,17 +16,17 @@ from srkd_bench.store.artifact_store import ArtifactStore
 from tests.conftest import Srkd
 from tests.support.finished_runs import keep_scores
 
-SUITE = ["--suite", "tiny.yaml", "--set", "seeds=[0,1,2,3,4,5]"]
+SUITE = ["tiny.yaml", "--seeds", "6"]
 
 
 def test_two_methods_of_a_suite_are_compared(srkd: Srkd, kept: list[str]) -> None:
-    code, text, _ = srkd("compare", "hkd", "none", *SUITE)
+    code, text, _ = srkd("compare", *SUITE, "hkd", "none")
     assert code == 0
     assert "+0.200 [+" in text
     assert "photos-test, highest: chelsea +0.300" in text
     assert "photos-test, lowest: camera +0.100" in text
     assert "params.hkd" in text
-    compared = json.loads(srkd("compare", "hkd", "none", *SUITE, "--json")[1])
+    compared = json.loads(srkd("compare", *SUITE, "hkd", "none", "--json")[1])
     assert [one["verdict"] for one in compared["differences"]] == ["better", "better"]
     assert list(compared["images"]["photos-test"]) == ["chelsea", "coffee", "camera"]
     assert compared["settings"]["method"] == ["hkd", "none"]
@@ -92,5 +92,5 @@ def test_what_cannot_be_compared_is_one_error(
     (tmp_path / "empty.csv").write_text(
         ",".join(column.name for column in fields(Score)) + "\n", encoding="utf-8"
     )
-    got, _, said = srkd("compare", *words, *SUITE)
+    got, _, said = srkd("compare", *SUITE, *words)
     assert (got, message in said) == (code, True)

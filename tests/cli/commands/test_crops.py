@@ -33,7 +33,7 @@ def call(tiny_plan: Plan, store: ArtifactStore, tmp_path: Path) -> Callable[...,
     """Call the command; its errors are raised."""
 
     def call(*words: str) -> None:
-        options = ["--suite", str(tmp_path / "tiny.yaml"), "--home", str(store.home)]
+        options = [str(tmp_path / "tiny.yaml"), "--home", str(store.home)]
         CliRunner().invoke(
             app.app, ["crops", *options, *words], catch_exceptions=False, standalone_mode=False
         )
@@ -53,7 +53,7 @@ def test_a_wrong_suffix_is_refused_before_any_work(
     call: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crops, "Gallery", None)
-    with pytest.raises(SrkdError, match=r"no picture format for 'a\.docx'"):
+    with pytest.raises(SrkdError, match=r"no image format for 'a\.docx'"):
         call("-o", str(tmp_path / "a.docx"))
 
 
@@ -68,7 +68,7 @@ def test_runs_that_are_named_are_shown_alone_if_they_are_of_one_seed(
     call(*(run.digest[:10] for run in named), "--crop", "camera:0,0,8,8", "-o", str(tmp_path / "a.pdf"))
     assert (galleries[0].seed, galleries[0].methods) == (0, ["none", "hkd"])
     others = [tiny_plan.students[0].digest, named[0].digest]
-    with pytest.raises(SrkdError, match="these runs are of seeds 0, 3"):
+    with pytest.raises(SrkdError, match="these runs have different seeds: 0, 3"):
         call(*others, "-o", str(tmp_path / "a.pdf"))
     with pytest.raises(SrkdError, match="suite tiny has no run 'zzz'"):
         call("zzz", "-o", str(tmp_path / "a.pdf"))

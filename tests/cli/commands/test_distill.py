@@ -7,16 +7,16 @@ from tests.conftest import Srkd
 
 
 def test_distill_makes_the_chosen_methods_and_the_teacher(srkd: Srkd) -> None:
-    code, text, messages = srkd("distill", "--suite", "tiny.yaml", "--method", "ckd", "-m", "none", "--json")
+    code, text, messages = srkd("distill", "tiny.yaml", "--method", "ckd", "-m", "none", "--json")
     assert code == 0
     rows = json.loads(text)["scores"]
     assert {row["model"] for row in rows} == {"bicubic", "teacher", "ckd", "none"}
     assert {(row["method"], row["seed"]) for row in rows if row["model"] == "ckd"} == {("ckd", 0)}
-    assert "training EDSR 4×4, seed 0: ckd, none" in messages
+    assert "Training 2 students, seed 0: ckd, none" in messages
 
 
 def test_every_run_keeps_its_events_and_a_card(srkd: Srkd, tmp_path: Path) -> None:
-    srkd("distill", "--suite", "tiny.yaml", "--method", "hkd")
+    srkd("distill", "tiny.yaml", "--method", "hkd")
     (run,) = [
         path
         for path in (tmp_path / "home" / "runs").iterdir()
@@ -48,7 +48,7 @@ def test_every_run_keeps_its_events_and_a_card(srkd: Srkd, tmp_path: Path) -> No
 def test_a_list_on_the_command_line_that_names_something_twice_is_refused(
     srkd: Srkd, words: list[str], message: str
 ) -> None:
-    suite = [] if "--model" in words else ["--suite", "tiny.yaml"]
+    suite = [] if "--model" in words else ["tiny.yaml"]
     code, out, err = srkd(*words, *suite)
     assert (code, out) == (1, "")
     assert message in err

@@ -32,9 +32,9 @@ def test_a_local_copy_is_packed_once_and_replaced_when_asked(srkd: Srkd, tmp_pat
     assert packed["name"] == "set5"
     assert states(srkd)["set5"] == "here"
     code, text, messages = srkd("download", "set5", "--json")
-    assert (code, json.loads(text)["datasets"], messages) == (0, [packed], "set5 is here\n")
+    assert (code, json.loads(text)["datasets"], messages) == (0, [packed], "set5 is present\n")
     five_images(tmp_path / "mine", side=40)
-    code, text, _ = srkd("download", "set5", "--from", "mine", "--replace", "--json")
+    code, text, _ = srkd("download", "set5", "--from", "mine", "--force", "--json")
     assert code == 0
     assert json.loads(text)["datasets"][0]["pixels"] != packed["pixels"]
 
@@ -75,7 +75,7 @@ def test_a_folder_is_registered_under_a_new_name_and_listed(srkd: Srkd, tmp_path
     assert (own["role"], own["images"], own["state"], own["copy"]) == ("own", 5, "here", "holiday")
     five_images(tmp_path / "mine", side=40)
     assert "is here with other images" in srkd("download", "holiday", "--from", "mine")[2]
-    assert srkd("download", "holiday", "--from", "mine", "--replace")[0] == 0
+    assert srkd("download", "holiday", "--from", "mine", "--force")[0] == 0
     assert "no data set named 'holidays'" in srkd("download", "holidays")[2]
 
 

@@ -117,7 +117,7 @@ def test_a_missing_extra_is_one_error_with_the_command(
     code, _, messages = srkd("export", run[:10], "--to", "onnx", "-o", "x.onnx")
     assert code == 1
     assert "export to onnx needs onnxruntime" in messages
-    assert "python -m pip install 'srkd-bench[onnx]'" in messages
+    assert "python -m pip install '.[onnx]'" in messages
 
 
 def test_names_that_do_not_fit_and_files_that_are_there_are_refused(

@@ -32,7 +32,7 @@ def test_runs_are_listed_with_their_scale_and_role(srkd: Srkd, tmp_path: Path) -
 
     assert srkd("train-teacher", "tiny.yaml")[0] == 0
     assert listed() == [("teacher", "none", 3)]
-    assert srkd("distill", "-m", "none", "-m", "hkd", "--suite", "tiny.yaml")[0] == 0
+    assert srkd("distill", "-m", "none", "-m", "hkd", "tiny.yaml")[0] == 0
     assert srkd("tune", "tiny.yaml", "-m", "hkd", "--trials", "2")[0] == 0
     trials = [("trial", "hkd", 3)] * 2
     assert sorted(listed()) == sorted(
@@ -67,7 +67,7 @@ def test_a_folder_of_sr_images_has_a_name_in_tables_from_inside_too(
 
 def test_a_run_whose_card_is_damaged_is_left_out(srkd: Srkd, tmp_path: Path) -> None:
     tiny_suite(tmp_path)
-    assert srkd("distill", "-m", "none", "--suite", "tiny.yaml")[0] == 0
+    assert srkd("distill", "-m", "none", "tiny.yaml")[0] == 0
     (card,) = tmp_path.glob("home/runs/*/card.json")
     card.write_text("{}", encoding="utf-8")
     code, text, err = srkd("ls", "runs", "--json")

@@ -11,7 +11,7 @@ def test_what_is_written_to_begin_with_keeps_the_contract_and_passes_its_test(
 ) -> None:
     code, text, messages = srkd("method", "new", "my_idea")
     assert (code, text) == (0, "my_idea.py\ntest_my_idea.py\n")
-    assert messages == "next: srkd method check ./my_idea.py\n"
+    assert messages == "Next: srkd method check ./my_idea.py\n"
     assert registry.find("./my_idea.py").__name__ == "MyIdea"
     assert "mymethod" not in (tmp_path / "my_idea.py").read_text(encoding="utf-8").lower()
     assert pytest.main(["-q", "-p", "no:cacheprovider", str(tmp_path / "test_my_idea.py")]) == 0

@@ -63,8 +63,8 @@ def test_a_table_tells_operations_time_and_what_several_devices_would_take(
     assert found["flops"] == sum(job["flops"] for job in found["jobs"])
     code, text, _ = srkd("plan", "tiny.yaml", "--jobs", "2")
     assert code == 0
-    assert "in all about 3 h 12 min on cpu" in text
-    assert "with 2 such devices about 2 h 12 min\n" in text  # the teacher's 12 steps, then ten of both seeds
+    assert "Total: about 3 h 12 min on cpu" in text
+    assert "With 2 such devices: about 2 h 12 min\n" in text  # the teacher's 12 steps, then ten of both seeds
     assert srkd("run", "tiny.yaml", "--dry-run", "--jobs", "2")[1] == text
 
 
@@ -80,7 +80,7 @@ def test_own_methods_are_named_by_their_files_and_only_if_the_user_lets_them_run
     assert code == 0
     command = json.loads(text)["tasks"][1]["command"]
     assert command[:7] == ["srkd", "--trust", "distill", "--method", "./mine.py", "--method", "hkd+./mine.py"]
-    assert srkd("evaluate", "--suite", "tiny.yaml", *words[-2:])[0] == 0
+    assert srkd("evaluate", "tiny.yaml", *words[-2:])[0] == 0
     monkeypatch.setenv("SRKD_TRUST", "0")
     sources._SEEN.clear()  # another process
     code, _, messages = srkd(*words)  # the store knows it now, and yet it would be named as an option

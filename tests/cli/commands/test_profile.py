@@ -40,4 +40,4 @@ def test_student_and_teacher_are_profiled_side_by_side(
 def test_a_size_that_is_none_is_refused(srkd: Srkd, size: str) -> None:
     code, _, messages = srkd("profile", "0123", f"--size={size}")
     assert code == 1
-    assert "is no size" in messages
+    assert "is not a size" in messages

@@ -9,7 +9,9 @@ import pytest
 from srkd_bench.config.suite_file import load_suite
 from tests.conftest import Srkd
 
-SUITE = ["--suite", "tiny.yaml", "--set", "seeds=[0,1,2,3,4,5]"]
+SUITE = ["tiny.yaml", "--set", "seeds=[0,1,2,3,4,5]"]
+
+KNOWN_TO_THE_STORE = ("yet", "not trained yet", "those that networks are trained on")
 
 Keep = Callable[..., list[str]]
 
@@ -26,7 +28,7 @@ def test_methods_can_be_chosen_instead_of_the_suites(srkd: Srkd, kept: list[str]
     chosen = [*SUITE, "-m", "none", "-m", "hkd"]
     _, text, _ = srkd("report", *chosen, "--json")
     assert {row["model"] for row in json.loads(text)["scores"]} == {"none", "hkd"}
-    code, _, messages = srkd("compare", "rkd+hkd", "none", *chosen)
+    code, _, messages = srkd("compare", *chosen, "rkd+hkd", "none")
     assert (code, messages.splitlines()[0]) == (1, "error: no method in suite tiny named 'rkd+hkd'")
 
 
@@ -52,7 +54,7 @@ def test_a_report_of_written_scores_is_the_report_of_the_store(
     _, text, _ = srkd("report", *SUITE, "-f", "markdown", "-o", "scores.csv")
     elsewhere = [*SUITE, "--from", "scores.csv", "--home", str(tmp_path / "empty"), "-f", "markdown"]
     found = srkd("report", *elsewhere)[1]
-    unmeasured = [line for line in text.splitlines() if line.endswith(("yet", "not trained yet"))]
+    unmeasured = [line for line in text.splitlines() if line.endswith(KNOWN_TO_THE_STORE)]
     assert [line for line in text.splitlines() if line not in unmeasured] == found.splitlines()
     _, some, _ = srkd("report", *elsewhere, "--set", "seeds=[0]", "-m", "hkd")
     assert "30.200" in some
@@ -226,33 +228,46 @@ def test_githubs_summary_gets_the_markdown_report(
 
 
 def test_a_report_is_made_of_an_unfinished_suite_in_every_format(srkd: Srkd, tmp_path: Path) -> None:
-    srkd("distill", "--suite", "tiny.yaml", "--method", "none")
+    srkd("distill", "tiny.yaml", "--method", "none")
     files = ["a.md", "a.tex", "a.csv", "a.json", "a.txt", "a.html"]
-    code, text, _ = srkd("report", "--suite", "tiny.yaml", *[word for file in files for word in ("-o", file)])
+    code, text, _ = srkd("report", "tiny.yaml", *[word for file in files for word in ("-o", file)])
     assert (code, text) == (0, "")
     assert "hkd: not trained yet (seed 0)" in (tmp_path / "a.txt").read_text(encoding="utf-8")
     assert all((tmp_path / file).stat().st_size > 100 for file in files)
-    code, text, _ = srkd("report", "--suite", "tiny.yaml", "--format", "markdown", "--reference")
+    code, text, _ = srkd("report", "tiny.yaml", "--format", "markdown", "--reference")
     assert code == 0
     assert "| photos-test |" in text
 
 
 def test_a_page_is_a_file_or_on_stdout_with_regions_of_images_or_without(srkd: Srkd, tmp_path: Path) -> None:
-    srkd("distill", "--suite", "tiny.yaml", "--method", "hkd")
-    code, text, messages = srkd("report", "--suite", "tiny.yaml", "--format", "html", "-o", "a.html")
+    srkd("distill", "tiny.yaml", "--method", "hkd")
+    code, text, messages = srkd("report", "tiny.yaml", "--format", "html", "-o", "a.html")
     assert (code, text) == (0, "")
-    assert "looking where the methods differ most" in messages
+    assert "Choosing the regions" in messages
     page = (tmp_path / "a.html").read_text(encoding="utf-8")
     assert page.count('class="panel"') == 2
     assert "All 2 trainings" in page
-    code, text, messages = srkd("report", "--suite", "tiny.yaml", "--format", "html", "--no-crops")
+    code, text, messages = srkd("report", "tiny.yaml", "--format", "html", "--no-crops")
     assert code == 0
     assert text.startswith("<!DOCTYPE html>")
     assert 'class="panel"' not in text
     assert "looking" not in messages
-    code, text, _ = srkd("report", "--suite", "tiny.yaml", "-f", "html", "--crop", "coffee:96,64,64,48")
+    code, text, _ = srkd("report", "tiny.yaml", "-f", "html", "--crop", "coffee:96,64,64,48")
     assert code == 0
     assert text.count('class="panel"') == 1
-    code, _, messages = srkd("report", "--suite", "tiny.yaml", "-f", "html", "--crop", "coffee:96,64,64,4800")
+    code, _, messages = srkd("report", "tiny.yaml", "-f", "html", "--crop", "coffee:96,64,64,4800")
     assert code == 1
     assert "coffee" in messages
+
+
+def test_an_empty_store_suggests_how_to_train_the_suite(srkd: Srkd) -> None:
+    code, _, messages = srkd("report", "demo")
+    assert code == 0
+    assert messages.endswith("No run of suite demo is finished yet. To train it: srkd run demo\n")
+
+
+def test_a_wrong_name_in_a_condition_is_refused_before_any_output(srkd: Srkd, kept: list[str]) -> None:
+    code, text, messages = srkd("report", *SUITE, "--fail-if", "hdk.photos-test < 1", "-o", "scores.csv")
+    assert (code, text) == (1, "")
+    assert "hint: did you mean 'hkd'?" in messages
+    assert not Path("scores.csv").exists()

@@ -35,15 +35,15 @@ def test_changing_a_weight_retrains_that_method_alone(srkd: Srkd) -> None:
     _, _, messages = srkd(
         "run", "tiny.yaml", "--set", "methods=[none, hkd, rkd]", "--set", "params.hkd.weight=0.5"
     )
-    assert "training EDSR 4×4, seed 0: hkd\n" in messages
-    assert messages.count("training ") == 1
+    assert "Training 1 student, seed 0: hkd\n" in messages
+    assert messages.count("Training ") == 1
 
 
 def test_changing_the_teacher_retrains_every_student_that_looks_at_it(srkd: Srkd) -> None:
     srkd("run", "tiny.yaml")
     _, _, messages = srkd("run", "tiny.yaml", "--set", "teacher.train.steps=13")
-    assert "training EDSR 6×4, seed 0: none\n" in messages
-    assert "training EDSR 4×4, seed 0: hkd, rkd+hkd\n" in messages
+    assert "Training teacher EDSR 6×4 (1 of 2)\n" in messages
+    assert "Training 2 students, seed 0: hkd, rkd+hkd\n" in messages
 
 
 def test_dry_run_tells_what_would_be_done_and_does_nothing(srkd: Srkd, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_dry_run_is_refused_as_the_real_run_before_anything_is_timed(
         raise AssertionError("timed")
 
     monkeypatch.setattr("srkd_bench.experiments.analysis.forecast.paced", never)
-    given = [*command, "--suite", "tiny.yaml", "--set", "data.validation=photos-valid", *words]
+    given = [*command, "tiny.yaml", "--set", "data.validation=photos-valid", *words]
     refused = srkd(*given, "--dry-run")
     assert (refused[0], refused[1]) == (1, "")
     assert message in refused[2]
@@ -142,9 +142,11 @@ def test_a_plan_is_refused_where_a_patch_is_larger_than_an_image(srkd: Srkd) -> 
 def test_a_finished_suite_still_refuses_a_device_that_is_not_there(srkd: Srkd) -> None:
     assert srkd("run", "tiny.yaml")[0] == 0
     for words in (["run"], ["distill", "-m", "none"], ["evaluate"], ["train-teacher"], ["run", "--dry-run"]):
-        code, out, err = srkd(*words, "--suite", "tiny.yaml", "--device", "gpu")
-        assert (code, out) == (1, "")
-        assert err.startswith("error: no device named 'gpu'\nhint: auto, cpu, cuda or cuda:1")
+        for device, message in (("gpu", "--device: no device named 'gpu'"), ("cuda:999", "'cuda:999'")):
+            code, out, err = srkd(*words, "tiny.yaml", "--device", device)
+            assert (code, out) == (1, ""), (words, device)
+            assert message in err.splitlines()[0]
+            assert err.splitlines()[1].startswith("hint: --device ")
 
 
 def test_a_study_on_own_folders_names_them_and_reports_images_that_are_also_trained_on(

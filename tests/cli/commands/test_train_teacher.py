@@ -9,6 +9,6 @@ def test_a_teacher_that_fails_ends_the_command_by_name(srkd: Srkd, monkeypatch: 
     monkeypatch.setattr(
         NoDistillation, "losses", lambda self, step, adapter: {"rec": step.rec * float("nan")}
     )
-    code, _, messages = srkd("train-teacher", "--suite", "tiny.yaml")
+    code, _, messages = srkd("train-teacher", "tiny.yaml")
     assert code == 6
     assert "error: none seed 0: loss 'rec' is nan at step 0" in messages

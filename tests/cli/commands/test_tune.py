@@ -21,14 +21,14 @@ def srkd(srkd: Srkd, tmp_path: Path) -> Srkd:
 
 
 def tuned(srkd: Srkd, *words: str) -> tuple[dict[str, Any], str]:
-    code, text, messages = srkd("tune", "--suite", "tiny.yaml", "--json", *words)
+    code, text, messages = srkd("tune", "tiny.yaml", "--json", *words)
     assert code == 0, messages
     return json.loads(text), messages
 
 
 def test_a_search_is_kept_and_a_suite_takes_its_best(srkd: Srkd, tmp_path: Path) -> None:
     found, messages = tuned(srkd, "--trials", "3")
-    assert "training EDSR 4×4, seed 1000000: hkd ×3, ckd ×3\n" in messages
+    assert "Training 6 students, seed 1000000: hkd ×3, ckd ×3\n" in messages
     assert (found["validation"], found["seed"]) == ("photos-valid", 1_000_000)
     rows = found["trials"]
     assert [(row["method"], row["trial"]) for row in rows] == [
@@ -71,7 +71,7 @@ def test_a_search_is_kept_and_a_suite_takes_its_best(srkd: Srkd, tmp_path: Path)
     code, _, messages = srkd("run", "tiny.yaml")
     assert (code, "there are: hkd 4, ckd 3" in messages) == (3, True)
     (hint,) = (line for line in messages.splitlines() if line.startswith("hint: "))
-    assert hint == "hint: srkd tune --suite tiny.yaml --method ckd --trials 4"
+    assert hint == "hint: srkd tune tiny.yaml --method ckd --trials 4"
     assert srkd(*shlex.split(hint)[2:])[0] == 0
     assert srkd("run", "tiny.yaml")[0] == 0
 
@@ -79,9 +79,7 @@ def test_a_search_is_kept_and_a_suite_takes_its_best(srkd: Srkd, tmp_path: Path)
 def test_what_was_never_tuned_is_refused_with_the_command_that_does_it(srkd: Srkd) -> None:
     code, _, messages = srkd("run", "tiny.yaml", "--set", "params=tuned", "--set", "methods=[none, hkd]")
     assert code == 3
-    wanted = (
-        "srkd tune --suite tiny.yaml --set params=tuned --set 'methods=[none, hkd]' --method hkd --trials 7"
-    )
+    wanted = "srkd tune tiny.yaml --set params=tuned --set 'methods=[none, hkd]' --method hkd --trials 7"
     assert f"hint: {wanted}" in messages
     assert srkd("run", "tiny.yaml", "--set", "params=tuned", "--set", "methods=[none]", "--dry-run")[0] == 0
 
@@ -99,7 +97,7 @@ def test_what_was_never_tuned_is_refused_with_the_command_that_does_it(srkd: Srk
     ],
 )
 def test_a_search_that_would_be_wrong_is_refused_at_once(srkd: Srkd, words: list[str], message: str) -> None:
-    code, _, messages = srkd("tune", "--suite", "tiny.yaml", *words)
+    code, _, messages = srkd("tune", "tiny.yaml", *words)
     assert code == 1
     assert message in messages
     assert "hint: " in messages
@@ -111,7 +109,7 @@ def test_tuned_weights_need_validation_images(srkd: Srkd) -> None:
 
 
 def test_a_dry_run_of_a_search_tells_what_it_would_train(srkd: Srkd, tmp_path: Path) -> None:
-    code, text, _ = srkd("tune", "--suite", "tiny.yaml", "-m", "hkd", "--trials", "2", "--dry-run", "--json")
+    code, text, _ = srkd("tune", "tiny.yaml", "-m", "hkd", "--trials", "2", "--dry-run", "--json")
     assert code == 0
     jobs = [job["what"] for job in json.loads(text)["jobs"]]
     assert jobs == [

@@ -86,7 +86,7 @@ def test_what_is_there_is_never_overwritten_and_what_is_made_not_made_again(
     made = target.stat().st_mtime_ns
     code, _, messages = srkd("upscale", "a.png", "--run", run, "-o", ".")
     assert (code, target.stat().st_mtime_ns) == (0, made)
-    assert "1 SR images were there already" in messages
+    assert "Skipped 1 images" in messages
     Image.fromarray(random_image(5, 4)).save(tmp_path / "a.png")  # another image by the same name
     assert srkd("upscale", "a.png", "--run", run, "-o", ".")[0] == 1
 

@@ -106,10 +106,10 @@ def test_methods_are_listed_with_their_shares_after_the_teacher_was_trained(
     srkd: Srkd, tmp_path: Path
 ) -> None:
     write_suite(tmp_path)
-    words = ["ls", "methods", "--measure", "--suite", "tiny.yaml"]
+    words = ["ls", "methods", "--measure", "tiny.yaml"]
     code, text, messages = srkd(*words, "--json")
     assert code == 0, messages
-    assert "training EDSR 6×4, seed 0: none\n" in messages
+    assert "Training teacher EDSR 6×4 (1 of 2)\n" in messages
     found = json.loads(text)
     rows = {(row["name"], row["default"]): row for row in found["methods"]}
     assert found["steps"] == 10
@@ -117,7 +117,7 @@ def test_methods_are_listed_with_their_shares_after_the_teacher_was_trained(
     assert ("none", True) not in rows
     assert [one["progress"] for one in rows["rkd", True]["shares"]] == [0.0, 0.1, 0.25, 1.0]
     code, table, messages = srkd(*words)
-    assert (code, "training EDSR 6×4" in messages) == (0, False)
+    assert (code, "Training teacher EDSR 6×4" in messages) == (0, False)
     share = rows["hkd", False]["shares"][0]["share"]
     assert f"{share:.2g}" in table
     assert "after 0%, 10%, 25%, 100% of 10 steps, mean over 8 batches of photos" in table

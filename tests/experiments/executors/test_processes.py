@@ -85,8 +85,8 @@ def test_two_processes_make_the_same_bits_as_one(
     finally:
         torch.set_num_threads(threads)
     assert (code, two) == (0, one)
-    assert "training EDSR 4×4, seed 0: none\n" in messages  # the group is split
-    assert "training EDSR 4×4, seed 0: hkd, rkd\n" in messages
+    assert "Training 1 student, seed 0: none\n" in messages  # the group is split
+    assert "Training 2 students, seed 0: hkd, rkd\n" in messages
     assert made(tmp_path / "two") == made(tmp_path / "one")
     assert len(made(tmp_path / "two")) == 4 + 5
     card = next((tmp_path / "two").glob("runs/*/card.json"))
@@ -112,7 +112,8 @@ def test_a_killed_process_goes_on_from_its_checkpoint_and_a_signal_makes_all_wri
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (75, "")
-    assert "error: stopped by SIGTERM; what is finished is kept\nhint: to go on: srkd run" in err
+    assert err.splitlines()[-2] == "Interrupted by SIGTERM; finished work and checkpoints are kept"
+    assert err.splitlines()[-1].startswith("hint: run the same command to resume: srkd run")
     assert "Traceback" not in err
     assert not any(Path(f"/proc/{one}").exists() for one in [*first, *workers])
     assert len(list(tmp_path.glob("store/work/*/step-*.pt"))) == 2

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -92,12 +93,12 @@ def test_ctrl_c_lets_every_worker_write_its_checkpoint(
     assert driver.stderr is not None
     begun: set[str] = set()
     while len(begun) < 2:  # with two slots, a student each
-        begun |= {line for line in [driver.stderr.readline()] if line.startswith("training EDSR 4×4")}
+        begun |= {line for line in [driver.stderr.readline()] if re.match(r"Training \d+ student", line)}
         assert driver.poll() is None
     driver.send_signal(signal.SIGINT)
     told = driver.communicate(timeout=60)[1]
     assert driver.returncode == 130, told
-    assert "hint: to go on: srkd run long.yaml" in told
+    assert "hint: run the same command to resume: srkd run long.yaml" in told
     checkpoints = list(store.home.glob("work/*/step-*.pt"))
     assert len(checkpoints) == 2  # none is due before five minutes
 
@@ -113,7 +114,8 @@ def test_an_address_without_a_cluster_is_one_error(srkd: Srkd) -> None:
 def test_without_ray_the_extra_is_named(srkd: Srkd, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     code, _, told = srkd("run", "smoke", "--executor", "ray")
-    assert (code, told) == (1, "error: --executor ray needs Ray\nhint: pip install 'srkd-bench[ray]'\n")
+    assert code == 1
+    assert told.startswith("error: --executor ray needs Ray\nhint: python -m pip install '.[ray]'")
 
 
 def test_options_that_do_not_go_together_are_refused(srkd: Srkd) -> None:

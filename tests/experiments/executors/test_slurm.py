@@ -76,7 +76,6 @@ def test_the_shell_script_runs_all_and_goes_on_after_runs_that_failed(
     (tmp_path / "plan.sh").write_text(text, encoding="utf-8")
     assert bash("plan.sh") == 0
     where = [
-        "--suite",
         str(tmp_path / "tiny.yaml"),
         "--set",
         'methods=["none"]',

@@ -49,7 +49,7 @@ def test_it_changes_no_other_run(suite: Suite, plan: Plan, store: ArtifactStore,
 def test_it_is_trained_measured_and_reported_beside_the_others(srkd: Srkd, tmp_path: Path) -> None:
     tiny_suite(tmp_path)
     chosen = ["-m", "none", "-m", "hkd", "-m", EQUAL_COST]
-    code, text, messages = srkd("distill", "--suite", "tiny.yaml", *chosen, "--json")
+    code, text, messages = srkd("distill", "tiny.yaml", *chosen, "--json")
     assert code == 0, messages
     results = json.loads(text)
     runs = {row["model"]: row["run"] for row in results["scores"]}
@@ -58,7 +58,7 @@ def test_it_is_trained_measured_and_reported_beside_the_others(srkd: Srkd, tmp_p
     assert "w/o KD at equal cost: " in " ".join(results["notes"])
     means = {row["model"]: row["mean"] for row in results["scores"] if row["metric"] == "psnr_y"}
     assert means[EQUAL_COST] != means["none"]
-    table = srkd("report", "--suite", "tiny.yaml", *chosen, "-f", "markdown")[1]
+    table = srkd("report", "tiny.yaml", *chosen, "-f", "markdown")[1]
     assert "| Bicubic | Teacher | w/o KD | HKD | w/o KD at equal cost |" in table
-    again = srkd("distill", "--suite", "tiny.yaml", *chosen)
-    assert "4 of 4 networks are in the store, 0 to make" in again[2]
+    again = srkd("distill", "tiny.yaml", *chosen)
+    assert "4 of 4 networks are in the store, 0 to train" in again[2]

@@ -96,7 +96,7 @@ def test_a_search_that_was_cut_short_is_not_taken_for_a_shorter_one(
     suite = plan.suite.model_copy(update={"tuned": True})
     with pytest.raises(MissingError, match=r"hkd 1$") as caught:
         planner.plan(suite, store, display, ["hkd"])
-    assert caught.value.hint == "srkd tune --suite tiny --method hkd --trials 7"
+    assert caught.value.hint == "srkd tune tiny --method hkd --trials 7"
 
 
 def test_a_search_never_measures_on_test_images(plan: Plan, store: ArtifactStore) -> None:

@@ -34,7 +34,7 @@ def test_a_pretrained_network_reads_what_the_protocol_says_of_it(
     assert code == 0, messages
     assert "training" not in messages
     chosen += ["--set", f"teacher.weights={weights}", "--claims", "-f", "markdown"]
-    code, text, _ = srkd("report", "--suite", "conformance", *chosen)
+    code, text, _ = srkd("report", "conformance", *chosen)
     assert "| (1) bicubic too | holds |" in text
     assert f"| (2) it reads so | {verdict} |" in text
     assert "Teacher on Set5 37.801" in text

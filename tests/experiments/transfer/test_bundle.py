@@ -81,14 +81,14 @@ def kept(home: Path) -> Files:
 
 @pytest.mark.usefixtures("home")
 def test_what_is_imported_is_what_was_exported_and_gives_the_same_table(srkd: Srkd, tmp_path: Path) -> None:
-    code, text, messages = srkd("store", "export", "--suite", "tiny.yaml", "-o", "moved.tar")
+    code, text, messages = srkd("store", "export", "tiny.yaml", "-o", "moved.tar")
     assert (code, text) == (0, "")
-    assert messages.startswith("wrote moved.tar: 3 runs, 4 sets of scores, ")
+    assert messages.startswith("Wrote moved.tar: 3 runs, 4 sets of scores, ")
     code, _, messages = srkd("store", "import", "moved.tar", "--home", "away")
     assert (code, messages) == (0, "moved.tar: 3 runs, 4 sets of scores: 7 new, 0 were here\n")
     assert kept(tmp_path / "away") == kept(tmp_path / "home")
-    table = srkd("report", "--suite", "tiny.yaml")[1]
-    assert srkd("report", "--suite", "tiny.yaml", "--home", "away")[1] == table
+    table = srkd("report", "tiny.yaml")[1]
+    assert srkd("report", "tiny.yaml", "--home", "away")[1] == table
     assert "HKD" in table
     assert "not trained yet" not in table
     code, again, messages = srkd("run", "tiny.yaml", "--home", "away")
@@ -102,7 +102,7 @@ def test_what_is_imported_is_what_was_exported_and_gives_the_same_table(srkd: Sr
 def test_the_same_artifacts_are_the_same_tar_without_time_or_owner(srkd: Srkd, finished: Path) -> None:
     for path in Path("home").rglob("*"):
         os.utime(path, (1, 1))
-    srkd("store", "export", "--suite", "tiny.yaml", "-o", "again.tar")
+    srkd("store", "export", "tiny.yaml", "-o", "again.tar")
     assert Path("again.tar").read_bytes() == (finished / "tiny.tar").read_bytes()
     with tarfile.open("again.tar", "r:") as tar:
         entries = tar.getmembers()
@@ -146,20 +146,20 @@ def test_weights_from_elsewhere_go_with_their_suite(srkd: Srkd, tmp_path: Path) 
     own = ["--set", "teacher.weights=teacher.safetensors", "--set", "name=own"]
     srkd("run", "tiny.yaml", *own)
     tiny_suite(tmp_path, "own", teacher={"weights": "teacher.safetensors", "model": None, "train": None})
-    table = srkd("report", "--suite", "own.yaml")[1]
-    assert "1 loaded network," in srkd("store", "export", "--suite", "own.yaml", "-o", "own.tar")[2]
+    table = srkd("report", "own.yaml")[1]
+    assert "1 loaded network," in srkd("store", "export", "own.yaml", "-o", "own.tar")[2]
     assert srkd("store", "import", "own.tar", "--home", "away")[0] == 0
-    assert srkd("report", "--suite", "own.yaml", "--home", "away")[1] == table
+    assert srkd("report", "own.yaml", "--home", "away")[1] == table
 
 
 @pytest.mark.usefixtures("home")
 def test_a_file_that_is_there_is_replaced_only_when_forced(srkd: Srkd) -> None:
     Path("mine.tar").write_text("mine", encoding="utf-8")
-    code, _, messages = srkd("store", "export", "--suite", "tiny.yaml", "-o", "mine.tar")
+    code, _, messages = srkd("store", "export", "tiny.yaml", "-o", "mine.tar")
     assert code == 1
     assert "hint: --force replaces it" in messages
     assert Path("mine.tar").read_text(encoding="utf-8") == "mine"
-    assert srkd("store", "export", "--suite", "tiny.yaml", "-o", "mine.tar", "--force")[0] == 0
+    assert srkd("store", "export", "tiny.yaml", "-o", "mine.tar", "--force")[0] == 0
     assert srkd("store", "import", "mine.tar", "--home", "away")[0] == 0
 
 
@@ -174,7 +174,7 @@ def test_what_has_changed_is_never_exported(srkd: Srkd, file: str) -> None:
     assert code == 4
     assert f"{file} is not what was written" in " ".join(messages.split())
     (run / file).unlink()
-    assert srkd("store", "export", "--suite", "tiny.yaml", "-o", "bad.tar")[0] in (
+    assert srkd("store", "export", "tiny.yaml", "-o", "bad.tar")[0] in (
         0,
         4,
     )  # 0: that run is gone
@@ -189,7 +189,7 @@ def test_a_full_disk_leaves_no_half_tar(srkd: Srkd, monkeypatch: pytest.MonkeyPa
 
     with monkeypatch.context() as broken:
         broken.setattr(os, "fsync", full)
-        code, _, messages = srkd("store", "export", "--suite", "tiny.yaml", "-o", "big.tar")
+        code, _, messages = srkd("store", "export", "tiny.yaml", "-o", "big.tar")
     assert code == 1
     assert re.search(r"cannot write big.tar: No space left on device, \d+ kB needed", messages)
     assert not list(Path().glob("big*"))

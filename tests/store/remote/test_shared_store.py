@@ -189,7 +189,7 @@ def test_before_work_starts_an_outage_is_an_error_with_a_hint(
     assert srkd("ls", "methods", "--help")[0] == 0
     monkeypatch.setenv("SRKD_STORE", "s3://runs/lab")
     monkeypatch.setitem(sys.modules, "obstore", None)
-    assert "hint: pip install 'srkd-bench[s3]'" in srkd("ls", "runs")[2]
+    assert "hint: python -m pip install '.[s3]'" in srkd("ls", "runs")[2]
 
 
 def test_bytes_that_changed_on_the_server_are_noticed_and_mended(
@@ -304,7 +304,7 @@ def test_another_machine_goes_on_from_the_checkpoint_and_ends_in_the_same_bits(
     assert srkd("run", "one.yaml", "--home", "first", "--checkpoint-seconds", "0.05")[0] == 75
     status, out, err = srkd("run", "one.yaml", "--home", "second")
     assert status == 0
-    assert "training EDSR 6×4, seed 0: none, from step " in err
+    assert "Training teacher EDSR 6×4 (1 of 2), resumed from step " in err
     bucket = ArtifactStore(tmp_path / "second").shared.bucket  # type: ignore[union-attr]
     assert not bucket.list("work")
     assert not bucket.list("claims")
@@ -334,11 +334,11 @@ def test_a_training_goes_on_without_the_bucket_and_is_not_done_again(
     threading.Thread(target=cut, daemon=True).start()
     status, _, err = srkd("run", "one.yaml", "--checkpoint-seconds", "0.05")
     assert status == 1
-    assert "trained  EDSR 6×4, seed 0: none" in err
+    assert "Trained teacher EDSR 6×4 (1 of 2)" in err
     assert "is kept here, and sent later" in err
     assert "error: cannot reach s3://runs/" in err
     server.settle()
     status, _, err = srkd("run", "one.yaml")
     assert status == 0
-    assert "trained  EDSR 6×4" not in err
+    assert "Trained teacher EDSR 6×4" not in err
     assert len(sharing(ArtifactStore(tmp_path / "other")).names("runs")) == 3

@@ -1,0 +1,106 @@
+"""Shell completion of suites, methods, data sets, run ids, formats and devices. Imports nothing heavy."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+Completion = Callable[[typer.Context, str], list[str]]
+REPORT_FORMATS = ("terminal", "markdown", "latex", "html", "csv", "json")
+ID_DIGITS = 12
+MOST_RUNS = 200
+"""Runs whose manifests are read for one completion."""
+
+
+def suites(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete the name of a suite, or of a YAML file."""
+    from srkd_bench.config.suite_names import suite_files
+
+    return _matching([*suite_files(), *_files(incomplete, (".yaml", ".yml"))], incomplete)
+
+
+def methods(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete methods: names, Python files, combinations `a+b` and lists `a,b`."""
+    from srkd_bench.methods import sources
+
+    known = ["all", *sorted(sources.builtin()), *sorted(sources.installed())]
+    return _after_the_last(",+", incomplete, lambda part: [*known, *_files(part, (".py",))])
+
+
+def datasets(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete data sets, also in a list `a,b`."""
+    from srkd_bench.data.catalog import DATASETS
+
+    return _after_the_last(",", incomplete, lambda part: DATASETS)
+
+
+def devices(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete devices, also in a list `a,b`. GPUs are counted without CUDA."""
+    count = len([*Path("/proc/driver/nvidia/gpus").glob("*")])
+    known = ["auto", "cpu", "cuda", *(f"cuda:{index}" for index in range(count)), "all"]
+    return _after_the_last(",", incomplete, lambda part: known)
+
+
+def formats(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete the format of a report."""
+    return _matching(REPORT_FORMATS, incomplete)
+
+
+def runs(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Complete the id of a run in the store; method and seed explain it."""
+    return [row for row in _runs(context) if row[0].startswith(incomplete)]
+
+
+def suites_and_runs(context: typer.Context, incomplete: str) -> list[Any]:
+    """Complete the name of a suite or the id of a run."""
+    return [*suites(context, incomplete), *runs(context, incomplete)]
+
+
+def methods_and_runs(context: typer.Context, incomplete: str) -> list[Any]:
+    """Complete what `srkd compare` takes: a suite, methods or runs, or score files."""
+    return [
+        *methods(context, incomplete),
+        *suites_and_runs(context, incomplete),
+        *_files(incomplete, (".csv",)),
+    ]
+
+
+def _runs(context: typer.Context) -> Iterator[tuple[str, str]]:
+    import platformdirs
+
+    home = context.params.get("home") or os.environ.get("SRKD_HOME")
+    folder = Path(home or platformdirs.user_cache_dir("srkd", appauthor=False)).expanduser() / "runs"
+    for path in sorted(folder.glob("*/artifact.json"))[:MOST_RUNS]:
+        try:
+            key = json.loads(path.read_text(encoding="utf-8"))["key"]
+            yield path.parent.name[:ID_DIGITS], f"{key['method']}, seed {key['seed']}"
+        except (OSError, ValueError, LookupError, TypeError):
+            continue  # a damaged run is not offered
+
+
+def _matching(names: Iterable[str], incomplete: str) -> list[str]:
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _after_the_last(separators: str, incomplete: str, known: Callable[[str], Iterable[str]]) -> list[str]:
+    """Complete the last part of a list; what stands before it stays."""
+    start = max(incomplete.rfind(one) for one in separators) + 1
+    before, part = incomplete[:start], incomplete[start:]
+    return [before + name for name in _matching(known(part), part)]
+
+
+def _files(incomplete: str, suffixes: tuple[str, ...]) -> list[str]:
+    """Return the files and folders that begin so, as typed."""
+    folder, slash, name = incomplete.rpartition("/")
+    place = Path(folder + slash)
+    if not place.is_dir() or folder.startswith("~"):  # zsh would quote the tilde
+        return []
+    found = sorted(path for path in place.iterdir() if path.name.startswith(name))
+    return [
+        f"{folder}{slash}{path.name}{'/' * path.is_dir()}"
+        for path in found
+        if path.suffix in suffixes or (slash and path.is_dir())
+    ]

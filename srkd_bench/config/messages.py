@@ -1,0 +1,69 @@
+"""Say in plain words why a value was refused."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "string": "text"}
+_KINDS |= {"list": "a list, such as [a, b]", "tuple": "a list, such as [1, 2]", "dict": "a mapping of keys"}
+_KINDS |= {"model": "a mapping of keys", "model_attributes": "a mapping of keys"}
+_BOUNDS = {
+    "greater_than_equal": ("at least", "ge"),
+    "greater_than": ("more than", "gt"),
+    "less_than_equal": ("at most", "le"),
+    "less_than": ("less than", "lt"),
+}
+_LENGTHS = {"too_short": ("at least", "min_length"), "too_long": ("at most", "max_length")}
+
+MOST_SHOWN = 80  # characters of a refused value
+
+
+def problem(error: Mapping[str, Any]) -> str:
+    """Return what is wrong, as a phrase after the key: `must be at least 1, not 0`.
+
+    Args:
+        error: one of pydantic's `ValidationError.errors()`.
+    """
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "value_error":
+        return str(context["error"])
+    if kind == "invalid_key":
+        return "keys must be text"
+    if kind == "missing":
+        return "is missing"
+    demand = _demand(kind, context, error["msg"])
+    given = error["input"]
+    return demand if isinstance(given, dict) else f"{demand}, not {shown(given)[:MOST_SHOWN]}"
+
+
+def _demand(kind: str, context: Mapping[str, Any], message: str) -> str:
+    if kind in _BOUNDS:
+        words, bound = _BOUNDS[kind]
+        return f"must be {words} {_number(context[bound])}"
+    name = kind.removesuffix("_type").removesuffix("_parsing").removesuffix("_from_float")
+    if name in _KINDS:
+        return f"must be {_KINDS[name]}"
+    if kind == "literal_error":
+        return f"must be {context['expected']}"
+    if kind == "string_pattern_mismatch":
+        return f"must match the pattern {context['pattern']}"
+    if kind == "finite_number":
+        return "must be a finite number"
+    if (name := kind.removeprefix("string_")) in _LENGTHS:
+        words, bound = _LENGTHS[name]
+        return f"must have {words} {context[bound]} {'characters' if name != kind else 'entries'}"
+    return message[0].lower() + message[1:]
+
+
+def _number(value: float) -> str:
+    return f"{int(value) if value == int(value) else value:,}"
+
+
+def shown(value: Any) -> str:
+    """Return a value as a suite file has it: `true`, `[a, b]`, `'text'`."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(shown, value))}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {shown(one)}" for key, one in value.items()) + "}"
+    return repr(value)
