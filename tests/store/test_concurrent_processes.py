@@ -55,5 +55,5 @@ def test_who_waits_for_a_process_that_dies_takes_over_from_its_checkpoint(tmp_pa
     first.communicate()
     out, err = second.communicate(timeout=300)
     assert second.returncode == 0, err
-    assert ", from step " in err
+    assert ", resumed from step " in err
     assert {row["model"] for row in json.loads(out)["scores"]} == {"bicubic", "teacher", "none"}
