@@ -103,7 +103,7 @@ def test_a_run_is_known_by_what_the_file_says_and_not_by_where_it_lies(tmp_path:
 
 
 def test_an_own_method_is_trained_measured_and_reported(srkd: Srkd, tmp_path: Path) -> None:
-    words = ["--suite", "tiny.yaml", "--set", "params.mine.weight=3"]
+    words = ["tiny.yaml", "--set", "params.mine.weight=3"]
     code, text, messages = srkd(
         "distill", "-m", "none", "-m", "./mine.py", "-m", "hkd+./mine.py", *words, "--json"
     )
@@ -127,7 +127,7 @@ def test_an_own_method_is_trained_measured_and_reported(srkd: Srkd, tmp_path: Pa
     assert code == 0
     assert "HKD+MINE" in text
     assert "./mine.py is not here: what the store has of it as it was last is taken" in messages
-    code, _, messages = srkd("--trust", "run", "tiny.yaml", *words[2:], "--set", "seeds=[0,1]")
+    code, _, messages = srkd("--trust", "run", *words, "--set", "seeds=[0,1]")
     assert code == 3
     assert "error: method 'mine' is to be trained, but './mine.py' is not here" in messages
     # It comes back as another: a new run.
@@ -180,9 +180,7 @@ def test_what_was_run_before_is_not_trained_by_a_suite_unless_told(
 def test_two_sources_of_one_name_are_not_mixed_up(srkd: Srkd, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other/mine.py").write_text(MINE.replace("l1_loss", "mse_loss"))
-    code, _, messages = srkd(
-        "distill", "-m", "mine.py", "-m", "other/mine.py", "--suite", "tiny.yaml", "--dry-run"
-    )
+    code, _, messages = srkd("distill", "-m", "mine.py", "-m", "other/mine.py", "tiny.yaml", "--dry-run")
     assert code == 1
     assert messages.startswith("error: two methods are named 'mine': mine.py and other/mine.py\n")
 
