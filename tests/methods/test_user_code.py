@@ -130,7 +130,7 @@ def test_an_own_method_is_trained_measured_and_reported(srkd: Srkd, tmp_path: Pa
     assert code == 0
     assert "HKD+MINE" in text
     assert "./mine.py is not here: what the store has of it as it was last is taken" in messages
-    code, _, messages = srkd("--trust", "run", "tiny.yaml", *words[2:], "--set", "seeds=[0,1]")
+    code, _, messages = srkd("--trust", "run", *words, "--set", "seeds=[0,1]")
     assert code == 3
     assert "error: method 'mine' is to be trained, but './mine.py' is not here" in messages
     # It comes back as another: a new run.

@@ -83,7 +83,7 @@ def on_ray(settings: list[str]) -> dict[str, Any]:
             ),
             "nodes killed": 1,
             "went on from step": [
-                int(step.replace(",", "")) for step in re.findall(r", from step ([\d,]+)", told)
+                int(step.replace(",", "")) for step in re.findall(r", resumed from step ([\d,]+)", told)
             ],
             "drivers on one store": len(drivers),
             "made twice": sum(twice.values()) - len(twice),

@@ -104,7 +104,7 @@ def test_a_killed_process_goes_on_from_its_checkpoint_and_a_signal_makes_all_wri
     os.kill(first[0], signal.SIGKILL)
     assert process.stderr is not None
     lines = [""]
-    while ", from step " not in lines[-1]:
+    while ", resumed from step " not in lines[-1]:
         lines.append(process.stderr.readline())
     assert "was killed by SIGKILL; " in "".join(lines)
     workers = workers_of(process)

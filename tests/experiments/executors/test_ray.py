@@ -181,7 +181,7 @@ def test_a_worker_that_is_told_to_stop_writes_its_checkpoint_and_leaves_the_task
         with pytest.raises(Preempted):
             carry_out(teacher, part(tiny, teacher), desk, post(leave))
     first, second = (one.done for one in news if one.total == 10**6)
-    assert f", from step {first}" in "".join(one.text for one in news)
+    assert f", resumed from step {first}" in "".join(one.text for one in news)
     assert second == steps_done(store.work(tiny.networks[0]))
     assert (os.environ["SRKD_OFFLINE"], sys.argv) == ("1", ["srkd", "run", "tiny.yaml"])
 
