@@ -30,6 +30,7 @@ class Claim(Spec):
     reads: Annotated[
         dict[str, Annotated[float, Field(ge=0, le=1000)]], Field(examples=[{"set5": 38.19}])
     ] = {}
+    """Mean of `of` on each of these data sets, to within `margin`. Seeds are not considered."""
     of: Annotated[str, Field(examples=["bicubic"])] = "teacher"
     """What `reads` is about: `teacher`, `bicubic` or a method."""
     among: Annotated[Distinct[str], Field(examples=[["hkd", "ckd", "rkd"]])] = []

@@ -59,10 +59,10 @@ class ForeignSpec(Spec):
     ]
     """`package.module:Class`, an `nn.Module` that maps (N, 3, h, w) to (N, 3, scale·h, scale·w) in [0, 1], unless
     `range` says otherwise."""
-    """`package.module:Class`, an `nn.Module` that maps (N, 3, h, w) to (N, 3, scale·h, scale·w) in [0, 1]."""
     params: Annotated[
         dict[str, int | float | bool | str | list[int] | list[float] | None], Field(examples=[{"width": 32}])
     ] = {}
+    """Arguments of the class. The scale is added if the class takes one."""
     blocks: Annotated[str | list[str], Field(examples=[["conv_first", "layers.2"]])] = []
     """Where features are read: module paths, from shallow to deep, or the path of the module that holds them. Found
     automatically if not given."""

@@ -35,7 +35,7 @@ class PackReader:
     def __init__(self, store: ArtifactStore, key: Pack) -> None:
         index = store.file(key, INDEX)
         self.data = index.with_name(PIXELS)
-        read = json.loads(index.read_text())
+        read = json.loads(index.read_text(encoding="utf-8"))
         self.pixels: str = read["pixels"]
         self.entries: list[dict[str, Any]] = read["images"]
         size = sum(one["height"] * one["width"] * 3 for one in self.entries)
