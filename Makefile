@@ -15,7 +15,7 @@ test: .venv/ready
 # Networks that spandrel recognises. It needs torchvision, which a torch without CUDA may not go with: an own folder,
 # several GB of packages.
 test-spandrel: .venv-spandrel/ready
-	OMP_NUM_THREADS=1 .venv-spandrel/bin/pytest tests/networks/test_spandrel.py tests/networks/test_custom.py
+	OMP_NUM_THREADS=1 .venv-spandrel/bin/pytest tests/networks/architectures
 
 .venv-spandrel/ready: pyproject.toml
 	$(PYTHON) -m venv .venv-spandrel

@@ -18,8 +18,8 @@ from srkd_bench.config.network import ModelSpec
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.methods import registry
 from srkd_bench.methods.base import TeacherView
+from srkd_bench.networks.architectures.edsr import EDSR
 from srkd_bench.networks.base import Output
-from srkd_bench.networks.edsr import EDSR
 from srkd_bench.networks.loading import build
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.precision import autocast

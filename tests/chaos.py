@@ -76,7 +76,7 @@ def web() -> Iterator[tuple[str, str]]:
 def work(home: Path, address: str, sha256: str, settings: list[str]) -> None:
     """Do all of the smoke suite, on images from the address, and keep the name of the phase in `home`.phase."""
     from srkd_bench.cli import app
-    from srkd_bench.data import image_set, ingest
+    from srkd_bench.data import ingest, packs
     from srkd_bench.data.catalog import DATASETS, DatasetSpec, Source
     from srkd_bench.experiments.runs import score, train
 
@@ -98,7 +98,7 @@ def work(home: Path, address: str, sha256: str, settings: list[str]) -> None:
         setattr(module, name, wrapped)
 
     marked(ingest, "fetch", lambda *arguments: "download")
-    marked(image_set, "_write_pack", lambda *arguments: "pack")
+    marked(packs, "write_pack", lambda *arguments: "pack")
     marked(train, "ensure_group", lambda group, *rest: "students" if len(group) > 1 else "teacher")
     marked(score, "ensure_scores", lambda *arguments: "evaluation")
     run = ["--home", str(home), "--set", "data.train=chaos", *settings]

@@ -154,10 +154,11 @@ def _weights() -> Iterator[bytes]:
     from safetensors.torch import save
 
     from srkd_bench.config.network import ModelSpec
-    from srkd_bench.networks.edsr import EDSR
+    from srkd_bench.networks.architectures.edsr import EDSR
+    from tests.support.weight_files import released
 
     spec = ModelSpec(n_feats=1, n_resblocks=1)
-    state = {name: value.contiguous() for name, value in EDSR(spec).state_dict().items()}
+    state = released(EDSR(spec))
     halves = {f"module.{name}": value.half() for name, value in state.items()}
     yield save(state, {"srkd": spec.model_dump_json()})
     yield save(halves)

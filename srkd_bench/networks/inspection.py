@@ -6,7 +6,7 @@ from torch import nn
 
 from srkd_bench.config.network import Counts, ForeignSpec
 from srkd_bench.core.errors import SrkdError
-from srkd_bench.networks.custom import Foreign, Survey, module_at, readable_paths, survey
+from srkd_bench.networks.architectures.custom import Foreign, Survey, module_at, readable_paths, survey
 from srkd_bench.networks.probing import SIZE
 
 

@@ -12,9 +12,9 @@ from safetensors.torch import save
 from srkd_bench.config.network import ForeignSpec, ModelSpec, NetworkSpec
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.seeding import seeded
-from srkd_bench.networks import custom, edsr, spandrel
+from srkd_bench.networks.architectures import custom, edsr, spandrel
+from srkd_bench.networks.architectures.edsr import EDSR
 from srkd_bench.networks.base import Architecture
-from srkd_bench.networks.edsr import EDSR
 from srkd_bench.networks.inspection import looked_over
 from srkd_bench.networks.resolve import NO_HINTS, RECOGNISED, Hints
 from srkd_bench.networks.weight_files import Unfit, WeightFile, check_numbers, read

@@ -112,7 +112,8 @@ def in_file(
 
 
 def _look(spec: ForeignSpec) -> _Seen:
-    from srkd_bench.networks import class_import, custom
+    from srkd_bench.networks import class_import
+    from srkd_bench.networks.architectures import custom
     from srkd_bench.networks.inspection import looked_over
     from srkd_bench.networks.loading import build
 
@@ -126,7 +127,7 @@ def _look(spec: ForeignSpec) -> _Seen:
 
 
 def _cache(store: ArtifactStore, *, readonly: bool) -> SealedCache[_Known]:
-    code = code_digest(sorted(Path(__file__).parent.glob("*.py")))
+    code = code_digest(sorted(Path(__file__).parent.rglob("*.py")))
     return SealedCache(store.home / "networks.json", _Known, code, readonly=readonly)
 
 

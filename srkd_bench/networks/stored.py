@@ -10,8 +10,8 @@ from srkd_bench.config.suite import TeacherSpec
 from srkd_bench.core.errors import MissingError, SrkdError
 from srkd_bench.core.files import write
 from srkd_bench.core.provenance import provenance
+from srkd_bench.networks.architectures.custom import Foreign
 from srkd_bench.networks.base import Architecture
-from srkd_bench.networks.custom import Foreign
 from srkd_bench.networks.inspection import looked_over
 from srkd_bench.networks.loading import load_weights, network_of, to_safetensors
 from srkd_bench.networks.pretrained import find_weights, hints_of

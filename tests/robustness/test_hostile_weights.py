@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 from srkd_bench.config.network import ModelSpec
-from srkd_bench.networks.edsr import EDSR
+from srkd_bench.networks.architectures.edsr import EDSR
 from srkd_bench.networks.loading import build, load_weights
 from tests.data.test_archives import pack_zip
 from tests.fuzz import within

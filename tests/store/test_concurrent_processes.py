@@ -46,8 +46,8 @@ def test_who_waits_for_a_process_that_dies_takes_over_from_its_checkpoint(tmp_pa
     first.send_signal(signal.SIGSTOP)  # it keeps its locks, and can't finish while the second starts
     second = start(tmp_path, "long.yaml", "--json")
     assert second.stderr is not None
-    lines = [second.stderr.readline() for _ in range(2)]
-    assert lines[1].startswith("waiting for another srkd that makes the same")
+    lines = [second.stderr.readline() for _ in range(3)]
+    assert lines[2].startswith("waiting for another srkd that makes the same")
     first.send_signal(signal.SIGKILL)
     first.communicate()
     out, err = second.communicate(timeout=300)

@@ -21,8 +21,8 @@ from srkd_bench.data.patches import Patches
 from srkd_bench.methods import registry
 from srkd_bench.methods.base import Losses, Method, Step, TeacherView
 from srkd_bench.methods.builtin.dml import DML
+from srkd_bench.networks.architectures.edsr import EDSR
 from srkd_bench.networks.base import Architecture, Output
-from srkd_bench.networks.edsr import EDSR
 from srkd_bench.networks.loading import build, to_safetensors
 from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore

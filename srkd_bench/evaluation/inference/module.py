@@ -14,8 +14,8 @@ from srkd_bench.core.errors import SrkdError
 from srkd_bench.evaluation.inference import pictures
 from srkd_bench.evaluation.inference.pictures import Picture
 from srkd_bench.evaluation.scoring import network
+from srkd_bench.networks.architectures.custom import Foreign
 from srkd_bench.networks.base import Architecture
-from srkd_bench.networks.custom import Foreign
 
 ImageLike = NDArray[np.uint8] | Image.Image | str | Path
 

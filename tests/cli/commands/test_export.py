@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from srkd_bench.evaluation.inference import export
-from srkd_bench.networks.edsr import EDSR
+from srkd_bench.networks.architectures.edsr import EDSR
 from srkd_bench.networks.loading import load_weights
 from srkd_bench.networks.stored import load
 from srkd_bench.store.artifact_store import ArtifactStore

@@ -12,8 +12,8 @@ from srkd_bench.core.errors import SrkdError
 from srkd_bench.methods import registry
 from srkd_bench.methods.base import HasTail, Step, TeacherView
 from srkd_bench.methods.builtin.crosskd import Cross, CrossKD
+from srkd_bench.networks.architectures.edsr import EDSR
 from srkd_bench.networks.base import Output
-from srkd_bench.networks.edsr import EDSR
 from srkd_bench.networks.loading import build
 from srkd_bench.training.learner import Learner
 from tests.methods import unseen

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from srkd_bench.config.network import ForeignSpec
 from srkd_bench.core.errors import SrkdError, install_hint
-from srkd_bench.networks.custom import Foreign
+from srkd_bench.networks.architectures.custom import Foreign
 from srkd_bench.networks.inspection import looked_over
 from srkd_bench.networks.probing import Allowance
 from srkd_bench.networks.weight_files import FLOATS, Unfit, WeightFile, check_numbers

@@ -13,10 +13,10 @@ from srkd_bench.config.network import ForeignSpec
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.progress import Display
 from srkd_bench.experiments.transfer import bundle
-from srkd_bench.networks import spandrel
-from srkd_bench.networks.custom import Foreign
+from srkd_bench.networks.architectures import spandrel
+from srkd_bench.networks.architectures.custom import Foreign
+from srkd_bench.networks.architectures.spandrel import why_not
 from srkd_bench.networks.loading import load_weights, to_safetensors
-from srkd_bench.networks.spandrel import why_not
 from srkd_bench.store.artifact_store import ArtifactStore
 from tests.conftest import Srkd
 
@@ -120,6 +120,7 @@ def test_files_that_would_make_a_huge_network_are_refused(tmp_path: Path) -> Non
         load_weights(tmp_path / "x.pth")
 
 
+WHY_NOT = "srkd_bench.networks.architectures.spandrel.why_not"
 TINY = [
     "--set", "data={train: photos, test: [photos-test], scale: 2}",
     "--set", "train={batch: 4, patch: 16, steps: 3, learning_rate: 0.001}",
@@ -173,13 +174,14 @@ def test_without_spandrel_a_file_that_is_no_edsr_says_what_reads_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "srkd_bench.networks.spandrel.why_not", lambda: "ModuleNotFoundError: No module named 'spandrel'"
+        WHY_NOT,
+        lambda: "ModuleNotFoundError: No module named 'spandrel'",
     )
     torch.save({"body.0.weight": torch.ones(4, 3, 3, 3)}, tmp_path / "x.pth")
     with pytest.raises(SrkdError, match="holds no network that srkd recognises") as caught:
         load_weights(tmp_path / "x.pth")
     assert "pip install '.[spandrel]'" in caught.value.hint
-    monkeypatch.setattr("srkd_bench.networks.spandrel.why_not", lambda: "RuntimeError: no operator nms")
+    monkeypatch.setattr(WHY_NOT, lambda: "RuntimeError: no operator nms")
     with pytest.raises(SrkdError, match="holds no network that srkd recognises") as caught:
         load_weights(tmp_path / "x.pth")
     assert "cannot be imported here (RuntimeError: no operator nms)" in caught.value.hint

@@ -21,7 +21,8 @@ from srkd_bench.evaluation.inference.tiling import tiled
 from srkd_bench.evaluation.scoring import network
 from srkd_bench.experiments.transfer import bundle
 from srkd_bench.methods import registry
-from srkd_bench.networks import custom, probing, resolve
+from srkd_bench.networks import probing, resolve
+from srkd_bench.networks.architectures import custom
 from srkd_bench.networks.base import Architecture, Output
 from srkd_bench.networks.inspection import looked_over
 from srkd_bench.networks.loading import build, load_weights, to_safetensors

@@ -1,0 +1,1 @@
+"""Built-in architectures, and wrappers of other ones."""
