@@ -50,32 +50,25 @@ def results(
     columns = ["bicubic", "teacher", *plan.methods]
     if scores is None:
         scores, notes = _kept(plan, store)
-        notes += _below_bicubic(plan, store)
         datasets = [copy_name(name, pixels_of(store, name)) for name in suite.data.test]
-        notes += image_notes(store, suite.data.test, [suite.data.train])
+        notes += _below_bicubic(plan, store) + image_notes(store, suite.data.test, [suite.data.train])
     else:
         scores, notes = [one for one in scores if _asked(one, columns, suite)], []
         datasets = _datasets_of(scores, suite)
-    ensemble = "self-ensemble: every network's SR is the mean over eight flips and rotations"
+    networks = [_network("teacher", plan.teacher.model)] if plan.knows_teacher else []
+    networks += [_network("student", suite.student)] if plan.students else []
+    ensemble = ["self-ensemble: every network's SR is the mean over eight flips and rotations"]
     return Results(
         suite=suite.name,
         columns=columns,
         datasets=list(dict.fromkeys(datasets)),
         metrics=suite.evaluate.shown,
         scores=scores,
-        networks=[
-            *([_network("teacher", plan.teacher.model)] if plan.knows_teacher else []),
-            *([_network("student", suite.student)] if plan.students else []),
-        ],
+        networks=networks,
         seeds=list(suite.seeds) if plan.students else [],
         budget=f"every student is trained for {suite.train} of {suite.data.train}" if plan.students else "",
-        notes=[
-            *notes,
-            *_longer(plan),
-            *_chosen(plan),
-            *_tuned(plan),
-            *([ensemble] if suite.evaluate.self_ensemble else []),
-        ],
+        notes=[*notes, *_longer(plan), *_chosen(plan), *_tuned(plan)]
+        + ensemble * suite.evaluate.self_ensemble,
         trainings=_trainings(plan, store) if trainings else [],
         scale=suite.data.scale,
         about={name: About(one.summary, one.kind, one.source) for name, one in plan.traits.items()},

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
+from srkd_bench.config.artifacts import Weights
 from srkd_bench.config.metrics import METRICS
 from srkd_bench.config.suite import TeacherSpec
 from srkd_bench.core.errors import SrkdError
@@ -46,18 +47,13 @@ def measure(
     """
     model, key = "bicubic", None
     if weights is not None:
-        key = stored.adopt_weights(weights, scale or 2, place)
-        model = Path(str(weights.weights)).stem
-        if scale not in (None, key.model.scale):
-            raise SrkdError(
-                f"'{weights.weights}' enlarges by {key.model.scale}, not by {scale}", "leave out --scale"
-            )
+        model, key = Path(str(weights.weights)).stem, _stored(weights, scale, place)
         scale = key.model.scale
-    scale = scale or 2
-    if sr_dir is not None:
+    elif sr_dir is not None:
         model = sr_dir.resolve().name or str(sr_dir)  # `.` has no name
-    if module is not None:
-        model, scale = name or type(module).__name__, wrapped(module, scale).spec.scale
+    elif module is not None:
+        model, scale = name or type(module).__name__, wrapped(module, scale or 2).spec.scale
+    scale = scale or 2
     scores, notes = list[Score](), list[str]()
     handles = list(dict.fromkeys(resolve(place.store, one, place.display) for one in names))
     if error := missing(place.store, handles):
@@ -80,6 +76,16 @@ def measure(
     notes += ["self-ensemble: SR is the mean over eight flips and rotations"] if self_ensemble else []
     notes += image_notes(place.store, handles)
     return Results(f"{model} ×{scale}", [model], [*sets], list(METRICS), scores, notes=notes)
+
+
+def _stored(weights: TeacherSpec, scale: int | None, place: workspace.Workplace) -> Weights:
+    """Return the key of weights, now in the store, unless another scale is asked for."""
+    key = stored.adopt_weights(weights, scale or 2, place)
+    if scale not in (None, key.model.scale):
+        raise SrkdError(
+            f"'{weights.weights}' enlarges by {key.model.scale}, not by {scale}", "leave out --scale"
+        )
+    return key
 
 
 def _of_module(
