@@ -40,33 +40,38 @@ def write_figures(results: Results, directory: Path) -> list[Path]:
     return written
 
 
+Output = Annotated[
+    Path,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="File to write; its suffix is the format: .pdf .png .svg."
+    ),
+]
+SuiteAndRuns = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[SUITE] [RUN]…",
+        autocompletion=completion.suites_and_runs,
+        help="A suite (default: demo) and prefixes of its runs' ids. Default: all runs of the first seed.",
+    ),
+]
+CropsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        autocompletion=completion.datasets,
+        help="Data set to choose regions from. Default: the suite's first test set.",
+    ),
+]
+
+
 def crops(
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="File to write; its suffix is the format: .pdf .png .svg."
-        ),
-    ],
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[SUITE] [RUN]…",
-            autocompletion=completion.suites_and_runs,
-            help="A suite (default: demo) and prefixes of its runs' ids. Default: all runs of the first seed.",
-        ),
-    ] = None,
+    output: Output,
+    names: SuiteAndRuns = None,
     old_suite: OldSuite = None,
     teacher: Teacher = None,
     settings: Settings = None,
     crop: Crops = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            "--dataset",
-            autocompletion=completion.datasets,
-            help="Data set to choose regions from. Default: the suite's first test set.",
-        ),
-    ] = None,
+    dataset: CropsOf = None,
     count: Annotated[int, typer.Option("--count", min=1, max=20, help="Number of regions.")] = 3,
     home: Home = None,
     device: Device = "auto",

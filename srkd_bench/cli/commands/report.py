@@ -119,6 +119,7 @@ Cards = Annotated[
 WithCrops = Annotated[
     bool, typer.Option("--crops/--no-crops", help="Show or omit image crops on an HTML page.")
 ]
+NOTHING_YET = "No run of suite {suite} is finished yet. To train it: srkd run {quoted}"
 
 
 def report(
@@ -158,13 +159,19 @@ def report(
     content = Content(results, verdicts, panels, claims or check, reference, highlight)
     targets.write(content, display)
     if not results.scores:
-        named = suite or DEFAULT_SUITE
-        display.say(f"No run of suite {named} is finished yet. To train it: srkd run {shlex.quote(named)}")
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        _append(Path(summary), content.text("markdown"))
+        display.say(
+            NOTHING_YET.format(suite=suite or DEFAULT_SUITE, quoted=shlex.quote(suite or DEFAULT_SUITE))
+        )
+    _summarise(content)
     _fail_if(conditions, results)
     if check:
         _check(verdicts, plan)
+
+
+def _summarise(content: Content) -> None:
+    """Append the report to the job summary in GitHub Actions."""
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        _append(Path(summary), content.text("markdown"))
 
 
 @dataclass(frozen=True)

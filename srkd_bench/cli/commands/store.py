@@ -84,17 +84,20 @@ def push(home: Home = None, json_: Json = False) -> None:
         raise MissingError(f"{_are(len(left))} not sent yet", command_line())
 
 
+Keep = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--keep",
+        metavar="SUITE[,SUITE…]",
+        callback=lists.split,
+        autocompletion=completion.suites,
+        help="Suites to keep: delete everything else, too; repeatable.",
+    ),
+]
+
+
 def gc(
-    keep: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--keep",
-            metavar="SUITE[,SUITE…]",
-            callback=lists.split,
-            autocompletion=completion.suites,
-            help="Suites to keep: delete everything else, too; repeatable.",
-        ),
-    ] = None,
+    keep: Keep = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="Delete. Without this option, only list what would be deleted.")
     ] = False,
