@@ -277,7 +277,7 @@ def three_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_under_torchrun_only_a_teacher_is_trained(srkd: Srkd, words: tuple[str, ...]) -> None:
     code, _, err = srkd(*words)
     assert code == 1
-    assert f"error: torchrun's processes share the training of a teacher; `srkd {words[0]}` is for one" in err
+    assert f"error: torchrun runs `srkd train-teacher` only; `srkd {words[0]}` needs a single process" in err
     assert f"hint: torchrun … -m srkd_bench train-teacher, then srkd {words[0]} without torchrun" in err
 
 

@@ -157,7 +157,7 @@ def test_a_file_that_is_there_is_replaced_only_when_forced(srkd: Srkd) -> None:
     Path("mine.tar").write_text("mine", encoding="utf-8")
     code, _, messages = srkd("store", "export", "tiny.yaml", "-o", "mine.tar")
     assert code == 1
-    assert "hint: --force replaces it" in messages
+    assert "hint: --force overwrites it" in messages
     assert Path("mine.tar").read_text(encoding="utf-8") == "mine"
     assert srkd("store", "export", "tiny.yaml", "-o", "mine.tar", "--force")[0] == 0
     assert srkd("store", "import", "mine.tar", "--home", "away")[0] == 0
@@ -206,7 +206,7 @@ def test_an_import_names_the_data_sets_that_a_report_needs(srkd: Srkd) -> None:
     write(Path("set5.tar"), {name: signed[name] for name in signed if name.startswith("scores")})
     code, _, messages = srkd("store", "import", "set5.tar", "--home", "away")
     assert code == 0
-    assert "a report needs their images too: srkd download set5" in messages
+    assert "A report also needs their images: srkd download set5" in messages
 
 
 # Hostile tars: each is refused, and nothing is left of it.
