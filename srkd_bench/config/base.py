@@ -75,5 +75,5 @@ class Artifact(Spec):
 
     @property
     def lock(self) -> str:
-        """The name of the lock that whoever makes the artifact holds."""
+        """Name of the lock that the process making the artifact holds."""
         return f"{self.kind}-{self.name}"

@@ -157,7 +157,7 @@ def seen(name: str, sha256: str) -> Source:
 
 
 def check_allowed(source: Source) -> None:
-    """Refuse to run code that only a suite names: a suite from a stranger may lie beside a file of theirs.
+    """Refuse to run code that only a suite names, so that an untrusted suite cannot execute code.
 
     Raises:
         SrkdError: nobody has allowed it.

@@ -1,6 +1,6 @@
 """Import a network class by its dotted name where its code is trusted.
 
-A suite from a stranger may lie beside a file of theirs, and Python looks into the working directory in several
+An untrusted suite may come with a Python file beside it, and Python searches the working directory in several
 cases: `python -m`, torchrun, an empty entry of PYTHONPATH. So a module may run only if its file, and those of its
 packages, come from elsewhere: an installed package (also an editable one) or a folder that PYTHONPATH names.
 """

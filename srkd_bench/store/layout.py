@@ -22,7 +22,7 @@ _BESIDE = re.compile(r"((\.sha256)?(\.[0-9a-f]{8})?\.part|\.sha256|\.lock)$")
 
 
 def lock_of(home: Path, path: Path) -> Path:
-    """Return the lock that is held by whoever makes something: known from its name alone, however broken it is."""
+    """Return the lock of something being made; it follows from the name alone, also for a damaged artifact."""
     folder, name = (*path.relative_to(home).parts[:2], "")[:2]
     if folder == "downloads":
         return beside(path.with_name(download_of(path)), LOCK)

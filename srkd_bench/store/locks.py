@@ -1,7 +1,7 @@
 """File locks between processes.
 
-A lock file that nobody holds can be removed at any moment: whoever takes a lock checks that the file still has its
-name, and otherwise begins again with the file that has.
+A lock file that no process holds can be removed at any moment. A process that takes a lock therefore checks that
+the path still leads to the file it has locked, and otherwise starts again with the new file.
 """
 
 import os

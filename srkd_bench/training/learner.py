@@ -148,7 +148,7 @@ class Learner:
             self._fail(diverged)
 
     def _see(self, lr: Tensor) -> Output:
-        # Dropout: all methods of a seed see the same, whoever learns beside them and however often it was resumed.
+        # Dropout: the masks depend on seed and step alone, not on the other learners or on resuming.
         own = seeded("forward", self.run.seed, self.step) if self.student.draws else nullcontext()
         with own, autocast(self.run.train, self.device):
             output: Output = self._network(lr, self.method.taps)

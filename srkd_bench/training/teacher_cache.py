@@ -67,7 +67,7 @@ class TeacherSR(Artifact):
 
     @property
     def lock(self) -> str:
-        """The lock's name, one for all files: whoever adds one may remove others."""
+        """Name of the lock. All files share one, since adding a file may remove others."""
         return CACHE_LOCK
 
 

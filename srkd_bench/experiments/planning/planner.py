@@ -95,7 +95,7 @@ def plan(
 
     Args:
         chosen: methods instead of the suite's; `all` is every installed one. Only their code may run unasked:
-            what a suite names may be a stranger's.
+            a suite may be untrusted.
         readonly: leave the store as it is, and download no weights that the suite names by their address.
         scored: the scores come from elsewhere: neither the teacher's weights nor trials of weights need be here.
         options: how the command line names the suite, for hints; its name if not given.

@@ -45,7 +45,7 @@ class Task:
     def flops(self) -> int:
         """Floating-point operations of its trainings: of the networks, not of what a method does beside them.
 
-        A multiply-add is two, a backward pass two forward passes, and the teacher looks at each batch once.
+        A multiply-add is two, a backward pass two forward passes, and the teacher makes one forward pass per batch.
         """
         return training_flops(self.runs)
 

@@ -71,13 +71,13 @@ def _check_network(path: Path, place: str, spec: Run | Weights) -> None:
         safe = file.read(9)[8:] == b"{"  # `load_weights` would also take a pickled state dict
     try:
         if safe and isinstance(spec.model, ForeignSpec):
-            # A stranger's words name its class: it isn't imported.
+            # The imported file names the class: do not import it.
             held = read(weights)[0]
             check_numbers(held.state, weights)
             fits = bool(held.state) and spec_in(held.metadata, weights) == spec.model
         else:
             fits = safe and load_weights(weights).spec == spec.model
-    except SrkdError:  # its message may quote the stranger's file
+    except SrkdError:  # its message may quote the imported file
         fits = False
     if not fits:
         raise IntegrityError(f"{place}: {WEIGHTS} holds no {spec.model}")

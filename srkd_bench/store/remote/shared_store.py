@@ -35,7 +35,7 @@ class Shared:
 
     An artifact's files are at `KIND/NAME/SHA256-FILE`, with the first 20 digits of each one's sha256, so that two
     makers of the same never mix theirs. `manifests/KIND/NAME.json` is written last, and only where there is none:
-    whoever sees it finds all files, and of two makers the first one's stays.
+    once it exists, so do all files, and if two workers make it, the first one's stays.
 
     Args:
         address: of the bucket, `s3://BUCKET/PREFIX`.
