@@ -9,25 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from srkd_bench.cli.output import err, print_forecast, print_results
 from srkd_bench.experiments import workflow
-from srkd_bench.experiments.workflow import make, naming, with_teacher, workplace
 
 if TYPE_CHECKING:
     from srkd_bench.core.progress import Display
     from srkd_bench.experiments.planning.planner import Plan
     from srkd_bench.store.artifact_store import ArtifactStore
     from srkd_bench.store.workspace import RunOptions, Workplace
-
-__all__ = [
-    "find_plan",
-    "make",
-    "naming",
-    "open_store",
-    "show_forecast",
-    "show_results",
-    "with_teacher",
-    "work",
-    "workplace",
-]
 
 
 def open_store(home: Path | None) -> ArtifactStore:
@@ -75,18 +62,6 @@ def forecast_run(plan: Plan, place: Workplace, json_: bool, slots: int = 1) -> N
     if not finished(plan, place.store):
         check_precision(plan, place.device)
     show_forecast(plan, place, json_, slots)
-
-
-def check_device(options: RunOptions) -> None:
-    """See that the one device that the options name is here: a finished plan would not notice.
-
-    Raises:
-        SrkdError: it isn't.
-    """
-    if options.devices != "auto":  # `auto` is always here: no need to import torch
-        from srkd_bench.training.devices import choose_device
-
-        choose_device(options.devices)
 
 
 def show_results(plan: Plan, store: ArtifactStore, json_: bool) -> None:

@@ -68,6 +68,18 @@ def workplace(store: ArtifactStore, display: Display, options: RunOptions) -> Wo
     return Workplace(store, display, choose_device(options.devices), options)
 
 
+def check_devices(options: RunOptions) -> None:
+    """Check the devices that the options name, which a finished plan would not look for.
+
+    Raises:
+        SrkdError: one does not exist.
+    """
+    if options.devices != "auto":  # `auto` always exists: no need to import torch
+        from srkd_bench.training.devices import choose_devices
+
+        choose_devices(options.devices, options.jobs)
+
+
 def make(
     execute: Executor, plan: Plan, store: ArtifactStore, display: Display, options: RunOptions
 ) -> FailedRuns | None:
@@ -88,10 +100,8 @@ def complete(
     from srkd_bench.experiments.executors.base import find_executor
     from srkd_bench.experiments.planning import status
 
-    if executor == "local" and options.devices != "auto":
-        from srkd_bench.training.devices import choose_devices
-
-        choose_devices(options.devices, options.jobs)  # a finished plan would not notice that one is missing
+    if executor == "local":
+        check_devices(options)
     if status.finished(plan, store):
         status.announce(plan, store, display)
         return None

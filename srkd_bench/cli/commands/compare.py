@@ -14,8 +14,9 @@ from srkd_bench.cli.commands.report import read_scores
 from srkd_bench.cli.options import Home, Json, Methods, Settings, Teacher
 from srkd_bench.cli.output import out, print_json, print_table
 from srkd_bench.cli.registration import DEFAULT_SUITE, OldSuite, chosen_suite
-from srkd_bench.cli.session import find_plan, with_teacher
+from srkd_bench.cli.session import find_plan
 from srkd_bench.core.errors import SrkdError
+from srkd_bench.experiments.workflow import with_teacher
 
 if TYPE_CHECKING:
     from srkd_bench.evaluation.statistics import Difference

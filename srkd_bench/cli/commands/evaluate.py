@@ -22,8 +22,9 @@ from srkd_bench.cli.options import (
 )
 from srkd_bench.cli.output import err, print_results
 from srkd_bench.cli.registration import DEFAULT_SUITE
-from srkd_bench.cli.session import check_device, find_plan, open_store, show_results, workplace
+from srkd_bench.cli.session import find_plan, open_store, show_results
 from srkd_bench.core.errors import SrkdError
+from srkd_bench.experiments.workflow import check_devices, workplace
 from srkd_bench.store.workspace import RunOptions
 
 Model = Annotated[
@@ -108,7 +109,7 @@ def _evaluate_suite(
     from srkd_bench.experiments.planning.status import finished
 
     plan, store, display = find_plan(suite, settings, home)
-    check_device(options)
+    check_devices(options)
     if not finished(plan, store):
         from srkd_bench.experiments.runs.preflight import prepare
         from srkd_bench.experiments.runs.score import ensure_scores

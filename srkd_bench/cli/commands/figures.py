@@ -10,8 +10,9 @@ import typer
 from srkd_bench.cli import completion
 from srkd_bench.cli.options import Crops, Device, Home, Settings, Teacher, run_options
 from srkd_bench.cli.registration import DEFAULT_SUITE, OldSuite, leading_suite
-from srkd_bench.cli.session import find_plan, with_teacher, workplace
+from srkd_bench.cli.session import find_plan
 from srkd_bench.core.errors import MissingError, SrkdError
+from srkd_bench.experiments.workflow import with_teacher, workplace
 
 if TYPE_CHECKING:
     from srkd_bench.config.artifacts import Run

@@ -12,9 +12,10 @@ from srkd_bench.cli import completion
 from srkd_bench.cli.options import Device, Home, Json, Settings, SuiteArgument, run_options
 from srkd_bench.cli.output import err, print_json, print_rows
 from srkd_bench.cli.registration import DEFAULT_SUITE
-from srkd_bench.cli.session import open_store, workplace
+from srkd_bench.cli.session import open_store
 from srkd_bench.cli.streams import write_file
 from srkd_bench.core.errors import SrkdError, failed_runs
+from srkd_bench.experiments.workflow import workplace
 
 
 class What(StrEnum):

@@ -12,8 +12,9 @@ import typer
 from srkd_bench.cli import completion
 from srkd_bench.cli.options import Device, Home, Json, Range, ResScale, run_options, weights_of
 from srkd_bench.cli.output import err, out, print_json, print_table
-from srkd_bench.cli.session import open_store, workplace
+from srkd_bench.cli.session import open_store
 from srkd_bench.core.errors import SrkdError
+from srkd_bench.experiments.workflow import workplace
 
 if TYPE_CHECKING:
     from srkd_bench.evaluation.inference.profile import Cost

@@ -20,9 +20,10 @@ from srkd_bench.cli.options import (
     run_options,
 )
 from srkd_bench.cli.registration import DEFAULT_SUITE
-from srkd_bench.cli.session import find_plan, naming, show_forecast, with_teacher, workplace
+from srkd_bench.cli.session import find_plan, show_forecast
 from srkd_bench.cli.streams import write_file
 from srkd_bench.experiments.executors.base import SCRIPTS, find_script
+from srkd_bench.experiments.workflow import naming, with_teacher, workplace
 
 Format = Annotated[
     str,

@@ -26,9 +26,10 @@ from srkd_bench.cli.options import (
 )
 from srkd_bench.cli.output import out
 from srkd_bench.cli.registration import DEFAULT_SUITE
-from srkd_bench.cli.session import find_plan, with_teacher
+from srkd_bench.cli.session import find_plan
 from srkd_bench.cli.streams import write_file
 from srkd_bench.core.errors import ConditionMet, MissingError, SrkdError, unknown
+from srkd_bench.experiments.workflow import with_teacher
 
 if TYPE_CHECKING:
     from srkd_bench.core.progress import Display

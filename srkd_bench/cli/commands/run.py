@@ -29,18 +29,10 @@ from srkd_bench.cli.options import (
     run_options,
 )
 from srkd_bench.cli.registration import DEFAULT_SUITE
-from srkd_bench.cli.session import (
-    find_plan,
-    forecast_run,
-    make,
-    open_store,
-    show_results,
-    with_teacher,
-    work,
-    workplace,
-)
+from srkd_bench.cli.session import find_plan, forecast_run, open_store, show_results, work
 from srkd_bench.core import torchrun_env
 from srkd_bench.core.errors import SrkdError
+from srkd_bench.experiments.workflow import make, with_teacher, workplace
 
 if TYPE_CHECKING:
     from srkd_bench.core.progress import Display

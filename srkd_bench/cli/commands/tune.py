@@ -26,16 +26,9 @@ from srkd_bench.cli.options import (
 )
 from srkd_bench.cli.output import err, print_json, print_table
 from srkd_bench.cli.registration import DEFAULT_SUITE
-from srkd_bench.cli.session import (
-    check_device,
-    forecast_run,
-    make,
-    naming,
-    open_store,
-    with_teacher,
-    workplace,
-)
+from srkd_bench.cli.session import forecast_run, open_store
 from srkd_bench.experiments.planning.trials import FEWEST, MOST, USUAL
+from srkd_bench.experiments.workflow import check_devices, make, naming, with_teacher, workplace
 
 if TYPE_CHECKING:
     from srkd_bench.config.artifacts import Run
@@ -108,7 +101,7 @@ def _make(search: Plan, store: ArtifactStore, display: Display, options: RunOpti
     from srkd_bench.experiments.executors.serial import execute
     from srkd_bench.experiments.planning.status import finished
 
-    check_device(options)
+    check_devices(options)
     if finished(search, store):
         return
     failed = make(execute, search, store, display, options)
