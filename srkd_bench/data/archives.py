@@ -23,6 +23,7 @@ MAX_DIRECTORY = 20 * 10**6  # bytes of a zip's directory: an object a member, be
 MAX_HEADERS = 10**6  # bytes before a member of a tar that say what it is
 MAX_RATIO = 200  # unpacked to packed bytes; images are compressed already, what shrinks more is a bomb
 SMALL = 10 * 10**6  # bytes that may have any ratio
+LR_WORD = r"lr(bi[a-z]*|bd|dn)?(x?\d)?"  # in the name of a file or folder: `LR`, `LRbicx2`
 _LEADS_ELSEWHERE = re.compile(r"^/|^[A-Za-z]:|(^|/)\.\.(/|$)|\\")
 # Control characters, what turns text around, and halves of characters, with which no report could be written.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -94,7 +95,7 @@ def _role(path: str) -> str:
     inner = PurePosixPath(path).with_suffix("")
     for name in reversed(inner.parts):
         tokens = re.split(r"[^a-z0-9]+", name.lower())
-        lr = any(re.fullmatch(r"lr(bi[a-z]*|bd|dn)?(x?\d)?", token) for token in tokens)
+        lr = any(re.fullmatch(LR_WORD, token) for token in tokens)
         if lr != ("hr" in tokens):
             return "lr" if lr else "hr"
     return "lr" if re.search(r".x[2348]$", inner.name, re.IGNORECASE) else ""

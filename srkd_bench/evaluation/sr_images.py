@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srkd_bench.core.errors import MissingError, SrkdError
+from srkd_bench.data.archives import LR_WORD
 from srkd_bench.data.catalog import DATASETS, base
 from srkd_bench.data.image_set import ImageSet
 from srkd_bench.data.images import FORMATS, find_images, read_rgb, upscale
@@ -17,7 +18,7 @@ from srkd_bench.data.images import FORMATS, find_images, read_rgb, upscale
 STEP = 4  # every fourth row and column is compared
 FARTHEST = 650.0  # mean squared difference from bicubic, 20 dB, above which an image shows something else
 CLEARER = 2.0  # times as large that of the next image has to be
-_ROLES = {"sr": r"sr", "hr": r"hr|gt|groundtruth", "lr": r"lr(bi[a-z]*|bd|dn)?(x?\d)?"}
+_ROLES = {"sr": r"sr", "hr": r"hr|gt|groundtruth", "lr": LR_WORD}
 
 
 @dataclass
@@ -151,8 +152,8 @@ def _only(name: str, candidates: list[Path], path: Path) -> Path:
 
 def _by_content(names: list[str], files: list[Path], images: ImageSet, path: Path) -> dict[str, Path]:
     """Return the file of each image that shows it: of its size, and clearly the nearest to bicubic."""
-    shown = {file: read_rgb(file, _shown(file, path)) for file in files}
-    small = {file: (image.shape, image[::STEP, ::STEP].astype(np.int32)) for file, image in shown.items()}
+    read = ((file, read_rgb(file, _shown(file, path))) for file in files)  # one at a time in memory
+    small = {file: (image.shape, image[::STEP, ::STEP].astype(np.int32)) for file, image in read}
     found: dict[str, Path] = {}
     for name in names:
         bicubic = upscale(images.lr(images.names.index(name)), images.scale)
