@@ -84,7 +84,8 @@ def upscale(
     )
     if done.kept:
         place.display.say(f"Skipped {len(done.kept)} images that this network has already upscaled")
-    place.display.say(f"Wrote {len(done.written)} SR images to {output}")
+    count = len(done.written)
+    place.display.say(f"Wrote {count} SR image{'s' * (count != 1)} to {output}")
 
 
 def export(
