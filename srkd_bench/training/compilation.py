@@ -1,8 +1,5 @@
 """Compile networks with torch.compile."""
 
-import torch._dynamo.config
-import torch._functorch.config
-
 from srkd_bench.networks.base import Architecture
 
 RECOMPILE_LIMIT = 10_000
@@ -15,6 +12,9 @@ def compile_network(network: Architecture) -> None:
     the compiler's cache: beyond its usual limit of 8 entries the last ones would silently run uncompiled, and their
     numbers would depend on the others. Shapes are fixed for the same reason.
     """
+    import torch._dynamo.config  # a second of start-up, so only where it is needed
+    import torch._functorch.config
+
     torch._functorch.config.donated_buffer = False
     torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
     torch._dynamo.config.accumulated_recompile_limit = RECOMPILE_LIMIT

@@ -118,9 +118,10 @@ class _Log:
     def batch_is_here(self) -> None:
         now = time.monotonic()
         self._waited += now - self._begun
-        passed = max(now - self._logged, 1e-9)
-        times = {"seconds_a_step": passed / max(1, self.step - self._since), "waiting": self._waited / passed}
-        self._times = times if self.step > self._since else {}
+        if self._due:
+            passed, steps = max(now - self._logged, 1e-9), self.step - self._since
+            times = {"waiting": self._waited / passed}
+            self._times = {"seconds_a_step": passed / steps, **times} if steps else {}
 
     def of(self, learner: Learner) -> dict[str, float] | None:
         """Return what an event of this step says beside the learner's own values; None if none is due."""

@@ -118,3 +118,8 @@ def _exists(name: str) -> bool:
     except (AttributeError, ImportError):
         return False
     return True
+
+
+def test_training_starts_without_the_compiler() -> None:
+    code = "import sys, srkd_bench.experiments.runs.train; print('torch._dynamo' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
