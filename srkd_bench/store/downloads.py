@@ -7,10 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import requests
-from urllib3.exceptions import HTTPError
-from urllib3.util import Retry
-
 from srkd_bench.core.errors import IntegrityError, MissingError
 from srkd_bench.core.files import put, room_for, writable
 from srkd_bench.core.portable import sync
@@ -172,6 +168,9 @@ def _complete(url: str, part: Path, size: int | None, progress: Progress, *, res
 
     Without a checksum nothing could prove that two answers belong together: `resume` is False then.
     """
+    import requests  # plans and reports import this module, too, and need none of it
+    from urllib3.exceptions import HTTPError
+
     failed, longest = 0, _length(part)
     while True:
         if not resume:
@@ -193,6 +192,9 @@ def _complete(url: str, part: Path, size: int | None, progress: Progress, *, res
 
 def _receive(url: str, part: Path, size: int | None, progress: Progress) -> None:
     """Ask once for the bytes that `part` lacks; a server that can't resume sends all of them."""
+    import requests
+    from urllib3.util import Retry
+
     have = _length(part)
     if have and have == size:
         return

@@ -123,3 +123,8 @@ def _exists(name: str) -> bool:
 def test_training_starts_without_the_compiler() -> None:
     code = "import sys, srkd_bench.experiments.runs.train; print('torch._dynamo' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
+
+
+def test_reports_start_without_what_downloads_need() -> None:
+    code = "import sys, srkd_bench.experiments.analysis.collect; print('requests' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
