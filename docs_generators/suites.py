@@ -1,6 +1,8 @@
 """The reference of suite files, made from the fields of the specs in `srkd_bench.config`."""
 
+import ast
 import inspect
+from itertools import pairwise
 from typing import Annotated, Any
 
 import yaml
@@ -67,18 +69,33 @@ def pages() -> dict[str, str]:
 
 def keys(prefix: str, spec: type[Spec]) -> str:
     """Return a table of a spec's keys; what srkd fills in by itself, without an example, is left out."""
+    said = meanings(spec)
     rows = [
         (
             f"`{prefix}.{name}`" if prefix else f"`{name}`",
             kind(field),
             "*required*" if field.is_required() else f"`{default(field)}`",
-            str(field.description).replace("|", "\\|"),
+            said[name].replace("|", "\\|"),
             f"`{flow(field.examples[0])}`",
         )
         for name, field in spec.model_fields.items()
         if field.examples
     ]
     return table(("Key", "Values", "Default", "Meaning", "Example"), rows)
+
+
+def meanings(spec: type[Spec]) -> dict[str, str]:
+    """Return by field the docstring below it, on one line. Pydantic would read them at each start of srkd."""
+    (body,) = (
+        node.body for node in ast.parse(inspect.getsource(spec)).body if isinstance(node, ast.ClassDef)
+    )
+    return {
+        field.target.id: " ".join(below.value.value.split())
+        for field, below in pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+        if isinstance(below.value.value, str)
+    }
 
 
 def hint(field: FieldInfo) -> Any:

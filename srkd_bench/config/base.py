@@ -28,17 +28,12 @@ def digest_of(plain: Any) -> str:
 
 
 class Spec(BaseModel):
-    """A frozen record that refuses unknown keys and wrong types."""
+    """A frozen record that refuses unknown keys and wrong types.
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    The docstring below a field explains it; the documentation reads it from the source.
+    """
 
-    @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Let the docstring of a field, which describes it, be one line."""
-        for field in cls.model_fields.values():
-            field.description = field.description and " ".join(field.description.split())
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     @cached_property
     def digest(self) -> str:
