@@ -107,6 +107,8 @@ class Results:
         trainings: of the networks that are finished; only where they were asked for.
         scale: how many times wider and higher SR is than LR; None where it isn't known.
         about: methods by name.
+        steps: training steps by column, where they are known.
+        step_costs: by column, the multiply-adds of a training step over those of the student alone, where known.
     """
 
     suite: str
@@ -122,6 +124,8 @@ class Results:
     trainings: list[Training] = field(default_factory=list)
     scale: int | None = None
     about: dict[str, About] = field(default_factory=dict)
+    steps: dict[str, int] = field(default_factory=dict)
+    step_costs: dict[str, float] = field(default_factory=dict)
 
     @cached_property
     def _runs(self) -> Mapping[tuple[str, str, str], Runs]:
