@@ -77,7 +77,8 @@ def tunable(plan: Plan, named: Sequence[str]) -> list[str]:
         if name != "all" and sources.name_of(name) not in found:
             raise SrkdError(f"method '{name}' has no weight to search", "srkd ls methods")
     if not found:
-        raise SrkdError(f"no method of suite {plan.suite.name} has a weight to search", "srkd ls methods")
+        hint = "--method none searches the learning rate of none"
+        raise SrkdError(f"no method of suite {plan.suite.name} has a weight to search", hint)
     return found
 
 
