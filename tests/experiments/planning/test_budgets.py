@@ -11,6 +11,7 @@ from srkd_bench.config.suite_file import load_suite
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.progress import Display
 from srkd_bench.evaluation.controls import EQUAL_COST, is_control
+from srkd_bench.evaluation.scores import Score
 from srkd_bench.experiments.analysis import collect
 from srkd_bench.experiments.planning import planner
 from srkd_bench.experiments.planning.planner import Plan
@@ -133,7 +134,8 @@ def test_results_hold_the_steps_of_each_column_and_the_cost_of_a_step(
     suite = suite_with(tmp_path, f"none, hkd, dml, byot, none@2x, {EQUAL_COST}")
     plan = planner.plan(suite, store, display)
     with_teacher = 1 + plan.teacher.model.multiply_adds / (3 * plan.students[0].model.multiply_adds)
-    for scores in (None, []):  # of the store, or of a file
+    of_a_file: list[Score] = []
+    for scores in (None, of_a_file):
         results = collect.results(plan, store, scores=scores)
         equal = round(10 * with_teacher)
         assert results.steps == {
