@@ -23,10 +23,11 @@ def suites(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def methods(context: typer.Context, incomplete: str) -> list[str]:
-    """Complete methods: names, Python files, combinations `a+b` and lists `a,b`."""
+    """Complete methods: names, Python files, combinations `a+b`, lists `a,b`, and `none` with more steps."""
+    from srkd_bench.evaluation.controls import EQUAL_COST
     from srkd_bench.methods import sources
 
-    known = ["all", *sorted(sources.builtin()), *sorted(sources.installed())]
+    known = ["all", *sorted(sources.builtin()), "none@2x", EQUAL_COST, *sorted(sources.installed())]
     return _after_the_last(",+", incomplete, lambda part: [*known, *_files(part, (".py",))])
 
 

@@ -105,12 +105,14 @@ class Suite(Spec):
     train: Annotated[TrainSpec, Field(examples=[{"steps": 10000, "schedule": "cosine"}])]
     """Training settings of all students, and of the teacher unless `teacher.train` differs."""
     methods: Annotated[Distinct[str], Field(examples=[["none", "hkd", "rkd+hkd"]])]
-    """Methods to compare, or `all` for every installed one. `[]` measures the teacher alone."""
+    """Methods to compare, or `all` for every installed one. `[]` measures the teacher alone. `none@2x` trains
+    `none` for twice the steps, `none@equal-cost` for as many multiply-adds as a method with a teacher."""
     params: Annotated[dict[str, Params], Field(examples=[{"ckd": {"warmup": 0.02}}])] = {}
-    """Hyper-parameters by method. A combination `a+b` takes those of `a` and of `b`. The word `tuned` stands for
-    `tuned: true` without parameters."""
+    """Hyper-parameters by method. A combination `a+b` takes those of `a` and of `b`. `none@2x` and the like take
+    `learning_rate`. The word `tuned` stands for `tuned: true` without parameters."""
     tuned: Annotated[bool, Field(examples=[True])] = False
-    """Use each method's best loss weights of `srkd tune`, searched around `params`."""
+    """Use each method's best loss weights of `srkd tune`, and the best learning rates of `none@2x` and the like,
+    searched around `params`."""
     seeds: Annotated[Distinct[Seed], Field(min_length=1, examples=[[0, 1, 2, 3, 4, 5]])] = [0]
     """One training of every method for each seed."""
     evaluate: Annotated[EvaluateSpec, Field(examples=[{"metrics": ["psnr_y"]}])] = EvaluateSpec()

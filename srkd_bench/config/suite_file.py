@@ -17,6 +17,7 @@ from srkd_bench.config.training import TrainSpec, overridden
 from srkd_bench.core.errors import MissingError, SrkdError, unknown
 
 MAX_BYTES = 100_000  # two seconds of parsing
+_DOT = re.compile(r"\.(?!\d+x(?:\.|$))")  # between the keys of a setting; not the one in none@3.4x
 
 
 class _Loader(yaml.SafeLoader):
@@ -88,7 +89,7 @@ def parse_yaml(text: str, where: str) -> Any:
 def _set(raw: dict[str, Any], setting: str) -> dict[str, Any]:
     """Return the suite with one `key=value` of the command line put in."""
     key, equals, text = setting.partition("=")
-    path = key.strip().split(".")
+    path = _DOT.split(key.strip())
     if not equals or not all(path) or not key.isprintable():
         raise SrkdError(f"--set takes KEY=VALUE, not {setting[:80]!r}", "for example --set train.steps=200")
     if len(path) > 4:

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.special import stdtrit
 
+from srkd_bench.evaluation.controls import is_control
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.statistics import LEVEL, Array
 
@@ -56,12 +57,9 @@ def _curve(results: Results, metric: str) -> list[tuple[float, str]]:
     base = results.steps.get("none")
     if not base:
         return []
-    alone = {results.steps[model] / base: model for model in results.columns if _is_alone(results, model)}
+    known = (model for model in results.columns if model in results.steps)
+    alone = {results.steps[model] / base: model for model in known if model == "none" or is_control(model)}
     return sorted((length, model) for length, model in alone.items() if length >= 1)
-
-
-def _is_alone(results: Results, model: str) -> bool:
-    return model in results.steps and (model == "none" or model.startswith("none@"))
 
 
 def _multiplier(

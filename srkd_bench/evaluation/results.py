@@ -107,8 +107,8 @@ class Results:
         trainings: of the networks that are finished; only where they were asked for.
         scale: how many times wider and higher SR is than LR; None where it isn't known.
         about: methods by name.
-        steps: number of training steps by column.
-        step_costs: by column, the cost of a training step over one of the student alone, in multiply-adds.
+        steps: training steps by column, where they are known.
+        step_costs: by column, the multiply-adds of a training step over those of the student alone, where known.
     """
 
     suite: str

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from statistics import fmean
 
-EQUAL_COST = "none@equal-cost"  # the control, trained for as long as a distillation's multiply-adds pay for
 Scores = dict[str, dict[str, float]]  # of one data set: by image, by metric
 
 

@@ -43,6 +43,7 @@ def completed(line: str, home: Path) -> list[str]:
         ("srkd distill demo --method hk", ["hkd"]),
         ("srkd distill demo --method none,hk", ["none,hkd"]),
         ("srkd distill demo --method rkd+hk", ["rkd+hkd"]),
+        ("srkd distill demo --method hkd,none@", ["hkd,none@2x", "hkd,none@equal-cost"]),
         ("srkd download set", ["set5", "set14", "set14@edsr"]),
         ("srkd evaluate --datasets set5,set1", ["set5,set14", "set5,set14@edsr"]),
         ("srkd report demo -f ht", ["html"]),

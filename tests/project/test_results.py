@@ -17,7 +17,7 @@ import pytest
 
 from srkd_bench.evaluation.statistics import Difference
 from srkd_bench.report.tables.differences import in_words
-from srkd_bench.report.tables.table import LABELS
+from srkd_bench.report.tables.table import capitals, label
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "docs/results.md")
@@ -57,8 +57,9 @@ def compared(suite: str, other: str) -> str:
         one = Difference(**row)
         if one.dataset is None and one.metric == "psnr_y" and one.mean:
             words = in_words(one, 3).replace("[", r"\[").replace("]", r"\]")
-            label = LABELS.get(one.model, one.model.upper())
-            lines.append(f"| {label} | {words} | {one.p:.3f} | {verdict} | {one.seeds} |")
+            lines.append(
+                f"| {label(capitals(one.model))} | {words} | {one.p:.3f} | {verdict} | {one.seeds} |"
+            )
     return "\n".join(lines)
 
 

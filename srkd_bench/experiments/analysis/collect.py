@@ -13,12 +13,14 @@ from srkd_bench.core.errors import MissingError, unknown
 from srkd_bench.core.progress import Display
 from srkd_bench.data.catalog import base, copy_name
 from srkd_bench.data.image_set import image_notes, pixels_of
+from srkd_bench.evaluation.controls import EQUAL_COST
 from srkd_bench.evaluation.regions import Panel
 from srkd_bench.evaluation.results import About, Network, Results, Training
-from srkd_bench.evaluation.scores import EQUAL_COST, Score, below_bicubic
+from srkd_bench.evaluation.scores import Score, below_bicubic
 from srkd_bench.evaluation.stored_scores import kept_scores, measurement
+from srkd_bench.experiments.planning import budgets
 from srkd_bench.experiments.planning.planner import MISSING, Plan
-from srkd_bench.experiments.planning.trials import in_words, weights
+from srkd_bench.experiments.planning.trials import in_words, searched, settings
 from srkd_bench.report.study import study_claims
 from srkd_bench.report.tables.claims import Verdict, check, refuse_unknown_names
 from srkd_bench.store.artifact_store import ArtifactStore
@@ -67,12 +69,14 @@ def results(
         networks=networks,
         seeds=list(suite.seeds) if plan.students else [],
         budget=f"every student is trained for {suite.train} of {suite.data.train}" if plan.students else "",
-        notes=[*notes, *_longer(plan), *_chosen(plan), *_tuned(plan)]
+        notes=[*notes, *_controls(plan), *_chosen(plan), *_tuned(plan)]
         + ensemble * suite.evaluate.self_ensemble,
         trainings=_trainings(plan, store) if trainings else [],
         scale=suite.data.scale,
         about={name: About(one.summary, one.kind, one.source) for name, one in plan.traits.items()},
         baseline=baseline,
+        steps=_steps(plan),
+        step_costs=_step_costs(plan),
     )
 
 
@@ -203,14 +207,24 @@ def _below_bicubic(plan: Plan, store: ArtifactStore) -> list[str]:
     return notes
 
 
-def _longer(plan: Plan) -> list[str]:
-    """Return how long the control was trained at equal cost, if it was."""
-    longer = [run for run in plan.students if plan.knows_teacher and plan.column(run) == EQUAL_COST]
-    steps = {run.train.steps for run in longer}
-    return [
-        f"w/o KD at equal cost: {one:,} steps; a student and its teacher's passes take as many multiply-adds"
-        for one in steps
-    ]
+def _controls(plan: Plan) -> list[str]:
+    """Return how long each control was trained, and at which rate unless a search that is not here chose it."""
+    trained = {plan.column(run): run.train for run in plan.students}
+    rate, known = bool(plan.trials) or not plan.suite.tuned, _steps(plan)
+    return [budgets.note(name, trained[name], rate=rate) for name in plan.controls if name in known]
+
+
+def _steps(plan: Plan) -> dict[str, int]:
+    """Return the training steps of each column; those at equal cost need the teacher to be known."""
+    steps = {plan.column(run): run.train.steps for run in plan.students}
+    return {name: one for name, one in steps.items() if plan.knows_teacher or name != EQUAL_COST}
+
+
+def _step_costs(plan: Plan) -> dict[str, float]:
+    """Return what a training step of each column costs over the student's alone, where that is known."""
+    student, teacher = plan.suite.student, plan.teacher.model if plan.knows_teacher else None
+    costs = {name: budgets.method_cost(plan.traits[name], student, teacher) for name in plan.methods}
+    return {name: cost for name, cost in costs.items() if cost is not None}
 
 
 def _chosen(plan: Plan) -> list[str]:
@@ -228,14 +242,16 @@ def _chosen(plan: Plan) -> list[str]:
 
 
 def _tuned(plan: Plan) -> list[str]:
-    """Return how the weights were found, if they were tuned."""
+    """Return how weights and learning rates were found, if they were tuned."""
     if not plan.trials:
         return []
-    chosen = {run.method: run.params for run in plan.students}
-    found = "; ".join(f"{name} {in_words(chosen[name], weights(plan.traits[name]))}" for name in plan.trials)
+    chosen = {plan.column(run): settings(plan.column(run), run) for run in plan.students}
+    words = {name: in_words(chosen[name], searched(name, plan.traits[name])) for name in plan.trials}
+    found = "; ".join(f"{name} {tried}" for name, tried in words.items())
     trials = next(iter(plan.trials.values()))
+    rates = " and the learning rates of w/o KD with more steps" if plan.trials.keys() & plan.controls else ""
     return [
-        f"weights are the best of {len(trials)} trials a method by PSNR-Y on {plan.suite.data.validation}"
+        f"weights{rates} are the best of {len(trials)} trials a method by PSNR-Y on {plan.suite.data.validation}"
         f" (seed {trials[0].seed}): {found}"
     ]
 

@@ -22,7 +22,7 @@ from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.seeding import seed_of, seeded
 from srkd_bench.data.image_set import ImageSet
 from srkd_bench.data.patches import Patches
-from srkd_bench.evaluation.scores import EQUAL_COST
+from srkd_bench.evaluation.controls import is_control
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.runs.train import sample_of
 from srkd_bench.methods import registry
@@ -152,7 +152,7 @@ def measure(plan: Plan, images: ImageSet, place: Workplace) -> list[Shares]:
     teacher = load(plan.teacher, place.store).to(device).requires_grad_(False)
     lesson = _Lesson(train, build(suite.student, SEED).to(device), teacher, device)
     sample = sample_of(images, train)
-    distilled = [name for name in plan.methods if name not in ("none", EQUAL_COST)]
+    distilled = [name for name in plan.methods if name != "none" and not is_control(name)]
     asked = [(name, params) for name in distilled for params in _params(plan, name)]
     probes = [_probe(name, registry.build(name, params), lesson, sample) for name, params in asked]
     patches = Patches(images, train, SEED)

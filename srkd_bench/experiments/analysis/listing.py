@@ -151,22 +151,23 @@ def one_run(store: ArtifactStore, digits: str) -> dict[str, Any]:
 
 
 def _tuning(store: ArtifactStore, key: dict[str, Any]) -> dict[str, Any]:
-    """Return whether a run's weights were tried in a search: trials are alike but for weights and seed."""
+    """Return whether what a run was given was tried in a search: trials are alike but for that and the seed."""
+    plain = key["method"] == "none"
 
     def setting(one: dict[str, Any]) -> dict[str, Any]:
-        return one | {
-            "seed": None,
-            "params": {part: sorted(values) for part, values in one["params"].items()},
-        }
+        names = {part: sorted(values) for part, values in one["params"].items()}
+        varied = {"train": one["train"] | {"learning_rate": None}} if plain else {"params": names}
+        return one | {"seed": None} | varied
 
     trials = [
         other
         for _, other in store.keys("runs")
         if other["seed"] >= TUNING_SEED and setting(other) == setting(key)
     ]
-    if key["method"] == "none" or key["params"] not in [other["params"] for other in trials]:
+    if not any(other | {"seed": key["seed"]} == key for other in trials):
         return {}
-    return {"tuning": f"these weights are one of {len(trials)} trials with seed {trials[0]['seed']}"}
+    what = "this learning rate is" if plain else "these weights are"
+    return {"tuning": f"{what} one of {len(trials)} trials with seed {trials[0]['seed']}"}
 
 
 @dataclass(frozen=True)

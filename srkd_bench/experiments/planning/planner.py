@@ -9,7 +9,6 @@ from statistics import fmean
 
 from srkd_bench.config.artifacts import Run, Weights
 from srkd_bench.config.distinct import check_distinct
-from srkd_bench.config.network import NetworkSpec
 from srkd_bench.config.suite import Suite
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import MissingError, SrkdError
@@ -17,9 +16,19 @@ from srkd_bench.core.progress import Display
 from srkd_bench.data import catalog, folders
 from srkd_bench.data.image_set import pixels_of
 from srkd_bench.data.packs import packed_as
-from srkd_bench.evaluation.scores import EQUAL_COST
+from srkd_bench.evaluation.controls import check_control, is_control
 from srkd_bench.evaluation.stored_scores import kept_scores, measurement
-from srkd_bench.experiments.planning.trials import FEWEST, MOST, USUAL, trial, tuning_seed, weights
+from srkd_bench.experiments.planning.budgets import control_trainings, summary
+from srkd_bench.experiments.planning.trials import (
+    FEWEST,
+    MOST,
+    RATE,
+    USUAL,
+    searched,
+    trial,
+    trial_rate,
+    tuning_seed,
+)
 from srkd_bench.methods import sources
 from srkd_bench.methods.metadata import Traits, traits
 from srkd_bench.networks.pretrained import find_weights
@@ -27,7 +36,6 @@ from srkd_bench.networks.resolve import resolved
 from srkd_bench.store.artifact_store import ArtifactStore
 
 MISSING = "missing"  # the digest of what isn't here
-CONTROL = "The control, trained for as long as a distillation's multiply-adds pay for."
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,7 @@ class Plan:
         code: where own methods come from, so that another process can run them.
         with_teacher: whether the teacher is to be made and measured, too.
         lacking: why the teacher's weights are not here, of a suite that can do without them: it has no methods.
+        controls: training steps of the control columns, by name; no two are equal.
     """
 
     suite: Suite
@@ -52,6 +61,7 @@ class Plan:
     code: tuple[sources.Source, ...] = ()
     with_teacher: bool = True
     lacking: MissingError | None = None
+    controls: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def networks(self) -> tuple[Run | Weights, ...]:
@@ -76,9 +86,10 @@ class Plan:
         return list(dict.fromkeys(map(self.column, self.students)))
 
     def column(self, run: Run) -> str:
-        """Return what a student is called beside the others: its method, or `EQUAL_COST`."""
-        longer = run.method == "none" and run.train != self.suite.train
-        return EQUAL_COST if longer else run.method
+        """Return what a student, or a trial of it, is called beside the others: its method, or a control."""
+        if run.method != "none":
+            return run.method
+        return next((name for name, steps in self.controls.items() if steps == run.train.steps), "none")
 
 
 def plan(
@@ -108,21 +119,27 @@ def plan(
     chosen = list(chosen)
     named_methods = chosen or suite.methods
     columns = _spread(named_methods)
-    asked = [one for one in columns if one != EQUAL_COST]
+    for name in (*columns, *suite.params):
+        if not sources.is_code(name):
+            check_control(name)
+    asked = [one for one in columns if not is_control(one)]
     about = [*asked, *_named_parameters(suite, asked), "none"]
     known = traits(about, suite.params, store, readonly=readonly, allowed=chosen)
     check_distinct("methods", map(sources.name_of, named_methods))
-    known[EQUAL_COST] = known["none"].model_copy(update={"summary": CONTROL})
+    for name in filter(is_control, columns):
+        known[name] = known["none"].model_copy(update={"summary": summary(name)})
     _tell_missing_code(asked, display)
-    named = {name: known[name] for name in map(_column, columns)}
+    named = {name: known[name] for name in map(sources.name_of, columns)}
     _check_batches(named, suite.train.batch)
     pixels = _known_pixels(suite, store, scored=scored)[suite.data.train] or MISSING
     teacher, lacking = _teacher(suite, pixels, known["none"], store, display, readonly, scored or not named)
-    students, code = _students(suite, pixels, teacher, named), _code(named.values())
+    controls = control_trainings(suite, columns, teacher.model)
+    students, code = _students(suite, pixels, teacher, named, controls), _code(named.values())
     found = Plan(suite, teacher, students, named, {}, code, with_teacher=lacking is None, lacking=lacking)
+    found = replace(found, controls={name: train.steps for name, train in controls.items()})
     if scored or not suite.tuned:
         return found
-    references = {sources.name_of(reference): reference for reference in asked}
+    references = {sources.name_of(reference): reference for reference in columns}
     return _tuned(found, store, options or suite.name, references)
 
 
@@ -167,26 +184,23 @@ def with_data(
     return suite.model_copy(update={"data": data.model_copy(update=update)})
 
 
-def _column(asked: str) -> str:
-    """Return the column of a method as it was asked for."""
-    return asked if asked == EQUAL_COST else sources.name_of(asked)
-
-
 def _students(
-    suite: Suite, pixels: str, teacher: Run | Weights, methods: Mapping[str, Traits]
+    suite: Suite,
+    pixels: str,
+    teacher: Run | Weights,
+    methods: Mapping[str, Traits],
+    controls: Mapping[str, TrainSpec],
 ) -> tuple[Run, ...]:
     """Return a run for each seed and method, seed by seed."""
     found = []
     for seed in suite.seeds:
         for name, method in methods.items():
-            longer = name == EQUAL_COST
-            train = at_equal_cost(suite.train, suite.student, teacher.model) if longer else suite.train
             run = Run(
                 model=suite.student,
-                train=train,
+                train=controls.get(name, suite.train),
                 data=suite.data.train,
                 pixels=pixels,
-                method="none" if longer else name,
+                method="none" if name in controls else name,
                 params=method.params,
                 seed=seed,
                 teacher=teacher if method.looks else None,
@@ -202,23 +216,15 @@ def _tell_missing_code(references: Iterable[str], display: Display) -> None:
             display.say(f"{part} is not here: what the store has of it as it was last is taken")
 
 
-def at_equal_cost(train: TrainSpec, student: NetworkSpec, teacher: NetworkSpec) -> TrainSpec:
-    """Return a training without teacher that takes the multiply-adds of one with it.
-
-    A student's step is a pass forward and about two backward; a distillation adds a pass of the teacher, which no
-    other method shares here. What a method computes beside, and Adam, is left out.
-    """
-    longer = 1 + teacher.multiply_adds / (3 * student.multiply_adds)
-    restarts = tuple(round(longer * step) for step in train.restarts)
-    return train.model_copy(update={"steps": round(longer * train.steps), "restarts": restarts})
-
-
-def trial_runs(plan: Plan, method: str, count: int) -> list[Run]:
-    """Return the runs of a search of a method's weights, the default's first."""
-    like = next(run for run in plan.students if run.method == method)
-    seed = tuning_seed(plan.suite.seeds)
-    params = (trial(plan.traits[method], i) for i in range(count))
-    return [Run(**dict(like) | {"params": one, "seed": seed}) for one in params]
+def trial_runs(plan: Plan, column: str, count: int) -> list[Run]:
+    """Return the runs of a search of a method's weights, or of a control's learning rate, the default's first."""
+    like = next(run for run in plan.students if plan.column(run) == column)
+    seed = {"seed": tuning_seed(plan.suite.seeds)}
+    if like.method != "none":
+        params = (trial(plan.traits[column], i) for i in range(count))
+        return [Run(**dict(like) | seed | {"params": one}) for one in params]
+    rates = (trial_rate(like.train.learning_rate, i) for i in range(count))
+    return [Run(**dict(like) | seed | {"train": like.train.model_copy(update={RATE: one})}) for one in rates]
 
 
 def verdict(run: Run, plan: Plan, store: ArtifactStore) -> float | str | None:
@@ -231,12 +237,12 @@ def verdict(run: Run, plan: Plan, store: ArtifactStore) -> float | str | None:
 
 
 def _tuned(plan: Plan, store: ArtifactStore, options: str, references: Mapping[str, str]) -> Plan:
-    """Give each student the weights that were best on the validation images."""
+    """Give each student the weights or learning rate that were best on the validation images, but not `none`."""
     if plan.suite.data.validation is None:
         raise SrkdError("tuned weights need validation images", "--set data.validation=photos-valid")
     done: dict[str, list[tuple[Run, float]]] = {}
     for name in plan.methods:
-        if weights(plan.traits[name]):
+        if name != "none" and searched(name, plan.traits[name]):
             found = ((run, verdict(run, plan, store)) for run in trial_runs(plan, name, MOST))
             tried = takewhile(lambda one: one[1] is not None, found)
             done[name] = [(run, value if isinstance(value, float) else -inf) for run, value in tried]
@@ -249,10 +255,8 @@ def _tuned(plan: Plan, store: ArtifactStore, options: str, references: Mapping[s
             f"srkd tune {options} {asked} --trials {most if most >= FEWEST else USUAL}",
         )
     best = {name: max(tried, key=lambda one: one[1])[0] for name, tried in done.items()}
-    students = tuple(
-        Run(**dict(run) | {"params": best[run.method].params}) if run.method in best else run
-        for run in plan.students
-    )
+    chosen = [(run, best.get(plan.column(run), run)) for run in plan.students]
+    students = tuple(Run(**dict(run) | {"params": one.params, "train": one.train}) for run, one in chosen)
     trials = {name: tuple(run for run, _ in tried) for name, tried in done.items()}
     return replace(plan, students=students, trials=trials)
 
@@ -282,7 +286,7 @@ def _named_parameters(suite: Suite, asked: list[str]) -> list[str]:
     """Return the installed methods that the suite has parameters for; those of own methods go with these."""
     parts = [part for reference in (*asked, *suite.methods) for part in reference.split("+")]
     own = {sources.name_of(part) for part in parts if sources.is_code(part)}
-    return [name for name in suite.params if name not in own]
+    return [name for name in suite.params if name not in own and not is_control(name)]
 
 
 def _resolved(suite: Suite, store: ArtifactStore, *, readonly: bool) -> Suite:

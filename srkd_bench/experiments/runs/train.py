@@ -4,8 +4,9 @@ import json
 import platform
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext
+from operator import attrgetter
 from typing import Literal
 
 import torch
@@ -66,7 +67,7 @@ def ensure_students(runs: list[Run], plan: Plan, images: ImageSet, place: Workpl
         title += f", seed {missing[0].seed}"
     if missing and len(seeds) > 1:
         title += f" ({seeds.index(missing[0].seed) + 1} of {len(seeds)} seeds)"
-    return ensure_group(runs, images, plan.suite.data, place, title=title)
+    return ensure_group(runs, images, plan.suite.data, place, title=title, column=plan.column)
 
 
 def ensure_group(
@@ -77,12 +78,14 @@ def ensure_group(
     ranks: Ranks | None = None,
     title: str = "",
     role: Literal["student", "teacher"] = "student",
+    column: Callable[[Run], str] = attrgetter("method"),
 ) -> list[SrkdError]:
     """Train the runs that are missing, side by side on the same batches, and return what failed.
 
     Args:
         title: what messages call the group; the number of networks if empty.
         role: of the networks, for their cards.
+        column: what messages call a run.
     Raises:
         Stopped: a signal came; checkpoints are written.
     """
@@ -98,7 +101,7 @@ def ensure_group(
         title = title or f"{len(runs)} networks, seed {runs[0].seed}"
         first = min(learner.step for learner in learners.values())
         resumed = f", resumed from step {first:,}" if first else ""
-        methods = "" if title.startswith("teacher") else f": {_methods(runs)}"
+        methods = "" if title.startswith("teacher") else f": {_methods(map(column, runs))}"
         place.display.say(f"Training {title}{resumed}{methods}")
         _fit(learners, teacher, images, data, place)
         for learner in learners.values():
@@ -186,9 +189,9 @@ def _names(runs: list[Run]) -> list[str]:
     ]
 
 
-def _methods(runs: list[Run]) -> str:
+def _methods(columns: Iterable[str]) -> str:
     """Return the methods of a group of runs, how often each if more than once."""
-    counts = Counter(run.method for run in runs)
+    counts = Counter(columns)
     return ", ".join(f"{name} ×{n}" if n > 1 else name for name, n in counts.items())
 
 

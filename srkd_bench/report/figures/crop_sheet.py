@@ -13,7 +13,7 @@ from srkd_bench.data.images import luma
 from srkd_bench.evaluation.regions import Panel
 from srkd_bench.report.figures.series import short
 from srkd_bench.report.figures.style import SMALL, TWO_COLUMNS, styled
-from srkd_bench.report.tables.table import LABELS, UNRANKED
+from srkd_bench.report.tables.table import UNRANKED, capitals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -151,4 +151,4 @@ def _magnified(pixels: NDArray[Any]) -> NDArray[Any]:
 
 
 def _name(model: str) -> str:
-    return short(model if model in LABELS else model.upper())
+    return short(capitals(model))

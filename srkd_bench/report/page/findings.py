@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from srkd_bench.config.metrics import METRICS
+from srkd_bench.evaluation.controls import EQUAL_COST, is_control
 from srkd_bench.evaluation.results import Results
-from srkd_bench.evaluation.scores import EQUAL_COST
 from srkd_bench.evaluation.statistics import LEAST_SEEDS, LEVEL, Difference
 from srkd_bench.report.tables.differences import probability, seeds_for_holm, signed
 from srkd_bench.report.tables.table import label, model_labels
@@ -27,8 +27,8 @@ class Findings:
     Args:
         verdict: the answer in one short sentence.
         lead: what the numbers are.
-        groups: methods with their numbers, by what the seeds show of them, best first; then the control at equal
-            cost, which is no method.
+        groups: methods with their numbers, by what the seeds show of them, best first; then the controls with
+            more steps, which are no methods.
         notes: how sure that is, and how much there was to gain.
     """
 
@@ -52,12 +52,13 @@ def findings(results: Results, metric: str, found: Sequence[Difference]) -> Find
     if not whole:
         lead = f"A comparison needs {control} and another method, measured with the same seed on the same images."
         return Findings("Nothing can be compared yet.", lead)
-    methods = [one for one in whole if one.model != EQUAL_COST]
+    methods = [one for one in whole if not is_control(one.model)]
     groups = {
         title: [_number(one, names, metric) for one in methods if one.verdict == verdict]
         for verdict, title in GROUPS.items()
     }
-    longer = [_number(one, names, metric) for one in whole if one.model == EQUAL_COST]
+    controls = [one for one in whole if is_control(one.model)]
+    longer = [_number(one, names, metric) for one in controls]
     lead = f"{_what(whole, results, metric)} from {control}{_introduced(results)}:"
     if all(one.verdict == "underpowered" for one in whole):
         seeds = max(one.seeds for one in whole)
@@ -67,7 +68,8 @@ def findings(results: Results, metric: str, found: Sequence[Difference]) -> Find
         verdict = _verdict(
             [one for one in methods if one.verdict == "better"], names, results.baseline, control
         )
-        groups["At equal cost"] = longer
+        equal = all(one.model == EQUAL_COST for one in controls)
+        groups["At equal cost" if equal else "More steps without distillation"] = longer
     notes = [_corrected(whole, names), _teacher(results, metric, control)]
     return Findings(
         verdict, lead, {title: own for title, own in groups.items() if own}, [note for note in notes if note]

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from srkd_bench import __version__
 from srkd_bench.config.metrics import METRICS, rules
+from srkd_bench.evaluation.controls import is_control
 from srkd_bench.evaluation.regions import Panel
 from srkd_bench.evaluation.results import Results
-from srkd_bench.evaluation.scores import EQUAL_COST
 from srkd_bench.evaluation.statistics import Difference, differences
 from srkd_bench.report import study
 from srkd_bench.report.page.cards import cards
 from srkd_bench.report.page.embedded import drawing, pictured
-from srkd_bench.report.page.findings import findings, interval
+from srkd_bench.report.page.findings import findings, interval, listed
 from srkd_bench.report.tables.claims import Verdict, because
 from srkd_bench.report.tables.comparison import comparison
 from srkd_bench.report.tables.costs import costs
@@ -105,7 +105,7 @@ def _context(results: Results) -> dict[str, Any]:
         "suite": results.suite,
         "control": names.get(results.baseline, results.baseline),
         "without_kd": results.baseline == "none",
-        "longer": names.get(EQUAL_COST),
+        "longer": listed([names[model] for model in results.columns if is_control(model)]),
         "methods": [(names[name], one) for name, one in results.about.items() if name in names],
         "networks": {network.role: network for network in results.networks},
         "costs": costs(results),

@@ -5,15 +5,14 @@ from typing import Literal
 
 from srkd_bench.config.metrics import METRICS
 from srkd_bench.data.catalog import DATASETS
+from srkd_bench.evaluation.controls import control_label, is_control
 from srkd_bench.evaluation.results import Results
-from srkd_bench.evaluation.scores import EQUAL_COST
 
 Highlight = Literal["printed", "significant"]
 MISSING = "–"
 UNRANKED = ("bicubic", "teacher")
 LABELS = {
     "none": "w/o KD",
-    EQUAL_COST: "w/o KD at equal cost",
     "augkd": "AugKD",
     "crosskd": "CrossKD",
     "fitnet": "FitNet",
@@ -94,14 +93,18 @@ def title(results: Results, metric: str, more: str = "") -> str:
 def model_labels(results: Results) -> dict[str, str]:
     """Return each column's label; methods are upper-cased, names given by strangers stay as they are."""
     foreign = {score.model for score in results.scores if score.method is None}
-    return {
-        model: label(model if model in foreign or model in LABELS else model.upper())
-        for model in results.columns
-    }
+    return {model: label(model) if model in foreign else label(capitals(model)) for model in results.columns}
+
+
+def capitals(model: str) -> str:
+    """Return a method's name in capitals; a name that has a label of its own stays as it is."""
+    return model if model in LABELS or is_control(model) else model.upper()
 
 
 def label(name: str) -> str:
     """Return a data set's or model's name as it is printed, on one line; never empty."""
+    if is_control(name):
+        return control_label(name)
     known, at, copy = name.partition("@")
     is_copy = name not in LABELS and known in DATASETS
     shown = f"{LABELS.get(known, known)}{at}{copy}" if is_copy else LABELS.get(name, name)

@@ -91,6 +91,16 @@ def test_scores_have_the_digests_that_they_always_had(
     assert measurement(None, "0" * 64, 3, self_ensemble=True).digest == BICUBIC_SCORES
 
 
+def test_the_published_control_at_equal_cost_is_found_by_every_name_of_its_steps(
+    store: ArtifactStore, display: Display, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planner, "pixels_of", lambda store, name: find(name).pixels)
+    for control in ("none@equal-cost", "none@10.0522x"):  # 100,522 steps
+        settings = [f"methods=[{control}]", f"params={{{control}: {{learning_rate: 1.5e-3}}}}", "seeds=[0]"]
+        (run,) = planner.plan(load_suite("bsds", settings), store, display, scored=True).students
+        assert run.digest == "8fe35dcacca06fa46d8909695fef470a253078d040ed9c329e55bb169b07320e"
+
+
 def test_the_published_teacher_is_cached_once_it_is_imported(
     srkd: Srkd, monkeypatch: pytest.MonkeyPatch
 ) -> None:

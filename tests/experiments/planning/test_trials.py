@@ -8,6 +8,7 @@ from srkd_bench.experiments.planning.trials import (
     _point,
     in_words,
     trial,
+    trial_rate,
     tuning_seed,
     varied,
     weights,
@@ -60,6 +61,14 @@ def test_a_weight_that_is_off_stays_off_and_nothing_else_is_touched() -> None:
 
 def test_no_weight_is_tried_that_a_method_would_refuse() -> None:
     assert max(tried(one_weight(LARGEST), "m", "weight", 7)) == LARGEST
+
+
+def test_learning_rates_are_tried_from_a_quarter_to_four_times() -> None:
+    assert [trial_rate(1.5e-3, i) for i in range(4)] == [0.0015, 0.00075, 0.003, 0.00053]
+    found = sorted(trial_rate(1e-3, i) for i in range(7))
+    assert found == [pytest.approx(1e-3 * 4 ** (2 * i / 8 - 1), rel=0.005) for i in range(1, 8)]
+    assert trial_rate(0.123456789, 0) == 0.123456789
+    assert max(trial_rate(0.9, i) for i in range(7)) == 1.0
 
 
 def test_tried_weights_have_three_digits() -> None:

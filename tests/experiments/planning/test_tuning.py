@@ -15,6 +15,7 @@ from srkd_bench.evaluation import stored_scores
 from srkd_bench.experiments.planning import planner, tuning
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import _fitting
+from srkd_bench.methods import sources
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.layout import FAILED
 from tests.support.tiny_suite import tiny_suite
@@ -31,9 +32,11 @@ def plan(store: ArtifactStore, display: Display, tmp_path: Path) -> Plan:
     return planner.plan(load_suite(str(write_suite(tmp_path))), store, display, ["hkd"])
 
 
-def scored(plan: Plan, store: ArtifactStore, values: list[float | str]) -> list[tuning.Trial]:
+def scored(
+    plan: Plan, store: ArtifactStore, values: list[float | str], column: str = "hkd"
+) -> list[tuning.Trial]:
     """Return a search whose trials have these PSNR-Y, or failed for that reason."""
-    for run, value in zip(planner.trial_runs(plan, "hkd", len(values)), values, strict=True):
+    for run, value in zip(planner.trial_runs(plan, column, len(values)), values, strict=True):
         if isinstance(value, str):
             store.work(run).mkdir(parents=True)
             put(store.work(run) / FAILED, json.dumps({"error": value}))
@@ -42,7 +45,7 @@ def scored(plan: Plan, store: ArtifactStore, values: list[float | str]) -> list[
         with store.writing(stored_scores.measurement(run, pixels, 2, self_ensemble=False)) as folder:
             images = {"a": {"psnr_y": value - 1}, "b": {"psnr_y": value + 1}}
             put(folder / "scores.json", json.dumps({"dataset": "photos-valid", "images": images}))
-    return tuning.trials(plan, "hkd", len(values), store)
+    return tuning.trials(plan, column, len(values), store)
 
 
 def test_a_best_that_stands_inside_and_above_the_noise_raises_no_doubt(
@@ -97,6 +100,31 @@ def test_a_search_that_was_cut_short_is_not_taken_for_a_shorter_one(
     with pytest.raises(MissingError, match=r"hkd 1$") as caught:
         planner.plan(suite, store, display, ["hkd"])
     assert caught.value.hint == "srkd tune tiny --method hkd --trials 7"
+
+
+def test_a_best_learning_rate_at_the_edge_raises_a_doubt_that_names_its_key(
+    store: ArtifactStore, display: Display, tmp_path: Path
+) -> None:
+    store.begin()
+    suite = load_suite(str(write_suite(tmp_path)))
+    plan = planner.plan(suite, store, display, ["none", "none@2x"])
+    beyond = "a better one may lie beyond; more --trials"
+    for column, key in {"none": "train.learning_rate", "none@2x": "params.none@2x.learning_rate"}.items():
+        found = tuning.doubts(plan, scored(plan, store, [30.0, 29.9, 30.1], column))
+        assert [one.partition(", ")[0] for one in found] == [f"{column}: its best learning_rate"]
+        assert found[0].endswith(
+            f"is the largest that was tried: {beyond}, or begin there: --set {key}=0.002"
+        )
+
+
+def test_own_methods_are_searched_by_the_file_that_names_them(
+    store: ArtifactStore, display: Display, tmp_path: Path
+) -> None:
+    hkd = Path(str(sources.__file__)).parent / "builtin" / "hkd.py"
+    (tmp_path / "mine.py").write_text(hkd.read_text(encoding="utf-8"), encoding="utf-8")
+    own = str(tmp_path / "mine.py")
+    plan = planner.plan(load_suite(str(write_suite(tmp_path))), store, display, [own])
+    assert tuning.tunable(plan, [own]) == ["mine"]
 
 
 def test_a_search_never_measures_on_test_images(plan: Plan, store: ArtifactStore) -> None:

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from srkd_bench.evaluation.controls import EQUAL_COST
 from srkd_bench.evaluation.regions import Crop, Panel, View
 from srkd_bench.evaluation.results import About, Network, Results, Training
-from srkd_bench.evaluation.scores import EQUAL_COST, Score
+from srkd_bench.evaluation.scores import Score
 from srkd_bench.evaluation.statistics import Difference
 from srkd_bench.report.page.cards import cards
 from srkd_bench.report.page.findings import findings, listed
