@@ -104,16 +104,16 @@ def test_a_plan_states_the_difference_that_its_seeds_detect_and_the_seeds_that_a
 
 def test_finished_runs_give_the_standard_deviation(srkd: Srkd, tmp_path: Path, display: Display) -> None:
     store = ArtifactStore(tmp_path / "home")
-    plan = planner.plan(load_suite(str(tmp_path / "tiny.yaml"), []), store, display)
-    gains = {("hkd", 0): 0.10, ("hkd", 3): 0.14}
+    plan = planner.plan(load_suite(str(tmp_path / "tiny.yaml"), ["seeds=[0,5]"]), store, display)
+    gains = {("hkd", 0): 0.10, ("hkd", 5): 0.14}
     for run in plan.students:
         if run.method != "rkd":
             keep_scores(store, run, gains.get((run.method, run.seed), 0.0))
-    power = planned(srkd)["power"]
+    power = planned(srkd, "--set", "seeds=[0,5]")["power"]
     # Two values that differ by 0.04 have a variance of 0.0008, and chi-squared with one degree a median of 0.4549.
     assert power["deviation"] == pytest.approx(math.sqrt(0.0008 / 0.4549), rel=1e-3)
     assert (power["source"], power["seeds"], power["methods"]) == ("finished runs", 2, 2)
-    assert "dB, from the finished runs)" in srkd("plan", "tiny.yaml")[1]
+    assert "dB, from the finished runs)" in srkd("plan", "tiny.yaml", "--set", "seeds=[0,5]")[1]
 
 
 def test_one_seed_or_no_comparison_detects_nothing(srkd: Srkd) -> None:
