@@ -49,7 +49,8 @@ def _families(draw: Draw, seeds: int, experiments: int) -> Array:
 def _normal(seeds: int, random: np.random.Generator) -> Array:
     """One of six methods varies five times as much as the others and the control."""
     own = random.normal(size=(len(UNEQUAL), seeds)) * UNEQUAL[:, None]
-    return own - UNEQUAL[0] * random.normal(size=seeds)
+    differences: Array = own - UNEQUAL[0] * random.normal(size=seeds)
+    return differences
 
 
 def _residuals(pairs: list[list[Array]]) -> list[Array]:
@@ -71,7 +72,8 @@ def _resampled(residuals: list[Array], seeds: int, random: np.random.Generator) 
         own[:, drawn[:, None], random.integers(own.shape[2], size=(seeds, own.shape[2]))].mean(axis=2)
         for own in residuals
     ]
-    return sign * np.mean(of_sets, axis=0)
+    differences: Array = sign * np.mean(of_sets, axis=0)
+    return differences
 
 
 def _wrong(families: Array, kind: str, seeds: int) -> Row:
