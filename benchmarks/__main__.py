@@ -29,6 +29,7 @@ SCRIPTS = (
     "memory",
     "growth",
     "forecast",
+    "statistics",
 )
 
 

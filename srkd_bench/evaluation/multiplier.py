@@ -70,14 +70,11 @@ def _multiplier(
     seeds = sorted(set.intersection(*(set(own) for own in means)))
     if not seeds:
         return None
-    behind = np.array(
-        [[own[seed] for seed in seeds] for own in means]
-    )  # (lengths, seeds): method - student alone
-    logs = np.log([length for length, _ in curve])
-    largest = curve[-1][0]
-    k = _crossing(logs, behind.mean(axis=1))
-    low, high = _interval(logs, behind)
-    return Multiplier(model, math.exp(k), low, high, largest, results.step_costs.get(model), len(seeds))
+    lengths = [length for length, _ in curve]
+    gains = np.array([[own[seed] for seed in seeds] for own in means])
+    k = _crossing(lengths, gains.mean(axis=1))
+    low, high = _interval(lengths, gains)
+    return Multiplier(model, k, low, high, lengths[-1], results.step_costs.get(model), len(seeds))
 
 
 def _seed_gains(results: Results, metric: str, model: str, alone: str) -> dict[int, float]:
@@ -94,30 +91,39 @@ def _seed_gains(results: Results, metric: str, model: str, alone: str) -> dict[i
     return {seed: float(np.mean([own[seed] for own in of_seeds])) for seed in shared}
 
 
-def _crossing(logs: Array, behind: Array) -> float:
-    """Return the first log length at which the student alone gains as much; the last one if it never does."""
-    if behind[0] <= 0:
-        return float(logs[0])
-    for (x0, x1), (y0, y1) in zip(pairwise(logs), pairwise(behind), strict=True):
+def _crossing(lengths: list[float], gains: Array) -> float:
+    """Return the first length at which the student alone gains as much; the last one if it never does.
+
+    Args:
+        gains: (lengths,) of the method over the student alone.
+    """
+    if gains[0] <= 0:
+        return lengths[0]
+    for (x0, x1), (y0, y1) in zip(pairwise(lengths), pairwise(gains), strict=True):
         if y1 <= 0:
-            return float(x0 + (x1 - x0) * y0 / (y0 - y1))
-    return float(logs[-1])
+            return float(x0 * (x1 / x0) ** (y0 / (y0 - y1)))
+    return lengths[-1]
 
 
-def _interval(logs: Array, behind: Array) -> tuple[float, float]:
-    """Return the lengths that a paired t test over seeds does not reject, as factors; nan for one seed."""
-    n = behind.shape[1]
+def _interval(lengths: list[float], gains: Array) -> tuple[float, float]:
+    """Return the shortest and longest length that a paired t test over seeds does not reject; nan for one seed.
+
+    Args:
+        gains: (lengths, seeds) of the method over the student alone.
+    """
+    n = gains.shape[1]
     if n < 2:
         return math.nan, math.nan
     critical = float(stdtrit(n - 1, 1 - LEVEL / 2))
     kept: list[float] = []
-    if behind[0].mean() < critical * behind[0].std(ddof=1) / math.sqrt(n):
-        kept.append(float(logs[0]))
-    if behind[-1].mean() > -critical * behind[-1].std(ddof=1) / math.sqrt(n):
-        kept.append(float(logs[-1]))
-    for (x0, x1), (y0, y1) in zip(pairwise(logs), pairwise(behind), strict=True):
-        kept += [float(x0 + (x1 - x0) * root) for root in _roots(y0, y1, critical) if 0 <= root <= 1]
-    return (math.exp(min(kept)), math.exp(max(kept))) if kept else (math.nan, math.nan)
+    if gains[0].mean() < critical * gains[0].std(ddof=1) / math.sqrt(n):
+        kept.append(lengths[0])
+    if gains[-1].mean() > -critical * gains[-1].std(ddof=1) / math.sqrt(n):
+        kept.append(lengths[-1])
+    for (x0, x1), (y0, y1) in zip(pairwise(lengths), pairwise(gains), strict=True):
+        roots = [root for root in _roots(y0, y1, critical) if 0 <= root <= 1]
+        kept += [min(x0 * (x1 / x0) ** root, lengths[-1]) for root in roots]
+    return (min(kept), max(kept)) if kept else (math.nan, math.nan)
 
 
 def _roots(start: Array, end: Array, critical: float) -> list[float]:

@@ -79,7 +79,7 @@ class Difference:
 
     @property
     def half_width(self) -> float:
-        """Half the width of the 95 % interval: smaller differences cannot be detected with these seeds."""
+        """Half the width of the 95 % interval; a smaller measured difference is not significant."""
         return (self.high - self.low) / 2
 
 
