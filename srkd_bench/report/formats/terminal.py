@@ -13,7 +13,7 @@ from rich.text import Text
 from srkd_bench.report.formats.glyphs import fitted
 from srkd_bench.report.tables.table import Cell, Table
 
-STYLES = {0: "", 1: "red", 2: "bright_blue"}
+STYLES = {0: "", 1: "bold", 2: "underline"}
 MARKS = {0: "", 1: "¹", 2: "²"}
 SPACES = "    \n"
 ASCII_HEAD = box.Box(2 * SPACES + " -- \n" + 5 * SPACES, ascii=True)  # for encodings without lines
@@ -23,9 +23,9 @@ Draw = Callable[[Cells], Grid]
 
 def print_table(table: Table, console: Console) -> None:
     """Print the table and its footnotes. No cell is wrapped: a table that is too wide is arranged differently."""
-    coloured = console.color_system is not None and not console.no_color
+    styled = console.color_system is not None and not console.no_color
     table = _fitted(table, console.encoding)
-    marks = None if coloured else {rank: fitted(mark, console.encoding) for rank, mark in MARKS.items()}
+    marks = None if styled else {rank: fitted(mark, console.encoding) for rank, mark in MARKS.items()}
     lines = box.SIMPLE_HEAD if console.encoding.startswith("utf") else ASCII_HEAD
     cells = [[Cell(text) for text in table.header], *table.rows]
     console.print(Text(table.title))
@@ -124,21 +124,14 @@ def _grid(lines: box.Box, marks: dict[int, str] | None, cells: Cells) -> Grid:
 
 
 def _text(cell: Cell, marks: dict[int, str] | None) -> Text:
-    """Return a cell with its rank as a mark, or as a colour where marks are None."""
+    """Return a cell with its rank as a mark, or as a style where marks are None."""
     if marks is None:
-        return Text(cell.text, style=f"{STYLES[cell.rank]} {'bold' if cell.beats else ''}")
-    return Text(f"{marks[cell.rank]}{'+' if cell.beats else ''} {cell.text}".lstrip())
+        return Text(cell.text, style=STYLES[cell.rank])
+    return Text(f"{marks[cell.rank]} {cell.text}".lstrip())
 
 
 def _legend(table: Table, marks: dict[int, str] | None) -> Text:
-    best, second, beats = table.legend
+    best, second = table.legend
     if marks is None:
-        return Text.assemble(
-            ("red", STYLES[1]),
-            f": {best}; ",
-            ("blue", STYLES[2]),
-            f": {second}; ",
-            ("bold", "bold"),
-            f": {beats}",
-        )
-    return Text(f"{marks[1]}: {best}; {marks[2]}: {second}; +: {beats}")
+        return Text.assemble(("bold", STYLES[1]), f": {best}; ", ("underlined", STYLES[2]), f": {second}")
+    return Text(f"{marks[1]}: {best}; {marks[2]}: {second}")
