@@ -84,9 +84,9 @@ class StudyResults:
             metric: `psnr_y`, `ssim_y` or `psnr_rgb`; every metric of the results if not given.
         Returns:
             For each metric and method one difference for each data set, then one for all data sets (`dataset` is
-            None): `mean`, `low` and `high` (95 % interval) in the metric's unit, and `p` of the paired t test. Those
-            for all data sets also have `p_holm` and `verdict`. Empty for the results of `evaluate`, which have no
-            seeds.
+            None): `mean`, `low` and `high` (95 % interval) in the metric's unit, and `p` of the paired t test.
+            Those for all data sets also have `p_holm` and `verdict`. Empty for the results of `evaluate`: they have
+            no seeds.
         Raises:
             SrkdError: the results have no such metric.
 

@@ -47,7 +47,7 @@ def to_json(results: Results, verdicts: Sequence[Verdict] = ()) -> str:
         ],
         "baseline": results.baseline,
         "differences": [difference_row(one) for own in found.values() for one in own],
-        "detectable": {name: least_detectable(own) for name, own in found.items()},
+        "detectable": {name: _detectable(own) for name, own in found.items()},
         "multipliers": [
             {"metric": name, **_strict(asdict(one))}
             for name in results.metrics
@@ -76,8 +76,20 @@ def difference_row(one: Difference) -> dict[str, object]:
     return {**_strict(asdict(one)), "verdict": one.verdict}
 
 
+def _detectable(found: Sequence[Difference]) -> float | None:
+    size = least_detectable(found)
+    return None if size is None else round(size, 5)  # solved to six decimals
+
+
 def _strict(row: Mapping[str, object]) -> dict[str, object]:
-    return {key: _finite(value) if isinstance(value, float) else value for key, value in row.items()}
+    return {key: _rounded(value) for key, value in row.items()}
+
+
+def _rounded(value: object) -> object:
+    """Return numbers with the digits that every version of SciPy agrees on; null for nan and infinity."""
+    if isinstance(value, tuple):
+        return [_rounded(one) for one in value]
+    return _finite(float(f"{value:.12g}")) if isinstance(value, float) else value
 
 
 def _finite(value: float) -> float | None:

@@ -30,7 +30,9 @@ from srkd_bench.report.tables.table import (
     title,
 )
 
-FACTOR = "how many times longer {} must be trained for the same gain (measured up to {:.3g}), with its 95 % interval"
+FACTOR = (
+    "how many times longer {} must be trained for the same gain, with a 95 % interval; measured up to {:.3g}"
+)
 Rows = Mapping[str, Difference | None]
 """By method, in the order of the table; None where nothing could be compared."""
 
