@@ -111,18 +111,20 @@ def changes(results: Results, others: Results, metric: str) -> list[Difference]:
 
 
 def pairwise(
-    results: Results, metric: str, models: Iterable[str], dataset: str
+    results: Results, metric: str, models: Iterable[str], dataset: str | None
 ) -> dict[tuple[str, str], Difference]:
     """Return the difference of every two models on a data set, as one family of tests.
 
+    Args:
+        dataset: None for all data sets together.
     Returns:
         By model and baseline, in both orders. Pairs that share no seed and image are missing.
     """
     found: list[Difference] = []
+    datasets = results.datasets if dataset is None else [dataset]
     for one, other in combinations(models, 2):
-        pairs = results.pairs(metric, one, other, dataset)
-        if pairs.values.size:
-            found.append(_difference(one, other, metric, None, {dataset: pairs}))
+        pairs = {name: results.pairs(metric, one, other, name) for name in datasets}
+        found += [whole for whole in _differences(one, other, metric, pairs) if whole.dataset is None]
     known = [replace(one, dataset=dataset) for one in _adjusted(found)]
     return {(one.model, one.baseline): one for forward in known for one in (forward, reverse(forward))}
 

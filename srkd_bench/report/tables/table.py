@@ -32,14 +32,12 @@ class Cell:
     Args:
         value: a name, or a number as printed.
         rank: 1 for the best, 2 for the second, 0 for others.
-        beats: whether it is above the baseline.
         spread: the number's standard deviation as printed, or empty.
         reference: whether it names a row of the study's own numbers.
     """
 
     value: str
     rank: int = 0
-    beats: bool = False
     spread: str = ""
     reference: bool = False
 
@@ -56,8 +54,8 @@ class Table:
     Args:
         header: C texts; the first stands above the rows' names and is empty.
         rows: C cells each; the first is the row's name.
-        highlight: what ranks go by.
-        baseline: label of the model that others may beat.
+        highlight: what ranks are based on.
+        upright: rows and columns are not exchanged on a narrow terminal.
     """
 
     title: str
@@ -65,23 +63,22 @@ class Table:
     rows: list[list[Cell]]
     footnotes: list[str] = field(default_factory=list)
     highlight: Highlight = "printed"
-    baseline: str = "w/o KD"
+    upright: bool = False
 
     @property
-    def legend(self) -> tuple[str, str, str]:
-        """What the best's, the second's and the mark of those that beat the baseline mean, in words."""
+    def legend(self) -> tuple[str, str]:
+        """What the marks of the best and of the second mean."""
         if self.highlight == "printed":
-            return "best of a data set", "second", f"above {self.baseline}"
+            return "best of a row", "second best"
         return (
-            "the best of a data set and all not shown to be worse",
-            "the best of the others, likewise",
-            f"shown to be better than {self.baseline}",
+            "best of a row, and all that are not significantly worse",
+            "best of the others, likewise",
         )
 
     @property
     def highlighted(self) -> bool:
         """Whether there is any highlighting to explain."""
-        return any(cell.rank or cell.beats for row in self.rows for cell in row)
+        return any(cell.rank for row in self.rows for cell in row)
 
 
 def title(results: Results, metric: str, more: str = "") -> str:
