@@ -40,7 +40,7 @@ def forest(results: Results, metric: str) -> Figure | None:
     panels = [rows for rows in (_methods(results, found, names), _controls(results, found, names)) if rows]
     if not panels:
         return None
-    verdicts = {one.model: one.verdict for one in found if one.dataset is None}
+    significant = {one.model for one in found if one.verdict in ("better", "worse")}
     base = names.get(results.baseline, results.baseline)
     counts = [len(rows) for rows in panels]
     with styled():
@@ -51,8 +51,8 @@ def forest(results: Results, metric: str) -> Figure | None:
             for y, (_, one) in enumerate(rows):
                 if one is not None:
                     seeds = seed_differences(results, metric, one.model, one.dataset)
-                    pale = verdicts.get(one.model) == "not significant"
-                    _interval(axes, y, one, seeds, looks[one.model], PALE if pale else 1)
+                    alpha = 1 if one.model in significant else PALE
+                    _interval(axes, y, one, seeds, looks[one.model], alpha)
             axes.margins(x=0.03)
         grid[-1].set_xlabel(axis_label(metric, f" minus that of {base}"))
     return figure

@@ -32,17 +32,18 @@ FIGURES: dict[str, Callable[[Results, str], Figure | None]] = {
 }
 """Every figure of a metric, in the order to show them; `curves` has none."""
 CAPTIONS = {
-    "forest": "Difference from the baseline. Dots are seeds, thick bars 95 % intervals, thin bars intervals that hold "
-    "for all methods together. Methods without a significant difference on all data sets are pale. Controls, if any, "
-    "have an axis of their own.",
+    "forest": "Difference from the baseline. Dots are seeds, thick bars 95 % intervals, thin bars intervals that "
+    "hold for all methods together. Methods without a significant difference on all data sets are pale. Controls, "
+    "if any, have an axis of their own.",
     "seeds": "Mean over images of each seed, without controls. Thin lines connect the students of a seed; vertical "
     "marks are means over seeds.",
     "images": "Difference from the baseline on each image, mean over seeds, sorted for each method, without "
     "controls. A curve crosses zero at the share of images that lose.",
     "cost": "Difference from the baseline on all data sets against the cost of training. Bars are 95 % intervals; "
-    "methods of equal cost stand side by side. The line is the student alone, trained for longer. A dotted line ends "
-    "where the student alone gains as much as the method, after k times as many steps.",
-    "curves": "Training of the students, without controls: means over seeds, smoothed where a value is of one batch.",
+    "methods of equal cost stand side by side. The line is the student alone, trained for longer. A dotted line "
+    "ends where the student alone gains as much as the method, after k times as many steps.",
+    "curves": "Training of the students, without controls: means over seeds, smoothed where a value is of one "
+    "batch.",
 }
 """What a reader must know of each figure; captions of the page."""
 SUFFIXES = (".pdf", ".png", ".svg")

@@ -184,7 +184,7 @@ def test_methods_without_a_significant_difference_are_pale_on_every_data_set(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sets = {"p_holm": None, "simultaneous": None, "dataset": "set5"}
-    found = [known("hkd", 0.02, 0.03), known("ckd", 0.0, 0.9)]
+    found = [known("hkd", 0.02, 0.03), known("ckd", 0.0, 0.9), known("rkd", 0.5, None)]
     found += [known("hkd", 0.0, 0.9, **sets), known("ckd", 0.3, 0.01, **sets)]
     (axes,) = drawn_forest(monkeypatch, found, small()).axes
     opacity = {
@@ -196,7 +196,7 @@ def test_methods_without_a_significant_difference_are_pale_on_every_data_set(
         for model, look in KNOWN.items()
     }
     assert opacity["hkd"] == {1}
-    assert opacity["ckd"] == {0.4}
+    assert opacity["ckd"] == opacity["rkd"] == {0.4}
 
 
 def test_the_forest_has_a_dot_for_each_seed_and_all_data_sets_first() -> None:
