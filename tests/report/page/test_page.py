@@ -307,8 +307,8 @@ def test_the_findings_name_what_is_better_worse_and_not_significant() -> None:
     assert found.verdict == "CKD and HKD are better than w/o KD; RVKD is worse."
     assert found.lead == (
         "Mean differences in PSNR-Y from w/o KD, the same student trained without distillation, over 6 seeds and"
-        " the 7 images of Set5 and Set14, each data set with the same weight. A method is better or worse if a paired"
-        " t test over seeds gives p < 0.05 after Holm's adjustment for 4 comparisons."
+        " the 7 images of Set5 and Set14, each data set with the same weight. A method is better or worse if a"
+        " paired t test over seeds gives p < 0.05 after Holm's adjustment for 4 comparisons."
     )
     assert found.groups == {
         "Better": "CKD +0.050 dB and HKD +0.030 dB",
