@@ -84,8 +84,9 @@ class StudyResults:
             metric: `psnr_y`, `ssim_y` or `psnr_rgb`; every metric of the results if not given.
         Returns:
             For each metric and method one difference for each data set, then one for all data sets (`dataset` is
-            None): `mean`, `low` and `high` (95 % interval) in the metric's unit, `p`, `p_holm`, `verdict`. Empty
-            for the results of `evaluate`, which have no seeds.
+            None): `mean`, `low` and `high` (95 % interval) in the metric's unit, and `p` of the paired t test.
+            Those for all data sets also have `p_holm` and `verdict`. Empty for the results of `evaluate`: they have
+            no seeds.
         Raises:
             SrkdError: the results have no such metric.
 
@@ -114,7 +115,7 @@ class StudyResults:
             path: the format is that of the suffix: `.html`, `.md`, `.tex`, `.csv`, `.json` or `.txt`.
             claims: whether verdicts on the suite's claims are shown; a page always shows them.
             reference: whether the original study's numbers are shown.
-            highlight: what marks the best: `printed` values, or `significant` differences.
+            highlight: how the best is determined: by `printed` value, or by `significant` differences.
             crops: whether a page shows regions of images.
         Raises:
             SrkdError: no format has this suffix, or the file cannot be written.

@@ -1,6 +1,6 @@
 """Conditions of `srkd report --fail-if`, such as `ckd.set5 < none.set5 - 0.05`.
 
-Unlike claims, which rest on six seeds or more, conditions compare printed means of any models, from one seed on.
+Unlike claims, which rest on paired t tests over seeds, conditions compare means of any models, from one seed on.
 
 A side is numbers and names with + or - between them, spaces around each; a name is `model.dataset` or
 `model.dataset.metric`, since names may hold a + or - themselves (`rkd+hkd.photos-test`).

@@ -46,7 +46,7 @@ DATA = ("csv", "html", "json", "latex")  # formats that are UTF-8 whatever the t
 
 
 class HighlightBy(StrEnum):
-    """What the best and the second of a table go by."""
+    """What determines the best and the second of a table."""
 
     PRINTED = "printed"
     SIGNIFICANT = "significant"
@@ -95,7 +95,7 @@ Claims = Annotated[
 ]
 Check = Annotated[
     bool,
-    typer.Option("--check", help="As --claims; end with exit code 5 if a claim fails, 3 if none is decided."),
+    typer.Option("--check", help="As --claims; end with exit code 5 if a claim fails, 3 if no claim holds."),
 ]
 FailIf = Annotated[
     list[str] | None,
@@ -247,7 +247,7 @@ class Targets:
 
     @property
     def need_trainings(self) -> bool:
-        """Whether how networks were trained is shown somewhere."""
+        """Whether the training of networks is shown anywhere."""
         return self.have_page or self.figures is not None or self.cards is not None
 
     def write(self, content: Content, display: Display) -> None:
@@ -360,4 +360,4 @@ def _check(verdicts: Sequence[Verdict], plan: Plan) -> None:
     if failed:
         raise ConditionMet(f"--check: {len(failed)} of {len(verdicts)} claims fail: {'; '.join(failed)}")
     if not any(one.verdict == "holds" for one in verdicts):
-        raise MissingError("--check: no claim is decided", f"srkd run {plan.suite.name}")
+        raise MissingError("--check: no claim holds or fails", f"srkd run {plan.suite.name}")

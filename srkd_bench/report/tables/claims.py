@@ -13,7 +13,7 @@ from srkd_bench.core.errors import unknown
 from srkd_bench.data.catalog import DATASETS, base
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.statistics import LEVEL, Difference, differences, holm
-from srkd_bench.report.tables.differences import in_words, where
+from srkd_bench.report.tables.differences import in_words, untested, where
 from srkd_bench.report.tables.table import Cell, Table, model_labels, one_line
 
 Answer = Literal["holds", "fails", "not significant"]
@@ -135,9 +135,9 @@ def _read(results: Results, claim: Claim) -> Verdict:
 class _Examiner:
     """Examines one claim: a tree of comparisons of two methods on one data set or on all together.
 
-    Each comparison is a paired t test over seeds. Where a claim needs every part, it holds at p < 0.05 in each
-    (intersection-union test). Where any of several parts decides, each has to be significant after Holm's adjustment
-    for all comparisons of the claim.
+    Each comparison is a paired t test over seeds. Where a claim needs every part, it holds if p < 0.05 in each
+    (intersection-union test). Where any of several parts decides, that part has to be significant after Holm's
+    adjustment for all comparisons of the claim.
     """
 
     def __init__(
@@ -277,17 +277,10 @@ def because(verdict: Verdict, names: dict[str, str]) -> str:
 
 def _limits(evidence: Sequence[Difference]) -> list[str]:
     """Say why the differences are not significant: no test is possible, or they are small for these seeds."""
-    if not evidence:
-        return []
-    tested = [one for one in evidence if one.p is not None]
-    limits = []
-    if any(one.seeds < 2 for one in evidence):
-        limits.append("one seed, and a test needs two")
-    elif len(tested) < len(evidence):
-        limits.append("all seeds differ by the same amount, so there is no test")
-    if tested:
+    limits = [f"no test: {reason}" for reason in dict.fromkeys(map(untested, evidence)) if reason]
+    if tested := [one for one in evidence if one.p is not None]:
         widest = max(tested, key=lambda one: one.half_width)
         known = METRICS[widest.metric]
         size = f"{widest.half_width:.{known.decimals}f} {known.unit}".rstrip()
-        limits.append(f"{widest.seeds} seeds: differences below {size} cannot be detected")
+        limits.append(f"with {widest.seeds} seeds, differences below {size} cannot be detected")
     return limits

@@ -23,7 +23,6 @@ from srkd_bench.report.tables.table import (
     title,
 )
 
-
 Images = frozenset[tuple[str, str]]
 
 

@@ -1,7 +1,7 @@
 """The table of paired differences from the baseline on each data set."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from srkd_bench.config.metrics import METRICS
 from srkd_bench.evaluation.results import Results
@@ -74,6 +74,13 @@ def where(dataset: str | None) -> str:
     return "All" if dataset is None else label(dataset)
 
 
+def untested(one: Difference) -> str:
+    """Return why there is no test of a difference; empty if there is one."""
+    if one.seeds < 2:
+        return "one seed; a test needs two"
+    return "all seeds differ by the same amount, so their variance is 0" if one.p is None else ""
+
+
 def left_out_notes(results: Results, found: Iterable[Difference]) -> list[str]:
     """Return a footnote for each set of seeds, images and data sets that were left out of differences."""
     names = model_labels(results)
@@ -89,11 +96,12 @@ def left_out_notes(results: Results, found: Iterable[Difference]) -> list[str]:
             ),
         ):
             if lost:
-                groups[f"left out, {reason}: {_first(lost)}", place].append(names[one.model])
+                groups[f"left out, {reason}: {shortened(lost)}", place].append(names[one.model])
     return [one_line(f"* {', '.join(models)}{place}: {what}") for (what, place), models in groups.items()]
 
 
-def _first(lost: list[str]) -> str:
+def shortened(lost: Sequence[str]) -> str:
+    """Return the first few of what was left out, and the number of the others."""
     labels = [
         f"data set {label(name.removeprefix('data set '))}" if name.startswith("data set ") else name
         for name in lost

@@ -16,6 +16,7 @@ from srkd_bench.report.tables.differences import (
     left_out_notes,
     probability,
     signed,
+    untested,
     where,
 )
 from srkd_bench.report.tables.table import (
@@ -29,6 +30,9 @@ from srkd_bench.report.tables.table import (
     title,
 )
 
+FACTOR = (
+    "how many times longer {} must be trained for the same gain, with a 95 % interval; measured up to {:.3g}"
+)
 Rows = Mapping[str, Difference | None]
 """By method, in the order of the table; None where nothing could be compared."""
 
@@ -36,8 +40,8 @@ Rows = Mapping[str, Difference | None]
 def gains(results: Results, metric: str) -> Table | None:
     """Return a row for each method: gain, 95 % interval, Holm p, verdict; training multiplier k and step cost c.
 
-    The student alone at other lengths (`none@2x`) comes last. k and c are shown if they are known for any row. Every
-    method that cannot be compared or tested is named in the footnotes with the reason.
+    The student alone at other lengths (`none@2x`) comes last. k and c are shown if they are known for any row.
+    The footnotes name every method that cannot be compared or tested, with the reason.
 
     Returns:
         None for results without a method to compare, or without any score of this metric that has a seed.
@@ -59,10 +63,19 @@ def gains(results: Results, metric: str) -> Table | None:
             + [Cell(f"{costs[model]:.1f}" if model in costs else MISSING)] * bool(costs)
             for model, one in rows.items()
         ],
-        footnotes=[
-            one_line(note) for note in _notes(results, metric, rows, bool(worth), bool(costs)) if note
-        ],
+        footnotes=[one_line(note) for note in _notes(results, metric, rows, worth, bool(costs)) if note],
+        upright=True,
     )
+
+
+def least_detectable(found: Sequence[Difference]) -> float | None:
+    """Return the difference on all data sets that is found significant with a probability of 80 %.
+
+    For the fewest seeds of the methods that are tested, with their pooled standard deviation; None without a test.
+    """
+    tested = [one for one in found if one.p_holm is not None]
+    deviation = pooled_deviation(tested)
+    return None if deviation is None else detectable(deviation, min(one.seeds for one in tested), len(tested))
 
 
 def _scope(results: Results) -> str:
@@ -104,7 +117,9 @@ def _factor(one: Multiplier | None) -> str:
     return k if math.isnan(one.low) or k == low == high else f"{k} [{low}, {high}]"
 
 
-def _notes(results: Results, metric: str, rows: Rows, worth: bool, costs: bool) -> list[str]:
+def _notes(
+    results: Results, metric: str, rows: Rows, worth: Mapping[str, Multiplier], costs: bool
+) -> list[str]:
     """Return the footnotes; some may be empty."""
     names, known = model_labels(results), [one for one in rows.values() if one is not None]
     alone = names.get(results.baseline, label(results.baseline))
@@ -115,7 +130,7 @@ def _notes(results: Results, metric: str, rows: Rows, worth: bool, costs: bool) 
         *(_tests(tested, metric) if tested else []),
         _new_images(tested, names, METRICS[metric].decimals),
         *(_every_set(tested, names) if len(results.datasets) > 1 else []),
-        f"k: how many times longer {alone} must be trained for the same gain, with its 95 % interval" * worth,
+        *(f"k: {FACTOR.format(alone, one.largest)}" for one in [*worth.values()][:1]),
         f"c: multiply-adds of a training step, relative to {alone}" * costs,
         TOGETHER * (len(results.datasets) > 1),
     ]
@@ -130,10 +145,10 @@ def _tests(tested: Sequence[Difference], metric: str) -> list[str]:
         "Intervals cover the variation between seeds, for this teacher and these images",
         f"Verdicts: paired t test over {number} seeds{family}; better or worse if p < {LEVEL}",
     ]
-    deviation = pooled_deviation(tested)
-    if deviation is not None:
+    size = least_detectable(tested)
+    if size is not None:
         width = f"{median(one.half_width for one in tested):.{decimals}f} {unit}".rstrip()
-        least = f"{detectable(deviation, min(seeds), len(tested)):.{decimals}f} {unit}".rstrip()
+        least = f"{size:.{decimals}f} {unit}".rstrip()
         notes.append(
             f"With {min(seeds)} seeds, differences below about {width} cannot be detected; one of {least} is"
             " detected with a probability of 80 %"
@@ -180,8 +195,6 @@ def _untested(results: Results, metric: str, rows: Rows) -> list[str]:
             reasons["not measured"].append(names[model])
         elif one is None:
             reasons[f"no seed and image in common with {alone}"].append(names[model])
-        elif one.seeds < 2:
-            reasons["one seed, and a test needs two"].append(names[model])
-        elif one.p is None:
-            reasons["all seeds differ by the same amount, so their variance is 0"].append(names[model])
+        elif reason := untested(one):
+            reasons[reason].append(names[model])
     return [f"No test of {', '.join(models)}: {reason}" for reason, models in reasons.items()]

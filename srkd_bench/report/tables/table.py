@@ -58,6 +58,7 @@ class Table:
         header: C texts; the first stands above the rows' names and is empty.
         rows: C cells each; the first is the row's name.
         highlight: what ranks are based on.
+        upright: rows and columns are not exchanged on a narrow terminal.
     """
 
     title: str
@@ -65,6 +66,7 @@ class Table:
     rows: list[list[Cell]]
     footnotes: list[str] = field(default_factory=list)
     highlight: Highlight = "printed"
+    upright: bool = False
 
     @property
     def legend(self) -> tuple[str, str]:

@@ -19,7 +19,7 @@ def test_a_report_shows_differences_claims_and_groups(srkd: Srkd, kept: list[str
     assert code == 0
     assert "| HKD | +0.200" in text
     assert "| (4) RKD+HKD is the best of all | fails |" in text
-    assert "not shown to be worse" in text
+    assert "not significantly worse" in text
 
 
 def test_methods_can_be_chosen_instead_of_the_suites(srkd: Srkd, kept: list[str]) -> None:
