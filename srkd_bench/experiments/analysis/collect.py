@@ -119,7 +119,7 @@ def find_panels(plan: Plan, store: ArtifactStore, display: Display, named: Seque
 
     gallery = Gallery(plan, workplace(store, display, RunOptions("auto")))
     if named:
-        return panels(gallery, [parse(text, gallery) for text in named])
+        return [replace(one, named=True) for one in panels(gallery, [parse(text, gallery) for text in named])]
     display.say("Choosing the regions where the methods differ most (--no-crops skips this)")
     found: list[Panel] = []
     for dataset in gallery.datasets:
