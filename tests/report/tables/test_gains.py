@@ -108,7 +108,7 @@ def test_the_training_multiplier_stands_beside_the_cost_of_a_step() -> None:
 def test_a_method_beyond_the_longest_training_of_the_student_alone_is_worth_more_than_that() -> None:
     ours = measured({"hkd": 0.9, "none@10x": 0.1})
     ours = replace(ours, steps={"none": 1000, "hkd": 1000, "none@10x": 10_000})
-    assert [row[0] for row in rows(ours)] == ["HKD", "w/o KD, 10x steps"]
+    assert [row[0] for row in rows(ours)] == ["HKD", "w/o KD, 10× steps"]
     assert rows(ours)[0][-1] == ">10"
 
 
