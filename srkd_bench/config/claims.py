@@ -10,7 +10,7 @@ from srkd_bench.config.metrics import MetricName
 
 
 class Claim(Spec):
-    """A statement that reports check on a suite's scores; docs/statistics.md says by what evidence.
+    """A statement that reports check against a suite's scores; docs/statistics.md defines the evidence.
 
     Exactly one of `best`, `second`, `gain`, `no_gain`, `only` and `reads` is given.
     """

@@ -25,7 +25,7 @@ _ELSEWHERE = "choose another place (for the store: --home or SRKD_HOME), or get 
 
 @contextmanager
 def writable(path: Path, needed: int | None = None) -> Iterator[None]:
-    """Turn what the system says about writing `path` into an SrkdError with the path and what was needed.
+    """Turn an OSError about writing `path` into an SrkdError with the path and the space needed.
 
     Args:
         needed: bytes, if known.
@@ -41,10 +41,10 @@ def writable(path: Path, needed: int | None = None) -> Iterator[None]:
 
 
 def write(path: Path, content: bytes | memoryview | str) -> None:
-    """Write a file into a folder that nobody else looks at; who publishes the folder syncs it.
+    """Write a file into a private folder without syncing it; the caller syncs the folder when publishing it.
 
     Raises:
-        SrkdError: the disk can't take it.
+        SrkdError: the file cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
     with writable(path, len(data)):
@@ -52,10 +52,10 @@ def write(path: Path, content: bytes | memoryview | str) -> None:
 
 
 def put(path: Path, content: bytes | memoryview | str) -> None:
-    """Write a file: it is on the disk whole when it appears under its name, where it replaces an older one.
+    """Write or replace a file atomically: it is complete and synced before it appears under its name.
 
     Raises:
-        SrkdError: the disk can't take it; nothing is changed.
+        SrkdError: the file cannot be written; nothing is changed.
     """
     data = content.encode() if isinstance(content, str) else content
     with replacing(path, len(data)) as file:
@@ -64,12 +64,12 @@ def put(path: Path, content: bytes | memoryview | str) -> None:
 
 @contextmanager
 def replacing(path: Path, needed: int) -> Iterator[BinaryIO]:
-    """Give a file to write; when the block ends well, it is safe on the disk and replaces what is at `path`.
+    """Open a temporary file that is synced and replaces `path` when the block ends without an error.
 
-    Several may write the same path at once: each has a file of its own beside it, and the last one's stays.
+    Several processes may write the same path at once: each has its own temporary file, and the last one wins.
 
     Raises:
-        SrkdError: the disk can't take it; nothing is changed.
+        SrkdError: the file cannot be written; nothing is changed.
     """
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     with writable(path, needed):
