@@ -20,7 +20,7 @@ class Crop:
 
 @dataclass(frozen=True)
 class View:
-    """What one model shows there.
+    """The region as rendered by one model.
 
     Args:
         model: `hr`, `lr`, `bicubic`, `teacher` or a method's name.
@@ -39,8 +39,8 @@ class Panel:
 
     Args:
         seed: of the students shown.
-        whole: the HR image, small, (h, w, 3) uint8, to show where the region lies.
-        size: the HR image's true width and height, which the region's place is a part of.
+        whole: a thumbnail of the HR image, (h, w, 3) uint8, to show the position of the region.
+        size: the HR image's full width and height, in which the region's coordinates are given.
     """
 
     crop: Crop
