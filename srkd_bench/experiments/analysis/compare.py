@@ -1,6 +1,6 @@
-"""Compare two methods, two runs or two sets of scores.
+"""Compare two methods, two runs or two score files.
 
-Two files of scores, too: what each method gains over itself.
+Two score files are compared method by method.
 """
 
 import re
@@ -21,12 +21,12 @@ from srkd_bench.store.artifact_store import ArtifactStore, find_run
 
 @dataclass(frozen=True)
 class Comparison:
-    """The first against the second.
+    """A comparison of the first with the second.
 
     Args:
         differences: on each data set by each metric.
-        images: by data set, what each image gains by the first metric, the most first.
-        settings: what differs, by key, as (first, second); None for a key that only one has.
+        images: by data set, the gain of each image in the first metric, in descending order.
+        settings: settings that differ, by key, as (first, second); None for a key that only one has.
     """
 
     first: str
@@ -38,10 +38,10 @@ class Comparison:
 
 
 def compare(first: str, second: str, plan: Plan, store: ArtifactStore) -> Comparison:
-    """Compare two methods of a suite, or two finished runs, by the first digits of their ids.
+    """Compare two methods of a suite, or two finished runs given by prefixes of their ids.
 
     Raises:
-        SrkdError: a method that the suite has not, a run that isn't here, or nothing that both were measured on.
+        SrkdError: no such method in the suite, no such run, or no data set that both were measured on.
     """
     if first == second:
         raise SrkdError(f"'{first}' is compared with itself", "name two methods of a suite, or two runs")
@@ -55,10 +55,10 @@ def compare(first: str, second: str, plan: Plan, store: ArtifactStore) -> Compar
 
 
 def compare_scores(first: Sequence[Score], second: Sequence[Score]) -> list[Difference]:
-    """Return each method of the first scores against itself in the second, where the same rules measured both.
+    """Compare each method of the first scores with the same method of the second, under the same protocol.
 
     Raises:
-        SrkdError: there is no method, seed and image that both have.
+        SrkdError: the two share no method, seed and image.
     """
     rules = {(one.dataset, one.metric, one.protocol) for one in second}
     shared = [one for one in first if (one.dataset, one.metric, one.protocol) in rules]
@@ -74,7 +74,7 @@ def compare_scores(first: Sequence[Score], second: Sequence[Score]) -> list[Diff
 
 
 def _runs(first: str, second: str, store: ArtifactStore) -> Comparison:
-    """Compare two runs as if they were of one seed: one pair, whatever their seeds are."""
+    """Compare two runs as one pair, even if their seeds differ."""
     found = [find_run(store, digits) for digits in (first, second)]
     names = [f"{key['method']} seed {key['seed']} ({folder[:12]})" for folder, key in found]
     ours, theirs = (measured(store, folder) for folder, _ in found)
@@ -106,7 +106,7 @@ def _compared(
 
 
 def _unlike(first: dict[str, Any], second: dict[str, Any], above: str = "") -> dict[str, tuple[Any, Any]]:
-    """Return the keys whose values differ, those of inner mappings as `train.steps`."""
+    """Return the keys whose values differ; nested keys as `train.steps`."""
     found: dict[str, tuple[Any, Any]] = {}
     for key in dict.fromkeys([*first, *second]):
         one, other = first.get(key), second.get(key)

@@ -57,7 +57,7 @@ exit "$code"
 
 
 def script(steps: Sequence[Step], plan: Plan, at_once: int | None) -> str:
-    """Return a script that submits a plan to Slurm, and is what the jobs run. See `ScriptWriter`."""
+    """Return a script that submits a plan to Slurm and that the jobs then run. See `ScriptWriter`."""
     of = {
         kind: [step.command for step in steps if step.kind == kind] for kind in ("teacher", "group", "scores")
     }
@@ -66,7 +66,7 @@ def script(steps: Sequence[Step], plan: Plan, at_once: int | None) -> str:
     for stage in (kind for kind, commands in of.items() if commands):
         options = "--dependency=singleton" + before + (array if stage == "group" else "")
         submissions.append(f'  stage={stage}; {stage}=$(submit {options} "$@"); echo "{stage}: job ${stage}"')
-        # Scores are measured of what there is, even if a group had a run that failed.
+        # The finished networks are measured even if a run of a group failed.
         before = f",{'afterok' if stage == 'teacher' else 'afterany'}:${stage}"
     cases = [f"  {i}) set -- {shlex.join(command)} ;;" for i, command in enumerate(of["group"])]
     return SLURM.format(
