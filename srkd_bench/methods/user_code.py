@@ -21,10 +21,10 @@ _ATTRIBUTES = frozenset(name for name in vars(Method) if not name.startswith("_"
 
 @cache
 def load(source: Source) -> type[Method]:
-    """Run an own method's code and return its class.
+    """Run the code of a user's own method and return its class.
 
     Raises:
-        MissingError: its file isn't here any more. SrkdError: its code may not run, or holds no proper method.
+        MissingError: its file was deleted. SrkdError: its code may not run, or defines no valid method.
     """
     if source.path is None:
         problem = f"method '{source.name}' is to be trained, but '{source.where}' is not here"
@@ -37,7 +37,7 @@ def load(source: Source) -> type[Method]:
 
 
 def _executed(source: Source) -> ModuleType:
-    """Return a module made of the very bytes that the sha256 is of."""
+    """Execute exactly the bytes that were hashed, and return their module."""
     module = ModuleType(f"srkd_own.{source.name}_{source.sha256[:12]}")
     module.__file__ = str(source.path)
     sys.modules[module.__name__] = module  # dataclasses and type hints look it up
@@ -83,7 +83,7 @@ def _named(source: Source, module: ModuleType) -> type[Method]:
 
 
 def _only(source: Source, module: ModuleType) -> type[Method]:
-    """Return the one method of a file. Classes that others are derived from don't count."""
+    """Return the only method of a file. Base classes of others are ignored."""
     classes = (one for one in vars(module).values() if isinstance(one, type) and issubclass(one, Method))
     found = list(dict.fromkeys(one for one in classes if one.__module__ == module.__name__))
     found = [one for one in found if not any(one in other.__mro__[1:] for other in found)]
@@ -98,7 +98,7 @@ def _only(source: Source, module: ModuleType) -> type[Method]:
 
 
 def _check(source: Source, found: type[Method]) -> None:
-    """Refuse what can't be built, named or told from other runs."""
+    """Reject a method that cannot be built, named or identified."""
     name = found.__name__
     line = _line_of(source, name)
     if missing := sorted(getattr(found, "__abstractmethods__", ())):
@@ -107,7 +107,7 @@ def _check(source: Source, found: type[Method]) -> None:
     if "__dataclass_params__" not in vars(found) or not vars(found)["__dataclass_params__"].frozen:
         hint = f"write @dataclass(frozen=True) above class {name}"
         _refuse(source, line, f"{name} is no frozen dataclass", hint)
-    for field in dataclasses.fields(found):  # type: ignore[arg-type]  # it is a dataclass, as was just seen
+    for field in dataclasses.fields(found):  # type: ignore[arg-type]  # checked above: it is a dataclass
         _check_field(source, field)
     try:
         get_type_hints(found, include_extras=True)

@@ -98,7 +98,7 @@ def test_every_installed_method_has_a_page_with_all_that_is_said_of_it() -> None
     assert "## Deviations\n\n- Distances are mean squared errors of pixels" in ckd
     assert ckd.partition("## Readings of the study")[2].partition("##")[0].count("\n- ") == 2
     assert (
-        "## Default\n\n- 0.25, by its gradient share (`srkd ls methods --measure`): .43, .35 and .61 on the demo"
+        "## Default\n\n- 0.25, by its gradient share (`srkd ls methods --measure`): 0.43, 0.35 and 0.61 on the demo"
         in ckd
     )
     assert "| Smallest batch | 2 |" in ckd
