@@ -13,7 +13,7 @@ from srkd_bench.core.errors import IntegrityError, SrkdError
 from srkd_bench.store.remote import bucket as bucket_module
 from srkd_bench.store.remote import leases
 from srkd_bench.store.remote.bucket import Bucket, Unreachable
-from srkd_bench.store.remote.leases import Claims
+from srkd_bench.store.remote.leases import Leases
 from tests.support.bucket_server import Server
 
 
@@ -131,13 +131,13 @@ def test_what_cannot_be_used_is_said_with_what_to_do(
 
 def test_a_server_on_which_claims_would_hold_nobody_back_is_refused(server: Server, bucket: Bucket) -> None:
     server.heedless = True
-    with pytest.raises(SrkdError, match="writes also where"), Claims(bucket, print).held("run-1"):
+    with pytest.raises(SrkdError, match="writes also where"), Leases(bucket, print).held("run-1"):
         pass
 
 
 def test_a_claim_keeps_others_out_until_it_is_given_back(bucket: Bucket) -> None:
     told: list[str] = []
-    one, two = Claims(bucket, told.append), Claims(bucket, told.append)
+    one, two = Leases(bucket, told.append), Leases(bucket, told.append)
     taken = threading.Event()
 
     def wait() -> None:
@@ -160,7 +160,7 @@ def test_a_dead_workers_claim_is_taken_over_and_a_living_ones_is_not(
     monkeypatch.setattr(leases, "BEAT", 0.3)
     monkeypatch.setattr(leases, "LIFE", timedelta(seconds=2.2))
     monkeypatch.setattr(leases, "LOOK", (0.2, 0.2))
-    first, second, third = (Claims(Bucket(bucket.address), print) for _ in range(3))
+    first, second, third = (Leases(Bucket(bucket.address), print) for _ in range(3))
     held = first.held("run-1")
     held.__enter__()
     owners: list[str] = []
@@ -189,7 +189,7 @@ def test_a_claim_that_could_not_be_given_back_is_given_back_later(
     monkeypatch.setattr(leases, "BEAT", 0.3)
     monkeypatch.setattr(bucket_module, "PATIENCE", 0.2)
     monkeypatch.setattr(bucket_module, "REST", 0.0)
-    claims = Claims(Bucket(bucket.address), print)
+    claims = Leases(Bucket(bucket.address), print)
     with claims.held("run-1"):
         server.wire.down = True
         server.wire.cut()

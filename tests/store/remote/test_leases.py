@@ -1,4 +1,4 @@
-"""Claims, by the clocks of a bucket and of a machine that sleeps."""
+"""Leases, by the clocks of a bucket and of a machine that sleeps."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import pytest
 
 from srkd_bench.store.remote import leases
 from srkd_bench.store.remote.bucket import Bucket, Found
-from srkd_bench.store.remote.leases import BEAT, LIFE, Claims
+from srkd_bench.store.remote.leases import BEAT, LIFE, Leases
 
 
 class Clocks:
@@ -68,29 +68,29 @@ class Memory:
 def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
     clocks = Clocks()
     monkeypatch.setattr(time, "monotonic", clocks.monotonic)
-    monkeypatch.setattr(Claims, "_beat", lambda claims: None)  # the test gives the signs of life
+    monkeypatch.setattr(Leases, "_beat", lambda claims: None)  # the test gives the signs of life
     monkeypatch.setattr(leases, "_living", [])
     return clocks
 
 
 @pytest.fixture
-def workers(clocks: Clocks) -> Callable[[], Claims]:
+def workers(clocks: Clocks) -> Callable[[], Leases]:
     bucket = Memory(clocks)
 
-    def begun() -> Claims:
-        claims = Claims(cast(Bucket, bucket), print)
+    def begun() -> Leases:
+        claims = Leases(cast(Bucket, bucket), print)
         claims._begin()
         return claims
 
     return begun
 
 
-def beat(claims: Claims) -> None:
+def beat(claims: Leases) -> None:
     claims.bucket.put(f"workers/{claims.worker}", b"")
 
 
 def test_after_a_suspend_a_dead_workers_claim_is_taken_over(
-    clocks: Clocks, workers: Callable[[], Claims]
+    clocks: Clocks, workers: Callable[[], Leases]
 ) -> None:
     dead, living, waiting = workers(), workers(), workers()
     assert dead._taken("run-1")
@@ -104,7 +104,7 @@ def test_after_a_suspend_a_dead_workers_claim_is_taken_over(
     assert waiting._taken("run-1")
 
 
-def test_the_buckets_time_is_asked_at_most_once_a_beat(clocks: Clocks, workers: Callable[[], Claims]) -> None:
+def test_the_buckets_time_is_asked_at_most_once_a_beat(clocks: Clocks, workers: Callable[[], Leases]) -> None:
     holder, waiting = workers(), workers()
     assert holder._taken("run-1")
     bucket = cast(Memory, waiting.bucket)
