@@ -7,10 +7,10 @@ from srkd_bench.core.errors import SrkdError
 
 
 def check_device_name(name: str) -> None:
-    """See that a name is that of a device, here or on another machine.
+    """Check that a name is a valid device name, on this or another machine.
 
     Raises:
-        SrkdError: it isn't.
+        SrkdError: it is invalid.
     """
     _named(name)
 
@@ -30,10 +30,10 @@ def _named(name: str) -> torch.device:
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device by its name; `auto` is CUDA where there is one. Each of torchrun's ranks has its own GPU.
+    """Return a device by its name; `auto` is CUDA if available. Each rank of torchrun has its own GPU.
 
     Raises:
-        SrkdError: it isn't there.
+        SrkdError: it does not exist.
     """
     device = _named(name)
     if device.type == "cuda" and torchrun_env.ranks() > 1:
@@ -49,14 +49,13 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_devices(names: str, jobs: int | None = None) -> list[torch.device]:
-    """Return a device for each process that shall work at once.
+    """Return a device for each parallel process.
 
     Args:
-        names: divided by commas; `auto` is every CUDA device, or the CPU where there is none, and `all` insists on
-            CUDA.
-        jobs: how many processes, on these devices in turn; one a device if not given.
+        names: comma-separated; `auto` is every CUDA device, or the CPU without any, and `all` requires CUDA.
+        jobs: number of processes, assigned to these devices in turn; one per device by default.
     Raises:
-        SrkdError: a device isn't there, or is named twice.
+        SrkdError: a device does not exist, or is named twice.
     """
     count = torch.cuda.device_count()
     if names == "all" and not count:

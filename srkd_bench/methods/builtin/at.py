@@ -35,5 +35,5 @@ class AT(Method):
 
 
 def attention(features: Tensor) -> Tensor:
-    """Return the attention map of features: (N, C, h, w) of any range and number of channels to (N, h*w), norm 1."""
+    """Return the attention map of features: (N, C, h, w) in any range to (N, h*w) of norm 1."""
     return F.normalize(features.square().mean(1).flatten(1))

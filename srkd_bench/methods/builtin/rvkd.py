@@ -100,7 +100,7 @@ class Fusion(nn.Module):
         self.leave = nn.Sequential(widen, nn.BatchNorm2d(outputs))
 
     def forward(self, features: Tensor, deeper: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the features to compare with the teacher, (N, outputs, h, w), and those passed to the next level."""
+        """Return the features to compare with the teacher, (N, outputs, h, w), and those for the next level."""
         mixed = self.enter(features)
         if self.attention is not None and deeper is not None:
             deeper = F.interpolate(deeper, mixed.shape[-2:], mode="nearest")

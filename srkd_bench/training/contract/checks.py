@@ -1,6 +1,6 @@
 """The checks of the contract.
 
-CHECKS[name](subject("./mymethod.py"))  # raises Broken, with the line to mend and what to do
+CHECKS[name](subject("./mymethod.py"))  # raises Broken, with the line to fix and what to do
 """
 
 import math
@@ -29,7 +29,7 @@ NO_WAY = (
 )
 
 
-Check = Callable[[Subject], str | None]  # returns what else is to be said; raises Broken
+Check = Callable[[Subject], str | None]  # returns a note or an empty string; raises Broken
 CHECKS: dict[str, Check] = {}  # by title, in the order in which they are made
 
 
@@ -304,12 +304,12 @@ def _cost(one: Subject) -> str:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a check.
+    """The result of a check.
 
     Args:
-        problem: what is wrong; empty if nothing is.
+        problem: the violation; empty if the check passed.
         place, hint: as in `Broken`.
-        note: what else is to be said.
+        note: additional information.
     """
 
     check: str
@@ -320,7 +320,7 @@ class Verdict:
 
 
 def examine(one: Subject) -> Iterator[Verdict]:
-    """Put a method through all checks, one by one; one that can't take a step gets no further."""
+    """Run all checks on a method; stop if it cannot take a training step."""
     for name, check in CHECKS.items():
         try:
             yield Verdict(name, note=check(one) or "")

@@ -13,7 +13,7 @@ def write(name: str, folder: Path = Path()) -> list[Path]:
     """Write a method and its test, and return their paths.
 
     Raises:
-        SrkdError: a name that a method can't have or that hides a module, or a file that is there.
+        SrkdError: an invalid name, a name that hides a module, or the file exists.
     """
     check_name(name, f"srkd method new {name}")
     files = {folder / f"{name}.py": "method.py.txt", folder / f"test_{name}.py": "test.py.txt"}
