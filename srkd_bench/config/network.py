@@ -102,7 +102,7 @@ class ForeignSpec(Spec):
     @property
     def _counted(self) -> Counts:
         if self.counts is None:
-            raise ValueError(f"{self} has not been looked at: a plan does so")
+            raise ValueError(f"{self} is not inspected yet; planning does that")
         return self.counts
 
 

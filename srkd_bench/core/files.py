@@ -12,15 +12,15 @@ from typing import BinaryIO
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.units import size
 
-_KEPT = "what is finished is kept; give the same command again to go on"
+_KEPT = "finished work is kept; run the same command to resume"
 _HINTS = {
-    errno.ENOSPC: f"make room there: {_KEPT}",
-    errno.EDQUOT: f"make room in your quota: {_KEPT}",
-    errno.EFBIG: f"raise the limit on a file's size (ulimit -f): {_KEPT}",
-    errno.ENOENT: f"was the folder removed, or its disk? bring it back: {_KEPT}",
-    errno.EIO: f"the disk doesn't answer as it should: {_KEPT}",
+    errno.ENOSPC: f"free disk space there: {_KEPT}",
+    errno.EDQUOT: f"free space in your quota: {_KEPT}",
+    errno.EFBIG: f"raise the file size limit (ulimit -f): {_KEPT}",
+    errno.ENOENT: f"was the folder or its disk removed? restore it: {_KEPT}",
+    errno.EIO: f"the disk reports an error: {_KEPT}",
 }
-_ELSEWHERE = "choose another place (for the store: --home or SRKD_HOME), or get the right to write there"
+_ELSEWHERE = "choose another place (for the store: --home or SRKD_HOME), or get write permission"
 
 
 @contextmanager
@@ -95,6 +95,6 @@ def room_for(path: Path, needed: int) -> None:
     """Raise an SrkdError unless `needed` bytes are free where `path` is, or would be."""
     if (left := free(path)) < needed:
         raise SrkdError(
-            f"no room in {path}: {size(needed)} needed, {size(left)} free",
-            "make room there, or choose another folder with --home or SRKD_HOME",
+            f"not enough space in {path}: {size(needed)} needed, {size(left)} free",
+            "free disk space, or choose another folder with --home or SRKD_HOME",
         )

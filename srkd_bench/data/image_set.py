@@ -124,10 +124,10 @@ def missing(store: ArtifactStore, names: Iterable[str]) -> MissingError | None:
     """Return the error for data sets that are not available locally, or None; it names available copies."""
     absent = [name for name in names if pixels_of(store, name) is None]
     others = [copy for name in absent for copy in copies(store, name)]
-    here = f"; other copies are here: {' '.join(others)}" if others else ""
+    here = f"; available copies: {' '.join(others)}" if others else ""
     listed = " ".join(absent)
     return (
-        MissingError(f"data sets that are not here: {listed}{here}", f"srkd download {listed}")
+        MissingError(f"data sets that are not available: {listed}{here}", f"srkd download {listed}")
         if absent
         else None
     )
@@ -153,7 +153,7 @@ def open_set(store: ArtifactStore, name: str, scale: int, display: Display | Non
         if not store.has(key_of(name)):
             if not spec.builtin:
                 here = "".join(f"; another copy is: {one}" for one in copies(store, name))
-                raise MissingError(f"data set '{name}' is not here{here}", f"srkd download {name}")
+                raise MissingError(f"data set '{name}' is not available{here}", f"srkd download {name}")
             pack(store, name, builtin_images(spec))
         if not _is_packed(store, name, scale):
             _pack_lr(store, name, scale, display)
@@ -213,13 +213,13 @@ def image_notes(store: ArtifactStore, names: Iterable[str], train: Iterable[str]
         shown = copy_name(name, pixels)
         if shown not in DATASETS and spec.role != "own":
             notes.append(
-                f"{shown}: a copy of {base(name)} that srkd does not know; no published scores are of it"
+                f"{shown}: a copy of {base(name)} that srkd does not know; there are no published scores for it"
             )
         elif spec.role == "own" and shown not in DATASETS:
             notes.append(f"{shown}: {spec.count} own images, whose pixels' digest begins with {pixels[:12]}")
         for other in train:
             if pixels == pixels_of(store, other):
-                notes.append(f"{shown}: its images are those that networks are trained on")
+                notes.append(f"{shown}: its images are also the training images")
             elif shared := overlap(store, other, name):
                 listed = ", ".join(shared[:4]) + ", …" * (len(shared) > 4)
                 notes.append(

@@ -96,7 +96,7 @@ def opened(source: Path | BinaryIO, name: str) -> Iterator[Image.Image]:
         raise unreadable(name, reason, "cut it into smaller images first") from None
     except Exception as error:  # Pillow's exceptions for broken files have no common class
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise unreadable(name, reason, "is the file whole? copy or download it again") from error
+        raise unreadable(name, reason, "is the file complete? copy or download it again") from error
 
 
 def _check(image: ImageFile.ImageFile, name: str) -> None:

@@ -39,7 +39,7 @@ def adopt(
         SrkdError: no such file, a malicious or broken archive, a broken image, or a wrong number of images.
     """
     if not is_name(name):
-        raise SrkdError(f"'{name}' is no name for a data set", "lower-case letters, digits, . _ and -")
+        raise SrkdError(f"'{name}' is not a valid data set name", "lower-case letters, digits, . _ and -")
     found = [entry.path for entry in images_in(source)]
     candidates = found if unnamed else choose(name, found)
     paths = select_hr(candidates)
@@ -117,7 +117,7 @@ def download(store: ArtifactStore, name: str, display: Display) -> Packed:
         other = f"{source.urls[0]} holds another copy, which is packed as '{packed.name}'"
         failures.append(MissingError(f"data set '{name}': {other}"))
     if not failures:
-        raise MissingError(f"data set '{name}' can't be downloaded, only imported", _own(name))
+        raise MissingError(f"data set '{name}' cannot be downloaded, only imported", _own(name))
     worst = max(failures, key=lambda error: error.exit_code)
     raise type(worst)("; ".join(error.message for error in failures), _own(name))
 
@@ -130,8 +130,8 @@ def described(packed: Packed, asked: str) -> str:
     if shown == packed.name:
         return ""
     if packed.name not in DATASETS:
-        return f"these are the images of '{shown}', as which tables show them"
-    return f"their pixels are those of no copy that srkd knows: tables show them as '{shown}'"
+        return f"these are the images of '{shown}', which is their name in tables"
+    return f"their pixels match no known copy: tables show them as '{shown}'"
 
 
 def kept_at(store: ArtifactStore, source: Source) -> Path:

@@ -40,7 +40,7 @@ class PackReader:
         self.entries: list[dict[str, Any]] = read["images"]
         size = sum(one["height"] * one["width"] * 3 for one in self.entries)
         if not self.data.is_file() or self.data.stat().st_size != size:
-            raise IntegrityError(f"{self.data} is not what was written", REPAIR)
+            raise IntegrityError(f"{self.data} is corrupted", REPAIR)
         self._bytes: Image = np.asarray(
             np.memmap(self.data, dtype=np.uint8, mode="r")
         )  # views of it cost less
@@ -55,7 +55,7 @@ class PackReader:
         image: Image = self._bytes[offset : offset + height * width * 3].reshape(height, width, 3)
         if i not in self._checked:
             if _digest(image) != entry["sha256"]:
-                raise IntegrityError(f"{self.data}: image '{entry['name']}' is not what was written", REPAIR)
+                raise IntegrityError(f"{self.data}: image '{entry['name']}' is corrupted", REPAIR)
             self._checked.add(i)
         return image
 
@@ -109,9 +109,7 @@ def pack(
         pixels: str = index["pixels"]
         final = _final_name(store, name, index, unnamed=unnamed)
         if not replace and final not in DATASETS and packed_as(store, final) not in (None, pixels):
-            raise SrkdError(
-                f"data set '{final}' is here with other images", "choose another name, or --force"
-            )
+            raise SrkdError(f"data set '{final}' exists with other images", "choose another name, or --force")
         with (
             store.locked([key_of(final).lock] if final != name else []),
             store.writing(key_of(final)) as folder,
@@ -134,7 +132,7 @@ def _large_enough(
         if spec is None or spec.role != "train":
             check_size(name, image, pixels.shape[0], pixels.shape[1], min(SCALES))
         elif min(pixels.shape[:2]) < max(SCALES):
-            raise SrkdError(f"image '{image}' of '{name}' is too small to be shrunk", "leave it out")
+            raise SrkdError(f"image '{image}' of '{name}' is too small to be shrunk", "exclude it")
         yield image, pixels
 
 

@@ -81,7 +81,7 @@ def run(
     """
     if getattr(current_process(), "_inheriting", False):
         raise SrkdError(
-            "a worker process reached srkd.run while it imported the script",
+            "a worker process called srkd.run while importing the script",
             'put the call under `if __name__ == "__main__":`',
         )
     _check_least(jobs=(jobs, 1), checkpoint_seconds=(checkpoint_seconds, 0), teacher_cache=(teacher_cache, 0))

@@ -50,7 +50,7 @@ def build(name: str, params: Mapping[str, Mapping[str, Any]]) -> Method:
     """
     parts = name.split("+")
     if len(parts) > 1 and (len(set(map(sources.name_of, parts))) < len(parts) or "none" in parts):
-        raise SrkdError(f"'{name}' is no composition", "join different methods, as in rkd+hkd")
+        raise SrkdError(f"'{name}' is not a composition", "join different methods, as in rkd+hkd")
     return _joined({sources.name_of(part): find(part) for part in parts}, params)
 
 

@@ -96,14 +96,12 @@ def check_name(name: str, where: str) -> None:
         SrkdError: it is a built-in method's name, reserved, or not a lower-case word.
     """
     if name in builtin():
-        hint = "give it a name of its own" + (
-            "; a file's method has the file's name" if ".py" in where else ""
-        )
+        hint = "choose another name" + ("; a file's method has the file's name" if ".py" in where else "")
         raise SrkdError(f"{where}: '{name}' is the name of a built-in method", hint)
     if not _NAME.fullmatch(name) or keyword.iskeyword(name) or name in RESERVED:
         raise SrkdError(
-            f"{where}: '{name[:60]}' is no name for a method",
-            "up to 40 small letters, digits and _, a letter first; not " + ", ".join(RESERVED),
+            f"{where}: '{name[:60]}' is not a valid method name",
+            "up to 40 lower-case letters, digits and _, starting with a letter; not " + ", ".join(RESERVED),
         )
 
 
@@ -131,7 +129,7 @@ def find(part: str, *, allowed: bool = True, last: Mapping[str, str] | None = No
     text = _read(path, part)
     if text is None:
         if name not in (last or {}):
-            hint = "srkd method new writes one" if path is not None else "is its package installed here?"
+            hint = "srkd method new writes one" if path is not None else "is its package installed?"
             raise MissingError(f"no file '{path}'" if path is not None else f"no module of '{part}'", hint)
         source = Source(name, part, (last or {})[name], None, b"", dotted, allowed)
     else:
@@ -198,7 +196,7 @@ def _read(path: Path | None, where: str) -> bytes | None:
         return None
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise SrkdError(f"'{where}' is no method: it is larger than {MAX_BYTES:,} bytes")
+            raise SrkdError(f"'{where}' is not a method: it is larger than {MAX_BYTES:,} bytes")
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -210,5 +208,7 @@ def _module_file(dotted: str, where: str) -> Path | None:
     """Return the file of a module without importing its packages; None if there is none."""
     module, _, name = dotted.partition(":")
     if not all(map(str.isidentifier, [*module.split("."), name])):
-        raise SrkdError(f"'{where}' names no class", "write package.module:Class, or a file: ./mymethod.py")
+        raise SrkdError(
+            f"'{where}' is not the name of a class", "write package.module:Class, or a file: ./mymethod.py"
+        )
     return module_file(module)

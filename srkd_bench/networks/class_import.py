@@ -42,10 +42,10 @@ def find(arch: str) -> "tuple[type[nn.Module], Path]":
     if found is None:
         raise SrkdError(f"module '{module}' has no class '{name}'")
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise SrkdError(f"{arch} is no network", "it must be a class that inherits torch.nn.Module")
+        raise SrkdError(f"{arch} is not a network", "it must be a class that inherits torch.nn.Module")
     file = inspect.getsourcefile(found)
     if file is None:
-        raise SrkdError(f"{arch} has no source file, by which its runs could be told apart")
+        raise SrkdError(f"{arch} has no source file, which is needed to identify its runs")
     return found, Path(file)
 
 

@@ -67,9 +67,9 @@ def _unreadable(spec: ForeignSpec, path: str, seen: Survey) -> SrkdError:
     if path not in seen.outputs:
         what = "is never called"
     elif path in seen.channels:
-        what = "has no like blocks in it"
+        what = "contains no equal blocks"
     else:
-        what = f"gives {seen.outputs[path]} for {SIZE[0]}×{SIZE[1]} pixels, which is no map"
+        what = f"gives {seen.outputs[path]} for {SIZE[0]}×{SIZE[1]} pixels, which is not a feature map"
     return SrkdError(
         f"{spec}: '{path}' {what}", f"modules that can be read: {', '.join(readable_paths(seen))}"
     )

@@ -96,7 +96,7 @@ def _check_hints(model: Architecture, hints: Hints, path: Path) -> None:
     spec = model.spec
     if hints.model is not None and spec != hints.model:
         raise SrkdError(
-            f"'{path}' is {spec}, not {hints.model}", "leave out teacher.model, or name another file"
+            f"'{path}' is {spec}, not {hints.model}", "leave out teacher.model, or give another file"
         )
     if isinstance(spec, ModelSpec):
         if hints.blocks or hints.overlap:

@@ -110,7 +110,7 @@ def _check_kind(path: Path, start: bytes) -> None:
     if _is_text(start):
         raise NotWeights(f"{refused}it is text: {text[:60].decode()!a}", "download the weights themselves")
     if path.suffix == ".safetensors":
-        raise SrkdError(f"{refused}it is no safetensors file", "if torch saved it, let its name end in .pt")
+        raise SrkdError(f"{refused}it is not a safetensors file", "if torch saved it, rename it to .pt")
 
 
 def _is_text(start: bytes) -> bool:

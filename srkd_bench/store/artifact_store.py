@@ -91,7 +91,7 @@ class ArtifactStore:
         try:
             return str(json.loads(path.read_bytes())["error"])
         except (OSError, ValueError, LookupError, TypeError, RecursionError):
-            raise IntegrityError(f"{path} is not what was written", REPAIR) from None
+            raise IntegrityError(f"{path} is corrupted", REPAIR) from None
 
     def take_up(self, keys: Iterable[Artifact]) -> None:
         """Fetch another machine's checkpoint of unfinished work if it is later than the local one."""
@@ -165,7 +165,7 @@ class ArtifactStore:
         self.begin()
         with ExitStack() as stack:
             for name in sorted(set(names)):
-                wait = f"waiting for another srkd that makes the same ({name})"
+                wait = f"waiting for another process that works on the same artifact ({name})"
                 stack.enter_context(held(self.home / "locks" / name, partial(self.say, wait)))
                 if self.shared:
                     stack.enter_context(self.shared.leased(name))
@@ -199,13 +199,13 @@ class ArtifactStore:
     def _checked(self, place: str, name: str) -> Path:
         folder = self.home / place
         if not self._is_here(place):
-            raise MissingError(f"nothing is kept at {folder}")
+            raise MissingError(f"nothing is stored at {folder}")
         path = folder / name
         files = read_manifest(folder)["files"]
         with suppress(OSError):  # it cannot be read
             if name in files and path.is_file() and stamp(path) == files[name]:
                 return path
-        raise IntegrityError(f"{path} is not what was written", REPAIR)
+        raise IntegrityError(f"{path} is corrupted", REPAIR)
 
     def keys(self, kind: str) -> list[tuple[str, dict[str, Any]]]:
         """Return name and key of every finished artifact of a kind, local or shared, the oldest first.
@@ -226,7 +226,7 @@ class ArtifactStore:
         """Warn once that an artifact is damaged and skipped."""
         if place not in self._told:
             self._told.add(place)
-            self.say(f"{place} is damaged and left out; for the cause: srkd store verify")
+            self.say(f"{place} is damaged and skipped; for the cause: srkd store verify")
 
     def bring(self, place: str) -> None:
         """Fetch a shared artifact unless it is local."""

@@ -51,7 +51,7 @@ def read(folder: Path) -> bytes | None:
     content = path.read_bytes()
     if not is_whole(path, content):
         raise IntegrityError(
-            f"checkpoint {path} is not what was written",
+            f"checkpoint {path} is corrupted",
             "`srkd store verify --repair` removes it; that run then begins again",
         )
     return content

@@ -74,7 +74,7 @@ def fetch(
         return _kept(path, checksum)
     if os.environ.get("SRKD_OFFLINE", "0") not in ("", "0"):
         ways = ["leave out --offline (SRKD_OFFLINE)", *([hint] if hint else [])]
-        raise MissingError(f"{path.name} isn't here and srkd is offline", ", or ".join(ways))
+        raise MissingError(f"{path.name} is missing and srkd is offline", ", or ".join(ways))
     part = beside(path, PART)
     with writable(part, size):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ def _kept(path: Path, checksum: str | None) -> Path:
         except _Wrong as error:
             raise IntegrityError(f"{path} {error}", f"remove {path}") from None
     elif not is_unchanged(path):
-        raise IntegrityError(f"{path} is not what was downloaded", REPAIR)
+        raise IntegrityError(f"{path} differs from the download", REPAIR)
     return path
 
 

@@ -68,16 +68,16 @@ def leftovers(store: ArtifactStore) -> list[Waste]:
 
 def _halves(home: Path) -> Iterator[tuple[Path, str]]:
     for folder in entries(home / "tmp"):
-        yield folder, "left by a process that was killed"
+        yield folder, "left by a killed process"
     for part in entries(home):
         with suppress(FileNotFoundError):
             if part.suffix == PART and time.time() - part.stat().st_mtime > HOUR:
-                yield part, "half a file"
+                yield part, "incomplete file"
     for folder in entries(home / "work"):
         if (home / "runs" / folder.name / MANIFEST).is_file():
             yield folder, f"checkpoint of a finished run: {describe(home / 'runs' / folder.name)}"
         else:
-            yield from ((part, "half a checkpoint") for part in entries(folder) if part.suffix == PART)
+            yield from ((part, "incomplete checkpoint") for part in entries(folder) if part.suffix == PART)
     for kind in ARTIFACTS:
         for folder in entries(home / kind):
             if folder.is_dir() and not (folder / MANIFEST).exists():
@@ -85,7 +85,7 @@ def _halves(home: Path) -> Iterator[tuple[Path, str]]:
     for part in entries(home / "downloads"):
         whole = part.with_name(download_of(part))
         if part.suffix == PART and (whole.exists() or part != beside(whole, PART)):
-            yield part, "half a download, beside the whole one"
+            yield part, "partial download of a complete file"
 
 
 def remove(store: ArtifactStore, waste: Waste) -> bool:
@@ -135,7 +135,7 @@ def describe(path: Path) -> str:
 def _scores(key: dict[str, Any], path: Path) -> str:
     dataset = json.loads((path / SCORES).read_bytes())["dataset"]
     owners = (path.parents[1] / kind / short(key["network"]) for kind in ("runs", "weights"))
-    owner = next((describe(folder) for folder in owners if folder.is_dir()), "a network that is gone")
+    owner = next((describe(folder) for folder in owners if folder.is_dir()), "a deleted network")
     name = "bicubic" if key["network"] == "bicubic" else owner
     return f"scores on {dataset} of {name}" + (" (self-ensemble)" if key["self_ensemble"] else "")
 
@@ -146,7 +146,7 @@ def refuse_other_suites(home: Path, keep: set[str]) -> None:
         place = place_of_lock(lock.name)
         if place is not None and place not in keep and is_held(lock):
             raise SrkdError(
-                f"another srkd is at work here for a suite that is not kept ({lock.name})",
+                f"another process works on a suite that is not kept ({lock.name})",
                 "name its suite too (--keep), or wait until it is done",
             )
 

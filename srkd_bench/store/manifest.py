@@ -33,7 +33,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         key = manifest.get("key")
         if isinstance(key, dict) and place_of(folder.parent.name, key) == place_at(folder):
             return manifest
-    raise IntegrityError(f"{path} is not what was written", REPAIR)
+    raise IntegrityError(f"{path} is corrupted", REPAIR)
 
 
 def parsed(content: bytes) -> dict[str, Any] | None:

@@ -115,12 +115,12 @@ def artifact_problem(folder: Path, sha256: Hasher = _sha256) -> str:
     manifest = parsed((folder / MANIFEST).read_bytes())
     place = place_of(folder.parent.name, manifest["key"]) if manifest else ""
     if manifest is None or place != place_at(folder):
-        return f"{MANIFEST} is not what was written" + (f": it belongs to {place}" if place else "")
+        return f"{MANIFEST} is corrupted" + (f": it belongs to {place}" if place else "")
     files: dict[str, Any] = manifest["files"]
     problems = [f"{name} is missing" for name in files if name not in here]
     problems += [f"{name} does not belong to it" for name in here if name not in files and name != MANIFEST]
     wrong = [name for name in files if name in here and not _fits(here[name], files[name], sha256)]
-    problems += [f"{name} is not what was written" for name in wrong]
+    problems += [f"{name} is corrupted" for name in wrong]
     return ", ".join(sorted(problems))
 
 
@@ -190,14 +190,14 @@ def _examined(thing: Path, sha256: Hasher) -> str:
         return f"{thing.stem} is missing" if _is_left_alone(thing) else ""
     digest = sha256(thing)
     if thing.parent.name == "downloads":
-        return "" if stamped(thing) in (None, digest) else "is not what was downloaded"
+        return "" if stamped(thing) in (None, digest) else "differs from the download"
     if thing.suffix == ".pt":
-        return "" if checkpoints.promises(thing.name, digest) else "is not what was written"
+        return "" if checkpoints.promises(thing.name, digest) else "is corrupted"
     try:
         whole = isinstance(json.loads(thing.read_bytes())["error"], str)
     except (ValueError, LookupError, TypeError, RecursionError):
         whole = False
-    return "" if whole else "is not what was written"
+    return "" if whole else "is corrupted"
 
 
 def identity(path: Path) -> tuple[int, int] | None:

@@ -49,7 +49,7 @@ def _problem(shared: Shared, place: str, found: Findings) -> str:
     try:
         files = shared.manifest(place, anew=True)["files"]
     except IntegrityError:
-        return "its manifest is missing or not what was written"
+        return "its manifest is missing or corrupted"
     problems = []
     for name, expected in files.items():
         digest = hashlib.sha256()
@@ -61,7 +61,7 @@ def _problem(shared: Shared, place: str, found: Findings) -> str:
             problems.append(f"{name} is missing, or has another size")
             continue
         if digest.hexdigest() != expected["sha256"]:
-            problems.append(f"{name} is not what was written")
+            problems.append(f"{name} is corrupted")
         found.files += 1
     return ", ".join(problems)
 

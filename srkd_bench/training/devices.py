@@ -39,7 +39,7 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and torchrun_env.ranks() > 1:
         if device.index is not None or torchrun_env.local_ranks() > torch.cuda.device_count():
             raise SrkdError(
-                f"{torchrun_env.local_ranks()} ranks can't have a GPU each: {torch.cuda.device_count()} are here",
+                f"{torchrun_env.local_ranks()} ranks need a GPU each: {torch.cuda.device_count()} are available",
                 "torchrun --nproc-per-node gpu -m srkd_bench … --device cuda",
             )
         device = torch.device("cuda", torchrun_env.local_rank())
@@ -65,5 +65,5 @@ def choose_devices(names: str, jobs: int | None = None) -> list[torch.device]:
     else:
         found = [choose_device("auto" if name == "all" else name.strip()) for name in names.split(",")]
     if len(set(found)) < len(found):
-        raise SrkdError(f"a device is named twice in '{names}'", "--jobs sets the number of processes")
+        raise SrkdError(f"a device is listed twice in '{names}'", "--jobs sets the number of processes")
     return [found[i % len(found)] for i in range(jobs or len(found))]

@@ -98,8 +98,8 @@ class Ranks:
             if not isinstance(error, dist.DistError) and "gloo" not in str(error):
                 raise
             raise SrkdError(
-                "another rank has ended, or can't be reached",
-                f"its own message says why; to go on from the last checkpoint: {command_line()}",
+                "another rank has ended or cannot be reached",
+                f"see its own message; to resume from the last checkpoint: {command_line()}",
             ) from error
 
     def tell(self, training: Training | None) -> None:
@@ -146,12 +146,12 @@ def check_shareable(run: Run, size: int) -> None:
     if batch % size:
         fitting = max(n for n in range(1, size) if batch % n == 0)
         raise SrkdError(
-            f"{size} ranks can't have equal parts of a batch of {batch}",
+            f"{size} ranks cannot share a batch of {batch}",
             f"start {fitting}, or --set teacher.train.batch={batch + -batch % size}",
         )
     if size > 1 and isinstance(run.model, ForeignSpec) and (reason := _obstacle(build(run.model, run.seed))):
         raise SrkdError(
-            f"{run.model} {reason}, so that ranks with parts of a batch would train another network",
+            f"{run.model} {reason}, so that several ranks would train another network",
             "train it in one process, without torchrun",
         )
 

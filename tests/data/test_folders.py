@@ -98,7 +98,7 @@ def test_a_test_image_that_is_also_a_training_image_is_found_by_its_pixels(
 def test_a_name_that_no_folder_of_the_store_can_have_is_refused(
     store: ArtifactStore, display: Display, tmp_path: Path, name: str
 ) -> None:
-    with pytest.raises(SrkdError, match="is no name for a data set"):
+    with pytest.raises(SrkdError, match="is not a valid data set name"):
         adopt(store, name, make(tmp_path / "mine", 32), display)
 
 
@@ -107,7 +107,7 @@ def test_a_registered_name_keeps_its_images_unless_told_otherwise(
 ) -> None:
     first = adopt(store, "mine", make(tmp_path / "a", 32), display, replace=False)
     assert adopt(store, "mine", make(tmp_path / "a", 32), display, replace=False) == first
-    with pytest.raises(SrkdError, match="is here with other images"):
+    with pytest.raises(SrkdError, match="exists with other images"):
         adopt(store, "mine", make(tmp_path / "b", 40), display, replace=False)
     assert open_set(store, "mine", 2).pixels == first.pixels
     assert adopt(store, "mine", make(tmp_path / "b", 40), display) != first

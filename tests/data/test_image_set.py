@@ -153,7 +153,7 @@ def test_a_pixel_that_changed_is_seen_when_its_image_is_read(
         data.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
         images = open_set(store, "trio", 2)
         getattr(images, look)(0)
-        with pytest.raises(IntegrityError, match=r"image '\d' is not what was written"):
+        with pytest.raises(IntegrityError, match=r"image '\d' is corrupted"):
             getattr(images, look)(2)
         data.write_bytes(whole)
 

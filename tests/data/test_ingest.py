@@ -61,7 +61,7 @@ def test_an_unknown_copy_is_marked_wherever_its_scores_are_shown(
     shown = f"duo@{found.pixels[:6]}"
     assert open_set(store, "duo", 2).name == copy_name("duo", found.pixels) == shown
     assert image_notes(store, ["duo"]) == [
-        f"{shown}: a copy of duo that srkd does not know; no published scores are of it"
+        f"{shown}: a copy of duo that srkd does not know; there are no published scores for it"
     ]
     with pytest.raises(IntegrityError, match="these images are not those of 'duo@other'"):
         adopt(store, "duo@other", tmp_path / "third", display)
@@ -81,7 +81,7 @@ def test_a_source_that_holds_another_copy_is_not_taken_for_the_one_that_is_asked
 def test_a_set_without_a_source_says_that_it_has_to_be_imported(
     store: ArtifactStore, display: Display
 ) -> None:
-    with pytest.raises(MissingError, match="can't be downloaded, only imported") as error:
+    with pytest.raises(MissingError, match="cannot be downloaded, only imported") as error:
         download(store, "manga109", display)
     assert "--from" in error.value.hint
 

@@ -275,7 +275,7 @@ WRONG: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "nothing": (lambda home: srkd.load(home=home), "say which network", "srkd ls runs"),
     "data set": (
         lambda home: srkd.evaluate("bicubic", ["set5"], home=home),
-        "data sets that are not here: set5",
+        "data sets that are not available: set5",
         "srkd download set5",
     ),
     "no data set": (lambda home: srkd.evaluate("bicubic", [], home=home), "no data set is named", "set14"),

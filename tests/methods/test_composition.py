@@ -74,7 +74,7 @@ def test_a_whole_number_and_the_same_one_with_a_point_are_the_same_run() -> None
 
 @pytest.mark.parametrize("name", ["hkd+hkd", "rkd+hkd+rkd", "none+hkd", "hkd+none"])
 def test_what_joins_nothing_different_is_refused(name: str) -> None:
-    with pytest.raises(SrkdError, match="is no composition") as caught:
+    with pytest.raises(SrkdError, match="is not a composition") as caught:
         registry.build(name, {})
     assert caught.value.hint == "join different methods, as in rkd+hkd"
 

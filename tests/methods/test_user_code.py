@@ -194,8 +194,8 @@ def test_two_sources_of_one_name_are_not_mixed_up(srkd: Srkd, tmp_path: Path) ->
     ("name", "text", "message", "hint"),
     [
         ("hkd", MINE, "hkd.py: 'hkd' is the name of a built-in method", "the file's name"),
-        ("My-Method", MINE, "My-Method.py: 'My-Method' is no name for a method", "small letters"),
-        ("teacher", MINE, "teacher.py: 'teacher' is no name for a method", "not all, bicubic"),
+        ("My-Method", MINE, "My-Method.py: 'My-Method' is not a valid method name", "small letters"),
+        ("teacher", MINE, "teacher.py: 'teacher' is not a valid method name", "not all, bicubic"),
         ("bad", "x = 1\ndef f(:\n", "bad.py, line 2: invalid syntax", ""),
         (
             "bad",
@@ -204,17 +204,17 @@ def test_two_sources_of_one_name_are_not_mixed_up(srkd: Srkd, tmp_path: Path) ->
             "one file",
         ),
         ("bad", "\n\n1 / 0\n", "bad.py, line 3: ZeroDivisionError: division by zero", ""),
-        ("bad", "x = 1\n", "bad.py: there is no Method in it", "srkd method new"),
+        ("bad", "x = 1\n", "bad.py: it defines no Method", "srkd method new"),
         (
             "bad",
             MINE + "\n\n@dataclass(frozen=True)\nclass Two(Mine.__base__):\n    pass\n",
-            "bad.py, line 25: two methods in a file, Mine and Two",
+            "bad.py, line 25: two methods in one file, Mine and Two",
             "a file is one method",
         ),
         (
             "bad",
             MINE.replace("@dataclass(frozen=True)\n", ""),
-            "bad.py, line 11: Mine is no frozen dataclass",
+            "bad.py, line 11: Mine is not a frozen dataclass",
             "write @dataclass(frozen=True) above class Mine",
         ),
         (
@@ -232,7 +232,7 @@ def test_two_sources_of_one_name_are_not_mixed_up(srkd: Srkd, tmp_path: Path) ->
         (
             "bad",
             MINE.replace("    weight", "    taps: tuple[float, ...] = (0.5,)\n    weight"),
-            "bad.py, line 18: 'taps' can't be a hyper-parameter",
+            "bad.py, line 18: 'taps' cannot be a hyper-parameter",
             "write it without a type: taps = ...",
         ),
         (

@@ -119,7 +119,7 @@ def test_code_is_refused_and_does_not_run_however_it_is_packed(tmp_path: Path, p
     for suffix in (".safetensors", ".zip", "", ".pt"):
         file = file.rename(tmp_path / f"x{suffix}")
         message = refused(file).message
-        assert re.search("it wants '(io|__builtin__) open'|it is no safetensors file", message)
+        assert re.search("it wants '(io|__builtin__) open'|it is not a safetensors file", message)
     assert not ran.exists()
     torch.load(file, weights_only=False)
     assert ran.exists()
@@ -190,7 +190,7 @@ def test_a_file_under_anothers_suffix_is_read_or_told_to_be_renamed(tmp_path: Pa
     assert same(load_weights(tmp_path / "x.pt"), build(TINY, 0))
     for packed in (True, False):
         torch.save(state, tmp_path / "x.safetensors", _use_new_zipfile_serialization=packed)
-        assert refused(tmp_path / "x.safetensors").hint == "if torch saved it, let its name end in .pt"
+        assert refused(tmp_path / "x.safetensors").hint == "if torch saved it, rename it to .pt"
 
 
 def test_a_file_of_old_torch_is_read(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_who_waits_for_a_process_that_dies_takes_over_from_its_checkpoint(tmp_pa
     second = start(tmp_path, "long.yaml", "--json")
     assert second.stderr is not None
     lines = [second.stderr.readline() for _ in range(3)]
-    assert lines[2].startswith("waiting for another srkd that makes the same")
+    assert lines[2].startswith("waiting for another process that works on the same artifact")
     first.send_signal(signal.SIGKILL)
     first.communicate()
     out, err = second.communicate(timeout=300)

@@ -174,7 +174,7 @@ def test_any_flipped_byte_is_found_and_what_it_breaks_is_named(
         assert set(found) == set(chosen)
         for thing, path in chosen.items():
             if path.name != MANIFEST and thing.startswith(("runs", "scores", "data")):
-                assert found[thing] == f"{path.name} is not what was written"
+                assert found[thing] == f"{path.name} is corrupted"
         for path, content in before.items():
             path.write_bytes(content)
     assert flipped > 200
@@ -195,8 +195,8 @@ def test_missing_and_added_files_and_renamed_folders_are_found(
         f"runs/{teacher.name}": "events.jsonl is missing",
         f"runs/{hkd.name}": "notes.txt does not belong to it",
         "data/photos-test": "artifact.json is missing",
-        "data/photos-test_x3": "artifact.json is not what was written: it belongs to data/photos-test_x2",
-        f"scores/{score.name}": "scores.json is not what was written",
+        "data/photos-test_x3": "artifact.json is corrupted: it belongs to data/photos-test_x2",
+        f"scores/{score.name}": "scores.json is corrupted",
     }
 
 
@@ -307,7 +307,7 @@ def test_verify_ends_with_4_and_the_command_that_repairs(store: ArtifactStore, s
     before = contents(store.home)
     code, text, messages = srkd("store", "verify")
     assert code == 4
-    assert text.splitlines()[0] == f"runs/{run_of(store, 'hkd').name}: card.json is not what was written"
+    assert text.splitlines()[0] == f"runs/{run_of(store, 'hkd').name}: card.json is corrupted"
     assert text.endswith(", 1 broken\n")
     assert messages.endswith("hint: srkd store verify --repair\n")
     code, text, _ = srkd("store", "verify", "--json")
@@ -328,7 +328,7 @@ def test_what_repair_removes_is_made_again_in_the_same_bits(store: ArtifactStore
     code, text, _ = srkd("store", "verify", "--repair")
     assert code == 0
     assert text.count("; removed, ") == 7
-    assert f"runs/{hkd.name}: artifact.json is not what was written; removed, the next `srkd run`" in text
+    assert f"runs/{hkd.name}: artifact.json is corrupted; removed, the next `srkd run`" in text
     assert not any(path.exists() for path in lost)
     assert not beside(lost[5], SHA256).exists()
     assert srkd("store", "verify")[0] == 0
@@ -349,7 +349,7 @@ def test_repair_leaves_what_another_process_makes(store: ArtifactStore, srkd: Sr
     with process(store, f"store.locked(['run-{run.name}'])"):
         code, text, _ = srkd("store", "verify", "--repair")
     assert code == 4
-    assert "not removed: another srkd is at work on it" in text
+    assert "not removed: another process is at work on it" in text
     assert run.exists()
     assert srkd("store", "verify", "--repair")[0] == 0
     assert not run.exists()
@@ -463,11 +463,11 @@ def test_a_damaged_artifact_ends_no_command_in_a_traceback(
     gone = {run.name[:12]} if name in (MANIFEST, FAILED) else set()
     assert shown == {one.name[:12] for one in (store.home / "runs").iterdir()} - gone
     if name == MANIFEST and content is not None:
-        said = f"runs/{run.name} is damaged and left out; for the cause: srkd store verify"
+        said = f"runs/{run.name} is damaged and skipped; for the cause: srkd store verify"
         assert " ".join(messages.split()) == said
         code, _, messages = srkd("show", run.name[:8])
         assert code == 4
-        assert f"{MANIFEST} is not what was written" in messages
+        assert f"{MANIFEST} is corrupted" in messages
 
 
 def test_a_run_that_this_srkd_cannot_read_is_left_out_of_the_list(store: ArtifactStore, srkd: Srkd) -> None:
@@ -582,7 +582,7 @@ def test_gc_keeps_the_self_ensemble_that_a_suite_asks_for(
         "scores on photos-test of hkd seed 0, EDSR 4×4",
         "scores on photos-test of none seed 0, EDSR 4×4",
         "scores on photos-test of none seed 0, EDSR 6×4",
-        "scores on set5 of a network that is gone",
+        "scores on set5 of a deleted network",
     ]
 
 
@@ -619,7 +619,7 @@ def test_gc_refuses_when_it_cannot_tell_what_is_needed(
     with process(store, f"store.locked(['run-{run_of(store, 'hkd').name}'])"):
         code, _, messages = srkd("store", "gc", "--keep", "less.yaml", "--yes")
         assert code == 1
-        assert "another srkd is at work here for a suite that is not kept" in messages
+        assert "another process works on a suite that is not kept" in messages
         assert contents(store.home) == before
         assert srkd("store", "gc", "--keep", "tiny.yaml", "--yes")[0] == 0
     assert not (store.home / "work" / UNFINISHED).exists()

@@ -286,7 +286,7 @@ def test_ranks_that_do_not_divide_the_batch_are_refused_before_they_meet(srkd: S
     write_suite(tmp_path)
     code, _, err = srkd("train-teacher", "shared.yaml")
     assert code == 1
-    assert "error: 3 ranks can't have equal parts of a batch of 8\n" in err
+    assert "error: 3 ranks cannot share a batch of 8\n" in err
     assert "hint: start 2, or --set teacher.train.batch=9\n" in err
 
 

@@ -265,7 +265,7 @@ def test_a_checkpoint_that_changed_is_never_used(lab: Lab) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(IntegrityError, match=f"{path.name} is not what was written"):
+    with pytest.raises(IntegrityError, match=f"{path.name} is corrupted"):
         lab.learner("hkd", "x")
 
 

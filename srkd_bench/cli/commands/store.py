@@ -42,7 +42,7 @@ def verify(repair: Repair = False, shared: InBucket = False, home: Home = None, 
         rows.append({"path": _place(fault.path, store), "problem": fault.problem, "removed": gone})
         if not json_:
             end = f"; removed, {_remedy(fault.path)}" if gone else ""
-            end = "; not removed: another srkd is at work on it" if repair and not gone else end
+            end = "; not removed: another process is at work on it" if repair and not gone else end
             print(f"{_place(fault.path, store)}: {fault.problem}{end}")
     unverified = [_place(path, store) for path in found.unverified]
     if json_:

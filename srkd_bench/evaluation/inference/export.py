@@ -78,7 +78,7 @@ def export(
     parity = compare(Upscaler(model), forward, pairs, model.spec.scale)
     if not (parity.difference <= BOUND and parity.decibel <= BOUND_DB):
         raise ParityError(
-            f"the exported network is not the same: SR differs by up to {parity.difference:.2g} of 1"
+            f"the exported network differs: SR differs by up to {parity.difference:.2g} of 1"
             f" (allowed: {BOUND:g}), PSNR-Y by {parity.decibel:.2g} dB (allowed: {BOUND_DB:g})",
             "nothing was written; try another format with --to",
         )
@@ -99,7 +99,7 @@ def check_request(to: str, file: Path, *, force: bool) -> None:
         SrkdError: as in `export`.
     """
     if file.suffix != FORMATS[to]:
-        raise SrkdError(f"'{file.name}' is no name for {to}", f"let it end in {FORMATS[to]}")
+        raise SrkdError(f"'{file.name}' is not a file name for {to}", f"use the suffix {FORMATS[to]}")
     if file.exists() and not force:
         raise SrkdError(f"'{file}' would be overwritten", "choose another -o, or --force to replace it")
     if not file.parent.is_dir():

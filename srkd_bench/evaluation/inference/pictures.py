@@ -61,7 +61,7 @@ def _read(path: Path) -> tuple[Image.Image, bytes]:
     """Return the image as L, LA, RGB or RGBA, and its profile; the rest is freed when this function ends."""
     with opened(path, path.name) as image:
         if image.mode == "CMYK":
-            hint = "a PNG can't hold it: convert the image to RGB by its colour profile"
+            hint = "PNG does not support it: convert the image to RGB by its colour profile"
             raise unreadable(path.name, "CMYK colours", hint)
         mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
         mode += "A" if image.has_transparency_data else ""

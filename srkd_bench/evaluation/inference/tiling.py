@@ -46,7 +46,7 @@ class Tiled:
             lacking = f"not enough memory for {self.model.spec} on"
             if self.model.halo is None:
                 size = "×".join(map(str, lr.shape[:1:-1]))
-                hint = "state how many LR pixels around a tile are enough: overlap, beside blocks"
+                hint = "set overlap, the LR pixels around a tile, together with blocks"
                 raise SrkdError(f"{lacking} a whole image of {size} pixels", hint)
             if self.side is not None and self.side <= SMALLEST_TILE:
                 hint = "free some memory, or choose another --device"
@@ -72,7 +72,7 @@ def tiled(model: Architecture, lr: Tensor, side: int) -> Tensor:
     """
     around = model.halo
     if around is None:
-        raise ValueError(f"{model.spec} works on whole images only")
+        raise ValueError(f"{model.spec} needs whole images")
     height, width = lr.shape[-2:]
     if height <= side + 2 * around and width <= side + 2 * around:
         return model(lr).sr  # type: ignore[no-any-return]

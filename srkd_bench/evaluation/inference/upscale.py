@@ -61,7 +61,7 @@ def upscale(
         for error in failures:
             place.display.say(f"{error.message} ({error.hint})" if error.hint else error.message)
         raise FailedImages(
-            f"{len(failures)} of {len(targets)} images were not upscaled", "see the lines above"
+            f"{len(failures)} of {len(targets)} images were not upscaled", "see the messages above"
         )
     return Upscaled(list(todo), kept)
 
@@ -90,12 +90,12 @@ def _images(sources: Sequence[Path], output: Path) -> list[Path]:
             continue
         inside = find_images(source)
         if not inside:
-            raise MissingError(f"no images in '{source}'", "folders in it are not searched; name them")
+            raise MissingError(f"no images in '{source}'", "subfolders are not searched; name them")
         found |= dict.fromkeys(inside)
     originals = [path for path in found if not _is_own_output(path, output)]
     if not originals:
         raise MissingError(
-            f"every image named is SR that srkd wrote into '{output}'",
+            f"every given image is SR that srkd wrote into '{output}'",
             "choose another -o to upscale it again",
         )
     return originals
@@ -121,7 +121,7 @@ def _refuse_to_overwrite(there: list[Path]) -> None:
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
         raise SrkdError(
             f"'{there[0]}'{more} would be overwritten",
-            "choose another -o, or --force to replace what is there",
+            "choose another -o, or --force to replace them",
         )
 
 

@@ -115,7 +115,9 @@ def parse(text: str, gallery: Gallery) -> Crop:
     """
     found = re.fullmatch(r"(.+):(\d{1,6}),(\d{1,6}),(\d{1,6}),(\d{1,6})", text)
     if not found:
-        raise SrkdError(f"'{text}' names no region", "IMAGE:X,Y,W,H in HR pixels, such as baby:96,64,64,64")
+        raise SrkdError(
+            f"'{text}' is not a valid region", "IMAGE:X,Y,W,H in HR pixels, such as baby:96,64,64,64"
+        )
     dataset, image = _image(found[1], gallery)
     images = gallery.images(dataset)
     height, width, _ = images.hr(images.names.index(image)).shape

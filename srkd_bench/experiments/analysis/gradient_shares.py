@@ -215,7 +215,7 @@ def explained(plan: Plan) -> str:
     return (
         f"share of the gradient, ‖∇(the method's terms)‖ / ‖∇ rec‖, on a plain student of suite {plan.suite.name}\n"
         f"after {moments} of {steps(plan)} steps, mean over {BATCHES} batches of {plan.suite.data.train};"
-        f" marked where it isn't within {LOWEST} and {HIGHEST:g}, or is above {FIRST:g} before the first step"
+        f" marked if it is not within {LOWEST} and {HIGHEST:g}, or is above {FIRST:g} before the first step"
     )
 
 

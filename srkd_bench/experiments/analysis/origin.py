@@ -18,9 +18,7 @@ def suite_of(scores: Sequence[Score], path: Path) -> str:
     """
     name = _suite(scores)
     if not name:
-        raise SrkdError(
-            f"{path} does not say which suite its scores are of", f"srkd report SUITE --from {path}"
-        )
+        raise SrkdError(f"{path} does not name the suite of its scores", f"srkd report SUITE --from {path}")
     if name not in suite_files():
         raise SrkdError(
             f"{path} is of suite {name}, which does not come with srkd",
@@ -62,7 +60,7 @@ def left_out(scores: Sequence[Score], results: Results) -> list[str]:
         ("seeds", {str(one.seed) for one in others} - {str(seed) for seed in [None, *results.seeds]}),
     )
     found = [f"{kind} {', '.join(sorted(names))}" for kind, names in kinds if names]
-    return [f"left out of the file, as the suite does not have them: {'; '.join(found)}"] if found else []
+    return [f"in the file, but not in the suite, so not shown: {'; '.join(found)}"] if found else []
 
 
 def _suite(scores: Sequence[Score]) -> str:

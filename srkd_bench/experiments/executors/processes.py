@@ -154,9 +154,9 @@ class Crew:
         stopped = code < 0 or code in EXIT_CODES.values()
         if stopped and self._gets_further(task):
             self.agenda.again(task)
-            self._board.see(worker.name, News(f"{worker.name} {how}; {task.name} is begun again"))
+            self._board.see(worker.name, News(f"{worker.name} {how}; {task.name} is restarted"))
             return
-        hint = "memory may have run out: fewer --jobs" if stopped else "its traceback stands above"
+        hint = "memory may have run out: fewer --jobs" if stopped else "its traceback is above"
         self.failures.append(SrkdError(f"{task.name}: its process {how}", hint))
         self.agenda.done(task)
 

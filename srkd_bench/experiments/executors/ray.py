@@ -110,7 +110,7 @@ def _check_node(desk: RayDesk, node: str) -> None:
         raise SrkdError(f"{node} has srkd {__version__}, not {desk.version}", "install the same on all nodes")
     if desk.mark is not None and not desk.mark.is_dir():
         raise SrkdError(
-            f"{node} doesn't see the store {desk.home}",
+            f"{node} cannot access the store {desk.home}",
             "--home on a file system that all nodes share, or SRKD_STORE=s3://BUCKET/PREFIX",
         )
 

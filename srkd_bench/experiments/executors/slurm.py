@@ -13,8 +13,8 @@ SLURM = """\
 #!/bin/bash
 # {made_by}
 # Save it, then submit it: bash FILE [options of sbatch for all jobs, such as --gpus=1 --time=04:00:00]
-# It may be submitted again at any time: its jobs wait for those of the same name, and what is finished isn't made
-# again. A job that its time limit, preemption or a failed node stops goes on from its checkpoint.
+# It can be submitted again at any time: its jobs wait for those of the same name, and what is finished isn't made
+# again. A job that its time limit, preemption or a failed node stops resumes from its checkpoint.
 set -u
 name={name}
 
@@ -50,7 +50,7 @@ if [ "$stopped" ]; then
 fi
 job=$SLURM_JOB_ID
 if [ "${{SLURM_ARRAY_JOB_ID-}}" ]; then job=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID; fi
-# A job that was cancelled isn't RUNNING any more, and is not queued again.
+# A job that was cancelled is no longer RUNNING and is not requeued.
 if [ "$code" -eq 75 ] && scontrol show job "$job" | grep -q JobState=RUNNING; then scontrol requeue "$job"; fi
 exit "$code"
 """

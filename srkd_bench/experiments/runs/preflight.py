@@ -105,11 +105,11 @@ def _try(run: Run, teacher: Architecture | None, place: Workplace) -> None:
             forward = teacher_pass(teacher, [learner.method], train, place.device)
             learner.advance(lr, hr, TeacherView(forward, lr))
         except SrkdError as error:
-            raise SrkdError(f"{run.method} can't work here: {error.message}", error.hint) from error
+            raise SrkdError(f"{run.method} does not work here: {error.message}", error.hint) from error
         except (RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError) as error:
             names = f"{run.model}" + (f" and {teacher.spec}" if teacher else "")
             raise SrkdError(
-                f"{run.method} can't work with {names}: {type(error).__name__}: {str(error)[:200]}",
+                f"{run.method} does not work with {names}: {type(error).__name__}: {str(error)[:200]}",
                 "leave this method out, or choose other networks",
             ) from error
 

@@ -210,7 +210,7 @@ def _teacher_cache(runs: list[Run], scale: int, place: Workplace) -> Iterator[Te
     )
     cache, why = open_cache(key, train, place.store, place.options.teacher_cache)
     if why:
-        place.display.say(f"what the teacher sees is not kept for later runs: {why}")
+        place.display.say(f"teacher labels are not stored for later runs: {why}")
     with closing(cache) if cache else nullcontext():
         yield cache
 

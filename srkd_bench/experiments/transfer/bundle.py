@@ -125,8 +125,8 @@ def take_in(store: ArtifactStore, path: Path, display: Display) -> Imported:
             datasets = {name for place in places if (name := checked(folder, place)) in DATASETS}
         except IntegrityError as error:
             raise IntegrityError(
-                f"nothing is taken from {path}: {error.message}",
-                "take only what `srkd store export` wrote; ask for the file again",
+                f"nothing was imported from {path}: {error.message}",
+                "import only files that `srkd store export` wrote; get the file again",
             ) from None
         new = [place for place in places if _published(store, folder / place, store.home / place)]
     named = (one for one in datasets if not DATASETS[one].builtin)

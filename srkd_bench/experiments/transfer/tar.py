@@ -34,7 +34,7 @@ def add(tar: BinaryIO, name: str, path: Path, stamp: dict[str, Any], moved: Move
     Raises:
         IntegrityError: the file has changed or is missing.
     """
-    wrong = IntegrityError(f"{path} is not what was written", REPAIR)
+    wrong = IntegrityError(f"{path} is corrupted", REPAIR)
     if not path.is_file() or path.stat().st_size != stamp["bytes"]:
         raise wrong
     header = TarInfo(name)
@@ -69,20 +69,20 @@ def members(tar: BinaryIO, allowed: re.Pattern[str], largest: dict[str, int]) ->
     while True:
         block = tar.read(BLOCKSIZE)
         if len(block) < BLOCKSIZE:
-            raise IntegrityError("it is cut short" if found else "it is no plain tar")
+            raise IntegrityError("it is truncated" if found else "it is not a plain tar file")
         if block == bytes(BLOCKSIZE):
             return found
         try:
             header = TarInfo.frombuf(block, "ascii", "strict")
         except (HeaderError, ValueError):
-            raise IntegrityError("it is no plain tar") from None
+            raise IntegrityError("it is not a plain tar file") from None
         shown = repr(header.name[:80])
         if header.type not in (REGTYPE, AREGTYPE):
             raise IntegrityError(f"{shown} is not a plain file")
         if not allowed.fullmatch(header.name):
-            raise IntegrityError(f"{shown} is nothing that srkd exports")
+            raise IntegrityError(f"{shown} is not part of an export")
         if header.name in found:
-            raise IntegrityError(f"{shown} stands twice")
+            raise IntegrityError(f"{shown} occurs twice")
         if not 0 <= header.size <= largest.get(header.name.rpartition("/")[2], length):
             raise IntegrityError(f"{shown} is too large")
         if len(found) == MOST_FILES:

@@ -28,7 +28,7 @@ def checked(folder: Path, place: str) -> str:
     kind, path = place.partition("/")[0], folder / place
     manifest = parsed((path / MANIFEST).read_bytes()) if (path / MANIFEST).is_file() else None
     if manifest is None:
-        raise IntegrityError(f"{place}/{MANIFEST} is missing or not what was written")
+        raise IntegrityError(f"{place}/{MANIFEST} is missing or corrupted")
     if set(manifest["files"]) != FILES[kind]:
         raise IntegrityError(f"{place} has other files than srkd writes")
     if problem := artifact_problem(path):
@@ -40,9 +40,9 @@ def checked(folder: Path, place: str) -> str:
     except (ValueError, RecursionError):
         known = False
     if not known:
-        raise IntegrityError(f"{place}: its settings are none that this srkd knows")
+        raise IntegrityError(f"{place}: its settings are unknown to this version of srkd")
     if not _is_record((path / CARD).read_bytes()):
-        raise IntegrityError(f"{place}: {CARD} is no card")
+        raise IntegrityError(f"{place}: {CARD} is not a card")
     if isinstance(spec, Measurement):
         return _measured_on(path / SCORES, place)
     assert isinstance(spec, Run | Weights)

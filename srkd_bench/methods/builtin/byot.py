@@ -30,7 +30,7 @@ class BYOT(Method):
     source = "Zhang et al., ICCV 2019, arXiv:1905.08094"
     taps = (0.25, 0.5, 0.75)
     looks = False
-    never_zero = "it looks at the student's own exits, not at the teacher"
+    never_zero = "it learns from the student's own exits, not from the teacher"
 
     weight: Weight = 1.0
     alpha: Share = 0.3

@@ -41,8 +41,8 @@ class CrossKD(Method):
         """
         if not isinstance(teacher, HasTail):
             raise SrkdError(
-                f"crosskd needs a teacher that can lend its tail; {type(teacher).__name__} can't",
-                "take another method for this teacher, or give its class a method lend_tail, as EDSR has",
+                f"crosskd needs a teacher with lend_tail; {type(teacher).__name__} has none",
+                "use another method for this teacher, or give its class a method lend_tail, as EDSR has",
             )
         with torch.no_grad():
             inputs, outputs = (one(lr[:1], self.taps).feats[1.0].shape[1] for one in (student, teacher))

@@ -27,7 +27,7 @@ class DML(Method):
     kind = "mutual"
     source = "Zhang et al., CVPR 2018, arXiv:1706.00384"
     looks = False
-    never_zero = "it looks at a peer, not at the teacher"
+    never_zero = "it learns from a peer, not from the teacher"
     beside = ("peer",)
 
     weight: Weight = 0.4
@@ -44,7 +44,7 @@ class DML(Method):
                 draw()
         if all(map(torch.equal, peer.parameters(), student.parameters())):
             hint = "give its layers a method reset_parameters, as torch's own have"
-            raise SrkdError("dml can't give its second student other initial weights", hint)
+            raise SrkdError("dml cannot give its second student other initial weights", hint)
         return peer
 
     def losses(self, step: Step, adapter: nn.Module) -> Losses:

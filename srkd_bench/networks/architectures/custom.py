@@ -67,7 +67,7 @@ class Foreign(Architecture):
             for hook in hooks:
                 hook.remove()
         if missing := [path for path in paths.values() if path not in maps]:
-            raise SrkdError(f"{self.spec}: module '{missing[0]}' isn't called", self._hint())
+            raise SrkdError(f"{self.spec}: module '{missing[0]}' is not called", self._hint())
         s, (height, width) = self.spec.scale, lr.shape[-2:]
         wanted = torch.Size([len(lr), 3, s * given.shape[-2], s * given.shape[-1]])
         if not isinstance(sr, Tensor) or sr.shape != wanted:
@@ -84,10 +84,10 @@ class Foreign(Architecture):
     def _paths(self, taps: Sequence[float]) -> dict[float, str]:
         blocks = self.spec.blocks
         if taps and not isinstance(blocks, list):
-            raise ValueError(f"the blocks of {self.spec} have not been looked for")
+            raise ValueError(f"the blocks of {self.spec} are not detected yet")
         if taps and not blocks:
             raise SrkdError(
-                f"no features of {self.spec} can be read: it has no list of like blocks", self._hint()
+                f"no features of {self.spec} can be read: it has no list of equal blocks", self._hint()
             )
         return {tap: blocks[max(1, round(tap * len(blocks))) - 1] for tap in taps}
 
@@ -96,7 +96,7 @@ class Foreign(Architecture):
             found = feature_map(output, padded)
             if found is None:
                 raise SrkdError(
-                    f"{self.spec}: '{path}' gives {described(output)}, which is no map of"
+                    f"{self.spec}: '{path}' gives {described(output)}, which is not a feature map of"
                     f" {padded[0]}×{padded[1]} pixels", self._hint()
                 )  # fmt: skip
             # A copy: later layers may modify it in place.
@@ -178,7 +178,7 @@ def build(spec: ForeignSpec) -> Foreign:
     found, path = find(spec.arch)
     if spec.source not in ("", source_of(path)):
         raise SrkdError(
-            f"{path.name} has changed since this {spec} was made", "put the old file back, or train anew"
+            f"{path.name} has changed since this {spec} was made", "restore the old file, or train again"
         )
     params: dict[str, Any] = dict(spec.params)
     takes = inspect.signature(found).parameters
@@ -189,7 +189,7 @@ def build(spec: ForeignSpec) -> Foreign:
         return Foreign(spec, found(**params))
     except Exception as error:  # whatever its author raises
         raise SrkdError(
-            f"{spec.arch} can't be built: {str(error)[:200] or type(error).__name__}",
+            f"{spec.arch} cannot be built: {str(error)[:200] or type(error).__name__}",
             f"it is called with {', '.join(params) or 'nothing'}: see `params` and its __init__",
         ) from None
 

@@ -24,7 +24,7 @@ REST = 10.0  # seconds after a failure without retries, so that releasing many l
 SLOWEST = 300.0  # seconds that a part may take
 REPAIR_SHARED = "srkd store verify --shared --repair"
 _RIGHTS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, with the right to list, read, write and delete there"
-_HINT = "is AWS_ENDPOINT_URL right, and AWS_REGION? what is finished is kept; give the same command again to go on"
+_HINT = "is AWS_ENDPOINT_URL right, and AWS_REGION? finished work is kept; run the same command to resume"
 
 
 class Unreachable(SrkdError):
@@ -154,7 +154,7 @@ class Bucket:
             end = min(size, start + PART)
             part: bytes | None = self._ask("get", self._part, name, start, end, size)
             if part is None:
-                raise IntegrityError(f"{self.address}/{name} is not what was written", REPAIR_SHARED)
+                raise IntegrityError(f"{self.address}/{name} is corrupted", REPAIR_SHARED)
             yield part
 
     def _part(self, name: str, start: int, end: int, size: int) -> bytes | None:
@@ -187,7 +187,7 @@ class Bucket:
         """Return an error that explains the library's error to the user."""
         text = str(error)
         if "NoSuchBucket" in text:
-            return Unreachable(f"there is no bucket '{self.name}'", "make it, or mend SRKD_STORE")
+            return Unreachable(f"there is no bucket '{self.name}'", "create it, or correct SRKD_STORE")
         if "/latest/api/token" in text:  # address of the cloud's credential service
             return Unreachable(f"no credentials for {self.address}", _RIGHTS)
         cause = text.split("\n\n")[0].rpartition(" - ")[2].replace("\n", " ")[:200]

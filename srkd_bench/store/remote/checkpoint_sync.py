@@ -40,9 +40,9 @@ class Handover:
             if checkpoints.is_whole(Path(path), content):
                 checkpoints.write(folder, checkpoints.step_of(Path(path).name), content)
             else:
-                self.say(f"{self.bucket.address}/{path} is not what was written; it is left out")
+                self.say(f"{self.bucket.address}/{path} is corrupted and skipped")
         except IntegrityError:  # another machine has just replaced it by a later one
-            self.say(f"{self.bucket.address}/{path} is gone; it is left out")
+            self.say(f"{self.bucket.address}/{path} no longer exists; it is skipped")
         finally:
             part.unlink(missing_ok=True)
 
@@ -59,7 +59,7 @@ class Handover:
             for run, path in paths.items():
                 self._send(run, path)
         except Unreachable as error:
-            self.say(f"{error.message}; the latest checkpoint is here alone")
+            self.say(f"{error.message}; the latest checkpoint exists only on this machine")
         now = time.monotonic()
         self._next = now + min(max(PAUSE[0], (now - begun) / SHARE), PAUSE[1])
 

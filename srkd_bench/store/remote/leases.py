@@ -47,7 +47,7 @@ class Leases:
         pause, told = LOOK[0], False
         while not self._taken(name):
             if not told:
-                self.say(f"waiting for another machine that makes the same ({name})")
+                self.say(f"waiting for another machine that works on the same artifact ({name})")
                 told = True
             time.sleep(pause)
             pause = min(1.5 * pause, LOOK[1])
@@ -67,8 +67,8 @@ class Leases:
         self.bucket.put(self._sign(self.worker), b"")
         if self.bucket.create(self._sign(self.worker), b"again"):
             raise SrkdError(
-                f"the server of {self.bucket.address} writes also where it is to write only if nothing is there",
-                "take one that heeds If-None-Match, as Amazon's does",
+                f"the server of {self.bucket.address} does not support conditional writes",
+                "use one that supports If-None-Match, as Amazon's does",
             )
         self._set_clock()
         self._beating = threading.Thread(target=self._beat, daemon=True)

@@ -98,7 +98,7 @@ class Shared:
         manifest = parsed(content)
         if manifest is None or not _is_sane(manifest, place):
             kept.unlink(missing_ok=True)
-            raise IntegrityError(f"{self._address(place)} is not what was written", REPAIR_SHARED)
+            raise IntegrityError(f"{self._address(place)} is corrupted", REPAIR_SHARED)
         if is_new:
             put(kept, content)
             os.utime(kept, (finished, finished))
@@ -121,7 +121,7 @@ class Shared:
         except IntegrityError as error:
             if place not in self._told:
                 self._told.add(place)
-                self.say(f"{error.message}; it is left out (for the cause: srkd store verify --shared)")
+                self.say(f"{error.message}; it is skipped (for the cause: srkd store verify --shared)")
             return None
         return key
 
@@ -169,7 +169,7 @@ class Shared:
             found = self.bucket.download(_object(place, name, expected), part, expected["bytes"])
             if found != expected["sha256"]:
                 wrong = f"{self.bucket.address}/{_object(place, name, expected)}"
-                raise IntegrityError(f"{wrong} is not what was written", REPAIR_SHARED)
+                raise IntegrityError(f"{wrong} is corrupted", REPAIR_SHARED)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
@@ -224,7 +224,7 @@ class Shared:
                         mark.unlink()
             except Unreachable as error:
                 self._failed = time.monotonic()
-                self.say(f"{error.message}; {place} is kept here, and sent later")
+                self.say(f"{error.message}; {place} is kept here and uploaded later")
                 break
         for place in others:
             if place.startswith("data/"):
@@ -237,7 +237,7 @@ class Shared:
         content = (folder / MANIFEST).read_bytes()
         for file, expected in read_manifest(folder)["files"].items():
             if not (folder / file).is_file() or stamp(folder / file) != expected:
-                raise IntegrityError(f"{folder / file} is not what was written", REPAIR)
+                raise IntegrityError(f"{folder / file} is corrupted", REPAIR)
             self.bucket.upload(_object(place, file, expected), folder / file)
         is_ours = self.bucket.create(_manifest(place), content)
         if not is_ours and (when := self.bucket.modified(_manifest(place))):

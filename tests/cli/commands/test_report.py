@@ -93,7 +93,7 @@ def test_a_report_of_a_file_shows_all_of_its_seeds(srkd: Srkd, kept: list[str], 
     chosen = ["--set", "seeds=[3]", "-f", "markdown"]
     text = srkd("report", "tiny.yaml", "--from", "seeds.csv", *chosen)[1]
     assert "Seed 3 only" in text
-    assert "left out of the file, as the suite does not have them: seeds 0, 4" in text
+    assert "in the file, but not in the suite, so not shown: seeds 0, 4" in text
 
 
 def test_scores_carry_their_suite_and_are_reported_under_no_other(
@@ -134,7 +134,7 @@ def test_a_file_without_a_suite_is_reported_under_the_one_whose_runs_it_holds(
     (tmp_path / "old.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines), encoding="utf-8")
     assert srkd("report", "tiny.yaml", "--from", "old.csv")[0] == 0
     code, _, said = srkd("report", "--from", "old.csv")
-    assert (code, "old.csv does not say which suite its scores are of" in said) == (1, True)
+    assert (code, "old.csv does not name the suite of its scores" in said) == (1, True)
     code, _, said = srkd("report", "tiny.yaml", "--set", "train.steps=11", "--from", "old.csv")
     assert (code, "old.csv was measured under other settings" in said) == (1, True)
     assert srkd("report", "demo", "--from", "old.csv")[0] == 1

@@ -144,7 +144,7 @@ def test_what_srkd_wrote_into_the_folder_is_not_upscaled_again(srkd: Srkd, run: 
     assert (tmp_path / "again" / "a_x2_x2.png").exists()
     code, _, messages = srkd("upscale", "f/a_x2.png", "--run", run, "-o", "f")
     assert code == 3
-    assert "every image named is SR that srkd wrote into 'f'" in messages
+    assert "every given image is SR that srkd wrote into 'f'" in messages
 
 
 def test_hidden_files_and_folders_called_as_images_are_left_out(srkd: Srkd, run: str, tmp_path: Path) -> None:

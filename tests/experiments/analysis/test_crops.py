@@ -159,7 +159,7 @@ def test_a_region_may_be_of_a_set_that_the_suite_does_not_measure(gallery: Galle
     [
         ("photos-test/:0,0,8,8", "no image named 'photos-test/'", "known: camera, "),
         ("set5/baby:0,0,8,8", "data set 'set5' is not here", "srkd download set5"),
-        ("camera", "'camera' names no region", "IMAGE:X,Y,W,H in HR pixels, such as baby:96,64,64,64"),
+        ("camera", "'camera' is not a valid region", "IMAGE:X,Y,W,H in HR pixels, such as baby:96,64,64,64"),
         ("camera:1,2,3", "names no region", "IMAGE:X,Y,W,H"),
         ("camera:-2,0,8,8", "names no region", "IMAGE:X,Y,W,H"),
         ("camra:0,0,8,8", "no image named 'camra'", "did you mean 'camera'?"),

@@ -172,7 +172,7 @@ def test_what_has_changed_is_never_exported(srkd: Srkd, file: str) -> None:
     (run / file).write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
     code, _, messages = srkd("store", "export", run.name, "-o", "bad.tar")
     assert code == 4
-    assert f"{file} is not what was written" in " ".join(messages.split())
+    assert f"{file} is corrupted" in " ".join(messages.split())
     (run / file).unlink()
     assert srkd("store", "export", "tiny.yaml", "-o", "bad.tar")[0] in (
         0,
@@ -277,27 +277,27 @@ SPARSE = tarfile.GNUTYPE_SPARSE
         (entry("pax", b"30 path=../../evil\n", tarfile.XHDTYPE), "is not a plain file"),
         (entry("pax", b"30 path=../../evil\n", tarfile.XGLTYPE), "is not a plain file"),
         (entry("././@LongLink", b"../evil\0", tarfile.GNUTYPE_LONGNAME), "is not a plain file"),
-        (entry("../evil"), "'../evil' is nothing that srkd exports"),
-        (entry("/tmp/evil"), "is nothing that srkd exports"),
-        (entry(f"runs/{RUN}/../../evil"), "is nothing that srkd exports"),
-        (entry(f"runs/../runs/{RUN}/card.json"), "is nothing that srkd exports"),
-        (entry(f"runs/{RUN}/evil"), "is nothing that srkd exports"),
+        (entry("../evil"), "'../evil' is not part of an export"),
+        (entry("/tmp/evil"), "is not part of an export"),
+        (entry(f"runs/{RUN}/../../evil"), "is not part of an export"),
+        (entry(f"runs/../runs/{RUN}/card.json"), "is not part of an export"),
+        (entry(f"runs/{RUN}/evil"), "is not part of an export"),
         (entry(f"runs/{RUN}/card.json/"), "is not"),
-        (entry(f"runs/{RUN}/card.json\n"), "is nothing that srkd exports"),
-        (entry(f"runs/{RUN}/\x1b[2Jcard.json"), "is nothing that srkd exports"),
-        (entry(f"runs/{20 * 'F'}/card.json"), "is nothing that srkd exports"),
-        (entry(f"runs/{19 * '0'}/card.json"), "is nothing that srkd exports"),
-        (entry(f"runs/{RUN}/scores.json"), "is nothing that srkd exports"),
-        (entry(f"data/{RUN}/artifact.json"), "is nothing that srkd exports"),
-        (entry("downloads/evil.zip"), "is nothing that srkd exports"),
-        (entry(f"runs/{RUN}/wéights"), "it is no plain tar"),
+        (entry(f"runs/{RUN}/card.json\n"), "is not part of an export"),
+        (entry(f"runs/{RUN}/\x1b[2Jcard.json"), "is not part of an export"),
+        (entry(f"runs/{20 * 'F'}/card.json"), "is not part of an export"),
+        (entry(f"runs/{19 * '0'}/card.json"), "is not part of an export"),
+        (entry(f"runs/{RUN}/scores.json"), "is not part of an export"),
+        (entry(f"data/{RUN}/artifact.json"), "is not part of an export"),
+        (entry("downloads/evil.zip"), "is not part of an export"),
+        (entry(f"runs/{RUN}/wéights"), "it is not a plain tar file"),
         (entry(f"runs/{RUN}/card.json", b"{}") * 2, "stands twice"),
         (entry(f"runs/{RUN}/artifact.json", bytes(1_000_001)), "is too large"),
         (entry(f"runs/{RUN}/card.json", bytes(1_000_001)), "is too large"),
         (entry(f"runs/{RUN}/weights.safetensors", size=10**15), "is too large"),
-        (entry(f"runs/{RUN}/weights.safetensors", size=3000), "it is cut short"),
+        (entry(f"runs/{RUN}/weights.safetensors", size=3000), "it is truncated"),
         (entry(f"runs/{RUN}/weights.safetensors", size=-512), "is too large"),
-        (b"x" * 512, "it is no plain tar"),
+        (b"x" * 512, "it is not a plain tar file"),
     ],
 )
 def test_a_tar_with_anything_but_plain_files_of_srkds_names_is_refused(
@@ -310,15 +310,15 @@ def test_a_tar_with_anything_but_plain_files_of_srkds_names_is_refused(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda tar: tar[:-1024], "it is cut short"),
-        (lambda tar: tar[: tar.index(b"scores/")], "it is cut short"),  # where a file ends
-        (lambda tar: tar[:3000], "it is cut short"),
-        (lambda tar: b"", "it is no plain tar"),
+        (lambda tar: tar[:-1024], "it is truncated"),
+        (lambda tar: tar[: tar.index(b"scores/")], "it is truncated"),  # where a file ends
+        (lambda tar: tar[:3000], "it is truncated"),
+        (lambda tar: b"", "it is not a plain tar file"),
         (lambda tar: bytes(1024), "it holds nothing"),
-        (lambda tar: gzip.compress(tar), "it is no plain tar"),
+        (lambda tar: gzip.compress(tar), "it is not a plain tar file"),
         (
             lambda tar: tar[:200] + b"7" + tar[201:],
-            "it is no plain tar",
+            "it is not a plain tar file",
         ),  # a header that isn't what its sum says
     ],
 )
@@ -435,9 +435,9 @@ OTHER = build(ModelSpec(n_feats=4, n_resblocks=5), 0)
             lambda old: old + b'{"a": "' + 10**6 * b"x" + b'"}',
             "holds something else than events",
         ),
-        ("card.json", lambda old: b"[]", "card.json is no card"),
-        ("card.json", lambda old: b"[" * 9999, "card.json is no card"),
-        ("evil", lambda old: b"", "is nothing that srkd exports"),
+        ("card.json", lambda old: b"[]", "card.json is not a card"),
+        ("card.json", lambda old: b"[" * 9999, "card.json is not a card"),
+        ("evil", lambda old: b"", "is not part of an export"),
     ],
 )
 def test_runs_that_are_none_are_refused(
@@ -483,7 +483,7 @@ def test_settings_that_are_none_are_refused(srkd: Srkd, tmp_path: Path, change: 
     place = hkd(files)
     key = json.loads(files[f"{place}/{MANIFEST}"])["key"]
     write(tmp_path / "bad.tar", sign(files, place, {}, change(copy.deepcopy(key))))
-    refused(srkd, tmp_path, "its settings are none that this srkd knows")
+    refused(srkd, tmp_path, "its settings are unknown to this version of srkd")
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_a_network_that_has_a_halo_is_the_same_in_tiles(spec: ModelSpec | Foreig
     lr = noise(1, 3, 41, 57)
     with torch.no_grad():
         if model.halo is None:
-            with pytest.raises(ValueError, match="works on whole images only"):
+            with pytest.raises(ValueError, match="needs whole images"):
                 tiled(model, lr, 5)
             return
         torch.testing.assert_close(tiled(model, lr, 5), look(model, lr).sr, atol=1e-5, rtol=0)
@@ -306,10 +306,10 @@ def test_tokens_are_turned_to_maps() -> None:
         (named("SameSize"), "SameSize maps 1×3×32×48 to 1×3×32×48, not to 1×3×64×96", "enlarges by 2"),
         (named("Failing"), "Failing fails on an image of 32×48 pixels: a wire is loose", "one tensor"),
         (named("Distiller", params={"width": "x"}), "can't be built", "called with width, scale"),
-        (named("Distiller", params={"depth": 3}), "can't be built: .*depth", "called with depth, scale"),
-        (named("no_class"), "is no network", "inherits torch.nn.Module"),
+        (named("Distiller", params={"depth": 3}), "cannot be built: .*depth", "called with depth, scale"),
+        (named("no_class"), "is not a network", "inherits torch.nn.Module"),
         (named("Nothing"), "has no class 'Nothing'", ""),
-        (ForeignSpec(arch="subprocess:Popen", params={"args": "false"}), "is no network", "inherits"),
+        (ForeignSpec(arch="subprocess:Popen", params={"args": "false"}), "is not a network", "inherits"),
         (
             ForeignSpec(arch="spandrel:SPAN"),
             "SPAN is known by its weights alone",

@@ -162,7 +162,7 @@ def test_work_goes_on_through_an_outage_and_is_sent_when_it_is_over(
     write(alone)
     assert told == [told[0]]
     assert told[0].startswith(f"cannot reach {os.environ['SRKD_STORE']}: ")
-    assert told[0].endswith(f"; {KEY.place} is kept here, and sent later")
+    assert told[0].endswith(f"; {KEY.place} is kept here and uploaded later")
     tries = server.wire.tries
     alone.send()  # not tried again at once
     assert server.wire.tries == tries
@@ -198,7 +198,7 @@ def test_bytes_that_changed_on_the_server_are_noticed_and_mended(
     write(one)
     (name,) = (name for name in sharing(one).bucket.list(KEY.place) if name.endswith("scores.json"))
     sharing(one).bucket.put(name, b"[]")
-    with pytest.raises(IntegrityError, match=r"scores\.json is not what was written") as error:
+    with pytest.raises(IntegrityError, match=r"scores\.json is corrupted") as error:
         two.file(KEY, "scores.json")
     assert error.value.hint == "srkd store verify --shared --repair"
     with pytest.raises(IntegrityError):
@@ -207,7 +207,7 @@ def test_bytes_that_changed_on_the_server_are_noticed_and_mended(
     assert not list((two.home / "tmp").iterdir())
     assert not list((two.home / "peeked").rglob("*scores.json*"))
     status, out, _ = srkd("store", "verify", "--shared")
-    assert (status, out.splitlines()[0]) == (4, f"{KEY.place}: scores.json is not what was written")
+    assert (status, out.splitlines()[0]) == (4, f"{KEY.place}: scores.json is corrupted")
     assert srkd("store", "verify", "--shared", "--repair", "--home", str(one.home))[0] == 0
     assert two.file(KEY, "scores.json").read_text(encoding="utf-8") == "{}"  # sent again: it was whole here
     assert srkd("store", "verify", "--shared")[1].endswith("0 broken\n")
@@ -221,7 +221,7 @@ def test_a_manifest_that_is_damaged_or_names_files_elsewhere_is_refused(
     text = (one.path(KEY) / "artifact.json").read_text(encoding="utf-8")
     for changed in (text[:-1], text.replace("scores.json", "../../evil"), text.replace("bicubic", "another")):
         sharing(one).bucket.put(manifest, changed.encode())
-        with pytest.raises(IntegrityError, match=f"{manifest} is not what was written"):
+        with pytest.raises(IntegrityError, match=f"{manifest} is corrupted"):
             two.file(KEY, "card.json")
         assert not two.path(KEY).exists()
     sharing(one).bucket.delete(manifest)
@@ -335,7 +335,7 @@ def test_a_training_goes_on_without_the_bucket_and_is_not_done_again(
     status, _, err = srkd("run", "one.yaml", "--checkpoint-seconds", "0.05")
     assert status == 1
     assert "Trained teacher EDSR 6×4 (1 of 2)" in err
-    assert "is kept here, and sent later" in err
+    assert "is kept here and uploaded later" in err
     assert "error: cannot reach s3://runs/" in err
     server.settle()
     status, _, err = srkd("run", "one.yaml")

@@ -180,7 +180,7 @@ BROKEN = {
             "        loss = adapter.count * F.mse_loss(guided, hint)",
         ),
         "A training that was interrupted",
-        "it goes on otherwise after a pause",
+        "it continues differently after an interruption",
         "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
         "register_buffer",
     ),
@@ -244,9 +244,7 @@ def test_the_command_prints_a_line_a_check_and_fails_if_one_does(srkd: Srkd, tmp
     lines = text.splitlines()
     assert [line[0] for line in lines if line[0] in "✓✗"] == ["✓"] * 8 + ["✗"] + ["✓"] * 7
     at = next(i for i, line in enumerate(lines) if line.startswith("✗"))
-    assert lines[at].startswith(
-        "✗ A student that equals its teacher has nothing to learn from it: term 'broken' is "
-    )
+    assert lines[at].startswith("✗ The loss is zero for a student that equals its teacher: term 'broken' is ")
     assert re.fullmatch(r'    not_zero.py, line \d+: "broken": self.weight \* loss,', lines[at + 1])
     assert lines[at + 2].startswith("    hint: if that is meant")
     assert messages.startswith("error: ./not_zero.py fails 1 of 16 checks\n")
