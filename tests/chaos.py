@@ -157,7 +157,7 @@ class Chaos:
             )
 
     def kill(self, home: Path, wanted: str) -> bool:
-        """Start, kill at a random moment of a phase, and say whether that was still to come."""
+        """Start, kill at a random moment of a phase, and return whether that phase was still to come."""
         process = self.start(home)
         while process.poll() is None and self.phase(home) != wanted:
             time.sleep(0.002)
@@ -174,7 +174,7 @@ class Chaos:
         return True
 
     def round(self, home: Path, kills: int) -> None:
-        """Kill a run in each phase in turn, so many times in all, and let it end."""
+        """Kill a run in each phase in turn, a number of times in total, and let it end."""
         for number in range(kills):
             self.kill(home, PHASES[number * len(PHASES) // kills])
         self.calm(home)
@@ -198,9 +198,9 @@ def srkd(*words: str) -> "subprocess.CompletedProcess[str]":
 
 
 def damage(home: Path, count: int, random: random.Random) -> tuple[Counter[str], int]:
-    """Flip a bit of, cut or remove a file of the store, so many times, each healed before the next.
+    """Flip a bit of, truncate or remove a file of the store a number of times, each repaired before the next.
 
-    Return how often each was done, and how many of them `verify` didn't find, or called by another name.
+    Return how often each was done, and how many of them `verify` did not find, or called by another name.
     """
     from srkd_bench.core.progress import Display
     from srkd_bench.store.artifact_store import ArtifactStore
@@ -242,7 +242,7 @@ def damage(home: Path, count: int, random: random.Random) -> tuple[Counter[str],
 def chaos(
     kills: int, faults: int, seed: int, settings: list[str], say: Callable[[str], None] = print
 ) -> dict[str, Any]:
-    """Kill so many times and put so many faults into a finished store; return what landed where, and what was lost.
+    """Kill a number of times and damage a finished store; return the kills by phase, the damage, and what was lost.
 
     A round kills one store up to a dozen times, then lets it end; each is compared with one that was never killed.
     """

@@ -53,9 +53,9 @@ def store(tmp_path: Path) -> ArtifactStore:
 
 @pytest.fixture(scope="session")
 def running_server() -> Iterator["Server"]:
-    pytest.importorskip("obstore", reason="obstore isn't installed")
+    pytest.importorskip("obstore", reason="obstore is not installed")
     for package in ("moto", "flask_cors", "werkzeug"):
-        pytest.importorskip(package, reason="moto's server, which speaks S3, isn't installed")
+        pytest.importorskip(package, reason="moto's server, which speaks S3, is not installed")
     from tests.support.bucket_server import Server
 
     server = Server()

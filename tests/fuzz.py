@@ -60,7 +60,7 @@ def door(name: str) -> Door:
         from srkd_bench.data.images import read_rgb
 
         def attempt(data: bytes, file: Path) -> object:
-            pixels = read_rgb(io.BytesIO(mended_png(data)), file.name)
+            pixels = read_rgb(io.BytesIO(repaired_png(data)), file.name)
             assert pixels.ndim == 3
             return pixels
 
@@ -69,7 +69,7 @@ def door(name: str) -> Door:
 
         def attempt(data: bytes, file: Path) -> object:
             wrap = WRAPPINGS[data[0] % len(WRAPPINGS)] if data else bytes
-            file.write_bytes(wrap(mended_tar(data[1:])))
+            file.write_bytes(wrap(repaired_tar(data[1:])))
             return list(read_images(file, [entry.path for entry in images_in(file)]))
 
     def tried(data: bytes, folder: Path) -> bool:
@@ -93,7 +93,7 @@ def within(megabytes: int) -> Iterator[None]:
         return int(status.read_text(encoding="utf-8").split(kind)[1].split()[0])
 
     try:
-        reset.write_text("5", encoding="utf-8")  # the peak begins anew
+        reset.write_text("5", encoding="utf-8")  # reset the peak
     except OSError:
         yield
         return
@@ -102,30 +102,30 @@ def within(megabytes: int) -> Iterator[None]:
     assert memory("VmHWM:") - before < megabytes * 1000
 
 
-def mended_png(data: bytes) -> bytes:
+def repaired_png(data: bytes) -> bytes:
     """Return a PNG with right checksums, without which nothing gets as far as its chunks."""
     if not data.startswith(PNG):
         return data
-    mended, place = data[:8], 8
+    repaired, place = data[:8], 8
     while place + 12 <= len(data):
         size = int.from_bytes(data[place : place + 4], "big")
         content = data[place + 4 : place + 8 + size]
-        mended += data[place : place + 4] + content + struct.pack(">I", zlib.crc32(content))
+        repaired += data[place : place + 4] + content + struct.pack(">I", zlib.crc32(content))
         place += 12 + size
-    return mended
+    return repaired
 
 
-def mended_tar(data: bytes) -> bytes:
+def repaired_tar(data: bytes) -> bytes:
     """Return a tar with right checksums in all that looks like a header."""
     if data[257:262] != b"ustar":
         return data
-    mended = bytearray(data)
+    repaired = bytearray(data)
     for place in range(0, len(data) - 511, 512):
-        block = mended[place : place + 512]
+        block = repaired[place : place + 512]
         if block[257:262] == b"ustar":
             block[148:156] = b" " * 8
-            mended[place + 148 : place + 156] = b"%06o\0 " % sum(block)
-    return bytes(mended)
+            repaired[place + 148 : place + 156] = b"%06o\0 " % sum(block)
+    return bytes(repaired)
 
 
 def seeds(name: str) -> list[bytes]:

@@ -65,7 +65,7 @@ def differences(results: Results, metric: str, baseline: str | None = None) -> l
     """Return each method against the baseline: on every data set, then on all together (`dataset` is None).
 
     What was measured for one of both only is left out and named. Models without seeds, such as the teacher and
-    bicubic, aren't compared; where nothing can be paired there is no difference to return.
+    bicubic, are not compared; where nothing can be paired there is no difference to return.
 
     Args:
         baseline: a method; the results' own if not given.
@@ -156,7 +156,7 @@ def interval(of_seeds: Array, resampled: Array) -> tuple[float, float]:
 
 @cache
 def student_quantile(freedom: int) -> float:
-    """Return the value that Student's t with so many degrees of freedom exceeds with a chance of `LEVEL` / 2.
+    """Return the value that Student's t with these degrees of freedom exceeds with a chance of `LEVEL` / 2.
 
     In closed form, since scipy's takes a quarter of a second to import.
 
@@ -179,7 +179,7 @@ def student_quantile(freedom: int) -> float:
 
 
 def sign_flip(of_seeds: Array) -> float:
-    """Return how often a mean as far from 0 comes about when each seed's sign is a coin's, two-sided.
+    """Return the two-sided probability of a mean as far from 0 under random signs of the seeds.
 
     Exact up to `EXACT_SEEDS` seeds; above, of random flips, the measured signs counted among them.
     """

@@ -141,7 +141,7 @@ def load(
         The network in evaluation mode. `module(lr)` maps (N, 3, h, w) float32 in [0, 1] to
         (N, 3, scale*h, scale*w); `module.upscale(image)` maps an image to an image; `module.scale` is 2, 3 or 4.
     Raises:
-        MissingError: no such run or file. SrkdError: several runs begin so, or the file holds no known network.
+        MissingError: no such run or file. SrkdError: several runs match, or the file holds no known network.
 
     Example:
         >>> sr = srkd.load("4f1a").upscale("photo.jpg")  # doctest: +SKIP

@@ -10,7 +10,7 @@ from srkd_bench.networks.architectures.custom import Foreign, Survey, module_at,
 from srkd_bench.networks.probing import SIZE
 
 
-def looked_over(model: Foreign) -> Foreign:
+def inspected(model: Foreign) -> Foreign:
     """Return the network with a spec completed by its feature locations and its size.
 
     Raises:

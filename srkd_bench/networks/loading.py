@@ -15,7 +15,7 @@ from srkd_bench.core.seeding import seeded
 from srkd_bench.networks.architectures import custom, edsr, spandrel
 from srkd_bench.networks.architectures.edsr import EDSR
 from srkd_bench.networks.base import Architecture
-from srkd_bench.networks.inspection import looked_over
+from srkd_bench.networks.inspection import inspected
 from srkd_bench.networks.resolve import NO_HINTS, RECOGNISED, Hints
 from srkd_bench.networks.weight_files import Unfit, WeightFile, check_numbers, read
 
@@ -119,7 +119,7 @@ def network_of(path: Path, sha256: str, hints: Hints) -> Architecture:
         sha256: of the file's content.
     """
     model = load_weights(path, hints)
-    return looked_over(model) if isinstance(model, custom.Foreign) and model.spec.counts is None else model
+    return inspected(model) if isinstance(model, custom.Foreign) and model.spec.counts is None else model
 
 
 def _srkd(file: WeightFile) -> Architecture | None:

@@ -104,7 +104,9 @@ def _fetched(
     name, path = _name(urls[0]), kept_at(store, urls[0])
     assert path is not None
     if not wanted and not path.exists():
-        raise MissingError(f"{urls[0]} is not here yet", "srkd train-teacher --weights ADDRESS fetches it")
+        raise MissingError(
+            f"{urls[0]} is not downloaded yet", "srkd train-teacher --weights ADDRESS fetches it"
+        )
     with display.bar(f"downloading {name}", bytes=True) as tick:
         return downloads.fetch(
             urls, path, checksum=checksum, progress=tick, hint="set teacher.weights to a file that you have"

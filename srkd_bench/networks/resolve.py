@@ -114,14 +114,14 @@ def in_file(
 def _look(spec: ForeignSpec) -> _Seen:
     from srkd_bench.networks import class_import
     from srkd_bench.networks.architectures import custom
-    from srkd_bench.networks.inspection import looked_over
+    from srkd_bench.networks.inspection import inspected
     from srkd_bench.networks.loading import build
 
     fresh = spec.model_copy(update={"source": "", "counts": None})
     model = build(fresh, 0)
     assert isinstance(model, custom.Foreign)
     _, file = class_import.find(spec.arch)
-    found = looked_over(model).spec.model_copy(update={"source": class_import.source_of(file)})
+    found = inspected(model).spec.model_copy(update={"source": class_import.source_of(file)})
     assert found.counts is not None
     return _Seen(file=str(file), spec=found, counts=found.counts)
 

@@ -12,7 +12,7 @@ from srkd_bench.core.files import write
 from srkd_bench.core.provenance import provenance
 from srkd_bench.networks.architectures.custom import Foreign
 from srkd_bench.networks.base import Architecture
-from srkd_bench.networks.inspection import looked_over
+from srkd_bench.networks.inspection import inspected
 from srkd_bench.networks.loading import load_weights, network_of, to_safetensors
 from srkd_bench.networks.pretrained import find_weights, hints_of
 from srkd_bench.store.artifact_store import ArtifactStore, find_run
@@ -98,4 +98,4 @@ def load(key: Run | Weights, store: ArtifactStore) -> Architecture:
         MissingError: it is not in the store. IntegrityError: the file is corrupted.
     """
     model = load_weights(store.file(key, WEIGHTS))
-    return looked_over(model) if isinstance(model, Foreign) else model
+    return inspected(model) if isinstance(model, Foreign) else model

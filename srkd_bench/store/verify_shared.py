@@ -47,7 +47,7 @@ def verify_shared(store: ArtifactStore, display: Display) -> Findings:
 
 def _problem(shared: Shared, place: str, found: Findings) -> str:
     try:
-        files = shared.manifest(place, anew=True)["files"]
+        files = shared.manifest(place, refresh=True)["files"]
     except IntegrityError:
         return "its manifest is missing or corrupted"
     problems = []

@@ -25,7 +25,7 @@ def _named(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise SrkdError(f"device '{name}' is not supported", "--device cpu or cuda")
     if str(device) != name:  # torch keeps eight bits of the index: cuda:256 would be cuda:0
-        raise SrkdError(f"device '{name}' is not here", "--device cpu")
+        raise SrkdError(f"device '{name}' is not available", "--device cpu")
     return device
 
 
@@ -44,7 +44,7 @@ def choose_device(name: str) -> torch.device:
             )
         device = torch.device("cuda", torchrun_env.local_rank())
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise SrkdError(f"device '{name}' is not here", "--device cpu")
+        raise SrkdError(f"device '{name}' is not available", "--device cpu")
     return device
 
 

@@ -84,13 +84,11 @@ def run_of(reference: str, **params: float) -> Run:
         ("rvkd", {"weight": 1.0}, "fd60bb82235cf508e92b23df458cfeee2d576693970f1a49e37b1da92f75dfbf"),
     ],
 )
-def test_runs_of_built_in_methods_are_what_they_were_before_own_ones_came(
-    name: str, params: dict[str, float], digest: str
-) -> None:
+def test_digests_of_built_in_methods_are_unchanged(name: str, params: dict[str, float], digest: str) -> None:
     assert run_of(name, **params).digest == digest
 
 
-def test_a_run_is_known_by_what_the_file_says_and_not_by_where_it_lies(tmp_path: Path) -> None:
+def test_a_run_is_identified_by_the_files_content_not_its_path(tmp_path: Path) -> None:
     first = run_of("./mine.py")
     assert first.method == "mine"
     assert re.fullmatch(r"[0-9a-f]{64}", str(first.params["mine"]["sha256"]))
@@ -123,16 +121,16 @@ def test_an_own_method_is_trained_measured_and_reported(srkd: Srkd, tmp_path: Pa
     (row,) = (row for row in json.loads(text)["methods"] if row["name"] == "mine")
     assert (row["kind"], row["teacher"], row["source"]) == ("response", "yes", "me, here 2026")
     assert "weight=3.0" in row["parameters"]
-    # The file goes: what is finished can be shown, what isn't can't be trained.
+    # The file goes: what is finished can be shown, what is not cannot be trained.
     Path("mine.py").unlink()
     sources._SEEN.clear()
     code, text, messages = srkd("report", *words)
     assert code == 0
     assert "HKD+MINE" in text
-    assert "./mine.py is not here: what the store has of it as it was last is taken" in messages
+    assert "./mine.py is missing: its latest version in the store is used" in messages
     code, _, messages = srkd("--trust", "run", *words, "--set", "seeds=[0,1]")
     assert code == 3
-    assert "error: method 'mine' is to be trained, but './mine.py' is not here" in messages
+    assert "error: method 'mine' is to be trained, but './mine.py' is not available" in messages
     # It comes back as another: a new run.
     Path("mine.py").write_text(MINE.replace("l1_loss", "mse_loss"), encoding="utf-8")
     code, _, messages = srkd("distill", "-m", "./mine.py", *words)
@@ -145,7 +143,7 @@ def test_an_own_method_is_trained_measured_and_reported(srkd: Srkd, tmp_path: Pa
     assert (code, messages.splitlines()[0]) == (3, "error: no file 'mine.py'")
 
 
-def test_a_suite_runs_no_code_that_lies_beside_it_unless_told(srkd: Srkd, tmp_path: Path) -> None:
+def test_a_suite_runs_no_local_code_without_trust(srkd: Srkd, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         'from pathlib import Path\n\nPath("evil").touch()\n' + MINE, encoding="utf-8"
     )
@@ -169,9 +167,7 @@ def test_a_suite_runs_no_code_that_lies_beside_it_unless_told(srkd: Srkd, tmp_pa
     assert (tmp_path / "evil").exists()
 
 
-def test_what_was_run_before_is_not_trained_by_a_suite_unless_told(
-    store: ArtifactStore, display: Display
-) -> None:
+def test_a_suite_trains_no_own_method_without_trust(store: ArtifactStore, display: Display) -> None:
     store.begin()
     suite = load_suite("tiny.yaml")
     plan(suite, store, display, ["./mine.py"])
@@ -182,7 +178,7 @@ def test_what_was_run_before_is_not_trained_by_a_suite_unless_told(
         registry.rebuild("mine", known.students[0].params)
 
 
-def test_two_sources_of_one_name_are_not_mixed_up(srkd: Srkd, tmp_path: Path) -> None:
+def test_two_sources_of_one_name_are_distinct(srkd: Srkd, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other/mine.py").write_text(MINE.replace("l1_loss", "mse_loss"), encoding="utf-8")
     code, _, messages = srkd("distill", "-m", "mine.py", "-m", "other/mine.py", "tiny.yaml", "--dry-run")
@@ -249,7 +245,7 @@ def test_two_sources_of_one_name_are_not_mixed_up(srkd: Srkd, tmp_path: Path) ->
         ),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said_in_one_message(
+def test_an_invalid_method_file_gets_one_message(
     tmp_path: Path, name: str, text: str, message: str, hint: str
 ) -> None:
     (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
@@ -262,7 +258,7 @@ def test_what_is_wrong_with_a_file_is_said_in_one_message(
 @pytest.mark.parametrize(
     "reference", ["./nowhere.py", "nowhere.at:All", "json:Nothing", "a b:C", "mine.py+./mine.py"]
 )
-def test_what_is_not_there_is_named(reference: str) -> None:
+def test_missing_files_and_modules_are_named(reference: str) -> None:
     with pytest.raises(SrkdError) as caught:
         registry.build(reference, {})
     assert reference.partition(":")[0].removeprefix("./") in caught.value.message

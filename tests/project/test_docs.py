@@ -50,9 +50,9 @@ def parse() -> Any:
 
 
 @pytest.mark.parametrize("path", WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_command_in_a_page_is_one_that_exists(parse: Any, path: Path) -> None:
+def test_every_command_in_the_documentation_exists(parse: Any, path: Path) -> None:
     typed, named = spoken(path.read_text(encoding="utf-8"))
-    # In a sentence something may be left out: asked for help, a command still refuses options that it hasn't.
+    # In a sentence something may be left out: asked for help, a command still refuses options that it has not.
     for line in [*typed, *(f"{name} --help" for name in named)]:
         try:
             words = shlex.split(line, comments=True)[1:]
@@ -88,7 +88,7 @@ def test_the_tutorials_method_and_its_test_pass(srkd: Srkd, tmp_path: Path) -> N
     assert (status, "term 'edges' gives the student no gradient" in text) == (1, True)
 
 
-def test_every_installed_method_has_a_page_with_all_that_is_said_of_it() -> None:
+def test_every_installed_method_has_a_complete_page() -> None:
     pages = method_pages.pages()
     assert set(pages) == {"methods/index.md"} | {f"methods/{name}.md" for name in registry.names()}
     ckd = pages["methods/ckd.md"]
@@ -105,7 +105,7 @@ def test_every_installed_method_has_a_page_with_all_that_is_said_of_it() -> None
     assert "`ckd`" in pages["methods/index.md"]
 
 
-def test_a_docstring_is_taken_apart() -> None:
+def test_a_docstring_is_parsed() -> None:
     class Said(composition.Composition):
         """What it does.
 
@@ -260,7 +260,7 @@ def test_links_between_pages_lead_somewhere(site: Path) -> None:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Yield a browser where there is one."""
-    driver = pytest.importorskip("playwright.sync_api", reason="playwright isn't installed")
+    driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     from tests.report.page.test_page_browser import ARGUMENTS, CHROMIUM
 
     with driver.sync_playwright() as playwright:

@@ -26,10 +26,10 @@ TESTS = {
 
 
 def ray(asked: argparse.Namespace) -> bool:
-    """Do the smoke suite on a Ray cluster; say whether all is as it should be."""
+    """Run the smoke suite on a Ray cluster; return whether all results are correct."""
     found = on_ray(asked.set)
     print(json.dumps(found))
-    return bool(found["went on from step"]) and not (
+    return bool(found["resumed from step"]) and not (
         found["files that differ"] or found["made twice"] or found["lost"]
     )
 

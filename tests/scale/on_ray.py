@@ -82,7 +82,7 @@ def on_ray(settings: list[str]) -> dict[str, Any]:
                 wanted.get(file) != found.get(file) for found in stores for file in wanted | found
             ),
             "nodes killed": 1,
-            "went on from step": [
+            "resumed from step": [
                 int(step.replace(",", "")) for step in re.findall(r", resumed from step ([\d,]+)", told)
             ],
             "drivers on one store": len(drivers),

@@ -136,7 +136,7 @@ class Laborer:
 
 
 def life(plan: Plan, world: World, orders: Connection, answers: Connection) -> None:
-    """Live as a simulated worker, and die at a random moment without a word."""
+    """Run a simulated worker that is killed at a random moment."""
     os.environ.update(world.environment)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     if world.deaths:
@@ -147,12 +147,12 @@ def life(plan: Plan, world: World, orders: Connection, answers: Connection) -> N
 def simulate(
     runs: int, workers: int, seconds: float, deaths: float, where: Path | None, server: Server | None = None
 ) -> dict[str, Any]:
-    """Make so many runs; return what each cost, and whether all is there, and made once.
+    """Create a number of runs; return the cost of each, and whether all exist and were created once.
 
     Args:
         seconds: that a group's training takes.
         deaths: of a worker, a second, on average.
-        where: for the store: in memory, workers don't wait for each other's disk, as on machines of their own.
+        where: for the store: in memory, workers do not wait for each other's disk, as on machines of their own.
         server: each worker has a store of its own, and they share a bucket there. Its requests are counted; the
             times are its own, as it works in this process.
     """

@@ -109,7 +109,7 @@ class Strided(nn.Module):
 
 
 class Channels(nn.Module):
-    """Keeps its maps as (N, h, w, C), which can't be told from (N, C, h, w) everywhere."""
+    """Keeps its maps as (N, h, w, C), which cannot be told from (N, C, h, w) everywhere."""
 
     def __init__(self, scale: int = 2) -> None:
         super().__init__()

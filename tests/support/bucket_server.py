@@ -86,7 +86,7 @@ class Server:
     Attributes:
         asked: (method, object) of each request that it got.
         answer: with which each request is answered instead, such as `503 Slow Down`.
-        heedless: it doesn't know If-None-Match, as some servers don't.
+        heedless: it does not know If-None-Match, as some servers do not.
     """
 
     def __init__(self) -> None:

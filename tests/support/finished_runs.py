@@ -39,7 +39,7 @@ def _run(method: str, width: int, teacher: Run | None) -> Run:
 
 
 def keep_scores(store: ArtifactStore, run: Run, gain: float, pixels: str = "") -> None:
-    """Put made-up scores of a run on photos-test into a store, and the run if it isn't there.
+    """Put made-up scores of a run on photos-test into a store, and the run if it is not there.
 
     Args:
         gain: by how many dB they are better than those of seed 0 of a run without any.

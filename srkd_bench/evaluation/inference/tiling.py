@@ -12,7 +12,7 @@ from srkd_bench.networks.base import Architecture
 TILE_BYTES = 1.2e9
 SMALLEST_TILE = 32  # LR pixels a side
 _OUT_OF_MEMORY = re.compile(  # error messages of torch's CPU allocator, CUDA, cuDNN and cuBLAS, oneDNN
-    r"DefaultCPUAllocator: (can't allocate|not enough) memory|CUDA error: out of memory"
+    r"DefaultCPUAllocator: (can.t allocate|not enough) memory|CUDA error: out of memory"
     r"|CU(DNN|BLAS)_STATUS_ALLOC_FAILED|could not create a (primitive|memory object)$"
 )
 

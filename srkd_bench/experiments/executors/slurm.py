@@ -13,7 +13,7 @@ SLURM = """\
 #!/bin/bash
 # {made_by}
 # Save it, then submit it: bash FILE [options of sbatch for all jobs, such as --gpus=1 --time=04:00:00]
-# It can be submitted again at any time: its jobs wait for those of the same name, and what is finished isn't made
+# It can be submitted again at any time: its jobs wait for those of the same name, and what is finished is not made
 # again. A job that its time limit, preemption or a failed node stops resumes from its checkpoint.
 set -u
 name={name}

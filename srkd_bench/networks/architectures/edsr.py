@@ -262,7 +262,7 @@ def _range_by_trial(model: EDSR, path: Path) -> Literal[1, 255]:
     if max(of_1, of_255) >= bicubic and abs(of_1 - of_255) >= _CLEAR:
         return 1 if of_1 > of_255 else 255
     raise SrkdError(
-        f"{path.name} does not say whether its network works on values up to 1 or up to 255, and a trial on a"
+        f"{path.name} does not state if its network works on values up to 1 or up to 255, and a trial on a"
         f" photograph does not show it ({of_1:.1f} and {of_255:.1f} dB, bicubic {bicubic:.1f} dB)",
         "--range 255, EDSR-PyTorch's default, or --range 1; in a suite, teacher.range. If it was trained with a "
         "residual scale, --res-scale too",

@@ -13,7 +13,7 @@ from torch import Tensor
 from srkd_bench.config.network import ForeignSpec
 from srkd_bench.core.errors import SrkdError, install_hint
 from srkd_bench.networks.architectures.custom import Foreign
-from srkd_bench.networks.inspection import looked_over
+from srkd_bench.networks.inspection import inspected
 from srkd_bench.networks.probing import Allowance
 from srkd_bench.networks.weight_files import FLOATS, Unfit, WeightFile, check_numbers
 
@@ -80,7 +80,7 @@ def detect(file: WeightFile) -> Foreign | None:
     bias = state.get("sub_mean.bias")
     if bias is not None and bias.float().abs().max() <= 1 and hasattr(network, "rgb_range"):
         network.rgb_range = 1  # spandrel takes 255
-    model = looked_over(Foreign(spec, network, _Pad(found.size_requirements), kept=state)).eval()
+    model = inspected(Foreign(spec, network, _Pad(found.size_requirements), kept=state)).eval()
     _SEEN[model.spec.digest] = model
     return copy.deepcopy(model)
 
@@ -119,7 +119,7 @@ def _recognised(state: Mapping[str, Tensor], path: Path) -> Any | None:
     except SrkdError as error:
         raise SrkdError(f"'{path}' is no network: {error.message}") from None
     except Exception as error:  # architectures raise errors of various classes when sizes do not fit
-        raise Unfit(f"'{path}' looks like a network that spandrel knows, but its weights don't fit",
+        raise Unfit(f"'{path}' looks like a network that spandrel knows, but its weights do not fit",
                     f"spandrel says: {str(error)[:200]!r}") from None  # fmt: skip
     if isinstance(found, spandrel.MaskedImageModelDescriptor):
         raise SrkdError(f"'{path}' is a network for inpainting", "a teacher enlarges RGB images by 2, 3 or 4")

@@ -69,7 +69,7 @@ def _card(one: Training) -> dict[str, object]:
 
 
 def difference_row(one: Difference) -> dict[str, object]:
-    """Return a difference as JSON can hold it, with its verdict; an interval that isn't known is null."""
+    """Return a difference as JSON can hold it, with its verdict; an interval that is not known is null."""
     bounds = {"low": _finite(one.low), "high": _finite(one.high)}
     return asdict(one) | bounds | {"verdict": one.verdict}
 

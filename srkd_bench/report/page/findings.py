@@ -14,7 +14,7 @@ from srkd_bench.report.tables.table import label, model_labels
 GROUPS = {
     "better": "Better",
     "worse": "Worse",
-    "undecided": "Not told apart",
+    "undecided": "Not significant",
     "underpowered": "Too few seeds",
 }
 PERCENT = f"{100 * LEVEL:.0f} %"
@@ -128,7 +128,7 @@ def _number(one: Difference, names: dict[str, str], metric: str) -> str:
 
 
 def _corrected(whole: Sequence[Difference], names: dict[str, str]) -> str:
-    """Say what is left when it is considered how many methods were compared."""
+    """Describe the result after correction for the number of compared methods."""
     decided = [one for one in whole if one.verdict in ("better", "worse")]
     if len(whole) < 2 or not decided:
         return ""

@@ -35,7 +35,7 @@ PAGE = Path(__file__).parent / "assets"
 VERDICTS = {
     "better": ("▲", "better"),
     "worse": ("▼", "worse"),
-    "undecided": ("○", "not told apart"),
+    "undecided": ("○", "not significant"),
     "underpowered": ("·", "too few seeds"),
 }
 ANSWERS = {
@@ -55,7 +55,7 @@ def to_html(
     reference: bool = False,
     highlight: Highlight = "printed",
 ) -> str:
-    """Return the page, which opens no connection.
+    """Return the page, which is self-contained and works offline.
 
     Args:
         panels: regions of images as every model shows them.

@@ -173,7 +173,7 @@ class _Examiner:
         return _Finding({"better": True, "worse": False}.get(one.verdict), (one,))
 
     def _no_gain(self, method: str, on: str | None) -> _Finding:
-        """Whether one isn't better: no where it is shown to be, yes where the interval lies below the margin."""
+        """Whether one is not better: no where it is shown to be, yes where the interval lies below the margin."""
         one = self._find(method, self.claim.over, on)
         if isinstance(one, _Finding):
             return one

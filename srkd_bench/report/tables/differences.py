@@ -57,7 +57,7 @@ def where(dataset: str | None) -> str:
 
 
 def seeds_for_holm(methods: int) -> int:
-    """Return from how many seeds on the least of so many corrected p can be small enough."""
+    """Return the number of seeds from which the smallest Holm-corrected p can be significant."""
     return next(n for n in range(2, 64) if methods * 2 / 2**n < LEVEL)
 
 

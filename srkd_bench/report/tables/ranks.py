@@ -34,7 +34,7 @@ def by_print(values: Mapping[str, float], decimals: int, baseline: str) -> Ranks
 
 
 def by_difference(results: Results, metric: str, dataset: str, values: Mapping[str, float]) -> Ranks:
-    """Return the best with all that aren't shown to be worse, then the best of the rest with those of its kind.
+    """Return the best with all that are not shown to be worse, then the best of the rest with those of its kind.
 
     Nothing stands out where a pair of models has fewer than six seeds.
     """

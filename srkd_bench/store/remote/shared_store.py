@@ -83,7 +83,7 @@ class Shared:
                     self._there[kind][one] = when
             yield
 
-    def manifest(self, place: str, *, anew: bool = False) -> dict[str, Any]:
+    def manifest(self, place: str, *, refresh: bool = False) -> dict[str, Any]:
         """Return the manifest of an artifact in the bucket; it is fetched once.
 
         Raises:
@@ -92,7 +92,7 @@ class Shared:
         kind, _, name = place.partition("/")
         kept, when = self._peeked(place, MANIFEST), self.names(kind).get(name)
         finished = when.timestamp() if when else 0.0
-        is_new = anew or not kept.is_file() or kept.stat().st_mtime != finished
+        is_new = refresh or not kept.is_file() or kept.stat().st_mtime != finished
         found = self.bucket.read(_manifest(place)) if is_new else None
         content = kept.read_bytes() if not is_new else found.content if found else b""
         manifest = parsed(content)

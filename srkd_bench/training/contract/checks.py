@@ -157,7 +157,7 @@ def _others_see_the_same(one: Subject) -> None:
 
 
 @_check("At most one teacher forward pass per batch, and none for methods with looks = False")
-def _teacher_is_asked_once(one: Subject) -> None:
+def _teacher_is_used_once(one: Subject) -> None:
     start = one.lesson(batch=one.batch)
     start.looks.clear()
     one.losses(start)
@@ -261,7 +261,7 @@ def _learns_the_same_beside_others(one: Subject) -> None:
 
 
 @_check("An interrupted training resumes bit-identically")
-def _goes_on_from_a_checkpoint(one: Subject) -> None:
+def _resumes_from_a_checkpoint(one: Subject) -> None:
     train = TRAIN.model_copy(update={"batch": one.batch})
     with one.telling():
         straight = trained({one.name: one.method}, train=train)[one.name]

@@ -22,7 +22,7 @@ def states(srkd: Srkd) -> dict[str, str]:
     return {row["name"]: row["state"] for row in rows}
 
 
-def test_a_local_copy_is_packed_once_and_replaced_when_asked(srkd: Srkd, tmp_path: Path) -> None:
+def test_a_local_copy_is_packed_once_and_replaced_with_force(srkd: Srkd, tmp_path: Path) -> None:
     five_images(tmp_path / "mine")
     assert states(srkd)["set5"] == "to download"
     code, text, messages = srkd("download", "set5", "--from", "mine", "--json")

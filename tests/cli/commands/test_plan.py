@@ -24,9 +24,7 @@ def planned(srkd: Srkd, *words: str) -> dict[str, Any]:
     return found
 
 
-def test_the_commands_of_a_plan_make_what_a_run_makes_and_may_be_run_again(
-    srkd: Srkd, tmp_path: Path
-) -> None:
+def test_the_commands_of_a_plan_equal_a_run_and_are_repeatable(srkd: Srkd, tmp_path: Path) -> None:
     settings = ["--set", "methods=[none, hkd, none@equal-cost]", "--set", "seeds=[3]"]
     steps = planned(srkd, *settings, "--jobs", "3")["tasks"]
     assert [(step["name"], step["needs"]) for step in steps[:4]] == [
@@ -52,7 +50,7 @@ def test_the_commands_of_a_plan_make_what_a_run_makes_and_may_be_run_again(
     assert rest["flops"] == 0
 
 
-def test_a_table_tells_operations_time_and_what_several_devices_would_take(
+def test_a_plan_shows_operations_time_and_time_on_several_devices(
     srkd: Srkd,
 ) -> None:
     found = planned(srkd)
@@ -68,7 +66,7 @@ def test_a_table_tells_operations_time_and_what_several_devices_would_take(
     assert srkd("run", "tiny.yaml", "--dry-run", "--jobs", "2")[1] == text
 
 
-def test_own_methods_are_named_by_their_files_and_only_if_the_user_lets_them_run(
+def test_own_methods_are_named_by_their_files_only_if_trusted(
     srkd: Srkd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SRKD_TRUST", "0")

@@ -26,7 +26,7 @@ def plan(suite: Suite, store: ArtifactStore, display: Display) -> Plan:
     return planner.plan(suite, store, display)
 
 
-def test_it_is_the_control_with_as_many_steps_as_the_teachers_passes_would_have_paid_for(plan: Plan) -> None:
+def test_the_equal_cost_control_gets_the_teachers_compute_as_steps(plan: Plan) -> None:
     none, hkd, longer = plan.students[:3]
     teacher, student = plan.teacher.model.multiply_adds, none.model.multiply_adds
     assert longer.method == "none"
@@ -36,17 +36,19 @@ def test_it_is_the_control_with_as_many_steps_as_the_teachers_passes_would_have_
     assert dict(longer) | {"train": none.train} == dict(none)
 
 
-def test_it_has_a_column_of_its_own(plan: Plan) -> None:
+def test_the_equal_cost_control_has_its_own_column(plan: Plan) -> None:
     assert plan.methods == ["none", "hkd", EQUAL_COST]
     assert [plan.column(run) for run in plan.students] == plan.methods * 2
 
 
-def test_it_changes_no_other_run(suite: Suite, plan: Plan, store: ArtifactStore, display: Display) -> None:
+def test_the_equal_cost_control_changes_no_other_run(
+    suite: Suite, plan: Plan, store: ArtifactStore, display: Display
+) -> None:
     without = planner.plan(suite.model_copy(update={"methods": ["none", "hkd"]}), store, display)
     assert [run for run in plan.students if plan.column(run) != EQUAL_COST] == list(without.students)
 
 
-def test_it_is_trained_measured_and_reported_beside_the_others(srkd: Srkd, tmp_path: Path) -> None:
+def test_the_equal_cost_control_is_trained_measured_and_reported(srkd: Srkd, tmp_path: Path) -> None:
     tiny_suite(tmp_path)
     chosen = ["-m", "none", "-m", "hkd", "-m", EQUAL_COST]
     code, text, messages = srkd("distill", "tiny.yaml", *chosen, "--json")

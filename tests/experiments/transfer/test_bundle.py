@@ -80,7 +80,7 @@ def kept(home: Path) -> Files:
 
 
 @pytest.mark.usefixtures("home")
-def test_what_is_imported_is_what_was_exported_and_gives_the_same_table(srkd: Srkd, tmp_path: Path) -> None:
+def test_an_import_equals_the_export_and_gives_the_same_table(srkd: Srkd, tmp_path: Path) -> None:
     code, text, messages = srkd("store", "export", "tiny.yaml", "-o", "moved.tar")
     assert (code, text) == (0, "")
     assert messages.startswith("Wrote moved.tar: 3 runs, 4 sets of scores, ")
@@ -99,7 +99,7 @@ def test_what_is_imported_is_what_was_exported_and_gives_the_same_table(srkd: Sr
 
 
 @pytest.mark.usefixtures("home")
-def test_the_same_artifacts_are_the_same_tar_without_time_or_owner(srkd: Srkd, finished: Path) -> None:
+def test_the_same_artifacts_give_the_same_tar_without_time_or_owner(srkd: Srkd, finished: Path) -> None:
     for path in Path("home").rglob("*"):
         os.utime(path, (1, 1))
     srkd("store", "export", "tiny.yaml", "-o", "again.tar")
@@ -113,7 +113,7 @@ def test_the_same_artifacts_are_the_same_tar_without_time_or_owner(srkd: Srkd, f
 
 
 @pytest.mark.usefixtures("home")
-def test_a_run_is_exported_by_its_first_digits_with_its_scores(srkd: Srkd) -> None:
+def test_a_run_is_exported_by_its_id_prefix_with_its_scores(srkd: Srkd) -> None:
     name = min(path.name for path in Path("home/runs").iterdir())
     digest = hashlib.sha256(canonical(key_of(Path("home/runs") / name))).hexdigest()
     (score,) = (path for path in Path("home/scores").iterdir() if key_of(path)["network"] == digest)
@@ -139,7 +139,7 @@ def key_of(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("home")
-def test_weights_from_elsewhere_go_with_their_suite(srkd: Srkd, tmp_path: Path) -> None:
+def test_imported_weights_are_exported_with_their_suite(srkd: Srkd, tmp_path: Path) -> None:
     (tmp_path / "teacher.safetensors").write_bytes(
         to_safetensors(build(ModelSpec(n_feats=5, n_resblocks=4), 0))
     )
@@ -153,7 +153,7 @@ def test_weights_from_elsewhere_go_with_their_suite(srkd: Srkd, tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("home")
-def test_a_file_that_is_there_is_replaced_only_when_forced(srkd: Srkd) -> None:
+def test_an_existing_file_is_replaced_only_with_force(srkd: Srkd) -> None:
     Path("mine.tar").write_text("mine", encoding="utf-8")
     code, _, messages = srkd("store", "export", "tiny.yaml", "-o", "mine.tar")
     assert code == 1
@@ -165,7 +165,7 @@ def test_a_file_that_is_there_is_replaced_only_when_forced(srkd: Srkd) -> None:
 
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("file", ["weights.safetensors", MANIFEST, "card.json"])
-def test_what_has_changed_is_never_exported(srkd: Srkd, file: str) -> None:
+def test_corrupted_artifacts_are_never_exported(srkd: Srkd, file: str) -> None:
     run = min(Path("home/runs").iterdir())
     content = (run / file).read_bytes()
     at = content.index(b'"seed": 0') + 8 if file == MANIFEST else len(content) // 2
@@ -183,7 +183,7 @@ def test_what_has_changed_is_never_exported(srkd: Srkd, file: str) -> None:
 
 
 @pytest.mark.usefixtures("home")
-def test_a_full_disk_leaves_no_half_tar(srkd: Srkd, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_no_partial_tar(srkd: Srkd, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -300,9 +300,7 @@ SPARSE = tarfile.GNUTYPE_SPARSE
         (b"x" * 512, "it is not a plain tar file"),
     ],
 )
-def test_a_tar_with_anything_but_plain_files_of_srkds_names_is_refused(
-    srkd: Srkd, tmp_path: Path, more: bytes, message: str
-) -> None:
+def test_a_tar_with_other_members_is_rejected(srkd: Srkd, tmp_path: Path, more: bytes, message: str) -> None:
     write(tmp_path / "bad.tar", as_files(tmp_path / "tiny.tar"), more)
     refused(srkd, tmp_path, message)
 
@@ -319,10 +317,10 @@ def test_a_tar_with_anything_but_plain_files_of_srkds_names_is_refused(
         (
             lambda tar: tar[:200] + b"7" + tar[201:],
             "it is not a plain tar file",
-        ),  # a header that isn't what its sum says
+        ),  # a header that is not what its sum says
     ],
 )
-def test_a_tar_that_is_not_whole_or_none_is_refused(
+def test_a_truncated_or_invalid_tar_is_rejected(
     srkd: Srkd, tmp_path: Path, change: Callable[[bytes], bytes], message: str
 ) -> None:
     (tmp_path / "bad.tar").write_bytes(change((tmp_path / "tiny.tar").read_bytes()))
@@ -337,7 +335,7 @@ def test_a_tar_of_too_many_files_is_refused(
     refused(srkd, tmp_path, "it holds more than 23 files")
 
 
-def test_a_tar_that_would_not_fit_is_refused_before_it_is_read(
+def test_a_tar_larger_than_the_disk_is_rejected_before_it_is_read(
     srkd: Srkd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("srkd_bench.core.files.free", lambda path: 1000)
@@ -347,7 +345,7 @@ def test_a_tar_that_would_not_fit_is_refused_before_it_is_read(
     assert kept(tmp_path / "away") == {}
 
 
-def test_any_flipped_byte_of_a_tars_files_is_refused(srkd: Srkd, tmp_path: Path, display: Display) -> None:
+def test_any_flipped_byte_in_a_tar_is_rejected(srkd: Srkd, tmp_path: Path, display: Display) -> None:
     files = as_files(tmp_path / "tiny.tar")
     for i, (name, content) in enumerate(files.items()):
         at = (i * 7919) % len(content)
@@ -388,7 +386,7 @@ def with_image(content: bytes, name: str, **values: Any) -> bytes:
         (lambda old: b"\xff", "no scores of a data set"),
     ],
 )
-def test_scores_that_are_none_are_refused(
+def test_invalid_scores_are_rejected(
     srkd: Srkd, tmp_path: Path, change: Callable[[bytes], bytes], message: str
 ) -> None:
     files = as_files(tmp_path / "tiny.tar")
@@ -440,7 +438,7 @@ OTHER = build(ModelSpec(n_feats=4, n_resblocks=5), 0)
         ("evil", lambda old: b"", "is not part of an export"),
     ],
 )
-def test_runs_that_are_none_are_refused(
+def test_invalid_runs_are_rejected(
     srkd: Srkd, tmp_path: Path, file: str, change: Callable[[bytes], bytes], message: str
 ) -> None:
     files = as_files(tmp_path / "tiny.tar")
@@ -478,7 +476,7 @@ def hkd(files: Files) -> str:
         lambda key: {"network": "bicubic", "pixels": "0", "scale": 2, "self_ensemble": False, "recipe": 1},
     ],
 )
-def test_settings_that_are_none_are_refused(srkd: Srkd, tmp_path: Path, change: Callable[[Any], Any]) -> None:
+def test_invalid_settings_are_rejected(srkd: Srkd, tmp_path: Path, change: Callable[[Any], Any]) -> None:
     files = as_files(tmp_path / "tiny.tar")
     place = hkd(files)
     key = json.loads(files[f"{place}/{MANIFEST}"])["key"]
@@ -489,14 +487,14 @@ def test_settings_that_are_none_are_refused(srkd: Srkd, tmp_path: Path, change: 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: json.dumps(json.loads(text), indent=2).encode(), "missing or not what was written"),
-        (lambda text: b"[" * 9999, "missing or not what was written"),
-        (lambda text: b"{}", "missing or not what was written"),
+        (lambda text: json.dumps(json.loads(text), indent=2).encode(), "missing or corrupted"),
+        (lambda text: b"[" * 9999, "missing or corrupted"),
+        (lambda text: b"{}", "missing or corrupted"),
         (lambda text: text.replace(b'"card.json"', b'"../../evil"'), "has other files than srkd writes"),
         (lambda text: text.replace(b'"method": "hkd"', b'"method": "ckd"'), "it belongs to runs/"),
     ],
 )
-def test_manifests_that_are_none_are_refused(
+def test_invalid_manifests_are_rejected(
     srkd: Srkd, tmp_path: Path, change: Callable[[bytes], bytes], message: str
 ) -> None:
     files = as_files(tmp_path / "tiny.tar")
@@ -506,14 +504,14 @@ def test_manifests_that_are_none_are_refused(
 
 
 @pytest.mark.parametrize("file", [MANIFEST, "card.json", "weights.safetensors", "events.jsonl"])
-def test_a_run_that_lacks_a_file_is_refused(srkd: Srkd, tmp_path: Path, file: str) -> None:
+def test_an_incomplete_run_is_rejected(srkd: Srkd, tmp_path: Path, file: str) -> None:
     files = as_files(tmp_path / "tiny.tar")
     del files[f"{hkd(files)}/{file}"]
     write(tmp_path / "bad.tar", files)
     refused(srkd, tmp_path, f"{file} is missing")
 
 
-def test_what_is_here_is_never_replaced(srkd: Srkd, tmp_path: Path, display: Display) -> None:
+def test_existing_artifacts_are_never_replaced(srkd: Srkd, tmp_path: Path, display: Display) -> None:
     store = ArtifactStore(tmp_path / "away")
     key = Weights(sha256=64 * "0", model=ModelSpec(n_feats=3, n_resblocks=4))
     for number, home in enumerate((store, ArtifactStore(tmp_path / "other"))):

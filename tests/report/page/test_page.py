@@ -250,7 +250,7 @@ def test_the_answer_names_what_helped_and_says_when_correction_leaves_nothing() 
     )
     assert found.groups == {
         "Better": ["CKD +0.050 dB (95 % interval +0.040 to +0.060, p = 0.031)"],
-        "Not told apart": ["RKD 0.000 dB (95 % interval −0.010 to +0.010, p = 0.900)"],
+        "Not significant": ["RKD 0.000 dB (95 % interval −0.010 to +0.010, p = 0.900)"],
     }
     assert "corrected for 2 comparisons (Holm), none can stand with fewer than 7 seeds" in found.notes[0]
 
@@ -274,7 +274,7 @@ def test_what_stands_after_correction_is_said_without_reserve() -> None:
 def test_where_nothing_is_better_the_answer_says_so() -> None:
     found = findings(small(), "psnr_y", [difference("ckd", -0.05), difference("rkd", 0.0, p=0.9)])
     assert found.verdict == "No method was shown to help."
-    assert list(found.groups) == ["Worse", "Not told apart"]
+    assert list(found.groups) == ["Worse", "Not significant"]
 
 
 def test_fewer_than_six_seeds_are_said_to_be_too_few_and_nothing_is_claimed() -> None:

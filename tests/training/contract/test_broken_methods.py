@@ -189,8 +189,8 @@ BROKEN = {
             "hint = step.teacher.feats[0.5]",
             "hint = step.teacher.see(step.lr).feats[0.5] + step.teacher.feats[0.5]",
         ),
-        "The teacher is asked about the batch",
-        "the teacher is asked 2 times about the batch",
+        "At most one teacher forward pass per batch",
+        "the teacher has 2 forward passes on the batch",
         "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
         "see() is for other images",
     ),
@@ -210,7 +210,7 @@ def written(folder: Path, name: str, change: tuple[str, str]) -> Path:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_method_is_told_what_to_mend_in_which_line(name: str, tmp_path: Path) -> None:
+def test_a_broken_method_gets_its_line_and_a_hint(name: str, tmp_path: Path) -> None:
     change, check, problem, line, hint = BROKEN[name]
     path = written(tmp_path, name, change)
     (broken,) = (one for one in checks.CHECKS if one.startswith(check))
@@ -226,7 +226,7 @@ def test_a_broken_method_is_told_what_to_mend_in_which_line(name: str, tmp_path:
     assert hint in caught.value.hint
 
 
-def test_the_method_that_they_are_made_of_keeps_the_contract(tmp_path: Path) -> None:
+def test_the_unbroken_method_fulfils_the_contract(tmp_path: Path) -> None:
     (tmp_path / "whole.py").write_text(WHOLE, encoding="utf-8")
     verdicts = list(checks.examine(checks.subject(str(tmp_path / "whole.py"))))
     assert [verdict.check for verdict in verdicts] == list(checks.CHECKS)
@@ -237,7 +237,7 @@ def test_the_method_that_they_are_made_of_keeps_the_contract(tmp_path: Path) -> 
     )
 
 
-def test_the_command_prints_a_line_a_check_and_fails_if_one_does(srkd: Srkd, tmp_path: Path) -> None:
+def test_the_command_prints_one_line_per_check_and_fails_if_any_fails(srkd: Srkd, tmp_path: Path) -> None:
     written(tmp_path, "not_zero", BROKEN["not_zero"][0])
     code, text, messages = srkd("method", "check", "./not_zero.py")
     assert code == 1
@@ -261,7 +261,7 @@ def test_optimised_python_has_the_same_checks_and_summaries() -> None:
     assert registry.summary("hkd").startswith("Output distillation (HKD)")
 
 
-def test_what_cannot_take_a_step_is_checked_no_further(srkd: Srkd, tmp_path: Path) -> None:
+def test_checks_stop_if_a_method_cannot_take_a_step(srkd: Srkd, tmp_path: Path) -> None:
     written(tmp_path, "wrong_shape", BROKEN["wrong_shape"][0])
     code, text, _ = srkd("method", "check", "wrong_shape.py")
     assert code == 1
