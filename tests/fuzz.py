@@ -1,7 +1,7 @@
-"""The four doors for files of strangers. Whatever is behind them, they open or give an SrkdError that says why not.
+"""Fuzz the four entry points ("doors") for untrusted files: each must accept a file or raise an SrkdError.
 
-`python -m tests.fuzz images --seconds 600` looks for something else with atheris, which is in the extra `fuzz`.
-`test_fuzz.py` tries a few hundred files a door with hypothesis.
+`python -m tests.fuzz images --seconds 600` searches for other results with atheris, which is in the extra `fuzz`.
+`test_fuzz.py` tries a few hundred files per door with hypothesis.
 """
 
 import argparse
@@ -34,9 +34,9 @@ Door = Callable[[bytes, Path], bool]
 
 
 def door(name: str) -> Door:
-    """Return the function that tries bytes at a door and says whether it opened.
+    """Return the function that passes bytes to a door and returns whether they were accepted.
 
-    It imports what it tries: atheris sees only what is imported after it.
+    It imports the tested code: atheris instruments only modules that are imported after it.
     """
     from srkd_bench.core.errors import SrkdError
 
@@ -86,7 +86,7 @@ def door(name: str) -> Door:
 
 @contextmanager
 def within(megabytes: int) -> Iterator[None]:
-    """Check that the peak of memory rises by no more, where the system tells."""
+    """Check that peak memory does not increase by more, if the system reports it."""
     reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
     def memory(kind: str) -> int:
@@ -103,7 +103,7 @@ def within(megabytes: int) -> Iterator[None]:
 
 
 def repaired_png(data: bytes) -> bytes:
-    """Return a PNG with right checksums, without which nothing gets as far as its chunks."""
+    """Return a PNG with corrected checksums, so that its chunks are parsed."""
     if not data.startswith(PNG):
         return data
     repaired, place = data[:8], 8
@@ -116,7 +116,7 @@ def repaired_png(data: bytes) -> bytes:
 
 
 def repaired_tar(data: bytes) -> bytes:
-    """Return a tar with right checksums in all that looks like a header."""
+    """Return a tar with corrected checksums in everything that looks like a header."""
     if data[257:262] != b"ustar":
         return data
     repaired = bytearray(data)
@@ -129,7 +129,7 @@ def repaired_tar(data: bytes) -> bytes:
 
 
 def seeds(name: str) -> list[bytes]:
-    """Return small valid files of every kind that a door knows, and a few that it refuses."""
+    """Return small valid files of every kind that a door accepts, and a few that it rejects."""
     return list({"suites": _suites, "weights": _weights, "images": _images, "archives": _archives}[name]())
 
 
@@ -255,7 +255,7 @@ def _archives() -> Iterator[bytes]:
 
 
 def main() -> int:
-    """Fuzz one door in a process of its own, so that a crash is counted too."""
+    """Fuzz one door in a separate process, so that a crash is counted too."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__.splitlines()[0])
     parser.add_argument("door", choices=DOORS)
     parser.add_argument("--seconds", type=int, default=60)

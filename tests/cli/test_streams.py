@@ -1,4 +1,4 @@
-"""What is printed in any encoding, into a pipe that nobody reads, and onto a full disk."""
+"""Output in any encoding, into a closed pipe, and onto a full disk."""
 
 import ast
 import io

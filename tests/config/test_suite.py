@@ -1,4 +1,4 @@
-"""Suites: what their identity is made of."""
+"""The identity of suites."""
 
 import re
 

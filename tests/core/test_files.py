@@ -1,4 +1,4 @@
-"""Disks that fail under a whole command: full, limited, read-only, gone."""
+"""Disk failures during a command: full, limited, read-only, removed."""
 
 import os
 import resource
@@ -41,7 +41,7 @@ def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Give what a run on a healthy disk makes."""
+    """Return the result of a run on a healthy disk."""
     folder = tmp_path_factory.mktemp("whole")
     tiny_suite(folder, data=PHOTOS)
     subprocess.run([*RUN, "--home", "store"], cwd=folder, check=True, capture_output=True)
@@ -53,7 +53,7 @@ def run(*more: str, before: Callable[[], None] | None = None) -> Finished:
 
 
 def told_once(finished: Finished, *parts: str) -> None:
-    """Check that there was one clear error, and nothing on stdout."""
+    """Check that there is one clear error, and nothing on stdout."""
     message = " ".join(finished.stderr.split())
     assert finished.returncode == 1, message
     assert finished.stdout == ""
@@ -100,7 +100,7 @@ cp -r disk/store {tmp_path}/after
     assert read["first.code"] == "0\n", read["first.err"]
     told_once(
         Finished([], int(read["full.code"]), read["full"], read["full.err"]),
-        "no room in",
+        "not enough space in",
         " needed, ",
         " free",
     )

@@ -1,4 +1,4 @@
-"""What runs on Windows: simulated by a Python that lacks what Windows lacks, with Windows' call for locks."""
+"""Portability to Windows, simulated by a Python without POSIX modules and with Windows' locking call."""
 
 import ast
 import os

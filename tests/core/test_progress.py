@@ -34,7 +34,7 @@ def test_progress_lines_show_the_recent_speed(
 
 
 class Output:
-    """A stand-in for ipywidgets' output area: while it is entered, what IPython displays is shown in it."""
+    """A fake of ipywidgets' output area: inside its context, it collects what IPython displays."""
 
     made: list["Output"]
     entered: "Output | None" = None
@@ -59,7 +59,7 @@ class Output:
 
 @pytest.fixture
 def outputs(monkeypatch: pytest.MonkeyPatch) -> list[Output]:
-    """Stand in for a notebook with ipywidgets; return the output areas that are made."""
+    """Simulate a notebook with ipywidgets; return the created output areas."""
     Output.made = []
 
     def display(shown: Any) -> None:

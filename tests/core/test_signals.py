@@ -1,4 +1,4 @@
-"""Signals: raised once, and put off while something must not be left half done."""
+"""Signals: raised once, and delayed while work must not be interrupted."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""archive: what is read, what is refused and why, and that nothing is ever written."""
+"""Archives: accepted and rejected ones, and that nothing is ever written."""
 
 import gzip
 import io
@@ -45,7 +45,7 @@ def pack_zip(source: Path, *members: tuple[zipfile.ZipInfo | str, bytes]) -> Pat
 
 
 def pack_tar(source: Path, *members: tuple[tarfile.TarInfo, bytes], tail: bytes = b"") -> Path:
-    """Write a tar, packed as the suffix says; headers stay as given where no data follows."""
+    """Write a tar, compressed by its suffix; headers without data are written unchanged."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for info, data in members:
@@ -93,7 +93,7 @@ def tree(folder: Path) -> dict[Path, bytes]:
 
 
 def refused(source: Path, reason: str) -> IntegrityError:
-    """Check that the source is refused for the reason, listed or read, and that nothing was written."""
+    """Check that the source is rejected for the reason, listed or read, and that nothing was written."""
     before = tree(source.parent)
     with pytest.raises(IntegrityError, match=reason):
         list(read_images(source, ["x.png"]))
@@ -258,7 +258,7 @@ def test_a_zip_that_is_not_deflated_is_refused(tmp_path: Path) -> None:
 
 
 def count_gzip(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return a list that holds the bytes unpacked by each gzip file opened from now on."""
+    """Return a list of the bytes unpacked by each gzip file opened later."""
     unpacked: list[int] = []
 
     class Counting(gzip.GzipFile):
@@ -335,7 +335,7 @@ def test_a_stream_seeks_neither_backwards_nor_past_its_limit() -> None:
 
 
 def count_inflated(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return a list that grows by the number of bytes that each call of zlib unpacks."""
+    """Return a list of the bytes unpacked by each later call of zlib."""
     inflated: list[int] = []
     decompressobj = zlib.decompressobj
 

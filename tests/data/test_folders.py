@@ -1,4 +1,4 @@
-"""Own images: folders in place of a data set's name, names that users register, the image finder."""
+"""A user's own images: folders as data sets, registered names, the image search."""
 
 from contextlib import suppress
 from io import StringIO

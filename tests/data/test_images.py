@@ -55,7 +55,7 @@ def png(
     interlaced: int = 0,
     more: bytes = b"",
 ) -> io.BytesIO:
-    """Return a PNG made by hand: Pillow cannot write 16-bit colour nor a header that lies."""
+    """Return a handmade PNG: Pillow cannot write 16-bit colour or a false header.""" 
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, interlaced))
     content = chunk(b"IDAT", zlib.compress(rows, 0)) + chunk(b"IEND", b"")
     return io.BytesIO(b"\x89PNG\r\n\x1a\n" + header + more + content)
@@ -278,7 +278,7 @@ def test_downscaling_is_bit_identical_to_matlab(dataset: str, scale: int, border
 
 
 def imresize(image: NDArray[np.uint8], factor: Fraction, replicate: bool) -> NDArray[np.uint8]:
-    """Return what MATLAB's `imresize` is defined to, in whole fractions, one output line at a time."""
+    """Return the result of MATLAB's `imresize` by definition, in exact fractions, one output line at a time."""
 
     def cubic(x: Fraction) -> Fraction:
         x = abs(x)

@@ -1,4 +1,4 @@
-"""SR images of a folder: which is whose, and what is refused."""
+"""Pairing of a folder's SR images with a data set, and rejected folders."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Paired statistics: worked by hand, and simulated."""
+"""Paired statistics: computed by hand, and simulated."""
 
 import math
 from dataclasses import replace

@@ -156,7 +156,7 @@ def test_a_loaded_network_is_a_module_that_can_be_trained(home: Path) -> None:
 
 
 class Nearest(nn.Module):
-    """A network of somebody else's, part of which stays in evaluation mode while it is trained."""
+    """A user's network, part of which stays in evaluation mode during training."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Methods of one's own: files, classes of packages, entry points."""
+"""A user's own methods: files, classes of packages, entry points."""
 
 import importlib.metadata
 import json
@@ -59,7 +59,7 @@ RUN = Run(
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A folder with a suite and a method, and nothing remembered of other tests."""
+    """A folder with a suite and a method, without cached state of other tests."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SRKD_TRUST", raising=False)
     tiny_suite(tmp_path, methods=["none", "./mine.py", "hkd+./mine.py"], params={"mine": {"weight": 2}})
@@ -113,7 +113,7 @@ def test_an_own_method_is_trained_measured_and_reported(srkd: Srkd, tmp_path: Pa
     ]
     (params,) = (key["params"] for key in manifests if key["method"] == "mine")
     assert params["mine"]["weight"] == 3.0
-    code, text, messages = srkd("report", *words)  # it is known: no code is run, nobody is asked
+    code, text, messages = srkd("report", *words)  # it is cached: no code is run, no trust is needed
     assert code == 0, messages
     assert "MINE" in text
     assert "HKD+MINE" in text
@@ -130,13 +130,13 @@ def test_an_own_method_is_trained_measured_and_reported(srkd: Srkd, tmp_path: Pa
     assert "./mine.py is missing: its latest version in the store is used" in messages
     code, _, messages = srkd("--trust", "run", *words, "--set", "seeds=[0,1]")
     assert code == 3
-    assert "error: method 'mine' is to be trained, but './mine.py' is not available" in messages
-    # It comes back as another: a new run.
+    assert "error: method 'mine' must be trained, but './mine.py' is missing" in messages
+    # Another file of the same name: a new run.
     Path("mine.py").write_text(MINE.replace("l1_loss", "mse_loss"), encoding="utf-8")
     code, _, messages = srkd("distill", "-m", "./mine.py", *words)
     assert code == 0
     assert "1 of 2 networks are in the store, 1 to train" in messages
-    # Without file and memory, there is one clear error.
+    # Without file and cache, there is one clear error.
     Path("mine.py").unlink()
     Path("home/methods.json").unlink()
     code, _, messages = srkd("report", *words)
@@ -173,7 +173,7 @@ def test_a_suite_trains_no_own_method_without_trust(store: ArtifactStore, displa
     plan(suite, store, display, ["./mine.py"])
     sources._SEEN.clear()
     user_code.load.cache_clear()
-    known = plan(suite.model_copy(update={"methods": ["./mine.py"]}), store, display)  # by its content alone
+    known = plan(suite.model_copy(update={"methods": ["./mine.py"]}), store, display)  # by its content only
     with pytest.raises(SrkdError, match=r"the suite would run the code in './mine\.py'"):
         registry.rebuild("mine", known.students[0].params)
 
@@ -190,7 +190,7 @@ def test_two_sources_of_one_name_are_distinct(srkd: Srkd, tmp_path: Path) -> Non
     ("name", "text", "message", "hint"),
     [
         ("hkd", MINE, "hkd.py: 'hkd' is the name of a built-in method", "the file's name"),
-        ("My-Method", MINE, "My-Method.py: 'My-Method' is not a valid method name", "small letters"),
+        ("My-Method", MINE, "My-Method.py: 'My-Method' is not a valid method name", "lower-case letters"),
         ("teacher", MINE, "teacher.py: 'teacher' is not a valid method name", "not all, bicubic"),
         ("bad", "x = 1\ndef f(:\n", "bad.py, line 2: invalid syntax", ""),
         (
@@ -291,6 +291,6 @@ def test_a_class_of_a_package_and_an_entry_point_are_methods(
     assert registry.names().count("hkd") == 1
     assert (
         registry.find("hkd").__module__ == "srkd_bench.methods.builtin.hkd"
-    )  # no package can take a built-in's place
+    )  # no package can replace a built-in method
     assert run_of("plugged").params["plugged"] == named.params["mine"]
     assert registry.rebuild("plugged", run_of("plugged").params) == registry.build("plugged", {})

@@ -1,4 +1,4 @@
-"""Which modules may run without the user's permission: where their files come from decides."""
+"""Modules that may run without the user's permission, by the origin of their files."""
 
 import os
 import site

@@ -188,7 +188,7 @@ def test_a_large_edsr_file_gets_residual_scale_0_1(tmp_path: Path) -> None:
 
 
 class Touch:
-    """Unpickling it makes a file."""
+    """Unpickling it creates a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -213,7 +213,7 @@ def test_a_file_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path) 
     (tmp_path / "x.safetensors").write_bytes((tmp_path / "x.pt").read_bytes())
     refused(tmp_path / "x.safetensors")
     assert not ran.exists()
-    torch.load(tmp_path / "x.pt", weights_only=False)  # the file does what it says where it may
+    torch.load(tmp_path / "x.pt", weights_only=False)  # an unrestricted load does execute its code
     assert ran.exists()
 
 

@@ -1,4 +1,4 @@
-"""A teacher that is given by its weights."""
+"""Teachers given by a weights file."""
 
 import os
 from collections import Counter
@@ -57,7 +57,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 def new_command(counted: Counter[str]) -> None:
-    """Forget what a process keeps in memory."""
+    """Clear the caches of a process."""
     counted.clear()
     pretrained._checksum.cache_clear()
     loading.network_of.cache_clear()

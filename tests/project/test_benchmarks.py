@@ -1,4 +1,4 @@
-"""That each benchmark works; never how fast anything is."""
+"""Check that each benchmark runs, not how fast it is."""
 
 import math
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md describes the package as it is."""
+"""CONTRIBUTING.md matches the package."""
 
 import ast
 import re

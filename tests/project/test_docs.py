@@ -29,7 +29,7 @@ BLOCK = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 
 def spoken(text: str) -> tuple[list[str], list[str]]:
-    """Return a page's commands: the lines of its blocks, and what sentences name `between backticks`."""
+    """Return a page's commands: the lines of its code blocks, and commands `between backticks`."""
     blocks = "\n".join(BLOCK.findall(text))
     named = re.findall(r"`(srkd\s[^`]+)`", BLOCK.sub("", text))
     return re.findall(r"^(?:\$ )?(srkd .+)$", blocks, re.MULTILINE), [" ".join(one.split()) for one in named]
@@ -37,7 +37,7 @@ def spoken(text: str) -> tuple[list[str], list[str]]:
 
 @pytest.fixture(scope="module")
 def parse() -> Any:
-    """Return what reads a command line as `srkd` would, and does nothing."""
+    """Return a function that parses a command line as `srkd` would, without executing it."""
 
     def silence(command: Any) -> None:
         command.callback = lambda **values: None
@@ -209,7 +209,7 @@ def test_a_package_index_gets_a_readme_with_absolute_addresses() -> None:
 
 
 class Page(HTMLParser):
-    """What a page of the site loads, and what it links to."""
+    """The resources and links of a page of the site."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -227,7 +227,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the site, with warnings taken for errors: links, anchors, pages that nothing leads to."""
+    """Build the site with warnings as errors: broken links and anchors, pages without links to them."""
     folder = tmp_path_factory.mktemp("site")
     words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     done = subprocess.run(words, cwd=ROOT, text=True, capture_output=True)

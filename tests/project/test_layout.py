@@ -1,4 +1,4 @@
-"""The layout: what tests mirror, sizes of folders and modules, and what starts without heavy imports."""
+"""The layout: tests mirror modules, sizes of folders and modules, and imports at start."""
 
 import pkgutil
 import re

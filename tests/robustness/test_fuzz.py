@@ -1,4 +1,4 @@
-"""Files as strangers might send them: valid ones, broken at a few places. `fuzz.py` runs longer."""
+"""Untrusted files: valid ones, damaged in a few places. `fuzz.py` runs longer."""
 
 import time
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def door(name: str) -> fuzz.Door:
 
 @st.composite
 def broken(draw: Callable[..., int], name: str) -> bytes:
-    """Draw a valid file with up to five things done to it."""
+    """Draw a valid file with up to five random modifications."""
 
     def place(data: bytes) -> int:
         return draw(st.integers(0, len(data)))

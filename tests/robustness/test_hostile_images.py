@@ -1,4 +1,4 @@
-"""Images that were made to do harm, or broken: read rightly, or refused before they have taken much."""
+"""Malicious or broken images: read correctly, or rejected before they use much memory."""
 
 import io
 import zlib

@@ -1,4 +1,4 @@
-"""Archives that were made to do harm: refused by name, before they have written or taken anything."""
+"""Malicious suites and archives: rejected by name before they write files or use memory."""
 
 import bz2
 import lzma

@@ -1,4 +1,4 @@
-"""Weights that were made to do harm: refused by name, before they have run or taken anything."""
+"""Malicious weights: rejected by name before they run code or use memory."""
 
 import io
 import pickle
@@ -24,7 +24,7 @@ from tests.support.weight_files import released
 
 
 class Call:
-    """Unpickling it calls a function of those that torch lets through."""
+    """Unpickling it calls a function that torch allows."""
 
     def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
         self.what = function, arguments

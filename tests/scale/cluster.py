@@ -21,7 +21,7 @@ class Nodes:
         self.address: str = running.address
 
     def add(self) -> None:
-        """Let a node join."""
+        """Add a node."""
         self._running.add_node(num_cpus=1, object_store_memory=OBJECTS)
 
     def kill(self) -> bool:

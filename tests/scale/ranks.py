@@ -77,7 +77,7 @@ class Bench:
     def interrupted(
         self, ranks: int, suite: str, store: str, number: signal.Signals, rank: int | None
     ) -> int:
-        """Send a signal to torchrun or a rank once a checkpoint is there; return the steps that are kept then."""
+        """Send a signal to torchrun or a rank after the first checkpoint; return the steps kept."""
         before = self.steps_kept(store)
         process = self.start(ranks, suite, store, "--checkpoint-seconds", "1")
         while self.steps_kept(store) <= before:
@@ -95,7 +95,7 @@ class Bench:
 
 
 def worker(launcher: int, rank: int) -> int:
-    """Return the process that is a rank."""
+    """Return the process of a rank."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             status, told = (
@@ -116,7 +116,7 @@ def difference(run: Path, other: Path) -> float:
 
 
 def seconds_a_step(run: Path) -> float:
-    """Return the time of a step: the least of the events, which other work on the machine disturbs least.
+    """Return the time of a step: the minimum over the events, which other load on the machine affects least.
 
     Where each step has an event, no event has a time; then it is the mean, by the run's card.
     """

@@ -1,4 +1,4 @@
-"""That every part of `python -m tests.scale` ends with a figure, or as a failure."""
+"""Check that every part of `python -m tests.scale` ends with a result or a failure."""
 
 import argparse
 import json

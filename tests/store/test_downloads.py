@@ -1,4 +1,4 @@
-"""download: against a real server on this machine that breaks in all the ways servers break."""
+"""Downloads from a real local server with all typical failures."""
 
 import gzip
 import hashlib
@@ -42,7 +42,7 @@ def status(code: int, **headers: Any) -> Answer:
 
 
 def whole(data: bytes = DATA, **headers: Any) -> Answer:
-    """Knows no Range."""
+    """Serve without Range support."""
     return lambda handler: send(handler, 200, data, **headers)
 
 
@@ -57,12 +57,12 @@ def ranged(handler: BaseHTTPRequestHandler) -> None:
 
 
 def broken(after: int) -> Answer:
-    """Promises everything and hangs up."""
+    """Announce the full length and close the connection."""
     return lambda handler: send(handler, 200, DATA[:after], Content_Length=len(DATA))
 
 
 class Server(ThreadingHTTPServer):
-    """Answers each path with the next of its answers, the last one for ever, and remembers what was asked."""
+    """Respond to each path with its next answer, repeating the last one, and record the requests."""
 
     daemon_threads = True
     block_on_close = False
@@ -107,7 +107,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Nobody waits: what would have been slept, in seconds, is listed."""
+    """Replace sleep; return the list of requested sleep times in seconds."""
     waits: list[float] = []
     monkeypatch.setattr(time, "sleep", waits.append)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")

@@ -49,7 +49,7 @@ UNFINISHED = "0123456789abcdef0123"
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    """A store with all of the tiny suite, an unfinished run and two downloads, made once."""
+    """A store with the finished tiny suite, an unfinished run and two downloads, created once."""
     home = tmp_path_factory.mktemp("finished") / "home"
     store, display = ArtifactStore(home), Display(err)
     plan = planner.plan(load_suite(str(tiny_suite(home.parent))), store, display)
@@ -80,7 +80,7 @@ def downloaded(home: Path, name: str) -> Path:
 
 
 def contents(home: Path) -> dict[str, bytes]:
-    """All files but locks, which anyone may make."""
+    """All files except locks."""
     return {
         str(path.relative_to(home)): path.read_bytes()
         for path in sorted(home.rglob("*"))
@@ -127,7 +127,7 @@ def run_of(store: ArtifactStore, method: str, n_feats: int = 4) -> Path:
 
 
 def leave_behind(store: ArtifactStore) -> list[str]:
-    """What killed processes leave, one of each kind."""
+    """Create the leftovers of killed processes, one of each kind."""
     home, run = store.home, run_of(store, "hkd").name
     left = ["tmp/killed", f"work/{run}", f"work/{UNFINISHED}/step-9-{20 * '0'}.pt.part", f"runs/{20 * 'f'}"]
     left += ["downloads/images.zip.part", "downloads/images.zip.sha256.part"]

@@ -1,4 +1,4 @@
-"""Locks: one holder at a time, also while others remove lock files that nobody holds."""
+"""Locks: one holder at a time, also while others remove unused lock files."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""Finished runs, made without training."""
+"""Create finished runs without training."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from srkd_bench.store.layout import CARD, EVENTS, SCORES, WEIGHTS
 
 
 def pair(home: Path) -> tuple[Run, Run]:
-    """Put a student and its teacher into a store, with the weights that they would begin with, and return both."""
+    """Put a student and its teacher with initial weights into a store, and return both."""
     store = ArtifactStore(home)
     teacher = _run("none", 8, None)
     student = _run("hkd", 4, teacher)
@@ -64,7 +64,7 @@ def keep_scores(store: ArtifactStore, run: Run, gain: float, pixels: str = "") -
 
 
 def finish(run: Run, store: ArtifactStore) -> None:
-    """Put a run into a store, with the weights that it would begin with."""
+    """Put a run with initial weights into a store."""
     with store.writing(run) as folder:
         put(folder / WEIGHTS, to_safetensors(build(run.model, run.method, run.seed)))
         put(folder / EVENTS, "")

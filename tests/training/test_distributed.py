@@ -1,4 +1,4 @@
-"""Processes that torchrun started train a teacher together."""
+"""Processes started by torchrun train a teacher together."""
 
 import json
 import os
@@ -84,7 +84,7 @@ def free_port() -> int:
 
 
 def work(rank: int, home: Path, ports: list[int]) -> None:
-    """Do in one of two processes what the tests look at."""
+    """Do the work of one of two processes that the tests check."""
     torch.set_num_threads(1)
     os.environ |= {
         "TORCHELASTIC_RUN_ID": "test",
@@ -122,7 +122,7 @@ def work(rank: int, home: Path, ports: list[int]) -> None:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where two ranks have trained, and one process, all the same."""
+    """A folder with trainings of two ranks and of one process with the same settings."""
     home = tmp_path_factory.mktemp("ranks")
     store = ArtifactStore(home)
     torch.save(trained(learner_in(home / "whole", store), store).student.state_dict(), home / "whole.pt")

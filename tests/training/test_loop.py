@@ -36,7 +36,7 @@ CPU = torch.device("cpu")
 
 
 class Lab:
-    """Trains learners on the built-in photographs, in a folder of its own."""
+    """Train learners on the built-in photographs, in a separate folder."""
 
     def __init__(self, store: ArtifactStore, folder: Path) -> None:
         self.folder = folder

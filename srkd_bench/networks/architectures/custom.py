@@ -187,7 +187,7 @@ def build(spec: ForeignSpec) -> Foreign:
         params.setdefault(name, spec.scale)
     try:
         return Foreign(spec, found(**params))
-    except Exception as error:  # whatever its author raises
+    except Exception as error:  # a user's class can raise anything
         raise SrkdError(
             f"{spec.arch} cannot be built: {str(error)[:200] or type(error).__name__}",
             f"it is called with {', '.join(params) or 'nothing'}: see `params` and its __init__",
@@ -251,7 +251,7 @@ def survey(model: Foreign) -> Survey:
             model.eval()(torch.rand(1, 3, *SIZE))
     except SrkdError:
         raise
-    except Exception as error:  # whatever its author raises
+    except Exception as error:  # a user's class can raise anything
         raise SrkdError(
             f"{model.spec} fails on an image of {SIZE[0]}×{SIZE[1]} pixels: {str(error)[:200]}",
             "srkd calls it with one tensor (N, 3, h, w) in [0, 1]",

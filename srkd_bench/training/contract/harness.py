@@ -39,7 +39,7 @@ class Lesson:
     """A method with networks and a batch.
 
     Args:
-        looks: the attributes of the teacher used so far.
+        looks: inputs of the teacher's forward passes so far.
     """
 
     method: Method

@@ -19,9 +19,11 @@ def write(name: str, folder: Path = Path()) -> list[Path]:
     files = {folder / f"{name}.py": "method.py.txt", folder / f"test_{name}.py": "test.py.txt"}
     for path in files:
         if path.exists():
-            raise SrkdError(f"'{path}' is there already", "choose another name, or move it away")
+            raise SrkdError(f"'{path}' already exists", "choose another name, or move it away")
     if name.startswith("test_") or find_spec(name) is not None:
-        raise SrkdError(f"'{name}' is the name of a module that Python would no longer find", "another name")
+        raise SrkdError(
+            f"'{name}' is the name of an existing Python module, which it would hide", "choose another name"
+        )
     try:
         for path, template in files.items():
             text = (TEMPLATES / template).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`srkd compare` as one types it, on scores that are written down, not trained."""
+"""`srkd compare` on the command line, with made-up scores."""
 
 import csv
 import json

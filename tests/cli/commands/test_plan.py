@@ -12,7 +12,7 @@ from tests.support.tiny_suite import tiny_suite
 
 @pytest.fixture
 def srkd(srkd: Srkd, tmp_path: Path, six_minutes_a_step: None) -> Srkd:
-    """Call the command beside a tiny suite; its forecast is known."""
+    """Call the command in a folder with a tiny suite and a fixed forecast."""
     tiny_suite(tmp_path, methods=["none", "hkd", "rkd"], seeds=[0, 3])
     return srkd
 
@@ -81,6 +81,6 @@ def test_own_methods_are_named_by_their_files_only_if_trusted(
     assert srkd("evaluate", "tiny.yaml", *words[-2:])[0] == 0
     monkeypatch.setenv("SRKD_TRUST", "0")
     sources._SEEN.clear()  # another process
-    code, _, messages = srkd(*words)  # the store knows it now, and yet it would be named as an option
+    code, _, messages = srkd(*words)  # the store knows it now, but a printed option would make it trusted
     assert code == 1
     assert "error: the suite would run the code in './mine.py'" in messages

@@ -1,4 +1,4 @@
-"""`srkd report` as one types it; most of it on scores that are written down, not trained."""
+"""`srkd report` on the command line, mostly with made-up scores."""
 
 import json
 from collections.abc import Callable

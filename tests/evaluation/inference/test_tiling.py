@@ -1,4 +1,4 @@
-"""Tiles where memory runs out, and only there."""
+"""Tiles are used only if memory runs out."""
 
 from pathlib import Path
 

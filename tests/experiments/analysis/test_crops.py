@@ -1,4 +1,4 @@
-"""Regions of images as networks show them; the networks here have their initial weights."""
+"""Regions of images as rendered by networks, here with their initial weights."""
 
 import math
 from dataclasses import replace

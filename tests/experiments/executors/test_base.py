@@ -1,4 +1,4 @@
-"""The tables of executors and of writers of scripts."""
+"""The tables of executors and script writers."""
 
 import inspect
 

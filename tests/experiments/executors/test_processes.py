@@ -60,7 +60,7 @@ def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
 
 
 def workers_of(process: "subprocess.Popen[str]") -> list[int]:
-    """Return the processes that a command has started and that work."""
+    """Return the running worker processes of a command."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()
     return [int(one) for one in children if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
 
@@ -140,7 +140,7 @@ def echo(pid: Path, orders: Connection, answers: Connection) -> None:
 
 
 class Acted:
-    """A worker whose answers are written down: what it says to each task it is given, and None when it dies."""
+    """A fake worker with prepared answers to its tasks; None means that it is killed."""
 
     def __init__(self, name: str, *answers: Answer | None, code: int = -9) -> None:
         self.name, self.code, self.given = name, code, list[str]()

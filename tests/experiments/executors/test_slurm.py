@@ -1,4 +1,4 @@
-"""Shell and Slurm scripts that make the same as `srkd run`."""
+"""Shell and Slurm scripts give the same results as `srkd run`."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import Srkd
 from tests.support.tiny_suite import tiny_suite
 
-# A command that writes down what it is called with, waits where it shall, and ends with the code that it shall.
+# A fake command that records its arguments, waits if told to, and ends with a given exit code.
 FAKE = f"""#!{sys.executable}
 import json, os, pathlib, signal, sys, time
 name, words = pathlib.Path(sys.argv[0]).name, sys.argv[1:]
@@ -38,14 +38,14 @@ if name == "srkd":
 
 @pytest.fixture
 def srkd(srkd: Srkd, tmp_path: Path, six_minutes_a_step: None) -> Srkd:
-    """Call the command beside a tiny suite; its forecast is known."""
+    """Call the command in a folder with a tiny suite and a fixed forecast."""
     tiny_suite(tmp_path, methods=["none", "hkd", "rkd"], seeds=[0, 3])
     return srkd
 
 
 @pytest.fixture
 def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put commands that write down what they are called with before those of the machine."""
+    """Put fake commands that record their arguments first in PATH."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in ("srkd", "sbatch", "scontrol"):
@@ -56,7 +56,7 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def calls(folder: Path) -> list[list[str]]:
-    """Return what the commands were called with, and forget it."""
+    """Return the recorded arguments of the commands, and clear the record."""
     found = [json.loads(line) for line in (folder / "calls.jsonl").read_text(encoding="utf-8").splitlines()]
     (folder / "calls.jsonl").unlink()
     return found

@@ -1,4 +1,4 @@
-"""Digests of runs as srkd has always computed them: finished runs of earlier stores are found by these."""
+"""Digests of runs must not change: finished runs in existing stores are found by them."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`none@equal-cost`: the control, trained for as long as a distillation's multiply-adds pay for."""
+"""`none@equal-cost`: the control without distillation, trained longer at the compute of distillation."""
 
 import json
 from pathlib import Path

@@ -24,7 +24,7 @@ Planned = Callable[..., Plan]
 
 @pytest.fixture
 def planned(store: ArtifactStore, display: Display, tmp_path: Path) -> Planned:
-    """Give the plan of the tiny suite with some keys changed."""
+    """Return the plan of the tiny suite with some keys changed."""
     store.begin()
     suite = tiny_suite(tmp_path)
 

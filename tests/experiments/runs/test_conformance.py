@@ -1,4 +1,4 @@
-"""The suite `conformance` on a network whose numbers are known; EDSR's own weights are not at hand."""
+"""The suite `conformance` on a network with known scores, since EDSR's own weights are not available."""
 
 import os
 from pathlib import Path

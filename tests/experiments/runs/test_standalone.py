@@ -1,4 +1,4 @@
-"""What is measured without a suite."""
+"""Measurements without a suite."""
 
 import json
 from pathlib import Path

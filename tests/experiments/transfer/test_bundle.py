@@ -38,7 +38,7 @@ Files = dict[str, bytes]
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a store that has all of the tiny suite, and that suite's export."""
+    """A folder with a finished store of the tiny suite, and its export."""
     folder = tmp_path_factory.mktemp("finished")
     store, display = ArtifactStore(folder / "home"), Display(err)
     plan = planner.plan(load_suite(str(tiny_suite(folder))), store, display)
@@ -51,7 +51,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def srkd(srkd: Srkd, finished: Path, tmp_path: Path) -> Srkd:
-    """Call the command beside an export and an empty store, `away`."""
+    """Call the command in a folder with an export and an empty store, `away`."""
     shutil.copy(finished / "tiny.tar", tmp_path)
     tiny_suite(tmp_path)
     ArtifactStore(tmp_path / "away").begin()
@@ -177,7 +177,7 @@ def test_corrupted_artifacts_are_never_exported(srkd: Srkd, file: str) -> None:
     assert srkd("store", "export", "tiny.yaml", "-o", "bad.tar")[0] in (
         0,
         4,
-    )  # 0: that run is gone
+    )  # 0: that run is deleted
     assert not Path("bad.tar.part").exists()
     assert file == MANIFEST or not Path("bad.tar").exists()
 
@@ -209,7 +209,7 @@ def test_an_import_names_the_data_sets_that_a_report_needs(srkd: Srkd) -> None:
     assert "A report also needs their images: srkd download set5" in messages
 
 
-# Hostile tars: each is refused, and nothing is left of it.
+# Malicious tars: each is rejected, and leaves no files.
 
 
 def as_files(path: Path) -> Files:
@@ -252,7 +252,7 @@ def refused(srkd: Srkd, tmp_path: Path, message: str) -> None:
     code, text, messages = srkd("store", "import", "bad.tar", "--home", "away")
     assert (code, text) == (4, "")
     assert message in messages
-    assert messages.startswith("error: nothing is taken from bad.tar: ")
+    assert messages.startswith("error: nothing was imported from bad.tar: ")
     assert "\x1b" not in messages
     assert "Traceback" not in messages
     assert everything(tmp_path / "away") == before
@@ -448,7 +448,7 @@ def test_invalid_runs_are_rejected(
 
 
 def hkd(files: Files) -> str:
-    """The place of the student that is distilled."""
+    """The path of the distilled student."""
     (name,) = (
         name
         for name, content in files.items()

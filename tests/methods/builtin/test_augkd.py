@@ -20,13 +20,13 @@ def images(seed: int, height: int, width: int, n: int = 2) -> Tensor:
 
 
 def upscaled(lr: Tensor, gain: float) -> Tensor:
-    """Stand for a network: not the same when turned."""
+    """A fake network that is not equivariant to turns."""
     sr = F.interpolate(lr, scale_factor=2)
     return gain * sr * torch.linspace(0.1, 1, sr.shape[-1])
 
 
 class Lesson:
-    """A batch, and all that student and teacher are asked about."""
+    """A batch, and all inputs of student and teacher."""
 
     def __init__(self, method: Method, seed: int = 0) -> None:
         self.asked: dict[str, list[Tensor]] = {"student": [], "teacher": []}
@@ -59,7 +59,7 @@ def test_back_inverts_a_turn(turn: Turn) -> None:
 
 def test_back_applies_the_inverses_in_reverse_order() -> None:
     image, turn = images(0, 5, 5), Turn(across=True, transpose=True)
-    wrong = turn(image).flip([3]).transpose(2, 3)  # undone in the order in which it was done
+    wrong = turn(image).flip([3]).transpose(2, 3)  # inverted in the wrong order
     assert not torch.equal(wrong, image)
     assert torch.equal(turn.back(turn(image)), image)
 

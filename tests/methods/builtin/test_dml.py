@@ -17,7 +17,7 @@ from tests.methods import unseen
 
 
 class Fixed(nn.Module):
-    """A peer whose SR is the same whatever it sees."""
+    """A peer with constant SR."""
 
     def __init__(self, sr: Tensor) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What every architecture must do to be trained, distilled from and measured, EDSR and others alike."""
+"""The requirements of every architecture for training, distillation and evaluation."""
 
 import json
 from pathlib import Path
@@ -139,7 +139,7 @@ def test_initial_weights_depend_only_on_the_seed(spec: ModelSpec | ForeignSpec) 
 
 
 class Noise(Patches):
-    """Patches of no images at all."""
+    """Patches of noise instead of images."""
 
     def __init__(self, train: TrainSpec) -> None:
         self.train = train

@@ -163,7 +163,7 @@ def test_a_known_checkpoint_is_loaded_again_only_for_trials(srkd: Srkd, tmp_path
     words = ["--set", "student={n_feats: 4, n_resblocks: 4}", "--teacher", "pretrained.pth"]
     code, _, err = srkd("distill", *TINY, *words, "-m", "none")
     assert code == 0, err
-    spandrel._SEEN.clear()  # as in a new process
+    spandrel._SEEN.clear()  # simulate a new process
     code, _, err = srkd("distill", *TINY, *words, "-m", "none", "--json")
     assert code == 0, err
     assert not spandrel._SEEN

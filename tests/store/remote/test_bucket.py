@@ -1,4 +1,4 @@
-"""A bucket on a real S3-compatible server, with connections that break, and claims in it."""
+"""A bucket on a real S3-compatible server with broken connections, and its leases."""
 
 import hashlib
 import os
@@ -174,11 +174,11 @@ def test_a_dead_workers_lease_is_taken_over_and_a_living_ones_is_not(
     taking.start()
     time.sleep(3)
     assert not owners  # it has a heartbeat
-    monkeypatch.setattr(first.bucket, "put", lambda name, content: None)  # none gets through any more
+    monkeypatch.setattr(first.bucket, "put", lambda name, content: None)  # none arrives any more
     taking.join(timeout=20)
     assert owners == [second.worker]
     with third.held("run-1"):
-        held.__exit__(None, None, None)  # the first one wakes up, and leaves another's claim alone
+        held.__exit__(None, None, None)  # the first one wakes up, and keeps another's lease
         assert bucket.read("claims/run-1").content == third.worker.encode()  # type: ignore[union-attr]
     assert not bucket.list("claims")
 

@@ -1,4 +1,4 @@
-"""Leases, by the clocks of a bucket and of a machine that sleeps."""
+"""Leases, with the clocks of a bucket and of a suspended machine."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from srkd_bench.store.remote.leases import BEAT, LIFE, Leases
 
 
 class Clocks:
-    """The bucket's time, and this process's own, which stands while the machine is suspended."""
+    """The bucket's time, and that of this process, which stops while the machine is suspended."""
 
     def __init__(self) -> None:
         self.bucket, self.own = datetime(2026, 1, 1, tzinfo=UTC), 1000.0

@@ -72,12 +72,12 @@ def test_artifacts_of_one_machine_are_fetched_once_by_another(
     assert len(gets(server)) == 2
     assert {path.name for path in two.path(KEY).iterdir()} == {"artifact.json", "scores.json", "card.json"}
     server.wire.down = True
-    assert ArtifactStore(two.home).has(KEY)  # what is here needs nobody
+    assert ArtifactStore(two.home).has(KEY)  # local artifacts need no other machine
 
 
 def test_files_are_uploaded_before_the_manifest(server: Server, one: ArtifactStore) -> None:
     write(one)
-    # A worker says now and then that it lives.
+    # A worker writes heartbeats.
     kinds = [path.split("/")[3] for method, path in server.asked if method == "PUT"]
     kept = [kind for kind in kinds if kind in ("scores", "manifests")]
     assert kept == ["scores", "scores", "manifests"]
@@ -89,7 +89,7 @@ def test_a_finished_run_and_its_scores_take_as_many_requests_as_the_documentatio
     monkeypatch.delenv("SRKD_STORE")
     run, _ = pair(tmp_path / "elsewhere")
     with one.locked(["data-x"]):
-        pass  # the first one says that this worker lives
+        pass  # the first one is the heartbeat
     one.has(KEY), one.has(run)
     server.asked.clear()
     with one.locked([run.lock]), one.writing(run) as folder:

@@ -1,4 +1,4 @@
-"""What every installed method must do, without being named here."""
+"""The contract for every installed method, found without a list of names."""
 
 import math
 import re
