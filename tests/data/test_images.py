@@ -55,7 +55,7 @@ def png(
     interlaced: int = 0,
     more: bytes = b"",
 ) -> io.BytesIO:
-    """Return a handmade PNG: Pillow cannot write 16-bit colour or a false header.""" 
+    """Return a handmade PNG: Pillow cannot write 16-bit colour or a false header."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, interlaced))
     content = chunk(b"IDAT", zlib.compress(rows, 0)) + chunk(b"IEND", b"")
     return io.BytesIO(b"\x89PNG\r\n\x1a\n" + header + more + content)

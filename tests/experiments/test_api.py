@@ -375,7 +375,7 @@ def test_a_script_without_a_main_guard_gets_a_clear_error(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(current_process(), "_inheriting", True, raising=False)
-    with pytest.raises(srkd.SrkdError, match="while it imported the script"):
+    with pytest.raises(srkd.SrkdError, match="while importing the script"):
         srkd.run("tiny.yaml", home=home)
 
 

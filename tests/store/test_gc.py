@@ -475,7 +475,7 @@ def test_runs_of_an_unknown_version_are_not_listed(store: ArtifactStore, srkd: S
         (folder / CARD).write_text("{}", encoding="utf-8")
     code, text, messages = srkd("ls")
     assert (code, len(text.splitlines())) == (0, 4)
-    assert messages.count(" is damaged and left out") == 1
+    assert messages.count(" is damaged and skipped") == 1
 
 
 def test_gc_never_removes_files_of_a_live_process(store: ArtifactStore, srkd: Srkd) -> None:

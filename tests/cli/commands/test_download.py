@@ -27,7 +27,7 @@ def test_a_local_copy_is_packed_once_and_replaced_with_force(srkd: Srkd, tmp_pat
     assert states(srkd)["set5"] == "to download"
     code, text, messages = srkd("download", "set5", "--from", "mine", "--json")
     assert code == 0
-    assert "set5: 5 images packed; their pixels are those of no copy that srkd knows" in messages
+    assert "set5: 5 images packed; their pixels match no known copy" in messages
     (packed,) = json.loads(text)["datasets"]
     assert packed["name"] == "set5"
     assert states(srkd)["set5"] == "here"

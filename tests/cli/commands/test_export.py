@@ -102,7 +102,7 @@ def test_an_export_with_different_output_leaves_no_file(
     monkeypatch.setattr(export, "_safetensors", spoilt)
     code, _, messages = srkd("export", run[:10], "--to", "safetensors", "-o", "x.safetensors")
     assert code == 1
-    assert "the exported network is not the same" in messages
+    assert "the exported network differs" in messages
     assert not list(tmp_path.glob("x.safetensors*"))
 
 
@@ -118,7 +118,7 @@ def test_a_missing_extra_is_one_error_with_the_command(
 
 def test_wrong_suffixes_and_existing_files_are_rejected(srkd: Srkd, run: str, tmp_path: Path) -> None:
     (tmp_path / "x.pt2").write_bytes(b"mine")
-    for name, message in {"x.pt2": "would be overwritten", "x.onnx": "is no name for pt2"}.items():
+    for name, message in {"x.pt2": "would be overwritten", "x.onnx": "is not a file name for pt2"}.items():
         code, _, messages = srkd("export", run[:10], "--to", "pt2", "-o", name)
         assert code == 1
         assert message in messages

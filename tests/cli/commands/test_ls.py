@@ -70,4 +70,4 @@ def test_a_run_with_a_damaged_card_is_skipped(srkd: Srkd, tmp_path: Path) -> Non
     card.write_text("{}", encoding="utf-8")
     code, text, err = srkd("ls", "runs", "--json")
     assert (code, json.loads(text)["runs"]) == (0, [])
-    assert "is damaged and left out" in err
+    assert "is damaged and skipped" in err

@@ -52,7 +52,7 @@ def test_a_report_from_a_score_file_equals_that_from_the_store(
     _, text, _ = srkd("report", *SUITE, "-f", "markdown", "-o", "scores.csv")
     elsewhere = [*SUITE, "--from", "scores.csv", "--home", str(tmp_path / "empty"), "-f", "markdown"]
     found = srkd("report", *elsewhere)[1]
-    of_the_store = ("yet", "not trained yet", "those that networks are trained on")
+    of_the_store = ("yet", "not trained yet", "also the training images")
     lines = [line for line in text.splitlines() if line and not line.endswith(of_the_store)]
     assert lines == [line for line in found.splitlines() if line]
     _, some, _ = srkd("report", *elsewhere, "--set", "seeds=[0]", "-m", "hkd")
