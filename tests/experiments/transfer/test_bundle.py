@@ -291,7 +291,7 @@ SPARSE = tarfile.GNUTYPE_SPARSE
         (entry(f"data/{RUN}/artifact.json"), "is not part of an export"),
         (entry("downloads/evil.zip"), "is not part of an export"),
         (entry(f"runs/{RUN}/wéights"), "it is not a plain tar file"),
-        (entry(f"runs/{RUN}/card.json", b"{}") * 2, "stands twice"),
+        (entry(f"runs/{RUN}/card.json", b"{}") * 2, "occurs twice"),
         (entry(f"runs/{RUN}/artifact.json", bytes(1_000_001)), "is too large"),
         (entry(f"runs/{RUN}/card.json", bytes(1_000_001)), "is too large"),
         (entry(f"runs/{RUN}/weights.safetensors", size=10**15), "is too large"),
@@ -341,7 +341,7 @@ def test_a_tar_larger_than_the_disk_is_rejected_before_it_is_read(
     monkeypatch.setattr("srkd_bench.core.files.free", lambda path: 1000)
     code, _, messages = srkd("store", "import", "tiny.tar", "--home", "away")
     assert code == 1
-    assert "no room" in messages
+    assert "not enough space" in messages
     assert kept(tmp_path / "away") == {}
 
 
