@@ -182,7 +182,7 @@ def paper(source: str) -> str:
 
 
 def prose(text: str) -> str:
-    """Return a docstring's text for Markdown: what isn't `code` is taken literally."""
+    """Return a docstring's text for Markdown: what is not `code` is taken literally."""
     parts = re.split(r"(``?[^`]+``?)", text)
     return "".join(part if i % 2 else re.sub(r"([*_<|\[\]#])", r"\\\1", part) for i, part in enumerate(parts))
 

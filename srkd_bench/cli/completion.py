@@ -94,7 +94,7 @@ def _after_the_last(separators: str, incomplete: str, known: Callable[[str], Ite
 
 
 def _files(incomplete: str, suffixes: tuple[str, ...]) -> list[str]:
-    """Return the files and folders that begin so, as typed."""
+    """Return the files and folders with this prefix, as typed."""
     folder, slash, name = incomplete.rpartition("/")
     place = Path(folder + slash)
     if not place.is_dir() or folder.startswith("~"):  # zsh would quote the tilde

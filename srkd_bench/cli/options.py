@@ -16,7 +16,7 @@ from srkd_bench.store.workspace import RunOptions
 if TYPE_CHECKING:
     from srkd_bench.config.suite import TeacherSpec
 
-CACHE_GB = 2.0  # where --teacher-cache isn't given
+CACHE_GB = 2.0  # where --teacher-cache is not given
 
 
 def choice(*flags: str, names: Iterable[str], help: str) -> Any:
@@ -93,7 +93,7 @@ Devices = Annotated[
         "auto: every GPU, or the CPU if there is none.",
     ),
 ]
-AUTO = ["auto"]  # the devices where --device isn't given
+AUTO = ["auto"]  # the devices where --device is not given
 Jobs = Annotated[
     int | None,
     typer.Option(

@@ -177,7 +177,7 @@ def register(
 
 
 def _with_shared_options(function: Callable[..., None], added: dict[str, Any]) -> Callable[..., None]:
-    """Return a command with more options, which its function doesn't see."""
+    """Return a command with more options, which its function does not see."""
     found = signature(function, eval_str=True)
     parameters = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in found.parameters.values()]
     if "suite" in added:

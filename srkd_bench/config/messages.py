@@ -1,4 +1,4 @@
-"""Say in plain words why a value was refused."""
+"""Explain validation errors in plain words."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ MOST_SHOWN = 80  # characters of a refused value
 
 
 def problem(error: Mapping[str, Any]) -> str:
-    """Return what is wrong, as a phrase after the key: `must be at least 1, not 0`.
+    """Describe an error as a phrase that follows the key: `must be at least 1, not 0`.
 
     Args:
         error: one of pydantic's `ValidationError.errors()`.
@@ -59,7 +59,7 @@ def _number(value: float) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value as a suite file has it: `true`, `[a, b]`, `'text'`."""
+    """Format a value as in a suite file: `true`, `[a, b]`, `'text'`."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, list | tuple):

@@ -27,12 +27,12 @@ class DataSpec(Spec):
 
     @property
     def names(self) -> list[str]:
-        """All of them, each once, training first."""
+        """All data sets without duplicates, the training set first."""
         return list(dict.fromkeys(filter(None, [self.train, self.validation, *self.test])))
 
 
 class TeacherSpec(Spec):
-    """A network to train (`model` and `train`), or one that exists (`weights`, and `model` if need be)."""
+    """A network to train (`model` and `train`), or an existing one (`weights`, and `model` if needed)."""
 
     model: Annotated[NetworkSpec | None, Field(examples=[{"n_feats": 64, "n_resblocks": 16}])] = None
     """The network to train, as under `student`. Beside `weights`: the network that the file holds, needed if srkd
@@ -125,7 +125,7 @@ class Suite(Spec):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, raw: Any) -> Any:
-        """Write the suite's scale into its networks, its `train` into the teacher's, and short words out."""
+        """Fill in derived settings: the networks' scale, the teacher's `train`, and abbreviated values."""
         try:
             scale = {"scale": raw["data"].get("scale", 2)}
             teacher = dict(raw["teacher"])
@@ -138,7 +138,7 @@ class Suite(Spec):
             whole = {"student": scale | raw["student"], "teacher": teacher, "methods": methods}
             return raw | whole | tuned
         except (KeyError, TypeError, AttributeError, ValueError):
-            return raw  # something is missing or no mapping: the fields' own checks say what
+            return raw  # a key is missing or no mapping: the fields' own validation reports it
 
     @model_validator(mode="after")
     def _one_scale(self) -> Self:
@@ -151,7 +151,7 @@ class Suite(Spec):
     def identity(self) -> str:
         """The suite's name, and the digest of the settings that decide its networks and their scores: `demo@3f…`.
 
-        What is shown of them counts as little as seeds, methods and test sets; a weights file counts by its name.
+        Display settings, seeds, methods and test sets are not included; a weights file is included by name.
         """
         settings = self.model_dump(
             mode="json",

@@ -67,12 +67,12 @@ def _place(mark: Any) -> str:
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """Return what a YAML text holds.
+    """Parse a YAML text.
 
     Args:
         where: the file or option it comes from, for messages.
     Raises:
-        SrkdError: no YAML, or something that suites may not contain.
+        SrkdError: invalid YAML, or content that suites may not have.
     """
     try:
         return yaml.load(text, _Loader)  # a SafeLoader
@@ -87,7 +87,7 @@ def parse_yaml(text: str, where: str) -> Any:
 
 
 def _set(raw: dict[str, Any], setting: str) -> dict[str, Any]:
-    """Return the suite with one `key=value` of the command line put in."""
+    """Return the suite with one `key=value` setting of the command line applied."""
     key, equals, text = setting.partition("=")
     path = _DOT.split(key.strip())
     if not equals or not all(path) or not key.isprintable():
@@ -100,7 +100,7 @@ def _set(raw: dict[str, Any], setting: str) -> dict[str, Any]:
 
 
 def _without_training(raw: dict[str, Any]) -> dict[str, Any]:
-    """Return the suite without the teacher that it would train, which weights on the command line replace."""
+    """Return the suite without its teacher training if the command line gives teacher weights instead."""
     teacher = raw.get("teacher")
     if not isinstance(teacher, dict) or teacher.get("weights") is not None:
         return raw
@@ -118,10 +118,10 @@ def _put(raw: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
 
 
 def load_suite(name: str, settings: Iterable[str] = ()) -> Suite:
-    """Read a suite by its name or file, with `key=value` settings put in.
+    """Read a suite by its name or file, and apply `key=value` settings.
 
     Raises:
-        SrkdError: no such suite, no YAML, an unknown key, a wrong type or a number out of bounds.
+        SrkdError: no such suite, invalid YAML, an unknown key, a wrong type or a number out of bounds.
     """
     known = suite_files()
     path = known.get(name, Path(name))
@@ -155,7 +155,7 @@ def validated(kind: type[S], raw: Any, where: str) -> S:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        # A mistake in `train` shows in the teacher's copy as well: name the original.
+        # An error in `train` also appears in the teacher's copy: report the original key.
         first = min(error.errors(include_url=False), key=lambda one: one["loc"][:1] == ("teacher",))
         *parents, last = [str(part) for part in first["loc"]] or [""]
         if first["type"] == "extra_forbidden":
@@ -166,7 +166,7 @@ def validated(kind: type[S], raw: Any, where: str) -> S:
 
 
 def _keys(kind: type[BaseModel], parents: list[str], raw: Any) -> list[str]:
-    """Return the keys that are known at a place in a spec."""
+    """Return the valid keys at a location in a spec."""
     for part in parents:
         raw = raw[part] if isinstance(raw, dict) else None
         if part.isdecimal():  # a place in a list

@@ -9,7 +9,7 @@ from pathlib import Path
 from srkd_bench.core import torchrun_env
 
 LISTED = 30  # names in a hint
-INTERACTIVE = ("", "-c", "ipykernel_launcher.py", "colab_kernel_launcher.py")  # programs that run no file
+INTERACTIVE = ("", "-c", "ipykernel_launcher.py", "colab_kernel_launcher.py")  # no script file
 
 
 class SrkdError(Exception):

@@ -11,12 +11,12 @@ from srkd_bench.data.image_set import ImageSet, check_patch
 
 
 class Patches:
-    """Random LR and HR patches of a data set; each image is drawn with the same chance.
+    """Random LR and HR patches of a data set; each image is drawn with equal probability.
 
     Args:
         train: batch, patch and augment are used.
-        seed: two streams with one seed give the same patches.
-        part: of each batch that is given; nothing else of it is read.
+        seed: streams with the same seed give the same patches.
+        part: the slice of each batch that is returned; the rest is not read.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Patches:
 
 
 def turned(patch: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
-    """Return a square patch (H, H, 3) in one of its eight flips and rotations; 0 is as it is."""
+    """Return a square patch (H, H, 3) in one of its eight flips and rotations; 0 is the original."""
     patch = patch[::-1] if turn & 1 else patch
     patch = patch[:, ::-1] if turn & 2 else patch
     return patch.swapaxes(0, 1) if turn & 4 else patch

@@ -20,7 +20,7 @@ class Crop:
 
 @dataclass(frozen=True)
 class View:
-    """What one model shows there.
+    """The region as rendered by one model.
 
     Args:
         model: `hr`, `lr`, `bicubic`, `teacher` or a method's name.

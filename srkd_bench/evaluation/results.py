@@ -105,7 +105,7 @@ class Results:
         notes: whatever is partial or unusual: `hkd seed 2: not trained yet`, `self-ensemble`.
         baseline: the method that all others are compared with.
         trainings: of the networks that are finished; only where they were asked for.
-        scale: how many times wider and higher SR is than LR; None where it isn't known.
+        scale: how many times wider and higher SR is than LR; None where it is not known.
         about: methods by name.
         steps: training steps by column, where they are known.
         step_costs: by column, the multiply-adds of a training step over those of the student alone, where known.

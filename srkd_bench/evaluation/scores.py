@@ -12,13 +12,13 @@ class Score:
 
     Args:
         model: the column it belongs to: `bicubic`, `teacher`, or a method's name as in the suite (`rkd+hkd`).
-        dataset, image: where it was measured; `image` is the file's stem.
+        dataset, image: what was measured; `image` is the file's stem.
         metric: a key of `config.metrics.METRICS`: `psnr_y`, `ssim_y`, `psnr_rgb`.
-        protocol: name and version of the rules that it was measured by: `y@1`, `rgb@1`.
+        protocol: name and version of the measurement protocol: `y@1`, `rgb@1`.
         value: dB for PSNR (may be `inf`), 0..1 for SSIM.
         run: digest of the run, empty for bicubic, weight files and image folders.
-        method, seed: of a student; None for everything else.
-        suite: name and digest of the settings that it was measured under, as `Suite.identity`; empty if not known.
+        method, seed: of a student; None for other models.
+        suite: name and digest of the suite's settings, as `Suite.identity`; empty if not known.
     """
 
     model: str

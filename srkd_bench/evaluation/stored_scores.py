@@ -9,7 +9,7 @@ from srkd_bench.store.layout import SCORES
 
 
 def measurement(key: Run | Weights | None, pixels: str, scale: int, *, self_ensemble: bool) -> Measurement:
-    """Return the key that a network's scores are kept under; bicubic knows no self-ensemble."""
+    """Return the key of a network's scores in the store; bicubic has no self-ensemble."""
     name = "bicubic" if key is None else key.digest
     return Measurement(
         network=name, pixels=pixels, scale=scale, self_ensemble=self_ensemble and key is not None

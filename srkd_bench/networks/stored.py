@@ -12,7 +12,7 @@ from srkd_bench.core.files import write
 from srkd_bench.core.provenance import provenance
 from srkd_bench.networks.architectures.custom import Foreign
 from srkd_bench.networks.base import Architecture
-from srkd_bench.networks.inspection import looked_over
+from srkd_bench.networks.inspection import inspected
 from srkd_bench.networks.loading import load_weights, network_of, to_safetensors
 from srkd_bench.networks.pretrained import find_weights, hints_of
 from srkd_bench.store.artifact_store import ArtifactStore, find_run
@@ -25,7 +25,7 @@ class Chosen:
     """A network in the store.
 
     Args:
-        title: what it is called in messages.
+        title: its name in messages.
     """
 
     key: Run | Weights
@@ -34,7 +34,7 @@ class Chosen:
 
     @property
     def name(self) -> str:
-        """The first digits of its id."""
+        """The shortened id."""
         return self.key.digest[:12]
 
     @property
@@ -44,13 +44,13 @@ class Chosen:
 
 
 def choose(run: str | None, weights: TeacherSpec | None, place: Workplace) -> Chosen:
-    """Return the network that is named.
+    """Find a network by its run or its weights.
 
     Args:
-        run: the first digits of a finished run's id, as in `srkd ls`.
-        weights: of a file, an address or `edsr-official`; it is taken into the store.
+        run: an unambiguous prefix of a finished run's id, as in `srkd ls`.
+        weights: a file, an address or `edsr-official`; it is imported into the store.
     Raises:
-        MissingError: it isn't here. SrkdError: none or both are named, or several runs' ids begin so.
+        MissingError: no such network. SrkdError: none or both are given, or several runs have this prefix.
     """
     if (run is None) == (weights is None):
         raise SrkdError("say which network: a run or --weights FILE", "srkd ls runs")
@@ -66,7 +66,7 @@ def choose(run: str | None, weights: TeacherSpec | None, place: Workplace) -> Ch
 
 
 def find_teacher(student: Chosen, place: Workplace) -> Chosen | None:
-    """Return the network that a student was distilled from; None if there is none, or none is kept here."""
+    """Return the network that a student was distilled from; None if there is none or it is not in the store."""
     if (key := student.teacher) is None:
         return None
     try:
@@ -78,7 +78,7 @@ def find_teacher(student: Chosen, place: Workplace) -> Chosen | None:
 
 
 def adopt_weights(where: TeacherSpec, scale: int, place: Workplace) -> Weights:
-    """Take a file, address or `edsr-official` into the store, and return its key."""
+    """Import a file, address or `edsr-official` into the store, and return its key."""
     path, weights = find_weights(where, scale, place.store, place.display)
     with place.store.locked([weights.lock]):
         if not place.store.has(weights):
@@ -87,15 +87,15 @@ def adopt_weights(where: TeacherSpec, scale: int, place: Workplace) -> Weights:
             with place.store.writing(weights) as folder:
                 write(folder / WEIGHTS, to_safetensors(model))
                 write(folder / CARD, json.dumps(card, indent=1))
-        network_of.cache_clear()  # from here on the store's copy is read
+        network_of.cache_clear()  # later steps read the store's copy
     return weights
 
 
 def load(key: Run | Weights, store: ArtifactStore) -> Architecture:
-    """Return a finished network, its file checked against what was written.
+    """Load a finished network after verifying its file.
 
     Raises:
-        MissingError: it isn't in the store. IntegrityError: the file has changed.
+        MissingError: it is not in the store. IntegrityError: the file is corrupted.
     """
     model = load_weights(store.file(key, WEIGHTS))
-    return looked_over(model) if isinstance(model, Foreign) else model
+    return inspected(model) if isinstance(model, Foreign) else model

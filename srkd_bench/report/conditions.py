@@ -35,7 +35,7 @@ def parse(text: str) -> Condition:
     """Read a condition; `check_names` and `met` look up its names.
 
     Raises:
-        SrkdError: it isn't one.
+        SrkdError: it is not one.
     """
     words = re.sub("(<=|>=|<|>)", r" \1 ", text).split()
     orders = [word for word in words if word in ORDERS]
@@ -47,7 +47,7 @@ def parse(text: str) -> Condition:
 
 
 def check_names(condition: Condition, results: Results) -> None:
-    """Refuse a condition with a name that the report doesn't have.
+    """Refuse a condition with a name that the report does not have.
 
     Raises:
         SrkdError: no such model, data set or metric.

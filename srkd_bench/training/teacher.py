@@ -18,11 +18,11 @@ def teacher_pass(
 ) -> Callable[[Tensor], Output]:
     """Return the teacher's forward pass, as `TeacherView` calls it for a batch of LR images.
 
-    It runs without gradient at the precision of the training, reads features at the taps of all methods that look
-    at the teacher, and rounds SR to the grid of the teacher cache.
+    It runs without gradient at the precision of the training, reads features at the taps of all methods that use
+    the teacher, and rounds SR to the grid of the teacher cache.
 
     Args:
-        teacher: None if no method looks at one: then the pass must not be called.
+        teacher: None if no method uses one; the pass must then not be called.
     """
     taps = sorted({tap for method in methods if method.looks for tap in method.taps})
 

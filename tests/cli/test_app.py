@@ -25,7 +25,7 @@ from tests.conftest import Srkd
         ("run --set train.patch=200", 1, "larger than image"),
         ("run --set train.precision=fp16", 1, "hint: --set train.precision=bf16"),
         ("run --set train.precision=tf32", 1, "error: precision tf32 needs a CUDA device"),
-        ("run --device cuda:7", 1, "device 'cuda:7' is not here"),
+        ("run --device cuda:7", 1, "device 'cuda:7' is not available"),
         ("run --set teacher.weights=nowhere.pt", 3, "no weights file 'nowhere.pt'"),
         ("compare hkd none --teacher nowhere.pt", 3, "no weights file 'nowhere.pt'"),
         ("crops -o crops.png --teacher nowhere.pt", 3, "no weights file 'nowhere.pt'"),

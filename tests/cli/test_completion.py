@@ -57,7 +57,7 @@ def test_names_are_completed_without_heavy_imports(tmp_path: Path, line: str, ex
     assert [one for one in completed(line, tmp_path) if not one.startswith("cuda:")] == expected
 
 
-def test_ids_of_runs_are_completed_and_damaged_ones_left_out(tmp_path: Path) -> None:
+def test_run_ids_are_completed_without_damaged_runs(tmp_path: Path) -> None:
     student, _ = pair(tmp_path)
     damaged = tmp_path / "runs" / ("f" * 20)
     damaged.mkdir()

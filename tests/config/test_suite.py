@@ -1,4 +1,4 @@
-"""Suites: what their identity is made of."""
+"""The identity of suites."""
 
 import re
 
@@ -15,7 +15,7 @@ def test_a_suites_identity_is_its_name_and_a_digest() -> None:
 @pytest.mark.parametrize(
     "setting", ["seeds=[3,4]", "methods=[none]", "data.test=[set5]", "evaluate.metrics=[ssim_y]", "claims=[]"]
 )
-def test_what_is_shown_of_the_scores_does_not_change_a_suites_identity(setting: str) -> None:
+def test_display_settings_do_not_change_a_suites_identity(setting: str) -> None:
     assert load_suite("smoke", [setting]).identity == load_suite("smoke").identity
 
 
@@ -34,11 +34,11 @@ def test_what_is_shown_of_the_scores_does_not_change_a_suites_identity(setting: 
         "name=other",
     ],
 )
-def test_every_setting_that_decides_a_score_changes_a_suites_identity(setting: str) -> None:
+def test_every_setting_that_affects_scores_changes_a_suites_identity(setting: str) -> None:
     assert load_suite("smoke", [setting]).identity != load_suite("smoke").identity
 
 
-def test_a_weights_file_counts_by_its_name_wherever_it_lies() -> None:
+def test_a_weights_file_enters_the_identity_by_name_not_path() -> None:
     found = {load_suite("smoke", [f"teacher.weights={path}"]).identity for path in ("w.pt", "a/b/w.pt")}
     assert len(found) == 1
     assert load_suite("smoke", ["teacher.weights=v.pt"]).identity not in found

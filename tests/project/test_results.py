@@ -36,7 +36,7 @@ BLOCK = re.compile(
 
 
 def reported(suite: str, options: str) -> str:
-    """Return what `srkd report` says of the scores that are kept here."""
+    """Return the output of `srkd report` for scores under results/."""
     source = ROOT / "results" / suite / "scores.csv"
     chosen = shlex.split(f"--format markdown {options}")  # a second --format replaces the first
     words = ["report", suite, "--from", str(source), *chosen]
@@ -49,7 +49,7 @@ def srkd(*words: str) -> str:
 
 
 def compared(suite: str, other: str) -> str:
-    """Return what `srkd compare` says of PSNR-Y over all data sets, without methods whose runs are the same."""
+    """Return the output of `srkd compare` for PSNR-Y over all data sets, without methods whose runs are equal."""
     files = [str(ROOT / "results" / name / "scores.csv") for name in (suite, other)]
     lines = ["|  | Difference \\[95 %\\] | p | Verdict | Seeds |", "| :-- | --: | --: | --: | --: |"]
     for row in json.loads(srkd("compare", *files, "--json"))["differences"]:
@@ -110,7 +110,12 @@ def test_a_page_shows_the_scores(page: str) -> None:
 def test_checkpoints_and_scores_stay_small() -> None:
     assert sum(path.stat().st_size for path in ROOT.glob("results/**/*.tar")) <= 6_000_000
     kinds = {path.suffix for path in ROOT.glob("results/**/*") if path.is_file()}
-    assert kinds <= {".csv", ".json", ".html", ".tar"}  # no images: they are not ours to hand on
+    assert kinds <= {
+        ".csv",
+        ".json",
+        ".html",
+        ".tar",
+    }  # no images: their licences do not allow redistribution
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Finished runs, made without training."""
+"""Create finished runs without training."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ NOISE = (0.0, 0.01, -0.01, 0.02, -0.02, 0.0)  # of a gain, by seed
 
 
 def pair(home: Path) -> tuple[Run, Run]:
-    """Put a student and its teacher into a store, with the weights that they would begin with, and return both."""
+    """Put a student and its teacher with initial weights into a store, and return both."""
     store = ArtifactStore(home)
     teacher = _run("none", 8, None)
     student = _run("hkd", 4, teacher)
@@ -41,7 +41,7 @@ def _run(method: str, width: int, teacher: Run | None) -> Run:
 
 
 def keep_scores(store: ArtifactStore, run: Run, gain: float, pixels: str = "") -> None:
-    """Put made-up scores of a run on photos-test into a store, and the run if it isn't there.
+    """Put made-up scores of a run on photos-test into a store, and the run if it is not there.
 
     Args:
         gain: mean difference over six seeds, and that of seed 0, from a run without any; in dB.
@@ -66,7 +66,7 @@ def keep_scores(store: ArtifactStore, run: Run, gain: float, pixels: str = "") -
 
 
 def finish(run: Run, store: ArtifactStore) -> None:
-    """Put a run into a store, with the weights that it would begin with."""
+    """Put a run with initial weights into a store."""
     with store.writing(run) as folder:
         put(folder / WEIGHTS, to_safetensors(build(run.model, run.method, run.seed)))
         put(folder / EVENTS, "")

@@ -61,7 +61,7 @@ def download(
 
 
 def _pack(name: str, source: Path | None, store: ArtifactStore, display: Display, *, force: bool) -> Packed:
-    """Return a data set's name and the digest of its pixels, after packing it if need be."""
+    """Return a data set's name and the digest of its pixels, after packing it if needed."""
     from srkd_bench.data import ingest
     from srkd_bench.data.folders import stamp_of
     from srkd_bench.data.image_set import packed, spec_of

@@ -122,7 +122,7 @@ def _evaluate_suite(
 
 
 def _check(model: str | None, weights: str | None, names: list[str], self_ensemble: bool) -> None:
-    """See that what needs no suite is fully described."""
+    """Check that options without a suite are complete."""
     if model not in (None, "bicubic") and weights is None:
         raise SrkdError(
             f"no weights for '{model}'", "--model bicubic, or --model MODULE:CLASS --weights FILE"

@@ -24,9 +24,9 @@ def write_figures(results: Results, directory: Path) -> list[Path]:
     """Write every figure that has something to draw, as PDF, PNG and SVG, and return the files.
 
     Args:
-        directory: made if it isn't there.
+        directory: made if it is not there.
     Raises:
-        SrkdError: it can't be written.
+        SrkdError: it cannot be written.
     """
     from srkd_bench.core.files import writable
     from srkd_bench.report.figures.registry import SUFFIXES, figures, save
@@ -99,7 +99,7 @@ def crops(
 
 
 def _students(plan: Plan, digits: list[str]) -> list[Run]:
-    """Return the suite's runs whose ids begin so, in the suite's order."""
+    """Return the suite's runs with these id prefixes, in the suite's order."""
     for one in digits:
         if not any(run.digest.startswith(one) for run in plan.students):
             raise MissingError(f"suite {plan.suite.name} has no run '{one}'", "srkd ls runs")

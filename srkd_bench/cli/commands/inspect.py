@@ -90,7 +90,7 @@ def show(
 def _print_measured(
     suite: str, settings: list[str] | None, home: Path | None, device: str, json_: bool
 ) -> None:
-    """Print the installed methods' gradient shares; the suite's teacher is trained first if need be."""
+    """Print the installed methods' gradient shares; the suite's teacher is trained first if needed."""
     from srkd_bench.config.suite_file import load_suite
     from srkd_bench.core.progress import Display
     from srkd_bench.experiments.analysis import gradient_shares

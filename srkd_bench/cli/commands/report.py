@@ -234,7 +234,7 @@ class Targets:
         return cls(format_, [(path, format_of(path)) for path in output], figures, cards)
 
     def check(self) -> None:
-        """See that the format is known."""
+        """Check that the format is known."""
         from srkd_bench.report.render import FORMATS
 
         if self.printed is not None and self.printed not in FORMATS:
@@ -251,7 +251,7 @@ class Targets:
         return self.have_page or self.figures is not None or self.cards is not None
 
     def write(self, content: Content, display: Display) -> None:
-        """Write the files, and print what isn't in one of them."""
+        """Write the files, and print what is not in one of them."""
         from srkd_bench.core.files import put
         from srkd_bench.report.formats.data import to_cards
 

@@ -118,7 +118,7 @@ def _make(search: Plan, store: ArtifactStore, display: Display, options: RunOpti
 def _print_trials(
     tried: Sequence[Sequence[Trial]], doubts: list[str], search: Plan, store: ArtifactStore, json_: bool
 ) -> None:
-    """Print what came of a search, whose data to test are the suite's validation images."""
+    """Print the result of a search, evaluated on the suite's validation images."""
     from srkd_bench.experiments.planning.tuning import row
 
     rows = [row(one, trials[0], _share(one.run, store)) for trials in tried for one in trials]

@@ -27,7 +27,7 @@ from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.layout import CARD, EVENTS, SCORES
 
 REGIONS = 2  # of each test set on a page
-HR_PIXELS = 1280 * 720  # of the image that multiply-adds are given for, as the field does
+HR_PIXELS = 1280 * 720  # of the image for which papers state multiply-adds
 
 
 def results(
@@ -38,11 +38,11 @@ def results(
     scores: list[Score] | None = None,
     baseline: str = "none",
 ) -> Results:
-    """Return all scores of a plan that are in the store, with a note for each that isn't.
+    """Return all scores of a plan that are in the store, with a note on each missing one.
 
     Args:
-        trainings: read how the networks were trained too.
-        scores: take these instead of the store's; only those of the plan's columns, data sets and seeds.
+        trainings: also read how the networks were trained.
+        scores: used instead of the store's, limited to the plan's columns, data sets and seeds.
         baseline: the method that all others are compared with.
     Raises:
         SrkdError: the suite has no such method.
@@ -81,25 +81,25 @@ def results(
 
 
 def check_baseline(baseline: str, plan: Plan) -> None:
-    """Refuse a baseline that is no method of the suite.
+    """Reject a baseline that is not a method of the suite.
 
     Raises:
-        SrkdError: with the nearest method that is.
+        SrkdError: the suite has no such method; the hint is the closest name.
     """
     if baseline not in (*plan.methods, "none"):
         raise unknown("method", baseline, plan.methods)
 
 
 def with_trainings(results: Results, plan: Plan, store: ArtifactStore) -> Results:
-    """Return results of a plan with how its networks were trained."""
+    """Add the training logs of a plan's networks to its results."""
     return replace(results, trainings=_trainings(plan, store))
 
 
 def verdicts(results: Results, suite: Suite) -> list[Verdict]:
-    """Return the verdicts on the suite's claims, whose names must be known, or on the study's.
+    """Return the verdicts on the suite's claims or, without any, on the study's.
 
     Raises:
-        SrkdError: a claim is about a method or data set that the results have not.
+        SrkdError: a claim of the suite names a method or data set that is not in the results.
     """
     if suite.claims:
         refuse_unknown_names(results, suite.claims)
@@ -107,9 +107,10 @@ def verdicts(results: Results, suite: Suite) -> list[Verdict]:
 
 
 def find_panels(plan: Plan, store: ArtifactStore, display: Display, named: Sequence[str] = ()) -> list[Panel]:
-    """Return the regions of a page: those named, or in each test set where the first seed's methods differ most.
+    """Return the regions for a page: the given ones, or in each test set those where methods differ most.
 
-    A test set that isn't here has none, nor has a suite without a finished network.
+    Methods of the first seed are compared. There are no regions of a test set that is not available locally, and
+    none before a network is finished.
     """
     if not any(store.has(network) for network in (plan.teacher, *plan.students)):
         return []
@@ -140,7 +141,7 @@ def _asked(score: Score, columns: list[str], suite: Suite) -> bool:
 
 
 def _datasets_of(scores: list[Score], suite: Suite) -> list[str]:
-    """Return the copies of the suite's test sets that scores from elsewhere are of, in the suite's order."""
+    """Return the copies of the suite's test sets in imported scores, in the suite's order."""
     measured = dict.fromkeys(score.dataset for score in scores)
     named = {name: [one for one in measured if one == name] for name in suite.data.test}
     return [
@@ -151,7 +152,7 @@ def _datasets_of(scores: list[Score], suite: Suite) -> list[str]:
 
 
 def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
-    """Return the plan's scores that are in the store, and in words which aren't."""
+    """Return the plan's scores that are in the store, and descriptions of the missing ones."""
     suite, identity = plan.suite, plan.suite.identity
     scores: list[Score] = []
     notes: dict[str, list[int]] = defaultdict(list)
@@ -228,7 +229,7 @@ def _step_costs(plan: Plan) -> dict[str, float]:
 
 
 def _chosen(plan: Plan) -> list[str]:
-    """Return the parameters that the suite gives to its methods."""
+    """Return the parameters that the suite sets for its methods."""
     if plan.suite.tuned:
         return []
     parts = {part for method in plan.methods for part in method.split("+")}
@@ -257,7 +258,7 @@ def _tuned(plan: Plan) -> list[str]:
 
 
 def _state(key: Run | Weights | None, plan: Plan, store: ArtifactStore) -> str:
-    """Return why there is no network, or an empty string."""
+    """Return the reason why a network is missing, or an empty string."""
     if key is None or store.has(key):
         return ""
     if plan.lacking is not None and key == plan.teacher:

@@ -108,7 +108,7 @@ def _compared(
 
 
 def _unlike(first: dict[str, Any], second: dict[str, Any], above: str = "") -> dict[str, tuple[Any, Any]]:
-    """Return the keys whose values differ, those of inner mappings as `train.steps`."""
+    """Return the keys whose values differ; nested keys as `train.steps`."""
     found: dict[str, tuple[Any, Any]] = {}
     for key in dict.fromkeys([*first, *second]):
         one, other = first.get(key), second.get(key)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def datasets(store: ArtifactStore) -> list[dict[str, Any]]:
-    """Return the data sets that srkd knows and those that users registered, and which copy is here."""
+    """Return known and registered data sets, and which copy is available locally."""
     found = []
     for name in [*DATASETS, *own_names(store)]:
         spec, pixels = spec_of(store, name), packed(store, name)
@@ -61,7 +61,7 @@ def suites(store: ArtifactStore) -> list[dict[str, Any]]:
 
 
 def methods(store: ArtifactStore) -> list[dict[str, Any]]:
-    """Return the installed methods with their parameters' defaults, and own ones as the store last saw them."""
+    """Return the installed methods with their parameters' defaults, and the user's own ones used in the store."""
     from srkd_bench.methods.registry import find, names
 
     def row(name: str, one: type[Method] | Traits, parameters: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def _defaults(method: type[Method]) -> list[tuple[str, Any]]:
 
 
 def runs(store: ArtifactStore) -> list[dict[str, Any]]:
-    """Return the finished runs, the oldest first; of those that this srkd can't read, say so."""
+    """Return the finished runs, the oldest first; runs that this version of srkd cannot read are marked."""
     found, keys = [], store.keys("runs")
     teachers = {short(digest_of(key["teacher"])) for _, key in keys if key.get("teacher")}
     for folder, key in keys:
@@ -114,7 +114,7 @@ def _role(store: ArtifactStore, folder: str, key: dict[str, Any], teachers: set[
     """Return `teacher`, `student` or `trial` (of `srkd tune`).
 
     Args:
-        teachers: the folders of what finished runs learnt from.
+        teachers: folders of the teachers of finished runs.
     """
     if folder in teachers:
         return "teacher"
@@ -129,7 +129,7 @@ def one_run(store: ArtifactStore, digits: str) -> dict[str, Any]:
     """Return a run's settings, card and mean scores.
 
     Raises:
-        MissingError: no run's id begins so. SrkdError: several do.
+        MissingError: no run has this prefix. SrkdError: several have.
     """
     folder, key = find_run(store, digits)
     path = store.home / "runs" / folder
@@ -175,8 +175,8 @@ class Measured:
     """A run's scores on one data set.
 
     Args:
-        name: of the data set, and whether the network was its own ensemble.
-        rules: what a measurement that can be compared with it has in common: pixels, scale.
+        name: of the data set, and whether self-ensemble was used.
+        rules: what comparable measurements must share: pixels, scale.
         images: values by image, by metric.
     """
 

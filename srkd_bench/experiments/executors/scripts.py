@@ -12,12 +12,12 @@ from srkd_bench.networks.class_import import trusted
 
 @dataclass(frozen=True)
 class Step:
-    """A command that makes a task of a plan and measures it.
+    """A command that executes a task of a plan and measures its networks.
 
     Args:
-        kind: as a task's; the last step, `scores`, measures what else is finished and prints the table.
-        runs: digests of what it makes.
-        needs: names of the steps that have to be done before.
+        kind: of the task; the last step, `scores`, measures all other finished networks and prints the table.
+        runs: digests of the runs that it trains.
+        needs: names of the steps that must be done before.
     """
 
     name: str
@@ -37,7 +37,7 @@ def steps(
         options: of all commands: suite, settings, store and device.
         training: options of `srkd distill`.
     Raises:
-        SrkdError: the suite names code that nobody has allowed: as an option of a command it would be allowed.
+        SrkdError: the suite names untrusted code, which an option of a printed command would run as trusted.
     """
     for source in plan.code:
         sources.check_allowed(source)
@@ -55,7 +55,7 @@ def steps(
 
 
 def _methods(task: Task, plan: Plan) -> list[str]:
-    """Return the methods of a group as options; the user's own by the place of their code."""
+    """Return the methods of a group as options; the user's own by the path of their code."""
     code = {source.name: source.where for source in plan.code}
     parts = [plan.column(run).split("+") for run in task.runs]
     names = ["+".join(code.get(part, part) for part in method) for method in parts]
@@ -63,5 +63,5 @@ def _methods(task: Task, plan: Plan) -> list[str]:
 
 
 def made_by() -> str:
-    """Return the command line as a comment: whatever is in it, it stays in its line."""
+    """Return the command line as a comment of one line; line breaks in it are escaped."""
     return command_line().encode("unicode_escape").decode()

@@ -39,7 +39,7 @@ class Agenda:
         heappush(self._ready, self._numbers[task.name])
 
     def done(self, task: Task) -> None:
-        """Let those that wait for a task be taken; that it is done doesn't mean that all went well."""
+        """Let those that wait for a task be taken; that it is done does not mean that all went well."""
         for number in self._after[self._numbers[task.name]]:
             self._missing[number] -= 1
             if not self._missing[number]:

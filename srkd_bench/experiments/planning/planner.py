@@ -102,7 +102,7 @@ def plan(
     scored: bool = False,
     options: str = "",
 ) -> Plan:
-    """Look up what a suite names. Data that isn't here has the digest `missing`; nothing is trained.
+    """Resolve the names in a suite, without training. Missing data has the digest `missing`.
 
     Args:
         chosen: methods instead of the suite's; `all` is every installed one. Only their code may run unasked:
@@ -111,8 +111,8 @@ def plan(
         scored: the scores come from elsewhere: neither the teacher's weights nor trials of weights need be here.
         options: how the command line names the suite, for hints; its name if not given.
     Raises:
-        SrkdError: an unknown method, parameter or data set, or settings that a method can't work with.
-        MissingError: the suite wants tuned weights, and its methods haven't all had the same number of trials.
+        SrkdError: an unknown method, parameter or data set, or settings that a method cannot work with.
+        MissingError: the suite wants tuned weights, and its methods have not all had the same number of trials.
     """
     suite = with_data(suite, store, display, readonly=readonly, scored=scored)
     suite = _resolved(suite, store, readonly=readonly)
@@ -154,7 +154,7 @@ def _known_pixels(suite: Suite, store: ArtifactStore, *, scored: bool) -> dict[s
 def with_data(
     suite: Suite, store: ArtifactStore, display: Display, *, readonly: bool, scored: bool = False
 ) -> Suite:
-    """Return the suite with the names of its folders' images, and without copies of test sets that aren't here.
+    """Return the suite with the names of its folders' images, and without missing copies of test sets.
 
     A copy is left out only if another copy that the suite lists is here.
 
@@ -213,7 +213,7 @@ def _tell_missing_code(references: Iterable[str], display: Display) -> None:
     """Say which of the user's own methods are taken from the store."""
     for part in (part for reference in references for part in reference.split("+")):
         if part.endswith(".py") and not Path(part).exists():
-            display.say(f"{part} is not here: what the store has of it as it was last is taken")
+            display.say(f"{part} is missing: its latest version in the store is used")
 
 
 def trial_runs(plan: Plan, column: str, count: int) -> list[Run]:
@@ -228,7 +228,7 @@ def trial_runs(plan: Plan, column: str, count: int) -> list[Run]:
 
 
 def verdict(run: Run, plan: Plan, store: ArtifactStore) -> float | str | None:
-    """Return a trial's mean PSNR-Y in dB on the validation images, or why it failed; None if it isn't done."""
+    """Return a trial's mean PSNR-Y in dB on the validation images, or why it failed; None if it is not done."""
     pixels = pixels_of(store, plan.suite.data.validation or "") or MISSING
     scores = kept_scores(measurement(run, pixels, plan.suite.data.scale, self_ensemble=False), store)
     if scores is not None:
@@ -301,7 +301,7 @@ def _check_batches(methods: Mapping[str, Traits], batch: int) -> None:
     for name, method in methods.items():
         if batch < method.min_batch:
             raise SrkdError(
-                f"{name} compares the images of a batch and can't work with a batch of {batch}",
+                f"{name} compares the images of a batch and cannot work with a batch of {batch}",
                 f"--set train.batch={max(8, method.min_batch)}",
             )
 
@@ -315,7 +315,7 @@ def _teacher(
     readonly: bool,
     optional: bool,
 ) -> tuple[Run | Weights, MissingError | None]:
-    """Return the teacher; if it is optional and its weights are not here, a substitute and the reason."""
+    """Return the teacher; if it is optional and its weights are missing, a substitute and the reason."""
     if suite.teacher.weights is not None:
         try:
             _, weights = find_weights(suite.teacher, suite.data.scale, store, display, readonly=readonly)

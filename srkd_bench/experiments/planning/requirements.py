@@ -23,7 +23,7 @@ def unneeded(store: ArtifactStore, suites: Iterable[Suite], display: Display) ->
     """Return what none of the suites needs, leftovers among it.
 
     Raises:
-        MissingError: a suite's data isn't here, so that nobody can tell what belongs to it.
+        MissingError: a suite's data is missing, so that its artifacts are unknown.
         SrkdError: another process makes what no suite here needs: nobody can tell what else it needs.
     """
     home, keep = store.home, set[str]()
@@ -55,14 +55,14 @@ def needed(store: ArtifactStore, suite: Suite, display: Display) -> list[Artifac
     """Return the keys of all that a suite needs: networks, trials of tuned weights, scores, image packs.
 
     Raises:
-        MissingError: data or the teacher's weights aren't here, so that the keys can't be told.
+        MissingError: data or the teacher's weights are missing, so that the keys are unknown.
     """
     suite = planner.with_data(suite, store, display, readonly=True)
     names, scale = suite.data.names, suite.data.scale
     pixels = {name: pixels_of(store, name) for name in names}
     if missing := " ".join(name for name in names if pixels[name] is None):
         raise MissingError(
-            f"what belongs to suite {suite.name} can't be told without its data: {missing}",
+            f"what belongs to suite {suite.name} cannot be told without its data: {missing}",
             f"srkd download {missing}",
         )
     plan = planner.plan(suite, store, display, readonly=True)

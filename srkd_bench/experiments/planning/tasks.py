@@ -51,7 +51,7 @@ class Task:
 
 
 def tasks(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[Task]:
-    """Return what a plan needs and the store doesn't have, in an order in which it can be done.
+    """Return what a plan needs and the store does not have, in an order in which it can be done.
 
     Args:
         slots: how many processes will work on it; groups are split where it is done sooner then.
@@ -68,16 +68,16 @@ def tasks(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[Task]:
         looks = any(run.teacher for run in group)
         made.append(Task(name, "group", tuple(group), first if looks else ()))
     here = [one for one in unmeasured(plan, store) if one is None or store.has(one)]
-    scores = [Task("scores of what is here", "scores", tuple(here))] if here else []
+    scores = [Task("scores of finished networks", "scores", tuple(here))] if here else []
     scores += [Task(f"scores of {one.name}", "scores", one.networks, (one.name,)) for one in made]
     return [*made, *scores]
 
 
 def groups(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[list[Run]]:
-    """Return the students that aren't in the store, in groups of one seed and one length of training.
+    """Return the students that are not in the store, in groups of one seed and one length of training.
 
-    All seeds are split alike: as it ends soonest on so many slots by the operations counted, and of such splits the
-    one with the fewest. Each part that looks at the teacher pays for its pass.
+    All seeds are split in the same way: for the shortest time on the given slots by counted operations, and then
+    with the fewest parts. Each part that uses the teacher pays for its forward pass.
     """
     alike: dict[tuple[int, TrainSpec], list[Run]] = {}
     for run in plan.students:
@@ -99,7 +99,7 @@ def groups(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[list[Run]]:
 
 
 def _parts(runs: list[Run], count: int, apart: int) -> list[list[Run]]:
-    """Split a seed's runs evenly, so many parts without any that looks at the teacher; or if 0, mixed."""
+    """Split a seed's runs evenly; `apart` parts have only runs without a teacher. If 0, parts are mixed."""
     if count == 1:
         return [runs]
     alone, looking = [run for run in runs if run.teacher is None], [run for run in runs if run.teacher]

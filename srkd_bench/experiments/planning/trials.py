@@ -30,7 +30,7 @@ PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29)
 
 
 def tuning_seed(seeds: Iterable[int]) -> int:
-    """Return the seed that a suite's trials are trained with: the first from 1,000,000 on that it doesn't use."""
+    """Return the seed that a suite's trials are trained with: the first from 1,000,000 on that it does not use."""
     used = set(seeds)
     return next(seed for seed in count(TUNING_SEED) if seed not in used)
 

@@ -24,8 +24,8 @@ class Trial:
     Args:
         method: the column.
         number: 0 is the default.
-        psnr_y: mean over the validation images, in dB; None if it isn't known.
-        problem: why it isn't known; or empty.
+        psnr_y: mean over the validation images, in dB; None if it is not known.
+        problem: why it is not known; or empty.
         best: whether it is the method's best.
     """
 
@@ -44,7 +44,7 @@ class Trial:
 
 
 def searchable(suite: Suite) -> Suite:
-    """Return the suite as a search takes it: with the weights that it would have if it weren't tuned.
+    """Return the suite as a search takes it: with the weights that it would have if it were not tuned.
 
     Raises:
         SrkdError: it has no validation images, or they are used for something else.
@@ -85,7 +85,7 @@ def tunable(plan: Plan, named: Sequence[str]) -> list[str]:
 def search(plan: Plan, names: Sequence[str], count: int, store: ArtifactStore) -> Plan:
     """Return the plan of a search: its students are the trials, measured on the validation images alone.
 
-    A trial that has failed isn't begun again: it would fail again.
+    A failed trial is not repeated, since it would fail again.
     """
     seeds = [tuning_seed(plan.suite.seeds)]
     data = plan.suite.data.model_copy(update={"test": [plan.suite.data.validation], "validation": None})
@@ -97,7 +97,7 @@ def search(plan: Plan, names: Sequence[str], count: int, store: ArtifactStore) -
 
 
 def trials(plan: Plan, name: str, count: int, store: ArtifactStore) -> list[Trial]:
-    """Return what came of a method's trials, the default first.
+    """Return the results of a method's trials, the default first.
 
     Args:
         plan: of the suite, not of the search.

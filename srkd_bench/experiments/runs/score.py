@@ -47,7 +47,7 @@ def measured(
 def ensure_scores(
     networks: Iterable[Run | Weights | None], plan: Plan, tests: list[ImageSet], place: Workplace
 ) -> None:
-    """Measure those of a plan's networks (None: bicubic) that are finished on the suite's data sets."""
+    """Measure the finished networks of a plan (None: bicubic) on the suite's data sets."""
     finished = [key for key in networks if key is None or place.store.has(key)]
     ensemble = plan.suite.evaluate.self_ensemble
     for images in tests:

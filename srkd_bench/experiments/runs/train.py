@@ -39,16 +39,16 @@ from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import fit
 from srkd_bench.training.teacher_cache import TeacherCache, TeacherSR, open_cache
 
-SAMPLE = 64  # training patches that a method's adapter may take statistics of
+SAMPLE = 64  # training patches for the statistics of a method's adapter
 
 
 def ensure_teacher(
     plan: Plan, images: ImageSet, place: Workplace, ranks: Ranks | None = None
 ) -> list[SrkdError]:
-    """Train the suite's teacher, or load its weights into the store, unless it is there; return why it failed.
+    """Train the suite's teacher or import its weights if it is missing in the store; return the failures.
 
     Raises:
-        Stopped: a signal came; a checkpoint is written.
+        Stopped: a signal arrived; a checkpoint is written.
     """
     if isinstance(plan.teacher, Run):
         title = f"teacher {plan.teacher.model}" + (" (1 of 2)" if plan.students else "")
@@ -80,14 +80,14 @@ def ensure_group(
     role: Literal["student", "teacher"] = "student",
     column: Callable[[Run], str] = attrgetter("method"),
 ) -> list[SrkdError]:
-    """Train the runs that are missing, side by side on the same batches, and return what failed.
+    """Train the missing runs together on the same batches, and return the failures.
 
     Args:
-        title: what messages call the group; the number of networks if empty.
+        title: name of the group in messages; the number of networks if empty.
         role: of the networks, for their cards.
         column: what messages call a run.
     Raises:
-        Stopped: a signal came; checkpoints are written.
+        Stopped: a signal arrived; checkpoints are written.
     """
     store, ranks = place.store, ranks or ALONE
     with store.locked(run.lock for run in runs if not store.has(run)):
@@ -115,7 +115,7 @@ def ensure_group(
 
 
 def _teacher_of(runs: list[Run], place: Workplace) -> Architecture | None:
-    """Return the teacher that the runs of a group share, None if none of them looks at one."""
+    """Return the teacher that the runs of a group share, None if no run uses one."""
     if (known := _known_teacher(runs)) is None:
         return None
     teacher = load(known, place.store).to(place.device).requires_grad_(False)
@@ -131,10 +131,10 @@ def _known_teacher(runs: list[Run]) -> Run | Weights | None:
 def _learners(
     runs: list[Run], teacher: Architecture | None, images: ImageSet, place: Workplace, ranks: Ranks
 ) -> dict[str, Learner]:
-    """Return the learners of a group by name, at their first step or at that of their checkpoints."""
+    """Return the learners of a group by name, at their first step or resumed from their checkpoints."""
     store, sample = place.store, sample_of(images, runs[0].train)
     store.take_up(runs)
-    room_for(store.home, sum(2 * 16 * run.model.parameters for run in runs))  # a checkpoint beside the last
+    room_for(store.home, sum(2 * 16 * run.model.parameters for run in runs))  # two checkpoints
     ranks.tell(Training(runs[0], checkpoints.steps_done(store.work(runs[0]))))
     for run in runs:
         (store.work(run) / FAILED).unlink(missing_ok=True)
@@ -151,7 +151,7 @@ def _fit(
     data: DataSpec,
     place: Workplace,
 ) -> None:
-    """Train the learners of a group and show how far they are."""
+    """Train the learners of a group and show the progress."""
     runs, group = [one.run for one in learners.values()], list(learners.values())
     train, seed, ranks = runs[0].train, runs[0].seed, group[0].ranks
     first = min(learner.step for learner in group)
@@ -176,12 +176,12 @@ def _fit(
 
 
 def sample_of(images: ImageSet, train: TrainSpec) -> Tensor:
-    """Return the LR training patches, (64, 3, patch, patch), that a method's adapter may take statistics of."""
+    """Return the LR training patches, (64, 3, patch, patch), for the statistics of a method's adapter."""
     return Patches(images, train.model_copy(update={"batch": SAMPLE}), "sample").batch(0)[0]
 
 
 def _names(runs: list[Run]) -> list[str]:
-    """Return what tells the runs of a group apart: the method, and its weights where it is there several times."""
+    """Return distinct names for the runs of a group: the method, and its loss weights if it occurs repeatedly."""
     counts = Counter(run.method for run in runs)
     return [
         run.method if counts[run.method] == 1 else f"{run.method} {in_words(run.params, varied(run, runs))}"
@@ -197,7 +197,7 @@ def _methods(columns: Iterable[str]) -> str:
 
 @contextmanager
 def _teacher_cache(runs: list[Run], scale: int, place: Workplace) -> Iterator[TeacherCache | None]:
-    """Open the cache of the teacher's SR for the batches of a group; None if it has no teacher or no room."""
+    """Open the cache of the teacher's SR for the batches of a group; None without a teacher or free space."""
     teacher, train = _known_teacher(runs), runs[0].train
     if teacher is None:
         yield None
@@ -213,13 +213,13 @@ def _teacher_cache(runs: list[Run], scale: int, place: Workplace) -> Iterator[Te
     )
     cache, why = open_cache(key, train, place.store, place.options.teacher_cache)
     if why:
-        place.display.say(f"what the teacher sees is not kept for later runs: {why}")
+        place.display.say(f"teacher labels are not stored for later runs: {why}")
     with closing(cache) if cache else nullcontext():
         yield cache
 
 
 def _keep(learner: Learner, role: str, group: list[str], store: ArtifactStore) -> None:
-    """Put a finished run into the store; of a failed one, keep the reason beside its last checkpoint."""
+    """Store a finished run; for a failed one, store the reason next to its last checkpoint."""
     if learner.error is not None:
         learner.folder.mkdir(exist_ok=True)
         put(learner.folder / FAILED, json.dumps({"error": learner.error.message}))

@@ -85,7 +85,7 @@ class _Page:
         return axes
 
     def text(self, x: float, y: float, text: str, *, bold: bool = False, room: float = math.inf) -> None:
-        """Write a line in the middle of `x`, whose top is `y`, so small that it isn't wider than `room`."""
+        """Write a line in the middle of `x`, whose top is `y`, so small that it is not wider than `room`."""
         w, h = self.figure.get_size_inches()
         looks: dict[str, Any] = {"ha": "center", "va": "top", "weight": "bold" if bold else "normal"}
         line = self.figure.text(x / w, 1 - (self.top + y) / h, text, size=SMALL, **looks)

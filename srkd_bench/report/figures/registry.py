@@ -63,7 +63,7 @@ def save(figure: Figure, path: Path) -> None:
     Args:
         path: ends in one of `SUFFIXES`; an SVG's ids begin with its stem.
     Raises:
-        SrkdError: it can't be written.
+        SrkdError: it cannot be written.
     """
     kind = path.suffix.lower().removeprefix(".")
     if kind == "svg":

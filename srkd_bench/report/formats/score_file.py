@@ -46,7 +46,7 @@ def from_csv(text: str, name: str) -> list[Score]:
     Args:
         name: of its file, for errors.
     Raises:
-        SrkdError: it is another table, a line isn't a score or repeats another, or lines are of several suites.
+        SrkdError: it is another table, a line is not a score or repeats another, or lines are of several suites.
     """
     scores, lines = list[Score](), dict[tuple[object, ...], int]()
     for line, values, commas in _rows(text, name):

@@ -119,7 +119,7 @@ def _protocol(results: Results, metric: str) -> str:
     protocols = sorted({score.protocol for score in results.scores if score.metric == metric})
     if len(protocols) > 1:
         raise SrkdError(
-            f"{metric} was measured by {' and by '.join(protocols)}; they can't share a table",
+            f"{metric} was measured by {' and by '.join(protocols)}; they cannot share a table",
             "measure all models by the same protocol",
         )
     return protocols[0] if protocols else METRICS[metric].protocol

@@ -1,4 +1,4 @@
-"""`srkd compare` as one types it, on scores that are written down, not trained."""
+"""`srkd compare` on the command line, with made-up scores."""
 
 import csv
 import json
@@ -34,7 +34,7 @@ def test_two_methods_of_a_suite_are_compared(srkd: Srkd, kept: list[str]) -> Non
     assert "seed" not in compared["settings"]
 
 
-def test_two_runs_are_compared_by_the_first_digits_of_their_ids(srkd: Srkd, kept: list[str]) -> None:
+def test_two_runs_are_compared_by_prefixes_of_their_ids(srkd: Srkd, kept: list[str]) -> None:
     code, text, _ = srkd("compare", kept[1][:8], kept[0])
     assert code == 0
     assert f"hkd seed 0 ({kept[1]}) against none seed 0 ({kept[0]})" in text
@@ -70,7 +70,7 @@ def test_each_method_of_two_files_of_scores_is_compared_with_itself(
     assert chosen == found[1:]
 
 
-def test_only_scores_by_the_same_rules_are_compared(
+def test_only_scores_of_the_same_protocol_are_compared(
     srkd: Srkd, kept: list[str], tmp_path: Path, display: Display
 ) -> None:
     store = ArtifactStore(tmp_path / "home")
@@ -91,7 +91,7 @@ def test_only_scores_by_the_same_rules_are_compared(
         (["empty.csv", "empty.csv"], 1, "no method has an image and a seed in both"),
     ],
 )
-def test_what_cannot_be_compared_is_one_error(
+def test_incomparable_arguments_are_one_error(
     srkd: Srkd, kept: list[str], tmp_path: Path, words: list[str], code: int, message: str
 ) -> None:
     (tmp_path / "empty.csv").write_text(

@@ -19,7 +19,7 @@ from tests.support.tiny_suite import tiny_suite
 
 @pytest.fixture
 def srkd(srkd: Srkd, tmp_path: Path, six_minutes_a_step: None) -> Srkd:
-    """Call the command beside a tiny suite; its forecast is known."""
+    """Call the command in a folder with a tiny suite and a fixed forecast."""
     tiny_suite(tmp_path, methods=["none", "hkd", "rkd"], seeds=[0, 3])
     return srkd
 
@@ -31,9 +31,7 @@ def planned(srkd: Srkd, *words: str) -> dict[str, Any]:
     return found
 
 
-def test_the_commands_of_a_plan_make_what_a_run_makes_and_may_be_run_again(
-    srkd: Srkd, tmp_path: Path
-) -> None:
+def test_the_commands_of_a_plan_equal_a_run_and_are_repeatable(srkd: Srkd, tmp_path: Path) -> None:
     settings = ["--set", "methods=[none, hkd, none@equal-cost]", "--set", "seeds=[3]"]
     steps = planned(srkd, *settings, "--jobs", "3")["tasks"]
     assert [(step["name"], step["needs"]) for step in steps[:4]] == [
@@ -59,7 +57,7 @@ def test_the_commands_of_a_plan_make_what_a_run_makes_and_may_be_run_again(
     assert rest["flops"] == 0
 
 
-def test_a_table_tells_operations_time_and_what_several_devices_would_take(
+def test_a_plan_shows_operations_time_and_time_on_several_devices(
     srkd: Srkd,
 ) -> None:
     found = planned(srkd)
@@ -147,7 +145,7 @@ def test_a_difference_to_detect_is_a_number_and_is_not_for_scripts(srkd: Srkd) -
     assert "--detect does not go with --format shell" in messages
 
 
-def test_own_methods_are_named_by_their_files_and_only_if_the_user_lets_them_run(
+def test_own_methods_are_named_by_their_files_only_if_trusted(
     srkd: Srkd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SRKD_TRUST", "0")
@@ -162,6 +160,6 @@ def test_own_methods_are_named_by_their_files_and_only_if_the_user_lets_them_run
     assert srkd("evaluate", "tiny.yaml", *words[-2:])[0] == 0
     monkeypatch.setenv("SRKD_TRUST", "0")
     sources._SEEN.clear()  # another process
-    code, _, messages = srkd(*words)  # the store knows it now, and yet it would be named as an option
+    code, _, messages = srkd(*words)  # the store knows it now, but a printed option would make it trusted
     assert code == 1
     assert "error: the suite would run the code in './mine.py'" in messages

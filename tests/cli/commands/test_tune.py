@@ -26,7 +26,7 @@ def tuned(srkd: Srkd, *words: str) -> tuple[dict[str, Any], str]:
     return json.loads(text), messages
 
 
-def test_a_search_is_kept_and_a_suite_takes_its_best(srkd: Srkd, tmp_path: Path) -> None:
+def test_a_search_is_stored_and_a_suite_uses_its_best_weights(srkd: Srkd, tmp_path: Path) -> None:
     found, messages = tuned(srkd, "--trials", "3")
     assert "Training 6 students, seed 1000000: hkd ×3, ckd ×3\n" in messages
     assert (found["validation"], found["seed"]) == ("photos-valid", 1_000_000)
@@ -160,7 +160,7 @@ def test_what_was_never_tuned_is_refused_with_the_command_that_does_it(srkd: Srk
         (["--method", "ckdd"], "no method named 'ckdd'"),
     ],
 )
-def test_a_search_that_would_be_wrong_is_refused_at_once(srkd: Srkd, words: list[str], message: str) -> None:
+def test_an_invalid_search_is_rejected_before_any_work(srkd: Srkd, words: list[str], message: str) -> None:
     code, _, messages = srkd("tune", "tiny.yaml", *words)
     assert code == 1
     assert message in messages
@@ -172,7 +172,7 @@ def test_tuned_weights_need_validation_images(srkd: Srkd) -> None:
     assert (code, "tuned weights need validation images" in messages) == (1, True)
 
 
-def test_a_dry_run_of_a_search_tells_what_it_would_train(srkd: Srkd, tmp_path: Path) -> None:
+def test_a_dry_run_of_a_search_lists_its_trainings(srkd: Srkd, tmp_path: Path) -> None:
     code, text, _ = srkd("tune", "tiny.yaml", "-m", "hkd", "--trials", "2", "--dry-run", "--json")
     assert code == 0
     jobs = [job["what"] for job in json.loads(text)["jobs"]]

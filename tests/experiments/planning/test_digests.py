@@ -1,4 +1,4 @@
-"""Digests of runs as srkd has always computed them: finished runs of earlier stores are found by these."""
+"""Digests of runs must not change: finished runs in existing stores are found by them."""
 
 import json
 from pathlib import Path
@@ -76,16 +76,12 @@ def planned(name: str, store: ArtifactStore, display: Display, folder: Path) -> 
 
 
 @pytest.mark.parametrize("name", SUITES)
-def test_the_runs_of_a_suite_have_the_digests_that_they_always_had(
-    store: ArtifactStore, display: Display, tmp_path: Path, name: str
-) -> None:
+def test_run_digests_are_unchanged(store: ArtifactStore, display: Display, tmp_path: Path, name: str) -> None:
     plan = planned(name, store, display, tmp_path)
     assert {plan.title(key): key.digest for key in plan.networks} == DIGESTS[name]
 
 
-def test_scores_have_the_digests_that_they_always_had(
-    store: ArtifactStore, display: Display, tmp_path: Path
-) -> None:
+def test_score_digests_are_unchanged(store: ArtifactStore, display: Display, tmp_path: Path) -> None:
     teacher = planned("settings", store, display, tmp_path).teacher
     assert measurement(teacher, "0" * 64, 2, self_ensemble=False).digest == TRAINED_SCORES
     assert measurement(None, "0" * 64, 3, self_ensemble=True).digest == BICUBIC_SCORES

@@ -48,9 +48,7 @@ def scored(
     return tuning.trials(plan, column, len(values), store)
 
 
-def test_a_best_that_stands_inside_and_above_the_noise_raises_no_doubt(
-    plan: Plan, store: ArtifactStore
-) -> None:
+def test_an_interior_best_above_the_noise_has_no_warning(plan: Plan, store: ArtifactStore) -> None:
     tried = scored(plan, store, [30.0, 30.1, 29.9, 29.0])  # trial 3 is below trial 1
     assert [one.number for one in tried if one.best] == [1]
     assert [one.psnr_y for one in tried] == [30.0, 30.1, 29.9, 29.0]
@@ -66,7 +64,7 @@ def test_a_best_that_stands_inside_and_above_the_noise_raises_no_doubt(
         ([30.0, "it blew up", 29.0, 29.5], "1 of 4 trials gave no network: it blew up"),
     ],
 )
-def test_what_speaks_against_a_best_is_said(
+def test_a_doubtful_best_has_a_warning(
     plan: Plan, store: ArtifactStore, values: list[float | str], doubt: str
 ) -> None:
     found = tuning.doubts(plan, scored(plan, store, values))
@@ -92,7 +90,7 @@ def test_a_failed_trial_counts_and_is_not_tried_again(
     assert len(found.trials["hkd"]) == 3
 
 
-def test_a_search_that_was_cut_short_is_not_taken_for_a_shorter_one(
+def test_an_interrupted_search_is_not_read_as_a_shorter_one(
     plan: Plan, store: ArtifactStore, display: Display
 ) -> None:
     scored(plan, store, [30.0])
@@ -136,7 +134,9 @@ def test_a_search_never_measures_on_test_images(plan: Plan, store: ArtifactStore
         )
 
 
-def test_trials_are_trained_in_groups_that_memory_holds(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trials_are_trained_in_groups_that_fit_into_memory(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs: list[Run] = planner.trial_runs(plan, "hkd", 5)
     monkeypatch.setattr("srkd_bench.experiments.planning.tasks.MEMORY", 2.5 * 32 * runs[0].model.parameters)
     assert _fitting(runs) == [runs[:2], runs[2:4], runs[4:]]

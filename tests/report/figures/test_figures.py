@@ -117,7 +117,7 @@ def test_without_validation_its_panel_is_left_out() -> None:
         assert titles[3:] == ["Validation PSNR-Y (dB)"] * validation
 
 
-def test_the_terms_of_a_composition_are_told_apart() -> None:
+def test_the_terms_of_a_composition_are_distinct() -> None:
     assert {"RKD+HKD: rkd", "RKD+HKD: hkd"} <= words(drawn()["curves"])
 
 

@@ -161,7 +161,7 @@ names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8
 
 @settings(derandomize=True, deadline=None, database=None, max_examples=200)
 @given(model=names, image=names, value=st.floats(0, 200), seed=st.none() | st.integers(0, 2**32 - 1))
-def test_any_name_is_written_visibly_and_reads_back_as_it_was_written(
+def test_any_name_is_written_visibly_and_read_back_unchanged(
     model: str, image: str, value: float, seed: int | None
 ) -> None:
     text = written([Score(model, "set5", image, "psnr_y", "y@1", value, method=model, seed=seed)])

@@ -18,7 +18,7 @@ from srkd_bench.report.tables.claims import check
 from .test_page import HOSTILE, panel, small
 
 playwright = pytest.importorskip(
-    "playwright.sync_api", reason="playwright isn't installed: pip install '.[browser]'"
+    "playwright.sync_api", reason="playwright is not installed: pip install '.[browser]'"
 )
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
 if CHROMIUM is None:

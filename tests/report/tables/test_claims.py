@@ -249,7 +249,7 @@ def test_names_that_a_suites_own_claims_misspell_are_refused() -> None:
     [
         ("{claim: x}", "give one of best, second, gain, no_gain, only, reads, not none"),
         ("{claim: x, best: ckd, gain: [hkd]}", "not best and gain"),
-        ("{claim: x, best: ckd, among: [ckd]}", "best needs others to compare with"),
+        ("{claim: x, best: ckd, among: [ckd]}", "best needs methods to compare with"),
         ("{claim: x, gain: [ckd], margin: -1}", "claims.0.margin"),
         ("{claim: x, reads: {set5: 37.8}}", "reads needs a margin"),
         ("{claim: x, bset: ckd}", "no key in .* named 'bset'"),
