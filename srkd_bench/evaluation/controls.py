@@ -10,7 +10,7 @@ _TIMES = re.compile(r"none@(\d+(?:\.\d+)?)x")
 
 
 def is_control(model: str) -> bool:
-    """Say whether a column is a control other than `none` itself, which is trained for the suite's steps."""
+    """Return whether a column is a control other than `none` itself, which is trained for the suite's steps."""
     return model == EQUAL_COST or _TIMES.fullmatch(model) is not None
 
 

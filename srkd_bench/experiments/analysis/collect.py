@@ -209,7 +209,7 @@ def _below_bicubic(plan: Plan, store: ArtifactStore) -> list[str]:
 
 
 def _controls(plan: Plan) -> list[str]:
-    """Return how long each control was trained, and at which rate unless a search that is not here chose it."""
+    """Return how long each control was trained, and its learning rate if it is known."""
     trained = {plan.column(run): run.train for run in plan.students}
     rate, known = bool(plan.trials) or not plan.suite.tuned, _steps(plan)
     return [budgets.note(name, trained[name], rate=rate) for name in plan.controls if name in known]

@@ -73,7 +73,7 @@ def note(control: str, train: TrainSpec, *, rate: bool) -> str:
 
 
 def _longer(train: TrainSpec, factor: float, name: str) -> TrainSpec:
-    """Return a training with so many times the steps.
+    """Return a training with a multiple of the steps.
 
     Raises:
         SrkdError: these are more than a training can have.

@@ -35,7 +35,7 @@ from srkd_bench.networks.pretrained import find_weights
 from srkd_bench.networks.resolve import resolved
 from srkd_bench.store.artifact_store import ArtifactStore
 
-MISSING = "missing"  # the digest of what isn't here
+MISSING = "missing"  # stands for the digest of images or weights that are missing
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Plan:
         trials: by method, the runs that the best weights were chosen from; empty unless the suite says `tuned`.
         code: where own methods come from, so that another process can run them.
         with_teacher: whether the teacher is to be made and measured, too.
-        lacking: why the teacher's weights are not here, of a suite that can do without them: it has no methods.
+        lacking: why the teacher's weights are missing, for a suite without methods, which does not need them.
         controls: training steps of the control columns, by name; no two are equal.
     """
 

@@ -138,7 +138,7 @@ def _notes(
 
 
 def _tests(tested: Sequence[Difference], metric: str) -> list[str]:
-    """Say what intervals cover, what verdicts rest on, and which differences these seeds can detect."""
+    """Return notes on what intervals cover, what verdicts rest on, and which differences can be detected."""
     seeds, decimals, unit = [one.seeds for one in tested], METRICS[metric].decimals, METRICS[metric].unit
     number = f"{min(seeds)}" if min(seeds) == max(seeds) else f"{min(seeds)} to {max(seeds)}"
     family = f", p adjusted for {len(tested)} comparisons (Holm)" if len(tested) > 1 else ""

@@ -86,7 +86,7 @@ def test_the_footnotes_state_what_intervals_cover_and_verdicts_rest_on() -> None
     assert notes[5] == "Worse on every data set (Holm p): CKD (p = 0.034)"
 
 
-def test_the_training_multiplier_stands_beside_the_cost_of_a_step() -> None:
+def test_a_row_has_the_training_multiplier_and_the_cost_of_a_step() -> None:
     """Of the published scores, with the lengths and costs of their suite."""
     trained = dict.fromkeys(["none", *METHODS], 10_000) | {"none@equal-cost": 100_522}
     costs = dict.fromkeys(METHODS, 10.05) | {"none@equal-cost": 1.0}
