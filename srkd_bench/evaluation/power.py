@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from statistics import fmean
 
-from scipy.optimize import brentq
 from scipy.special import nctdtr, stdtrit
 
 from srkd_bench.evaluation.statistics import LEVEL, Difference
@@ -34,16 +33,15 @@ def power(difference: float, deviation: float, seeds: int, methods: int) -> floa
 
 def detectable(deviation: float, seeds: int, methods: int) -> float:
     """Return the smallest difference that is found significant with a probability of 80 %."""
-    unit = deviation / math.sqrt(seeds)
     critical = float(stdtrit(seeds - 1, 1 - LEVEL / 2 / methods))
-    return float(
-        brentq(
-            lambda size: power(size, deviation, seeds, methods) - POWER,
-            0.0,
-            (2 * critical + 10) * unit,
-            xtol=1e-6,
-        )
-    )
+    low, high = 0.0, (2 * critical + 10) * deviation / math.sqrt(seeds)
+    for _ in range(50):  # bisection; scipy.optimize takes long to import
+        middle = (low + high) / 2
+        if power(middle, deviation, seeds, methods) < POWER:
+            low = middle
+        else:
+            high = middle
+    return high
 
 
 def seeds_needed(difference: float, deviation: float, methods: int) -> int | None:
