@@ -30,7 +30,7 @@ from srkd_bench.report.tables.per_image import per_image
 from srkd_bench.report.tables.table import MISSING, UNRANKED, Highlight, label, model_labels, one_line
 
 PAGE = Path(__file__).parent / "assets"
-SIGNS = {"better": "▲", "worse": "▼", "holds": "✓", "fails": "✗", "not significant": "○", MISSING: ""}
+SIGNS = {"better": "▲", "worse": "▼", "holds": "✓", "fails": "✗", "not significant": "○", "not measured": "·"}
 """What stands beside a verdict of a comparison or claim, for readers who do not see colours."""
 
 

@@ -16,7 +16,7 @@ from srkd_bench.evaluation.statistics import LEVEL, Difference, differences, hol
 from srkd_bench.report.tables.differences import in_words, untested, where
 from srkd_bench.report.tables.table import Cell, Table, model_labels, one_line
 
-Answer = Literal["holds", "fails", "not significant"]
+Answer = Literal["holds", "fails", "not significant", "not measured"]
 _Test = tuple[frozenset[str], str | None, float]
 """The two methods of a comparison, its data set (None: all together) and margin."""
 SHOWN_DIFFERENCES = 6
@@ -64,7 +64,7 @@ class _Finding:
 def check(results: Results, claims: Iterable[Claim]) -> list[Verdict]:
     """Return a verdict for each claim, in order.
 
-    A claim holds or fails only if paired t tests show it; a comparison that was not measured shows nothing.
+    A claim holds or fails only if paired t tests show it.
     """
     cache: dict[tuple[str, str], list[Difference]] = {}
 
@@ -128,7 +128,7 @@ def _read(results: Results, claim: Claim) -> Verdict:
         for dataset, claimed in read.items()
     ]
     far = any(not abs(means[dataset] - claimed) <= claim.margin for dataset, claimed in read.items())
-    answer: Answer = "fails" if far else "not significant" if missing else "holds"
+    answer: Answer = "fails" if far else "not measured" if missing else "holds"
     return Verdict(claim.claim, answer, [], missing, readings)
 
 
@@ -155,8 +155,7 @@ class _Examiner:
         found = self._finding()
         pairs = {(frozenset({one.model, one.baseline}), one.dataset): one for one in reversed(found.evidence)}
         evidence = list(pairs.values())[::-1]  # each pair once, in one direction
-        answer: Answer = "not significant" if found.truth is None else "holds" if found.truth else "fails"
-        return Verdict(self.claim.claim, answer, evidence, list(dict.fromkeys(found.missing)))
+        return Verdict(self.claim.claim, _answer(found), evidence, list(dict.fromkeys(found.missing)))
 
     def _finding(self) -> _Finding:
         claim = self.claim
@@ -215,6 +214,12 @@ class _Examiner:
         names = model_labels(self.results)
         pair = f"{names.get(method, method)} and {names.get(other, other)}"
         return _Finding(None, None, missing=(f"{pair} on {where(on)}",))
+
+
+def _answer(found: _Finding) -> Answer:
+    if found.truth is None:
+        return "not significant" if found.evidence else "not measured"
+    return "holds" if found.truth else "fails"
 
 
 def _p(one: Difference, margin: float) -> float:

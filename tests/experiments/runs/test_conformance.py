@@ -56,7 +56,7 @@ def test_bicubic_claims_are_checked_without_any_weights(srkd: Srkd, monkeypatch:
     code, text, _ = srkd("report", "conformance", "--claims", *wrong, "-f", "markdown")
     assert code == 0
     assert "| (1) bicubic | fails |" in text
-    assert "| (2) teacher | undecided |" in text
+    assert "| (2) teacher | not measured |" in text
     assert "0edfb8a3.pt is not downloaded yet" in text
     assert srkd("report", "conformance", "--check", *right)[0] == 0
     assert srkd("report", "conformance", "--check", *wrong)[0] == 5
@@ -67,5 +67,5 @@ def test_a_suite_that_trains_nothing_has_no_student_budget_or_seed(srkd: Srkd) -
     weights = Path(DATA) / "weights" / "edsr_r8f64_x2.pt"
     text = srkd("report", "conformance", "--teacher", str(weights), "--claims", "-f", "markdown")[1]
     assert "Teacher: EDSR" in text
-    for word in ("Student", "student", "Budget", "underpowered", "w/o KD", "seed"):
+    for word in ("Student", "student", "Budget", "significant", "w/o KD", "seed"):
         assert word not in text

@@ -12,9 +12,11 @@ from statistics import fmean
 from xml.etree import ElementTree
 
 import matplotlib
+import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from srkd_bench.cli.commands.figures import write_figures
@@ -57,10 +59,13 @@ def controlled() -> Results:
     return replace(results, scores=gained)
 
 
+def points(line: Line2D) -> list[tuple[float, float]]:
+    return [(float(x), float(y)) for x, y in np.asarray(line.get_xydata(), dtype=float)]
+
+
 def lines(axes: Axes, colour: str) -> list[list[tuple[float, float]]]:
     """The points of the lines in a colour."""
-    drawn = [line for line in axes.get_lines() if line.get_color() == colour]
-    return [[(float(x), float(y)) for x, y in line.get_xydata()] for line in drawn]
+    return [points(line) for line in axes.get_lines() if line.get_color() == colour]
 
 
 @lru_cache
@@ -176,7 +181,7 @@ def test_the_forest_shows_intervals_and_verdicts_as_the_statistics_give_them(
     assert [0.0, 0.04] in [pytest.approx(span) for span in spans]  # simultaneous
     assert [0.01, 0.03] in [pytest.approx(span) for span in spans]
     assert [0.06, 0.08] in [pytest.approx(span) for span in spans]
-    widths = {line.get_linewidth() for line in axes.get_lines() if len(line.get_xydata()) == 2}
+    widths = {line.get_linewidth() for line in axes.get_lines() if len(points(line)) == 2}
     assert len(widths) >= 2
 
 
@@ -206,8 +211,8 @@ def test_the_forest_has_a_dot_for_each_seed_and_all_data_sets_first() -> None:
     assert rows.index("All data sets") < rows.index("Set5") < rows.index("BSD100")
     dots = [line for line in lines(axes, KNOWN["hkd"].colour) if len(line) == 6]
     expected = [seed_differences(small(), "psnr_y", "hkd", dataset) for dataset in (None, *SMALL)]
-    assert [[x for x, _ in points] for points in dots] == [pytest.approx(own) for own in expected]
-    assert [round(points[0][1]) for points in dots] == [y for y, row in enumerate(rows) if row == "HKD"]
+    assert [[x for x, _ in line] for line in dots] == [pytest.approx(own) for own in expected]
+    assert [round(line[0][1]) for line in dots] == [y for y, row in enumerate(rows) if row == "HKD"]
     width, _ = drawn()["forest-psnr_y"].get_size_inches()
     assert width > 7
 
@@ -268,7 +273,7 @@ def test_a_dotted_line_of_the_cost_figure_ends_after_k_times_the_steps() -> None
     figure = FIGURES["cost"](results, "psnr_y")
     assert figure is not None
     dotted = [line for line in figure.axes[0].get_lines() if line.get_linestyle() == ":"]
-    ends = [float(line.get_xydata()[0][0]) for line in dotted if line.get_color() == KNOWN["ckd"].colour]
+    ends = [points(line)[0][0] for line in dotted if line.get_color() == KNOWN["ckd"].colour]
     assert ends == [pytest.approx(1000 * worth.k)]
     assert f"CKD, k = {worth.k:.3g}" in words(figure)
     assert "RVKD, k <1" in words(figure)

@@ -184,7 +184,7 @@ def test_a_reading_that_was_not_made_is_named_and_one_that_was_is_shown() -> Non
     measured = results(ckd={"a": 0.3})
     claim = Claim(claim="it reads so", reads={"a": 30.3, "c": 30.1}, of="ckd", margin=0.01)
     (verdict,) = check(measured, [claim])
-    assert verdict.verdict == "not significant"
+    assert verdict.verdict == "not measured"
     assert because(verdict, {}) == "CKD on a 30.300, claimed 30.3; not measured: CKD on c"
 
 
@@ -222,14 +222,14 @@ def test_what_was_not_measured_leaves_a_claim_open_and_is_named() -> None:
     claim = Claim(claim="x", best="ckd", among=["ckd", "rkd"])
     (verdict,) = check(results(ckd={"a": 1.0}), [claim])
     assert (verdict.verdict, verdict.evidence, verdict.missing) == (
-        "not significant",
+        "not measured",
         [],
         ["CKD and rkd on All"],
     )
 
 
 def test_the_studys_claims_can_be_checked_on_any_report() -> None:
-    assert [one.verdict for one in check(results(ckd={"a": 1.0}), study_claims())] == ["not significant"] * 5
+    assert [one.verdict for one in check(results(ckd={"a": 1.0}), study_claims())] == ["not measured"] * 5
     assert len(check(Results("demo", [], [], ["psnr_y"]), study_claims())) == 5
 
 
@@ -310,7 +310,7 @@ READS = {"set5": 33.673, "bsd100": 29.560, "bsd100@edsr": 29.553}
         ({"set5": 33.673, "bsd100@edsr": 29.553}, "holds"),
         ({"set5": 33.673, "bsd100@edsr": 29.560}, "fails"),  # each copy has its own number
         ({"set5": 33.673, "bsd100": 29.560, "bsd100@edsr": 29.560}, "fails"),
-        ({"set5": 33.673, "bsd100@3f2a1b": 29.560}, "not significant"),  # an unknown copy is none of them
+        ({"set5": 33.673, "bsd100@3f2a1b": 29.560}, "not measured"),  # an unknown copy is none of them
     ],
 )
 def test_a_reading_is_of_the_copies_that_the_report_has(values: dict[str, float], verdict: str) -> None:
