@@ -60,9 +60,9 @@ def traits(
     Raises:
         SrkdError: no such method or parameter, a value out of bounds, or code that may not run.
     """
-    cache = _cache(store, readonly=readonly)
+    cache, shipped = _cache(store, readonly=readonly), _shipped().read().traits
     known = cache.read()
-    kept, latest = dict(known.traits), dict(known.own)
+    kept, latest = shipped | known.traits, dict(known.own)
     found: dict[str, Traits] = {}
     own: list[sources.Source] = []
     for reference in references:
@@ -73,7 +73,7 @@ def traits(
         sources.check_distinct(own)
         found[sources.name_of(reference)] = _look_up(reference, params, origins, kept)
     latest.update({origin.name: origin.sha256 for origin in own})
-    new = _Known(traits=kept, own=latest)
+    new = _Known(traits={key: one for key, one in kept.items() if key not in shipped}, own=latest)
     if new != known and not readonly:
         with suppress(SrkdError):  # a store that cannot be written is no error here
             store.begin()
@@ -119,6 +119,23 @@ def _ask(name: str, params: Mapping[str, Params]) -> Traits:
 
 def _cache(store: ArtifactStore, *, readonly: bool = False) -> SealedCache[_Known]:
     return SealedCache(store.home / "methods.json", _Known, _code(), readonly=readonly)
+
+
+def _shipped() -> SealedCache[_Known]:
+    """Return the cache that comes with srkd, of the built-in methods as the built-in suites use them."""
+    return SealedCache(Path(__file__).with_name("traits.json"), _Known, _code())
+
+
+def ship(requests: Iterable[tuple[str, Mapping[str, Params]]]) -> None:
+    """Write the cache that comes with srkd.
+
+    Args:
+        requests: methods with the parameters of their parts.
+    """
+    kept: dict[str, Traits] = {}
+    for name, params in requests:
+        _look_up(name, params, [], kept)
+    _shipped().write(_Known(traits=kept))
 
 
 def _code() -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from docs_generators import traits
 from srkd_bench.config.suite_file import load_suite
 from srkd_bench.core import sealed_cache
 from srkd_bench.core.errors import SrkdError
@@ -116,3 +117,18 @@ def test_a_finished_suite_is_shown_without_torch(
         ["evaluate", str(suite)],
     ):
         assert "RVKD" in printed_without_torch(*command, "--home", str(store.home))
+
+
+def test_the_shipped_traits_are_those_of_the_code() -> None:
+    """If this fails, run `python -m docs_generators.traits`."""
+    shipped = metadata._shipped().read().traits
+    wanted: dict[str, metadata.Traits] = {}
+    for name, params in traits.requests():
+        metadata._look_up(name, params, [], wanted)
+    assert shipped == wanted
+
+
+def test_published_scores_are_reported_without_torch_and_without_a_store(tmp_path: Path) -> None:
+    scores, home = Path(__file__).parents[2] / "results/bsds/scores.csv", tmp_path / "home"
+    assert "RVKD" in printed_without_torch("report", "bsds", "--from", str(scores), "--home", str(home))
+    assert not home.exists()
