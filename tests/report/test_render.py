@@ -473,6 +473,15 @@ def test_no_interval_is_wrapped_and_no_name_split_at_80_columns() -> None:
         assert not line.rstrip().endswith("±")
 
 
+def test_a_footnote_of_several_tables_is_printed_below_the_first() -> None:
+    console = Console(file=io.StringIO(), width=120, color_system=None)
+    with console.capture() as captured:
+        print_report(six_seeds(), console)
+    first, *others = captured.get().split("paper: ")[1:]
+    assert "All: mean of the data sets" in first
+    assert not any("All: mean of the data sets" in other for other in others)
+
+
 @pytest.mark.parametrize(
     ("name", "format"), [("a.md", "markdown"), ("a.b.TEX", "latex"), ("a.txt", "terminal")]
 )

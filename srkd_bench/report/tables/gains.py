@@ -132,7 +132,7 @@ def _notes(
         _new_images(tested, names, METRICS[metric].decimals),
         *(_every_set(tested, names) if len(results.datasets) > 1 else []),
         *(f"k: {FACTOR.format(alone, one.largest)}" for one in [*worth.values()][:1]),
-        f"c: multiply-adds of a training step, relative to {alone}" * costs,
+        f"c: multiply-adds of a training step, relative to {label('none')}" * costs,
         TOGETHER * (len(results.datasets) > 1),
     ]
 

@@ -1,15 +1,18 @@
 """The table of gains: published values, and everything that cannot be tested."""
 
+import io
 import math
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from srkd_bench.cli.commands.report import read_scores
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.scores import Score
+from srkd_bench.report.formats.terminal import print_table
 from srkd_bench.report.tables.gains import gains
 from srkd_bench.report.tables.table import Table
 
@@ -103,6 +106,24 @@ def test_a_row_has_the_training_multiplier_and_the_cost_of_a_step() -> None:
     (note,) = (note for note in table(ours).footnotes if note.startswith("k: "))
     assert note.endswith("measured up to 10.1")
     assert table(replace(ours, steps={})).header[-1] == "c"
+    other = table(replace(ours, baseline="hkd"))  # c is relative to the student alone in any case
+    assert (other.header[-1], other.footnotes[-2]) == (
+        "c",
+        "c: multiply-adds of a training step, relative to w/o KD",
+    )
+
+
+def test_on_a_narrow_terminal_methods_stay_rows_and_no_interval_is_wrapped() -> None:
+    ours = replace(bsds(), steps=dict.fromkeys(["none", *METHODS], 10_000) | {"none@equal-cost": 100_522})
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    with console.capture() as captured:
+        print_table(table(ours), console)
+    lines = captured.get().splitlines()
+    assert all(line.count("[") == line.count("]") and len(line) <= 80 for line in lines)
+    assert lines[1].split() == ["Gain", "on", "All", "95", "%", "interval", "Holm", "p", "Verdict"]
+    assert [line.split()[0] for line in lines if line.startswith("HKD ")] == [
+        "HKD"
+    ] * 2  # k is a second block
 
 
 def test_a_method_beyond_the_longest_training_of_the_student_alone_is_worth_more_than_that() -> None:
