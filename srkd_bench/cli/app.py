@@ -74,7 +74,14 @@ _add(
     online=True,
     seeds=True,
 )
-_add(tune, "srkd tune demo --method hkd,ckd --trials 5", panel=RUN, online=True)
+_add(
+    tune,
+    "srkd tune demo --method hkd,ckd --trials 5",
+    "srkd tune demo --seeds 6",
+    panel=RUN,
+    online=True,
+    seeds=True,
+)
 _add(
     plan,
     "srkd plan demo",

@@ -70,8 +70,8 @@ def tune(
 ) -> None:
     """Search the methods' loss weights on the suite's validation images, from a tenth to ten times the default.
 
-    Every method has the same number of trials; the first is its default. All trials train side by side with a seed
-    of their own, and the store keeps them. A suite with `params: tuned` uses the best trial of each method.
+    Every method has the same number of trials; the first is its default. All trials train side by side with one
+    seed, which is none of the suite's, and the store keeps them. `tuned: true` in a suite uses the best trials.
     """
     from srkd_bench.config.suite_file import load_suite
     from srkd_bench.core.progress import Display
