@@ -47,7 +47,10 @@ OptionalSuite = Annotated[str | None, _SUITE]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Change a key of the suite, such as train.steps=200; repeatable."
+        "--set",
+        metavar="KEY=VALUE",
+        autocompletion=completion.settings,
+        help="Change a key of the suite, such as train.steps=200; repeatable.",
     ),
 ]
 Methods = Annotated[

@@ -83,7 +83,13 @@ Reference = Annotated[
     bool, typer.Option("--reference", help="Show the numbers that the study published, too.")
 ]
 Baseline = Annotated[
-    str, typer.Option("--baseline", metavar="METHOD", help="Method that all others are compared with.")
+    str,
+    typer.Option(
+        "--baseline",
+        metavar="METHOD",
+        autocompletion=completion.methods,
+        help="Method that all others are compared with.",
+    ),
 ]
 Highlight = Annotated[
     HighlightBy,

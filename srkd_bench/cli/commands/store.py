@@ -90,7 +90,7 @@ Keep = Annotated[
         "--keep",
         metavar="SUITE[,SUITE…]",
         callback=lists.split,
-        autocompletion=completion.suites,
+        autocompletion=completion.suite_lists,
         help="Suites to keep: delete everything else, too; repeatable.",
     ),
 ]
