@@ -59,7 +59,7 @@ def settings(context: typer.Context, incomplete: str) -> list[str]:
     """Complete KEY=VALUE where the values are names: methods, data sets, metrics."""
     from srkd_bench.config.metrics import METRICS
 
-    known = {
+    known: dict[str, Completion] = {
         "methods=[": methods,
         "data.train=": datasets,
         "data.validation=": datasets,
