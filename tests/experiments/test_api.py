@@ -272,7 +272,7 @@ WRONG: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "jobs": (lambda home: srkd.run("tiny.yaml", jobs=0, home=home), "jobs is 0, but at least 1", ""),
     "run": (lambda home: srkd.load("4f1a", home=home), "no finished run '4f1a'", "srkd ls runs"),
     "weights": (lambda home: srkd.load(weights="no.pt", home=home), "no weights file 'no.pt'", "a file"),
-    "nothing": (lambda home: srkd.load(home=home), "say which network", "srkd ls runs"),
+    "nothing": (lambda home: srkd.load(home=home), "no network is named", "srkd ls runs"),
     "data set": (
         lambda home: srkd.evaluate("bicubic", ["set5"], home=home),
         "data sets that are not here: set5",

@@ -89,7 +89,7 @@ Keep = Annotated[
     typer.Option(
         "--keep",
         metavar="SUITE[,SUITE…]",
-        callback=lists.split,
+        callback=lists.suites,
         autocompletion=completion.suite_lists,
         help="Suites to keep: delete everything else, too; repeatable.",
     ),

@@ -92,5 +92,6 @@ def test_what_cannot_be_compared_is_one_error(
     (tmp_path / "empty.csv").write_text(
         ",".join(column.name for column in fields(Score)) + "\n", encoding="utf-8"
     )
-    got, _, said = srkd("compare", *SUITE, *words)
+    suite = [] if words[1].endswith(".csv") else SUITE
+    got, _, said = srkd("compare", *suite, *words)
     assert (got, message in said) == (code, True)
