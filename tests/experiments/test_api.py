@@ -113,7 +113,7 @@ def test_reports_are_those_of_the_command(srkd_command: Srkd, home: Path, tmp_pa
 
 def test_results_are_read_without_training(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = srkd.results("tiny.yaml", home=home, progress=False)
-    assert "hkd: not trained yet (seed 0, 1)" in before.results.notes
+    assert "hkd: not trained yet (seeds 0, 1)" in before.results.notes
     assert not home.exists()
     assert capsys.readouterr() == ("", "")
 

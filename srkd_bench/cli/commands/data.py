@@ -85,5 +85,6 @@ def _pack(name: str, source: Path | None, store: ArtifactStore, display: Display
     else:
         made = ingest.download(store, name, display)
     notice = ingest.described(made, name)
-    display.say(f"{made.name}: {spec_of(store, made.name).count} images packed{notice and f'; {notice}'}")
+    count = spec_of(store, made.name).count
+    display.say(f"{made.name}: {count} image{'s' * (count != 1)} packed{notice and f'; {notice}'}")
     return made

@@ -68,7 +68,7 @@ def compare_scores(first: Sequence[Score], second: Sequence[Score]) -> list[Diff
     theirs = replace(ours, scores=list(second))
     found = [one for name in ours.metrics for one in changes(ours, theirs, name)]
     if not found:
-        problem = "no method has an image and a seed in both by the same rules"
+        problem = "no method has scores of the same image, seed and protocol in both files"
         raise SrkdError(problem, "srkd report -o scores.csv")
     return found if len(ours.datasets) > 1 else [one for one in found if one.dataset is not None]
 
@@ -97,7 +97,8 @@ def _compared(
     metric = ours.metrics[0]
     found = [one for name in ours.metrics for one in differences(ours, name)]
     if not found:
-        raise SrkdError(f"no image was measured for both {first} and {second} by the same rules", "srkd run")
+        problem = f"no image has scores of both {first} and {second} by the same protocol"
+        raise SrkdError(problem, "`srkd run` trains and evaluates what is missing")
     if len(ours.datasets) == 1:
         found = [one for one in found if one.dataset is not None]
     images = {name: ours.image_gains(metric, first, second, name) for name in ours.datasets}

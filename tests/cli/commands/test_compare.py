@@ -83,7 +83,7 @@ def test_only_scores_by_the_same_rules_are_compared(
         (["hkd", "hkd"], 1, "compared with itself"),
         (["abcdef", "123456"], 3, "no finished run 'abcdef'"),
         (["hkd", "gone.csv"], 3, "no file 'hkd'"),
-        (["empty.csv", "empty.csv"], 1, "no method has an image and a seed in both"),
+        (["empty.csv", "empty.csv"], 1, "no method has scores of the same image"),
     ],
 )
 def test_what_cannot_be_compared_is_one_error(

@@ -59,18 +59,18 @@ BROKEN = {
         "Every term gives the student",
         "term 'broken' gives the student no gradient",
         '"broken": self.weight * torch.tensor(loss.item())',
-        "keep the way from step.student to the loss free of detach()",
+        "do not use detach(), item(), torch.tensor(...) or no_grad() between",
     ),
     "detached_student": (
         ("adapter(step.student.feats[0.5])", "adapter(step.student.feats[0.5].detach())"),
         "Every term gives the student",
         "term 'broken' gives the student no gradient",
         KEY,
-        "keep the way from step.student to the loss free of detach()",
+        "do not use detach(), item(), torch.tensor(...) or no_grad() between",
     ),
     "in_place": (
         ("hint = step.teacher.feats[0.5]", "hint = step.teacher.feats[0.5]\n        hint += 1"),
-        "Images and features that others see",
+        "Images and features that other methods share",
         "losses() changes the teacher's features at 0.5 in place",
         "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
         "write x = x + y, not x += y",
@@ -80,32 +80,32 @@ BROKEN = {
         "The teacher gets no gradient",
         "the teacher is trained: its weights are in the adapter",
         "adapter.teacher = teacher",
-        "the teacher stays outside of the adapter",
+        "keep the teacher out of the adapter",
     ),
     "teacher_moved": (
         ("hint = step", "self.__dict__['teacher'].train()\n        hint = step"),
         "The teacher gets no gradient",
         "losses() changes the teacher's weights or its mode",
         "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
-        "the teacher stays outside of the adapter",
+        "keep the teacher out of the adapter",
     ),
     "adapter_exported": (
         ("        return adapter\n", "        student.regressor = adapter\n        return adapter\n"),
-        "What is trained beside the student",
+        "Modules trained beside the student",
         "'regressor.weight' would be exported with the student",
         "student.regressor = adapter",
         "set nothing on the student",
     ),
     "global_random_state": (
         ("hint = step", "noise = torch.rand_like(guided)\n        hint = step"),
-        "The losses draw nothing",
+        "The losses do not use the global random state",
         "losses() draws from global random numbers",
         "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
         "generator=step.generator",
     ),
     "pythons_random_state": (
         ("hint = step", "noise = random.random()\n        hint = step"),
-        "The losses draw nothing",
+        "The losses do not use the global random state",
         "losses() draws from global random numbers",
         "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
         "generator=step.generator",
@@ -140,7 +140,7 @@ BROKEN = {
     ),
     "another_rec": (
         ('"rec": step.rec', '"rec": 2 * step.rec'),
-        "The loss against HR is there",
+        "The loss against HR appears exactly once",
         "the term 'rec' is not step.rec",
         '"rec": 2 * step.rec,',
         'return "rec": step.rec',
@@ -161,7 +161,7 @@ BROKEN = {
     ),
     "one_image": (
         ("F.mse_loss(guided, hint)", "F.mse_loss(guided, hint) / (len(guided) - 1)"),
-        "It works on the least batch",
+        "It works on its smallest batch",
         "with a batch of 1: term 'broken' is inf",
         KEY,
         "write min_batch = 2",
@@ -179,8 +179,8 @@ BROKEN = {
             "adapter.count = getattr(adapter, 'count', 0) + 1\n"
             "        loss = adapter.count * F.mse_loss(guided, hint)",
         ),
-        "A training that was interrupted",
-        "it goes on otherwise after a pause",
+        "Interrupted training resumes",
+        "training differs after an interruption",
         "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
         "register_buffer",
     ),
@@ -189,8 +189,8 @@ BROKEN = {
             "hint = step.teacher.feats[0.5]",
             "hint = step.teacher.see(step.lr).feats[0.5] + step.teacher.feats[0.5]",
         ),
-        "The teacher is asked about the batch",
-        "the teacher is asked 2 times about the batch",
+        "The batch needs at most one teacher forward pass",
+        "2 teacher forward passes for one batch",
         "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
         "see() is for other images",
     ),
@@ -245,10 +245,10 @@ def test_the_command_prints_a_line_a_check_and_fails_if_one_does(srkd: Srkd, tmp
     assert [line[0] for line in lines if line[0] in "✓✗"] == ["✓"] * 8 + ["✗"] + ["✓"] * 7
     at = next(i for i, line in enumerate(lines) if line.startswith("✗"))
     assert lines[at].startswith(
-        "✗ A student that equals its teacher has nothing to learn from it: term 'broken' is "
+        "✗ A student that equals its teacher has zero distillation loss: term 'broken' is "
     )
     assert re.fullmatch(r'    not_zero.py, line \d+: "broken": self.weight \* loss,', lines[at + 1])
-    assert lines[at + 2].startswith("    hint: if that is meant")
+    assert lines[at + 2].startswith("    hint: if that is intended")
     assert messages.startswith("error: ./not_zero.py fails 1 of 16 checks\n")
 
 
