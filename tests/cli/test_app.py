@@ -151,6 +151,7 @@ from tests.conftest import Srkd
         ("upscale a.png -o sr --run 0 --weights a.pt", 1, "a run and --weights cannot be combined"),
         ("profile", 1, "no network is named"),
         ("store gc --keep ,", 1, "hint: --keep demo,my-study.yaml"),
+        ("crops demo -o a.png", 3, "no network of this suite is finished yet hint: `srkd run` trains them"),
         ("show demmo", 1, "hint: did you mean 'demo'?"),
     ],
 )
