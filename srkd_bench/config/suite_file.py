@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from srkd_bench.config.base import Spec
-from srkd_bench.config.messages import problem
+from srkd_bench.config.messages import problem, unquoted
 from srkd_bench.config.network import ForeignSpec, ModelSpec
 from srkd_bench.config.suite import Suite
 from srkd_bench.config.suite_names import suite_files
@@ -147,6 +147,10 @@ def load_suite(name: str, settings: Iterable[str] = ()) -> Suite:
     return validated(Suite, raw, str(path) if name not in known else f"suite {name}")
 
 
+_UNION = ("int", "float", "bool", "str")
+"""What pydantic appends to the place of a value that may be of several types."""
+_SCALAR = "must be a number, true, false or text"
+
 S = TypeVar("S", bound=Spec)
 
 
@@ -157,16 +161,39 @@ def validated(kind: type[S], raw: Any, where: str) -> S:
     except ValidationError as error:
         # An error in `train` also appears in the teacher's copy: report the original key.
         first = min(error.errors(include_url=False), key=lambda one: one["loc"][:1] == ("teacher",))
-        *parents, last = [str(part) for part in first["loc"]] or [""]
+        *parents, last = [str(part) for part in first["loc"] if part not in _UNION] or [""]
         if first["type"] == "extra_forbidden":
             place = f"{where}, {'.'.join(parents)}," if parents else where
             raise unknown(f"key in {place}", last[:80], _keys(kind, parents, raw)) from None
         key = f" {'.'.join([*parents, last])[:80]}:" if last else ""
-        raise SrkdError(f"{where}:{key} {problem(first)}") from None
+        hint = "" if first["type"] == "value_error" else _example(kind, [*parents, last], raw)
+        several = set(_UNION) & set(first["loc"]) and isinstance(first["input"], dict | list)
+        reason = _SCALAR if several else problem(first)
+        raise SrkdError(f"{where}:{key} {reason}", hint) from None
 
 
 def _keys(kind: type[BaseModel], parents: list[str], raw: Any) -> list[str]:
-    """Return the valid keys at a location in a spec."""
+    """Return the keys that are known at a place in a spec."""
+    kind = _spec_at(kind, parents, raw)
+    return [*kind.model_fields, *(["epochs", "steps_per_epoch"] if kind is TrainSpec else [])]
+
+
+def _example(kind: type[BaseModel], path: list[str], raw: Any) -> str:
+    """Return an example of a key's value, or of the key that it is a part of, as a hint; empty if there is none."""
+    path = path[
+        : next((i for i, part in enumerate(path) if part.isdecimal()), len(path))
+    ]  # --set has no lists' entries
+    for end in range(len(path), 0, -1):
+        try:
+            examples = _spec_at(kind, path[: end - 1], raw).model_fields[path[end - 1]].examples
+        except (LookupError, StopIteration):  # a part of a value
+            continue
+        return f"for example {'.'.join(path[:end])}={unquoted(examples[0])}" if examples else ""
+    return ""
+
+
+def _spec_at(kind: type[BaseModel], parents: list[str], raw: Any) -> type[BaseModel]:
+    """Return the spec at a place in another."""
     for part in parents:
         raw = raw[part] if isinstance(raw, dict) else None
         if part.isdecimal():  # a place in a list
@@ -175,4 +202,4 @@ def _keys(kind: type[BaseModel], parents: list[str], raw: Any) -> list[str]:
         kind = next(spec for spec in Spec.__subclasses__() if f".{spec.__name__}" in annotation)
         if kind is ModelSpec and isinstance(raw, dict) and "arch" in raw:
             kind = ForeignSpec
-    return [*kind.model_fields, *(["epochs", "steps_per_epoch"] if kind is TrainSpec else [])]
+    return kind

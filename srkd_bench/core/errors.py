@@ -28,6 +28,12 @@ class SrkdError(Exception):
         self.hint = hint
 
 
+class UsageError(SrkdError):
+    """The words of a command line do not fit together."""
+
+    exit_code = 2
+
+
 class MissingError(SrkdError):
     """Data or an artifact is missing."""
 

@@ -216,7 +216,8 @@ def image_notes(store: ArtifactStore, names: Iterable[str], train: Iterable[str]
                 f"{shown}: a copy of {base(name)} that srkd does not know; there are no published scores for it"
             )
         elif spec.role == "own" and shown not in DATASETS:
-            notes.append(f"{shown}: {spec.count} own images, whose pixels' digest begins with {pixels[:12]}")
+            count = f"{spec.count} own image{'s' * (spec.count != 1)}"
+            notes.append(f"{shown}: {count}; the digest of the pixels begins with {pixels[:12]}")
         for other in train:
             if pixels == pixels_of(store, other):
                 notes.append(f"{shown}: its images are also the training images")

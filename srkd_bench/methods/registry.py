@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from srkd_bench.config.messages import problem
+from srkd_bench.config.messages import problem, shown
 from srkd_bench.core.errors import SrkdError, unknown
 from srkd_bench.methods import sources, user_code
 from srkd_bench.methods.base import Method, Weight
@@ -78,7 +78,8 @@ def check_parameter(method: type[Method], name: str, key: str, value: object) ->
         return TypeAdapter(hint).validate_python(value, strict=True)
     except ValidationError as error:
         reason = problem(error.errors(include_url=False)[0])
-        raise SrkdError(f"params.{name}.{key}: {reason}") from None
+        default = next(field.default for field in fields(method) if field.name == key)  # type: ignore[arg-type]
+        raise SrkdError(f"params.{name}.{key}: {reason}", f"its default: {shown(default)}") from None
 
 
 def identity(method: Method, name: str) -> dict[str, dict[str, Any]]:

@@ -52,14 +52,15 @@ def choose(run: str | None, weights: TeacherSpec | None, place: Workplace) -> Ch
     Raises:
         MissingError: no such network. SrkdError: none or both are given, or several runs have this prefix.
     """
-    if (run is None) == (weights is None):
-        raise SrkdError("say which network: a run or --weights FILE", "srkd ls runs")
+    if run is not None and weights is not None:
+        raise SrkdError("a run and --weights cannot be combined", "give one of them")
     if run is not None:
         key: Run | Weights = Run.model_validate(find_run(place.store, run)[1])
         assert isinstance(key, Run)
         title = f"{key.method} seed {key.seed}"
+    elif weights is None:
+        raise SrkdError("no network is named: a run or --weights FILE", "srkd ls runs")
     else:
-        assert weights is not None
         key, title = adopt_weights(weights, 2, place), str(weights.weights)
     model = load(key, place.store)
     return Chosen(key, model, f"{title} ({model.spec} ×{model.spec.scale}, {key.digest[:12]})")

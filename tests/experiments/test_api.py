@@ -113,7 +113,7 @@ def test_reports_equal_those_of_the_command(srkd_command: Srkd, home: Path, tmp_
 
 def test_results_are_read_without_training(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = srkd.results("tiny.yaml", home=home, progress=False)
-    assert "hkd: not trained yet (seed 0, 1)" in before.results.notes
+    assert "hkd: not trained yet (seeds 0, 1)" in before.results.notes
     assert not home.exists()
     assert capsys.readouterr() == ("", "")
 
@@ -272,7 +272,7 @@ WRONG: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "jobs": (lambda home: srkd.run("tiny.yaml", jobs=0, home=home), "jobs is 0, but at least 1", ""),
     "run": (lambda home: srkd.load("4f1a", home=home), "no finished run '4f1a'", "srkd ls runs"),
     "weights": (lambda home: srkd.load(weights="no.pt", home=home), "no weights file 'no.pt'", "a file"),
-    "nothing": (lambda home: srkd.load(home=home), "say which network", "srkd ls runs"),
+    "nothing": (lambda home: srkd.load(home=home), "no network is named", "srkd ls runs"),
     "data set": (
         lambda home: srkd.evaluate("bicubic", ["set5"], home=home),
         "data sets that are not available: set5",

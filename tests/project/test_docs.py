@@ -68,7 +68,7 @@ def test_commands_are_found_in_blocks_and_in_sentences() -> None:
 
 @pytest.mark.parametrize("words", [["runn"], ["run", "--nothing", "--help"]])
 def test_a_command_that_does_not_exist_is_noticed(parse: Any, words: list[str]) -> None:
-    with pytest.raises(Exception, match="No such"):
+    with pytest.raises(Exception, match=r"no option|no command"):
         parse(words)
 
 

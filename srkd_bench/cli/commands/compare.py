@@ -11,7 +11,7 @@ import typer
 
 from srkd_bench.cli import completion
 from srkd_bench.cli.commands.report import read_scores
-from srkd_bench.cli.options import Home, Json, Methods, Settings, Teacher
+from srkd_bench.cli.options import Home, Json, Methods, Settings, Teacher, refuse
 from srkd_bench.cli.output import out, print_json, print_table
 from srkd_bench.cli.registration import DEFAULT_SUITE, OldSuite, chosen_suite
 from srkd_bench.cli.session import find_plan
@@ -51,6 +51,8 @@ def compare(
         raise SrkdError("compare takes two names, after an optional suite", "srkd compare demo hkd none")
     *before, first, second = names
     if first.endswith(".csv") or second.endswith(".csv"):
+        given = {"SUITE": before or old_suite, "--teacher": teacher, "--set or --seeds": settings}
+        refuse("score files", given)
         _compare_files(Path(first), Path(second), method or [], json_)
         return
     from srkd_bench.experiments.analysis.compare import compare as pair

@@ -89,8 +89,8 @@ Keep = Annotated[
     typer.Option(
         "--keep",
         metavar="SUITE[,SUITE…]",
-        callback=lists.split,
-        autocompletion=completion.suites,
+        callback=lists.suites,
+        autocompletion=completion.suite_lists,
         help="Suites to keep: delete everything else, too; repeatable.",
     ),
 ]

@@ -288,7 +288,7 @@ def _note(problem: str, seeds: list[int]) -> str:
     if not seeds:
         return problem
     listed = ", ".join(str(seed) for seed in sorted(set(seeds)))
-    return f"{problem} (seed {listed})"
+    return f"{problem} (seed{'s' * (',' in listed)} {listed})"
 
 
 def _network(role: str, model: ModelSpec | ForeignSpec) -> Network:

@@ -65,7 +65,7 @@ def compare_scores(first: Sequence[Score], second: Sequence[Score]) -> list[Diff
     theirs = replace(ours, scores=list(second))
     found = [one for name in ours.metrics for one in changes(ours, theirs, name)]
     if not found:
-        problem = "no method has an image and a seed in both by the same rules"
+        problem = "no method has scores of the same image, seed and protocol in both files"
         raise SrkdError(problem, "srkd report -o scores.csv")
     return _named(found, ours)
 
@@ -101,7 +101,8 @@ def _compared(
     metric = ours.metrics[0]
     found = [one for name in ours.metrics for one in differences(ours, name)]
     if not found:
-        raise SrkdError(f"no image was measured for both {first} and {second} by the same rules", "srkd run")
+        problem = f"no image has scores of both {first} and {second} by the same protocol"
+        raise SrkdError(problem, "`srkd run` trains and evaluates what is missing")
     images = {name: ours.image_gains(metric, first, second, name) for name in ours.datasets}
     images = {name: dict(sorted(own.items(), key=lambda one: -one[1])) for name, own in images.items() if own}
     return Comparison(first, second, metric, _named(found, ours), images, _unlike(*settings))

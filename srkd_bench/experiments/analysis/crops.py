@@ -161,7 +161,8 @@ def choose(gallery: Gallery, dataset: str, count: int) -> list[Crop]:
     networks = gallery.methods if len(gallery.methods) > 1 else gallery.models[1:]
     if not networks:
         raise MissingError(
-            "no network of this suite is finished yet", "srkd run, or --crop for bicubic alone"
+            "no network of this suite is finished yet",
+            "`srkd run` trains them; --crop shows a region of HR and bicubic alone",
         )
     scores = [gallery.scores(model, dataset) for model in networks]
     names = sorted(images.names, key=lambda name: (-_spread(one[name] for one in scores), name))

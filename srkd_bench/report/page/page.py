@@ -31,7 +31,7 @@ from srkd_bench.report.tables.table import MISSING, UNRANKED, Highlight, label, 
 
 PAGE = Path(__file__).parent / "assets"
 SIGNS = {"better": "▲", "worse": "▼", "holds": "✓", "fails": "✗", "not significant": "○", "not measured": "·"}
-"""What stands beside a verdict of a comparison or claim, for readers who do not see colours."""
+"""Signs of the verdicts of comparisons and claims, for readers who do not see colours."""
 
 
 def to_html(

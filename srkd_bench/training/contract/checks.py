@@ -24,7 +24,7 @@ from srkd_bench.training.contract.subject import Broken, Subject, subject
 
 __all__ = ["CHECKS", "Broken", "Check", "Subject", "Verdict", "examine", "subject"]
 
-NO_WAY = "use no detach(), item(), torch.tensor(...) or no_grad() between step.student and the loss"
+NO_WAY = "do not use detach(), item(), torch.tensor(...) or no_grad() between step.student and the loss"
 
 
 Check = Callable[[Subject], str | None]  # returns a note or an empty string; raises Broken
@@ -67,7 +67,7 @@ def _check_terms(one: Subject, terms: Losses) -> None:
             raise Broken(f"term '{name}' is {loss.item()}", place, hint)
 
 
-@_check("The loss against HR is included exactly once, as `rec`")
+@_check("The loss against HR appears exactly once, as `rec`")
 def _rec_is_there_once(one: Subject) -> None:
     start = one.lesson(batch=one.batch)
     rec = torch.tensor(0.5, requires_grad=True)
@@ -81,7 +81,7 @@ def _rec_is_there_once(one: Subject) -> None:
         raise Broken(f"step.rec counts {grad.item():g} times, not once", one.files.of_term("rec"), hint)
 
 
-@_check("Every term gives the student a finite gradient (those in `beside` give the adapter one)")
+@_check("Every term gives the student a finite gradient (terms in `beside`: the adapter)")
 def _student_gets_gradients(one: Subject) -> None:
     start = one.lesson(batch=one.batch)
     for name, loss in one.losses(start).items():
@@ -100,11 +100,11 @@ def _student_gets_gradients(one: Subject) -> None:
             raise Broken(f"term '{name}' gives the {who} no gradient", place, NO_WAY)
 
 
-@_check("The teacher gets no gradient; its weights and its mode do not change")
+@_check("The teacher gets no gradient; its weights and its mode are not modified")
 def _teacher_stays(one: Subject) -> None:
     start = one.lesson(batch=one.batch)
     twin = lesson(registry.build("none", {}), batch=one.batch).teacher
-    hint = "keep the teacher out of the adapter; use step.teacher for its output"
+    hint = "keep the teacher out of the adapter; step.teacher has its output and features"
     place = one.files.of_function("adapter", "teacher")
 
     def unlike() -> bool:
@@ -132,7 +132,7 @@ def _teacher_stays(one: Subject) -> None:
         raise Broken("losses() changes the teacher's weights or its mode", place, hint)
 
 
-@_check("Images and features that others use are not modified")
+@_check("Images and features that other methods share are not modified")
 def _others_see_the_same(one: Subject) -> None:
     start = one.lesson(batch=one.batch)
 
@@ -156,8 +156,8 @@ def _others_see_the_same(one: Subject) -> None:
         raise Broken(f"losses() changes {changed[0]} in place", place, hint)
 
 
-@_check("At most one teacher forward pass per batch, and none for methods with looks = False")
-def _teacher_is_used_once(one: Subject) -> None:
+@_check("The batch needs at most one teacher forward pass, and none in methods without a teacher")
+def _teacher_has_one_pass(one: Subject) -> None:
     start = one.lesson(batch=one.batch)
     start.looks.clear()
     one.losses(start)
@@ -167,14 +167,14 @@ def _teacher_is_used_once(one: Subject) -> None:
         raise Broken("the teacher is used, but looks is False", place, "leave out looks = False")
     if about_batch > 1:
         hint = "step.teacher.sr and step.teacher.feats are kept; see() is for other images"
-        raise Broken(f"the teacher has {about_batch} forward passes on the batch", place, hint)
+        raise Broken(f"{about_batch} teacher forward passes for one batch", place, hint)
     if one.method.looks and not start.looks:
         raise Broken(
             "the teacher is never used", place, "write looks = False, which saves the teacher's forward pass"
         )
 
 
-@_check("The adapter is separate from the student and never exported with it")
+@_check("Modules trained beside the student are separate from it and are not saved with it")
 def _adapter_is_not_exported(one: Subject) -> None:
     start = one.lesson(batch=one.batch)
     place = one.files.of_function("adapter", "student")
@@ -197,7 +197,7 @@ def _adapter_is_not_exported(one: Subject) -> None:
         raise Broken("the student's weights are no longer those that all methods start from", place, hint)
 
 
-@_check("The loss is zero for a student that equals its teacher")
+@_check("A student that equals its teacher has zero distillation loss")
 def _equal_teacher_teaches_nothing(one: Subject) -> str:
     if not one.method.looks:
         return "it uses no teacher"
@@ -207,12 +207,12 @@ def _equal_teacher_teaches_nothing(one: Subject) -> str:
         if name != "rec" and not abs(loss.item()) <= 1e-10:
             problem = f"term '{name}' is {loss.item():.3g} for a student that equals its teacher"
             raise Broken(
-                problem, one.files.of_term(name), 'if that is intended, give the reason: never_zero = "..."'
+                problem, one.files.of_term(name), 'if that is intended, state why: never_zero = "..."'
             )
     return ""
 
 
-@_check("The losses do not use the global random numbers of torch, numpy or Python")
+@_check("The losses do not use the global random state of torch, NumPy or Python")
 def _global_random_numbers_stay(one: Subject) -> None:
     start = one.lesson(batch=one.batch)
 
@@ -237,7 +237,7 @@ def _works_on_the_least_batch(one: Subject) -> str:
     return f"a batch of {least}" + ("; of 1: refused before work starts" if least > 1 else "")
 
 
-@_check("It works where networks run in bfloat16")
+@_check("It works with networks in bfloat16")
 def _works_in_bfloat16(one: Subject) -> None:
     train = TRAIN.model_copy(update={"precision": "bf16", "batch": one.batch})
     terms = one.losses(one.lesson(batch=one.batch, precision=train))
@@ -246,7 +246,7 @@ def _works_in_bfloat16(one: Subject) -> None:
         trained({one.name: one.method}, train=train)
 
 
-@_check("A student's training is bit-identical with and without other students")
+@_check("A student is bit-identical whether it is trained alone or beside others")
 def _learns_the_same_beside_others(one: Subject) -> None:
     train = TRAIN.model_copy(update={"batch": one.batch})
     others = {name: registry.build(name, {}) for name in ("none", "hkd", "rvkd") if name != one.name}
@@ -256,11 +256,13 @@ def _learns_the_same_beside_others(one: Subject) -> None:
         with seeded("beside others"):
             beside = trained(others | {one.name: one.method}, train=train)[one.name]
     if not alone.equals(beside):
-        hint = "keep no state in globals or on the class; draw random numbers from step.generator only"
-        raise Broken("its result depends on the other students", one.files.of_function("losses"), hint)
+        hint = "keep nothing in globals or on the class; draw random numbers from step.generator only"
+        raise Broken(
+            "the student differs when it is trained beside others", one.files.of_function("losses"), hint
+        )
 
 
-@_check("An interrupted training resumes bit-identically")
+@_check("Interrupted training resumes bit-identically")
 def _resumes_from_a_checkpoint(one: Subject) -> None:
     train = TRAIN.model_copy(update={"batch": one.batch})
     with one.telling():
@@ -270,7 +272,7 @@ def _resumes_from_a_checkpoint(one: Subject) -> None:
         hint = (
             "state that changes between steps must be a parameter or buffer of the adapter: register_buffer"
         )
-        raise Broken("it continues differently after an interruption", one.files.of_function("losses"), hint)
+        raise Broken("training differs after an interruption", one.files.of_function("losses"), hint)
 
 
 @_check("Every hyper-parameter can be set, and has bounds")
@@ -286,7 +288,7 @@ def _parameters_have_bounds(one: Subject) -> None:
                     registry.check_parameter(type(part), name, field.name, wrong)
                 except SrkdError:
                     continue
-                hint = 'name the words that it can be: Literal["a", "b"]'
+                hint = 'list its possible values: Literal["a", "b"]'
                 if number:
                     hint = (
                         "give it the type Weight, Share or Width of srkd_bench.method, or bounds of its own:"
@@ -296,7 +298,7 @@ def _parameters_have_bounds(one: Subject) -> None:
                 raise Broken(f"hyper-parameter '{field.name}' may be {wrong!r}", place, hint)
 
 
-@_check("Time and memory of a step (for your information)")
+@_check("Time and memory of a step (not a requirement)")
 def _cost(one: Subject) -> str:
     with one.telling():
         return overhead(one.method)

@@ -88,7 +88,7 @@ def test_only_scores_of_the_same_protocol_are_compared(
         (["hkd", "hkd"], 1, "compared with itself"),
         (["abcdef", "123456"], 3, "no finished run 'abcdef'"),
         (["hkd", "gone.csv"], 3, "no file 'hkd'"),
-        (["empty.csv", "empty.csv"], 1, "no method has an image and a seed in both"),
+        (["empty.csv", "empty.csv"], 1, "no method has scores of the same image"),
     ],
 )
 def test_incomparable_arguments_are_one_error(
@@ -97,5 +97,6 @@ def test_incomparable_arguments_are_one_error(
     (tmp_path / "empty.csv").write_text(
         ",".join(column.name for column in fields(Score)) + "\n", encoding="utf-8"
     )
-    got, _, said = srkd("compare", *SUITE, *words)
+    suite = [] if words[1].endswith(".csv") else SUITE
+    got, _, said = srkd("compare", *suite, *words)
     assert (got, message in said) == (code, True)

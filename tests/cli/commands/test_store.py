@@ -21,7 +21,7 @@ def test_a_missing_store_is_empty(srkd: Srkd, tmp_path: Path) -> None:
         ("export -o runs.tar", 1, "hint: srkd store export demo -o demo.tar, or ids of `srkd ls runs`"),
         ("export 0123 -o runs.tar", 3, "hint: srkd ls runs"),
         ("export 0123 -o runs.tar.gz", 1, "hint: -o runs.tar"),
-        ("export 0123", 2, "Missing option"),
+        ("export 0123", 2, "--output is missing"),
         ("import nowhere.tar", 3, "no file 'nowhere.tar'"),
     ],
 )

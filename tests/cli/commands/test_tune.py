@@ -184,3 +184,12 @@ def test_a_dry_run_of_a_search_lists_its_trainings(srkd: Srkd, tmp_path: Path) -
         "scores of 4 networks on photos-valid",
     ]
     assert not (tmp_path / "home" / "runs").exists()
+
+
+def test_the_search_avoids_the_seeds_that_are_given(srkd: Srkd) -> None:
+    code, text, messages = srkd(
+        "tune", "tiny.yaml", "--method", "hkd", "--seeds", "1000000-1000001", "--trials", "2"
+    )
+    assert code == 0, messages
+    assert "seed 1000002" in text
+    assert "srkd run tiny.yaml --set 'seeds=[1000000,1000001]' --set tuned=true" in messages

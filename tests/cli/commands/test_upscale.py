@@ -122,8 +122,8 @@ def test_two_images_of_one_name_are_rejected_before_work(srkd: Srkd, run: str, t
     ("words", "message"),
     [
         (["--run", "0123"], "no finished run '0123'"),
-        ([], "say which network"),
-        (["--run", "0", "--weights", "x.pt"], "say which network"),
+        ([], "no network is named"),
+        (["--run", "0", "--weights", "x.pt"], "a run and --weights cannot be combined"),
         (["--weights", "x.pt"], "no weights file 'x.pt'"),
     ],
 )

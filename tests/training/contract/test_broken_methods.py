@@ -59,18 +59,18 @@ BROKEN = {
         "Every term gives the student",
         "term 'broken' gives the student no gradient",
         '"broken": self.weight * torch.tensor(loss.item())',
-        "use no detach(), item()",
+        "do not use detach(), item(), torch.tensor(...) or no_grad() between",
     ),
     "detached_student": (
         ("adapter(step.student.feats[0.5])", "adapter(step.student.feats[0.5].detach())"),
         "Every term gives the student",
         "term 'broken' gives the student no gradient",
         KEY,
-        "use no detach(), item()",
+        "do not use detach(), item(), torch.tensor(...) or no_grad() between",
     ),
     "in_place": (
         ("hint = step.teacher.feats[0.5]", "hint = step.teacher.feats[0.5]\n        hint += 1"),
-        "Images and features that others use",
+        "Images and features that other methods share",
         "losses() changes the teacher's features at 0.5 in place",
         "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
         "write x = x + y, not x += y",
@@ -91,21 +91,21 @@ BROKEN = {
     ),
     "adapter_exported": (
         ("        return adapter\n", "        student.regressor = adapter\n        return adapter\n"),
-        "The adapter is separate from the student",
+        "Modules trained beside the student",
         "'regressor.weight' would be exported with the student",
         "student.regressor = adapter",
         "set nothing on the student",
     ),
     "global_random_state": (
         ("hint = step", "noise = torch.rand_like(guided)\n        hint = step"),
-        "The losses do not use",
+        "The losses do not use the global random state",
         "losses() draws from global random numbers",
         "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
         "generator=step.generator",
     ),
     "pythons_random_state": (
         ("hint = step", "noise = random.random()\n        hint = step"),
-        "The losses do not use",
+        "The losses do not use the global random state",
         "losses() draws from global random numbers",
         "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
         "generator=step.generator",
@@ -140,14 +140,14 @@ BROKEN = {
     ),
     "another_rec": (
         ('"rec": step.rec', '"rec": 2 * step.rec'),
-        "The loss against HR is included",
+        "The loss against HR appears exactly once",
         "the term 'rec' is not step.rec",
         '"rec": 2 * step.rec,',
         'return "rec": step.rec',
     ),
     "not_zero": (
         ('never_zero = "the student\'s features pass through a convolution"', "pass"),
-        "The loss is zero for a student that equals its teacher",
+        "A student that equals its teacher has zero distillation loss",
         "for a student that equals its teacher",
         KEY,
         "never_zero",
@@ -179,8 +179,8 @@ BROKEN = {
             "adapter.count = getattr(adapter, 'count', 0) + 1\n"
             "        loss = adapter.count * F.mse_loss(guided, hint)",
         ),
-        "An interrupted training",
-        "it continues differently after an interruption",
+        "Interrupted training resumes",
+        "training differs after an interruption",
         "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
         "register_buffer",
     ),
@@ -189,8 +189,8 @@ BROKEN = {
             "hint = step.teacher.feats[0.5]",
             "hint = step.teacher.see(step.lr).feats[0.5] + step.teacher.feats[0.5]",
         ),
-        "At most one teacher forward pass per batch",
-        "the teacher has 2 forward passes on the batch",
+        "The batch needs at most one teacher forward pass",
+        "2 teacher forward passes for one batch",
         "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
         "see() is for other images",
     ),
@@ -244,7 +244,9 @@ def test_the_command_prints_one_line_per_check_and_fails_if_any_fails(srkd: Srkd
     lines = text.splitlines()
     assert [line[0] for line in lines if line[0] in "✓✗"] == ["✓"] * 8 + ["✗"] + ["✓"] * 7
     at = next(i for i, line in enumerate(lines) if line.startswith("✗"))
-    assert lines[at].startswith("✗ The loss is zero for a student that equals its teacher: term 'broken' is ")
+    assert lines[at].startswith(
+        "✗ A student that equals its teacher has zero distillation loss: term 'broken' is "
+    )
     assert re.fullmatch(r'    not_zero.py, line \d+: "broken": self.weight \* loss,', lines[at + 1])
     assert lines[at + 2].startswith("    hint: if that is intended")
     assert messages.startswith("error: ./not_zero.py fails 1 of 16 checks\n")
