@@ -1,6 +1,7 @@
 """Score: one measured value of one image."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from statistics import fmean
 
 EQUAL_COST = "none@equal-cost"  # the control, trained for as long as a distillation's multiply-adds pay for
@@ -20,6 +21,8 @@ class Score:
         run: digest of the run, empty for bicubic, weight files and image folders.
         method, seed: of a student; None for everything else.
         suite: name and digest of the settings that it was measured under, as `Suite.identity`; empty if not known.
+        teacher_seed: of the teacher, or of the one that a student learnt from; None where the suite's
+            `teacher.seeds` lists none.
     """
 
     model: str
@@ -32,6 +35,13 @@ class Score:
     method: str | None = None
     seed: int | None = None
     suite: str = ""
+    teacher_seed: int | None = None
+
+
+def columns(scores: Iterable[Score]) -> list[str]:
+    """Return the names of the fields that a table of these scores has: `teacher_seed` only where one is known."""
+    several = any(score.teacher_seed is not None for score in scores)
+    return [field.name for field in fields(Score) if several or field.name != "teacher_seed"]
 
 
 def below_bicubic(model: str, dataset: str, scores: Scores, bicubic: Scores) -> list[str]:

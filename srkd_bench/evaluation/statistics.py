@@ -92,9 +92,9 @@ def _differences(model: str, baseline: str, metric: str, pairs: Mapping[str, Pai
     """Return the differences on every data set that has pairs, then on all of them together."""
     known = {dataset: own for dataset, own in pairs.items() if own.values.size}
     found = [_difference(model, baseline, metric, name, {name: own}) for name, own in known.items()]
-    shared = set.intersection(*(set(own.seeds) for own in known.values())) if known else set()
+    shared = set.intersection(*(set(own.units) for own in known.values())) if known else set()
     if shared:
-        together = {name: own.of_seeds(shared) for name, own in known.items()}
+        together = {name: own.of_units(shared) for name, own in known.items()}
         whole = found[-1] if len(known) == 1 else _difference(model, baseline, metric, None, together)
         lacking = [f"data set {name}" for name in pairs if name not in known]
         found.append(replace(whole, dataset=None, left_out=(*lacking, *whole.left_out)))

@@ -48,12 +48,15 @@ def results(
     check_baseline(baseline, plan)
     suite = plan.suite
     columns = ["bicubic", "teacher", *plan.methods]
+    teachers = [seed for seed in map(plan.teacher_seed, plan.teachers) if seed is not None]
     if scores is None:
         scores, notes = _kept(plan, store)
         datasets = [copy_name(name, pixels_of(store, name)) for name in suite.data.test]
         notes += _below_bicubic(plan, store) + image_notes(store, suite.data.test, [suite.data.train])
     else:
-        scores, notes = [one for one in scores if _asked(one, columns, suite)], []
+        known = {None, *teachers}
+        scores = [one for one in scores if _asked(one, columns, suite) and one.teacher_seed in known]
+        notes = []
         datasets = _datasets_of(scores, suite)
     networks = [_network("teacher", plan.teacher.model)] if plan.knows_teacher else []
     networks += [_network("student", suite.student)] if plan.students else []
@@ -67,12 +70,13 @@ def results(
         networks=networks,
         seeds=list(suite.seeds) if plan.students else [],
         budget=f"every student is trained for {suite.train} of {suite.data.train}" if plan.students else "",
-        notes=[*notes, *_longer(plan), *_chosen(plan), *_tuned(plan)]
+        notes=[*notes, *_several_teachers(plan), *_longer(plan), *_chosen(plan), *_tuned(plan)]
         + ensemble * suite.evaluate.self_ensemble,
         trainings=_trainings(plan, store) if trainings else [],
         scale=suite.data.scale,
         about={name: About(one.summary, one.kind, one.source) for name, one in plan.traits.items()},
         baseline=baseline,
+        teachers=teachers,
     )
 
 
@@ -107,7 +111,7 @@ def find_panels(plan: Plan, store: ArtifactStore, display: Display, named: Seque
 
     A test set that isn't here has none, nor has a suite without a finished network.
     """
-    if not any(store.has(network) for network in (plan.teacher, *plan.students)):
+    if not any(store.has(network) for network in (*plan.teachers, *plan.students)):
         return []
     from srkd_bench.experiments.analysis.crops import Gallery, choose, panels, parse
     from srkd_bench.experiments.workflow import workplace
@@ -151,7 +155,8 @@ def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
     suite, identity = plan.suite, plan.suite.identity
     scores: list[Score] = []
     notes: dict[str, list[int]] = defaultdict(list)
-    runs: list[tuple[str, Run | Weights | None]] = [("bicubic", None), ("teacher", plan.teacher)]
+    runs: list[tuple[str, Run | Weights | None]] = [("bicubic", None)]
+    runs += [("teacher", one) for one in plan.teachers]
     runs += [(plan.column(run), run) for run in plan.students]
     known = {name: pixels_of(store, name) for name in suite.data.test}
     here = {copy_name(name, pixels): pixels or MISSING for name, pixels in known.items()}
@@ -161,13 +166,16 @@ def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
 
     store.read_ahead([wanted(key, pixels).place for _, key in runs for pixels in here.values()], SCORES)
     for model, key in runs:
-        seed = key.seed if isinstance(key, Run) and model != "teacher" else None
+        student = key if isinstance(key, Run) and model != "teacher" else None
+        seed, teacher_seed = student and student.seed, plan.teacher_seed(student.teacher if student else key)
         state = _state(key, plan, store)
         for dataset, pixels in here.items():
             kept = kept_scores(wanted(key, pixels), store)
             if kept is None:
                 problem = state or f"not measured on {dataset} yet"
-                notes[f"{model}: {problem}"] += [] if seed is None else [seed]
+                words = plan.seeds_in_words(student).removeprefix(f"seed {seed}") if student else ""
+                missing = seed if student else teacher_seed
+                notes[f"{model}{words}: {problem}"] += [] if missing is None else [missing]
                 continue
             scores += [
                 Score(
@@ -181,6 +189,7 @@ def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
                     method=key.method if isinstance(key, Run) else None,
                     seed=seed,
                     suite=identity,
+                    teacher_seed=teacher_seed,
                 )
                 for image, values in kept.items()
                 for metric, value in values.items()
@@ -201,6 +210,19 @@ def _below_bicubic(plan: Plan, store: ArtifactStore) -> list[str]:
         network, bicubic = (kept_scores(key, store) for key in keys)
         notes += below_bicubic("teacher", dataset, network, bicubic) if network and bicubic else []
     return notes
+
+
+def _several_teachers(plan: Plan) -> list[str]:
+    """Return what the means and spreads of a suite with several teachers are over."""
+    number, seeds = len(plan.teachers), ", ".join(str(plan.teacher_seed(one)) for one in plan.teachers)
+    if number < 2:
+        return []
+    if plan.suite.teacher.seeds == "paired":
+        return [f"{number} teachers, one for each seed; their column is the mean over them"]
+    return [
+        f"{number} teachers (seeds {seeds}), each with every student seed: means and spreads of the teachers and of"
+        " methods that need one are over teachers"
+    ]
 
 
 def _longer(plan: Plan) -> list[str]:
@@ -244,7 +266,7 @@ def _state(key: Run | Weights | None, plan: Plan, store: ArtifactStore) -> str:
     """Return why there is no network, or an empty string."""
     if key is None or store.has(key):
         return ""
-    if plan.lacking is not None and key == plan.teacher:
+    if plan.lacking is not None and key in plan.teachers:
         return plan.lacking.message
     if (failed := store.failure(key)) is not None:
         return f"failed ({failed})"
@@ -254,13 +276,15 @@ def _state(key: Run | Weights | None, plan: Plan, store: ArtifactStore) -> str:
 
 
 def _trainings(plan: Plan, store: ArtifactStore) -> list[Training]:
-    keys = [("teacher", plan.teacher), *((plan.column(run), run) for run in plan.students)]
+    keys = [("teacher", one) for one in plan.teachers]
+    keys += [(plan.column(run), run) for run in plan.students]
     return [
         Training(
             model=model,
             seed=None if model == "teacher" else key.seed,
             events=[json.loads(line) for line in store.read(key.place, EVENTS).splitlines()],
             card=json.loads(store.read(key.place, CARD)),
+            teacher_seed=plan.teacher_seed(key if model == "teacher" else key.teacher),
         )
         for model, key in keys
         if isinstance(key, Run) and store.has(key)

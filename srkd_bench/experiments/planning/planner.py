@@ -1,8 +1,8 @@
 """Turn a suite into a plan: the networks and scores it needs, by their identity."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
+from itertools import product, takewhile
 from math import inf
 from pathlib import Path
 from statistics import fmean
@@ -32,20 +32,20 @@ CONTROL = "The control, trained for as long as a distillation's multiply-adds pa
 
 @dataclass(frozen=True)
 class Plan:
-    """A suite with its data, teacher and methods looked up.
+    """A suite with its data, teachers and methods looked up.
 
     Args:
-        teacher: the suite's, whether a student looks at it or not.
-        students: methods × seeds, seed by seed.
+        teachers: the suite's, whether a student looks at them or not; all have the same network.
+        students: methods × seeds, seed by seed, and with each of crossed teachers if a method looks at one.
         traits: of the methods, by name.
         trials: by method, the runs that the best weights were chosen from; empty unless the suite says `tuned`.
         code: where own methods come from, so that another process can run them.
-        with_teacher: whether the teacher is to be made and measured, too.
+        with_teacher: whether the teachers are to be made and measured, too.
         lacking: why the teacher's weights are not here, of a suite that can do without them: it has no methods.
     """
 
     suite: Suite
-    teacher: Run | Weights
+    teachers: tuple[Run | Weights, ...]
     students: tuple[Run, ...]
     traits: Mapping[str, Traits]
     trials: Mapping[str, tuple[Run, ...]] = field(default_factory=dict)
@@ -55,15 +55,32 @@ class Plan:
 
     @property
     def networks(self) -> tuple[Run | Weights, ...]:
-        """All that is to be made, the teacher first."""
-        return ((self.teacher,) if self.with_teacher else ()) + self.students
+        """All that is to be made, the teachers first."""
+        return (self.teachers if self.with_teacher else ()) + self.students
+
+    @property
+    def teacher(self) -> Run | Weights:
+        """The first teacher, where any will do."""
+        return self.teachers[0]
 
     def title(self, key: Run | Weights | None) -> str:
         """Return what messages call a network of the plan; None is bicubic."""
-        if key is None or key == self.teacher:
-            return "bicubic" if key is None else "teacher"
+        if key is None or key in self.teachers:
+            one_of_many = isinstance(key, Run) and len(self.teachers) > 1
+            return "bicubic" if key is None else f"teacher seed {key.seed}" if one_of_many else "teacher"
         assert isinstance(key, Run)
-        return f"{self.column(key)} seed {key.seed}"
+        return f"{self.column(key)} {self.seeds_in_words(key)}"
+
+    def seeds_in_words(self, run: Run) -> str:
+        """Return a student's seed, and its teacher's where teachers are crossed with seeds."""
+        crossed = len(self.teachers) > 1 and self.suite.teacher.seeds != "paired"
+        return f"seed {run.seed}" + (
+            f", teacher {run.teacher.seed}" if crossed and isinstance(run.teacher, Run) else ""
+        )
+
+    def teacher_seed(self, teacher: Run | Weights | None) -> int | None:
+        """Return a teacher's seed where the suite says which its teachers have, as scores state it."""
+        return teacher.seed if isinstance(teacher, Run) and self.suite.teacher.seeds is not None else None
 
     @property
     def knows_teacher(self) -> bool:
@@ -117,9 +134,9 @@ def plan(
     named = {name: known[name] for name in map(_column, columns)}
     _check_batches(named, suite.train.batch)
     pixels = _known_pixels(suite, store, scored=scored)[suite.data.train] or MISSING
-    teacher, lacking = _teacher(suite, pixels, known["none"], store, display, readonly, scored or not named)
-    students, code = _students(suite, pixels, teacher, named), _code(named.values())
-    found = Plan(suite, teacher, students, named, {}, code, with_teacher=lacking is None, lacking=lacking)
+    teachers, lacking = _teachers(suite, pixels, known["none"], store, display, readonly, scored or not named)
+    students, code = _students(suite, pixels, teachers, named), _code(named.values())
+    found = Plan(suite, teachers, students, named, {}, code, with_teacher=lacking is None, lacking=lacking)
     if scored or not suite.tuned:
         return found
     references = {sources.name_of(reference): reference for reference in asked}
@@ -173,12 +190,15 @@ def _column(asked: str) -> str:
 
 
 def _students(
-    suite: Suite, pixels: str, teacher: Run | Weights, methods: Mapping[str, Traits]
+    suite: Suite, pixels: str, teachers: Sequence[Run | Weights], methods: Mapping[str, Traits]
 ) -> tuple[Run, ...]:
-    """Return a run for each seed and method, seed by seed."""
+    """Return a run for each seed, teacher and method, seed by seed; those without teacher beside the first."""
     found = []
-    for seed in suite.seeds:
-        for name, method in methods.items():
+    for number, seed in enumerate(suite.seeds):
+        own = teachers[number : number + 1] if suite.teacher.seeds == "paired" else teachers
+        for teacher, (name, method) in product(own, methods.items()):
+            if teacher is not own[0] and not method.looks:
+                continue
             longer = name == EQUAL_COST
             train = at_equal_cost(suite.train, suite.student, teacher.model) if longer else suite.train
             run = Run(
@@ -218,7 +238,13 @@ def trial_runs(plan: Plan, method: str, count: int) -> list[Run]:
     like = next(run for run in plan.students if run.method == method)
     seed = tuning_seed(plan.suite.seeds)
     params = (trial(plan.traits[method], i) for i in range(count))
-    return [Run(**dict(like) | {"params": one, "seed": seed}) for one in params]
+    fixed = {"seed": seed, "teacher": tuning_teacher(plan) if like.teacher else None}
+    return [Run(**dict(like) | fixed | {"params": one}) for one in params]
+
+
+def tuning_teacher(plan: Plan) -> Run | Weights:
+    """Return the teacher of all trials: that of seed 0, so that the trials do not depend on the suite's seeds."""
+    return Run(**dict(plan.teacher) | {"seed": 0}) if isinstance(plan.teacher, Run) else plan.teacher
 
 
 def verdict(run: Run, plan: Plan, store: ArtifactStore) -> float | str | None:
@@ -302,7 +328,7 @@ def _check_batches(methods: Mapping[str, Traits], batch: int) -> None:
             )
 
 
-def _teacher(
+def _teachers(
     suite: Suite,
     pixels: str,
     none: Traits,
@@ -310,20 +336,20 @@ def _teacher(
     display: Display,
     readonly: bool,
     optional: bool,
-) -> tuple[Run | Weights, MissingError | None]:
-    """Return the teacher; if it is optional and its weights are not here, a substitute and the reason."""
+) -> tuple[tuple[Run | Weights, ...], MissingError | None]:
+    """Return the teachers; if they are optional and the weights are not here, a substitute and the reason."""
     if suite.teacher.weights is not None:
         try:
             _, weights = find_weights(suite.teacher, suite.data.scale, store, display, readonly=readonly)
         except MissingError as error:
             if not optional:
                 raise
-            return Weights(sha256=MISSING, model=suite.student), error
+            return (Weights(sha256=MISSING, model=suite.student),), error
         if weights.model.scale != suite.data.scale:
             raise SrkdError(
                 f"the teacher's weights are for scale {weights.model.scale}, the suite's is {suite.data.scale}"
             )
-        return weights, None
+        return (weights,), None
     assert suite.teacher.model is not None
     assert suite.teacher.train is not None
     run = Run(
@@ -336,4 +362,5 @@ def _teacher(
         seed=0,
         teacher=None,
     )
-    return run, None
+    seeds = suite.seeds if suite.teacher.seeds == "paired" else suite.teacher.seeds or [0]
+    return tuple(run.model_copy(update={"seed": seed}) for seed in seeds), None

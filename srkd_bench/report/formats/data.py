@@ -9,10 +9,12 @@ from statistics import fmean
 
 from srkd_bench.config.metrics import METRICS
 from srkd_bench.evaluation.results import Results, Training
+from srkd_bench.evaluation.scores import columns
 from srkd_bench.evaluation.statistics import Difference, differences
 from srkd_bench.report.tables.claims import Verdict
 
 SCHEMA = 2
+ROW = ("model", "run", "method", "seed", "teacher_seed", "dataset", "metric", "protocol")
 
 
 def to_json(results: Results, verdicts: Sequence[Verdict] = ()) -> str:
@@ -22,11 +24,10 @@ def to_json(results: Results, verdicts: Sequence[Verdict] = ()) -> str:
     A difference's `dataset` is null for all data sets together.
     """
     rows: dict[tuple[object, ...], dict[str, float]] = defaultdict(dict)
+    names = [name for name in ROW if name in columns(results.scores)]
     for score in results.scores:
-        key = (score.model, score.run, score.method, score.seed, score.dataset, score.metric, score.protocol)
-        rows[key][score.image] = score.value
+        rows[tuple(getattr(score, name) for name in names)][score.image] = score.value
     protocols = {score.protocol for score in results.scores}
-    names = ("model", "run", "method", "seed", "dataset", "metric", "protocol")
     document = {
         "schema": SCHEMA,
         "protocol": protocols.pop() if len(protocols) == 1 else METRICS["psnr_y"].protocol,
@@ -65,7 +66,8 @@ def to_cards(results: Results) -> str:
 
 def _card(one: Training) -> dict[str, object]:
     curve = {str(event["step"]): event["validation"] for event in one.events if "validation" in event}
-    return {"model": one.model, "seed": one.seed, "card": one.card, "validation": curve}
+    several = {} if one.teacher_seed is None else {"teacher_seed": one.teacher_seed}
+    return {"model": one.model, "seed": one.seed, **several, "card": one.card, "validation": curve}
 
 
 def difference_row(one: Difference) -> dict[str, object]:

@@ -26,25 +26,27 @@ from srkd_bench.report.tables.table import (
 
 @dataclass(frozen=True)
 class _Measured:
-    """One model on one data set; `std` is nan below two seeds, `images` has a set for each run."""
+    """One model on one data set; `std` is nan below two units, `images` has a set for each.
+
+    Args:
+        fewer: in words, how many of the report's seeds and teachers it was measured with, if not all.
+    """
 
     mean: float
     std: float
-    seeds: int
+    fewer: list[str]
     images: list[frozenset[str]]
 
     def covers(self, images: frozenset[str]) -> bool:
         return all(own == images for own in self.images)
 
-    def flaws(self, model: str, dataset: str, images: frozenset[str], seeds: int) -> list[str]:
+    def flaws(self, model: str, dataset: str, images: frozenset[str]) -> list[str]:
         """Return in words what is less than the row's images and the report's seeds."""
         flaws = []
         if not self.covers(images):
             shared = images.intersection(*self.images)
             flaws.append(f"{model} on {dataset}: {len(shared)} of {len(images)} images, not ranked")
-        if 0 < self.seeds < seeds:
-            flaws.append(f"{model}: {self.seeds} of {seeds} seeds")
-        return flaws
+        return flaws + [f"{model}: {fewer}" for fewer in self.fewer]
 
     def cell(self, decimals: int, flaws: list[str]) -> Cell:
         """Return the numbers as printed, with a mark if there are flaws."""
@@ -81,7 +83,7 @@ def comparison(
     reference = reference and metric == "psnr_y"
     rows, marks = list[list[Cell]](), list[str]()
     for dataset in results.datasets:
-        row, own_marks = _row(results, metric, dataset, highlight, len(seeds))
+        row, own_marks = _row(results, metric, dataset, highlight)
         rows.append(row)
         marks += own_marks
         if reference and study.of(dataset):
@@ -121,14 +123,12 @@ def _protocol(results: Results, metric: str) -> str:
     return protocols[0] if protocols else METRICS[metric].protocol
 
 
-def _row(
-    results: Results, metric: str, dataset: str, highlight: Highlight, seeds: int
-) -> tuple[list[Cell], list[str]]:
+def _row(results: Results, metric: str, dataset: str, highlight: Highlight) -> tuple[list[Cell], list[str]]:
     """Return a data set's row, and its footnotes."""
     names, decimals = model_labels(results), METRICS[metric].decimals
     row = {model: found for model in results.columns if (found := _measured(results, metric, model, dataset))}
     images = max((images for one in row.values() for images in one.images), key=len, default=frozenset())
-    flaws = {model: one.flaws(names[model], label(dataset), images, seeds) for model, one in row.items()}
+    flaws = {model: one.flaws(names[model], label(dataset), images) for model, one in row.items()}
     ranked = {model: one for model, one in row.items() if one.covers(images) and model not in UNRANKED}
     competing = {model: one.mean for model, one in ranked.items()}
     if highlight == "significant":
@@ -149,7 +149,11 @@ def _measured(results: Results, metric: str, model: str, dataset: str) -> _Measu
     return _Measured(
         mean=fmean(means),
         std=stdev(means) if len(means) > 1 and all(map(math.isfinite, means)) else math.nan,
-        seeds=len(runs.keys() - {None}),
+        fewer=[
+            f"{len(found)} of {len(asked)} {unit}s"
+            for unit, (found, asked) in results.coverage(metric, model, dataset).items()
+            if len(found) < len(asked)
+        ],
         images=[frozenset(images) for images in runs.values()],
     )
 
