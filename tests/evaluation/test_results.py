@@ -1,7 +1,9 @@
 """Results: the operations that all tables and figures share."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -64,9 +66,7 @@ def test_pairs_can_be_of_two_results() -> None:
     assert (fewer.units, fewer.values.shape, fewer.left_out) == ([0, 3], (2, 2), ["seed 1"])
 
 
-def scored(
-    values: dict[tuple[str, int | None, int | None], tuple[float, ...]], dataset: str = "set5"
-) -> list[Score]:
+def scored(values: Mapping[Any, tuple[float, ...]], dataset: str = "set5") -> list[Score]:
     """Return the scores of images a, b, … by model, teacher's seed and student's seed."""
     return [
         Score(model, dataset, image, "psnr_y", "y@1", value, seed=seed, teacher_seed=teacher)
@@ -75,10 +75,12 @@ def scored(
     ]
 
 
-def of(values: dict[tuple[str, int | None, int | None], tuple[float, ...]], **more: list[int]) -> Results:
-    return Results(
-        "demo", ["teacher", "none", "dml", "hkd", "ckd"], ["set5"], ["psnr_y"], scored(values), **more
-    )
+def of(
+    values: Mapping[Any, tuple[float, ...]], seeds: Sequence[int] = (), teachers: Sequence[int] = ()
+) -> Results:
+    columns = ["teacher", "none", "dml", "hkd", "ckd"]
+    results = Results("demo", columns, ["set5"], ["psnr_y"], scored(values))
+    return replace(results, seeds=list(seeds), teachers=list(teachers))
 
 
 CROSSED = {
@@ -139,6 +141,7 @@ def test_means_are_over_teachers_where_there_are_several() -> None:
 
 
 def test_teachers_and_seeds_that_are_not_all_measured_are_left_out_by_name() -> None:
+    whole: dict[tuple[str, int | None, int], tuple[float, ...]]
     whole = {("hkd", t, s): (1.0 * t + s,) for t in (0, 1, 2) for s in (0, 1, 2, 3)}
     whole |= {("none", None, s): (0.0,) for s in (0, 1, 2, 3)}
 

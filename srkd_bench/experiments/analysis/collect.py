@@ -167,7 +167,8 @@ def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
     store.read_ahead([wanted(key, pixels).place for _, key in runs for pixels in here.values()], SCORES)
     for model, key in runs:
         student = key if isinstance(key, Run) and model != "teacher" else None
-        seed, teacher_seed = student and student.seed, plan.teacher_seed(student.teacher if student else key)
+        seed = student.seed if student else None
+        teacher_seed = plan.teacher_seed(student.teacher if student else key)
         state = _state(key, plan, store)
         for dataset, pixels in here.items():
             kept = kept_scores(wanted(key, pixels), store)

@@ -65,9 +65,11 @@ class Plan:
 
     def title(self, key: Run | Weights | None) -> str:
         """Return what messages call a network of the plan; None is bicubic."""
-        if key is None or key in self.teachers:
-            one_of_many = isinstance(key, Run) and len(self.teachers) > 1
-            return "bicubic" if key is None else f"teacher seed {key.seed}" if one_of_many else "teacher"
+        if key is None:
+            return "bicubic"
+        if key in self.teachers:
+            several = len(self.teachers) > 1
+            return f"teacher seed {key.seed}" if several and isinstance(key, Run) else "teacher"
         assert isinstance(key, Run)
         return f"{self.column(key)} {self.seeds_in_words(key)}"
 
