@@ -54,9 +54,7 @@ def results(
         datasets = [copy_name(name, pixels_of(store, name)) for name in suite.data.test]
         notes += _below_bicubic(plan, store) + image_notes(store, suite.data.test, [suite.data.train])
     else:
-        known = {None, *teachers}
-        scores = [one for one in scores if _asked(one, columns, suite) and one.teacher_seed in known]
-        notes = []
+        scores, notes = [one for one in scores if _asked(one, columns, teachers, suite)], []
         datasets = _datasets_of(scores, suite)
     networks = [_network("teacher", plan.teacher.model)] if plan.knows_teacher else []
     networks += [_network("student", suite.student)] if plan.students else []
@@ -130,12 +128,13 @@ def find_panels(plan: Plan, store: ArtifactStore, display: Display, named: Seque
     return found
 
 
-def _asked(score: Score, columns: list[str], suite: Suite) -> bool:
+def _asked(score: Score, columns: list[str], teachers: list[int], suite: Suite) -> bool:
     return (
         score.model in columns
         and score.dataset in _datasets_of([score], suite)
         and score.metric in suite.evaluate.shown
         and (score.seed is None or score.seed in suite.seeds)
+        and (score.teacher_seed is None or score.teacher_seed in teachers)
     )
 
 
@@ -155,9 +154,7 @@ def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
     suite, identity = plan.suite, plan.suite.identity
     scores: list[Score] = []
     notes: dict[str, list[int]] = defaultdict(list)
-    runs: list[tuple[str, Run | Weights | None]] = [("bicubic", None)]
-    runs += [("teacher", one) for one in plan.teachers]
-    runs += [(plan.column(run), run) for run in plan.students]
+    runs = [("bicubic", None), *_columns(plan)]
     known = {name: pixels_of(store, name) for name in suite.data.test}
     here = {copy_name(name, pixels): pixels or MISSING for name, pixels in known.items()}
 
@@ -174,9 +171,9 @@ def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
             kept = kept_scores(wanted(key, pixels), store)
             if kept is None:
                 problem = state or f"not measured on {dataset} yet"
-                words = plan.seeds_in_words(student).removeprefix(f"seed {seed}") if student else ""
+                teacher = plan.seeds_in_words(student).removeprefix(f"seed {seed}") if student else ""
                 missing = seed if student else teacher_seed
-                notes[f"{model}{words}: {problem}"] += [] if missing is None else [missing]
+                notes[f"{model}{teacher}: {problem}"] += [] if missing is None else [missing]
                 continue
             scores += [
                 Score(
@@ -277,8 +274,6 @@ def _state(key: Run | Weights | None, plan: Plan, store: ArtifactStore) -> str:
 
 
 def _trainings(plan: Plan, store: ArtifactStore) -> list[Training]:
-    keys = [("teacher", one) for one in plan.teachers]
-    keys += [(plan.column(run), run) for run in plan.students]
     return [
         Training(
             model=model,
@@ -287,9 +282,15 @@ def _trainings(plan: Plan, store: ArtifactStore) -> list[Training]:
             card=json.loads(store.read(key.place, CARD)),
             teacher_seed=plan.teacher_seed(key if model == "teacher" else key.teacher),
         )
-        for model, key in keys
+        for model, key in _columns(plan)
         if isinstance(key, Run) and store.has(key)
     ]
+
+
+def _columns(plan: Plan) -> list[tuple[str, Run | Weights]]:
+    """Return the networks of a plan, each with the name of its column."""
+    teachers = [("teacher", one) for one in plan.teachers]
+    return [*teachers, *((plan.column(run), run) for run in plan.students)]
 
 
 def _note(problem: str, seeds: list[int]) -> str:

@@ -199,6 +199,12 @@ def test_the_commands_count_name_and_train_several_teachers(srkd: Srkd, tmp_path
     assert "seeds)" not in text.partition("2 teachers")[0]
     code, _, messages = srkd("run", "tiny.yaml")
     assert "Training" not in messages
+    runs = json.loads(srkd("ls", "runs", "--json")[1])["runs"]
+    students = [(row["method"], row["seed"], row["teacher seed"]) for row in runs if row["role"] == "student"]
+    assert sorted(students)[:4] == [("hkd", 0, 0), ("hkd", 0, 5), ("hkd", 1, 0), ("hkd", 1, 5)]
+    ids = [row["run"] for row in runs if row["method"] == "hkd" and row["seed"] == 0]
+    code, _, messages = srkd("crops", "tiny.yaml", *ids, "-o", "c.png")
+    assert (code, messages.splitlines()[0]) == (1, "error: these runs have different teachers")
     written = json.loads(srkd("report", "tiny.yaml", "--json")[1])
     rows = {(row["model"], row["teacher_seed"], row["seed"]) for row in written["scores"]}
     assert {("teacher", 5, None), ("none", None, 1), ("hkd", 5, 1)} <= rows
