@@ -48,7 +48,7 @@ def fill(home: Path, suite: Path) -> None:
     tests = open_set(store, "photos-test", 2)
     weights = to_safetensors(build(plan.students[0].model, 0))
     scores = {name: dict.fromkeys(METRICS, 30.0) for name in tests.names}
-    for key in (plan.teacher, *plan.students, None):
+    for key in (*plan.teachers, *plan.students, None):
         if key is not None:
             with store.writing(key) as folder:
                 put(folder / layout.WEIGHTS, weights)

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from srkd_bench.config.base import Params, Rate, Seed, Spec, digest_of, short
 from srkd_bench.config.claims import Claim
 from srkd_bench.config.distinct import Distinct
+from srkd_bench.config.messages import shown
 from srkd_bench.config.metrics import METRICS, MetricName, ProtocolName
 from srkd_bench.config.network import ForeignSpec, NetworkSpec
 from srkd_bench.config.training import TrainSpec, overridden
@@ -31,6 +32,18 @@ class DataSpec(Spec):
         return list(dict.fromkeys(filter(None, [self.train, self.validation, *self.test])))
 
 
+def _teacher_seeds(given: Any) -> Any:
+    """Refuse what is neither `paired` nor a list of seeds in one message; a union's own has one for each kind."""
+    if given is None or given == "paired":
+        return given
+    valid = isinstance(given, list) and all(type(one) is int and 0 <= one < 2**32 for one in given)
+    if not valid or not given or len({*given}) < len(given):
+        raise ValueError(
+            f"must be paired or a list of different seeds, such as [0, 1, 2, 3], not {shown(given)[:80]}"
+        )
+    return given
+
+
 class TeacherSpec(Spec):
     """A network to train (`model` and `train`), or an existing one (`weights`, and `model` if needed)."""
 
@@ -39,6 +52,14 @@ class TeacherSpec(Spec):
     does not recognise it."""
     train: Annotated[TrainSpec | None, Field(examples=[{"steps": 30000}])] = None
     """Training settings that differ from the suite's `train`."""
+    seeds: Annotated[
+        Literal["paired"] | Annotated[Distinct[Seed], Field(min_length=1)] | None,
+        BeforeValidator(_teacher_seeds),
+        Field(examples=[[0, 1, 2, 3]], exclude_if=lambda chosen: chosen is None),
+    ] = None
+    """Seeds of several teachers. `paired` trains one teacher for each student seed, with that seed. A list crosses
+    its teachers with all student seeds: a method that needs a teacher is trained once for each pair. Without it,
+    one teacher with seed 0."""
     weights: Annotated[str | None, Field(examples=["edsr_x2.pt"])] = None
     """Existing weights instead of a training: a file, an address, `edsr-official` or `edsr-baseline-official`.
     Without `model`, the network is recognised from the file."""
@@ -66,6 +87,8 @@ class TeacherSpec(Spec):
             raise ValueError("range is of an EDSR's weights; for another network, give it in model")
         if self.weights is not None and self.train is not None:
             raise ValueError("train cannot be given with weights: such a teacher is not trained")
+        if self.weights is not None and self.seeds is not None:
+            raise ValueError("seeds cannot be given with weights: such a teacher is not trained")
         return self
 
 

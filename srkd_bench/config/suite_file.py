@@ -104,7 +104,8 @@ def _without_training(raw: dict[str, Any]) -> dict[str, Any]:
     teacher = raw.get("teacher")
     if not isinstance(teacher, dict) or teacher.get("weights") is not None:
         return raw
-    return raw | {"teacher": {key: one for key, one in teacher.items() if key not in ("model", "train")}}
+    kept = {key: one for key, one in teacher.items() if key not in ("model", "train", "seeds")}
+    return raw | {"teacher": kept}
 
 
 def _put(raw: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def _seed_gains(results: Results, metric: str, model: str, alone: str) -> dict[i
     """Return by seed the method's mean difference from one length of the student alone, on all data sets."""
     pairs = [results.pairs(metric, model, alone, dataset) for dataset in results.datasets]
     of_seeds = [
-        dict(zip(own.seeds, own.values.mean(axis=1).tolist(), strict=True))
+        dict(zip(own.units, own.values.mean(axis=1).tolist(), strict=True))
         for own in pairs
         if own.values.size
     ]

@@ -1,6 +1,7 @@
 """Score: one measured value of one image."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from statistics import fmean
 
 Scores = dict[str, dict[str, float]]  # of one data set: by image, by metric
@@ -19,6 +20,7 @@ class Score:
         run: digest of the run, empty for bicubic, weight files and image folders.
         method, seed: of a student; None for other models.
         suite: name and digest of the suite's settings, as `Suite.identity`; empty if not known.
+        teacher_seed: seed of the teacher itself or of a student's teacher; None without the key `teacher.seeds`.
     """
 
     model: str
@@ -31,6 +33,13 @@ class Score:
     method: str | None = None
     seed: int | None = None
     suite: str = ""
+    teacher_seed: int | None = None
+
+
+def columns(scores: Iterable[Score]) -> list[str]:
+    """Return the names of the fields that a table of these scores has: `teacher_seed` only where one is known."""
+    several = any(score.teacher_seed is not None for score in scores)
+    return [field.name for field in fields(Score) if several or field.name != "teacher_seed"]
 
 
 def below_bicubic(model: str, dataset: str, scores: Scores, bicubic: Scores) -> list[str]:

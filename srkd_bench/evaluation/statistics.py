@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from srkd_bench.evaluation.results import Pairs, Results
+from srkd_bench.evaluation.results import Pairs, Results, Unit
 
 Array = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -37,6 +37,8 @@ class Difference:
         low, high: 95 % confidence interval of the mean by Student's t; nan for one seed.
         deviation: sample standard deviation over seeds of the difference of a seed; nan for one seed.
         seeds, images: number of pairs.
+        unit: `teacher` where several teachers are crossed with the student seeds: `seeds` then is their number.
+        covers_teachers: whether each seed has another teacher, so that the interval covers new teachers.
         p: of the two-sided paired t test over seeds; None for one seed, and where all seeds differ by the same
             amount, so that there is no variance to test against.
         p_holm: `p` adjusted for the number of models (Holm 1979); the verdict rests on it.
@@ -67,6 +69,8 @@ class Difference:
     p_sign_flip: float | None = None
     new_images: Interval | None = None
     left_out: tuple[str, ...] = ()
+    unit: Unit = "seed"
+    covers_teachers: bool = False
 
     @property
     def verdict(self) -> Verdict | None:
@@ -230,9 +234,9 @@ def _differences(model: str, baseline: str, metric: str, pairs: Mapping[str, Pai
     """Return the differences on every data set that has pairs, then on all of them together."""
     known = {dataset: own for dataset, own in pairs.items() if own.values.size}
     found = [_difference(model, baseline, metric, name, {name: own}) for name, own in known.items()]
-    shared = set.intersection(*(set(own.seeds) for own in known.values())) if known else set()
+    shared = set.intersection(*(set(own.units) for own in known.values())) if known else set()
     if shared:
-        together = {name: own.of_seeds(shared) for name, own in known.items()}
+        together = {name: own.of_units(shared) for name, own in known.items()}
         whole = _difference(model, baseline, metric, None, together)
         lacking = [f"data set {name}" for name in pairs if name not in known]
         every = None if lacking else _every_set(found)
@@ -262,6 +266,8 @@ def _difference(
         p_sign_flip=sign_flip(of_seeds) if len(of_seeds) > 1 else None,
         new_images=new_images_interval(values),
         left_out=tuple(dict.fromkeys(lost for own in pairs.values() for lost in own.left_out)),
+        unit=next(iter(pairs.values())).unit,
+        covers_teachers=all(own.covers_teachers for own in pairs.values()),
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.files import put
 from srkd_bench.evaluation.results import Results
-from srkd_bench.evaluation.scores import Score
+from srkd_bench.evaluation.scores import columns
 from srkd_bench.evaluation.statistics import Difference, differences
 from srkd_bench.experiments.analysis import collect
 
@@ -47,7 +47,8 @@ class StudyResults:
 
         Returns:
             Columns `model`, `dataset`, `image`, `metric`, `protocol`, `value` (dB for PSNR, 0 to 1 for SSIM),
-            `run`, `method` and `seed`, as in `scores.csv`. `seed` is missing for the teacher and bicubic.
+            `run`, `method`, `seed`, `suite` and, with several teachers, `teacher_seed`, as in `scores.csv`. `seed`
+            is missing for the teacher and bicubic.
         Raises:
             SrkdError: pandas is not installed.
 
@@ -58,9 +59,11 @@ class StudyResults:
             import pandas as pd
         except ImportError:
             raise SrkdError("to_pandas needs pandas", "python -m pip install pandas") from None
-        names = [field.name for field in fields(Score)]
+        names = columns(self.results.scores)
         rows = [[getattr(score, name) for name in names] for score in self.results.scores]
-        return pd.DataFrame(rows, columns=names).astype({"seed": "Int64"})
+        return pd.DataFrame(rows, columns=names).astype(
+            {name: "Int64" for name in ("seed", "teacher_seed") if name in names}
+        )
 
     def table(self, format: str = "terminal") -> str:
         """Return the tables that `srkd report --format FORMAT` prints.

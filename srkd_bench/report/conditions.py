@@ -107,8 +107,11 @@ def _mean(name: str, results: Results) -> float:
     """Return the mean over seeds of the mean over images, as the table has it."""
     model, dataset, metric = _place(name, results)
     means = results.seed_means(metric, model, dataset)
-    lacking = set(results.seeds) - means.keys() if None not in means else set()
-    if not means or lacking:
-        some = f" of seed {', '.join(map(str, sorted(lacking)))}" if means else ""
+    coverage = results.coverage(metric, model, dataset)
+    asked = {"seed": results.seeds, "teacher": results.teachers}
+    lacking = {unit: sorted({*asked[unit]} - {*found}) for unit, (found, _) in coverage.items()}
+    if not means or any(lacking.values()):
+        words = [f"{unit} {', '.join(map(str, seeds))}" for unit, seeds in lacking.items() if seeds]
+        some = f" of {' and '.join(words)}" if means else ""
         raise MissingError(f"'{name}' has no scores{some} yet", f"srkd run {results.suite}")
     return fmean(means.values())

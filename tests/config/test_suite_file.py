@@ -52,6 +52,31 @@ def test_yaml_pitfalls_are_read_as_intended(tmp_path: Path) -> None:
 def test_weights_replace_a_teacher_training(tmp_path: Path) -> None:
     teacher = load(tmp_path, "teacher.weights=edsr-official").teacher
     assert (teacher.weights, teacher.model, teacher.train) == ("edsr-official", None, None)
+    several = BASE.replace("}, train:", "}, seeds: paired, train:")
+    assert load(tmp_path, text=several).teacher.seeds == "paired"
+    assert load(tmp_path, "teacher.weights=edsr-official", text=several).teacher == teacher
+
+
+@pytest.mark.parametrize("seeds", ["paired", [0, 1, 2, 3], [7]])
+def test_the_seeds_of_several_teachers_are_paired_or_a_list(tmp_path: Path, seeds: str | list[int]) -> None:
+    assert load(tmp_path, f"teacher.seeds={seeds}").teacher.seeds == seeds
+
+
+@pytest.mark.parametrize(
+    "given", ["2", "crossed", "[]", "[0, 0]", "[-1]", "[1.5]", "[true]", "[4294967296]", "{a: 1}"]
+)
+def test_other_seeds_of_teachers_are_refused_in_one_line(tmp_path: Path, given: str) -> None:
+    with pytest.raises(SrkdError) as error:
+        load(tmp_path, f"teacher.seeds={given}")
+    assert (
+        "teacher.seeds: must be paired or a list of different seeds, such as [0, 1, 2, 3]"
+        in error.value.message
+    )
+
+
+def test_a_teacher_that_is_not_trained_has_no_seeds(tmp_path: Path) -> None:
+    with pytest.raises(SrkdError, match="seeds cannot be given with weights: such a teacher is not trained"):
+        load(tmp_path, "teacher.weights=w.pt", "teacher.seeds=paired")
 
 
 @pytest.mark.parametrize(

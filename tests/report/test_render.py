@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -34,10 +35,9 @@ NASTY = "<script>|\\%_$#&{}~^[x]*`\"'\n\r\x1b[31m../é"
 SHOWN = re.sub(r"[\n\r\x1b]", " ", NASTY)  # on one line, and harmless to a terminal
 
 
-def score(model: str, image: str, value: float, seed: int | None = None, **others: str) -> Score:
+def score(model: str, image: str, value: float, seed: int | None = None, **others: Any) -> Score:
     method = None if seed is None else model
-    facts = {"dataset": "set5", "metric": "psnr_y", "protocol": "y@1", **others}
-    return Score(model, image=image, value=value, seed=seed, method=method, **facts)
+    return replace(Score(model, "set5", image, "psnr_y", "y@1", value, seed=seed, method=method), **others)
 
 
 def results(scores: list[Score], *columns: str, seeds: list[int] | None = None) -> Results:

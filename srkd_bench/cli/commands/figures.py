@@ -115,4 +115,6 @@ def _students(plan: Plan, digits: list[str]) -> list[Run]:
             f"these runs have different seeds: {', '.join(map(str, seeds))}",
             "a crop sheet shows runs of one seed",
         )
+    if len({run.teacher.digest for run in found if run.teacher}) > 1:
+        raise SrkdError("these runs have different teachers", "a crop sheet shows runs of one teacher")
     return found

@@ -71,7 +71,7 @@ def train_teacher(
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
-    """Train and evaluate the suite's teacher, or load its weights. Under torchrun, all processes train it."""
+    """Train and evaluate the suite's teachers, or load its weights. Under torchrun, all processes train one."""
     if torchrun_env.rank():
         if not dry_run:
             from srkd_bench.experiments.executors.torchrun import follow
@@ -114,7 +114,7 @@ def distill(
     changes = with_teacher(settings, teacher)
     plan, store, display = find_plan(suite, changes, home, method, readonly=dry_run)
     looks = any(run.teacher for run in plan.students)
-    plan = replace(plan, with_teacher=looks or store.has(plan.teacher))
+    plan = replace(plan, with_teacher=looks or all(map(store.has, plan.teachers)))
     options = run_options(device, jobs, checkpoint_seconds, teacher_cache)
     if dry_run:
         _forecast(plan, store, display, options, json_)

@@ -50,12 +50,13 @@ def results(
     check_baseline(baseline, plan)
     suite = plan.suite
     columns = ["bicubic", "teacher", *plan.methods]
+    teachers = [seed for seed in map(plan.teacher_seed, plan.teachers) if seed is not None]
     if scores is None:
         scores, notes = _kept(plan, store)
         datasets = [copy_name(name, pixels_of(store, name)) for name in suite.data.test]
         notes += _below_bicubic(plan, store) + image_notes(store, suite.data.test, [suite.data.train])
     else:
-        scores, notes = [one for one in scores if _asked(one, columns, suite)], []
+        scores, notes = [one for one in scores if _asked(one, columns, teachers, suite)], []
         datasets = _datasets_of(scores, suite)
     networks = [_network("teacher", plan.teacher.model)] if plan.knows_teacher else []
     networks += [_network("student", suite.student)] if plan.students else []
@@ -69,7 +70,7 @@ def results(
         networks=networks,
         seeds=list(suite.seeds) if plan.students else [],
         budget=f"every student is trained for {suite.train} of {suite.data.train}" if plan.students else "",
-        notes=[*notes, *_controls(plan), *_chosen(plan), *_tuned(plan)]
+        notes=[*notes, *_several_teachers(plan), *_controls(plan), *_chosen(plan), *_tuned(plan)]
         + ensemble * suite.evaluate.self_ensemble,
         trainings=_trainings(plan, store) if trainings else [],
         scale=suite.data.scale,
@@ -77,6 +78,7 @@ def results(
         baseline=baseline,
         steps=_steps(plan),
         step_costs=_step_costs(plan),
+        teachers=teachers,
     )
 
 
@@ -112,7 +114,7 @@ def find_panels(plan: Plan, store: ArtifactStore, display: Display, named: Seque
     Methods of the first seed are compared. There are no regions of a test set that is not available locally, and
     none before a network is finished.
     """
-    if not any(store.has(network) for network in (plan.teacher, *plan.students)):
+    if not any(store.has(network) for network in (*plan.teachers, *plan.students)):
         return []
     from srkd_bench.experiments.analysis.crops import Gallery, choose, panels, parse
     from srkd_bench.experiments.workflow import workplace
@@ -131,12 +133,13 @@ def find_panels(plan: Plan, store: ArtifactStore, display: Display, named: Seque
     return found
 
 
-def _asked(score: Score, columns: list[str], suite: Suite) -> bool:
+def _asked(score: Score, columns: list[str], teachers: list[int], suite: Suite) -> bool:
     return (
         score.model in columns
         and score.dataset in _datasets_of([score], suite)
         and score.metric in suite.evaluate.shown
         and (score.seed is None or score.seed in suite.seeds)
+        and (score.teacher_seed is None or score.teacher_seed in teachers)
     )
 
 
@@ -156,8 +159,7 @@ def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
     suite, identity = plan.suite, plan.suite.identity
     scores: list[Score] = []
     notes: dict[str, list[int]] = defaultdict(list)
-    runs: list[tuple[str, Run | Weights | None]] = [("bicubic", None), ("teacher", plan.teacher)]
-    runs += [(plan.column(run), run) for run in plan.students]
+    runs = [("bicubic", None), *_columns(plan)]
     known = {name: pixels_of(store, name) for name in suite.data.test}
     here = {copy_name(name, pixels): pixels or MISSING for name, pixels in known.items()}
 
@@ -166,13 +168,17 @@ def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
 
     store.read_ahead([wanted(key, pixels).place for _, key in runs for pixels in here.values()], SCORES)
     for model, key in runs:
-        seed = key.seed if isinstance(key, Run) and model != "teacher" else None
+        student = key if isinstance(key, Run) and model != "teacher" else None
+        seed = student.seed if student else None
+        teacher_seed = plan.teacher_seed(student.teacher if student else key)
         state = _state(key, plan, store)
         for dataset, pixels in here.items():
             kept = kept_scores(wanted(key, pixels), store)
             if kept is None:
                 problem = state or f"not measured on {dataset} yet"
-                notes[f"{model}: {problem}"] += [] if seed is None else [seed]
+                teacher = plan.seeds_in_words(student).removeprefix(f"seed {seed}") if student else ""
+                missing = seed if student else teacher_seed
+                notes[f"{model}{teacher}: {problem}"] += [] if missing is None else [missing]
                 continue
             scores += [
                 Score(
@@ -186,6 +192,7 @@ def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
                     method=key.method if isinstance(key, Run) else None,
                     seed=seed,
                     suite=identity,
+                    teacher_seed=teacher_seed,
                 )
                 for image, values in kept.items()
                 for metric, value in values.items()
@@ -206,6 +213,19 @@ def _below_bicubic(plan: Plan, store: ArtifactStore) -> list[str]:
         network, bicubic = (kept_scores(key, store) for key in keys)
         notes += below_bicubic("teacher", dataset, network, bicubic) if network and bicubic else []
     return notes
+
+
+def _several_teachers(plan: Plan) -> list[str]:
+    """Return what the means and spreads of a suite with several teachers are over."""
+    number, seeds = len(plan.teachers), ", ".join(str(plan.teacher_seed(one)) for one in plan.teachers)
+    if number < 2:
+        return []
+    if plan.suite.teacher.seeds == "paired":
+        return [f"{number} teachers, one for each seed; their column is the mean over them"]
+    return [
+        f"{number} teachers (seeds {seeds}), each with every student seed: means and spreads of the teachers and of"
+        " methods that need one are over teachers"
+    ]
 
 
 def _controls(plan: Plan) -> list[str]:
@@ -261,7 +281,7 @@ def _state(key: Run | Weights | None, plan: Plan, store: ArtifactStore) -> str:
     """Return the reason why a network is missing, or an empty string."""
     if key is None or store.has(key):
         return ""
-    if plan.lacking is not None and key == plan.teacher:
+    if plan.lacking is not None and key in plan.teachers:
         return plan.lacking.message
     if (failed := store.failure(key)) is not None:
         return f"failed ({failed})"
@@ -271,17 +291,23 @@ def _state(key: Run | Weights | None, plan: Plan, store: ArtifactStore) -> str:
 
 
 def _trainings(plan: Plan, store: ArtifactStore) -> list[Training]:
-    keys = [("teacher", plan.teacher), *((plan.column(run), run) for run in plan.students)]
     return [
         Training(
             model=model,
             seed=None if model == "teacher" else key.seed,
             events=[json.loads(line) for line in store.read(key.place, EVENTS).splitlines()],
             card=json.loads(store.read(key.place, CARD)),
+            teacher_seed=plan.teacher_seed(key if model == "teacher" else key.teacher),
         )
-        for model, key in keys
+        for model, key in _columns(plan)
         if isinstance(key, Run) and store.has(key)
     ]
+
+
+def _columns(plan: Plan) -> list[tuple[str, Run | Weights]]:
+    """Return the networks of a plan, each with the name of its column."""
+    teachers = [("teacher", one) for one in plan.teachers]
+    return [*teachers, *((plan.column(run), run) for run in plan.students)]
 
 
 def _note(problem: str, seeds: list[int]) -> str:

@@ -37,15 +37,17 @@ class Gallery:
 
     Attributes:
         models: `bicubic`, `teacher` and methods that are finished, in the report's order.
-        seed: of the students.
+        seed: of the students, which are those of the suite's first teacher.
         left_out: descriptions of what is not finished.
     """
 
     def __init__(self, plan: Plan, place: Workplace, students: Sequence[Run] = ()) -> None:
         self.seed = students[0].seed if students else plan.suite.seeds[0]
         chosen = students or [run for run in plan.students if run.seed == self.seed]
+        teacher = next((run.teacher for run in chosen if run.teacher), plan.teacher)
+        chosen = [run for run in chosen if run.teacher in (None, teacher)]
         wanted: dict[str, Run | Weights] = {
-            "teacher": plan.teacher,
+            "teacher": teacher,
             **{plan.column(run): run for run in chosen},
         }
         self._keys = {model: key for model, key in wanted.items() if place.store.has(key)}

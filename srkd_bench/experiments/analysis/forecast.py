@@ -83,7 +83,7 @@ class Forecast:
 
     @property
     def seconds_together(self) -> float:
-        """The time on all devices: first the teacher, then the groups, then the scores."""
+        """The time on all devices: first the teachers, then the groups, then the scores."""
         kinds = ("data", "teacher", "group", "scores")
         times = ([job.seconds or 0.0 for job in self.jobs if job.kind == kind] for kind in kinds)
         return sum(duration(costs, self.slots) for costs in times)
@@ -131,7 +131,7 @@ def forecast(plan: Plan, place: Workplace, slots: int = 1) -> Forecast:
     check_unpacked(plan, place)
     jobs = [_data(name, suite.data.scale, store) for name in suite.data.names]
     for key in (key for key in plan.networks if store.has(key)):
-        jobs.append(Job("teacher" if key == plan.teacher else "group", plan.title(key), "cached"))
+        jobs.append(Job("teacher" if key in plan.teachers else "group", plan.title(key), "cached"))
     jobs += [*_trainings(plan, place, slots), *_scores(plan, place)]
     return Forecast(suite.name, jobs, slots, str(place.device), store.home)
 

@@ -49,6 +49,7 @@ def suites(store: ArtifactStore) -> list[dict[str, Any]]:
         {
             "name": name,
             "teacher": str(suite.teacher.model or suite.teacher.weights),
+            "teachers": len(suite.seeds if suite.teacher.seeds == "paired" else suite.teacher.seeds or [0]),
             "student": str(suite.student),
             "trained on": suite.data.train,
             "measured on": ", ".join(suite.data.test),
@@ -98,6 +99,7 @@ def runs(store: ArtifactStore) -> list[dict[str, Any]]:
                 "role": _role(store, folder, key, teachers),
                 "method": key["method"],
                 "seed": key["seed"],
+                "teacher seed": (key["teacher"] or {}).get("seed", ""),
                 "network": str(network),
                 "scale": network.scale,
                 "trained on": key["data"],
@@ -151,13 +153,14 @@ def one_run(store: ArtifactStore, digits: str) -> dict[str, Any]:
 
 
 def _tuning(store: ArtifactStore, key: dict[str, Any]) -> dict[str, Any]:
-    """Return whether what a run was given was tried in a search: trials are alike but for that and the seed."""
+    """Return whether what a run was given was tried in a search: trials are alike but for that and the seeds."""
     plain = key["method"] == "none"
 
     def setting(one: dict[str, Any]) -> dict[str, Any]:
         names = {part: sorted(values) for part, values in one["params"].items()}
         varied = {"train": one["train"] | {"learning_rate": None}} if plain else {"params": names}
-        return one | {"seed": None} | varied
+        teacher = one["teacher"] and one["teacher"] | {"seed": None}
+        return one | {"seed": None, "teacher": teacher} | varied
 
     trials = [
         other

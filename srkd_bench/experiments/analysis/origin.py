@@ -52,12 +52,20 @@ def refuse_other_settings(scores: Sequence[Score], plan: Plan, path: Path) -> No
 
 def left_out(scores: Sequence[Score], results: Results) -> list[str]:
     """Return a note on scores in a file that the results do not show, if there are any."""
-    shown = {(score.model, score.dataset, score.seed) for score in results.scores}
-    others = [one for one in scores if (one.model, one.dataset, one.seed) not in shown]
+
+    def place(score: Score) -> tuple[object, ...]:
+        return score.model, score.dataset, score.seed, score.teacher_seed
+
+    shown = {place(score) for score in results.scores}
+    others = [one for one in scores if place(one) not in shown]
     kinds = (
         ("methods", {one.model for one in others} - set(results.columns)),
         ("data sets", {one.dataset for one in others} - set(results.datasets)),
         ("seeds", {str(one.seed) for one in others} - {str(seed) for seed in [None, *results.seeds]}),
+        (
+            "teachers",
+            {str(one.teacher_seed) for one in others} - {str(seed) for seed in [None, *results.teachers]},
+        ),
     )
     found = [f"{kind} {', '.join(sorted(names))}" for kind, names in kinds if names]
     return [f"in the file, but not in the suite, so not shown: {'; '.join(found)}"] if found else []
@@ -72,9 +80,11 @@ def _other_runs(scores: Sequence[Score], plan: Plan) -> bool:
     """Return whether scores of an older file are of other runs than the plan's, if the runs can be identified."""
     if plan.suite.tuned or not plan.knows_teacher or any(run.pixels == MISSING for run in plan.students):
         return False
-    digests = {(plan.column(run), run.seed): run.digest for run in plan.students}
+    digests: dict[tuple[str, int | None], set[str]] = {}
+    for run in plan.students:
+        digests.setdefault((plan.column(run), run.seed), {""}).add(run.digest)
     return any(
-        score.run not in ("", digests.get((score.model, score.seed), score.run))
+        score.run not in digests.get((score.model, score.seed), {score.run})
         for score in scores
         if score.seed is not None
     )

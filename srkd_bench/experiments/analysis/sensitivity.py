@@ -23,6 +23,7 @@ class Sensitivity:
         deviation: standard deviation over seeds of a method's difference.
         source: where the deviation comes from.
         methods: number of methods that are compared with `none`.
+        seeds: number of seeds; of teachers where they are crossed with the seeds.
         detectable: the smallest difference that the plan's seeds detect; None for one seed.
         difference: one that is to be detected.
         seeds_needed: to detect it; None above 10,000, or if there is none.
@@ -47,7 +48,8 @@ def sensitivity(plan: Plan, store: ArtifactStore, difference: float | None = Non
     Raises:
         SrkdError: there is a difference to detect, but no comparison.
     """
-    seeds, methods = len(plan.suite.seeds), len(set(plan.methods) - {"none"})
+    crossed = len(plan.teachers) > 1 and plan.suite.teacher.seeds != "paired"
+    seeds, methods = len(plan.teachers if crossed else plan.suite.seeds), len(set(plan.methods) - {"none"})
     if not methods or "none" not in plan.methods:
         if difference is not None:
             raise SrkdError(

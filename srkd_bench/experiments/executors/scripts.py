@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from srkd_bench.config.artifacts import Run, Weights
 from srkd_bench.core.errors import command_line
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import Task
@@ -44,14 +45,21 @@ def steps(
     first = ["srkd", *(["--trust"] if trusted() else [])]
     made = []
     for task in (task for task in found if task.kind != "scores"):
-        command = [*first, "train-teacher", *options]
+        teacher = next((seed for seed in map(plan.teacher_seed, _teachers(task)) if seed is not None), None)
+        only = [] if teacher is None else ["--set", f"teacher.seeds=[{teacher}]"]
+        command = [*first, "train-teacher", *options, *only]
         if task.kind == "group":
-            seed = ["--set", f"seeds=[{task.runs[0].seed}]"]
+            seed = ["--set", f"seeds=[{task.runs[0].seed}]", *only]
             command = [*first, "distill", *_methods(task, plan), *options, *seed, *training]
         runs = [network.digest for network in task.networks if network]
         made.append(Step(task.name, task.kind, command, runs, list(task.needs), task.flops))
     last = Step("scores", "scores", [*first, "evaluate", *options], [], [step.name for step in made])
     return [*made, last]
+
+
+def _teachers(task: Task) -> list[Run | Weights | None]:
+    """Return the teacher that a task makes, or those that its students learn from."""
+    return list(task.networks) if task.kind == "teacher" else [run.teacher for run in task.runs]
 
 
 def _methods(task: Task, plan: Plan) -> list[str]:

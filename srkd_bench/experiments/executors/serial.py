@@ -50,6 +50,6 @@ def do(task: Task, plan: Plan, place: Workplace, ranks: Ranks | None = None) -> 
         ensure_scores(task.networks, plan, tests, place)
         return []
     if task.kind == "teacher":
-        return ensure_teacher(plan, images, place, ranks)
+        return [error for one in task.networks for error in ensure_teacher(plan, images, place, ranks, one)]
     possible = [run for run in task.runs if run.teacher is None or place.store.has(run.teacher)]
     return ensure_students(possible, plan, images, place)

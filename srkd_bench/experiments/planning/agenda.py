@@ -48,7 +48,7 @@ class Agenda:
 
 def part(plan: Plan, task: Task) -> Plan:
     """Return the part of a plan that is about a task: however large the plan is, it can be sent with each."""
-    students = tuple(run for run in task.networks if isinstance(run, Run) and run != plan.teacher)
+    students = tuple(run for run in task.networks if isinstance(run, Run) and run not in plan.teachers)
     return replace(plan, students=students, trials={})
 
 

@@ -1,8 +1,8 @@
 """Turn a suite into a plan: the networks and scores it needs, by their identity."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
+from itertools import product, takewhile
 from math import inf
 from pathlib import Path
 from statistics import fmean
@@ -40,21 +40,21 @@ MISSING = "missing"  # stands for the digest of images or weights that are missi
 
 @dataclass(frozen=True)
 class Plan:
-    """A suite with its data, teacher and methods looked up.
+    """A suite with its data, teachers and methods looked up.
 
     Args:
-        teacher: the suite's, whether a student looks at it or not.
-        students: methods × seeds, seed by seed.
+        teachers: the suite's, whether a student looks at them or not; all have the same network.
+        students: methods × seeds, seed by seed, and with each of crossed teachers if a method looks at one.
         traits: of the methods, by name.
         trials: by method, the runs that the best weights were chosen from; empty unless the suite says `tuned`.
         code: where own methods come from, so that another process can run them.
-        with_teacher: whether the teacher is to be made and measured, too.
+        with_teacher: whether the teachers are to be made and measured, too.
         lacking: why the teacher's weights are missing, for a suite without methods, which does not need them.
         controls: training steps of the control columns, by name; no two are equal.
     """
 
     suite: Suite
-    teacher: Run | Weights
+    teachers: tuple[Run | Weights, ...]
     students: tuple[Run, ...]
     traits: Mapping[str, Traits]
     trials: Mapping[str, tuple[Run, ...]] = field(default_factory=dict)
@@ -65,15 +65,34 @@ class Plan:
 
     @property
     def networks(self) -> tuple[Run | Weights, ...]:
-        """All that is to be made, the teacher first."""
-        return ((self.teacher,) if self.with_teacher else ()) + self.students
+        """All that is to be made, the teachers first."""
+        return (self.teachers if self.with_teacher else ()) + self.students
+
+    @property
+    def teacher(self) -> Run | Weights:
+        """The first teacher, where any will do."""
+        return self.teachers[0]
 
     def title(self, key: Run | Weights | None) -> str:
         """Return what messages call a network of the plan; None is bicubic."""
-        if key is None or key == self.teacher:
-            return "bicubic" if key is None else "teacher"
+        if key is None:
+            return "bicubic"
+        if key in self.teachers:
+            several = len(self.teachers) > 1
+            return f"teacher seed {key.seed}" if several and isinstance(key, Run) else "teacher"
         assert isinstance(key, Run)
-        return f"{self.column(key)} seed {key.seed}"
+        return f"{self.column(key)} {self.seeds_in_words(key)}"
+
+    def seeds_in_words(self, run: Run) -> str:
+        """Return a student's seed, and its teacher's where teachers are crossed with seeds."""
+        crossed = len(self.teachers) > 1 and self.suite.teacher.seeds != "paired"
+        return f"seed {run.seed}" + (
+            f", teacher {run.teacher.seed}" if crossed and isinstance(run.teacher, Run) else ""
+        )
+
+    def teacher_seed(self, teacher: Run | Weights | None) -> int | None:
+        """Return a teacher's seed where the suite says which its teachers have, as scores state it."""
+        return teacher.seed if isinstance(teacher, Run) and self.suite.teacher.seeds is not None else None
 
     @property
     def knows_teacher(self) -> bool:
@@ -132,10 +151,10 @@ def plan(
     named = {name: known[name] for name in map(sources.name_of, columns)}
     _check_batches(named, suite.train.batch)
     pixels = _known_pixels(suite, store, scored=scored)[suite.data.train] or MISSING
-    teacher, lacking = _teacher(suite, pixels, known["none"], store, display, readonly, scored or not named)
-    controls = control_trainings(suite, columns, teacher.model)
-    students, code = _students(suite, pixels, teacher, named, controls), _code(named.values())
-    found = Plan(suite, teacher, students, named, {}, code, with_teacher=lacking is None, lacking=lacking)
+    teachers, lacking = _teachers(suite, pixels, known["none"], store, display, readonly, scored or not named)
+    controls = control_trainings(suite, columns, teachers[0].model)
+    students, code = _students(suite, pixels, teachers, named, controls), _code(named.values())
+    found = Plan(suite, teachers, students, named, {}, code, with_teacher=lacking is None, lacking=lacking)
     found = replace(found, controls={name: train.steps for name, train in controls.items()})
     if scored or not suite.tuned:
         return found
@@ -187,14 +206,17 @@ def with_data(
 def _students(
     suite: Suite,
     pixels: str,
-    teacher: Run | Weights,
+    teachers: Sequence[Run | Weights],
     methods: Mapping[str, Traits],
     controls: Mapping[str, TrainSpec],
 ) -> tuple[Run, ...]:
-    """Return a run for each seed and method, seed by seed."""
+    """Return a run for each seed, teacher and method, seed by seed; those without teacher beside the first."""
     found = []
-    for seed in suite.seeds:
-        for name, method in methods.items():
+    for number, seed in enumerate(suite.seeds):
+        own = teachers[number : number + 1] if suite.teacher.seeds == "paired" else teachers
+        for teacher, (name, method) in product(own, methods.items()):
+            if teacher is not own[0] and not method.looks:
+                continue
             run = Run(
                 model=suite.student,
                 train=controls.get(name, suite.train),
@@ -219,12 +241,17 @@ def _tell_missing_code(references: Iterable[str], display: Display) -> None:
 def trial_runs(plan: Plan, column: str, count: int) -> list[Run]:
     """Return the runs of a search of a method's weights, or of a control's learning rate, the default's first."""
     like = next(run for run in plan.students if plan.column(run) == column)
-    seed = {"seed": tuning_seed(plan.suite.seeds)}
+    fixed = {"seed": tuning_seed(plan.suite.seeds), "teacher": tuning_teacher(plan) if like.teacher else None}
     if like.method != "none":
         params = (trial(plan.traits[column], i) for i in range(count))
-        return [Run(**dict(like) | seed | {"params": one}) for one in params]
+        return [Run(**dict(like) | fixed | {"params": one}) for one in params]
     rates = (trial_rate(like.train.learning_rate, i) for i in range(count))
-    return [Run(**dict(like) | seed | {"train": like.train.model_copy(update={RATE: one})}) for one in rates]
+    return [Run(**dict(like) | fixed | {"train": like.train.model_copy(update={RATE: one})}) for one in rates]
+
+
+def tuning_teacher(plan: Plan) -> Run | Weights:
+    """Return the teacher of all trials: that of seed 0, so that the trials do not depend on the suite's seeds."""
+    return Run(**dict(plan.teacher) | {"seed": 0}) if isinstance(plan.teacher, Run) else plan.teacher
 
 
 def verdict(run: Run, plan: Plan, store: ArtifactStore) -> float | str | None:
@@ -306,7 +333,7 @@ def _check_batches(methods: Mapping[str, Traits], batch: int) -> None:
             )
 
 
-def _teacher(
+def _teachers(
     suite: Suite,
     pixels: str,
     none: Traits,
@@ -314,20 +341,20 @@ def _teacher(
     display: Display,
     readonly: bool,
     optional: bool,
-) -> tuple[Run | Weights, MissingError | None]:
-    """Return the teacher; if it is optional and its weights are missing, a substitute and the reason."""
+) -> tuple[tuple[Run | Weights, ...], MissingError | None]:
+    """Return the teachers; if they are optional and the weights are missing, a substitute and the reason."""
     if suite.teacher.weights is not None:
         try:
             _, weights = find_weights(suite.teacher, suite.data.scale, store, display, readonly=readonly)
         except MissingError as error:
             if not optional:
                 raise
-            return Weights(sha256=MISSING, model=suite.student), error
+            return (Weights(sha256=MISSING, model=suite.student),), error
         if weights.model.scale != suite.data.scale:
             raise SrkdError(
                 f"the teacher's weights are for scale {weights.model.scale}, the suite's is {suite.data.scale}"
             )
-        return weights, None
+        return (weights,), None
     assert suite.teacher.model is not None
     assert suite.teacher.train is not None
     run = Run(
@@ -340,4 +367,5 @@ def _teacher(
         seed=0,
         teacher=None,
     )
-    return run, None
+    seeds = suite.seeds if suite.teacher.seeds == "paired" else suite.teacher.seeds or [0]
+    return tuple(run.model_copy(update={"seed": seed}) for seed in seeds), None

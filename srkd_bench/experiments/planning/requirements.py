@@ -66,8 +66,9 @@ def needed(store: ArtifactStore, suite: Suite, display: Display) -> list[Artifac
             f"srkd download {missing}",
         )
     plan = planner.plan(suite, store, display, readonly=True)
-    networks = [plan.teacher, *plan.students]
+    networks = [*plan.teachers, *plan.students]
     trials = [run for runs in plan.trials.values() for run in runs]
+    networks += [planner.tuning_teacher(plan)] if trials else []
     ensemble = suite.evaluate.self_ensemble
     scores = [
         stored_scores.measurement(network, pixels[name] or "", scale, self_ensemble=ensemble)

@@ -24,7 +24,8 @@ class Task:
     """What one process makes at a time: it can be done anywhere, again and again, and is made once.
 
     Args:
-        name: tells it from the plan's other tasks: `teacher`, `seed 0: none, hkd`, `scores of seed 0: none, hkd`.
+        name: tells it from the plan's other tasks: `teacher`, `seed 0: none, hkd`, `scores of seed 0: none, hkd`;
+            `teacher seed 1` and `seed 0, teacher 1: hkd` where there are several teachers.
         kind: `teacher` trains or loads it, `group` trains students of one seed that share the teacher's pass, and
             `scores` measures what is finished.
         networks: what is made, or measured.
@@ -56,17 +57,17 @@ def tasks(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[Task]:
     Args:
         slots: how many processes will work on it; groups are split where it is done sooner then.
     """
-    made = []
-    if plan.with_teacher and not store.has(plan.teacher):
-        made.append(Task("teacher", "teacher", (plan.teacher,)))
-    first = tuple(one.name for one in made)
+    teachers = [one for one in plan.teachers if plan.with_teacher and not store.has(one)]
+    made = [Task(plan.title(one), "teacher", (one,)) for one in teachers]
+    first = {one.digest: (task.name,) for one, task in zip(teachers, made, strict=True)}
     names: Counter[str] = Counter()
     for group in groups(plan, store, slots):
-        name = f"seed {group[0].seed}: {', '.join(map(plan.column, group))}"
+        teacher = next((run.teacher for run in group if run.teacher), None)
+        seed = max(map(plan.seeds_in_words, group), key=len)
+        name = f"{seed}: {', '.join(map(plan.column, group))}"
         names[name] += 1
         name += f" (part {names[name]})" if names[name] > 1 else ""
-        looks = any(run.teacher for run in group)
-        made.append(Task(name, "group", tuple(group), first if looks else ()))
+        made.append(Task(name, "group", tuple(group), first.get(teacher.digest, ()) if teacher else ()))
     here = [one for one in unmeasured(plan, store) if one is None or store.has(one)]
     scores = [Task("scores of finished networks", "scores", tuple(here))] if here else []
     scores += [Task(f"scores of {one.name}", "scores", one.networks, (one.name,)) for one in made]
@@ -74,15 +75,21 @@ def tasks(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[Task]:
 
 
 def groups(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[list[Run]]:
-    """Return the students that are not in the store, in groups of one seed and one length of training.
+    """Return the students that are not in the store, in groups of one seed, one teacher and one length of training.
 
-    All seeds are split in the same way: for the shortest time on the given slots by counted operations, and then
-    with the fewest parts. Each part that uses the teacher pays for its forward pass.
+    Students without teacher are trained with those of their seed's first teacher. All groups are split in the
+    same way: for the shortest time on the given slots by counted operations, and then with the fewest parts.
+    Each part that uses the teacher pays for its forward pass.
     """
-    alike: dict[tuple[int, TrainSpec], list[Run]] = {}
+    alike: dict[tuple[int, str, TrainSpec], list[Run]] = {}
+    first: dict[int, str] = {}  # the digest of each seed's first teacher
+    for run in plan.students:
+        if run.teacher:
+            first.setdefault(run.seed, run.teacher.digest)
     for run in plan.students:
         if not store.has(run):
-            alike.setdefault((run.seed, run.train), []).append(run)
+            teacher = run.teacher.digest if run.teacher else first.get(run.seed, "")
+            alike.setdefault((run.seed, teacher, run.train), []).append(run)
     todo = list(alike.values())
     most = min(slots, max(map(len, todo), default=1))
     choices = [

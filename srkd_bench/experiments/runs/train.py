@@ -43,28 +43,38 @@ SAMPLE = 64  # training patches for the statistics of a method's adapter
 
 
 def ensure_teacher(
-    plan: Plan, images: ImageSet, place: Workplace, ranks: Ranks | None = None
+    plan: Plan,
+    images: ImageSet,
+    place: Workplace,
+    ranks: Ranks | None = None,
+    teacher: Run | Weights | None = None,
 ) -> list[SrkdError]:
-    """Train the suite's teacher or import its weights if it is missing in the store; return the failures.
+    """Train a teacher of the suite, or import its weights, if it is missing in the store; return the failures.
 
+    Args:
+        teacher: the plan's first if not given.
     Raises:
         Stopped: a signal arrived; a checkpoint is written.
     """
-    if isinstance(plan.teacher, Run):
-        title = f"teacher {plan.teacher.model}" + (" (1 of 2)" if plan.students else "")
-        return ensure_group([plan.teacher], images, plan.suite.data, place, ranks, title, "teacher")
-    if not place.store.has(plan.teacher):
+    teacher = teacher or plan.teacher
+    if isinstance(teacher, Run):
+        title = f"teacher {teacher.model}" + (" (1 of 2)" if plan.students else "")
+        if len(plan.teachers) > 1:
+            place_in_order = f"{plan.teachers.index(teacher) + 1} of {len(plan.teachers)} teachers"
+            title = f"teacher {teacher.model}, seed {teacher.seed} ({place_in_order})"
+        return ensure_group([teacher], images, plan.suite.data, place, ranks, title, "teacher")
+    if not place.store.has(teacher):
         adopt_weights(plan.suite.teacher, plan.suite.data.scale, place)
     return []
 
 
 def ensure_students(runs: list[Run], plan: Plan, images: ImageSet, place: Workplace) -> list[SrkdError]:
-    """Train the students of a seed that are missing; see `ensure_group`."""
+    """Train the students of a seed and a teacher that are missing; see `ensure_group`."""
     seeds = list(dict.fromkeys(run.seed for run in plan.students))
     missing = [run for run in runs if not place.store.has(run)]
     title = f"{len(missing)} student{'s' * (len(missing) != 1)}"
     if missing:
-        title += f", seed {missing[0].seed}"
+        title += f", {max(map(plan.seeds_in_words, missing), key=len)}"
     if missing and len(seeds) > 1:
         title += f" ({seeds.index(missing[0].seed) + 1} of {len(seeds)} seeds)"
     return ensure_group(runs, images, plan.suite.data, place, title=title, column=plan.column)

@@ -35,7 +35,7 @@ def seed_differences(results: Results, metric: str, model: str, dataset: str | N
     datasets = results.datasets if dataset is None else [dataset]
     pairs = [results.pairs(metric, model, results.baseline, name) for name in datasets]
     of_seeds = [
-        dict(zip(own.seeds, own.values.mean(axis=1).tolist(), strict=True))
+        dict(zip(own.units, own.values.mean(axis=1).tolist(), strict=True))
         for own in pairs
         if own.values.size
     ]

@@ -10,11 +10,13 @@ from statistics import fmean
 from srkd_bench.config.metrics import METRICS
 from srkd_bench.evaluation.multiplier import multipliers
 from srkd_bench.evaluation.results import Results, Training
+from srkd_bench.evaluation.scores import columns
 from srkd_bench.evaluation.statistics import Difference, differences
 from srkd_bench.report.tables.claims import Verdict
 from srkd_bench.report.tables.gains import least_detectable
 
 SCHEMA = 3
+ROW = ("model", "run", "method", "seed", "teacher_seed", "dataset", "metric", "protocol")
 
 
 def to_json(results: Results, verdicts: Sequence[Verdict] = ()) -> str:
@@ -24,11 +26,10 @@ def to_json(results: Results, verdicts: Sequence[Verdict] = ()) -> str:
     A difference's `dataset` is null for all data sets together.
     """
     rows: dict[tuple[object, ...], dict[str, float]] = defaultdict(dict)
+    names = [name for name in ROW if name in columns(results.scores)]
     for score in results.scores:
-        key = (score.model, score.run, score.method, score.seed, score.dataset, score.metric, score.protocol)
-        rows[key][score.image] = score.value
+        rows[tuple(getattr(score, name) for name in names)][score.image] = score.value
     protocols = {score.protocol for score in results.scores}
-    names = ("model", "run", "method", "seed", "dataset", "metric", "protocol")
     found = {name: differences(results, name) for name in results.metrics}
     document = {
         "schema": SCHEMA,
@@ -68,7 +69,8 @@ def to_cards(results: Results) -> str:
 
 def _card(one: Training) -> dict[str, object]:
     curve = {str(event["step"]): event["validation"] for event in one.events if "validation" in event}
-    return {"model": one.model, "seed": one.seed, "card": one.card, "validation": curve}
+    several = {} if one.teacher_seed is None else {"teacher_seed": one.teacher_seed}
+    return {"model": one.model, "seed": one.seed, **several, "card": one.card, "validation": curve}
 
 
 def difference_row(one: Difference) -> dict[str, object]:

@@ -42,7 +42,7 @@ def cards(results: Results) -> Cards:
     rows = [
         [
             names.get(training.model, training.model),
-            MISSING if training.seed is None else str(training.seed),
+            training.seeds or MISSING,
             str(training.card.get("finished", MISSING))[:16].replace("T", " "),
             _time(training.card.get("seconds")),
         ]

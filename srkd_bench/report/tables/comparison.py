@@ -28,25 +28,28 @@ Images = frozenset[tuple[str, str]]
 
 @dataclass(frozen=True)
 class _Measured:
-    """One model in one row; `std` is nan below two seeds, `images` has the (data set, image) of each run."""
+    """One model in one row; `std` is nan below two units.
+
+    Args:
+        fewer: in words, how many of the report's seeds and teachers it was measured with, if not all.
+        images: (data set, image) of each unit.
+    """
 
     mean: float
     std: float
-    seeds: int
+    fewer: list[str]
     images: list[Images]
 
     def covers(self, images: Images) -> bool:
         return all(own == images for own in self.images)
 
-    def flaws(self, model: str, dataset: str, images: Images, seeds: int) -> list[str]:
+    def flaws(self, model: str, dataset: str, images: Images) -> list[str]:
         """Return in words which of the row's images and the report's seeds are missing."""
         flaws = []
         if not self.covers(images):
             shared = images.intersection(*self.images)
             flaws.append(f"{model} on {dataset}: {len(shared)} of {len(images)} images, not ranked")
-        if 0 < self.seeds < seeds:
-            flaws.append(f"{model}: {self.seeds} of {seeds} seeds")
-        return flaws
+        return flaws + [f"{model}: {fewer}" for fewer in self.fewer]
 
     def cell(self, decimals: int, flaws: list[str]) -> Cell:
         """Return the numbers as printed, with a mark if there are flaws."""
@@ -85,7 +88,7 @@ def comparison(
     rows, marks = list[list[Cell]](), list[str]()
     together = [None] * (len(results.datasets) > 1)
     for dataset in (*together, *results.datasets):
-        row, own_marks = _row(results, metric, dataset, highlight, len(seeds))
+        row, own_marks = _row(results, metric, dataset, highlight)
         rows.append(row)
         marks += own_marks
         if reference and dataset and study.of(dataset):
@@ -126,7 +129,7 @@ def _protocol(results: Results, metric: str) -> str:
 
 
 def _row(
-    results: Results, metric: str, dataset: str | None, highlight: Highlight, seeds: int
+    results: Results, metric: str, dataset: str | None, highlight: Highlight
 ) -> tuple[list[Cell], list[str]]:
     """Return the row of a data set, or of all together (None), and its footnotes."""
     names, decimals, name = model_labels(results), METRICS[metric].decimals, where(dataset)
@@ -134,7 +137,7 @@ def _row(
     found = {model: _measured(results, metric, model, datasets) for model in results.columns}
     row = {model: one for model, one in found.items() if one is not None}
     images = max((images for one in row.values() for images in one.images), key=len, default=Images())
-    flaws = {model: one.flaws(names[model], name, images, seeds) for model, one in row.items()}
+    flaws = {model: one.flaws(names[model], name, images) for model, one in row.items()}
     ranked = {model: one for model, one in row.items() if one.covers(images) and model not in UNRANKED}
     competing = {model: one.mean for model, one in ranked.items()}
     if highlight == "significant":
@@ -157,7 +160,12 @@ def _measured(results: Results, metric: str, model: str, datasets: Sequence[str]
     return _Measured(
         mean=fmean(means),
         std=stdev(means) if len(means) > 1 and all(map(math.isfinite, means)) else math.nan,
-        seeds=len(set(seeds) - {None}),
+        fewer=[
+            f"{len(known)} of {len(asked)} {unit}s"
+            for dataset in datasets
+            for unit, (known, asked) in results.coverage(metric, model, dataset).items()
+            if len(known) < len(asked)
+        ],
         images=[
             frozenset((name, image) for name, own in runs.items() for image in own[seed]) for seed in seeds
         ],

@@ -21,7 +21,7 @@ def paired(results: Results, metric: str) -> Table | None:
     found.sort(key=lambda one: results.datasets.index(one.dataset or ""))
     return Table(
         title=title(results, metric, f"difference from {names[results.baseline]} on each data set"),
-        header=["", "Difference", "95 % interval", "Seeds", "Images"],
+        header=["", "Difference", "95 % interval", _units(found), "Images"],
         rows=[
             [
                 Cell(text)
@@ -41,6 +41,10 @@ def paired(results: Results, metric: str) -> Table | None:
             " given for all data sets together",
         ],
     )
+
+
+def _units(found: Sequence[Difference]) -> str:
+    return "Teachers" if any(one.unit == "teacher" for one in found) else "Seeds"
 
 
 def in_words(one: Difference, decimals: int) -> str:

@@ -142,19 +142,29 @@ def _tests(tested: Sequence[Difference], metric: str) -> list[str]:
     seeds, decimals, unit = [one.seeds for one in tested], METRICS[metric].decimals, METRICS[metric].unit
     number = f"{min(seeds)}" if min(seeds) == max(seeds) else f"{min(seeds)} to {max(seeds)}"
     family = f", p adjusted for {len(tested)} comparisons (Holm)" if len(tested) > 1 else ""
+    units = "teachers" if any(one.unit == "teacher" for one in tested) else "seeds"
     notes = [
-        "Intervals cover the variation between seeds, for this teacher and these images",
-        f"Verdicts: paired t test over {number} seeds{family}; better or worse if p < {LEVEL}",
+        f"Intervals cover {_variation(tested)}",
+        f"Verdicts: paired t test over {number} {units}{family}; better or worse if p < {LEVEL}",
     ]
     size = least_detectable(tested)
     if size is not None:
         width = f"{median(one.half_width for one in tested):.{decimals}f} {unit}".rstrip()
         least = f"{size:.{decimals}f} {unit}".rstrip()
         notes.append(
-            f"With {min(seeds)} seeds, differences below about {width} cannot be detected; one of {least} is"
+            f"With {min(seeds)} {units}, differences below about {width} cannot be detected; one of {least} is"
             " detected with a probability of 80 %"
         )
     return notes
+
+
+def _variation(tested: Sequence[Difference]) -> str:
+    """Return what varies in the intervals, and what they hold for."""
+    if any(one.unit == "teacher" for one in tested):
+        return "the variation between teachers, for these student seeds and images"
+    if any(one.covers_teachers for one in tested):
+        return "the variation between seeds and teachers, for these images"
+    return "the variation between seeds, for this teacher and these images"
 
 
 def _new_images(tested: Sequence[Difference], names: Mapping[str, str], decimals: int) -> str:

@@ -165,9 +165,8 @@ def test_a_stopped_worker_writes_a_checkpoint_and_its_task_is_rescheduled(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["worker"])
     monkeypatch.setenv("SRKD_OFFLINE", "0")
-    tiny = replace(
-        tiny, teacher=Run(**dict(tiny.networks[0]) | {"train": TrainSpec(batch=4, patch=8, steps=10**6)})
-    )
+    longer = {"train": TrainSpec(batch=4, patch=8, steps=10**6)}
+    tiny = replace(tiny, teachers=(Run(**dict(tiny.networks[0]) | longer),))
     teacher = tasks.tasks(tiny, store)[0]
     news: list[News] = []
 

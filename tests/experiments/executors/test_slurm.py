@@ -128,6 +128,20 @@ def test_slurm_gets_a_teacher_then_an_array_of_groups_then_the_scores(
     assert bash("-c", "bash < plan.sh") == 1  # a script that has no file cannot be submitted
 
 
+def test_slurm_trains_several_teachers_as_an_array(srkd: Srkd, fakes: Path, tmp_path: Path) -> None:
+    several = ["--set", "teacher.seeds=paired", "--format", "slurm"]
+    (tmp_path / "plan.sh").write_text(srkd("plan", "tiny.yaml", *several)[1], encoding="utf-8")
+    assert bash("plan.sh") == 0
+    teacher, group, _ = calls(tmp_path)
+    assert {"--array=0-1", "--dependency=singleton"} < set(teacher)
+    assert "--dependency=singleton,afterok:1" in group
+    for stage in ("teacher", "group"):
+        assert bash("plan.sh", stage, SLURM_ARRAY_TASK_ID="1", SLURM_JOB_ID="9") == 0
+    teacher, group = calls(tmp_path)
+    assert (teacher[1], teacher[-1]) == ("train-teacher", "teacher.seeds=[3]")
+    assert group[-3:] == ["seeds=[3]", "--set", "teacher.seeds=[3]"]
+
+
 @pytest.mark.parametrize("state", ["RUNNING", "CANCELLED"])
 def test_slurms_signal_writes_a_checkpoint_and_requeues_the_job_unless_cancelled(
     srkd: Srkd, fakes: Path, tmp_path: Path, state: str
