@@ -21,8 +21,8 @@ SHORT = [
     MemoryError(),
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
     RuntimeError(
-        "[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can\u0027t allocate memory: you tried to"
-        " allocate 9000000000000 bytes. Error code 12 (Cannot allocate memory)"
+        "[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can\u0027t allocate memory:"
+        " you tried to allocate 9000000000000 bytes. Error code 12 (Cannot allocate memory)"
     ),
     RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
     RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
