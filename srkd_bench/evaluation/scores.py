@@ -1,8 +1,13 @@
-"""Score: one measured value of one image."""
+"""Scores: the measured values of images, and how the store holds them."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from statistics import fmean
+
+from srkd_bench.config.artifacts import Measurement, Run, Weights
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.layout import SCORES
 
 Scores = dict[str, dict[str, float]]  # of one data set: by image, by metric
 
@@ -52,3 +57,19 @@ def below_bicubic(model: str, dataset: str, scores: Scores, bicubic: Scores) -> 
         " Likely causes: a residual scale or a range of values that its file does not state (--res-scale, --range;"
         " in a suite, teacher.res_scale, teacher.range), or incomplete training"
     ]
+
+
+def measurement(key: Run | Weights | None, pixels: str, scale: int, *, self_ensemble: bool) -> Measurement:
+    """Return the key of a network's scores in the store; bicubic has no self-ensemble."""
+    name = "bicubic" if key is None else key.digest
+    return Measurement(
+        network=name, pixels=pixels, scale=scale, self_ensemble=self_ensemble and key is not None
+    )
+
+
+def kept_scores(key: Measurement, store: ArtifactStore) -> Scores | None:
+    """Return scores that are in the store, or None."""
+    if not store.has(key):
+        return None
+    scores: Scores = json.loads(store.read(key.place, SCORES))["images"]
+    return scores

@@ -30,7 +30,7 @@ from srkd_bench.core.files import write
 from srkd_bench.core.progress import Display
 from srkd_bench.core.worker_progress import Board
 from srkd_bench.data.image_set import open_set, pixels_of
-from srkd_bench.evaluation.stored_scores import kept_scores, measurement
+from srkd_bench.evaluation.scores import kept_scores, measurement
 from srkd_bench.experiments.executors.processes import Crew, Worker
 from srkd_bench.experiments.planning import planner
 from srkd_bench.experiments.planning.agenda import Agenda, steps_made

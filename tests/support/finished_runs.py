@@ -9,7 +9,7 @@ from srkd_bench.config.network import ModelSpec
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.files import put
 from srkd_bench.data.image_set import pixels_of
-from srkd_bench.evaluation import stored_scores
+from srkd_bench.evaluation.scores import measurement
 from srkd_bench.networks.loading import build, to_safetensors
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.layout import CARD, EVENTS, SCORES, WEIGHTS
@@ -54,7 +54,7 @@ def keep_scores(store: ArtifactStore, run: Run, gain: float, pixels: str = "") -
                 '{"step": 9, "terms": {"rec": 0.5}, "validation": 31.5}\n', encoding="utf-8"
             )
     pixels = pixels or pixels_of(store, "photos-test") or "missing"
-    wanted = stored_scores.measurement(run, pixels, 2, self_ensemble=False)
+    wanted = measurement(run, pixels, 2, self_ensemble=False)
     values = {
         image: dict.fromkeys(METRICS, 30 + gain * share * (1 + NOISE[run.seed % 6]) + 0.01 * run.seed)
         for image, share in (("camera", 0.5), ("chelsea", 1.5), ("coffee", 1.0))

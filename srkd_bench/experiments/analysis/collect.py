@@ -16,8 +16,7 @@ from srkd_bench.data.image_set import image_notes, pixels_of
 from srkd_bench.evaluation.controls import EQUAL_COST
 from srkd_bench.evaluation.regions import Panel
 from srkd_bench.evaluation.results import About, Network, Results, Training
-from srkd_bench.evaluation.scores import Score, below_bicubic
-from srkd_bench.evaluation.stored_scores import kept_scores, measurement
+from srkd_bench.evaluation.scores import Score, below_bicubic, kept_scores, measurement
 from srkd_bench.experiments.planning import budgets
 from srkd_bench.experiments.planning.planner import MISSING, Plan
 from srkd_bench.experiments.planning.trials import in_words, searched, settings

@@ -17,8 +17,8 @@ from srkd_bench.config.metrics import METRICS
 from srkd_bench.config.network import ForeignSpec, ModelSpec
 from srkd_bench.data.image_set import hr_sizes, packed, pixels_of, spec_of
 from srkd_bench.evaluation.metrics import measure
+from srkd_bench.evaluation.scores import measurement
 from srkd_bench.evaluation.scoring import VALIDATION_SIDE, bicubic, network
-from srkd_bench.evaluation.stored_scores import measurement
 from srkd_bench.experiments.planning.planner import MISSING, Plan
 from srkd_bench.experiments.planning.tasks import Task, duration, tasks
 from srkd_bench.experiments.runs.preflight import check_unpacked

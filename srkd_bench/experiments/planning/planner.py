@@ -17,7 +17,7 @@ from srkd_bench.data import catalog, folders
 from srkd_bench.data.image_set import pixels_of
 from srkd_bench.data.packs import packed_as
 from srkd_bench.evaluation.controls import check_control, is_control
-from srkd_bench.evaluation.stored_scores import kept_scores, measurement
+from srkd_bench.evaluation.scores import kept_scores, measurement
 from srkd_bench.experiments.planning.budgets import control_trainings, summary
 from srkd_bench.experiments.planning.trials import (
     FEWEST,

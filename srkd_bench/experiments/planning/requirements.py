@@ -10,7 +10,7 @@ from srkd_bench.core.errors import MissingError
 from srkd_bench.core.progress import Display
 from srkd_bench.data import ingest
 from srkd_bench.data.image_set import pixels_of, spec_of
-from srkd_bench.evaluation import stored_scores
+from srkd_bench.evaluation.scores import measurement
 from srkd_bench.experiments.planning import planner
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.gc import Waste, describe, leftovers, refuse_other_suites, waste_at
@@ -71,12 +71,12 @@ def needed(store: ArtifactStore, suite: Suite, display: Display) -> list[Artifac
     networks += [planner.tuning_teacher(plan)] if trials else []
     ensemble = suite.evaluate.self_ensemble
     scores = [
-        stored_scores.measurement(network, pixels[name] or "", scale, self_ensemble=ensemble)
+        measurement(network, pixels[name] or "", scale, self_ensemble=ensemble)
         for name in suite.data.test
         for network in (None, *networks)
     ]
     validation = pixels.get(suite.data.validation or "") or ""
-    scores += [stored_scores.measurement(run, validation, scale, self_ensemble=False) for run in trials]
+    scores += [measurement(run, validation, scale, self_ensemble=False) for run in trials]
     packs = [Pack(dataset=name, scale=one) for name in names for one in (1, scale)]
     return [*networks, *trials, *scores, *packs]
 

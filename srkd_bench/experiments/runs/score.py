@@ -7,9 +7,8 @@ from srkd_bench.config.artifacts import Run, Weights
 from srkd_bench.core.files import write
 from srkd_bench.core.provenance import provenance
 from srkd_bench.data.image_set import ImageSet
-from srkd_bench.evaluation.scores import Scores
+from srkd_bench.evaluation.scores import Scores, kept_scores, measurement
 from srkd_bench.evaluation.scoring import Upscaler, bicubic, network, score
-from srkd_bench.evaluation.stored_scores import kept_scores, measurement
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.networks.stored import load
 from srkd_bench.store.layout import CARD, SCORES

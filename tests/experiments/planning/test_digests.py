@@ -8,7 +8,7 @@ import pytest
 from srkd_bench.config.suite_file import load_suite
 from srkd_bench.core.progress import Display
 from srkd_bench.data.catalog import find
-from srkd_bench.evaluation.stored_scores import measurement
+from srkd_bench.evaluation.scores import measurement
 from srkd_bench.experiments.analysis.forecast import Pace
 from srkd_bench.experiments.planning import planner
 from srkd_bench.experiments.planning.planner import Plan

@@ -11,7 +11,7 @@ from srkd_bench.core.errors import MissingError, SrkdError
 from srkd_bench.core.files import put
 from srkd_bench.core.progress import Display
 from srkd_bench.data.image_set import pixels_of
-from srkd_bench.evaluation import stored_scores
+from srkd_bench.evaluation.scores import measurement
 from srkd_bench.experiments.planning import planner, tuning
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import _fitting
@@ -42,7 +42,7 @@ def scored(
             put(store.work(run) / FAILED, json.dumps({"error": value}))
             continue
         pixels = pixels_of(store, "photos-valid") or ""
-        with store.writing(stored_scores.measurement(run, pixels, 2, self_ensemble=False)) as folder:
+        with store.writing(measurement(run, pixels, 2, self_ensemble=False)) as folder:
             images = {"a": {"psnr_y": value - 1}, "b": {"psnr_y": value + 1}}
             put(folder / "scores.json", json.dumps({"dataset": "photos-valid", "images": images}))
     return tuning.trials(plan, column, len(values), store)
