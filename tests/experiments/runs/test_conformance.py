@@ -31,7 +31,7 @@ def test_a_pretrained_network_has_its_published_scores(srkd: Srkd, claimed: floa
     chosen = ["--set", f"claims=[{images}, {reading}]", "--set", "data={train: set5, test: [set5], scale: 2}"]
     code, text, messages = srkd("run", "conformance", "--teacher", str(weights), *chosen)
     assert code == 0, messages
-    assert "training" not in messages
+    assert "Training" not in messages
     chosen += ["--set", f"teacher.weights={weights}", "--claims", "-f", "markdown"]
     code, text, _ = srkd("report", "conformance", *chosen)
     assert "| (1) bicubic too | holds |" in text
