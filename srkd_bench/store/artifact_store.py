@@ -27,9 +27,10 @@ FORMAT = "2"
 class ArtifactStore:
     """Folders of finished artifacts and of unfinished work.
 
-    `runs/`, `weights/` and `scores/` hold one folder an artifact, named by the first 20 digits of its digest, and
-    `data/` image packs by name; each has a manifest with its key and the sha256 of its files. `downloads/` holds
-    verified files as they came; `work/` checkpoints of what is unfinished; `tmp/` what is just being written.
+    `runs/`, `weights/`, `scores/` and `labels/` hold one folder an artifact, named by the first 20 digits of its
+    digest, and `data/` image packs by name; each has a manifest with its key and the sha256 of its files.
+    `downloads/` holds verified files as they came; `work/` checkpoints of what is unfinished; `tmp/` what is just
+    being written.
 
     With SRKD_STORE, an address in a bucket, what is finished in any machine's store with that address is found, and
     fetched when it is read; what is made here goes there.
@@ -77,7 +78,7 @@ class ArtifactStore:
 
     def work(self, key: Artifact) -> Path:
         """Return where unfinished work on the artifact is, or would be."""
-        return self.home / "work" / key.name
+        return self.home / "work" / key.unfinished
 
     def failure(self, key: Artifact) -> str | None:
         """Return why the latest work on an artifact failed; None if it did not.

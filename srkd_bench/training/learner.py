@@ -38,12 +38,13 @@ def adapter_of(
     """Return what a method trains beside a student, with initial weights that depend on the seed alone.
 
     Args:
-        teacher: shown to methods that look at one only.
+        teacher: given only to methods that use its features or its network.
         sample: (64, 3, h, w) in [0, 1], fixed training patches, on the student's device.
     """
     student.eval()  # so that batch normalisation takes no statistics from what the method tries
     with seeded("adapter", *seed):
-        adapter = method.adapter(teacher if method.looks else None, student, sample).to(sample.device)
+        given = teacher if method.uses("features", "network") else None
+        adapter = method.adapter(given, student, sample).to(sample.device)
     student.train()
     return adapter
 
@@ -55,7 +56,7 @@ class Learner:
 
     Args:
         method: as `run.method` and `run.params` say; built from them if None.
-        teacher: shown to methods that look at one only.
+        teacher: given only to methods that use its features or its network.
         sample: (64, 3, h, w) in [0, 1], fixed training patches for the method's adapter.
         folder: for its checkpoints; made when there is one.
         ranks: the processes that train it together. Of several, rank 0 alone writes checkpoints.

@@ -1,7 +1,7 @@
 """Cache of the teacher's SR for the batches of a seed.
 
-SR is fixed to a grid of 16 bits wherever a student sees it, so that what was kept equals what would be computed,
-bit for bit. A file has a record a step, each with its number and checksum: whatever is missing, half written or
+SR is rounded to the grid of `data.labels` wherever a student sees it, so that cached SR equals computed SR, bit for
+bit. A file has a record a step, each with its number and checksum: whatever is missing, half written or
 damaged is computed again.
 """
 
@@ -20,21 +20,12 @@ from srkd_bench.config.base import Artifact, Precision, short
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.files import free
 from srkd_bench.core.units import size
+from srkd_bench.data.labels import from_levels, to_levels
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.layout import CACHE_LOCK
 
-GRID = 2**15  # levels in a unit: 128 between two levels of an 8-bit image
 HEADER = struct.Struct("<QI")  # step + 1, crc32 of step and content
 ROOM = 2_000_000_000  # bytes that stay free on the disk
-
-
-def on_grid(sr: Tensor) -> Tensor:
-    """Return SR, about [0, 1], on the grid: multiples of 2^-15 in [-0.5, 1.5), float32; nan stays nan."""
-    return _levels(sr) / GRID + 0.5
-
-
-def _levels(sr: Tensor) -> Tensor:
-    return ((sr.float() - 0.5) * GRID).round().clamp(-GRID, GRID - 1)
 
 
 class TeacherSR(Artifact):
@@ -94,7 +85,7 @@ class TeacherCache:
                 self._put(bytes(HEADER.size), step)
             return None
         levels = np.frombuffer(record, "<i2", offset=HEADER.size).reshape(self.shape)
-        return torch.from_numpy(levels.astype(np.float32)) / GRID + 0.5
+        return from_levels(torch.from_numpy(levels.astype(np.float32)))
 
     def has(self, step: int) -> bool:
         """Say whether something was written for a step; `read` tells whether it is whole."""
@@ -105,7 +96,7 @@ class TeacherCache:
 
     def write(self, step: int, sr: Tensor) -> None:
         """Keep the SR of a step's batch; nothing is kept of what isn't finite, or once the disk can't take it."""
-        levels = _levels(sr).cpu()
+        levels = to_levels(sr).cpu()
         if self._file is None or not levels.isfinite().all():
             return
         content = bytes(HEADER.size) + levels.numpy().astype("<i2").tobytes()

@@ -61,6 +61,17 @@ Trained = Annotated[
 ]
 
 
+OnlySeed = Annotated[
+    int | None,
+    typer.Option(
+        "--only-seed",
+        metavar="SEED",
+        min=0,
+        help="Train this one of the suite's seeds; the suite is not changed.",
+    ),
+]
+
+
 def train_teacher(
     suite: SuiteArgument = DEFAULT_SUITE,
     settings: Settings = None,
@@ -71,16 +82,21 @@ def train_teacher(
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
-    """Train and evaluate the suite's teacher, or load its weights. Under torchrun, all processes train it."""
+    """Train and evaluate the suite's teacher, or load its weights, and compute its labels if the suite uses any.
+
+    Under torchrun, all processes train the teacher.
+    """
     if torchrun_env.rank():
         if not dry_run:
             from srkd_bench.experiments.executors.torchrun import follow
 
             follow(open_store(home), device)
         return
+    from srkd_bench.experiments.planning.planner import teacher_alone
+
     changes = with_teacher(settings, weights)
     plan, store, display = find_plan(suite, changes, home, ["none"], readonly=dry_run)
-    plan, options = replace(plan, students=()), run_options(device, None, checkpoint_seconds)
+    plan, options = teacher_alone(plan), run_options(device, None, checkpoint_seconds)
     if dry_run:
         from srkd_bench.experiments.executors.torchrun import check_ranks
 
@@ -107,12 +123,18 @@ def distill(
     checkpoint_seconds: Checkpoint = None,
     teacher_cache: TeacherCache = CACHE_GB,
     tensorboard: TensorBoard = None,
+    only_seed: OnlySeed = None,
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
     """Train and evaluate students of some methods, side by side. The teacher comes first if a method needs it."""
     changes = with_teacher(settings, teacher)
     plan, store, display = find_plan(suite, changes, home, method, readonly=dry_run)
+    if only_seed is not None:
+        plan = replace(plan, students=tuple(run for run in plan.students if run.seed == only_seed))
+        if not plan.students:
+            seeds = ", ".join(map(str, plan.suite.seeds))
+            raise SrkdError(f"--only-seed {only_seed} is not a seed of the suite", f"its seeds are {seeds}")
     looks = any(run.teacher for run in plan.students)
     plan = replace(plan, with_teacher=looks or store.has(plan.teacher))
     options = run_options(device, jobs, checkpoint_seconds, teacher_cache)

@@ -67,7 +67,7 @@ def results(
         networks=networks,
         seeds=list(suite.seeds) if plan.students else [],
         budget=f"every student is trained for {suite.train} of {suite.data.train}" if plan.students else "",
-        notes=[*notes, *_longer(plan), *_chosen(plan), *_tuned(plan)]
+        notes=[*notes, *_labels(plan), *_longer(plan), *_chosen(plan), *_tuned(plan)]
         + ensemble * suite.evaluate.self_ensemble,
         trainings=_trainings(plan, store) if trainings else [],
         scale=suite.data.scale,
@@ -203,12 +203,22 @@ def _below_bicubic(plan: Plan, store: ArtifactStore) -> list[str]:
     return notes
 
 
+def _labels(plan: Plan) -> list[str]:
+    """Return what students learn from instead of the teacher's SR of each patch, if any do."""
+    how = {run.labels for run in plan.students}
+    words = "Teacher labels: crops of the teacher's SR of whole training images"
+    more = {"images": "", "ensemble": ", mean over eight flips and rotations"}
+    return [words + more[one] for one in more if one in how]
+
+
 def _longer(plan: Plan) -> list[str]:
     """Return how long the control was trained at equal cost, if it was."""
+    labels = plan.suite.teacher.labels != "patches"  # their share is known only if the images are here
+    passes = "its share of the teacher labels" if labels else "its teacher's passes"
     longer = [run for run in plan.students if plan.knows_teacher and plan.column(run) == EQUAL_COST]
-    steps = {run.train.steps for run in longer}
+    steps = {run.train.steps for run in longer if run.pixels != MISSING or not labels}
     return [
-        f"w/o KD at equal cost: {one:,} steps; a student and its teacher's passes take as many multiply-adds"
+        f"w/o KD at equal cost: {one:,} steps; a student and {passes} take as many multiply-adds"
         for one in steps
     ]
 

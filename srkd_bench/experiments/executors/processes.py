@@ -214,7 +214,7 @@ def _work(plan: Plan, desk: Desk, all_threads: int, orders: Connection, answers:
     """Do the tasks that are sent until none can come any more: the whole life of a worker.
 
     Args:
-        all_threads: of torch, for a teacher, which is trained alone.
+        all_threads: of torch, for the teacher and its labels, which are made alone.
     """
     only_once()
     try:
@@ -235,7 +235,8 @@ def _do_orders(orders: Connection, answers: Connection, plan: Plan, desk: Desk, 
     Thread(target=_receive, args=(orders, received), daemon=True).start()
     while True:
         task = received.get()
-        place = process.workplace(task.name, tell, all_threads if task.kind == "teacher" else None)
+        threads = all_threads if task.kind in ("teacher", "labels") else None
+        place = process.workplace(task.name, tell, threads)
         try:
             tell(do(task, plan, place))
         except Stopped:

@@ -42,14 +42,23 @@ def steps(
     for source in plan.code:
         sources.check_allowed(source)
     first = ["srkd", *(["--trust"] if trusted() else [])]
-    made = []
+    made = list[Step]()
     for task in (task for task in found if task.kind != "scores"):
         command = [*first, "train-teacher", *options]
+        if task.kind == "labels" and made:
+            continue  # the teacher's command computes its labels
         if task.kind == "group":
-            seed = ["--set", f"seeds=[{task.runs[0].seed}]"]
+            number = task.runs[0].seed
+            seed = ["--set", f"seeds=[{number}]"]
+            if (
+                plan.suite.teacher.labels != "patches"
+            ):  # the control at equal cost depends on the list of seeds
+                seed = ["--only-seed", str(number)]
             command = [*first, "distill", *_methods(task, plan), *options, *seed, *training]
-        runs = [network.digest for network in task.networks if network]
-        made.append(Step(task.name, task.kind, command, runs, list(task.needs), task.flops))
+        kind, networks = ("teacher", ()) if task.kind == "labels" else (task.kind, task.networks)
+        runs = [network.digest for network in networks if network]
+        needs = [step.name for step in made if step.name in task.needs]
+        made.append(Step(task.name, kind, command, runs, needs, task.flops))
     last = Step("scores", "scores", [*first, "evaluate", *options], [], [step.name for step in made])
     return [*made, last]
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from heapq import heappop, heappush
 
 from srkd_bench.config.artifacts import Run
+from srkd_bench.data.labels import finished_images
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import Task
 from srkd_bench.store import checkpoints
@@ -53,7 +54,9 @@ def part(plan: Plan, task: Task) -> Plan:
 
 
 def steps_made(task: Task, store: ArtifactStore) -> int:
-    """Return how many steps of a task's trainings are done and kept."""
+    """Return how many steps of a task's trainings, or images of its labels, are done and kept."""
+    if task.labels is not None:
+        return len(finished_images(store.work(task.labels)))
     return sum(
         run.train.steps if store.has(run) else checkpoints.steps_done(store.work(run)) for run in task.runs
     )

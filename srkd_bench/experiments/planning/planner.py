@@ -7,7 +7,7 @@ from math import inf
 from pathlib import Path
 from statistics import fmean
 
-from srkd_bench.config.artifacts import Run, Weights
+from srkd_bench.config.artifacts import Labels, Run, Weights
 from srkd_bench.config.distinct import check_distinct
 from srkd_bench.config.network import NetworkSpec
 from srkd_bench.config.suite import Suite
@@ -19,6 +19,7 @@ from srkd_bench.data.image_set import pixels_of
 from srkd_bench.data.packs import packed_as
 from srkd_bench.evaluation.scores import EQUAL_COST
 from srkd_bench.evaluation.stored_scores import kept_scores, measurement
+from srkd_bench.experiments.planning.label_cost import teacher_share
 from srkd_bench.experiments.planning.trials import FEWEST, MOST, USUAL, trial, tuning_seed, weights
 from srkd_bench.methods import sources
 from srkd_bench.methods.metadata import Traits, traits
@@ -42,6 +43,7 @@ class Plan:
         code: where own methods come from, so that another process can run them.
         with_teacher: whether the teacher is to be made and measured, too.
         lacking: why the teacher's weights are not here, of a suite that can do without them: it has no methods.
+        labels: teacher labels to compute whether a student of the plan needs them or not.
     """
 
     suite: Suite
@@ -52,6 +54,7 @@ class Plan:
     code: tuple[sources.Source, ...] = ()
     with_teacher: bool = True
     lacking: MissingError | None = None
+    labels: Labels | None = None
 
     @property
     def networks(self) -> tuple[Run | Weights, ...]:
@@ -64,6 +67,10 @@ class Plan:
             return "bicubic" if key is None else "teacher"
         assert isinstance(key, Run)
         return f"{self.column(key)} seed {key.seed}"
+
+    def is_live(self, run: Run) -> bool:
+        """Whether the teacher makes a forward pass on each batch of a student: labels do not replace it."""
+        return run.teacher is not None and (run.teacher_labels is None or self.traits[run.method].live)
 
     @property
     def knows_teacher(self) -> bool:
@@ -118,7 +125,8 @@ def plan(
     _check_batches(named, suite.train.batch)
     pixels = _known_pixels(suite, store, scored=scored)[suite.data.train] or MISSING
     teacher, lacking = _teacher(suite, pixels, known["none"], store, display, readonly, scored or not named)
-    students, code = _students(suite, pixels, teacher, named), _code(named.values())
+    share = _teacher_share(suite, store, readonly=readonly) if EQUAL_COST in named else 1.0
+    students, code = _students(suite, pixels, teacher, named, share), _code(named.values())
     found = Plan(suite, teacher, students, named, {}, code, with_teacher=lacking is None, lacking=lacking)
     if scored or not suite.tuned:
         return found
@@ -173,14 +181,18 @@ def _column(asked: str) -> str:
 
 
 def _students(
-    suite: Suite, pixels: str, teacher: Run | Weights, methods: Mapping[str, Traits]
+    suite: Suite, pixels: str, teacher: Run | Weights, methods: Mapping[str, Traits], share: float
 ) -> tuple[Run, ...]:
-    """Return a run for each seed and method, seed by seed."""
+    """Return a run for each seed and method, seed by seed.
+
+    Args:
+        share: of the teacher's passes, for the control at equal cost.
+    """
     found = []
     for seed in suite.seeds:
         for name, method in methods.items():
             longer = name == EQUAL_COST
-            train = at_equal_cost(suite.train, suite.student, teacher.model) if longer else suite.train
+            train = at_equal_cost(suite.train, suite.student, teacher.model, share) if longer else suite.train
             run = Run(
                 model=suite.student,
                 train=train,
@@ -190,6 +202,7 @@ def _students(
                 params=method.params,
                 seed=seed,
                 teacher=teacher if method.looks else None,
+                labels=suite.teacher.labels if method.labels else "patches",
             )
             found.append(run)
     return tuple(found)
@@ -202,15 +215,37 @@ def _tell_missing_code(references: Iterable[str], display: Display) -> None:
             display.say(f"{part} is not here: what the store has of it as it was last is taken")
 
 
-def at_equal_cost(train: TrainSpec, student: NetworkSpec, teacher: NetworkSpec) -> TrainSpec:
+def at_equal_cost(
+    train: TrainSpec, student: NetworkSpec, teacher: NetworkSpec, share: float = 1.0
+) -> TrainSpec:
     """Return a training without teacher that takes the multiply-adds of one with it.
 
     A student's step is a pass forward and about two backward; a distillation adds a pass of the teacher, which no
     other method shares here. What a method computes beside, and Adam, is left out.
+
+    Args:
+        share: of the teacher's passes that a distillation pays for: below 1 where labels replace them.
     """
-    longer = 1 + teacher.multiply_adds / (3 * student.multiply_adds)
+    longer = 1 + share * teacher.multiply_adds / (3 * student.multiply_adds)
     restarts = tuple(round(longer * step) for step in train.restarts)
     return train.model_copy(update={"steps": round(longer * train.steps), "restarts": restarts})
+
+
+def _teacher_share(suite: Suite, store: ArtifactStore, *, readonly: bool) -> float:
+    """Return `teacher_share`, which depends on the suite alone, not on the methods chosen of it."""
+    methods = [sources.name_of(one) for one in _spread(suite.methods) if not one.startswith("none")]
+    known = [one for one in methods if set(one.split("+")) <= set(sources.builtin())]
+    return teacher_share(suite, traits(known, suite.params, store, readonly=readonly), methods, store)
+
+
+def teacher_alone(plan: Plan) -> Plan:
+    """Return the plan of a teacher without students, with the labels that its suite asks for.
+
+    Args:
+        plan: with at least one student.
+    """
+    update = {"teacher": plan.teacher, "labels": plan.suite.teacher.labels}
+    return replace(plan, students=(), labels=plan.students[0].model_copy(update=update).teacher_labels)
 
 
 def trial_runs(plan: Plan, method: str, count: int) -> list[Run]:

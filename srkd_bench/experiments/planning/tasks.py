@@ -9,7 +9,7 @@ from heapq import heapreplace
 from itertools import pairwise
 from typing import Literal
 
-from srkd_bench.config.artifacts import Run, Weights
+from srkd_bench.config.artifacts import Labels, Run, Weights
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.status import unmeasured
@@ -25,29 +25,35 @@ class Task:
 
     Args:
         name: tells it from the plan's other tasks: `teacher`, `seed 0: none, hkd`, `scores of seed 0: none, hkd`.
-        kind: `teacher` trains or loads it, `group` trains students of one seed that share the teacher's pass, and
-            `scores` measures what is finished.
+        kind: `teacher` trains or loads it, `labels` computes `labels` of the teacher in `networks`, `group` trains
+            students of one seed that share the teacher's pass, and `scores` measures what is finished.
         networks: what is made, or measured.
         needs: names of the tasks that have to be done before.
+        live: whether the teacher makes a forward pass on each batch.
+        labels: what a task of kind `labels` computes.
     """
 
     name: str
-    kind: Literal["teacher", "group", "scores"]
+    kind: Literal["teacher", "labels", "group", "scores"]
     networks: tuple[Network, ...]
     needs: tuple[str, ...] = ()
+    live: bool = False
+    labels: Labels | None = None
 
     @property
     def runs(self) -> list[Run]:
         """What it trains."""
-        return [one for one in self.networks if isinstance(one, Run) and self.kind != "scores"]
+        trains = self.kind in ("teacher", "group")
+        return [one for one in self.networks if isinstance(one, Run) and trains]
 
     @property
     def flops(self) -> int:
         """Floating-point operations of its trainings: of the networks, not of what a method does beside them.
 
-        A multiply-add is two, a backward pass two forward passes, and the teacher makes one forward pass per batch.
+        A multiply-add is two, a backward pass two forward passes, and the teacher makes one forward pass per batch
+        if it is needed live.
         """
-        return training_flops(self.runs)
+        return training_flops(self.runs, live=self.live)
 
 
 def tasks(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[Task]:
@@ -59,25 +65,38 @@ def tasks(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[Task]:
     made = []
     if plan.with_teacher and not store.has(plan.teacher):
         made.append(Task("teacher", "teacher", (plan.teacher,)))
-    first = tuple(one.name for one in made)
+    before = tuple(one.name for one in made)
+    made += _labels(plan, store, before)
+    labels = tuple(one.name for one in made if one.kind == "labels")
     names: Counter[str] = Counter()
     for group in groups(plan, store, slots):
         name = f"seed {group[0].seed}: {', '.join(map(plan.column, group))}"
         names[name] += 1
         name += f" (part {names[name]})" if names[name] > 1 else ""
-        looks = any(run.teacher for run in group)
-        made.append(Task(name, "group", tuple(group), first if looks else ()))
+        live, stored = any(map(plan.is_live, group)), any(run.teacher_labels for run in group)
+        needs = (before if any(run.teacher for run in group) else ()) + (labels if stored else ())
+        made.append(Task(name, "group", tuple(group), needs, live))
     here = [one for one in unmeasured(plan, store) if one is None or store.has(one)]
     scores = [Task("scores of what is here", "scores", tuple(here))] if here else []
-    scores += [Task(f"scores of {one.name}", "scores", one.networks, (one.name,)) for one in made]
+    networks = [one for one in made if one.kind != "labels"]
+    scores += [Task(f"scores of {one.name}", "scores", one.networks, (one.name,)) for one in networks]
     return [*made, *scores]
+
+
+def _labels(plan: Plan, store: ArtifactStore, needs: tuple[str, ...]) -> list[Task]:
+    """Return the task that computes the teacher labels which are asked for and missing, if there are any."""
+    asked = [run.teacher_labels for run in plan.students if not store.has(run)]
+    key = next((one for one in (plan.labels, *asked) if one is not None), None)
+    if key is None or store.has(key):
+        return []
+    return [Task("teacher labels", "labels", (plan.teacher,), needs, labels=key)]
 
 
 def groups(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[list[Run]]:
     """Return the students that aren't in the store, in groups of one seed and one length of training.
 
     All seeds are split alike: as it ends soonest on so many slots by the operations counted, and of such splits the
-    one with the fewest. Each part that looks at the teacher pays for its pass.
+    one with the fewest. Each part that needs the teacher's passes pays for them.
     """
     alike: dict[tuple[int, TrainSpec], list[Run]] = {}
     for run in plan.students:
@@ -86,23 +105,24 @@ def groups(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[list[Run]]:
     todo = list(alike.values())
     most = min(slots, max(map(len, todo), default=1))
     choices = [
-        [part for runs in todo for part in _parts(runs, count, apart)]
+        [part for runs in todo for part in _parts(runs, plan, count, apart)]
         for count in range(1, most + 1)
         for apart in range(count)
     ]
 
     def price(choice: list[list[Run]]) -> tuple[float, int]:
-        costs = [training_flops(part) for part in choice]
+        costs = [training_flops(part, live=any(map(plan.is_live, part))) for part in choice]
         return duration(costs, slots), sum(costs)
 
     return [part for group in min(choices, key=price) for part in _fitting(group)]
 
 
-def _parts(runs: list[Run], count: int, apart: int) -> list[list[Run]]:
-    """Split a seed's runs evenly, so many parts without any that looks at the teacher; or if 0, mixed."""
+def _parts(runs: list[Run], plan: Plan, count: int, apart: int) -> list[list[Run]]:
+    """Split a seed's runs evenly, so many parts without any that needs the teacher's passes; or if 0, mixed."""
     if count == 1:
         return [runs]
-    alone, looking = [run for run in runs if run.teacher is None], [run for run in runs if run.teacher]
+    looking = [run for run in runs if plan.is_live(run)]
+    alone = [run for run in runs if run not in looking]
     if apart and alone and looking:
         return _evenly(alone, apart) + _evenly(looking, count - apart)
     return _evenly(alone + looking, count)
@@ -121,11 +141,11 @@ def _fitting(runs: list[Run]) -> list[list[Run]]:
     return [runs[first : first + many] for first in range(0, len(runs), many)]
 
 
-def training_flops(runs: Sequence[Run]) -> int:
+def training_flops(runs: Sequence[Run], *, live: bool) -> int:
     """Return the operations of trainings side by side, as `Task.flops` counts them."""
     if not runs:
         return 0
-    train, known = runs[0].train, next((run.teacher for run in runs if run.teacher), None)
+    train, known = runs[0].train, next((run.teacher for run in runs if run.teacher and live), None)
     multiply_adds = sum(3 * run.model.multiply_adds for run in runs)
     multiply_adds += known.model.multiply_adds if known else 0
     return 2 * multiply_adds * train.steps * train.batch * train.patch**2

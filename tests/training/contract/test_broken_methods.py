@@ -54,6 +54,13 @@ KEY = '"broken": self.weight * loss'
 
 # What is changed, into what; then the check that fails, what it says, the line that it names, and its hint.
 BROKEN = {
+    "undeclared_features": (
+        ("taps = (0.5,)", 'taps = (0.5,)\n    needs = ("sr", "network")'),
+        "Of the teacher, only what `needs` names",
+        "losses() uses the teacher's features, which needs does not name",
+        "def losses",
+        "add 'features' to needs",
+    ),
     "detached_loss": (
         ("self.weight * loss", "self.weight * torch.tensor(loss.item())"),
         "Every term gives the student",
