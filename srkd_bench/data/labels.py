@@ -74,7 +74,7 @@ class LabelReader:
         """
         levels: Levels = self._levels[self._offsets[i] : self._offsets[i + 1]].reshape(self._shapes[i])
         if i not in self._checked:
-            if hashlib.sha256(levels).hexdigest() != self._sums[i]:
+            if hashlib.sha256(levels.tobytes()).hexdigest() != self._sums[i]:
                 image = self._names[i]
                 raise IntegrityError(f"{self._path}: image '{image}' is not what was written", REPAIR)
             self._checked.add(i)

@@ -135,7 +135,7 @@ def forecast(plan: Plan, place: Workplace, slots: int = 1) -> Forecast:
     jobs = [_data(name, suite.data.scale, store) for name in suite.data.names]
     for key in (key for key in plan.networks if store.has(key)):
         jobs.append(Job("teacher" if key == plan.teacher else "group", plan.title(key), "cached"))
-    if any((key := run.teacher_labels) and store.has(key) for run in plan.students):
+    if any(run.teacher_labels and store.has(run.teacher_labels) for run in plan.students):
         jobs.append(Job("labels", "teacher labels", "cached"))
     jobs += [*_trainings(plan, place, slots), *_scores(plan, place)]
     return Forecast(suite.name, jobs, slots, str(place.device), store.home)
