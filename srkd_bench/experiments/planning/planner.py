@@ -70,7 +70,7 @@ class Plan:
 
     def is_live(self, run: Run) -> bool:
         """Whether the teacher makes a forward pass on each batch of a student: labels do not replace it."""
-        return run.teacher is not None and (run.teacher_labels is None or self.traits[run.method].live)
+        return run.teacher is not None and (run.labels == "patches" or self.traits[run.method].live)
 
     @property
     def knows_teacher(self) -> bool:

@@ -73,7 +73,7 @@ def tasks(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[Task]:
         name = f"seed {group[0].seed}: {', '.join(map(plan.column, group))}"
         names[name] += 1
         name += f" (part {names[name]})" if names[name] > 1 else ""
-        live, stored = any(map(plan.is_live, group)), any(run.teacher_labels for run in group)
+        live, stored = any(map(plan.is_live, group)), any(run.labels != "patches" for run in group)
         needs = (before if any(run.teacher for run in group) else ()) + (labels if stored else ())
         made.append(Task(name, "group", tuple(group), needs, live))
     here = [one for one in unmeasured(plan, store) if one is None or store.has(one)]
@@ -85,8 +85,8 @@ def tasks(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[Task]:
 
 def _labels(plan: Plan, store: ArtifactStore, needs: tuple[str, ...]) -> list[Task]:
     """Return the task that computes the teacher labels which are asked for and missing, if there are any."""
-    asked = [run.teacher_labels for run in plan.students if not store.has(run)]
-    key = next((one for one in (plan.labels, *asked) if one is not None), None)
+    users = (run for run in plan.students if run.labels != "patches" and not store.has(run))
+    key = plan.labels or next((run.teacher_labels for run in users), None)
     if key is None or store.has(key):
         return []
     return [Task("teacher labels", "labels", (plan.teacher,), needs, labels=key)]
@@ -122,7 +122,7 @@ def _parts(runs: list[Run], plan: Plan, count: int, apart: int) -> list[list[Run
     if count == 1:
         return [runs]
     looking = [run for run in runs if plan.is_live(run)]
-    alone = [run for run in runs if run not in looking]
+    alone = [run for run in runs if not plan.is_live(run)]
     if apart and alone and looking:
         return _evenly(alone, apart) + _evenly(looking, count - apart)
     return _evenly(alone + looking, count)
