@@ -33,10 +33,15 @@ def ensure_labels(
     Args:
         train: whose precision the labels are computed at.
     Raises:
-        SrkdError: the disk cannot take them, or the teacher's SR is not finite. What is finished is kept.
+        SrkdError: the images are not those of the key, the disk cannot take the labels, or the teacher's SR is not
+            finite. What is finished is kept.
         Stopped: a signal came. What is finished is kept.
     """
     store = place.store
+    if images.pixels != key.pixels:
+        raise SrkdError(
+            f"the images of '{images.name}' have changed meanwhile", "give the same command again"
+        )
     with store.locked([key.lock]):
         if store.has(key):  # another process was faster
             return

@@ -233,6 +233,17 @@ def test_a_disk_without_room_is_told_before_work_starts(
         serial.do(task, plan, place)
 
 
+def test_labels_of_other_images_are_not_computed_under_the_same_key(
+    planned: Planned, place: Workplace
+) -> None:
+    plan = planned()
+    task = with_teacher(plan, place)
+    other = open_set(place.store, "photos-valid", 2)
+    assert task.labels is not None
+    with pytest.raises(SrkdError, match="the images of 'photos-valid' have changed"):
+        labels_module.ensure_labels(task.labels, plan.teacher, plan.suite.train, other, place)
+
+
 def test_sr_that_is_not_finite_is_no_label(
     planned: Planned, place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
