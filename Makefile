@@ -27,6 +27,8 @@ check: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(BIN)/pytest tests/project/test_writing.py
 
 smoke: .venv/ready
 	$(BIN)/srkd run smoke

@@ -30,6 +30,7 @@ SCRIPTS = (
     "memory",
     "growth",
     "forecast",
+    "statistics",
 )
 
 

@@ -30,7 +30,7 @@ TRAIN = TrainSpec(batch=8, patch=24, steps=1000)
 
 
 def by_methods(counts: list[int], rounds: int) -> dict[int, float]:
-    """Return the seconds of a step with so many students of HKD side by side."""
+    """Return the seconds of a step with a number of HKD students side by side."""
     teacher = build(TEACHER, 0).requires_grad_(False).eval()
     lr, hr = torch.rand(8, 3, 24, 24), torch.rand(8, 3, 48, 48)
     learners = [learner_of("hkd", STUDENT, TRAIN, teacher, lr) for _ in range(max(counts))]
@@ -50,7 +50,7 @@ def by_methods(counts: list[int], rounds: int) -> dict[int, float]:
 
 
 def by_images(counts: list[int], rounds: int) -> dict[int, float]:
-    """Return the seconds of a batch of patches out of so many images of 480×320."""
+    """Return the seconds of a batch of patches from a number of images of 480×320."""
     random, found = np.random.default_rng(0), {}
     for count in counts:
         DATASETS["noise"] = DatasetSpec("train", count)

@@ -61,5 +61,5 @@ def ratio(a: list[float], b: list[float]) -> float:
 
 
 def lacks_bf16() -> str:
-    """Return what to say where bfloat16 is emulated, many times more slowly; nothing where it isn't."""
+    """Return what to say where bfloat16 is emulated, many times more slowly; nothing where it is not."""
     return "" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "this processor has no bfloat16 arithmetic"

@@ -23,7 +23,7 @@ TARGET = "5. a 64×16 student's step / torchsr's, the same network"
 def rows(quick: bool) -> list[Row]:
     try:
         edsr: Any = import_module("torchsr.models.edsr")
-    except Exception as error:  # torchvision raises all sorts where it doesn't fit torch
+    except Exception as error:  # torchvision raises all sorts where it does not fit torch
         return [Row(TARGET, None, "x", note=f"no torchsr here: {str(error)[:60]}")]
     spec = ModelSpec(n_feats=64, n_resblocks=16)
     train = TrainSpec(batch=2 if quick else 8, patch=8 if quick else 48, steps=1000)

@@ -14,7 +14,7 @@ from srkd_bench.config.suite_file import load_suite
 from srkd_bench.core.files import put
 from srkd_bench.core.progress import Display
 from srkd_bench.data.image_set import open_set
-from srkd_bench.evaluation import stored_scores
+from srkd_bench.evaluation.scores import measurement
 from srkd_bench.experiments.planning import planner
 from srkd_bench.networks.loading import build, to_safetensors
 from srkd_bench.store import layout
@@ -48,12 +48,12 @@ def fill(home: Path, suite: Path) -> None:
     tests = open_set(store, "photos-test", 2)
     weights = to_safetensors(build(plan.students[0].model, 0))
     scores = {name: dict.fromkeys(METRICS, 30.0) for name in tests.names}
-    for key in (plan.teacher, *plan.students, None):
+    for key in (*plan.teachers, *plan.students, None):
         if key is not None:
             with store.writing(key) as folder:
                 put(folder / layout.WEIGHTS, weights)
                 put(folder / layout.CARD, "{}")
-        with store.writing(stored_scores.measurement(key, tests.pixels, 2, self_ensemble=False)) as folder:
+        with store.writing(measurement(key, tests.pixels, 2, self_ensemble=False)) as folder:
             put(folder / layout.SCORES, json.dumps({"dataset": "photos-test", "images": scores}))
 
 

@@ -37,6 +37,10 @@ def overview(names: Iterable[str]) -> str:
             "## Combinations",
             "`a+b` trains with the terms of both, as in `srkd distill --method rkd+hkd`. "
             f"{prose(described(composition.Composition)[0])}",
+            "## Longer training without distillation",
+            "`none@2x` trains the student without distillation for twice the suite's steps; any factor above 1 is "
+            "possible. `none@equal-cost` trains it for as many multiply-adds as a method with a teacher. "
+            "[Other budgets](../concepts.md#other-budgets) explains them.",
             "## Custom methods",
             "The [tutorial](../tutorial.md) implements a method and compares it with these. "
             "[Custom methods](../guides/methods.md) lists what a method can declare.",
@@ -178,7 +182,7 @@ def paper(source: str) -> str:
 
 
 def prose(text: str) -> str:
-    """Return a docstring's text for Markdown: what isn't `code` is taken literally."""
+    """Return a docstring's text for Markdown: what is not `code` is taken literally."""
     parts = re.split(r"(``?[^`]+``?)", text)
     return "".join(part if i % 2 else re.sub(r"([*_<|\[\]#])", r"\\\1", part) for i, part in enumerate(parts))
 

@@ -31,7 +31,7 @@ def page() -> str:
 
 def _lines(folder: Path, depth: int) -> Iterator[str]:
     yield _line(folder, depth)
-    skipped = ("__pycache__", "__init__.py", "py.typed")
+    skipped = ("__pycache__", "__init__.py", "py.typed", "traits.json")
     entries = sorted(folder.iterdir(), key=lambda path: (path.is_dir(), path.name))
     for path in (path for path in entries if path.name not in skipped):
         if path.is_dir() and str(path.relative_to(PACKAGE)) not in OTHER:

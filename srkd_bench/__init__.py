@@ -36,7 +36,7 @@ _LAZY = {name: f"srkd_bench.experiments.api:{name}" for name in _API} | {
 }
 """Public names and where they are; loaded on first use, so that the command starts quickly."""
 
-if not TYPE_CHECKING:  # type checkers read the imports above, and find misspelled names
+if not TYPE_CHECKING:  # type checkers use the imports above instead, and so report misspelled names
 
     def __getattr__(name: str) -> object:
         if name not in _LAZY:

@@ -1,7 +1,7 @@
-"""Kills `srkd` with SIGKILL in every phase of its work, over and over, and compares what is left with a calm run;
-then damages files of a finished store, and looks whether `verify` finds each.
+"""Kill `srkd` with SIGKILL in every phase repeatedly, and compare the store with that of an uninterrupted run;
+then damage files of a finished store, and check that `verify` finds each fault.
 
-By hand: `python -m tests.chaos --kills 50`. Exit code 1 if a single bit differs.
+Manually: `python -m tests.chaos --kills 50`. Exit code 1 if a single bit differs.
 """
 
 import argparse
@@ -32,7 +32,7 @@ KEPT = ("weights.safetensors", "scores.json", "images.u8", "index.json", "format
 
 
 class Web(BaseHTTPRequestHandler):
-    """Serves one file slowly, by Range where asked for, as data sets' servers do."""
+    """Serve one file slowly, with Range support, as servers of data sets do."""
 
     content = b""
 
@@ -74,7 +74,7 @@ def web() -> Iterator[tuple[str, str]]:
 
 
 def work(home: Path, address: str, sha256: str, settings: list[str]) -> None:
-    """Do all of the smoke suite, on images from the address, and keep the name of the phase in `home`.phase."""
+    """Run the smoke suite on images from the address, and write the name of the phase to `home`.phase."""
     from srkd_bench.cli import app
     from srkd_bench.data import ingest, packs
     from srkd_bench.data.catalog import DATASETS, DatasetSpec, Source
@@ -119,11 +119,11 @@ def work(home: Path, address: str, sha256: str, settings: list[str]) -> None:
 
 @dataclass
 class Chaos:
-    """Runs of the same work, calm and killed.
+    """Uninterrupted and killed runs of the same work.
 
     Attributes:
-        landed: how many kills landed in each phase; in between are starts, and steps from one phase to the next.
-        seconds: how long a calm run was in each phase.
+        landed: number of kills in each phase; others occur at the start or between two phases.
+        seconds: duration of each phase in an uninterrupted run.
     """
 
     folder: Path
@@ -144,7 +144,7 @@ class Chaos:
         return Path(f"{home}.phase").read_text(encoding="utf-8").strip()
 
     def calm(self, home: Path) -> None:
-        """Run without a kill, and take the time of each phase."""
+        """Run without a kill, and measure the time of each phase."""
         process, last = self.start(home), time.monotonic()
         while process.poll() is None:
             time.sleep(0.002)
@@ -157,7 +157,7 @@ class Chaos:
             )
 
     def kill(self, home: Path, wanted: str) -> bool:
-        """Start, kill at a random moment of a phase, and say whether that was still to come."""
+        """Start, kill at a random moment of a phase, and return whether that phase was still to come."""
         process = self.start(home)
         while process.poll() is None and self.phase(home) != wanted:
             time.sleep(0.002)
@@ -174,14 +174,14 @@ class Chaos:
         return True
 
     def round(self, home: Path, kills: int) -> None:
-        """Kill a run in each phase in turn, so many times in all, and let it end."""
+        """Kill a run in each phase in turn, a number of times in total, and let it end."""
         for number in range(kills):
             self.kill(home, PHASES[number * len(PHASES) // kills])
         self.calm(home)
 
 
 def digests(home: Path) -> dict[str, str]:
-    """Return the sha256 of all that must be the same in every store: images, weights, scores, tables."""
+    """Return the sha256 of everything that must be equal in all stores: images, weights, scores, tables."""
     found = (path for path in home.rglob("*") if path.parent.name != "locks")
     files = [path for path in found if path.name in KEPT or path.parent.name == "downloads"]
     files += [Path(f"{home}{suffix}") for suffix in (".md", ".json")]
@@ -198,9 +198,9 @@ def srkd(*words: str) -> "subprocess.CompletedProcess[str]":
 
 
 def damage(home: Path, count: int, random: random.Random) -> tuple[Counter[str], int]:
-    """Flip a bit of, cut or remove a file of the store, so many times, each healed before the next.
+    """Flip a bit of, truncate or remove a file of the store a number of times, each repaired before the next.
 
-    Return how often each was done, and how many of them `verify` didn't find, or called by another name.
+    Return how often each was done, and how many of them `verify` did not find, or called by another name.
     """
     from srkd_bench.core.progress import Display
     from srkd_bench.store.artifact_store import ArtifactStore
@@ -219,7 +219,7 @@ def damage(home: Path, count: int, random: random.Random) -> tuple[Counter[str],
         path, kind = random.choice(files), random.choice(["flipped", "cut", "removed"])
         content = path.read_bytes()
         if kind == "removed" and path.suffix == ".sha256":
-            continue  # that is a download without a checksum: not wrong, only unverified
+            continue  # that makes a download without a checksum: not a fault, only unverified
         at = random.randrange(len(content))
         if kind == "removed":
             path.unlink()
@@ -242,7 +242,7 @@ def damage(home: Path, count: int, random: random.Random) -> tuple[Counter[str],
 def chaos(
     kills: int, faults: int, seed: int, settings: list[str], say: Callable[[str], None] = print
 ) -> dict[str, Any]:
-    """Kill so many times and put so many faults into a finished store; return what landed where, and what was lost.
+    """Kill a number of times and damage a finished store; return the kills by phase, the damage, and what was lost.
 
     A round kills one store up to a dozen times, then lets it end; each is compared with one that was never killed.
     """

@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees or touches the folders of who runs it, nor what another test left where Python looks."""
+    """Isolate each test from the user's folders and from modules that other tests left in sys.path."""
     for name in ("HOME", "XDG_CACHE_HOME", "SRKD_HOME"):
         monkeypatch.setenv(name, str(tmp_path / "user"))
     for name in ("SRKD_OFFLINE", "SRKD_TRUST", "SRKD_STORE", "GITHUB_STEP_SUMMARY"):
@@ -39,7 +39,7 @@ def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def table_of_data_sets() -> Iterator[None]:
-    """What a test, or a benchmark in it, adds to the table is gone after it."""
+    """Remove entries that a test adds to the catalog of data sets."""
     known = dict(DATASETS)
     yield
     DATASETS.clear()
@@ -53,9 +53,9 @@ def store(tmp_path: Path) -> ArtifactStore:
 
 @pytest.fixture(scope="session")
 def running_server() -> Iterator["Server"]:
-    pytest.importorskip("obstore", reason="obstore isn't installed")
+    pytest.importorskip("obstore", reason="obstore is not installed")
     for package in ("moto", "flask_cors", "werkzeug"):
-        pytest.importorskip(package, reason="moto's server, which speaks S3, isn't installed")
+        pytest.importorskip(package, reason="moto's server, which speaks S3, is not installed")
     from tests.support.bucket_server import Server
 
     server = Server()
@@ -66,7 +66,7 @@ def running_server() -> Iterator["Server"]:
 
 @pytest.fixture
 def server(running_server: "Server", monkeypatch: pytest.MonkeyPatch) -> "Server":
-    """Return a real S3-compatible server with an empty bucket, which SRKD_STORE names."""
+    """Start a real S3-compatible server with an empty bucket, and set SRKD_STORE to it."""
     running_server.settle()
     for name, value in running_server.environment().items():
         monkeypatch.setenv(name, value)

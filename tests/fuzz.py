@@ -1,7 +1,7 @@
-"""The four doors for files of strangers. Whatever is behind them, they open or give an SrkdError that says why not.
+"""Fuzz the four entry points ("doors") for untrusted files: each must accept a file or raise an SrkdError.
 
-`python -m tests.fuzz images --seconds 600` looks for something else with atheris, which is in the extra `fuzz`.
-`test_fuzz.py` tries a few hundred files a door with hypothesis.
+`python -m tests.fuzz images --seconds 600` searches for other results with atheris, which is in the extra `fuzz`.
+`test_fuzz.py` tries a few hundred files per door with hypothesis.
 """
 
 import argparse
@@ -34,9 +34,9 @@ Door = Callable[[bytes, Path], bool]
 
 
 def door(name: str) -> Door:
-    """Return the function that tries bytes at a door and says whether it opened.
+    """Return the function that passes bytes to a door and returns whether they were accepted.
 
-    It imports what it tries: atheris sees only what is imported after it.
+    It imports the tested code: atheris instruments only modules that are imported after it.
     """
     from srkd_bench.core.errors import SrkdError
 
@@ -60,7 +60,7 @@ def door(name: str) -> Door:
         from srkd_bench.data.images import read_rgb
 
         def attempt(data: bytes, file: Path) -> object:
-            pixels = read_rgb(io.BytesIO(mended_png(data)), file.name)
+            pixels = read_rgb(io.BytesIO(repaired_png(data)), file.name)
             assert pixels.ndim == 3
             return pixels
 
@@ -69,7 +69,7 @@ def door(name: str) -> Door:
 
         def attempt(data: bytes, file: Path) -> object:
             wrap = WRAPPINGS[data[0] % len(WRAPPINGS)] if data else bytes
-            file.write_bytes(wrap(mended_tar(data[1:])))
+            file.write_bytes(wrap(repaired_tar(data[1:])))
             return list(read_images(file, [entry.path for entry in images_in(file)]))
 
     def tried(data: bytes, folder: Path) -> bool:
@@ -86,14 +86,14 @@ def door(name: str) -> Door:
 
 @contextmanager
 def within(megabytes: int) -> Iterator[None]:
-    """Check that the peak of memory rises by no more, where the system tells."""
+    """Check that peak memory does not increase by more, if the system reports it."""
     reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
     def memory(kind: str) -> int:
         return int(status.read_text(encoding="utf-8").split(kind)[1].split()[0])
 
     try:
-        reset.write_text("5", encoding="utf-8")  # the peak begins anew
+        reset.write_text("5", encoding="utf-8")  # reset the peak
     except OSError:
         yield
         return
@@ -102,34 +102,34 @@ def within(megabytes: int) -> Iterator[None]:
     assert memory("VmHWM:") - before < megabytes * 1000
 
 
-def mended_png(data: bytes) -> bytes:
-    """Return a PNG with right checksums, without which nothing gets as far as its chunks."""
+def repaired_png(data: bytes) -> bytes:
+    """Return a PNG with corrected checksums, so that its chunks are parsed."""
     if not data.startswith(PNG):
         return data
-    mended, place = data[:8], 8
+    repaired, place = data[:8], 8
     while place + 12 <= len(data):
         size = int.from_bytes(data[place : place + 4], "big")
         content = data[place + 4 : place + 8 + size]
-        mended += data[place : place + 4] + content + struct.pack(">I", zlib.crc32(content))
+        repaired += data[place : place + 4] + content + struct.pack(">I", zlib.crc32(content))
         place += 12 + size
-    return mended
+    return repaired
 
 
-def mended_tar(data: bytes) -> bytes:
-    """Return a tar with right checksums in all that looks like a header."""
+def repaired_tar(data: bytes) -> bytes:
+    """Return a tar with corrected checksums in everything that looks like a header."""
     if data[257:262] != b"ustar":
         return data
-    mended = bytearray(data)
+    repaired = bytearray(data)
     for place in range(0, len(data) - 511, 512):
-        block = mended[place : place + 512]
+        block = repaired[place : place + 512]
         if block[257:262] == b"ustar":
             block[148:156] = b" " * 8
-            mended[place + 148 : place + 156] = b"%06o\0 " % sum(block)
-    return bytes(mended)
+            repaired[place + 148 : place + 156] = b"%06o\0 " % sum(block)
+    return bytes(repaired)
 
 
 def seeds(name: str) -> list[bytes]:
-    """Return small valid files of every kind that a door knows, and a few that it refuses."""
+    """Return small valid files of every kind that a door accepts, and a few that it rejects."""
     return list({"suites": _suites, "weights": _weights, "images": _images, "archives": _archives}[name]())
 
 
@@ -255,7 +255,7 @@ def _archives() -> Iterator[bytes]:
 
 
 def main() -> int:
-    """Fuzz one door in a process of its own, so that a crash is counted too."""
+    """Fuzz one door in a separate process, so that a crash is counted too."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__.splitlines()[0])
     parser.add_argument("door", choices=DOORS)
     parser.add_argument("--seconds", type=int, default=60)

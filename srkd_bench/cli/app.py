@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import partial
 from typing import Annotated, Never
@@ -9,7 +10,7 @@ from typing import Annotated, Never
 import typer
 
 from srkd_bench import __version__
-from srkd_bench.cli import registration, streams
+from srkd_bench.cli import registration, shells, streams
 from srkd_bench.cli.commands import method, store
 from srkd_bench.cli.commands.compare import compare
 from srkd_bench.cli.commands.data import download
@@ -74,7 +75,14 @@ _add(
     online=True,
     seeds=True,
 )
-_add(tune, "srkd tune demo --method hkd,ckd --trials 5", panel=RUN, online=True)
+_add(
+    tune,
+    "srkd tune demo --method hkd,ckd --trials 5",
+    "srkd tune demo --seeds 6",
+    panel=RUN,
+    online=True,
+    seeds=True,
+)
 _add(
     plan,
     "srkd plan demo",
@@ -161,6 +169,8 @@ def _first(
 
 def main() -> Never:
     """Run the command; an error of the user ends with one message, one hint and its exit code."""
+    if shells.VARIABLE in os.environ:
+        shells.answer(app)
     streams.guard()
     code = _run()
     if (problem := streams.problem_of_output()) and not code:

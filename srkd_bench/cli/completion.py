@@ -1,7 +1,8 @@
-"""Shell completion of suites, methods, data sets, run ids, formats and devices. Imports nothing heavy."""
+"""Shell completion of suites, methods, data sets, run ids, formats, devices, metrics. Imports nothing heavy."""
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,19 +23,25 @@ def suites(context: typer.Context, incomplete: str) -> list[str]:
     return _matching([*suite_files(), *_files(incomplete, (".yaml", ".yml"))], incomplete)
 
 
+def suite_lists(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete suites in a list `a,b`."""
+    return _after_the_last(",", incomplete, lambda part: suites(context, part))
+
+
 def methods(context: typer.Context, incomplete: str) -> list[str]:
-    """Complete methods: names, Python files, combinations `a+b` and lists `a,b`."""
+    """Complete methods: names, Python files, combinations `a+b`, lists `a,b`, and `none` with more steps."""
+    from srkd_bench.evaluation.controls import EQUAL_COST
     from srkd_bench.methods import sources
 
-    known = ["all", *sorted(sources.builtin()), *sorted(sources.installed())]
+    known = ["all", *sorted(sources.builtin()), "none@2x", EQUAL_COST, *sorted(sources.installed())]
     return _after_the_last(",+", incomplete, lambda part: [*known, *_files(part, (".py",))])
 
 
 def datasets(context: typer.Context, incomplete: str) -> list[str]:
-    """Complete data sets, also in a list `a,b`."""
+    """Complete data sets and folders of images, also in a list `a,b`."""
     from srkd_bench.data.catalog import DATASETS
 
-    return _after_the_last(",", incomplete, lambda part: DATASETS)
+    return _after_the_last(",", incomplete, lambda part: [*DATASETS, *_files(part, ())])
 
 
 def devices(context: typer.Context, incomplete: str) -> list[str]:
@@ -49,9 +56,26 @@ def formats(context: typer.Context, incomplete: str) -> list[str]:
     return _matching(REPORT_FORMATS, incomplete)
 
 
+def settings(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete KEY=VALUE where the values are names: methods, data sets, metrics."""
+    from srkd_bench.config.metrics import METRICS
+
+    known: dict[str, Completion] = {
+        "methods=[": methods,
+        "data.train=": datasets,
+        "data.validation=": datasets,
+        "data.test=[": datasets,
+        "evaluate.metrics=[": lambda context, part: _after_the_last(",", part, lambda last: METRICS),
+    }
+    for key, complete in known.items():
+        if incomplete.startswith(key):
+            return [key + one for one in complete(context, incomplete.removeprefix(key))]
+    return _matching(known, incomplete)
+
+
 def runs(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """Complete the id of a run in the store; method and seed explain it."""
-    return [row for row in _runs(context) if row[0].startswith(incomplete)]
+    return [*_runs(context, incomplete)]
 
 
 def suites_and_runs(context: typer.Context, incomplete: str) -> list[Any]:
@@ -68,12 +92,14 @@ def methods_and_runs(context: typer.Context, incomplete: str) -> list[Any]:
     ]
 
 
-def _runs(context: typer.Context) -> Iterator[tuple[str, str]]:
+def _runs(context: typer.Context, digits: str) -> Iterator[tuple[str, str]]:
     import platformdirs
 
+    if not re.fullmatch("[0-9a-f]*", digits):
+        return
     home = context.params.get("home") or os.environ.get("SRKD_HOME")
     folder = Path(home or platformdirs.user_cache_dir("srkd", appauthor=False)).expanduser() / "runs"
-    for path in sorted(folder.glob("*/artifact.json"))[:MOST_RUNS]:
+    for path in sorted(folder.glob(f"{digits}*/artifact.json"))[:MOST_RUNS]:
         try:
             key = json.loads(path.read_text(encoding="utf-8"))["key"]
             yield path.parent.name[:ID_DIGITS], f"{key['method']}, seed {key['seed']}"
@@ -86,14 +112,15 @@ def _matching(names: Iterable[str], incomplete: str) -> list[str]:
 
 
 def _after_the_last(separators: str, incomplete: str, known: Callable[[str], Iterable[str]]) -> list[str]:
-    """Complete the last part of a list; what stands before it stays."""
+    """Complete the last part of a list with a name that the list does not contain yet."""
     start = max(incomplete.rfind(one) for one in separators) + 1
     before, part = incomplete[:start], incomplete[start:]
-    return [before + name for name in _matching(known(part), part)]
+    listed = re.split(f"[{separators}]", before)
+    return [before + name for name in _matching(known(part), part) if name not in listed]
 
 
 def _files(incomplete: str, suffixes: tuple[str, ...]) -> list[str]:
-    """Return the files and folders that begin so, as typed."""
+    """Return the files and folders with this prefix, as typed."""
     folder, slash, name = incomplete.rpartition("/")
     place = Path(folder + slash)
     if not place.is_dir() or folder.startswith("~"):  # zsh would quote the tilde

@@ -35,6 +35,15 @@ def datasets(values: Sequence[str] | None) -> list[str] | None:
     return _named(values, "--datasets", "--datasets set5,set14")
 
 
+def suites(values: Sequence[str] | None) -> list[str] | None:
+    """Return the suites of --keep.
+
+    Raises:
+        SrkdError: the option is given without a suite.
+    """
+    return _named(values, "--keep", "--keep demo,my-study.yaml")
+
+
 def _named(values: Sequence[str] | None, option: str, example: str) -> list[str] | None:
     if not values:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +16,7 @@ from srkd_bench.store.workspace import RunOptions
 if TYPE_CHECKING:
     from srkd_bench.config.suite import TeacherSpec
 
-CACHE_GB = 2.0  # where --teacher-cache isn't given
+CACHE_GB = 2.0  # where --teacher-cache is not given
 
 
 def choice(*flags: str, names: Iterable[str], help: str) -> Any:
@@ -47,7 +47,10 @@ OptionalSuite = Annotated[str | None, _SUITE]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Change a key of the suite, such as train.steps=200; repeatable."
+        "--set",
+        metavar="KEY=VALUE",
+        autocompletion=completion.settings,
+        help="Change a key of the suite, such as train.steps=200; repeatable.",
     ),
 ]
 Methods = Annotated[
@@ -93,7 +96,7 @@ Devices = Annotated[
         "auto: every GPU, or the CPU if there is none.",
     ),
 ]
-AUTO = ["auto"]  # the devices where --device isn't given
+AUTO = ["auto"]  # the devices where --device is not given
 Jobs = Annotated[
     int | None,
     typer.Option(
@@ -184,6 +187,21 @@ Crops = Annotated[
 ]
 
 
+def refuse(beside: str, given: Mapping[str, object], hint: str = "") -> None:
+    """Refuse options that something else on the command line would leave without effect.
+
+    Args:
+        beside: what was given with them, such as `--weights`.
+        given: the options and their values; those that are None, False or empty were not given.
+        hint: instead of the advice to leave the option out.
+    Raises:
+        SrkdError: one of them was given.
+    """
+    for option, value in given.items():
+        if value not in (None, False, [], ()):
+            raise SrkdError(f"{option} cannot be combined with {beside}", hint or f"leave out {option}")
+
+
 def run_options(
     devices: str | Sequence[str],
     jobs: int | None = None,
@@ -215,7 +233,9 @@ def weights_of(
 
     if file is None:
         if range_ or res_scale is not None:
-            raise SrkdError("--range and --res-scale go with --weights FILE")
+            raise SrkdError(
+                "--range and --res-scale go with --weights FILE", "leave them out, or add --weights FILE"
+            )
         return None
     said: dict[str, Any] = {"range": int(range_) if range_ else None, "res_scale": res_scale}
     if model is not None:

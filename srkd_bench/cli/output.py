@@ -10,6 +10,7 @@ from rich.console import Console
 if TYPE_CHECKING:
     from srkd_bench.evaluation.results import Results
     from srkd_bench.experiments.analysis.forecast import Forecast
+    from srkd_bench.experiments.analysis.sensitivity import Sensitivity
 
 
 out, err = Console(), Console(stderr=True)
@@ -57,6 +58,20 @@ def print_forecast(found: Forecast, json_: bool, more: dict[str, Any] | None = N
     if found.slots > 1:
         print(f"With {found.slots} such devices: about {clock(found.seconds_together)}")
     print(f"Store: {found.home}")
+
+
+def print_sensitivity(found: Sensitivity) -> None:
+    """Print which difference a plan detects, and the seeds that the difference asked for needs."""
+    methods = f"{found.methods} method{'s' * (found.methods > 1)}"
+    known = f"{methods}; standard deviation {found.deviation:.3f} dB, from the {found.source}"
+    if found.detectable is None:
+        print(f"Detectable difference: none with one seed ({known})")
+    else:
+        size = f"{found.detectable:.3f} dB on all data sets with 80 % power"
+        print(f"Detectable difference: {size} ({found.seeds} seeds, {known})")
+    if found.difference is not None:
+        needed = "more than 10,000" if found.seeds_needed is None else f"{found.seeds_needed:,}"
+        print(f"Seeds needed to detect {found.difference:g} dB: {needed}")
 
 
 def print_rows(what: str, rows: list[dict[str, Any]], json_: bool) -> None:

@@ -16,11 +16,19 @@ from typer.core import TyperCommand, TyperGroup
 
 from srkd_bench.cli import completion
 from srkd_bench.cli.lists import seeds_setting
-from srkd_bench.config.messages import problem
+from srkd_bench.cli.usage import one_error, path_of, unknown_command
 from srkd_bench.core.errors import SrkdError
 
 DEFAULT_SUITE = "demo"
 RUN, INSPECT, DATA, NETWORKS, STORE, METHODS = "Run", "Inspect", "Data", "Networks", "Store", "Methods"
+_IN_SETTINGS = {
+    "seeds": "seeds",
+    "teacher": "teacher.weights",
+    "weights": "teacher.weights",
+    "datasets": "data.test",
+    "self_ensemble": "evaluate.self_ensemble",
+}
+"""Keys of a suite that an option of this name sets, too."""
 _RUNS_CODE = {"suite", "run", "keep"}
 """Parameters through which code that a suite or a run names may be executed."""
 
@@ -87,12 +95,8 @@ class Command(TyperCommand):
             if name in self.renamed:
                 notice(f"{name} is now {self.renamed[name]}")
                 args[index] = self.renamed[name] + equals + value
-        try:
+        with one_error(ctx):
             return super().parse_args(ctx, args)
-        except typer.BadParameter as error:
-            if isinstance(error.__cause__, ValueError) and hasattr(error.__cause__, "errors"):
-                error.message = problem(error.__cause__.errors()[0])
-            raise
 
 
 class Group(TyperGroup):
@@ -105,6 +109,24 @@ class Group(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, switches without a type."""
         return _without_types(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the options before the command."""
+        if not args:
+            return super().parse_args(ctx, args)  # shows the help
+        with one_error(ctx):
+            return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that the next word names."""
+        if (
+            args
+            and args[0] not in self.commands
+            and not args[0].startswith("-")
+            and not ctx.resilient_parsing
+        ):
+            raise unknown_command(args[0], self.commands, path_of(ctx))
+        return super().resolve_command(ctx, args)
 
 
 def _usage(argument: Any) -> str:
@@ -177,7 +199,7 @@ def register(
 
 
 def _with_shared_options(function: Callable[..., None], added: dict[str, Any]) -> Callable[..., None]:
-    """Return a command with more options, which its function doesn't see."""
+    """Return a command with more options, which its function does not see."""
     found = signature(function, eval_str=True)
     parameters = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in found.parameters.values()]
     if "suite" in added:
@@ -190,8 +212,9 @@ def _with_shared_options(function: Callable[..., None], added: dict[str, Any]) -
         if "suite" in added:
             named = chosen_suite(values["suite"], shared["suite"])
             values["suite"] = named or found.parameters["suite"].default
+        _refuse_twice(values | shared)
         if shared.get("seeds"):
-            values["settings"] = _with_seeds(values["settings"], shared["seeds"])
+            values["settings"] = [*(values["settings"] or []), seeds_setting(shared["seeds"])]
         function(**values)
 
     last = [index for index, one in enumerate(parameters) if one.name in ("dry_run", "json_")]
@@ -231,7 +254,9 @@ def chosen_suite(argument: str | None, option: str | None) -> str | None:
     return argument or option
 
 
-def _with_seeds(settings: list[str] | None, seeds: str) -> list[str]:
-    if any(one.partition("=")[0].strip() == "seeds" for one in settings or []):
-        raise SrkdError("--seeds and --set seeds are both given", "give one of them")
-    return [*(settings or []), seeds_setting(seeds)]
+def _refuse_twice(values: dict[str, Any]) -> None:
+    """Refuse a key of the suite that both --set and an option of its own give."""
+    keys = {one.partition("=")[0].strip() for one in values.get("settings") or []}
+    for name, key in _IN_SETTINGS.items():
+        if values.get(name) and key in keys:
+            raise SrkdError(f"--{name.replace('_', '-')} and --set {key} are both given", "give one of them")

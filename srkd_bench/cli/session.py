@@ -44,7 +44,7 @@ def find_plan(
 def show_forecast(
     plan: Plan, place: Workplace, json_: bool, slots: int = 1, more: dict[str, Any] | None = None
 ) -> None:
-    """Print what a plan will cost on so many devices like this one.
+    """Print the predicted cost of a plan on a number of devices like this one.
 
     Args:
         more: goes into the JSON, too.

@@ -13,10 +13,10 @@ RECIPE = 2
 
 
 class Weights(Artifact):
-    """A network that was trained elsewhere, known by its file's sha256.
+    """A network that was trained elsewhere, identified by the sha256 of its file.
 
     Args:
-        range: of the values that the file's EDSR works on; another network's stands in its spec.
+        range: value range of the EDSR in the file; other networks have it in their spec.
     """
 
     folder: ClassVar[str] = "weights"
@@ -28,14 +28,14 @@ class Weights(Artifact):
 
 
 class Run(Artifact):
-    """One training, with everything that decides its numbers.
+    """One training, with everything that determines its result.
 
     Args:
         data, pixels: name of the training set, and the digest of its decoded pixels.
         method: `none` for teachers and controls; `a+b` for a composition.
         params: of each part of the method, defaults written out, with its `version`.
-        teacher: None if no part of the method looks at one.
-        labels: where the teacher's SR comes from, as in a suite; `patches` if the method does not use it.
+        teacher: None if no part of the method uses one.
+        labels: source of the teacher's SR, as in a suite; `patches` if the method does not use it.
     """
 
     folder: ClassVar[str] = "runs"
@@ -103,7 +103,7 @@ class Measurement(Artifact):
     Args:
         network: digest of a `Run` or `Weights`, or `bicubic`.
         pixels: digest of the data set's decoded pixels.
-        recipe: raise it when a number changes that a protocol's name doesn't tell apart.
+        recipe: raise it when scores change although the protocol keeps its name.
     """
 
     folder: ClassVar[str] = "scores"
@@ -117,7 +117,7 @@ class Measurement(Artifact):
 
 
 class Pack(Artifact):
-    """A data set's images: HR for scale 1, else LR. The latest copy of a data set is kept, whatever its pixels."""
+    """A data set's images: HR for scale 1, otherwise LR. A newer copy of a data set replaces the older one."""
 
     folder: ClassVar[str] = "data"
     kind: ClassVar[str] = "data"
@@ -132,7 +132,7 @@ class Pack(Artifact):
 
     @property
     def lock(self) -> str:
-        """The lock's name, one for the images of all scales."""
+        """Name of the lock, shared by the images of all scales."""
         return f"{self.kind}-{self.dataset}"
 
 

@@ -18,12 +18,12 @@ DIGITS = 20  # of a digest, in the names of folders and files
 
 
 def short(digest: str) -> str:
-    """Return the first digits of a digest in hex, as names hold them."""
+    """Return the leading hex digits of a digest, as used in file and folder names."""
     return digest[:DIGITS]
 
 
 def digest_of(plain: Any) -> str:
-    """Return the sha256, in hex, of the canonical JSON of plain data, which may be a spec's."""
+    """Return the sha256, in hex, of the canonical JSON of plain data."""
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -49,11 +49,11 @@ class Spec(BaseModel):
 
 
 class Artifact(Spec):
-    """A spec that names what the store keeps.
+    """The spec of an artifact in the store.
 
     Attributes:
         folder: the store's folder for artifacts of this class.
-        kind: the word that their locks begin with.
+        kind: prefix of their locks' names.
     """
 
     folder: ClassVar[str]

@@ -10,7 +10,7 @@ from srkd_bench.config.metrics import MetricName
 
 
 class Claim(Spec):
-    """A statement that reports check on a suite's scores; docs/statistics.md says by what evidence.
+    """A statement that reports check against a suite's scores; docs/statistics.md defines the evidence.
 
     Exactly one of `best`, `second`, `gain`, `no_gain`, `only` and `reads` is given.
     """
@@ -56,9 +56,9 @@ class Claim(Spec):
             raise ValueError(f"give one of {', '.join(forms)}, not {' and '.join(given) or 'none'}")
         ranked = set(self.only) | {self.best or self.second}
         if given[0] in ("best", "second", "only") and not set(self.among) - ranked:
-            raise ValueError(f"{given[0]} needs others to compare with: among: [...]")
+            raise ValueError(f"{given[0]} needs methods to compare with: among: [...]")
         if self.reads and not self.margin:
-            raise ValueError("reads needs a margin: numbers are published rounded")
+            raise ValueError("reads needs a margin, since published numbers are rounded")
         return self
 
 

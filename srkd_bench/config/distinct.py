@@ -1,4 +1,4 @@
-"""Lists that name everything once: data sets, metrics, methods, seeds, runs."""
+"""Refuse lists with duplicates: data sets, metrics, methods, seeds, runs."""
 
 from collections.abc import Hashable, Iterable
 from typing import Annotated, TypeVar
@@ -11,19 +11,19 @@ T = TypeVar("T", bound=Hashable)
 
 
 def check_distinct(what: str, values: Iterable[Hashable]) -> None:
-    """See that a list of the command line names everything once.
+    """Check that a list given on the command line has no duplicates.
 
     Args:
         what: the option.
     Raises:
-        SrkdError: it names something twice.
+        SrkdError: an item occurs twice.
     """
     if found := _repetition(values):
         raise SrkdError(f"{what}: {found}", "name each once")
 
 
 def _repetition(values: Iterable[Hashable]) -> str:
-    """Return in words what a list names twice, or an empty text; `a+b` and `b+a` are one method."""
+    """Describe the duplicate in a list; empty if there is none. `a+b` and `b+a` are the same method."""
     seen: dict[Hashable, Hashable] = {}
     for value in values:
         key = tuple(sorted(value.split("+"))) if isinstance(value, str) else value

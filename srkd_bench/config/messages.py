@@ -1,5 +1,6 @@
-"""Say in plain words why a value was refused."""
+"""Explain validation errors in plain words."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,11 +15,13 @@ _BOUNDS = {
 }
 _LENGTHS = {"too_short": ("at least", "min_length"), "too_long": ("at most", "max_length")}
 
+_NAME = re.compile(r"(?!(?:true|false|null|yes|no|on|off)$)[A-Za-z_][\w.+/@-]*", re.IGNORECASE)
+
 MOST_SHOWN = 80  # characters of a refused value
 
 
 def problem(error: Mapping[str, Any]) -> str:
-    """Return what is wrong, as a phrase after the key: `must be at least 1, not 0`.
+    """Describe an error as a phrase that follows the key: `must be at least 1, not 0`.
 
     Args:
         error: one of pydantic's `ValidationError.errors()`.
@@ -50,8 +53,12 @@ def _demand(kind: str, context: Mapping[str, Any], message: str) -> str:
         return "must be a finite number"
     if (name := kind.removeprefix("string_")) in _LENGTHS:
         words, bound = _LENGTHS[name]
-        return f"must have {words} {context[bound]} {'characters' if name != kind else 'entries'}"
+        return f"must have {words} {context[bound]} {_counted(name != kind, context[bound])}"
     return message[0].lower() + message[1:]
+
+
+def _counted(text: bool, bound: int) -> str:
+    return ("character" if text else "entry") if bound == 1 else ("characters" if text else "entries")
 
 
 def _number(value: float) -> str:
@@ -59,11 +66,16 @@ def _number(value: float) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value as a suite file has it: `true`, `[a, b]`, `'text'`."""
+    """Format a value as in a suite file: `true`, `[a, b]`, `'text'`."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(shown, value))}]"
+        return f"[{', '.join(map(unquoted, value))}]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {shown(one)}" for key, one in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {unquoted(one)}" for key, one in value.items()) + "}"
     return repr(value)
+
+
+def unquoted(value: Any) -> str:
+    """Return a value as a suite file or --set has it, without quotes around a name, which needs none."""
+    return value if isinstance(value, str) and _NAME.fullmatch(value) else shown(value)

@@ -43,5 +43,5 @@ else:
 
 
 def rules(protocol: str) -> str:
-    """Return a protocol's rules in words; scores of another version of srkd may name one that is unknown."""
+    """Describe a protocol's rules; scores of another version of srkd may use an unknown protocol."""
     return PROTOCOLS.get(protocol, "rules of another version")

@@ -30,7 +30,7 @@ class ModelSpec(Spec):
 
     @property
     def parameters(self) -> int:
-        """How many weights are trained; the fixed mean shift isn't counted."""
+        """Number of trainable weights; the fixed mean shift is not counted."""
         return sum(9 * i * o + o for i, o, _ in self._convolutions())
 
     @property
@@ -40,7 +40,7 @@ class ModelSpec(Spec):
 
 
 class Counts(Spec):
-    """What a network of another architecture was found to have: weights, and multiply-adds for one LR pixel."""
+    """Measured size of a network of another architecture: weights, and multiply-adds for one LR pixel."""
 
     parameters: Annotated[int, Field(ge=0)]
     multiply_adds: Annotated[int, Field(ge=0)]
@@ -91,7 +91,7 @@ class ForeignSpec(Spec):
 
     @property
     def parameters(self) -> int:
-        """How many weights it has."""
+        """Number of weights."""
         return self._counted.parameters
 
     @property
@@ -102,15 +102,15 @@ class ForeignSpec(Spec):
     @property
     def _counted(self) -> Counts:
         if self.counts is None:
-            raise ValueError(f"{self} has not been looked at: a plan does so")
+            raise ValueError(f"{self} is not inspected yet; planning does that")
         return self.counts
 
 
 def network_spec(raw: Any) -> "ModelSpec | ForeignSpec":
-    """Return plain data as the spec of an EDSR, or of another network if it says `arch`.
+    """Return plain data as the spec of an EDSR, or of another network if the key `arch` is present.
 
     Raises:
-        ValidationError: it is neither.
+        ValidationError: the data are neither.
     """
     if isinstance(raw, ModelSpec | ForeignSpec):
         return raw

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from srkd_bench.config.base import LabelSource, Params, Rate, Seed, Spec, digest_of, short
 from srkd_bench.config.claims import Claim
 from srkd_bench.config.distinct import Distinct
+from srkd_bench.config.messages import shown
 from srkd_bench.config.metrics import METRICS, MetricName, ProtocolName
 from srkd_bench.config.network import ForeignSpec, NetworkSpec
 from srkd_bench.config.training import TrainSpec, overridden
@@ -27,18 +28,38 @@ class DataSpec(Spec):
 
     @property
     def names(self) -> list[str]:
-        """All of them, each once, training first."""
+        """All data sets without duplicates, the training set first."""
         return list(dict.fromkeys(filter(None, [self.train, self.validation, *self.test])))
 
 
+def _teacher_seeds(given: Any) -> Any:
+    """Refuse what is neither `paired` nor a list of seeds in one message; a union's own has one for each kind."""
+    if given is None or given == "paired":
+        return given
+    valid = isinstance(given, list) and all(type(one) is int and 0 <= one < 2**32 for one in given)
+    if not valid or not given or len({*given}) < len(given):
+        raise ValueError(
+            f"must be paired or a list of different seeds, such as [0, 1, 2, 3], not {shown(given)[:80]}"
+        )
+    return given
+
+
 class TeacherSpec(Spec):
-    """A network to train (`model` and `train`), or one that exists (`weights`, and `model` if need be)."""
+    """A network to train (`model` and `train`), or an existing one (`weights`, and `model` if needed)."""
 
     model: Annotated[NetworkSpec | None, Field(examples=[{"n_feats": 64, "n_resblocks": 16}])] = None
     """The network to train, as under `student`. Beside `weights`: the network that the file holds, needed if srkd
     does not recognise it."""
     train: Annotated[TrainSpec | None, Field(examples=[{"steps": 30000}])] = None
     """Training settings that differ from the suite's `train`."""
+    seeds: Annotated[
+        Literal["paired"] | Annotated[Distinct[Seed], Field(min_length=1)] | None,
+        BeforeValidator(_teacher_seeds),
+        Field(examples=[[0, 1, 2, 3]], exclude_if=lambda chosen: chosen is None),
+    ] = None
+    """Seeds of several teachers. `paired` trains one teacher for each student seed, with that seed. A list crosses
+    its teachers with all student seeds: a method that needs a teacher is trained once for each pair. Without it,
+    one teacher with seed 0."""
     weights: Annotated[str | None, Field(examples=["edsr_x2.pt"])] = None
     """Existing weights instead of a training: a file, an address, `edsr-official` or `edsr-baseline-official`.
     Without `model`, the network is recognised from the file."""
@@ -72,6 +93,8 @@ class TeacherSpec(Spec):
             raise ValueError("range is of an EDSR's weights; for another network, give it in model")
         if self.weights is not None and self.train is not None:
             raise ValueError("train cannot be given with weights: such a teacher is not trained")
+        if self.weights is not None and self.seeds is not None:
+            raise ValueError("seeds cannot be given with weights: such a teacher is not trained")
         return self
 
 
@@ -111,12 +134,14 @@ class Suite(Spec):
     train: Annotated[TrainSpec, Field(examples=[{"steps": 10000, "schedule": "cosine"}])]
     """Training settings of all students, and of the teacher unless `teacher.train` differs."""
     methods: Annotated[Distinct[str], Field(examples=[["none", "hkd", "rkd+hkd"]])]
-    """Methods to compare, or `all` for every installed one. `[]` measures the teacher alone."""
+    """Methods to compare, or `all` for every installed one. `[]` measures the teacher alone. `none@2x` trains
+    `none` for twice the steps, `none@equal-cost` for as many multiply-adds as a method with a teacher."""
     params: Annotated[dict[str, Params], Field(examples=[{"ckd": {"warmup": 0.02}}])] = {}
-    """Hyper-parameters by method. A combination `a+b` takes those of `a` and of `b`. The word `tuned` stands for
-    `tuned: true` without parameters."""
+    """Hyper-parameters by method. A combination `a+b` takes those of `a` and of `b`. `none@2x` and the like take
+    `learning_rate`. The word `tuned` stands for `tuned: true` without parameters."""
     tuned: Annotated[bool, Field(examples=[True])] = False
-    """Use each method's best loss weights of `srkd tune`, searched around `params`."""
+    """Use each method's best loss weights of `srkd tune`, and the best learning rates of `none@2x` and the like,
+    searched around `params`."""
     seeds: Annotated[Distinct[Seed], Field(min_length=1, examples=[[0, 1, 2, 3, 4, 5]])] = [0]
     """One training of every method for each seed."""
     evaluate: Annotated[EvaluateSpec, Field(examples=[{"metrics": ["psnr_y"]}])] = EvaluateSpec()
@@ -129,7 +154,7 @@ class Suite(Spec):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, raw: Any) -> Any:
-        """Write the suite's scale into its networks, its `train` into the teacher's, and short words out."""
+        """Fill in derived settings: the networks' scale, the teacher's `train`, and abbreviated values."""
         try:
             scale = {"scale": raw["data"].get("scale", 2)}
             teacher = dict(raw["teacher"])
@@ -142,7 +167,7 @@ class Suite(Spec):
             whole = {"student": scale | raw["student"], "teacher": teacher, "methods": methods}
             return raw | whole | tuned
         except (KeyError, TypeError, AttributeError, ValueError):
-            return raw  # something is missing or no mapping: the fields' own checks say what
+            return raw  # a key is missing or no mapping: the fields' own validation reports it
 
     @model_validator(mode="after")
     def _one_scale(self) -> Self:
@@ -155,7 +180,7 @@ class Suite(Spec):
     def identity(self) -> str:
         """The suite's name, and the digest of the settings that decide its networks and their scores: `demo@3f…`.
 
-        What is shown of them counts as little as seeds, methods and test sets; a weights file counts by its name.
+        Display settings, seeds, methods and test sets are not included; a weights file is included by name.
         """
         settings = self.model_dump(
             mode="json",

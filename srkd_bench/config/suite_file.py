@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from srkd_bench.config.base import Spec
-from srkd_bench.config.messages import problem
+from srkd_bench.config.messages import problem, unquoted
 from srkd_bench.config.network import ForeignSpec, ModelSpec
 from srkd_bench.config.suite import Suite
 from srkd_bench.config.suite_names import suite_files
@@ -17,6 +17,7 @@ from srkd_bench.config.training import TrainSpec, overridden
 from srkd_bench.core.errors import MissingError, SrkdError, unknown
 
 MAX_BYTES = 100_000  # two seconds of parsing
+_DOT = re.compile(r"\.(?!\d+x(?:\.|$))")  # between the keys of a setting; not the one in none@3.4x
 
 
 class _Loader(yaml.SafeLoader):
@@ -66,12 +67,12 @@ def _place(mark: Any) -> str:
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """Return what a YAML text holds.
+    """Parse a YAML text.
 
     Args:
         where: the file or option it comes from, for messages.
     Raises:
-        SrkdError: no YAML, or something that suites may not contain.
+        SrkdError: invalid YAML, or content that suites may not have.
     """
     try:
         return yaml.load(text, _Loader)  # a SafeLoader
@@ -86,9 +87,9 @@ def parse_yaml(text: str, where: str) -> Any:
 
 
 def _set(raw: dict[str, Any], setting: str) -> dict[str, Any]:
-    """Return the suite with one `key=value` of the command line put in."""
+    """Return the suite with one `key=value` setting of the command line applied."""
     key, equals, text = setting.partition("=")
-    path = key.strip().split(".")
+    path = _DOT.split(key.strip())
     if not equals or not all(path) or not key.isprintable():
         raise SrkdError(f"--set takes KEY=VALUE, not {setting[:80]!r}", "for example --set train.steps=200")
     if len(path) > 4:
@@ -99,11 +100,12 @@ def _set(raw: dict[str, Any], setting: str) -> dict[str, Any]:
 
 
 def _without_training(raw: dict[str, Any]) -> dict[str, Any]:
-    """Return the suite without the teacher that it would train, which weights on the command line replace."""
+    """Return the suite without its teacher training if the command line gives teacher weights instead."""
     teacher = raw.get("teacher")
     if not isinstance(teacher, dict) or teacher.get("weights") is not None:
         return raw
-    return raw | {"teacher": {key: one for key, one in teacher.items() if key not in ("model", "train")}}
+    kept = {key: one for key, one in teacher.items() if key not in ("model", "train", "seeds")}
+    return raw | {"teacher": kept}
 
 
 def _put(raw: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
@@ -117,10 +119,10 @@ def _put(raw: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
 
 
 def load_suite(name: str, settings: Iterable[str] = ()) -> Suite:
-    """Read a suite by its name or file, with `key=value` settings put in.
+    """Read a suite by its name or file, and apply `key=value` settings.
 
     Raises:
-        SrkdError: no such suite, no YAML, an unknown key, a wrong type or a number out of bounds.
+        SrkdError: no such suite, invalid YAML, an unknown key, a wrong type or a number out of bounds.
     """
     known = suite_files()
     path = known.get(name, Path(name))
@@ -146,6 +148,10 @@ def load_suite(name: str, settings: Iterable[str] = ()) -> Suite:
     return validated(Suite, raw, str(path) if name not in known else f"suite {name}")
 
 
+_UNION = ("int", "float", "bool", "str")
+"""What pydantic appends to the place of a value that may be of several types."""
+_SCALAR = "must be a number, true, false or text"
+
 S = TypeVar("S", bound=Spec)
 
 
@@ -154,18 +160,41 @@ def validated(kind: type[S], raw: Any, where: str) -> S:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        # A mistake in `train` shows in the teacher's copy as well: name the original.
+        # An error in `train` also appears in the teacher's copy: report the original key.
         first = min(error.errors(include_url=False), key=lambda one: one["loc"][:1] == ("teacher",))
-        *parents, last = [str(part) for part in first["loc"]] or [""]
+        *parents, last = [str(part) for part in first["loc"] if part not in _UNION] or [""]
         if first["type"] == "extra_forbidden":
             place = f"{where}, {'.'.join(parents)}," if parents else where
             raise unknown(f"key in {place}", last[:80], _keys(kind, parents, raw)) from None
         key = f" {'.'.join([*parents, last])[:80]}:" if last else ""
-        raise SrkdError(f"{where}:{key} {problem(first)}") from None
+        hint = "" if first["type"] == "value_error" else _example(kind, [*parents, last], raw)
+        several = set(_UNION) & set(first["loc"]) and isinstance(first["input"], dict | list)
+        reason = _SCALAR if several else problem(first)
+        raise SrkdError(f"{where}:{key} {reason}", hint) from None
 
 
 def _keys(kind: type[BaseModel], parents: list[str], raw: Any) -> list[str]:
     """Return the keys that are known at a place in a spec."""
+    kind = _spec_at(kind, parents, raw)
+    return [*kind.model_fields, *(["epochs", "steps_per_epoch"] if kind is TrainSpec else [])]
+
+
+def _example(kind: type[BaseModel], path: list[str], raw: Any) -> str:
+    """Return an example of a key's value, or of the key that it is a part of, as a hint; empty if there is none."""
+    path = path[
+        : next((i for i, part in enumerate(path) if part.isdecimal()), len(path))
+    ]  # --set has no lists' entries
+    for end in range(len(path), 0, -1):
+        try:
+            examples = _spec_at(kind, path[: end - 1], raw).model_fields[path[end - 1]].examples
+        except (LookupError, StopIteration):  # a part of a value
+            continue
+        return f"for example {'.'.join(path[:end])}={unquoted(examples[0])}" if examples else ""
+    return ""
+
+
+def _spec_at(kind: type[BaseModel], parents: list[str], raw: Any) -> type[BaseModel]:
+    """Return the spec at a place in another."""
     for part in parents:
         raw = raw[part] if isinstance(raw, dict) else None
         if part.isdecimal():  # a place in a list
@@ -174,4 +203,4 @@ def _keys(kind: type[BaseModel], parents: list[str], raw: Any) -> list[str]:
         kind = next(spec for spec in Spec.__subclasses__() if f".{spec.__name__}" in annotation)
         if kind is ModelSpec and isinstance(raw, dict) and "arch" in raw:
             kind = ForeignSpec
-    return [*kind.model_fields, *(["epochs", "steps_per_epoch"] if kind is TrainSpec else [])]
+    return kind

@@ -71,7 +71,7 @@ class TrainSpec(Spec):
 
 
 def overridden(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return `base` with `changes`; a length given in steps or epochs replaces one given in the other."""
+    """Return `base` with `changes`; a length in steps replaces one in epochs, and vice versa."""
     length = {"steps", "epochs", "steps_per_epoch"}
     drop = length if {"steps", "epochs"} & set(changes) else set()
     return {key: value for key, value in base.items() if key not in drop} | changes

@@ -9,7 +9,7 @@ from pathlib import Path
 from srkd_bench.core import torchrun_env
 
 LISTED = 30  # names in a hint
-INTERACTIVE = ("", "-c", "ipykernel_launcher.py", "colab_kernel_launcher.py")  # programs that run no file
+INTERACTIVE = ("", "-c", "ipykernel_launcher.py", "colab_kernel_launcher.py")  # no script file
 
 
 class SrkdError(Exception):
@@ -26,6 +26,12 @@ class SrkdError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+class UsageError(SrkdError):
+    """The words of a command line do not fit together."""
+
+    exit_code = 2
 
 
 class MissingError(SrkdError):

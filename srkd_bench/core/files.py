@@ -12,20 +12,20 @@ from typing import BinaryIO
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.units import size
 
-_KEPT = "what is finished is kept; give the same command again to go on"
+_KEPT = "finished work is kept; run the same command to resume"
 _HINTS = {
-    errno.ENOSPC: f"make room there: {_KEPT}",
-    errno.EDQUOT: f"make room in your quota: {_KEPT}",
-    errno.EFBIG: f"raise the limit on a file's size (ulimit -f): {_KEPT}",
-    errno.ENOENT: f"was the folder removed, or its disk? bring it back: {_KEPT}",
-    errno.EIO: f"the disk doesn't answer as it should: {_KEPT}",
+    errno.ENOSPC: f"free disk space there: {_KEPT}",
+    errno.EDQUOT: f"free space in your quota: {_KEPT}",
+    errno.EFBIG: f"raise the file size limit (ulimit -f): {_KEPT}",
+    errno.ENOENT: f"was the folder or its disk removed? restore it: {_KEPT}",
+    errno.EIO: f"the disk reports an error: {_KEPT}",
 }
-_ELSEWHERE = "choose another place (for the store: --home or SRKD_HOME), or get the right to write there"
+_ELSEWHERE = "choose another place (for the store: --home or SRKD_HOME), or get write permission"
 
 
 @contextmanager
 def writable(path: Path, needed: int | None = None) -> Iterator[None]:
-    """Turn what the system says about writing `path` into an SrkdError with the path and what was needed.
+    """Turn an OSError about writing `path` into an SrkdError with the path and the space needed.
 
     Args:
         needed: bytes, if known.
@@ -41,10 +41,10 @@ def writable(path: Path, needed: int | None = None) -> Iterator[None]:
 
 
 def write(path: Path, content: bytes | memoryview | str) -> None:
-    """Write a file into a folder that nobody else looks at; who publishes the folder syncs it.
+    """Write a file into a private folder without syncing it; the caller syncs the folder when publishing it.
 
     Raises:
-        SrkdError: the disk can't take it.
+        SrkdError: the file cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
     with writable(path, len(data)):
@@ -52,10 +52,10 @@ def write(path: Path, content: bytes | memoryview | str) -> None:
 
 
 def put(path: Path, content: bytes | memoryview | str) -> None:
-    """Write a file: it is on the disk whole when it appears under its name, where it replaces an older one.
+    """Write or replace a file atomically: it is complete and synced before it appears under its name.
 
     Raises:
-        SrkdError: the disk can't take it; nothing is changed.
+        SrkdError: the file cannot be written; nothing is changed.
     """
     data = content.encode() if isinstance(content, str) else content
     with replacing(path, len(data)) as file:
@@ -64,12 +64,12 @@ def put(path: Path, content: bytes | memoryview | str) -> None:
 
 @contextmanager
 def replacing(path: Path, needed: int) -> Iterator[BinaryIO]:
-    """Give a file to write; when the block ends well, it is safe on the disk and replaces what is at `path`.
+    """Open a temporary file that is synced and replaces `path` when the block ends without an error.
 
-    Several may write the same path at once: each has a file of its own beside it, and the last one's stays.
+    Several processes may write the same path at once: each has its own temporary file, and the last one wins.
 
     Raises:
-        SrkdError: the disk can't take it; nothing is changed.
+        SrkdError: the file cannot be written; nothing is changed.
     """
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     with writable(path, needed):
@@ -95,6 +95,6 @@ def room_for(path: Path, needed: int) -> None:
     """Raise an SrkdError unless `needed` bytes are free where `path` is, or would be."""
     if (left := free(path)) < needed:
         raise SrkdError(
-            f"no room in {path}: {size(needed)} needed, {size(left)} free",
-            "make room there, or choose another folder with --home or SRKD_HOME",
+            f"not enough space in {path}: {size(needed)} needed, {size(left)} free",
+            "free disk space, or choose another folder with --home or SRKD_HOME",
         )

@@ -11,13 +11,13 @@ R = TypeVar("R")
 
 
 def in_order(work: Callable[[T], R], items: Iterable[T], *, threads: int | None = None) -> Iterator[R]:
-    """Yield the work's result for each item, in the items' order.
+    """Yield the result of `work` for each item, in the order of the items.
 
-    Threads, not processes: decoding an image, resizing and hashing let other threads run. `items` is read from one
-    thread alone. What the work raises is raised in its place; later items are then given up.
+    It uses threads, since decoding, resizing and hashing release the interpreter lock. One thread reads `items`.
+    An exception is raised at its item's position; later items are then abandoned.
 
     Args:
-        threads: as many as there are cores if not given; at most one result more than that is held.
+        threads: the number of cores by default; at most one result more than that is held.
     """
     threads = threads or os.cpu_count() or 1
     with ThreadPoolExecutor(threads) as pool:

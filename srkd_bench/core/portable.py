@@ -21,16 +21,16 @@ def open_lock(path: Path, *, make: bool) -> int:
     """Open a lock file, which must not be a symbolic link.
 
     Args:
-        make: make the file if there is none.
+        make: create the file if it is missing.
     """
     flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | (os.O_CREAT if make else 0)
     return os.open(path, flags, 0o644)
 
 
 def try_lock(descriptor: int) -> bool:
-    """Lock an open file; say whether that worked, which it does not while another descriptor has the lock.
+    """Try to lock an open file; return False while another descriptor holds the lock.
 
-    The system releases the lock when the descriptor is closed, or when its process ends in any way.
+    The system releases the lock when the descriptor is closed or its process ends, even by a crash.
     """
     with suppress(BlockingIOError if POSIX else PermissionError):
         if POSIX:
@@ -61,7 +61,7 @@ def sync(path: Path) -> None:
 
 
 def leave_lost_terminal() -> None:
-    """Send what is written from now on to nowhere if the terminal is gone: writing to it would be an error."""
+    """Discard further output if the terminal was closed, since writing to it would raise an error."""
     for descriptor in (1, 2):
         with suppress(OSError):
             if stat.S_ISCHR(os.fstat(descriptor).st_mode) and not os.isatty(descriptor):
@@ -73,7 +73,7 @@ def leave_lost_terminal() -> None:
 def memory(*, peak: bool = False) -> int | None:
     """Return the memory of this process in bytes, now or at its peak; None on Windows.
 
-    macOS tells the peak alone, which is then what is used now.
+    macOS reports the peak only, which is then also returned for now.
     """
     try:
         kind = "VmHWM:" if peak else "VmRSS:"
@@ -86,6 +86,6 @@ def memory(*, peak: bool = False) -> int | None:
 
 
 def forget_peak_memory() -> None:
-    """Let the peak of `memory` count from now on, where the system can do that: on Linux."""
+    """Reset the peak of `memory` to the present use. Only Linux supports this."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")

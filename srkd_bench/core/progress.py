@@ -25,21 +25,21 @@ from rich.text import Text
 from srkd_bench.core.units import clock
 
 QUIET_SECONDS = 15.0
-RECENT = 8  # lines over which speed is measured, since other processes come and go
+RECENT = 8  # lines over which speed is averaged, since the load of the machine varies
 SHOWN_LOSSES = 20  # in a line
 
 
 class Watched(Protocol):
-    """What the training display reads from a learner."""
+    """The attributes of a learner that the training display reads."""
 
     @property
     def last(self) -> dict[str, Any]:
-        """The last step's events: `terms` by name, and the gradients' `share`."""
+        """The last step's events: loss `terms` by name, and the gradient `share`."""
         ...
 
     @property
     def error(self) -> Exception | None:
-        """Why its training stopped early."""
+        """The error that stopped its training early."""
         ...
 
 
@@ -126,7 +126,7 @@ class _Speed(ProgressColumn):
 
 
 def bars(console: Console, unit: str) -> Progress:
-    """Return a live display of progress bars; `unit` is what they count."""
+    """Return a live display of progress bars; `unit` names the items they count."""
     done = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Speed(unit)
     times = TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()
     return Progress(*done, *times, console=console, transient=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def provenance(device: torch.device) -> dict[str, object]:
-    """Return what a card says of how an artifact is made: versions, machine, device, command, time."""
+    """Return the provenance of an artifact for its card: versions, machine, device, command, time."""
     import torch
 
     return {
@@ -30,7 +30,7 @@ def provenance(device: torch.device) -> dict[str, object]:
 
 
 def device_name(device: torch.device) -> str:
-    """Return what decides how sums are rounded: the GPU, or the instructions that torch takes on this processor."""
+    """Return the hardware that determines rounding: the GPU, or the instruction set that torch uses on this CPU."""
     import torch
 
     cuda = device.type == "cuda"

@@ -18,7 +18,7 @@ class SealedCache(Generic[Content]):
     """A JSON file below a line with its seal: the sha256 of the code that derived the values, and of the values.
 
     Args:
-        kind: what the file holds; without arguments it is empty.
+        kind: type of the content; called without arguments it gives the empty content.
         code: digest of the source code that derives the values, see `code_digest`.
         readonly: `write` does nothing.
     """
@@ -27,7 +27,7 @@ class SealedCache(Generic[Content]):
         self.path, self.kind, self.code, self.readonly = path, kind, code, readonly
 
     def read(self) -> Content:
-        """Return what the file holds; nothing if it is missing, damaged or written by other code."""
+        """Return the content; empty if the file is missing, damaged or written by other code."""
         try:
             seal, text = self.path.read_text(encoding="utf-8").split("\n", 1)
             return self.kind.model_validate_json(text) if seal == self._seal(text) else self.kind()
@@ -35,7 +35,7 @@ class SealedCache(Generic[Content]):
             return self.kind()
 
     def write(self, content: Content) -> None:
-        """Replace what the file holds. A folder that is missing or cannot be written is no error."""
+        """Replace the content. A missing or read-only folder is no error."""
         if self.readonly or not self.path.parent.is_dir():
             return
         text = content.model_dump_json()

@@ -14,25 +14,23 @@ from srkd_bench.core.portable import leave_lost_terminal
 EXIT_CODES = {signal.SIGINT: 130} | {
     signal.Signals[name]: 75 for name in ("SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name)
 }
-SAME_SECONDS = (
-    1.0  # signals this close are one: a batch system tells the processes of a job, and so does their parent
-)
+SAME_SECONDS = 1.0  # signals this close count as one: batch systems and parent processes both send them
 _Handler = Callable[[int, FrameType | None], object] | int | None
 _held = 0
-_pending: tuple[int, bool] | None = None  # a signal that was put off, and whether it is the second
+_pending: tuple[int, bool] | None = None  # a delayed signal, and whether it is the second
 _first: float | None = None  # when the first signal came, by the monotonic clock
 _patient = False
 
 
 class Interrupted(BaseException):
-    """A signal came; `exit_code` is what the process should end with."""
+    """A signal arrived; `exit_code` is the exit code for the process."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
         self.exit_code = EXIT_CODES[signal.Signals(number)]
 
     def stopped(self) -> Stopped:
-        """Return the error that tells the user so."""
+        """Return the error that reports the interruption to the user."""
         return Stopped(f"Interrupted by {self}; finished work and checkpoints are kept", self.exit_code)
 
 
@@ -44,10 +42,10 @@ def only_once() -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise `Interrupted` when a signal comes meanwhile, once: blocks within others count as one.
+    """Raise `Interrupted` once if a signal arrives inside the block. Nested blocks count as one.
 
-    A second signal, a moment later, ends the process at once, or at the end of a `shielded` block. Does nothing
-    outside the main thread, which alone gets signals.
+    A second, later signal ends the process at once, or at the end of a `shielded` block. Has no effect outside
+    the main thread, since only that receives signals.
     """
     global _first
     if threading.current_thread() is not threading.main_thread():
@@ -64,10 +62,10 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def noted(came: list[int]) -> Iterator[None]:
-    """Append signals to a list instead of raising them: work that is shared stops where all who share it agree.
+    """Append signals to a list instead of raising them: processes that train together must stop at the same step.
 
-    Who is told of one raises `Interrupted`. Later ones then change nothing: torchrun and batch systems both send
-    them, and a checkpoint is still to be written. One that nobody was told of is raised when the block has ended.
+    The caller that handles a signal raises `Interrupted`. Later signals are then ignored: torchrun and batch
+    systems both send them, and a checkpoint must still be written. An unhandled one is raised when the block ends.
     """
 
     def note(number: int, frame: object) -> None:
@@ -88,7 +86,7 @@ def noted(came: list[int]) -> Iterator[None]:
 
 @contextmanager
 def deadly() -> Iterator[None]:
-    """Let signals end the process without a word: torch's long waits for other processes answer to nothing else."""
+    """Let signals end the process silently: nothing else interrupts torch's long waits for other processes."""
     before = _handle_all(signal.SIG_DFL)
     try:
         yield
@@ -98,7 +96,7 @@ def deadly() -> Iterator[None]:
 
 @contextmanager
 def shielded() -> Iterator[None]:
-    """Put off signals until the block has ended."""
+    """Delay signals until the block ends."""
     global _held, _pending
     _held += 1
     try:
@@ -112,7 +110,7 @@ def shielded() -> Iterator[None]:
 
 @contextmanager
 def blocked() -> Iterator[None]:
-    """Let signals wait until the block has ended, in processes that it starts until `unblock`; not on Windows."""
+    """Block signals until the block ends, and in processes started inside it until `unblock`; not on Windows."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -124,13 +122,13 @@ def blocked() -> Iterator[None]:
 
 
 def unblock() -> None:
-    """Let signals come that were blocked when this process was started."""
+    """Unblock signals that were blocked when this process started."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, EXIT_CODES)
 
 
 def _handle_all(handler: _Handler) -> dict[signal.Signals, _Handler]:
-    """Set the handler of all signals; return those before. SIGHUP stays ignored under nohup, likewise SIGUSR1."""
+    """Set the handler of all signals; return the old ones. SIGHUP stays ignored under nohup, likewise SIGUSR1."""
     handled = [
         number
         for number in EXIT_CODES

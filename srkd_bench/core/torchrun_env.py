@@ -5,7 +5,7 @@ from functools import partial
 
 
 def _told(name: str, alone: int) -> int:
-    """Return a variable of torchrun's; batch systems set some of the same names, for other programs."""
+    """Return a variable if torchrun set it: batch systems set some of the same names for other programs."""
     return int(os.environ.get(name, alone)) if "TORCHELASTIC_RUN_ID" in os.environ else alone
 
 

@@ -2,7 +2,7 @@
 
 
 def clock(seconds: float) -> str:
-    """Return a duration as people say it: `45 s`, `12 min`, `3 h 20 min`, `5 days`."""
+    """Format a duration: `45 s`, `12 min`, `3 h 20 min`, `5 days`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 90 * 60:
@@ -13,7 +13,7 @@ def clock(seconds: float) -> str:
 
 
 def size(count: float) -> str:
-    """Return a number of bytes as people say it: `12 MB`, `3.5 GB`."""
+    """Format a number of bytes: `12 MB`, `3.5 GB`."""
     if count >= 1e9:
         return f"{count / 1e9:.1f} GB"
     return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"

@@ -35,7 +35,7 @@ class Relay(Display):
     """A worker's display, which sends its progress to the main process, four times a second at most.
 
     Args:
-        title: of trainings.
+        title: shown for trainings.
     """
 
     def __init__(self, send: Callable[[News], None], title: str) -> None:
@@ -67,7 +67,7 @@ class Relay(Display):
 
 
 class Board:
-    """Show the messages of workers: a live row for each, or a line every 15 s where no live display works."""
+    """Show the messages of workers: a live row for each, or a line every 15 s without a live display."""
 
     def __init__(self, display: Display) -> None:
         self._display = display

@@ -19,16 +19,16 @@ from srkd_bench.data.images import SUFFIXES, find_images, is_image
 MAX_MEMBER = 200 * 10**6  # bytes
 MAX_TOTAL = 100 * 10**9  # bytes
 MAX_MEMBERS = 200_000
-MAX_DIRECTORY = 20 * 10**6  # bytes of a zip's directory: an object a member, before any is looked at
-MAX_HEADERS = 10**6  # bytes before a member of a tar that say what it is
-MAX_RATIO = 200  # unpacked to packed bytes; images are compressed already, what shrinks more is a bomb
+MAX_DIRECTORY = 20 * 10**6  # bytes of a zip's directory, which is parsed whole, an object per member
+MAX_HEADERS = 10**6  # bytes of headers before a member of a tar
+MAX_RATIO = 200  # unpacked to packed bytes; images are already compressed, so a higher ratio means a zip bomb
 SMALL = 10 * 10**6  # bytes that may have any ratio
 LR_WORD = r"lr(bi[a-z]*|bd|dn)?(x?\d)?"  # in the name of a file or folder: `LR`, `LRbicx2`
 _LEADS_ELSEWHERE = re.compile(r"^/|^[A-Za-z]:|(^|/)\.\.(/|$)|\\")
-# Control characters, what turns text around, and halves of characters, with which no report could be written.
+# Control characters, bidirectional controls and lone surrogates, with which no report could be written.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _HINT = "srkd reads folders, zip, tar and tar.gz; unpack the images yourself if you trust it"
-_UNREAD = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}  # compressions that no known data set comes in
+_UNREAD = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}  # compressions that no known data set uses
 Reader = Callable[[], bytes]
 
 
@@ -48,7 +48,7 @@ def images_in(source: Path) -> list[Entry]:
 
     Raises:
         MissingError: there is no such source, or no image in it.
-        IntegrityError: the archive is damaged, or could do harm to who unpacks it.
+        IntegrityError: the archive is damaged or malicious.
     """
     with _readable(source):
         entries = [entry for entry, _ in _walk(source)]
@@ -58,10 +58,10 @@ def images_in(source: Path) -> list[Entry]:
 
 
 def read_images(source: Path, paths: Collection[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield path and encoded bytes of each image that `paths` names: one pass, in the order of `images_in`.
+    """Yield path and encoded bytes of each image in `paths`: one pass, in the order of `images_in`.
 
     Raises:
-        IntegrityError: as `images_in`; or an image is gone, or isn't what its header says.
+        IntegrityError: as `images_in`; or an image is missing or contradicts its header.
     """
     wanted = set(paths)
     with _readable(source):
@@ -77,9 +77,9 @@ def read_images(source: Path, paths: Collection[str]) -> Iterator[tuple[str, byt
 
 
 def select_hr(paths: Sequence[str]) -> list[str]:
-    """Return the high-resolution ones of a source's images, in their order.
+    """Return the high-resolution images of a source, in their order.
 
-    Left out is what is named as LR, and, if anything is named as HR, all the rest.
+    Images named as LR are excluded. If any image is named as HR, all others are excluded.
     """
     roles = {path: _role(path) for path in paths}
     wanted = "hr" if "hr" in roles.values() else ""
@@ -87,10 +87,10 @@ def select_hr(paths: Sequence[str]) -> list[str]:
 
 
 def _role(path: str) -> str:
-    """Return `hr` or `lr` as the innermost name that tells, or an empty string.
+    """Return `hr` or `lr` by the innermost file or folder name that indicates it, or an empty string.
 
-    Known are `HR`, `Set5_HR`, `img_001_SRF_2_LR`, `LR_x2_symmetric`, `LRBI`, `LRbicx2`; a stem such as `babyx2` is
-    LR where no name says otherwise.
+    Recognised are `HR`, `Set5_HR`, `img_001_SRF_2_LR`, `LR_x2_symmetric`, `LRBI`, `LRbicx2`; a stem such as
+    `babyx2` is LR unless a name indicates otherwise.
     """
     inner = PurePosixPath(path).with_suffix("")
     for name in reversed(inner.parts):
@@ -103,7 +103,7 @@ def _role(path: str) -> str:
 
 @contextmanager
 def _readable(source: Path) -> Iterator[None]:
-    """Turn what the standard library raises at broken or malicious bytes into an IntegrityError."""
+    """Turn the standard library's exceptions for broken or malicious bytes into an IntegrityError."""
     broken = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
     try:
         yield
@@ -112,7 +112,7 @@ def _readable(source: Path) -> Iterator[None]:
 
 
 def _walk(source: Path) -> Iterator[tuple[Entry, Reader]]:
-    """Yield every image with a function that reads it, to be called before the next one is asked for."""
+    """Yield every image with a function that reads it, which must be called before the next iteration."""
     if not source.exists():
         raise MissingError(f"no file or folder {source}")
     return _folder(source) if source.is_dir() else _archive(source)
@@ -128,7 +128,7 @@ def _folder(source: Path) -> Iterator[tuple[Entry, Reader]]:
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """What an archive holds, by its headers; `fault` is why it can't be accepted."""
+    """A member of an archive, as described by its headers; `fault` is the reason to reject it."""
 
     name: str
     size: int
@@ -139,7 +139,7 @@ class _Member:
 
 
 def _archive(source: Path) -> Iterator[tuple[Entry, Reader]]:
-    """Yield an archive's images, or refuse it at the first member that has a fault."""
+    """Yield an archive's images; reject the archive at the first member with a fault."""
     with source.open("rb") as file:
         magic = file.read(6)
     limit = min(MAX_TOTAL, max(SMALL, MAX_RATIO * source.stat().st_size))
@@ -184,7 +184,7 @@ def _zip(source: Path) -> Iterator[_Member]:
 
 
 class _Directory(io.BufferedReader):
-    """A zip, of which no more than `limit` bytes are read at once: at first its directory, then a member."""
+    """A zip file whose single reads are limited to `limit` bytes: first for its directory, then for a member."""
 
     def __init__(self, source: Path) -> None:
         super().__init__(io.FileIO(source))
@@ -198,7 +198,7 @@ class _Directory(io.BufferedReader):
 
 def _read_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     with archive.open(info) as file:
-        return file.read(info.file_size)  # without a number it would unpack whatever there is
+        return file.read(info.file_size)  # without a size it would unpack everything
 
 
 def _tar(source: Path, magic: bytes, limit: int) -> Iterator[_Member]:
@@ -235,12 +235,12 @@ def _unpacked(source: Path, magic: bytes) -> io.BufferedIOBase:
 
 
 class _Bounded(io.BufferedIOBase):
-    """An unpacked stream that is read forwards only, and refused before too much is read or unpacked."""
+    """A forward-only decompressed stream that raises before too much is read or unpacked."""
 
     def __init__(self, stream: io.BufferedIOBase, source: Path, limit: int) -> None:
         self.stream, self.source, self.limit = stream, source, limit
-        self.budget = MAX_HEADERS  # bytes that may be read, not skipped, until it is set again
-        self.latest = b""  # what the last read gave
+        self.budget = MAX_HEADERS  # bytes that may still be read (skipping is free) until it is reset
+        self.latest = b""  # result of the last read
 
     def tell(self) -> int:
         return self.stream.tell()

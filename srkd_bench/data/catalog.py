@@ -21,13 +21,13 @@ class DatasetSpec:
     """A data set that srkd knows, or one of its copies: `bsd100@edsr` has other pixels than `bsd100`.
 
     Args:
-        role: what studies use it for: `train`, `validation` or `test`; `own` for images that a user registered.
-        count: how many images it has.
-        pixels: digest of its decoded pixels where it is known; another copy may differ, and is told so.
-        contains: first digits of some images' digests, which identify a copy whose `pixels` are not known.
-        pattern: regular expression for its images' paths in a folder or archive that holds more.
-        strict: an image that doesn't fit the pattern never belongs to it.
-        sources: where it can be had, in order of preference.
+        role: use in studies: `train`, `validation` or `test`; `own` for images that a user registered.
+        count: number of images.
+        pixels: digest of its decoded pixels, if known; a copy that differs is reported.
+        contains: prefixes of some images' digests, which identify a copy whose `pixels` are not known.
+        pattern: regular expression for its images' paths in a folder or archive that holds other images too.
+        strict: exclude images that do not match the pattern.
+        sources: download sources in order of preference.
         builtin: files of scikit-image's wheel, instead of sources.
     """
 
@@ -50,7 +50,7 @@ _BENCHMARK = Source(
 
 
 def _benchmark(count: int, pixels: str, folder: str, mirror: str, checksum: str | None) -> DatasetSpec:
-    """Return a test set of the field, in the copy that SelfExSR's repository holds."""
+    """Return a standard test set, in the copy of SelfExSR's repository."""
     address = f"https://huggingface.co/datasets/eugenesiow/{mirror}/resolve/main/data/{mirror}_HR.tar.gz"
     # Set5 has the same pixels everywhere; the archive's other sets are copies of their own.
     sources = (Source((address,), checksum), *([_BENCHMARK] if folder == "set5" else []))
@@ -58,7 +58,7 @@ def _benchmark(count: int, pixels: str, folder: str, mirror: str, checksum: str 
 
 
 def _edsr(count: int, folder: str, pixels: str | None = None, contains: tuple[str, ...] = ()) -> DatasetSpec:
-    """Return a test set of the field in the copy of EDSR's benchmark archive, which most papers measure on."""
+    """Return a standard test set, in the copy of EDSR's benchmark archive, which most papers use."""
     return DatasetSpec("test", count, pixels, contains, _named(folder), sources=(_BENCHMARK,))
 
 
@@ -136,7 +136,7 @@ DATASETS: dict[str, DatasetSpec] = {
             "bb0d2ef403bc7de3",
         ),
     ),
-    # These three have to be imported: their owners ask for a registration, or offer no archive.
+    # These three must be imported: their owners require a registration, or offer no archive.
     "manga109": DatasetSpec("test", 109, pattern=_named("manga109")),
     "kodak24": DatasetSpec("test", 24, pattern=_named("kodak(24)?")),
     "mcmaster": DatasetSpec("test", 18, pattern=_named("mcm(aster)?")),
@@ -204,12 +204,12 @@ def find(name: str) -> DatasetSpec:
 
 
 def is_name(name: str) -> bool:
-    """Say whether a data set can have this name: it is a folder's name in the store."""
+    """Return whether a data set can have this name, which is also a folder's name in the store."""
     return _NAME.fullmatch(name) is not None
 
 
 def is_path(name: str) -> bool:
-    """Say whether what stands for a data set is the path of a folder: `./mine`, `~/mine`, `data/mine`."""
+    """Return whether the name of a data set is the path of a folder: `./mine`, `~/mine`, `data/mine`."""
     return name.startswith((".", "~")) or "/" in name or "\\" in name
 
 
@@ -234,9 +234,9 @@ def identify(pixels: str, images: Collection[str]) -> str | None:
 
 
 def copy_name(name: str, pixels: str | None) -> str:
-    """Return a data set's name with the copy that was measured, as tables show it.
+    """Return a data set's name with its measured copy, as tables show it.
 
-    A copy that srkd doesn't know is marked by the first digits of its pixels' digest: `bsd100@3f2a1b`.
+    An unknown copy is marked by a prefix of its pixels' digest: `bsd100@3f2a1b`.
     """
     known = DATASETS.get(name)
     if pixels is None or (known is not None and known.pixels in (None, pixels)):
@@ -246,7 +246,7 @@ def copy_name(name: str, pixels: str | None) -> str:
 
 
 def choose(name: str, paths: Iterable[str]) -> list[str]:
-    """Return those of a folder's or archive's images that belong to a data set, in any resolution."""
+    """Return the images of a folder or archive that belong to a data set, at any resolution."""
     spec, found = DATASETS.get(name), list(paths)
     if spec is None or spec.pattern is None:
         return found

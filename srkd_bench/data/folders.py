@@ -1,4 +1,4 @@
-"""Folders of a user's own images in place of a data set's name."""
+"""Use folders of a user's own images as data sets."""
 
 import hashlib
 import json
@@ -16,10 +16,10 @@ from srkd_bench.store.layout import INDEX
 
 
 def resolve(store: ArtifactStore, name: str, display: Display, *, readonly: bool = False) -> str:
-    """Return the name in the store of the images that a data set's name or a folder's path stands for.
+    """Return the store's name of a data set that is given by name or by a folder's path.
 
-    A folder's images are packed when they are first named, and again when a file changed. They are identified by
-    their pixels: those of a known data set have its name, others have the folder's.
+    A folder's images are packed at first use, and again after a file changed. They are identified by their pixels:
+    images of a known data set get its name, others the folder's.
 
     Args:
         readonly: leave the store as it is.
@@ -47,7 +47,7 @@ def resolve(store: ArtifactStore, name: str, display: Display, *, readonly: bool
 
 
 def stamp_of(folder: Path) -> str:
-    """Return a digest of the names, sizes and times of a folder's images: while it stays, their pixels do."""
+    """Return a digest of the names, sizes and times of a folder's images, to detect changed files."""
     listed = [
         (path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns)
         for path in find_images(folder, nested=True)
@@ -56,7 +56,7 @@ def stamp_of(folder: Path) -> str:
 
 
 def proposed_name(folder: Path) -> str:
-    """Return the name in tables for a folder of own images: its own, or its parent's if it is called `HR`."""
+    """Return the display name of a folder of own images: its own name, or its parent's if it is called `HR`."""
     path = folder.absolute().resolve()
     name = path.parent.name if path.name.lower() == "hr" else path.name
     slug = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-._")[:40]

@@ -1,4 +1,4 @@
-"""Data sets that are here: their HR and LR images, read from the packs in the store."""
+"""Local data sets: their HR and LR images, read from the packs in the store."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
@@ -33,11 +33,11 @@ LUMA_BYTES = 512_000_000  # of a data set, at most; Set5, Set14 and BSD100 take 
 class ImageSet:
     """A data set's HR and LR images, read from the packs in the store.
 
-    Images stand in the order of their pixels' digests, so that the same images under other names are the same
-    set and give the same training.
+    Images are sorted by the digests of their pixels, so that renamed files give the same set and the same
+    training.
 
     Attributes:
-        name: with the copy that it is, as tables show it: `bsd100@edsr`.
+        name: with its copy, as tables show it: `bsd100@edsr`.
         names: the files' stems.
         pixels: digest of the decoded HR images.
     """
@@ -57,7 +57,7 @@ class ImageSet:
         """Return HR image `i`, cut to a multiple of the scale: (H, W, 3), not writable.
 
         Raises:
-            IntegrityError: its pixels are not what was written.
+            IntegrityError: its pixels were altered since they were packed.
         """
         return cut(self._hr[i], self.scale)
 
@@ -66,7 +66,7 @@ class ImageSet:
         return self._hr.entries[i]["height"], self._hr.entries[i]["width"]
 
     def hr_luma(self, i: int) -> NDArray[np.float64]:
-        """Return the luma of HR image `i`: (H, W) in 16..235, as far as there is room kept for the next network.
+        """Return the luma of HR image `i`: (H, W) in 16..235; cached for the next network while memory allows.
 
         Raises:
             IntegrityError: as `hr`.
@@ -89,13 +89,13 @@ class ImageSet:
 
 
 def own_names(store: ArtifactStore) -> list[str]:
-    """Return the names of the data sets here that users registered."""
+    """Return the names of the data sets that users registered in this store."""
     keys = [key for _, key in store.keys(Pack.folder) if key["scale"] == 1]
     return sorted(key["dataset"] for key in keys if key["dataset"] not in DATASETS)
 
 
 def spec_of(store: ArtifactStore, name: str) -> DatasetSpec:
-    """Return what is known of a data set: of srkd's table, or registered by the user.
+    """Return the spec of a data set: from srkd's catalog, or registered by the user.
 
     Raises:
         SrkdError: there is no such data set.
@@ -109,37 +109,37 @@ def spec_of(store: ArtifactStore, name: str) -> DatasetSpec:
 
 
 def packed(store: ArtifactStore, name: str) -> str | None:
-    """Return the digest of the pixels of a data set that is here, or None."""
+    """Return the digest of a local data set's pixels, or None."""
     spec_of(store, name)
     return packed_as(store, name)
 
 
 def pixels_of(store: ArtifactStore, name: str) -> str | None:
-    """Return the digest of the pixels of a data set that is here or built in, or None."""
+    """Return the digest of a local or built-in data set's pixels, or None."""
     spec = spec_of(store, name)
     return packed(store, name) or (spec.pixels if spec.builtin else None)
 
 
 def missing(store: ArtifactStore, names: Iterable[str]) -> MissingError | None:
-    """Return the error for data sets that are not here, or None; it names the copies that are."""
+    """Return the error for data sets that are not available locally, or None; it names available copies."""
     absent = [name for name in names if pixels_of(store, name) is None]
     others = [copy for name in absent for copy in copies(store, name)]
-    here = f"; other copies are here: {' '.join(others)}" if others else ""
+    here = f"; available copies: {' '.join(others)}" if others else ""
     listed = " ".join(absent)
     return (
-        MissingError(f"data sets that are not here: {listed}{here}", f"srkd download {listed}")
+        MissingError(f"data sets that are not available: {listed}{here}", f"srkd download {listed}")
         if absent
         else None
     )
 
 
 def copies(store: ArtifactStore, name: str) -> list[str]:
-    """Return the other known copies of a data set that are here."""
+    """Return the other known copies of a data set that are available locally."""
     return [one for one in DATASETS if base(one) == base(name) and one != name and packed(store, one)]
 
 
 def open_set(store: ArtifactStore, name: str, scale: int, display: Display | None = None) -> ImageSet:
-    """Return a data set that is here; LR images and built-in sets are packed when first asked for.
+    """Open a local data set; LR images and built-in sets are packed at first use.
 
     Raises:
         MissingError: it has to be downloaded first.
@@ -153,7 +153,7 @@ def open_set(store: ArtifactStore, name: str, scale: int, display: Display | Non
         if not store.has(key_of(name)):
             if not spec.builtin:
                 here = "".join(f"; another copy is: {one}" for one in copies(store, name))
-                raise MissingError(f"data set '{name}' is not here{here}", f"srkd download {name}")
+                raise MissingError(f"data set '{name}' is not available{here}", f"srkd download {name}")
             pack(store, name, builtin_images(spec))
         if not _is_packed(store, name, scale):
             _pack_lr(store, name, scale, display)
@@ -161,7 +161,7 @@ def open_set(store: ArtifactStore, name: str, scale: int, display: Display | Non
 
 
 def _check_sizes(store: ArtifactStore, name: str, scale: int) -> None:
-    """Raise an SrkdError if an image of a set that is here is too small to be measured at a scale."""
+    """Raise an SrkdError if an image of a local data set is too small to be measured at a scale."""
     for image in (index_of(store, name) or {"images": []})["images"]:
         check_size(name, image["name"], image["height"], image["width"], scale)
 
@@ -184,13 +184,13 @@ def _pack_lr(store: ArtifactStore, name: str, scale: int, display: Display | Non
 
 
 def _is_packed(store: ArtifactStore, name: str, scale: int) -> bool:
-    """Say whether a data set's HR images are here, and the LR images that were made of them."""
+    """Return whether a data set's HR images and the LR images made from them are in the store."""
     hr, lr = key_of(name), key_of(name, scale)
     return store.has(hr) and store.has(lr) and PackReader(store, lr).pixels == PackReader(store, hr).pixels
 
 
 def overlap(store: ArtifactStore, train: str, other: str) -> list[str]:
-    """Return the images of a data set whose pixels are also those of a training image; none if a set isn't here."""
+    """Return the images of a data set that are also training images; none if a set is not available locally."""
     digests = [
         {image["sha256"]: image["name"] for image in (index_of(store, name) or {"images": []})["images"]}
         for name in (other, train)
@@ -199,7 +199,7 @@ def overlap(store: ArtifactStore, train: str, other: str) -> list[str]:
 
 
 def image_notes(store: ArtifactStore, names: Iterable[str], train: Iterable[str] = ()) -> list[str]:
-    """Return what readers of scores should know of the images: unknown copies, own images, overlap with training.
+    """Return notes for reports about the images: unknown copies, own images, overlap with training.
 
     Args:
         names: of the data sets that were measured.
@@ -213,13 +213,14 @@ def image_notes(store: ArtifactStore, names: Iterable[str], train: Iterable[str]
         shown = copy_name(name, pixels)
         if shown not in DATASETS and spec.role != "own":
             notes.append(
-                f"{shown}: a copy of {base(name)} that srkd does not know; no published scores are of it"
+                f"{shown}: a copy of {base(name)} that srkd does not know; there are no published scores for it"
             )
         elif spec.role == "own" and shown not in DATASETS:
-            notes.append(f"{shown}: {spec.count} own images, whose pixels' digest begins with {pixels[:12]}")
+            count = f"{spec.count} own image{'s' * (spec.count != 1)}"
+            notes.append(f"{shown}: {count}; the digest of the pixels begins with {pixels[:12]}")
         for other in train:
             if pixels == pixels_of(store, other):
-                notes.append(f"{shown}: its images are those that networks are trained on")
+                notes.append(f"{shown}: its images are also the training images")
             elif shared := overlap(store, other, name):
                 listed = ", ".join(shared[:4]) + ", …" * (len(shared) > 4)
                 notes.append(
@@ -229,7 +230,7 @@ def image_notes(store: ArtifactStore, names: Iterable[str], train: Iterable[str]
 
 
 def hr_sizes(store: ArtifactStore, name: str) -> dict[str, tuple[int, int]] | None:
-    """Return (height, width) of a data set's HR images, if it is here or built in. Nothing is packed."""
+    """Return (height, width) of a local or built-in data set's HR images, without packing it."""
     spec = spec_of(store, name)
     if (index := index_of(store, name)) is not None:
         return {one["name"]: (int(one["height"]), int(one["width"])) for one in index["images"]}
@@ -237,12 +238,12 @@ def hr_sizes(store: ArtifactStore, name: str) -> dict[str, tuple[int, int]] | No
 
 
 def check_patch(images: ImageSet, patch: int) -> None:
-    """Raise an SrkdError if a training patch (LR pixels) doesn't fit into every image."""
+    """Raise an SrkdError if a training patch (LR pixels) does not fit into every image."""
     _check_patch(images.name, patch, *images.smallest)
 
 
 def check_patch_unpacked(store: ArtifactStore, name: str, scale: int, patch: int) -> None:
-    """Check as `check_patch`, but pack nothing; images that are not here are not checked."""
+    """Check as `check_patch` without packing; images that are not available locally are not checked."""
     if sizes := hr_sizes(store, name):
         _check_patch(name, patch, *min((min(size) // scale, image) for image, size in sizes.items()))
 

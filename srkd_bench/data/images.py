@@ -47,23 +47,23 @@ _TURNS = {
 def read_rgb(source: Path | BinaryIO, name: str) -> NDArray[np.uint8]:
     """Read an image as 8-bit RGB, upright by its EXIF orientation.
 
-    Grey, palette and CMYK images are converted, an opaque alpha channel is dropped. Images that become 8-bit RGB
-    only by a choice of the user's are refused: partly transparent ones and deeper ones. Of several frames the
-    first is read. Whatever a file claims to hold, it takes less than 1 GB.
+    Grey, palette and CMYK images are converted, an opaque alpha channel is dropped. Images whose conversion to
+    8-bit RGB is ambiguous are rejected: partly transparent ones and those with more than 8 bits. Of several frames
+    the first is read. Reading takes less than 1 GB, even for a malicious file.
 
     Args:
-        source: a file or an open one; its content tells which of `FORMATS` it is.
-        name: what messages call it.
+        source: a path or an open file; its content determines which of `FORMATS` it is.
+        name: the image's name in messages.
     Returns:
         (H, W, 3) uint8.
     Raises:
-        SrkdError: it can't be read, has more than `MAX_PIXELS` or is refused.
+        SrkdError: it cannot be read, has more than `MAX_PIXELS` or is rejected.
     """
     return np.array(_read(source, name))
 
 
 def _read(source: Path | BinaryIO, name: str) -> Image.Image:
-    """Return the image as RGB; it alone is left when this function ends."""
+    """Return the image as RGB; everything else is freed when this function ends."""
     with opened(source, name) as image:
         if is_transparent(image):
             raise unreadable(name, "partly transparent", "flatten it onto a background first")
@@ -73,13 +73,13 @@ def _read(source: Path | BinaryIO, name: str) -> Image.Image:
 
 @contextmanager
 def opened(source: Path | BinaryIO, name: str) -> Iterator[Image.Image]:
-    """Give an image with its pixels read, after refusing what can't be read safely or rightly.
+    """Open an image and read its pixels; reject images that cannot be read safely or correctly.
 
     Args:
         source, name: as in `read_rgb`.
     Raises:
-        SrkdError: it can't be read, has more than `MAX_PIXELS`, more than 8 bits a channel, signed values or a
-            transparent value that Pillow gets wrong; or the block fails on it.
+        SrkdError: it cannot be read, has more than `MAX_PIXELS`, more than 8 bits a channel, signed values or a
+            transparent value that Pillow misreads; or the block fails on it.
     """
     try:
         # Pillow's warnings are advice: an image is read or refused.
@@ -94,9 +94,9 @@ def opened(source: Path | BinaryIO, name: str) -> Iterator[Image.Image]:
     except Image.DecompressionBombError:
         reason = f"more than {MAX_PIXELS // 10**6} megapixels"
         raise unreadable(name, reason, "cut it into smaller images first") from None
-    except Exception as error:  # what Pillow raises on broken bytes has no common class
+    except Exception as error:  # Pillow's exceptions for broken files have no common class
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise unreadable(name, reason, "is the file whole? copy or download it again") from error
+        raise unreadable(name, reason, "is the file complete? copy or download it again") from error
 
 
 def _check(image: ImageFile.ImageFile, name: str) -> None:
@@ -114,22 +114,22 @@ def _check(image: ImageFile.ImageFile, name: str) -> None:
 
 
 def upright(image: Image.Image, mode: str) -> Image.Image:
-    """Return a loaded image in another mode, turned as its EXIF says."""
-    # Not ImageOps.exif_transpose: it writes the EXIF anew, and fails where another tag is odd.
+    """Return a loaded image in another mode, rotated by its EXIF orientation."""
+    # Not ImageOps.exif_transpose: it rewrites the EXIF data and fails on other, unusual tags.
     turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
     converted = image if image.mode == mode else image.convert(mode)
     return converted if turn is None else converted.transpose(turn)
 
 
 def _is_deep(image: ImageFile.ImageFile) -> bool:
-    # Pillow opens 16-bit colour as RGB and drops the low bytes without a word; only the raw mode tells, and in a
-    # TIFF with its channels apart only a tag.
+    # Pillow opens 16-bit colour as RGB and silently drops the low bytes. Only the raw mode reveals it, and in a
+    # TIFF with separate channel planes only a tag.
     bits = getattr(image, "tag_v2", {}).get(_BITS, (1,))
     return max(bits) > 8 or image.mode[0] in "IF" or re.search(";16[BLN]", str(image.tile)) is not None
 
 
 def is_transparent(image: Image.Image) -> bool:
-    """Say whether any pixel of a loaded image is not opaque."""
+    """Return whether any pixel of a loaded image is not opaque."""
     if not image.has_transparency_data:
         return False
     alpha = image if "A" in image.getbands() else image.convert("RGBA")
@@ -137,23 +137,23 @@ def is_transparent(image: Image.Image) -> bool:
 
 
 def unreadable(name: str, reason: str, hint: str) -> SrkdError:
-    """Return the error for an image that can't be read."""
+    """Return the error for an image that cannot be read."""
     return SrkdError(f"cannot read image {name!r}: {reason}", hint)
 
 
 def is_image(path: PurePath) -> bool:
-    """Say whether a path inside a folder or archive has the name of an image, in any case, and is not hidden."""
+    """Return whether a path inside a folder or archive has an image's suffix, in any case, and is not hidden."""
     hidden = any(name.startswith(".") or name == "__MACOSX" for name in path.parts)
     return path.suffix.lower() in SUFFIXES and not hidden
 
 
 def find_images(folder: Path, *, nested: bool = False) -> list[Path]:
-    """Return the image files of a folder in order; hidden files and folders, and whatever is no file, are left out.
+    """Return the image files of a folder in order, without hidden files and folders.
 
     Args:
         nested: search the folders inside it too.
     Raises:
-        SrkdError: the folder can't be read.
+        SrkdError: the folder cannot be read.
     """
     try:
         inside = [*folder.rglob("*")] if nested else [*folder.iterdir()] if folder.is_dir() else []
@@ -163,7 +163,7 @@ def find_images(folder: Path, *, nested: bool = False) -> list[Path]:
 
 
 def least_side(scale: int) -> int:
-    """Return the smallest side of an HR image that can be measured: cut, without its border, SSIM's window fits."""
+    """Return the smallest side of an HR image that can be measured: SSIM's window must fit inside the border."""
     return -(-(SSIM_WINDOW + 2 * scale) // scale) * scale
 
 
@@ -180,7 +180,7 @@ def cut(image: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
 
 
 def downscale(image: NDArray[np.uint8], scale: int, *, replicate: bool = False) -> NDArray[np.uint8]:
-    """Shrink an image as MATLAB's `imresize(image, 1/scale)` does: bicubic, antialiased, bit by bit.
+    """Shrink an image as MATLAB's `imresize(image, 1/scale)` does: bicubic, antialiased, bit-exact.
 
     Args:
         image: (H, W, C) uint8; benchmarks `cut` it first.
@@ -196,7 +196,7 @@ def downscale(image: NDArray[np.uint8], scale: int, *, replicate: bool = False) 
 
 
 def upscale(image: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
-    """Enlarge an image as MATLAB's `imresize(image, scale)` does: bicubic, bit by bit.
+    """Enlarge an image as MATLAB's `imresize(image, scale)` does: bicubic, bit-exact.
 
     Args:
         image: (H, W, C) uint8.
@@ -214,9 +214,9 @@ def _resize(image: NDArray[np.uint8], *, shrink: int, grow: int, replicate: bool
         raise ValueError(f"expected a uint8 image (H, W, C), got {image.dtype} {image.shape}")
     if shrink * grow not in SCALES:
         raise ValueError(f"expected a scale of {SCALES}, got {shrink * grow}")
-    for _ in range(2):  # rows, then columns, each rounded to uint8: MATLAB's order
+    for _ in range(2):  # rows first, then columns, each rounded to uint8, as MATLAB does
         # float32 rounds as MATLAB's float64 does: for scale 2 and 4 the weights are multiples of 1/4096, so all
-        # sums are exact; for 3 they are multiples of 1/81, so no sum comes near a half, where rounding turns.
+        # sums are exact; for 3 they are multiples of 1/81, so no sum is close to a half, where rounding changes.
         weights = _weights(len(image), shrink, grow, replicate)
         rows = weights @ image.reshape(len(image), -1).astype(np.float32)
         rounded = (rows + 0.5).clip(0, 255).astype(np.uint8)
@@ -226,16 +226,16 @@ def _resize(image: NDArray[np.uint8], *, shrink: int, grow: int, replicate: bool
 
 def _weights(size: int, shrink: int, grow: int, replicate: bool) -> csr_array:
     """Return the (new size, size) matrix that resizes along one side."""
-    from scipy.sparse import csr_array  # here, since reports import this module and need no scipy
+    from scipy.sparse import csr_array  # imported here: reports import this module without scipy
 
     centres = (np.arange(-(-size * grow // shrink)) + 0.5) * shrink / grow - 0.5
     first = np.floor(centres).astype(int) - 2 * shrink
     taps = first[:, None] + np.arange(4 * shrink + 2)
-    values = _cubic((taps - centres[:, None]) / shrink) / shrink  # stretching the kernel is the antialiasing
+    values = _cubic((taps - centres[:, None]) / shrink) / shrink  # the stretched kernel antialiases
     if replicate:
         taps = taps.clip(0, size - 1)
     else:
-        taps %= 2 * size  # mirrored again and again where the image is smaller than the kernel
+        taps %= 2 * size  # mirrored repeatedly if the image is smaller than the kernel
         taps = np.minimum(taps, 2 * size - 1 - taps)
     starts = np.arange(0, taps.size + 1, taps.shape[1])
     matrix = csr_array((values.astype(np.float32).ravel(), taps.ravel(), starts), (len(taps), size))

@@ -28,18 +28,18 @@ def adopt(
     replace: bool = True,
     stamp: str = "",
 ) -> Packed:
-    """Pack a data set from a folder or archive that holds its HR images somewhere.
+    """Import a data set from a folder or archive that contains its HR images.
 
-    A name that isn't in srkd's table becomes that of all HR images there. A known set is packed under the name of
-    the copy that it is: `bsd100@edsr`.
+    A name that is not in srkd's catalog is given to all HR images found there. A known set is packed under the name
+    of its copy: `bsd100@edsr`.
 
     Args:
         unnamed, replace, stamp: as in `packs.pack`.
     Raises:
-        SrkdError: no such file, a hostile or broken archive, a broken image, or not as many images as it has.
+        SrkdError: no such file, a malicious or broken archive, a broken image, or a wrong number of images.
     """
     if not is_name(name):
-        raise SrkdError(f"'{name}' is no name for a data set", "lower-case letters, digits, . _ and -")
+        raise SrkdError(f"'{name}' is not a valid data set name", "lower-case letters, digits, . _ and -")
     found = [entry.path for entry in images_in(source)]
     candidates = found if unnamed else choose(name, found)
     paths = select_hr(candidates)
@@ -52,7 +52,7 @@ def adopt(
         display.say(
             f"{name}: {len(found) - len(paths)} of {len(found)} images are LR by their names, left out"
         )
-    stamp = stamp if len(candidates) == len(found) else ""  # else the folder holds more than this set
+    stamp = stamp if len(candidates) == len(found) else ""  # otherwise the folder also holds other images
 
     def decoded(found: tuple[str, bytes]) -> tuple[str, Image]:
         path, content = found
@@ -69,7 +69,7 @@ def adopt(
 
 
 def _check_count(name: str, source: Path, paths: Sequence[str]) -> None:
-    """Refuse a folder or archive that holds several copies of a data set, or too few or many images."""
+    """Reject a folder or archive with several copies of a data set, or with too few or too many images."""
     count = find(name).count
     if len(paths) == count:
         return
@@ -89,17 +89,17 @@ def _check_count(name: str, source: Path, paths: Sequence[str]) -> None:
 
 
 def _inside(source: Path, folder: str) -> str:
-    """Return the path of a folder that `images_in` names; in an archive it has to be unpacked first."""
+    """Describe where a folder from `images_in` is; a folder in an archive must be unpacked first."""
     return str(source.absolute().parent / folder) if source.is_dir() else folder
 
 
 def download(store: ArtifactStore, name: str, display: Display) -> Packed:
-    """Fetch a data set from the first of its sources that holds the copy that is named, and pack it.
+    """Download a data set from the first source that has the requested copy, and pack it.
 
-    A built-in set is packed from its package. The downloaded file is kept: other sets may be in it.
+    A built-in set is packed from its package. The downloaded file is kept, since other sets may be in it.
 
     Raises:
-        MissingError: nobody has it, or only another copy. IntegrityError: a checksum doesn't fit.
+        MissingError: no source has it, or only another copy. IntegrityError: a checksum does not match.
     """
     spec = find(name)
     if spec.builtin:
@@ -117,21 +117,21 @@ def download(store: ArtifactStore, name: str, display: Display) -> Packed:
         other = f"{source.urls[0]} holds another copy, which is packed as '{packed.name}'"
         failures.append(MissingError(f"data set '{name}': {other}"))
     if not failures:
-        raise MissingError(f"data set '{name}' can't be downloaded, only imported", _own(name))
+        raise MissingError(f"data set '{name}' cannot be downloaded, only imported", _own(name))
     worst = max(failures, key=lambda error: error.exit_code)
     raise type(worst)("; ".join(error.message for error in failures), _own(name))
 
 
 def described(packed: Packed, asked: str) -> str:
-    """Return, in words, which copy of a data set was packed; empty if it is the one that was asked for."""
+    """Describe the packed copy of a data set; empty if it is the requested one."""
     shown = copy_name(packed.name, packed.pixels)
     if packed.name != asked:
         return f"this copy differs from '{asked}': suites and --datasets name it '{packed.name}'"
     if shown == packed.name:
         return ""
     if packed.name not in DATASETS:
-        return f"these are the images of '{shown}', as which tables show them"
-    return f"their pixels are those of no copy that srkd knows: tables show them as '{shown}'"
+        return f"these are the images of '{shown}', which is their name in tables"
+    return f"their pixels match no known copy: tables show them as '{shown}'"
 
 
 def kept_at(store: ArtifactStore, source: Source) -> Path:

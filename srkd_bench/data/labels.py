@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from srkd_bench.store.artifact_store import ArtifactStore
 
 Levels = NDArray[np.int16]
-GRID = 2**15  # levels in a unit: 128 between two levels of an 8-bit image
+GRID = 2**15  # steps per unit: 128 between two levels of an 8-bit image
 DONE = "done.jsonl"  # number and checksum of each finished image of unfinished labels
 
 
@@ -45,7 +45,7 @@ def from_levels(levels: Tensor) -> Tensor:
 
 
 class LabelReader:
-    """Finished labels in a memory map; those of an image are checked when they are first read.
+    """Finished labels in a memory map; those of an image are verified when they are first read.
 
     Args:
         images: the training images that the labels are of.
@@ -61,7 +61,7 @@ class LabelReader:
         self._shapes = label_shapes(images)
         is_theirs = [(entry["height"], entry["width"], 3) for entry in entries] == self._shapes
         if not is_theirs or not self._path.is_file() or self._path.stat().st_size != label_bytes(images):
-            raise IntegrityError(f"{self._path} is not what was written", REPAIR)
+            raise IntegrityError(f"{self._path} is corrupted", REPAIR)
         self._offsets = _offsets(self._shapes)
         self._levels: Levels = np.asarray(np.memmap(self._path, dtype="<i2", mode="r"))
         self._checked: set[int] = set()
@@ -70,22 +70,22 @@ class LabelReader:
         """Return the labels of image `i` as levels: (H, W, 3), not writable.
 
         Raises:
-            IntegrityError: they are not what was written.
+            IntegrityError: they are corrupted.
         """
         levels: Levels = self._levels[self._offsets[i] : self._offsets[i + 1]].reshape(self._shapes[i])
         if i not in self._checked:
             if hashlib.sha256(levels.tobytes()).hexdigest() != self._sums[i]:
                 image = self._names[i]
-                raise IntegrityError(f"{self._path}: image '{image}' is not what was written", REPAIR)
+                raise IntegrityError(f"{self._path}: image '{image}' is corrupted", REPAIR)
             self._checked.add(i)
         return levels
 
 
 class LabelDraft:
-    """Unfinished labels in a folder. Finished images stay there whatever interrupts the others.
+    """Unfinished labels in a folder. Finished images survive an interruption.
 
     Attributes:
-        done: the checksums of the finished images by number. Damaged images are not among them.
+        done: the checksums of the finished images by number, without damaged ones.
     """
 
     def __init__(self, folder: Path, images: ImageSet) -> None:
@@ -107,10 +107,10 @@ class LabelDraft:
         return hashlib.sha256(content).hexdigest() == sha256
 
     def write(self, i: int, levels: Levels) -> None:
-        """Keep the labels of image `i`, levels (H, W, 3).
+        """Write the labels of image `i`, levels (H, W, 3).
 
         Raises:
-            SrkdError: the disk cannot take them.
+            SrkdError: the disk is full or cannot be written.
         """
         assert levels.shape == self._shapes[i]
         content = levels.astype("<i2").tobytes()

@@ -1,4 +1,4 @@
-"""Packs: files that hold a data set's decoded images, and the name that their pixels give them."""
+"""Packs: files that hold a data set's decoded images and are identified by their pixels."""
 
 import hashlib
 import json
@@ -23,14 +23,14 @@ Image = NDArray[np.uint8]
 
 
 class Packed(NamedTuple):
-    """A data set that was packed: its name in the store, and the digest of its pixels."""
+    """A packed data set: its name in the store, and the digest of its pixels."""
 
     name: str
     pixels: str
 
 
 class PackReader:
-    """Images of one resolution in a memory map; each is checked when it is first looked at."""
+    """Images of one resolution in a memory map; each is verified on first access."""
 
     def __init__(self, store: ArtifactStore, key: Pack) -> None:
         index = store.file(key, INDEX)
@@ -40,7 +40,7 @@ class PackReader:
         self.entries: list[dict[str, Any]] = read["images"]
         size = sum(one["height"] * one["width"] * 3 for one in self.entries)
         if not self.data.is_file() or self.data.stat().st_size != size:
-            raise IntegrityError(f"{self.data} is not what was written", REPAIR)
+            raise IntegrityError(f"{self.data} is corrupted", REPAIR)
         self._bytes: Image = np.asarray(
             np.memmap(self.data, dtype=np.uint8, mode="r")
         )  # views of it cost less
@@ -55,7 +55,7 @@ class PackReader:
         image: Image = self._bytes[offset : offset + height * width * 3].reshape(height, width, 3)
         if i not in self._checked:
             if _digest(image) != entry["sha256"]:
-                raise IntegrityError(f"{self.data}: image '{entry['name']}' is not what was written", REPAIR)
+                raise IntegrityError(f"{self.data}: image '{entry['name']}' is corrupted", REPAIR)
             self._checked.add(i)
         return image
 
@@ -66,7 +66,7 @@ def key_of(name: str, scale: int = 1) -> Pack:
 
 
 def index_of(store: ArtifactStore, name: str) -> dict[str, Any] | None:
-    """Return the index of the HR images of a data set that is here, or None."""
+    """Return the index of a local data set's HR images, or None."""
     if not is_name(name) or not store.has(key_of(name)):
         return None
     index: dict[str, Any] = json.loads(store.read(key_of(name).place, INDEX))
@@ -74,7 +74,7 @@ def index_of(store: ArtifactStore, name: str) -> dict[str, Any] | None:
 
 
 def builtin_images(spec: DatasetSpec) -> Iterator[tuple[str, Image]]:
-    """Give name and pixels of the photographs in scikit-image's wheel, without importing it."""
+    """Yield name and pixels of the photographs in scikit-image's wheel, without importing it."""
     package = find_spec("skimage")
     if package is None or not package.submodule_search_locations:
         raise MissingError("the built-in photographs come with scikit-image", "pip install scikit-image")
@@ -92,14 +92,14 @@ def pack(
     unnamed: bool = False,
     replace: bool = True,
 ) -> Packed:
-    """Write a data set's HR pack; a known set is packed under the name of the copy that its pixels are.
+    """Write a data set's HR pack; the pixels of a known set determine the copy that it is named after.
 
     Args:
-        stamp: of the folder that the images are from, so that it is recognised without being read.
-        unnamed: the name is only a proposal, as the images are nobody's known set.
+        stamp: of the images' folder, so that it is recognised later without reading it.
+        unnamed: the name is only a proposal, used if the images are not a known set.
         replace: replace other images that are registered under this name.
     Raises:
-        IntegrityError: the number of images isn't the data set's, they are no such copy, or two have one name.
+        IntegrityError: a wrong number of images, another copy's pixels, or two images of the same name.
         SrkdError: an image is too small. Nothing is kept.
     """
     spec = DATASETS.get(name) if not unnamed else None
@@ -109,9 +109,7 @@ def pack(
         pixels: str = index["pixels"]
         final = _final_name(store, name, index, unnamed=unnamed)
         if not replace and final not in DATASETS and packed_as(store, final) not in (None, pixels):
-            raise SrkdError(
-                f"data set '{final}' is here with other images", "choose another name, or --force"
-            )
+            raise SrkdError(f"data set '{final}' exists with other images", "choose another name, or --force")
         with (
             store.locked([key_of(final).lock] if final != name else []),
             store.writing(key_of(final)) as folder,
@@ -122,7 +120,7 @@ def pack(
 
 
 def packed_as(store: ArtifactStore, name: str) -> str | None:
-    """Return the digest of the pixels that are kept under a name, known or not; None if there are none."""
+    """Return the digest of the pixels stored under a name, known or not; None if there are none."""
     index = index_of(store, name)
     return None if index is None else str(index["pixels"])
 
@@ -134,7 +132,7 @@ def _large_enough(
         if spec is None or spec.role != "train":
             check_size(name, image, pixels.shape[0], pixels.shape[1], min(SCALES))
         elif min(pixels.shape[:2]) < max(SCALES):
-            raise SrkdError(f"image '{image}' of '{name}' is too small to be shrunk", "leave it out")
+            raise SrkdError(f"image '{image}' of '{name}' is too small to be shrunk", "exclude it")
         yield image, pixels
 
 
@@ -152,7 +150,7 @@ def _check_pack(name: str, spec: DatasetSpec | None, index: dict[str, Any]) -> N
 
 
 def _final_name(store: ArtifactStore, name: str, index: dict[str, Any], *, unnamed: bool) -> str:
-    """Return the name that images are packed under, once their pixels are known."""
+    """Return the final name of a pack, which depends on its pixels."""
     pixels = index["pixels"]
     found = identify(pixels, {image["sha256"] for image in index["images"]})
     if unnamed:
@@ -174,7 +172,7 @@ def write_pack(
     pixels: str = "",
     stamp: str = "",
 ) -> dict[str, Any]:
-    """Write images one by one, as they come, and an index of where they are."""
+    """Write images one at a time, followed by an index of their positions."""
     entries: list[dict[str, Any]] = []
     path = folder / PIXELS
     with writable(path), path.open("wb") as file:

@@ -14,13 +14,13 @@ from srkd_bench.data.labels import LabelReader, from_levels
 
 
 class Patches:
-    """Random LR and HR patches of a data set; each image is drawn with the same chance.
+    """Random LR and HR patches of a data set; each image is drawn with equal probability.
 
     Args:
         train: batch, patch and augment are used.
-        seed: two streams with one seed give the same patches.
-        part: of each batch that is given; nothing else of it is read.
-        labels: of the images, whose crops each batch gives, too; or None.
+        seed: streams with the same seed give the same patches.
+        part: the slice of each batch that is returned; the rest is not read.
+        labels: of the images, whose crops are returned with each batch; or None.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Patches:
 
 
 def turned(patch: NDArray[Any], turn: int) -> NDArray[Any]:
-    """Return a square patch (H, H, 3) in one of its eight flips and rotations; 0 is as it is."""
+    """Return a square patch (H, H, 3) in one of its eight flips and rotations; 0 is the original."""
     patch = patch[::-1] if turn & 1 else patch
     patch = patch[:, ::-1] if turn & 2 else patch
     return patch.swapaxes(0, 1) if turn & 4 else patch

@@ -14,7 +14,7 @@ from srkd_bench.data.images import luma
 WINDOW = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
 WINDOW /= WINDOW.sum()
 STRIP = 16
-# A row for each of a strip's pixels, with the window where that pixel is: one product of matrices blurs a strip.
+# One row per pixel of a strip, holding the window at that pixel: one matrix product blurs a strip.
 BAND = np.array([np.pad(WINDOW, (i, STRIP - 1 - i)) for i in range(STRIP)])
 
 
@@ -41,7 +41,7 @@ def ssim(sr: NDArray[Any], hr: NDArray[Any], *, border: int) -> float:
         sr, hr: (H, W), same shape, values in 0..255.
         border: pixels left out on every side; the field uses `scale`.
     Raises:
-        ValueError: the shapes differ or aren't (H, W), or less than 11 x 11 pixels are left inside `border`.
+        ValueError: the shapes differ or are not (H, W), or fewer than 11 x 11 pixels are left inside `border`.
     Source: Wang et al., IEEE TIP 2004; window and constants as in its authors' `ssim_index.m`.
     """
     if sr.ndim != 2:
@@ -54,7 +54,7 @@ def ssim(sr: NDArray[Any], hr: NDArray[Any], *, border: int) -> float:
     squares += mean_hr * mean_hr
     both = sr * sr
     both += hr * hr
-    variances = _blur(both)  # only their sum is needed: one blur less
+    variances = _blur(both)  # only their sum is needed, which saves a blur
     variances -= squares
     covariance = _blur(sr * hr)
     covariance -= product
@@ -84,7 +84,7 @@ def _inside(
 
 
 def _blur(image: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weigh (H, W) with the Gaussian window wherever it fits, so that (H - 10, W - 10) are left."""
+    """Blur (H, W) with the Gaussian window where it fits entirely; the result is (H - 10, W - 10)."""
     for _ in range(2):  # the window is separable: down the columns, then, transposed, along the rows
         size = len(image) - len(WINDOW) + 1
         whole = size - size % STRIP
@@ -114,11 +114,11 @@ def measure(
 
     Args:
         sr, hr: (H, W, 3) uint8, same shape.
-        scale: so many pixels are left out on every side.
+        scale: number of pixels excluded on each side.
         metrics: keys of `METRICS`.
-        hr_luma: `luma(hr)`, (H, W), where it is known already.
+        hr_luma: `luma(hr)`, (H, W), if already computed.
     Raises:
-        ValueError: not such images, or too small ones.
+        ValueError: wrong shape or type, or too small images.
     """
     for image in (sr, hr):
         if image.dtype != np.uint8 or image.shape[2:] != (3,):

@@ -20,7 +20,7 @@ class Crop:
 
 @dataclass(frozen=True)
 class View:
-    """What one model shows there.
+    """The region as rendered by one model.
 
     Args:
         model: `hr`, `lr`, `bicubic`, `teacher` or a method's name.
@@ -35,12 +35,13 @@ class View:
 
 @dataclass(frozen=True)
 class Panel:
-    """A region seen by all models, in the report's order after `hr` and `lr`.
+    """A region as all models render it, in the report's order after `hr` and `lr`.
 
     Args:
         seed: of the students shown.
         whole: the HR image, small, (h, w, 3) uint8, to show where the region lies.
         size: the HR image's true width and height, which the region's place is a part of.
+        named: whether a user named the region; else it was chosen, where the methods differ most.
     """
 
     crop: Crop
@@ -48,3 +49,4 @@ class Panel:
     views: list[View]
     whole: NDArray[np.uint8]
     size: tuple[int, int]
+    named: bool = False

@@ -44,7 +44,7 @@ def score(upscale: Upscaler, images: ImageSet, tick: Tick = lambda done, total: 
 
 
 def _size_hint(sr: Image, images: ImageSet, i: int) -> str:
-    """Return what may explain an SR image of another size than HR."""
+    """Return a hint that explains an SR image of another size than HR."""
     full = images.full_size(i)
     for scale in images_module.SCALES:
         if scale != images.scale and sr.shape[:2] == tuple(side - side % scale for side in full):
@@ -55,9 +55,9 @@ def _size_hint(sr: Image, images: ImageSet, i: int) -> str:
 
 
 def validation(images: ImageSet, device: torch.device) -> Callable[[Architecture], float]:
-    """Return what gives a network's mean PSNR-Y in dB on the images, each cut to a square in its middle.
+    """Return a function that computes a network's mean PSNR-Y in dB on square centre crops of the images.
 
-    The squares have at most 128 LR pixels a side: this is done often while a network is trained.
+    The crops have at most 128 LR pixels a side, since validation is repeated often during training.
     """
     side = VALIDATION_SIDE
     pairs = [middle(images.lr(i), images.hr(i), images.scale, side, side) for i in range(len(images))]
@@ -66,14 +66,14 @@ def validation(images: ImageSet, device: torch.device) -> Callable[[Architecture
         training = model.training
         upscale = network(model, device=device)
         found = [measure(upscale("", lr), hr, scale=images.scale, metrics=["psnr_y"]) for lr, hr in pairs]
-        model.train(training)  # it goes on learning
+        model.train(training)  # its training continues
         return fmean(values["psnr_y"] for values in found)
 
     return psnr
 
 
 def middle(lr: Image, hr: Image, scale: int, height: int, width: int) -> tuple[Image, Image]:
-    """Return LR and HR cut to a region in their middle, at most so large in LR pixels."""
+    """Return centre crops of LR and HR with a maximum side in LR pixels."""
     height, width = min(height, lr.shape[0]), min(width, lr.shape[1])
     top, left = (lr.shape[0] - height) // 2, (lr.shape[1] - width) // 2
     bottom, right = top + height, left + width
@@ -92,11 +92,11 @@ def network(
     self_ensemble: bool = False,
     card: dict[str, object] | None = None,
 ) -> Upscaler:
-    """Return a network as an upscaler: float32, tiled where memory asks for it, rounded to 8 bits.
+    """Return a network as an upscaler: float32, tiled if memory is short, rounded to 8 bits.
 
     Args:
         self_ensemble: the mean over all eight flips and rotations (EDSR's "+").
-        card: told `tile`, the side in LR pixels, when memory runs out and smaller tiles are taken.
+        card: receives `tile`, the side in LR pixels, when memory runs out and tiles become smaller.
     """
     model = model.to(device).eval()
     tiled = Tiled(model, card if card is not None else {})

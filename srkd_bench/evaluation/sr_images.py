@@ -16,18 +16,18 @@ from srkd_bench.data.image_set import ImageSet
 from srkd_bench.data.images import FORMATS, find_images, read_rgb, upscale
 
 STEP = 4  # every fourth row and column is compared
-FARTHEST = 650.0  # mean squared difference from bicubic, 20 dB, above which an image shows something else
-CLEARER = 2.0  # times as large that of the next image has to be
+FARTHEST = 650.0  # mean squared difference from bicubic (20 dB) above which an image has other content
+CLEARER = 2.0  # required ratio of the second smallest difference to the smallest
 _ROLES = {"sr": r"sr", "hr": r"hr|gt|groundtruth", "lr": LR_WORD}
 
 
 @dataclass
 class Pairing:
-    """Which file is the SR of which image.
+    """The SR file of each image.
 
     Args:
         files: by the image's name.
-        by_content: names of the images whose file was found by what it shows.
+        by_content: names of the images whose file was found by its content.
     """
 
     folder: Path
@@ -40,7 +40,7 @@ class Pairing:
 
     @property
     def lines(self) -> list[str]:
-        """The pairs whose names are not the same, in words."""
+        """Describe the pairs whose names differ."""
         return [
             f"{name}: {_shown(file, self.folder)}{', by content' * (name in self.by_content)}"
             for name, file in sorted(self.files.items())
@@ -49,7 +49,7 @@ class Pairing:
 
     @property
     def notes(self) -> list[str]:
-        """What readers of the scores should know of the files."""
+        """Notes on the files for readers of the scores."""
         lossy = sum(file.suffix.lower() in FORMATS["JPEG"] for file in self.files.values())
         found = [f"{lossy} SR images are JPEG files, whose compression changes the scores"] if lossy else []
         if self.by_content:
@@ -58,10 +58,10 @@ class Pairing:
 
 
 def folder_of(path: Path, dataset: str) -> Path:
-    """Return the folder inside `path` that is called as a data set, or `path` itself.
+    """Return the folder inside `path` that is named after a data set, or `path` itself.
 
     Raises:
-        MissingError: no such folder. SrkdError: several have a name of the set's.
+        MissingError: no such folder. SrkdError: several folders are named after the set.
     """
     if not path.is_dir():
         raise MissingError(f"no folder '{path}'", "--sr-dir takes a folder of SR images")
@@ -81,13 +81,14 @@ def folder_of(path: Path, dataset: str) -> Path:
 
 
 def pair(path: Path, images: ImageSet) -> Pairing:
-    """Return which image of a folder is the SR of which image of a data set.
+    """Pair the SR images of a folder with the images of a data set.
 
-    A file's name is the image's in any case, with other words before or after it: `baby.png`, `RCAN_baby_x2.png`.
-    Files named as LR are left out. Without such a name, size and content decide: the file nearest to bicubic is it.
+    A file name must contain the image's name, in any case, between other words: `baby.png`, `RCAN_baby_x2.png`.
+    Files named as LR are excluded. Without such a name, the file of the right size that is closest to bicubic is
+    taken.
 
     Raises:
-        MissingError: an image has no SR. SrkdError: several files could be it.
+        MissingError: an image has no SR. SrkdError: several files match.
     """
     files = [file for file in find_images(path, nested=True) if _role(file, path) != "lr"]
     if not files:
@@ -104,7 +105,7 @@ def pair(path: Path, images: ImageSet) -> Pairing:
 
 
 def _by_name(files: Iterable[Path], names: Iterable[str]) -> dict[str, list[Path]]:
-    """Return the files of each image whose names have the image's in them, and no longer one of another image."""
+    """Return the files of each image whose names contain the image's name and no longer name of another image."""
     words = {name: _words(name) for name in names}
     found: dict[str, list[Path]] = defaultdict(list)
     for file in files:
@@ -119,13 +120,13 @@ def _by_name(files: Iterable[Path], names: Iterable[str]) -> dict[str, list[Path
 
 
 def _words(stem: str) -> list[str]:
-    """Return a name's words in lower case; a scale at the end of one is a word of its own."""
+    """Split a name into lower-case words; a scale suffix is a separate word."""
     words = re.findall(r"[^\W_]+", stem.casefold())
     return [part for word in words for part in re.sub(r"(?<=.)(x[2348])$", r" \1", word).split()]
 
 
 def _role(file: Path, path: Path) -> str:
-    """Return what the innermost name that tells says a file is: `sr`, `hr` or `lr`; empty if none does."""
+    """Return `sr`, `hr` or `lr` by the innermost file or folder name that indicates it; empty if none does."""
     for part in reversed(file.relative_to(path).with_suffix("").parts):
         words = re.findall(r"[^\W_]+", part.casefold())
         for role, pattern in _ROLES.items():
@@ -135,7 +136,7 @@ def _role(file: Path, path: Path) -> str:
 
 
 def _only(name: str, candidates: list[Path], path: Path) -> Path:
-    """Return the one file that can be the SR of an image by their names."""
+    """Return the only file whose name matches an image."""
     roles = [_role(file, path) for file in candidates]
     if "sr" in roles:
         candidates = [file for file, role in zip(candidates, roles, strict=True) if role == "sr"]
@@ -151,7 +152,7 @@ def _only(name: str, candidates: list[Path], path: Path) -> Path:
 
 
 def _by_content(names: list[str], files: list[Path], images: ImageSet, path: Path) -> dict[str, Path]:
-    """Return the file of each image that shows it: of its size, and clearly the nearest to bicubic."""
+    """Return the file of each image by content: of the same size, and clearly the closest to bicubic."""
     read = ((file, read_rgb(file, _shown(file, path))) for file in files)  # one at a time in memory
     small = {file: (image.shape, image[::STEP, ::STEP].astype(np.int32)) for file, image in read}
     found: dict[str, Path] = {}

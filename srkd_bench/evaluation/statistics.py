@@ -1,41 +1,55 @@
-"""Paired statistics: which differences from the baseline are significant."""
+"""Paired t tests over seeds, corrected by Holm for the number of methods."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
-from itertools import product
-from statistics import NormalDist
+from functools import lru_cache
+from itertools import combinations, product
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtr, stdtrit
 
-from srkd_bench.evaluation.results import Pairs, Results
+from srkd_bench.evaluation.results import Pairs, Results, Unit
 
 Array = NDArray[np.float64]
-Verdict = Literal["better", "worse", "undecided", "underpowered"]
+Interval = tuple[float, float]
+Verdict = Literal["better", "worse", "not significant"]
 LEVEL = 0.05
-LEAST_SEEDS = 6  # 2 of 2^6 sign flips are .031; of 2^5 they would be .063, whatever was measured
-REPLICATES = 5_000  # of the seeds
-RESAMPLES = 2_000  # of a data set's images
-EXACT_SEEDS = 14  # up to here all 2^n flips are made
+EXACT_SEEDS = 14  # up to this number, the sign-flip test enumerates all 2^n sign patterns
 RANDOM_FLIPS = 10_000
 RANDOM_STATE = 2026
+UNKNOWN: Interval = (math.nan, math.nan)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A model against the baseline, paired by seed and image.
+    """The difference of a model from the baseline, paired by seed and image.
 
-    Args:
-        dataset: None for all data sets together, each weighing the same.
-        mean, low, high: of the difference, in the metric's unit, and its 95 % confidence interval, which is nan
-            below two seeds.
-        seeds, images: how many pairs it is made of.
-        p: of the sign-flip test over seeds, two-sided; None below two seeds.
-        p_holm: `p` corrected for the number of methods.
-        left_out: in words, what only one of both was measured on, such as `seed 3` or `image baby`.
+    A family of tests is all models compared with one baseline on all data sets together. `p_holm`, `p_every_set`
+    and `verdict` are known for these differences only (`dataset` is None).
+
+    Attributes:
+        dataset: None for all data sets together, each with the same weight.
+        mean: mean over seeds of the difference of a seed, which is the mean over data sets of the mean over images;
+            in the metric's unit.
+        low, high: 95 % confidence interval of the mean by Student's t; nan for one seed.
+        deviation: sample standard deviation over seeds of the difference of a seed; nan for one seed.
+        seeds, images: number of pairs.
+        unit: `teacher` where several teachers are crossed with the student seeds: `seeds` then is their number.
+        covers_teachers: whether each seed has another teacher, so that the interval covers new teachers.
+        p: of the two-sided paired t test over seeds; None for one seed, and where all seeds differ by the same
+            amount, so that there is no variance to test against.
+        p_holm: `p` adjusted for the number of models (Holm 1979); the verdict rests on it.
+        simultaneous: intervals that cover the differences of all models of the family together with 95 %
+            (Bonferroni). Holm's procedure is more powerful, so a verdict may hold where this interval includes 0.
+        p_every_set: p of the hypothesis that the model is not better on every data set, or not worse on every one
+            (intersection-union test, Berger 1982), adjusted by Holm.
+        p_sign_flip: of a sign-flip test over seeds, which needs no normal distribution.
+        new_images: 95 % interval of the difference on other images of the same kind; None if it cannot be
+            estimated.
+        left_out: in words, what was measured for one of both only: `seed 3`, `image baby`.
     """
 
     model: str
@@ -45,30 +59,42 @@ class Difference:
     mean: float
     low: float
     high: float
+    deviation: float
     seeds: int
     images: int
     p: float | None
-    p_holm: float | None
+    p_holm: float | None = None
+    simultaneous: Interval | None = None
+    p_every_set: float | None = None
+    p_sign_flip: float | None = None
+    new_images: Interval | None = None
     left_out: tuple[str, ...] = ()
+    unit: Unit = "seed"
+    covers_teachers: bool = False
 
     @property
-    def verdict(self) -> Verdict:
-        """What the seeds show; `better` and `worse` need six of them, p < .05 and an interval without 0."""
-        if self.seeds < LEAST_SEEDS or self.p is None:
-            return "underpowered"
-        if self.p >= LEVEL or self.low <= 0 <= self.high:
-            return "undecided"
+    def verdict(self) -> Verdict | None:
+        """`better` or `worse` if Holm's adjusted p is below 0.05; None where there is no test."""
+        if self.p_holm is None:
+            return None
+        if self.p_holm >= LEVEL:
+            return "not significant"
         return "better" if self.mean > 0 else "worse"
+
+    @property
+    def half_width(self) -> float:
+        """Half the width of the 95 % interval; a smaller measured difference is not significant."""
+        return (self.high - self.low) / 2
 
 
 def differences(results: Results, metric: str, baseline: str | None = None) -> list[Difference]:
-    """Return each method against the baseline: on every data set, then on all together (`dataset` is None).
+    """Return the difference of each method from the baseline: on each data set, then on all together.
 
-    What was measured for one of both only is left out and named. Models without seeds, such as the teacher and
-    bicubic, aren't compared; where nothing can be paired there is no difference to return.
+    Seeds and images that were measured for one of both only are left out and named. Models without seeds (bicubic,
+    the teacher) are not compared, and models that share no seed and image with the baseline have no difference.
 
     Args:
-        baseline: a method; the results' own if not given.
+        baseline: a method; that of the results if not given.
     """
     baseline = baseline or results.baseline
     found: list[Difference] = []
@@ -76,28 +102,145 @@ def differences(results: Results, metric: str, baseline: str | None = None) -> l
         if model != baseline:
             pairs = {name: results.pairs(metric, model, baseline, name) for name in results.datasets}
             found += _differences(model, baseline, metric, pairs)
-    return _with_holm(found)
+    return _adjusted(found)
 
 
 def changes(results: Results, others: Results, metric: str) -> list[Difference]:
-    """Return each method against itself in other results, as `differences` does against one baseline."""
+    """Return the difference of each method from the same method in other results, as `differences` does."""
     found: list[Difference] = []
     for model in results.columns:
         pairs = {name: results.pairs(metric, model, model, name, others) for name in results.datasets}
         found += _differences(model, model, metric, pairs)
-    return _with_holm(found)
+    return _adjusted(found)
+
+
+def pairwise(
+    results: Results, metric: str, models: Iterable[str], dataset: str | None
+) -> dict[tuple[str, str], Difference]:
+    """Return the difference of every two models on a data set, as one family of tests.
+
+    Args:
+        dataset: None for all data sets together.
+    Returns:
+        By model and baseline, in both orders. Pairs that share no seed and image are missing.
+    """
+    found: list[Difference] = []
+    datasets = results.datasets if dataset is None else [dataset]
+    for one, other in combinations(models, 2):
+        pairs = {name: results.pairs(metric, one, other, name) for name in datasets}
+        found += [whole for whole in _differences(one, other, metric, pairs) if whole.dataset is None]
+    known = [replace(one, dataset=dataset) for one in _adjusted(found)]
+    return {(one.model, one.baseline): one for forward in known for one in (forward, reverse(forward))}
+
+
+def reverse(one: Difference) -> Difference:
+    """Return the difference of the baseline from the model."""
+    return replace(
+        one,
+        model=one.baseline,
+        baseline=one.model,
+        mean=-one.mean,
+        low=-one.high,
+        high=-one.low,
+        simultaneous=one.simultaneous and (-one.simultaneous[1], -one.simultaneous[0]),
+        new_images=one.new_images and (-one.new_images[1], -one.new_images[0]),
+    )
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted for their number by Holm's step-down procedure (Holm 1979)."""
+    p = np.asarray(values, dtype=np.float64)
+    order = np.argsort(p)
+    adjusted = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
+    return list(adjusted[np.argsort(order)].tolist())
+
+
+def t_test(of_seeds: Array, null: float = 0.0) -> float | None:
+    """Return p of the two-sided t test that a mean is `null`; None below two values, and without variance."""
+    n, deviation = len(of_seeds), _deviation(of_seeds)
+    if n < 2 or not deviation > 0:
+        return None
+    return float(2 * stdtr(n - 1, -abs(of_seeds.mean() - null) * math.sqrt(n) / deviation))
+
+
+def t_interval(of_seeds: Array, family: int = 1) -> Interval:
+    """Return the 95 % interval of a mean by Student's t; nan for one value.
+
+    Args:
+        family: number of intervals that hold together with 95 %, by Bonferroni.
+    """
+    n = len(of_seeds)
+    if n < 2:
+        return UNKNOWN
+    half = float(stdtrit(n - 1, 1 - LEVEL / 2 / family)) * _deviation(of_seeds) / math.sqrt(n)
+    mean = float(of_seeds.mean())
+    return mean - half, mean + half
+
+
+def new_images_interval(values: Sequence[Array]) -> Interval | None:
+    """Return the 95 % interval of the mean difference on other images of the same kind, and with other seeds.
+
+    Seeds and images are crossed random effects: each data set adds to the variance over seeds the variance over
+    images beyond the residual. Degrees of freedom by Satterthwaite, of the seeds and of each set's images.
+
+    Args:
+        values: differences (seeds, images) of each data set; all data sets weigh the same.
+    Returns:
+        None below two seeds or two images of a data set.
+    Source: Westfall, Kenny and Judd, J. Exp. Psychol. Gen. 143, 2014.
+    """
+    if min((size for own in values for size in own.shape), default=0) < 2:
+        return None
+    of_seeds: Array = np.mean([own.mean(axis=1) for own in values], axis=0)
+    n = len(of_seeds)
+    variance = float(of_seeds.var(ddof=1)) / n
+    freedom = variance**2 / (n - 1)  # the denominator of Satterthwaite's formula
+    for own in values:
+        k = own.shape[1]
+        centred = own - own.mean(axis=1, keepdims=True)
+        image = float(n * centred.mean(axis=0).var(ddof=1))
+        residual = float(((centred - centred.mean(axis=0)) ** 2).sum() / ((n - 1) * (k - 1)))
+        weight = 1 / (len(values) ** 2 * n * k)
+        if image > residual:
+            variance += weight * (image - residual)
+            freedom += weight**2 * (image - residual) ** 2 / (k - 1)
+    if not variance > 0:
+        return None
+    half = float(stdtrit(variance**2 / freedom, 1 - LEVEL / 2)) * math.sqrt(variance)
+    mean = float(of_seeds.mean())
+    return mean - half, mean + half
+
+
+def sign_flip(of_seeds: Array) -> float:
+    """Return p of the two-sided sign-flip test that the mean over seeds is 0.
+
+    Exact up to `EXACT_SEEDS` seeds, else from random sign patterns.
+    """
+    means = np.abs(_flips(len(of_seeds)) @ of_seeds)
+    observed = abs(of_seeds.sum())
+    rounding = 1e-9 * np.abs(of_seeds).sum()
+    return float(np.mean(means >= observed - rounding))
+
+
+def _deviation(of_seeds: Array) -> float:
+    """Return the sample standard deviation; 0 where values differ by rounding only, nan for one value."""
+    if len(of_seeds) < 2:
+        return math.nan
+    deviation = float(of_seeds.std(ddof=1))
+    return deviation if deviation > 1e-9 * float(np.abs(of_seeds).max()) else 0.0
 
 
 def _differences(model: str, baseline: str, metric: str, pairs: Mapping[str, Pairs]) -> list[Difference]:
     """Return the differences on every data set that has pairs, then on all of them together."""
     known = {dataset: own for dataset, own in pairs.items() if own.values.size}
     found = [_difference(model, baseline, metric, name, {name: own}) for name, own in known.items()]
-    shared = set.intersection(*(set(own.seeds) for own in known.values())) if known else set()
+    shared = set.intersection(*(set(own.units) for own in known.values())) if known else set()
     if shared:
-        together = {name: own.of_seeds(shared) for name, own in known.items()}
-        whole = found[-1] if len(known) == 1 else _difference(model, baseline, metric, None, together)
+        together = {name: own.of_units(shared) for name, own in known.items()}
+        whole = _difference(model, baseline, metric, None, together)
         lacking = [f"data set {name}" for name in pairs if name not in known]
-        found.append(replace(whole, dataset=None, left_out=(*lacking, *whole.left_out)))
+        every = None if lacking else _every_set(found)
+        found.append(replace(whole, p_every_set=every, left_out=(*lacking, *whole.left_out)))
     return found
 
 
@@ -105,9 +248,9 @@ def _difference(
     model: str, baseline: str, metric: str, dataset: str | None, pairs: Mapping[str, Pairs]
 ) -> Difference:
     """Return the mean over data sets that share their seeds."""
-    of_seeds: Array = np.mean([own.values.mean(axis=1) for own in pairs.values()], axis=0)
-    resampled: Array = np.mean([resample(own.values, name) for name, own in pairs.items()], axis=0)
-    low, high = interval(of_seeds, resampled)
+    values = [own.values for own in pairs.values()]
+    of_seeds: Array = np.mean([own.mean(axis=1) for own in values], axis=0)
+    low, high = t_interval(of_seeds)
     return Difference(
         model=model,
         baseline=baseline,
@@ -116,114 +259,45 @@ def _difference(
         mean=float(of_seeds.mean()),
         low=low,
         high=high,
+        deviation=_deviation(of_seeds),
         seeds=len(of_seeds),
-        images=sum(own.values.shape[1] for own in pairs.values()),
-        p=sign_flip(of_seeds) if len(of_seeds) > 1 else None,
-        p_holm=None,
+        images=sum(own.shape[1] for own in values),
+        p=t_test(of_seeds),
+        p_sign_flip=sign_flip(of_seeds) if len(of_seeds) > 1 else None,
+        new_images=new_images_interval(values),
         left_out=tuple(dict.fromkeys(lost for own in pairs.values() for lost in own.left_out)),
+        unit=next(iter(pairs.values())).unit,
+        covers_teachers=all(own.covers_teachers for own in pairs.values()),
     )
 
 
-def resample(values: Array, name: str) -> Array:
-    """Return each seed's mean over images drawn with replacement: (RESAMPLES, seeds) of (seeds, images).
-
-    Args:
-        name: of the data set; each has draws of its own, which do not depend on what else is compared.
-    """
-    return _image_weights(name, values.shape[1]) @ values.T
-
-
-def interval(of_seeds: Array, resampled: Array) -> tuple[float, float]:
-    """Return the 95 % interval of the mean over seeds, by a hierarchical bootstrap.
-
-    A replicate draws seeds with replacement, and for each drawn seed one of its resampled means over images. The
-    percentiles' distances from the mean are stretched by sqrt(n / (n - 1)) and by Student's quantile against the
-    normal one, since the spread of n seeds is too small in both ways; n is the number of seeds.
-
-    Args:
-        of_seeds: (n,), the mean difference of each seed.
-        resampled: (RESAMPLES, n), from `resample`.
-    Source: stretching after Hesterberg, "What Teachers Should Know About the Bootstrap", 2015, arXiv:1411.5279.
-    """
-    n = len(of_seeds)
-    if n < 2:
-        return math.nan, math.nan
-    low, high = np.quantile(resampled.take(_draws(n)).mean(axis=1), [LEVEL / 2, 1 - LEVEL / 2])
-    mean = of_seeds.mean()
-    stretch = math.sqrt(n / (n - 1)) * student_quantile(n - 1) / NormalDist().inv_cdf(1 - LEVEL / 2)
-    return float(mean + stretch * min(low - mean, 0.0)), float(mean + stretch * max(high - mean, 0.0))
+def _every_set(found: Sequence[Difference]) -> float | None:
+    """Return the largest p over data sets; 1 if the differences have not all the same sign."""
+    p = [one.p for one in found if one.p is not None]
+    if len(p) < len(found):
+        return None
+    return max(p) if len({one.mean > 0 for one in found}) == 1 else 1.0
 
 
-@cache
-def student_quantile(freedom: int) -> float:
-    """Return the value that Student's t with so many degrees of freedom exceeds with a chance of `LEVEL` / 2.
-
-    In closed form, since scipy's takes a quarter of a second to import.
-
-    Source: Abramowitz and Stegun, 26.7.3 and 26.7.4, inverted by bisection.
-    """
-
-    def inside(angle: float) -> float:
-        """Return the chance of |t| < tan(angle) · √freedom."""
-        odd = freedom % 2
-        term = total = (math.cos(angle) if freedom > 1 else 0.0) if odd else 1.0
-        for k in range(2 + odd, freedom - 1, 2):
-            term *= (k - 1) / k * math.cos(angle) ** 2
-            total += term
-        return 2 / math.pi * (angle + math.sin(angle) * total) if odd else math.sin(angle) * total
-
-    low, high = 0.0, math.pi / 2
-    while low < (middle := (low + high) / 2) < high:
-        low, high = (middle, high) if inside(middle) < 1 - LEVEL else (low, middle)
-    return math.tan(low) * math.sqrt(freedom)
-
-
-def sign_flip(of_seeds: Array) -> float:
-    """Return how often a mean as far from 0 comes about when each seed's sign is a coin's, two-sided.
-
-    Exact up to `EXACT_SEEDS` seeds; above, of random flips, the measured signs counted among them.
-    """
-    means = np.abs(_flips(len(of_seeds)) @ of_seeds)
-    observed = abs(of_seeds.sum())
-    rounding = 1e-9 * np.abs(of_seeds).sum()  # equal but for it is equal
-    return float(np.mean(means >= observed - rounding))
-
-
-def holm(values: Array) -> Array:
-    """Return p-values corrected for their number; the source is Holm, 1979."""
-    order = np.argsort(values)
-    factors = np.arange(len(values), 0, -1)
-    corrected = np.minimum(np.maximum.accumulate(values[order] * factors), 1.0)
-    return corrected[np.argsort(order)]
-
-
-def _with_holm(found: list[Difference]) -> list[Difference]:
-    """Return the differences with `p_holm`; a family is all methods on one data set."""
-    corrected: dict[int, float] = {}
-    for dataset in {one.dataset for one in found}:
-        family = [i for i, one in enumerate(found) if one.dataset == dataset and one.p is not None]
-        values = holm(np.array([found[i].p for i in family], dtype=np.float64))
-        corrected |= dict(zip(family, values.tolist(), strict=True))
-    return [replace(one, p_holm=corrected.get(i)) for i, one in enumerate(found)]
-
-
-@lru_cache(maxsize=16)
-def _image_weights(name: str, images: int) -> Array:
-    """Return (RESAMPLES, images): how much each image weighs in a draw with replacement."""
-    random = np.random.default_rng([RANDOM_STATE, images, *name.encode(errors="replace")])
-    return random.multinomial(images, np.full(images, 1 / images), size=RESAMPLES) / images
-
-
-@lru_cache(maxsize=4)
-def _draws(seeds: int) -> NDArray[np.int64]:
-    """Return (REPLICATES, seeds) places in what `resample` gives: any seed, any of its rows."""
-    random = np.random.default_rng([RANDOM_STATE, seeds])
-    return random.integers(RESAMPLES * seeds, size=(REPLICATES, seeds))
+def _adjusted(found: list[Difference]) -> list[Difference]:
+    """Return the differences with what depends on the family: the models on all data sets together."""
+    whole = [i for i, one in enumerate(found) if one.dataset is None]
+    tested = [i for i in whole if found[i].p is not None]
+    adjusted = list(found)
+    for i, p in zip(tested, holm([found[i].p or 0.0 for i in tested]), strict=True):
+        one = found[i]
+        factor = stdtrit(one.seeds - 1, 1 - LEVEL / 2 / len(tested)) / stdtrit(one.seeds - 1, 1 - LEVEL / 2)
+        half = float(factor) * one.half_width
+        adjusted[i] = replace(one, p_holm=p, simultaneous=(one.mean - half, one.mean + half))
+    every = [i for i in whole if found[i].p_every_set is not None]
+    for i, p in zip(every, holm([found[i].p_every_set or 0.0 for i in every]), strict=True):
+        adjusted[i] = replace(adjusted[i], p_every_set=p)
+    return adjusted
 
 
 @lru_cache(maxsize=4)
 def _flips(seeds: int) -> Array:
-    """Return (flips, seeds) of 1 and -1; the first flips nothing."""
+    """Return (patterns, seeds) of 1 and -1; the first pattern flips nothing."""
     if seeds <= EXACT_SEEDS:
         return np.array(list(product((1.0, -1.0), repeat=seeds)))
     random = np.random.default_rng([RANDOM_STATE, seeds])

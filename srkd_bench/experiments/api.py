@@ -81,7 +81,7 @@ def run(
     """
     if getattr(current_process(), "_inheriting", False):
         raise SrkdError(
-            "a worker process reached srkd.run while it imported the script",
+            "a worker process called srkd.run while importing the script",
             'put the call under `if __name__ == "__main__":`',
         )
     _check_least(jobs=(jobs, 1), checkpoint_seconds=(checkpoint_seconds, 0), teacher_cache=(teacher_cache, 0))
@@ -141,7 +141,7 @@ def load(
         The network in evaluation mode. `module(lr)` maps (N, 3, h, w) float32 in [0, 1] to
         (N, 3, scale*h, scale*w); `module.upscale(image)` maps an image to an image; `module.scale` is 2, 3 or 4.
     Raises:
-        MissingError: no such run or file. SrkdError: several runs begin so, or the file holds no known network.
+        MissingError: no such run or file. SrkdError: several runs match, or the file holds no known network.
 
     Example:
         >>> sr = srkd.load("4f1a").upscale("photo.jpg")  # doctest: +SKIP
@@ -228,7 +228,7 @@ def imresize(image: Image, factor: float) -> Image:
     Returns:
         (ceil(H*factor), ceil(W*factor)) or (ceil(H*factor), ceil(W*factor), C) uint8.
     Raises:
-        ValueError: not such an image or factor.
+        ValueError: wrong shape, type or factor.
 
     Example:
         >>> srkd.imresize(numpy.zeros((8, 6, 3), numpy.uint8), 1 / 2).shape
@@ -248,9 +248,9 @@ def psnr_y(sr: Image, hr: Image, *, scale: int) -> float:
 
     Args:
         sr, hr: (H, W, 3) uint8 RGB, same shape.
-        scale: 2, 3 or 4; so many pixels are excluded on each side.
+        scale: 2, 3 or 4, which is also the number of pixels excluded on each side.
     Raises:
-        ValueError: not such images, or too small ones.
+        ValueError: wrong shape or type, or too small images.
 
     Example:
         >>> srkd.psnr_y(sr, hr, scale=2)  # doctest: +SKIP
@@ -264,9 +264,9 @@ def ssim_y(sr: Image, hr: Image, *, scale: int) -> float:
 
     Args:
         sr, hr: (H, W, 3) uint8 RGB, same shape, at least 11 + 2*scale pixels a side.
-        scale: 2, 3 or 4; so many pixels are excluded on each side.
+        scale: 2, 3 or 4, which is also the number of pixels excluded on each side.
     Raises:
-        ValueError: not such images, or too small ones.
+        ValueError: wrong shape or type, or too small images.
 
     Example:
         >>> srkd.ssim_y(sr, hr, scale=2)  # doctest: +SKIP
@@ -292,7 +292,7 @@ def _path(folder: str | Path | None) -> Path | None:
 
 
 def _names(names: str | Iterable[str] | None) -> list[str]:
-    """Return names that are given as a list, or as one text with commas."""
+    """Return names given as a list, or as one comma-separated text."""
     found = names.split(",") if isinstance(names, str) else list(names or [])
     return [name.strip() for name in found if name.strip()]
 
@@ -300,7 +300,7 @@ def _names(names: str | Iterable[str] | None) -> list[str]:
 def _changes(
     settings: Mapping[str, Any] | None, seeds: int | Sequence[int] | None, teacher: str | Path | None
 ) -> list[str]:
-    """Return the changes of a suite as `--set` takes them."""
+    """Return settings in the form of `--set`."""
     changes = dict(settings or {})
     if seeds is not None:
         changes["seeds"] = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
@@ -320,7 +320,7 @@ def _check_least(**bounds: tuple[float | None, float]) -> None:
 
 
 def _source(network: object) -> tuple[str | None, Path | None]:
-    """Return the weights or the folder of SR images that are to be measured; a module and bicubic are neither."""
+    """Return the weights or the folder of SR images to measure; None for a module and for bicubic."""
     if not isinstance(network, str | Path) or network == "bicubic":
         return None, None
     folder = Path(network)
@@ -335,7 +335,7 @@ def _device_of(module: nn.Module | None) -> str:
 
 @contextmanager
 def _interruptible(display: Display) -> Iterator[None]:
-    """End the block as Python programs expect when Ctrl-C or SIGTERM comes; nothing that is finished is lost."""
+    """Raise KeyboardInterrupt on Ctrl-C or SIGTERM, as Python programs expect; finished work is kept."""
     try:
         with interruptible():
             yield

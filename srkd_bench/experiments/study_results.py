@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.files import put
 from srkd_bench.evaluation.results import Results
-from srkd_bench.evaluation.scores import Score
+from srkd_bench.evaluation.scores import columns
 from srkd_bench.evaluation.statistics import Difference, differences
 from srkd_bench.experiments.analysis import collect
 
@@ -47,7 +47,8 @@ class StudyResults:
 
         Returns:
             Columns `model`, `dataset`, `image`, `metric`, `protocol`, `value` (dB for PSNR, 0 to 1 for SSIM),
-            `run`, `method` and `seed`, as in `scores.csv`. `seed` is missing for the teacher and bicubic.
+            `run`, `method`, `seed`, `suite` and, with several teachers, `teacher_seed`, as in `scores.csv`. `seed`
+            is missing for the teacher and bicubic.
         Raises:
             SrkdError: pandas is not installed.
 
@@ -58,9 +59,11 @@ class StudyResults:
             import pandas as pd
         except ImportError:
             raise SrkdError("to_pandas needs pandas", "python -m pip install pandas") from None
-        names = [field.name for field in fields(Score)]
+        names = columns(self.results.scores)
         rows = [[getattr(score, name) for name in names] for score in self.results.scores]
-        return pd.DataFrame(rows, columns=names).astype({"seed": "Int64"})
+        return pd.DataFrame(rows, columns=names).astype(
+            {name: "Int64" for name in ("seed", "teacher_seed") if name in names}
+        )
 
     def table(self, format: str = "terminal") -> str:
         """Return the tables that `srkd report --format FORMAT` prints.
@@ -84,8 +87,9 @@ class StudyResults:
             metric: `psnr_y`, `ssim_y` or `psnr_rgb`; every metric of the results if not given.
         Returns:
             For each metric and method one difference for each data set, then one for all data sets (`dataset` is
-            None): `mean`, `low` and `high` (95 % interval) in the metric's unit, `p`, `p_holm`, `verdict`. Empty
-            for the results of `evaluate`, which have no seeds.
+            None): `mean`, `low` and `high` (95 % interval) in the metric's unit, and `p` of the paired t test.
+            Those for all data sets also have `p_holm` and `verdict`. Empty for the results of `evaluate`: they have
+            no seeds.
         Raises:
             SrkdError: the results have no such metric.
 
@@ -114,7 +118,7 @@ class StudyResults:
             path: the format is that of the suffix: `.html`, `.md`, `.tex`, `.csv`, `.json` or `.txt`.
             claims: whether verdicts on the suite's claims are shown; a page always shows them.
             reference: whether the original study's numbers are shown.
-            highlight: what marks the best: `printed` values, or `significant` differences.
+            highlight: how the best is determined: by `printed` value, or by `significant` differences.
             crops: whether a page shows regions of images.
         Raises:
             SrkdError: no format has this suffix, or the file cannot be written.

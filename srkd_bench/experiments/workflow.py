@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 
 def open_store(home: Path | None, display: Display) -> ArtifactStore:
-    """Return the store; the display says what makes the user wait."""
+    """Return the store; the display reports the reason for delays."""
     from srkd_bench.store.artifact_store import ArtifactStore
 
     return ArtifactStore(home, say=display.say)
 
 
 def with_teacher(settings: Sequence[str] | None, weights: str | None) -> list[str]:
-    """Return a suite's settings with its teacher's weights among them."""
+    """Return a suite's settings, including its teacher's weights."""
     return [*(settings or []), *([f"teacher.weights={json.dumps(weights)}"] if weights else [])]
 
 
 def naming(suite: str, settings: Sequence[str] | None) -> list[str]:
-    """Return the suite and its settings as words of a command line."""
+    """Return the suite and its settings as command-line arguments."""
     return [suite, *(word for one in settings or [] for word in ("--set", one))]
 
 
@@ -45,7 +45,7 @@ def find_plan(
     readonly: bool = False,
     scored: bool = False,
 ) -> tuple[Plan, ArtifactStore]:
-    """Return a suite's plan, and the store that it was made with.
+    """Return a suite's plan and its store.
 
     Args:
         settings: changes of the suite, `KEY=VALUE` each.
@@ -61,7 +61,7 @@ def find_plan(
 
 
 def workplace(store: ArtifactStore, display: Display, options: RunOptions) -> Workplace:
-    """Return where to work in this process, on the one device that the options name."""
+    """Return the workplace of this process, on the only device in the options."""
     from srkd_bench.store.workspace import Workplace
     from srkd_bench.training.devices import choose_device
 
@@ -69,7 +69,7 @@ def workplace(store: ArtifactStore, display: Display, options: RunOptions) -> Wo
 
 
 def check_devices(options: RunOptions) -> None:
-    """Check the devices that the options name, which a finished plan would not look for.
+    """Check the devices in the options; executing a finished plan would not check them.
 
     Raises:
         SrkdError: one does not exist.
@@ -83,7 +83,7 @@ def check_devices(options: RunOptions) -> None:
 def make(
     execute: Executor, plan: Plan, store: ArtifactStore, display: Display, options: RunOptions
 ) -> FailedRuns | None:
-    """Make what isn't in the store; return what failed."""
+    """Execute what is missing in the store; return the failures."""
     failures = execute(plan, store, display, options)
     store.look_again()
     return failed_runs(failures)
@@ -92,7 +92,7 @@ def make(
 def complete(
     plan: Plan, store: ArtifactStore, display: Display, options: RunOptions, executor: str = "local"
 ) -> FailedRuns | None:
-    """Make what isn't in the store, or say that all of it is; return what failed.
+    """Execute what is missing in the store, or report that nothing is; return the failures.
 
     Args:
         executor: a key of `EXECUTORS`.

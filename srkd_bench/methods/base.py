@@ -19,19 +19,19 @@ KINDS = ("none", "response", "relation", "feature", "mutual", "self")
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Width = Annotated[int, Field(ge=1, le=4096)]
-# metadata of a field that a method got after runs of it were made. At its default it changes nothing and isn't said
-# in a run's identity, so that those runs are still found.
+# Metadata of a field that was added to a method later. At its default it changes nothing and is omitted from a
+# run's identity, so that earlier runs are still found.
 LATER = {"later": True}
 Need = Literal["sr", "features", "network"]
 
 
 class TeacherView:
-    """The teacher as seen by all students of a step: it looks at the batch once, when first asked.
+    """The teacher's output, shared by all students of a step: at most one forward pass, on first access.
 
     Args:
         forward: maps LR (N, 3, h, w) in [0, 1] to the teacher's output, without gradient.
         lr: the step's batch.
-        kept: gives the SR of the batch if the store has it, as labels or in the teacher cache; None otherwise.
+        kept: returns the batch's SR if the store has it, as labels or in the teacher cache; None otherwise.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class TeacherView:
 
     @property
     def has_looked(self) -> bool:
-        """Whether the teacher's pass over the batch was made."""
+        """Whether the teacher's forward pass on the batch was computed."""
         return self._output is not None
 
     @property
@@ -74,18 +74,18 @@ class TeacherView:
 
 @dataclass(frozen=True)
 class Step:
-    """What a method sees of a training step. Losses are computed in float32, on images in [0, 1].
+    """The inputs of a method at a training step. Losses are computed in float32, on images in [0, 1].
 
     Args:
         lr, hr: the batch, (N, 3, h, w) and (N, 3, scale*h, scale*w).
         student: its output for `lr`, with gradient.
-        teacher: its view of the same batch; methods that don't declare `looks` must not ask it.
-        rec: the loss against HR that the suite chose (`train.loss`), with gradient.
-        progress: the part of the training that is done, in [0, 1).
+        teacher: the teacher's output for the same batch; methods must declare `looks` to use it.
+        rec: the suite's loss against HR (`train.loss`), with gradient.
+        progress: the completed fraction of the training, in [0, 1).
         generator: the method's own random numbers.
-        see: gives the student's output for other LR images, with gradient, features at the method's taps.
-        autocast: gives the context in which a network that learns beside the student runs.
-        loss: of an SR against HR, as the suite chose it: what gave `rec`, for what learns beside the student.
+        see: returns the student's output for other LR images, with gradient and features at the method's taps.
+        autocast: returns the autocast context for auxiliary networks of the method.
+        loss: the suite's loss function of SR and HR, for auxiliary networks.
     """
 
     lr: Tensor
@@ -102,33 +102,33 @@ class Step:
 
 @runtime_checkable
 class HasTail(Protocol):
-    """A network that lends what it does after its last block; methods ask by `isinstance`."""
+    """A network that can provide a copy of its layers after the last block; methods test for it by `isinstance`."""
 
     def __call__(self, lr: Tensor, taps: Sequence[float] = ()) -> Output:
-        """Super-resolve a batch, as every network does."""
+        """Super-resolve a batch, see `Architecture.forward`."""
 
     def lend_tail(self) -> nn.Module:
-        """Return a copy of the tail: LR (N, 3, h, w) and features at depth 1 go in, SR as in `Output` comes out."""
+        """Return a copy of the tail, which maps LR (N, 3, h, w) and features at depth 1 to SR as in `Output`."""
 
 
 class Method(ABC):
     """A way to train a student: a frozen dataclass whose fields are its hyper-parameters.
 
-    The file `<name>.py` that holds it gives it its name.
+    Its name is that of its file, `<name>.py`.
 
     Attributes:
-        kind: what is compared with the teacher: `none`, `response`, `relation` or `feature`; or whom it learns from
-            instead: `mutual`, `self`.
-        source: authors, place and year, arXiv number.
+        kind: what is compared with the teacher: `none`, `response`, `relation` or `feature`; without a teacher,
+            `mutual` or `self`.
+        source: authors, venue and year, arXiv number.
         version: raise it when the same parameters would give other numbers.
         taps: depths in (0, 1] at which features of student and teacher are read.
-        looks: whether the teacher is looked at.
+        looks: whether the method uses the teacher.
         needs: what is used of the teacher: `sr` of the batch (`step.teacher.sr`), `features` of the batch
             (`step.teacher.feats`), or the `network` itself (in `adapter`, or by `step.teacher.see`). With stored
-            labels, a method that needs `sr` alone is trained without loading a teacher.
-        beside: terms that train the adapter alone; all others give the student a gradient.
-        never_zero: why its terms aren't zero for a student that equals its teacher; empty if they are.
-        min_batch: the least number of images in a batch that it can work with.
+            labels, a method that needs only `sr` is trained without loading a teacher.
+        beside: terms that train the adapter only; all others give the student a gradient.
+        never_zero: why its terms are not zero for a student that equals its teacher; empty if they are.
+        min_batch: the minimum batch size.
     """
 
     kind: ClassVar[str]
@@ -142,13 +142,13 @@ class Method(ABC):
     min_batch: ClassVar[int] = 1
 
     def uses(self, *needs: Need) -> bool:
-        """Say whether any of these is used of a teacher."""
+        """Return whether any of these is used of a teacher."""
         return self.looks and any(one in self.needs for one in needs)
 
     def adapter(self, teacher: nn.Module | None, student: nn.Module, lr: Tensor) -> nn.Module:
-        """Return what is trained beside the student and thrown away afterwards; nothing by default.
+        """Return modules that are trained with the student and discarded afterwards; none by default.
 
-        Weights in it that need no gradient are kept as they are.
+        Weights without `requires_grad` stay constant.
 
         Args:
             teacher: None for methods that use neither its features nor its network.
@@ -158,4 +158,4 @@ class Method(ABC):
 
     @abstractmethod
     def losses(self, step: Step, adapter: nn.Module) -> Losses:
-        """Return the weighted loss terms by name; `rec` is the one against HR. The loop adds and logs them."""
+        """Return the weighted loss terms by name; `rec` is the loss against HR. The loop sums and logs them."""

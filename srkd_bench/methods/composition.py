@@ -9,7 +9,7 @@ from srkd_bench.methods.base import Losses, Method, Step
 
 
 class Composition(Method):
-    """Several methods at once: the ground-truth term once, all other terms with the weights they have alone."""
+    """Several methods in one training: `rec` is added once, all other terms keep their weights."""
 
     kind = "composition"
     source = "the study's RKD+HKD, for any methods"

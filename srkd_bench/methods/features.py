@@ -16,7 +16,7 @@ def sample_features(network: nn.Module, lr: Tensor, taps: Sequence[float]) -> di
 def channel_statistics(features: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean and the deviation of each channel of (N, C, h, w), as (1, C, 1, 1) each.
 
-    A deviation is at least 1e-6, so that one may divide by it.
+    Deviations are at least 1e-6, so that division is safe.
     """
     deviation, mean = torch.std_mean(features, dim=(0, 2, 3), keepdim=True)
     return mean, deviation.clamp_min(1e-6)

@@ -18,14 +18,14 @@ class Traits(Spec):
     """A method, or a composition `a+b`, with its parameters.
 
     Args:
-        params: what decides its numbers: version and parameters of each part, defaults written out, and the sha256
-            of an own part's source.
-        looks: whether it looks at the teacher.
+        params: what its results depend on: version and parameters of each part, defaults written out, and the
+            sha256 of the source of a user's own part.
+        looks: whether it uses the teacher.
         labels: whether it uses the teacher's SR, which may come from stored labels.
-        live: whether the teacher makes a forward pass on each batch even with such labels: it uses features.
+        live: whether it needs a teacher's forward pass on each batch even with such labels: it uses features.
         weights: names of the weights of its loss terms, by part.
-        min_batch: the least number of images in a batch that it can work with.
-        summary: what it does, in one line.
+        min_batch: the minimum batch size.
+        summary: a description in one line.
         kind, source: as in `Method`.
     """
 
@@ -41,7 +41,7 @@ class Traits(Spec):
 
 
 class _Known(Spec):
-    """Traits by what was asked, and the latest sha256 of own methods by name."""
+    """Cached traits by request, and the latest sha256 of own methods by name."""
 
     traits: dict[str, Traits] = Field(default_factory=dict)
     own: dict[str, str] = Field(default_factory=dict)
@@ -55,18 +55,18 @@ def traits(
     readonly: bool = False,
     allowed: Collection[str] | None = None,
 ) -> dict[str, Traits]:
-    """Return the traits of methods by name. A method is imported only if no traits of the same code are kept.
+    """Return the traits of methods by name. A method is imported only if no traits of the same code are cached.
 
     Args:
-        references: names, or where the code of own methods lies, as in `sources.find`.
+        references: names, or paths of own methods, as in `sources.find`.
         params: hyper-parameters by the name of a part.
-        allowed: those of the references whose code may run; all if not given.
+        allowed: references whose code may run; all by default.
     Raises:
         SrkdError: no such method or parameter, a value out of bounds, or code that may not run.
     """
-    cache = _cache(store, readonly=readonly)
+    cache, shipped = _cache(store, readonly=readonly), _shipped().read().traits
     known = cache.read()
-    kept, latest = dict(known.traits), dict(known.own)
+    kept, latest = shipped | known.traits, dict(known.own)
     found: dict[str, Traits] = {}
     own: list[sources.Source] = []
     for reference in references:
@@ -77,7 +77,7 @@ def traits(
         sources.check_distinct(own)
         found[sources.name_of(reference)] = _look_up(reference, params, origins, kept)
     latest.update({origin.name: origin.sha256 for origin in own})
-    new = _Known(traits=kept, own=latest)
+    new = _Known(traits={key: one for key, one in kept.items() if key not in shipped}, own=latest)
     if new != known and not readonly:
         with suppress(SrkdError):  # a store that cannot be written is no error here
             store.begin()
@@ -88,7 +88,7 @@ def traits(
 def _look_up(
     reference: str, params: Mapping[str, Params], origins: Sequence[sources.Source], kept: dict[str, Traits]
 ) -> Traits:
-    """Return the traits of one method from those that are kept; if they lack it, ask the method and add it."""
+    """Return the traits of one method from the cache; on a miss, import the method and add them."""
     name = sources.name_of(reference)
     about = [name, {part: params.get(part, {}) for part in name.split("+")}]
     question = json.dumps([*about, *(origin.sha256 for origin in origins)])
@@ -100,7 +100,7 @@ def _look_up(
 
 
 def own_methods(store: ArtifactStore) -> dict[str, Traits]:
-    """Return the own methods that the store has been used with, by name, as they were last."""
+    """Return the latest versions of the own methods that were used with the store, by name."""
     known = _cache(store).read()
     parts = ((name, one) for one in known.traits.values() for name in one.params if len(one.params) == 1)
     return {name: one for name, one in parts if known.own.get(name) == one.params[name].get("sha256")}
@@ -125,6 +125,23 @@ def _ask(name: str, params: Mapping[str, Params]) -> Traits:
 
 def _cache(store: ArtifactStore, *, readonly: bool = False) -> SealedCache[_Known]:
     return SealedCache(store.home / "methods.json", _Known, _code(), readonly=readonly)
+
+
+def _shipped() -> SealedCache[_Known]:
+    """Return the cache that comes with srkd, of the built-in methods as the built-in suites use them."""
+    return SealedCache(Path(__file__).with_name("traits.json"), _Known, _code())
+
+
+def ship(requests: Iterable[tuple[str, Mapping[str, Params]]]) -> None:
+    """Write the cache that comes with srkd.
+
+    Args:
+        requests: methods with the parameters of their parts.
+    """
+    kept: dict[str, Traits] = {}
+    for name, params in requests:
+        _look_up(name, params, [], kept)
+    _shipped().write(_Known(traits=kept))
 
 
 def _code() -> str:

@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from srkd_bench.config.messages import problem
+from srkd_bench.config.messages import problem, shown
 from srkd_bench.core.errors import SrkdError, unknown
 from srkd_bench.methods import sources, user_code
 from srkd_bench.methods.base import Method, Weight
@@ -27,7 +27,7 @@ def find(name: str) -> type[Method]:
     """Return the class of a method: of an installed one by its name, or `./file.py`, or `package.module:Class`.
 
     Raises:
-        SrkdError: no such method, or its source is none.
+        SrkdError: no such method, or its source defines no method.
     """
     source = sources.find(name)
     return _builtin(name) if source is None else user_code.load(source)
@@ -44,13 +44,13 @@ def build(name: str, params: Mapping[str, Mapping[str, Any]]) -> Method:
     """Return a method, or a composition `a+b`, with hyper-parameters by the name of its part.
 
     Args:
-        name: parts may be named by where their code lies, as in `find`.
+        name: parts may be paths of code, as in `find`.
     Raises:
         SrkdError: no such method or parameter, a wrong type, or a number out of bounds.
     """
     parts = name.split("+")
     if len(parts) > 1 and (len(set(map(sources.name_of, parts))) < len(parts) or "none" in parts):
-        raise SrkdError(f"'{name}' is no composition", "join different methods, as in rkd+hkd")
+        raise SrkdError(f"'{name}' is not a composition", "join different methods, as in rkd+hkd")
     return _joined({sources.name_of(part): find(part) for part in parts}, params)
 
 
@@ -65,7 +65,7 @@ def _joined(found: Mapping[str, type[Method]], params: Mapping[str, Mapping[str,
 
 
 def check_parameter(method: type[Method], name: str, key: str, value: object) -> Any:
-    """Return a hyper-parameter's value in its own type: 1 becomes 1.0, so that both are the same run.
+    """Convert a hyper-parameter's value to its declared type: 1 becomes 1.0, so that both give the same run.
 
     Raises:
         SrkdError: the method has no such parameter, or the value is of a wrong type or out of bounds.
@@ -78,14 +78,15 @@ def check_parameter(method: type[Method], name: str, key: str, value: object) ->
         return TypeAdapter(hint).validate_python(value, strict=True)
     except ValidationError as error:
         reason = problem(error.errors(include_url=False)[0])
-        raise SrkdError(f"params.{name}.{key}: {reason}") from None
+        default = next(field.default for field in fields(method) if field.name == key)  # type: ignore[arg-type]
+        raise SrkdError(f"params.{name}.{key}: {reason}", f"its default: {shown(default)}") from None
 
 
 def identity(method: Method, name: str) -> dict[str, dict[str, Any]]:
-    """Return what decides a method's numbers: version and parameters of each part.
+    """Return the identity of a method: version and parameters of each part.
 
-    Defaults are written out, but for those of fields marked `LATER`. An own method's has the sha256 of its source,
-    too; where that lies decides nothing.
+    Defaults are written out, except those of fields marked `LATER`. The identity of a user's own method includes
+    the sha256 of its source, but not its path.
     """
     parts = name.split("+")
     built = method.parts.values() if isinstance(method, Composition) else [method]
@@ -113,7 +114,7 @@ def weights(method: Method, name: str) -> dict[str, list[str]]:
 
 
 def summary(name: str) -> str:
-    """Return in one line what a method does: the first of its file, or which methods are composed."""
+    """Describe a method in one line: the first line of its file, or the methods of a composition."""
     parts = sources.name_of(name).split("+")
     if len(parts) > 1:
         return f"{' and '.join(part.upper() for part in parts)} at once, the loss against HR counted once."
@@ -122,10 +123,10 @@ def summary(name: str) -> str:
 
 
 def rebuild(name: str, params: Mapping[str, Mapping[str, Any]]) -> Method:
-    """Return the method that `identity` was taken of.
+    """Build a method from its `identity`.
 
     Raises:
-        SrkdError: an own method's source isn't here, or may not run.
+        SrkdError: the source of a user's own method is missing or not trusted.
     """
     found = {
         part: user_code.load(sources.seen(part, params[part]["sha256"]))

@@ -1,6 +1,6 @@
 """Locate the source code of a method: built in, installed or your own file.
 
-Nothing is imported here: an own method is known by its name and the sha256 of its source.
+Nothing is imported here: a user's own method is identified by its name and the sha256 of its source.
 """
 
 import hashlib
@@ -19,19 +19,24 @@ from srkd_bench.core.errors import MissingError, SrkdError, in_python, unknown
 from srkd_bench.networks.class_import import is_installed, module_file, trusted
 
 ENTRY_POINTS = "srkd_bench.methods"
-RESERVED = ("all", "bicubic", "student", "teacher")  # these stand for something else where a method may stand
+RESERVED = (
+    "all",
+    "bicubic",
+    "student",
+    "teacher",
+)  # these have another meaning wherever a method can be given
 MAX_BYTES = 1_000_000
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 @dataclass(frozen=True)
 class Source:
-    """The source of an own method.
+    """The source of a user's own method.
 
     Args:
-        where: as the user names it: a file, `package.module:Class`, or an entry point's name.
-        sha256: of the file that holds it.
-        path: that file; None if it isn't here any more.
+        where: as given by the user: a file, `package.module:Class`, or an entry point's name.
+        sha256: of its file.
+        path: that file; None if it was deleted.
         text: the file's bytes, which are what is executed.
         dotted: `package.module:Class`, or empty for a file.
         allowed: whether its code may run: the user named it on the command line, or installed it.
@@ -46,7 +51,7 @@ class Source:
     allowed: bool
 
 
-# By name and sha256: what a run's settings say is enough to find the code again.
+# By name and sha256, which a run's settings record.
 _SEEN: dict[tuple[str, str], Source] = {}
 
 
@@ -58,20 +63,20 @@ def builtin() -> frozenset[str]:
 
 @cache
 def installed() -> Mapping[str, str]:
-    """Return `package.module:Class` of the methods of installed packages, by name. A built-in one goes first."""
+    """Return `package.module:Class` of the methods of installed packages, by name, without built-in names."""
     found = {entry.name: entry.value for entry in entry_points(group=ENTRY_POINTS)}
     return {name: value for name, value in sorted(found.items()) if name not in builtin()}
 
 
 def is_code(part: str) -> bool:
-    """Say whether a method is named by where its code lies."""
+    """Return whether a method is given by the path or module of its code."""
     return part.endswith(".py") or ":" in part
 
 
 def name_of(reference: str) -> str:
-    """Return the name of a method, or of a composition `a+b`, wherever the code of its parts lies.
+    """Return the name of a method, or of a composition `a+b`, whose parts may be given by their code.
 
-    A file's method has the file's name, a class's the class's in lower case.
+    A method file gives the file's name, a class its name in lower case.
     """
     return "+".join(_name(part) for part in reference.split("+"))
 
@@ -83,33 +88,31 @@ def _name(part: str) -> str:
 
 
 def check_name(name: str, where: str) -> None:
-    """Refuse a name that an own method can't have.
+    """Reject a name that a user's own method cannot have.
 
     Args:
-        where: what has the name, for the message.
+        where: the file or entry point with this name, for the message.
     Raises:
-        SrkdError: it is a built-in's, means something else, or isn't a word in lower case.
+        SrkdError: it is a built-in method's name, reserved, or not a lower-case word.
     """
     if name in builtin():
-        hint = "give it a name of its own" + (
-            "; a file's method has the file's name" if ".py" in where else ""
-        )
+        hint = "choose another name" + ("; a file's method has the file's name" if ".py" in where else "")
         raise SrkdError(f"{where}: '{name}' is the name of a built-in method", hint)
     if not _NAME.fullmatch(name) or keyword.iskeyword(name) or name in RESERVED:
         raise SrkdError(
-            f"{where}: '{name[:60]}' is no name for a method",
-            "up to 40 small letters, digits and _, a letter first; not " + ", ".join(RESERVED),
+            f"{where}: '{name[:60]}' is not a valid method name",
+            "up to 40 lower-case letters, digits and _, starting with a letter; not " + ", ".join(RESERVED),
         )
 
 
 def find(part: str, *, allowed: bool = True, last: Mapping[str, str] | None = None) -> Source | None:
-    """Return the source of a method; None for a built-in one. Its code isn't run.
+    """Return the source of a method without running it; None for a built-in one.
 
     Args:
         allowed: whether its code may run later.
-        last: the sha256 of sources seen before, by name: the one taken for a file that isn't here any more.
+        last: the latest known sha256 of sources by name, used if the file was deleted.
     Raises:
-        MissingError: no such file or module. SrkdError: no such method, or a name that it can't have.
+        MissingError: no such file or module. SrkdError: no such method, or an invalid name.
     """
     if part in builtin():
         return None
@@ -126,7 +129,7 @@ def find(part: str, *, allowed: bool = True, last: Mapping[str, str] | None = No
     text = _read(path, part)
     if text is None:
         if name not in (last or {}):
-            hint = "srkd method new writes one" if path is not None else "is its package installed here?"
+            hint = "srkd method new writes one" if path is not None else "is its package installed?"
             raise MissingError(f"no file '{path}'" if path is not None else f"no module of '{part}'", hint)
         source = Source(name, part, (last or {})[name], None, b"", dotted, allowed)
     else:
@@ -136,7 +139,7 @@ def find(part: str, *, allowed: bool = True, last: Mapping[str, str] | None = No
 
 
 def know(found: Iterable[Source]) -> None:
-    """Remember sources for `seen`: of two with the same content, the one whose code may run and is here."""
+    """Remember sources for `seen`: of two with the same content, prefer the one that may run and still exists."""
     for one in found:
         before = _SEEN.get((one.name, one.sha256))
         if before is None or (one.allowed, one.path is not None) > (before.allowed, before.path is not None):
@@ -144,10 +147,10 @@ def know(found: Iterable[Source]) -> None:
 
 
 def seen(name: str, sha256: str) -> Source:
-    """Return the source that this process has found by that name and content.
+    """Return a source that this process has found before, by name and sha256.
 
     Raises:
-        MissingError: it has found none.
+        MissingError: this process has not found it.
     """
     if (name, sha256) not in _SEEN:
         raise MissingError(
@@ -157,10 +160,10 @@ def seen(name: str, sha256: str) -> Source:
 
 
 def check_allowed(source: Source) -> None:
-    """Refuse to run code that only a suite names, so that an untrusted suite cannot execute code.
+    """Reject code that only a suite names, so that an untrusted suite cannot execute code.
 
     Raises:
-        SrkdError: nobody has allowed it.
+        SrkdError: the user has not allowed it.
     """
     if not (source.allowed or trusted()):
         raise SrkdError(
@@ -174,7 +177,7 @@ def _trusting() -> str:
 
 
 def check_distinct(sources: Iterable[Source]) -> None:
-    """Refuse two methods of the same name.
+    """Reject different methods of the same name.
 
     Raises:
         SrkdError: two sources differ and have the same name.
@@ -193,7 +196,7 @@ def _read(path: Path | None, where: str) -> bytes | None:
         return None
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise SrkdError(f"'{where}' is no method: it is larger than {MAX_BYTES:,} bytes")
+            raise SrkdError(f"'{where}' is not a method: it is larger than {MAX_BYTES:,} bytes")
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -205,5 +208,7 @@ def _module_file(dotted: str, where: str) -> Path | None:
     """Return the file of a module without importing its packages; None if there is none."""
     module, _, name = dotted.partition(":")
     if not all(map(str.isidentifier, [*module.split("."), name])):
-        raise SrkdError(f"'{where}' names no class", "write package.module:Class, or a file: ./mymethod.py")
+        raise SrkdError(
+            f"'{where}' is not the name of a class", "write package.module:Class, or a file: ./mymethod.py"
+        )
     return module_file(module)

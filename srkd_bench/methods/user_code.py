@@ -21,14 +21,14 @@ _ATTRIBUTES = frozenset(name for name in vars(Method) if not name.startswith("_"
 
 @cache
 def load(source: Source) -> type[Method]:
-    """Run an own method's code and return its class.
+    """Run the code of a user's own method and return its class.
 
     Raises:
-        MissingError: its file isn't here any more. SrkdError: its code may not run, or holds no proper method.
+        MissingError: its file was deleted. SrkdError: its code may not run, or defines no valid method.
     """
     if source.path is None:
-        problem = f"method '{source.name}' is to be trained, but '{source.where}' is not here"
-        raise MissingError(problem, "put it back")
+        problem = f"method '{source.name}' must be trained, but '{source.where}' is missing"
+        raise MissingError(problem, "restore it")
     check_allowed(source)
     module = _imported(source) if source.dotted else _executed(source)
     found = _named(source, module) if source.dotted else _only(source, module)
@@ -37,7 +37,7 @@ def load(source: Source) -> type[Method]:
 
 
 def _executed(source: Source) -> ModuleType:
-    """Return a module made of the very bytes that the sha256 is of."""
+    """Execute exactly the bytes that were hashed, and return their module."""
     module = ModuleType(f"srkd_own.{source.name}_{source.sha256[:12]}")
     module.__file__ = str(source.path)
     sys.modules[module.__name__] = module  # dataclasses and type hints look it up
@@ -62,7 +62,7 @@ def _tell(source: Source, error: Exception) -> Never:
     frames = traceback.extract_tb(error.__traceback__)
     line = next((one.lineno for one in reversed(frames) if one.filename == str(source.path)), None)
     absent = isinstance(error, ImportError)
-    hint = "a method is one file; what it imports has to be installed" if absent else ""
+    hint = "a method is one file; its imports must be installed" if absent else ""
     _refuse(source, line, f"{type(error).__name__}: {str(error)[:200]}", hint)
 
 
@@ -75,7 +75,7 @@ def _named(source: Source, module: ModuleType) -> type[Method]:
     name = source.dotted.partition(":")[2]
     found = getattr(module, name, None)
     if not (isinstance(found, type) and issubclass(found, Method)):
-        _refuse(source, _line_of(source, name), f"'{name}' is no Method", _BEGIN)
+        _refuse(source, _line_of(source, name), f"'{name}' is not a Method", _BEGIN)
     if found.__module__ != module.__name__:
         hint = f"name it where it is defined: {found.__module__}:{found.__name__}"
         _refuse(source, None, f"'{name}' is defined elsewhere", hint)
@@ -83,31 +83,31 @@ def _named(source: Source, module: ModuleType) -> type[Method]:
 
 
 def _only(source: Source, module: ModuleType) -> type[Method]:
-    """Return the one method of a file. Classes that others are derived from don't count."""
+    """Return the only method of a file. Base classes of others are ignored."""
     classes = (one for one in vars(module).values() if isinstance(one, type) and issubclass(one, Method))
     found = list(dict.fromkeys(one for one in classes if one.__module__ == module.__name__))
     found = [one for one in found if not any(one in other.__mro__[1:] for other in found)]
     if not found:
-        _refuse(source, None, "there is no Method in it", _BEGIN)
+        _refuse(source, None, "it defines no Method", _BEGIN)
     if len(found) > 1:
         first, second = found[:2]
-        problem = f"two methods in a file, {first.__name__} and {second.__name__}"
+        problem = f"two methods in one file, {first.__name__} and {second.__name__}"
         hint = "a file is one method; its name is the method's"
         _refuse(source, _line_of(source, second.__name__), problem, hint)
     return found[0]
 
 
 def _check(source: Source, found: type[Method]) -> None:
-    """Refuse what can't be built, named or told from other runs."""
+    """Reject a method that cannot be built, named or identified."""
     name = found.__name__
     line = _line_of(source, name)
     if missing := sorted(getattr(found, "__abstractmethods__", ())):
-        hint = "return the loss terms by name, `rec` among them"
+        hint = "return the loss terms by name, including `rec`"
         _refuse(source, line, f"{name} has no {missing[0]}()", hint)
     if "__dataclass_params__" not in vars(found) or not vars(found)["__dataclass_params__"].frozen:
         hint = f"write @dataclass(frozen=True) above class {name}"
-        _refuse(source, line, f"{name} is no frozen dataclass", hint)
-    for field in dataclasses.fields(found):  # type: ignore[arg-type]  # it is a dataclass, as was just seen
+        _refuse(source, line, f"{name} is not a frozen dataclass", hint)
+    for field in dataclasses.fields(found):  # type: ignore[arg-type]  # checked above: it is a dataclass
         _check_field(source, field)
     try:
         get_type_hints(found, include_extras=True)
@@ -130,8 +130,8 @@ _SOURCE = 'source = "authors, place and year, arXiv number", or where you descri
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "kind": (lambda value: value in KINDS, f'kind = "..." with one of {", ".join(KINDS)}'),
     "source": (lambda value: isinstance(value, str) and value.isprintable(), _SOURCE),
-    "version": (_counts, "version is a whole number from 1 on"),
-    "min_batch": (_counts, "min_batch is a whole number from 1 on"),
+    "version": (_counts, "version is a whole number of at least 1"),
+    "min_batch": (_counts, "min_batch is a whole number of at least 1"),
     "looks": (lambda value: type(value) is bool, "looks is True or False"),
     "taps": (lambda value: isinstance(value, tuple), "taps is a tuple of depths: taps = (0.5, 1.0)"),
     "beside": (lambda value: isinstance(value, tuple), 'beside is a tuple of terms: beside = ("peer",)'),
@@ -143,8 +143,8 @@ def _check_field(source: Source, field: "dataclasses.Field[Any]") -> None:
     line = _line_of(source, field.name)
     if field.name in _ATTRIBUTES or field.name == "sha256":
         bare = f"write it without a type: {field.name} = ..."
-        hint = bare if field.name != "sha256" else "name it otherwise"
-        _refuse(source, line, f"'{field.name}' can't be a hyper-parameter", hint)
+        hint = bare if field.name != "sha256" else "use another name"
+        _refuse(source, line, f"'{field.name}' cannot be a hyper-parameter", hint)
     if field.default is dataclasses.MISSING:
         _refuse(source, line, f"hyper-parameter '{field.name}' has no default", f"{field.name}: Weight = 1.0")
     if type(field.default) not in (int, float, bool, str):

@@ -14,7 +14,7 @@ from srkd_bench.config.network import ForeignSpec, ModelSpec
 
 @dataclass(frozen=True)
 class Output:
-    """What a network gives for a batch.
+    """The output of a network for a batch.
 
     Args:
         sr: (N, 3, scale*h, scale*w) float32, about [0, 1], not clipped.
@@ -26,12 +26,12 @@ class Output:
 
 
 class Architecture(nn.Module, ABC):
-    """A network that maps LR to SR, known by its spec.
+    """A network that maps LR to SR, identified by its spec.
 
     Attributes:
         spec: what it is built from.
-        draws: whether it may draw random numbers while it is trained (dropout).
-        file_range: of the values that an EDSR worked on where its file comes from.
+        draws: whether it may draw random numbers during training (dropout).
+        file_range: value range of an EDSR's original file.
     """
 
     spec: ModelSpec | ForeignSpec
@@ -52,21 +52,21 @@ class Architecture(nn.Module, ABC):
     @property
     @abstractmethod
     def halo(self) -> int | None:
-        """How many LR pixels around it one pixel looks at; None if it can only work on whole images."""
+        """Radius of the receptive field in LR pixels; None if the network needs whole images."""
 
     @property
     @abstractmethod
     def pixel_bytes(self) -> float:
-        """Memory that an LR pixel takes while its SR is computed: the largest things that are held at once."""
+        """Peak memory per LR pixel during a forward pass, in bytes."""
 
     def weights(self) -> dict[str, Tensor]:
-        """Return what a file of this network holds, by name."""
+        """Return the weights written to a file of this network, by name."""
         return dict(self.state_dict())
 
 
 @contextmanager
 def tf32(*, allowed: bool) -> Iterator[None]:
-    """Let convolutions on CUDA use TF32 in the block, or only float32; PyTorch's default is TF32."""
+    """Allow or forbid TF32 for convolutions on CUDA inside the block; PyTorch's default is TF32."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = allowed
     try:

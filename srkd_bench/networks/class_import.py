@@ -1,8 +1,8 @@
-"""Import a network class by its dotted name where its code is trusted.
+"""Import a network class by its dotted name if its code is trusted.
 
 An untrusted suite may come with a Python file beside it, and Python searches the working directory in several
 cases: `python -m`, torchrun, an empty entry of PYTHONPATH. So a module may run only if its file, and those of its
-packages, come from elsewhere: an installed package (also an editable one) or a folder that PYTHONPATH names.
+packages, come from an installed package (also an editable one) or a folder in PYTHONPATH.
 """
 
 import hashlib
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 def find(arch: str) -> "tuple[type[nn.Module], Path]":
-    """Return a class by its dotted name, and the file that it is in.
+    """Return a class by its dotted name, and its file.
 
     Raises:
-        SrkdError: no such module or class, it is no network, or its code is not trusted.
+        SrkdError: no such module or class, it is not a network, or its code is not trusted.
     """
     from torch import nn
 
@@ -42,20 +42,20 @@ def find(arch: str) -> "tuple[type[nn.Module], Path]":
     if found is None:
         raise SrkdError(f"module '{module}' has no class '{name}'")
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise SrkdError(f"{arch} is no network", "it must be a class that inherits torch.nn.Module")
+        raise SrkdError(f"{arch} is not a network", "it must be a class that inherits torch.nn.Module")
     file = inspect.getsourcefile(found)
     if file is None:
-        raise SrkdError(f"{arch} has no source file, by which its runs could be told apart")
+        raise SrkdError(f"{arch} has no source file, which is needed to identify its runs")
     return found, Path(file)
 
 
 def trusted() -> bool:
-    """Say whether the user lets suites name code: `srkd --trust`, or SRKD_TRUST=1."""
+    """Return whether the user trusts the code that suites name: `srkd --trust`, or SRKD_TRUST=1."""
     return os.environ.get("SRKD_TRUST") == "1"
 
 
 def is_installed(module: str) -> bool:
-    """Say whether importing a module runs code of installed packages only, not of the working directory."""
+    """Return whether importing a module runs code of installed packages only, not of the working directory."""
     files = _files(module, [place for place in sys.path if _is_chosen(place)])
     return files is not None and files == _files(module, sys.path)
 
@@ -72,7 +72,7 @@ def source_of(path: Path) -> str:
 
 
 def _check_trusted(module: str) -> None:
-    """Let a module of the working directory be imported, if the user says that its code may run."""
+    """Reject a module of the working directory unless the user trusts its code."""
     if module in sys.modules or is_installed(module):
         return
     here = str(Path.cwd())
@@ -91,7 +91,7 @@ def _check_trusted(module: str) -> None:
 def _files(module: str, places: Sequence[str]) -> list[str] | None:
     """Return the files that importing a module runs, its packages first; None if there is no such module.
 
-    Nothing is imported, and packages that are imported already are looked for again.
+    Nothing is imported, and packages that are already imported are searched again.
 
     Args:
         places: folders to search, as in `sys.path`.
@@ -109,7 +109,7 @@ def _files(module: str, places: Sequence[str]) -> list[str] | None:
 
 
 def _spec(name: str, path: Sequence[str] | None, places: Sequence[str]) -> ModuleSpec | None:
-    """Return what Python would import by a full name.
+    """Return the module spec that Python would import for a full name.
 
     Args:
         path: of its package; None for a name without one.
@@ -125,9 +125,9 @@ def _spec(name: str, path: Sequence[str] | None, places: Sequence[str]) -> Modul
 
 
 def _spec_in(name: str, places: Iterable[str]) -> ModuleSpec | None:
-    """Return a module in one of some folders, or a package without `__init__.py` that several of them hold.
+    """Find a module in the given folders, or a namespace package spread over several of them.
 
-    Python's own search would look up the packages that are imported already.
+    Python's own search would use the packages that are already imported.
     """
     portions: list[str] = []
     for place in places:
@@ -144,7 +144,7 @@ def _spec_in(name: str, places: Iterable[str]) -> ModuleSpec | None:
 
 
 def _is_chosen(place: str) -> bool:
-    """Say whether the user chose a folder of `sys.path`: not the working directory, unless it is named in full."""
+    """Return whether the user chose a folder of `sys.path`: the working directory only by its full path."""
     relative = [
         one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if not Path(one).is_absolute()
     ]
@@ -153,7 +153,7 @@ def _is_chosen(place: str) -> bool:
 
 
 def _named_in_full() -> Iterator[Path]:
-    """Return the folders that PYTHONPATH and the `.pth` files of installed packages name."""
+    """Return the folders in PYTHONPATH and in the `.pth` files of installed packages."""
     for one in os.environ.get("PYTHONPATH", "").split(os.pathsep):
         if Path(one).is_absolute():
             yield Path(one).resolve()

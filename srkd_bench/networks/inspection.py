@@ -10,11 +10,11 @@ from srkd_bench.networks.architectures.custom import Foreign, Survey, module_at,
 from srkd_bench.networks.probing import SIZE
 
 
-def looked_over(model: Foreign) -> Foreign:
-    """Return the network with a spec that says where its features are read, and how large it is.
+def inspected(model: Foreign) -> Foreign:
+    """Return the network with a spec completed by its feature locations and its size.
 
     Raises:
-        SrkdError: it doesn't map as it should, or a module that `blocks` names can't be read.
+        SrkdError: its output has a wrong shape, or the features of a module in `blocks` cannot be read.
     """
     seen = survey(model)
     counts = Counts(
@@ -46,7 +46,7 @@ def _blocks(model: Foreign, seen: Survey) -> list[str]:
 
 
 def _like(parent: nn.Module, prefix: str, seen: Survey) -> list[str]:
-    """Return the paths of a module's readable children that are alike: of one class, size and width."""
+    """Return the paths of a module's readable children of the same class, size and width."""
     groups = defaultdict(list)
     for name, child in parent.named_children():
         path = prefix + name
@@ -67,9 +67,9 @@ def _unreadable(spec: ForeignSpec, path: str, seen: Survey) -> SrkdError:
     if path not in seen.outputs:
         what = "is never called"
     elif path in seen.channels:
-        what = "has no like blocks in it"
+        what = "contains no equal blocks"
     else:
-        what = f"gives {seen.outputs[path]} for {SIZE[0]}×{SIZE[1]} pixels, which is no map"
+        what = f"gives {seen.outputs[path]} for {SIZE[0]}×{SIZE[1]} pixels, which is not a feature map"
     return SrkdError(
         f"{spec}: '{path}' {what}", f"modules that can be read: {', '.join(readable_paths(seen))}"
     )

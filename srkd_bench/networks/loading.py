@@ -15,7 +15,7 @@ from srkd_bench.core.seeding import seeded
 from srkd_bench.networks.architectures import custom, edsr, spandrel
 from srkd_bench.networks.architectures.edsr import EDSR
 from srkd_bench.networks.base import Architecture
-from srkd_bench.networks.inspection import looked_over
+from srkd_bench.networks.inspection import inspected
 from srkd_bench.networks.resolve import NO_HINTS, RECOGNISED, Hints
 from srkd_bench.networks.weight_files import Unfit, WeightFile, check_numbers, read
 
@@ -29,10 +29,10 @@ def build(spec: ModelSpec | ForeignSpec, *seed: int | str) -> Architecture: ...
 
 
 def build(spec: ModelSpec | ForeignSpec, *seed: int | str) -> Architecture:
-    """Return a network whose initial weights depend on the seed alone; one of spandrel's has those of its file.
+    """Build a network whose initial weights depend on the seed only; spandrel's networks have those of their file.
 
     Raises:
-        SrkdError: its class can't be found, or can't be built so.
+        SrkdError: its class cannot be found, or does not accept the arguments.
     """
     if isinstance(spec, ForeignSpec) and spec.recognised:
         if not spandrel.has_seen(spec) and spec.digest in RECOGNISED:
@@ -46,18 +46,18 @@ def build(spec: ModelSpec | ForeignSpec, *seed: int | str) -> Architecture:
 def to_safetensors(model: Architecture) -> bytes:
     """Return a safetensors file of the weights, with the network's spec in its metadata."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.weights().items()}
-    if isinstance(model, custom.Foreign):  # its weights may share memory, which safetensors doesn't know
+    if isinstance(model, custom.Foreign):  # its weights may share memory, which safetensors does not support
         tensors = {name: value.clone() for name, value in tensors.items()}
     return save(tensors, metadata={"srkd": model.spec.model_dump_json()})
 
 
 def load_weights(path: Path, hints: Hints = NO_HINTS) -> Architecture:
-    """Return the network in a file of weights, as the first of `DETECTORS` that knows one of its readings reads it.
+    """Return the network in a weights file, read by the first of `DETECTORS` that recognises it.
 
-    Memory is taken only once all shapes and types fit and the file is long enough to hold them.
+    Memory is allocated only after all shapes and types match and the file is long enough for them.
 
     Raises:
-        SrkdError: the file can't be read, would run code, or holds no network that is known here.
+        SrkdError: the file cannot be read, would run code, or holds no known network.
     """
     files = read(path, hints)
     if isinstance(hints.model, ForeignSpec):
@@ -92,11 +92,11 @@ def _tried(files: Sequence[WeightFile]) -> str:
 
 
 def _check_hints(model: Architecture, hints: Hints, path: Path) -> None:
-    """Refuse what the user says about a network if its file says otherwise."""
+    """Reject the user's settings of a network if they contradict its file."""
     spec = model.spec
     if hints.model is not None and spec != hints.model:
         raise SrkdError(
-            f"'{path}' is {spec}, not {hints.model}", "leave out teacher.model, or name another file"
+            f"'{path}' is {spec}, not {hints.model}", "leave out teacher.model, or give another file"
         )
     if isinstance(spec, ModelSpec):
         if hints.blocks or hints.overlap:
@@ -113,13 +113,13 @@ def _check_hints(model: Architecture, hints: Hints, path: Path) -> None:
 
 @lru_cache(maxsize=1)
 def network_of(path: Path, sha256: str, hints: Hints) -> Architecture:
-    """Return the network in a file, looked over. The last one is kept for the next call; nobody may change it.
+    """Return the network in a file, inspected. The last one is cached for the next call and must not be modified.
 
     Args:
         sha256: of the file's content.
     """
     model = load_weights(path, hints)
-    return looked_over(model) if isinstance(model, custom.Foreign) and model.spec.counts is None else model
+    return inspected(model) if isinstance(model, custom.Foreign) and model.spec.counts is None else model
 
 
 def _srkd(file: WeightFile) -> Architecture | None:
@@ -140,7 +140,7 @@ def _srkd(file: WeightFile) -> Architecture | None:
 
 
 # Tried in this order. A detector returns the network in a file, or None if the file is of another format; it raises
-# an SrkdError if the format is its own and the file is damaged, and Unfit if another detector may know better.
+# an SrkdError if the format is its own and the file is damaged, and Unfit if another detector may recognise it.
 DETECTORS: tuple[Callable[[WeightFile], Architecture | None], ...] = (_srkd, edsr.detect, spandrel.detect)
 
 
@@ -148,7 +148,7 @@ def spec_in(metadata: Mapping[str, str], path: Path) -> ModelSpec | ForeignSpec:
     """Return the spec that srkd wrote into a file.
 
     Raises:
-        SrkdError: it is none.
+        SrkdError: the spec is invalid.
     """
     try:
         return TypeAdapter[ModelSpec | ForeignSpec](NetworkSpec).validate_json(metadata["srkd"])

@@ -15,8 +15,8 @@ from srkd_bench.store import downloads
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.layout import SHA256, beside
 
-# Keys of `teacher.weights`, with the checksum that torch-hub's file naming promises, and the addresses. Both are
-# for scale 2, the only one whose address is known.
+# Keys of `teacher.weights`, with the checksum in torch-hub's file names, and the addresses. Both are for scale 2,
+# the only scale with a known address.
 OFFICIAL = {
     "edsr-official": (
         "sha256:0edfb8a3",
@@ -33,14 +33,14 @@ OFFICIAL = {
 def find_weights(
     teacher: TeacherSpec, scale: int, store: ArtifactStore, display: Display, *, readonly: bool = False
 ) -> tuple[Path, Weights]:
-    """Return the local file of a network and its key; a file that was loaded before isn't loaded again.
+    """Return the local file of a network and its key; a file that was loaded before is not loaded again.
 
     Args:
-        teacher: whose `weights` are a file, an address or a key of `OFFICIAL`.
-        readonly: download nothing, and leave the store as it is.
+        teacher: its `weights` are a file, an address or a key of `OFFICIAL`.
+        readonly: download nothing, and leave the store unchanged.
 
     Raises:
-        MissingError: no such file, or no mirror has it. SrkdError: it holds no network that is known here.
+        MissingError: no such file, or no mirror has it. SrkdError: it holds no known network.
     """
     where = teacher.weights or ""
     if where in OFFICIAL:
@@ -66,7 +66,7 @@ def find_weights(
 
 
 def hints_of(teacher: TeacherSpec, store: ArtifactStore, *, readonly: bool = False) -> Hints:
-    """Return what a teacher's keys say about its weights; its class is looked over."""
+    """Return the user's settings of a teacher's weights; its class is inspected."""
     model = teacher.model
     if isinstance(model, ForeignSpec) and not model.source:
         model = resolved(model, store, readonly=readonly)
@@ -75,7 +75,7 @@ def hints_of(teacher: TeacherSpec, store: ArtifactStore, *, readonly: bool = Fal
 
 
 def checksum(path: Path) -> str:
-    """Return a file's sha256; it is computed once a process unless the file changes."""
+    """Return a file's sha256; it is computed once per process unless the file changes."""
     status = path.stat()
     return _checksum(path.resolve(), status.st_size, status.st_mtime_ns)
 
@@ -86,7 +86,7 @@ def _checksum(path: Path, size: int, changed: int) -> str:
 
 
 def kept_at(store: ArtifactStore, where: str) -> Path | None:
-    """Return where an address or a key of `OFFICIAL` is kept, or would be; None for a file of the user's."""
+    """Return the download path of an address or a key of `OFFICIAL`; None for a user's file."""
     if where in OFFICIAL:
         where = OFFICIAL[where][1]
     elif not where.startswith(("https://", "http://")):
@@ -104,7 +104,9 @@ def _fetched(
     name, path = _name(urls[0]), kept_at(store, urls[0])
     assert path is not None
     if not wanted and not path.exists():
-        raise MissingError(f"{urls[0]} is not here yet", "srkd train-teacher --weights ADDRESS fetches it")
+        raise MissingError(
+            f"{urls[0]} is not downloaded yet", "srkd train-teacher --weights ADDRESS fetches it"
+        )
     with display.bar(f"downloading {name}", bytes=True) as tick:
         return downloads.fetch(
             urls, path, checksum=checksum, progress=tick, hint="set teacher.weights to a file that you have"

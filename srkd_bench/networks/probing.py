@@ -10,13 +10,13 @@ from torch.utils._pytree import tree_leaves
 
 from srkd_bench.core.errors import SrkdError
 
-FARTHEST = 96  # LR pixels: a network that looks farther works on whole images
-SIZE = (32, 48)  # of a trial, LR pixels: windows of 8 and 16 fit, and height is no width
+FARTHEST = 96  # LR pixels; networks with a larger receptive field process whole images
+SIZE = (32, 48)  # size of a trial in LR pixels: divisible by windows of 8 and 16, height differs from width
 ALIKE = 1e-4  # of SR in [0, 1]
 
 
 class _Results(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class is half typed
-    """Sees the size of whatever is computed, in bytes."""
+    """Record the size of every computed tensor, in bytes."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # likewise
@@ -40,7 +40,7 @@ class _Results(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's c
 
 
 class Allowance(_Results):  # type: ignore[no-untyped-call]  # likewise
-    """Lets a network be built only within some times the bytes of its weights: files may claim any size.
+    """Limit the memory for building a network to a multiple of its weights, since files may claim any size.
 
     Args:
         weights: bytes.
@@ -51,10 +51,10 @@ class Allowance(_Results):  # type: ignore[no-untyped-call]  # likewise
         self.limit = 32 * weights + 2**28
 
     def see(self, size: int) -> None:
-        """Count what was made; views and what is made in place count, too.
+        """Count created tensors, including views and results of in-place operations.
 
         Raises:
-            SrkdError: that is too much.
+            SrkdError: the limit is exceeded.
         """
         super().see(size)
         if self.total > self.limit:
@@ -63,7 +63,7 @@ class Allowance(_Results):  # type: ignore[no-untyped-call]  # likewise
 
 @torch.no_grad()
 def largest(run: Callable[[Tensor], Tensor], device: torch.device) -> float:
-    """Return how many bytes an LR pixel takes in the largest thing that a network computes."""
+    """Return the bytes per LR pixel of a network's largest activation."""
     with _Results() as results:
         run(torch.rand(1, 3, *SIZE, device=device))
     return float(results.largest) / (SIZE[0] * SIZE[1])
@@ -71,10 +71,10 @@ def largest(run: Callable[[Tensor], Tensor], device: torch.device) -> float:
 
 @torch.no_grad()
 def reach(run: Callable[[Tensor], Tensor], scale: int, device: torch.device) -> int | None:
-    """Return how many LR pixels around it one pixel of SR depends on; None if that differs or is too far.
+    """Return the radius of the receptive field in LR pixels; None if it varies or is too large.
 
-    A pixel that isn't a number shows it: so is all that is computed from it. Then a part of an image, cut at an odd
-    place, must come out as it does within the whole; where windows or strides divide the image, it doesn't.
+    A NaN pixel reveals it, since NaN propagates to every dependent pixel. Then a crop at an odd position must give
+    the same SR as inside the whole image; networks with windows or strides fail this test.
     """
     generator = torch.Generator().manual_seed(0)
     far = 0

@@ -15,13 +15,13 @@ from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.sealed_cache import SealedCache, code_digest
 from srkd_bench.store.artifact_store import ArtifactStore
 
-# Where the weights of networks lie that spandrel recognised, by digest of their spec: they can't be built without.
+# Weight files of networks that spandrel recognised, by digest of their spec: they cannot be built without.
 RECOGNISED: dict[str, Path] = {}
 
 
 @dataclass(frozen=True)
 class Hints:
-    """What the user says about a file of weights: the keys of `TeacherSpec`, empty where they say nothing."""
+    """The user's settings for a weights file: the keys of `TeacherSpec`, empty if not given."""
 
     blocks: str | tuple[str, ...] = ()
     overlap: int | None = None
@@ -34,7 +34,7 @@ NO_HINTS = Hints()
 
 
 class NotWeights(SrkdError):
-    """A file that is something else than weights, such as a web page."""
+    """A file that does not hold weights, such as a web page."""
 
 
 class _Seen(Spec):
@@ -46,11 +46,11 @@ class _Seen(Spec):
 class _InFile(Spec):
     spec: NetworkSpec
     range: Literal[1, 255]
-    counts: Counts | None  # which a spec doesn't tell
+    counts: Counts | None  # not part of a spec
 
 
 class _Known(Spec):
-    """Classes by their spec, and the networks in weight files by the file's sha256 and the settings."""
+    """Cached classes by spec, and networks in weight files by the file's sha256 and the settings."""
 
     seen: dict[str, _Seen] = Field(default_factory=dict)
     files: dict[str, _InFile] = Field(default_factory=dict)
@@ -59,14 +59,14 @@ class _Known(Spec):
 def resolved(
     spec: ModelSpec | ForeignSpec, store: ArtifactStore, *, readonly: bool = False
 ) -> ModelSpec | ForeignSpec:
-    """Return the spec of a network with all that decides its numbers written out: source, blocks; and its counts.
+    """Return a network's spec completed by everything its output depends on (source, blocks), and its counts.
 
-    A class is imported and tried on a small image unless that was done before and its file is the same.
+    A class is imported and run on a small image unless the result is cached for the same file.
 
     Args:
-        readonly: keep nothing.
+        readonly: do not write the cache.
     Raises:
-        SrkdError: no such class, it can't be built so, or doesn't map as it should.
+        SrkdError: no such class, it does not accept the arguments, or its output has a wrong shape.
     """
     if isinstance(spec, ModelSpec):
         return spec
@@ -85,10 +85,10 @@ def in_file(
 ) -> Weights:
     """Return the key of the network in a file of weights, its spec completed as `resolved` does.
 
-    The file is loaded unless that was done before with a file of this sha256.
+    The file is loaded unless the result is cached for its sha256.
 
     Raises:
-        SrkdError: it can't be read, or holds no network that is known here.
+        SrkdError: it cannot be read, or holds no known network.
     """
     cache = _cache(store, readonly=readonly)
     known = cache.read()
@@ -114,14 +114,14 @@ def in_file(
 def _look(spec: ForeignSpec) -> _Seen:
     from srkd_bench.networks import class_import
     from srkd_bench.networks.architectures import custom
-    from srkd_bench.networks.inspection import looked_over
+    from srkd_bench.networks.inspection import inspected
     from srkd_bench.networks.loading import build
 
     fresh = spec.model_copy(update={"source": "", "counts": None})
     model = build(fresh, 0)
     assert isinstance(model, custom.Foreign)
     _, file = class_import.find(spec.arch)
-    found = looked_over(model).spec.model_copy(update={"source": class_import.source_of(file)})
+    found = inspected(model).spec.model_copy(update={"source": class_import.source_of(file)})
     assert found.counts is not None
     return _Seen(file=str(file), spec=found, counts=found.counts)
 

@@ -12,7 +12,7 @@ from srkd_bench.core.files import write
 from srkd_bench.core.provenance import provenance
 from srkd_bench.networks.architectures.custom import Foreign
 from srkd_bench.networks.base import Architecture
-from srkd_bench.networks.inspection import looked_over
+from srkd_bench.networks.inspection import inspected
 from srkd_bench.networks.loading import load_weights, network_of, to_safetensors
 from srkd_bench.networks.pretrained import find_weights, hints_of
 from srkd_bench.store.artifact_store import ArtifactStore, find_run
@@ -25,7 +25,7 @@ class Chosen:
     """A network in the store.
 
     Args:
-        title: what it is called in messages.
+        title: its name in messages.
     """
 
     key: Run | Weights
@@ -34,7 +34,7 @@ class Chosen:
 
     @property
     def name(self) -> str:
-        """The first digits of its id."""
+        """The shortened id."""
         return self.key.digest[:12]
 
     @property
@@ -44,29 +44,30 @@ class Chosen:
 
 
 def choose(run: str | None, weights: TeacherSpec | None, place: Workplace) -> Chosen:
-    """Return the network that is named.
+    """Find a network by its run or its weights.
 
     Args:
-        run: the first digits of a finished run's id, as in `srkd ls`.
-        weights: of a file, an address or `edsr-official`; it is taken into the store.
+        run: an unambiguous prefix of a finished run's id, as in `srkd ls`.
+        weights: a file, an address or `edsr-official`; it is imported into the store.
     Raises:
-        MissingError: it isn't here. SrkdError: none or both are named, or several runs' ids begin so.
+        MissingError: no such network. SrkdError: none or both are given, or several runs have this prefix.
     """
-    if (run is None) == (weights is None):
-        raise SrkdError("say which network: a run or --weights FILE", "srkd ls runs")
+    if run is not None and weights is not None:
+        raise SrkdError("a run and --weights cannot be combined", "give one of them")
     if run is not None:
         key: Run | Weights = Run.model_validate(find_run(place.store, run)[1])
         assert isinstance(key, Run)
         title = f"{key.method} seed {key.seed}"
+    elif weights is None:
+        raise SrkdError("no network is named: a run or --weights FILE", "srkd ls runs")
     else:
-        assert weights is not None
         key, title = adopt_weights(weights, 2, place), str(weights.weights)
     model = load(key, place.store)
     return Chosen(key, model, f"{title} ({model.spec} ×{model.spec.scale}, {key.digest[:12]})")
 
 
 def find_teacher(student: Chosen, place: Workplace) -> Chosen | None:
-    """Return the network that a student was distilled from; None if there is none, or none is kept here."""
+    """Return the network that a student was distilled from; None if there is none or it is not in the store."""
     if (key := student.teacher) is None:
         return None
     try:
@@ -78,7 +79,7 @@ def find_teacher(student: Chosen, place: Workplace) -> Chosen | None:
 
 
 def adopt_weights(where: TeacherSpec, scale: int, place: Workplace) -> Weights:
-    """Take a file, address or `edsr-official` into the store, and return its key."""
+    """Import a file, address or `edsr-official` into the store, and return its key."""
     path, weights = find_weights(where, scale, place.store, place.display)
     with place.store.locked([weights.lock]):
         if not place.store.has(weights):
@@ -87,15 +88,15 @@ def adopt_weights(where: TeacherSpec, scale: int, place: Workplace) -> Weights:
             with place.store.writing(weights) as folder:
                 write(folder / WEIGHTS, to_safetensors(model))
                 write(folder / CARD, json.dumps(card, indent=1))
-        network_of.cache_clear()  # from here on the store's copy is read
+        network_of.cache_clear()  # later steps read the store's copy
     return weights
 
 
 def load(key: Run | Weights, store: ArtifactStore) -> Architecture:
-    """Return a finished network, its file checked against what was written.
+    """Load a finished network after verifying its file.
 
     Raises:
-        MissingError: it isn't in the store. IntegrityError: the file has changed.
+        MissingError: it is not in the store. IntegrityError: the file is corrupted.
     """
     model = load_weights(store.file(key, WEIGHTS))
-    return looked_over(model) if isinstance(model, Foreign) else model
+    return inspected(model) if isinstance(model, Foreign) else model

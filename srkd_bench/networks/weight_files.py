@@ -17,16 +17,17 @@ from srkd_bench.networks.resolve import NO_HINTS, Hints, NotWeights
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 MAX_HEADER = 10**6  # bytes; 256 blocks take 120 kB
-# What a state dict is pickled with. torch's own list is longer: some of it makes gigabytes of a few bytes.
+# Globals that a pickled state dict needs. torch's own list is longer; some of its entries expand a few bytes to
+# gigabytes.
 _NEEDED = re.compile(
     r"collections (OrderedDict|Counter)|torch (Size|device|\w+Storage)"
     r"|torch\._utils _rebuild_(tensor|tensor_v2|parameter)|torch\.nn\.parameter Parameter"
 )
 _HINT = "srkd loads tensors only, never pickled code; save the state dict, or use safetensors"
-# Prefixes under which trainers store a network beside other things; an average of its weights comes first.
+# Prefixes under which trainers store a network among other data; an average of its weights is preferred.
 _PARTS = ("ema_model", "model_ema", "ema", "module", "model", "net_g", "netG", "generator", "network", "net")
 _DEPTH = 8  # dicts within dicts, and prefixes of names
-# How files begin that hold no weights, what they are, and how to get the weights.
+# Signatures of files without weights, their type, and how to get the weights.
 _OTHERS = (
     (
         b"version https://git-lfs",
@@ -46,7 +47,7 @@ _OTHERS = (
 
 
 class Unfit(SrkdError):
-    """Weights that belong to another network than the one that was tried."""
+    """The weights do not belong to the tried architecture."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class WeightFile:
 
     Args:
         state: its tensors by name.
-        metadata: what safetensors says about them.
+        metadata: of a safetensors file.
     """
 
     path: Path
@@ -65,22 +66,22 @@ class WeightFile:
 
 
 def read(path: Path, hints: Hints = NO_HINTS) -> list[WeightFile]:
-    """Return the readings of a file, the likeliest first: its dicts of tensors, with and without prefixes.
+    """Return the possible readings of a file, the likeliest first: its dicts of tensors, with and without prefixes.
 
     Raises:
-        SrkdError: the file can't be read, would run code, or holds something else.
+        SrkdError: the file cannot be read, would run code, or does not hold weights.
     """
     try:
         with path.open("rb") as file:
             start = file.read(512)
-        if start[8:9] == b"{" and not _is_text(start[:8]):  # a pickle or zip has something else there
+        if start[8:9] == b"{" and not _is_text(start[:8]):  # a pickle or zip has other bytes there
             state, metadata = _read_safetensors(path, header=int.from_bytes(start[:8], "little"))
             states = [state] if "srkd" in metadata else list(_without_prefixes(state))
             return [WeightFile(path, one, metadata, hints) for one in states]
         _check_kind(path, start)
         packed = start.startswith(b"PK\3\4")
         _check_pickle(path, packed)
-        # A mapped file can't give more bytes than it has, whatever it says.
+        # A memory-mapped file cannot return more bytes than it has, whatever its header claims.
         held: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=packed)
     except SrkdError:
         raise
@@ -90,7 +91,7 @@ def read(path: Path, hints: Hints = NO_HINTS) -> list[WeightFile]:
         raise SrkdError(
             f"cannot read weights '{path}': {(str(error) or type(error).__name__)[:100]!r}"
         ) from None
-    except Exception as error:  # what unpickling raises has no common class
+    except Exception as error:  # errors of unpickling have no common class
         raise SrkdError(f"'{path}' is not a plain file of weights ({type(error).__name__})", _HINT) from None
     states = [one for state in _states(held) for one in _without_prefixes(state)]
     if not states:
@@ -99,7 +100,7 @@ def read(path: Path, hints: Hints = NO_HINTS) -> list[WeightFile]:
 
 
 def _check_kind(path: Path, start: bytes) -> None:
-    """Refuse a file that begins as no file of weights does."""
+    """Reject a file whose first bytes are not those of a weights file."""
     refused, text = f"cannot read weights '{path}': ", start.strip()
     if not text:
         raise NotWeights(f"{refused}it is empty", "download or copy it again")
@@ -109,7 +110,7 @@ def _check_kind(path: Path, start: bytes) -> None:
     if _is_text(start):
         raise NotWeights(f"{refused}it is text: {text[:60].decode()!a}", "download the weights themselves")
     if path.suffix == ".safetensors":
-        raise SrkdError(f"{refused}it is no safetensors file", "if torch saved it, let its name end in .pt")
+        raise SrkdError(f"{refused}it is not a safetensors file", "if torch saved it, rename it to .pt")
 
 
 def _is_text(start: bytes) -> bool:
@@ -117,7 +118,7 @@ def _is_text(start: bytes) -> bool:
 
 
 def _states(held: object) -> list[dict[str, Tensor]]:
-    """Return the dicts of tensors within a checkpoint: the largest first, of equal ones an average."""
+    """Return the dicts of tensors within a checkpoint: the largest first, of equal ones averaged weights first."""
     found: list[tuple[str, dict[str, Tensor]]] = []
     seen: set[int] = set()
     todo: list[tuple[str, object, int]] = [("", held, 0)]
@@ -137,7 +138,7 @@ def _states(held: object) -> list[dict[str, Tensor]]:
 
 
 def _without_prefixes(state: Mapping[str, Tensor], depth: int = 0) -> Iterator[dict[str, Tensor]]:
-    """Return a state dict as it is, then without a prefix that all of its names or those of a network have."""
+    """Return a state dict unchanged, then without a prefix shared by all names or by those of a network."""
     yield dict(state)
     first = {name.partition(".")[0] for name in state}
     shared = len(first) == 1 and all("." in name for name in state)
@@ -148,7 +149,7 @@ def _without_prefixes(state: Mapping[str, Tensor], depth: int = 0) -> Iterator[d
 
 
 def _keys(held: object) -> str:
-    """Return what a checkpoint without tensors holds instead, as a hint."""
+    """Describe the content of a checkpoint without tensors, as a hint."""
     if not isinstance(held, dict):
         return f"it holds a {type(held).__name__}; save the state dict: torch.save(model.state_dict(), FILE)"
     names = ", ".join(ascii(str(name)[:40]) for name in list(held)[:8])
@@ -163,7 +164,7 @@ def _read_safetensors(path: Path, header: int) -> tuple[dict[str, Tensor], Mappi
 
 
 def _check_pickle(path: Path, packed: bool) -> None:
-    """Refuse what needs more than tensors, before any of it is called."""
+    """Reject a pickle that needs more than tensors, before anything in it is called."""
     if packed:
         _check_archive(path)
     for file in _pickles(path, packed):
@@ -174,7 +175,7 @@ def _check_pickle(path: Path, packed: bool) -> None:
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse an archive of other things than torch saves."""
+    """Reject an archive that torch.save did not write."""
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
     if not any(name.endswith("data.pkl") for name in names):
@@ -189,12 +190,12 @@ def _check_archive(path: Path) -> None:
 def _pickles(path: Path, packed: bool) -> Iterator[IO[bytes]]:
     if not packed:
         with path.open("rb") as file:
-            for _ in range(5):  # a magic number, a version, a system, the state, its keys; then the numbers
+            for _ in range(5):  # magic number, version, system, state and its keys; then the tensors' data
                 yield file
         return
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
-            if member.compress_type != zipfile.ZIP_STORED:  # mapped, it would be read as numbers
+            if member.compress_type != zipfile.ZIP_STORED:  # memory-mapped, it would be read as tensor data
                 raise SrkdError(f"cannot read weights '{path}': it is compressed", "save it with torch.save")
             if member.filename.endswith(".pkl"):
                 with archive.open(member) as file:
@@ -202,7 +203,7 @@ def _pickles(path: Path, packed: bool) -> Iterator[IO[bytes]]:
 
 
 def check_numbers(state: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse weights that are longer than their file, or not finite.
+    """Reject weights that are longer than their file or not finite.
 
     Raises:
         SrkdError: some are.
@@ -217,12 +218,12 @@ def check_numbers(state: Mapping[str, Tensor], path: Path) -> None:
 def fitting(
     state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path, network: str
 ) -> dict[str, Tensor]:
-    """Return the weights, floats in float32, after checking that a network has those and no others.
+    """Return the weights, floats in float32, after checking that they match a network's exactly.
 
     Args:
-        wanted: the network's own, which may be without memory.
+        wanted: the network's own, which may be on the meta device.
     Raises:
-        SrkdError: one is missing or surplus, has another shape or type, or its numbers can't be right.
+        SrkdError: one is missing or surplus, has another shape or type, or invalid values.
     """
     for name in [*wanted, *state]:
         if name not in state or name not in wanted or state[name].shape != wanted[name].shape:

@@ -1,6 +1,6 @@
 """Conditions of `srkd report --fail-if`, such as `ckd.set5 < none.set5 - 0.05`.
 
-Unlike claims, which rest on six seeds or more, conditions compare printed means of any models, from one seed on.
+Unlike claims, which rest on paired t tests over seeds, conditions compare means of any models, from one seed on.
 
 A side is numbers and names with + or - between them, spaces around each; a name is `model.dataset` or
 `model.dataset.metric`, since names may hold a + or - themselves (`rkd+hkd.photos-test`).
@@ -35,7 +35,7 @@ def parse(text: str) -> Condition:
     """Read a condition; `check_names` and `met` look up its names.
 
     Raises:
-        SrkdError: it isn't one.
+        SrkdError: it is not one.
     """
     words = re.sub("(<=|>=|<|>)", r" \1 ", text).split()
     orders = [word for word in words if word in ORDERS]
@@ -47,7 +47,7 @@ def parse(text: str) -> Condition:
 
 
 def check_names(condition: Condition, results: Results) -> None:
-    """Refuse a condition with a name that the report doesn't have.
+    """Refuse a condition with a name that the report does not have.
 
     Raises:
         SrkdError: no such model, data set or metric.
@@ -107,8 +107,11 @@ def _mean(name: str, results: Results) -> float:
     """Return the mean over seeds of the mean over images, as the table has it."""
     model, dataset, metric = _place(name, results)
     means = results.seed_means(metric, model, dataset)
-    lacking = set(results.seeds) - means.keys() if None not in means else set()
-    if not means or lacking:
-        some = f" of seed {', '.join(map(str, sorted(lacking)))}" if means else ""
+    coverage = results.coverage(metric, model, dataset)
+    asked = {"seed": results.seeds, "teacher": results.teachers}
+    lacking = {unit: sorted({*asked[unit]} - {*found}) for unit, (found, _) in coverage.items()}
+    if not means or any(lacking.values()):
+        words = [f"{unit} {', '.join(map(str, seeds))}" for unit, seeds in lacking.items() if seeds]
+        some = f" of {' and '.join(words)}" if means else ""
         raise MissingError(f"'{name}' has no scores{some} yet", f"srkd run {results.suite}")
     return fmean(means.values())

@@ -9,6 +9,7 @@ from srkd_bench.report.tables.claims import Verdict, claims_table
 from srkd_bench.report.tables.comparison import comparison
 from srkd_bench.report.tables.costs import costs
 from srkd_bench.report.tables.differences import paired
+from srkd_bench.report.tables.gains import gains
 from srkd_bench.report.tables.table import Highlight, Table
 
 
@@ -17,8 +18,8 @@ class Document:
     """A report's content; formats write as much of it as they can hold.
 
     Args:
-        highlight: what the best and the second go by, see `comparison`.
-        panels: regions of images as every model shows them.
+        highlight: what ranks are based on, see `comparison`.
+        panels: regions of images as each model renders them.
     """
 
     results: Results
@@ -28,10 +29,11 @@ class Document:
     panels: Sequence[Panel] = ()
 
     def tables(self) -> list[Table]:
-        """Return the tables of each metric, of the claims and of what the networks cost."""
+        """Return for each metric gains, means and differences by data set; then claims and network costs."""
         results = self.results
         tables: list[Table | None] = []
         for metric in results.metrics:
+            tables.append(gains(results, metric))
             tables.append(comparison(results, metric, reference=self.reference, highlight=self.highlight))
             tables.append(paired(results, metric))
         tables.append(claims_table(results, self.verdicts) if self.verdicts else None)

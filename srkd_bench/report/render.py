@@ -19,7 +19,6 @@ from srkd_bench.report.formats.latex import to_latex
 from srkd_bench.report.formats.markdown import to_markdown
 from srkd_bench.report.formats.score_file import to_csv
 from srkd_bench.report.formats.terminal import print_table, to_text
-from srkd_bench.report.page.page import to_html
 from srkd_bench.report.tables.claims import Verdict
 from srkd_bench.report.tables.table import Highlight, Table
 
@@ -39,6 +38,7 @@ def _page(document: Document) -> str:
     """Return the page with its figures; matplotlib takes a second to import."""
     from srkd_bench.report.figures.registry import figures
     from srkd_bench.report.figures.svg import to_svg
+    from srkd_bench.report.page.page import to_html
 
     drawn = {name: to_svg(figure, name) for name, figure in figures(document.results).items()}
     return to_html(
@@ -76,9 +76,9 @@ def render(
     Args:
         format: a key of `FORMATS`.
         reference: show the study's numbers too; csv and json hold measured scores only.
-        highlight: what the best and the second go by, see `comparison`.
+        highlight: what ranks are based on, see `comparison`.
         verdicts: on claims; csv has none.
-        panels: regions of images as every model shows them; html has them.
+        panels: regions of images as each model renders them; html has them.
     Raises:
         SrkdError: the format or a metric is unknown, or a metric was measured by two protocols.
     """
@@ -95,13 +95,12 @@ def print_report(
     highlight: Highlight = "printed",
     verdicts: Sequence[Verdict] = (),
 ) -> None:
-    """Print the terminal's report, in the console's colours; what two tables say is said below the last."""
-    tables = Document(results, reference, highlight, verdicts).tables()
-    for i, table in enumerate(tables):
-        later = {note for other in tables[i + 1 :] for note in other.footnotes}
-        print_table(
-            replace(table, footnotes=[note for note in table.footnotes if note not in later]), console
-        )
+    """Print the terminal's report; a footnote of several tables stands below the first of them only."""
+    known: set[str] = set()
+    for table in Document(results, reference, highlight, verdicts).tables():
+        new = [note for note in table.footnotes if note not in known]
+        known.update(new)
+        print_table(replace(table, footnotes=new), console)
         console.print()
 
 

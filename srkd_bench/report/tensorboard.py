@@ -29,7 +29,7 @@ def write(trainings: Sequence[Training], folder: Path) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
     for one in trainings:
-        place = folder / (one.model if one.seed is None else f"{one.model} seed {one.seed}")
+        place = folder / one.title
         with writable(place):
             place.mkdir(parents=True, exist_ok=True)
             for old in place.glob("events.out.tfevents.*"):

@@ -12,7 +12,7 @@ _NAME = re.compile(rf"step-(\d+)-([0-9a-f]{{{DIGITS}}})\.pt")
 
 
 def write(folder: Path, step: int, content: bytes | memoryview) -> None:
-    """Keep the state after so many steps, with its sha256 in its name, in place of the one before."""
+    """Replace the checkpoint by the state after `step` steps; its file name contains its sha256."""
     path = folder / f"step-{step}-{short(hashlib.sha256(content).hexdigest())}.pt"
     with writable(folder):
         folder.mkdir(exist_ok=True)
@@ -24,13 +24,13 @@ def write(folder: Path, step: int, content: bytes | memoryview) -> None:
 
 
 def step_of(name: str) -> int:
-    """Return how many steps the checkpoint with that file name has done; 0 if it is the name of none."""
+    """Return the step in a checkpoint's file name; 0 for other file names."""
     found = _NAME.fullmatch(name)
     return int(found[1]) if found else 0
 
 
 def latest(folder: Path) -> Path | None:
-    """Return where the latest checkpoint is, or None."""
+    """Return the path of the latest checkpoint, or None."""
     return max(_all(folder))[1] if _all(folder) else None
 
 
@@ -43,7 +43,7 @@ def read(folder: Path) -> bytes | None:
     """Return the latest checkpoint's content, or None.
 
     Raises:
-        IntegrityError: it is not what was written.
+        IntegrityError: it is corrupted.
     """
     path = latest(folder)
     if path is None:
@@ -51,19 +51,19 @@ def read(folder: Path) -> bytes | None:
     content = path.read_bytes()
     if not is_whole(path, content):
         raise IntegrityError(
-            f"checkpoint {path} is not what was written",
+            f"checkpoint {path} is corrupted",
             "`srkd store verify --repair` removes it; that run then begins again",
         )
     return content
 
 
 def is_whole(path: Path, content: bytes) -> bool:
-    """Say whether a checkpoint has the content that its name promises."""
+    """Return whether a checkpoint's content matches the sha256 in its name."""
     return promises(path.name, hashlib.sha256(content).hexdigest())
 
 
 def promises(name: str, sha256: str) -> bool:
-    """Say whether a file name is that of a checkpoint with such a sha256."""
+    """Return whether a file name is that of a checkpoint with this sha256."""
     found = _NAME.fullmatch(name)
     return found is not None and found[2] == short(sha256)
 

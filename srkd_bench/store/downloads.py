@@ -16,25 +16,25 @@ from srkd_bench.store.manifest import REPAIR
 
 CONNECT_TIMEOUT = 10.0  # seconds
 READ_TIMEOUT = 30.0  # seconds without a byte
-ATTEMPTS = 5  # in a row without a new byte, before a mirror is given up
+ATTEMPTS = 5  # successive attempts without a new byte before a mirror is abandoned
 BACKOFF = 0.5  # seconds, doubled with every failed attempt
-LONGEST_WAIT = 60.0  # seconds, whatever a Retry-After asks for
+LONGEST_WAIT = 60.0  # seconds; upper limit for Retry-After
 BUSY = {429, 500, 502, 503, 504}
-CHUNK = 1 << 16  # bytes; what a broken connection can lose
+CHUNK = 1 << 16  # bytes; a broken connection loses at most this
 Progress = Callable[[int, int | None], None]
 _CHECKSUM = re.compile(r"sha256:[0-9a-f]{8,64}|md5:[0-9a-f]{32}")
 
 
 class _Unusable(Exception):
-    """A mirror that can't give the file, and why."""
+    """A mirror that cannot provide the file, with the reason."""
 
 
 class _Wrong(_Unusable):
-    """A mirror that gives another file than the one asked for."""
+    """A mirror that provides another file than the requested one."""
 
 
 class _Interrupted(Exception):
-    """An attempt worth repeating, and why; `wait` is what the server asked for, in seconds."""
+    """An attempt that should be repeated, with the reason; `wait` is the server's Retry-After in seconds."""
 
     def __init__(self, reason: str, wait: float | None = None) -> None:
         super().__init__(reason)
@@ -50,22 +50,22 @@ def fetch(
     progress: Progress = lambda done, total: None,
     hint: str = "",
 ) -> Path:
-    """Download `path` unless it is there, and return it.
+    """Download `path` unless it exists, and return it.
 
-    Bytes gather in `path.part`, where a later call goes on; only a verified file gets the final name. Its sha256
-    is kept beside it in `path.sha256`, and a file that is there is checked against it.
+    Data is written to `path.part`, which a later call resumes; only a verified file gets the final name. Its sha256
+    is stored in `path.sha256`, and an existing file is verified against it.
 
     Args:
         urls: mirrors of the same file, best first.
-        checksum: `sha256:<hex>` or its first 8 or more digits, `md5:<hex>`, or None if nobody knows it.
+        checksum: `sha256:<hex>` or its first 8 or more digits, `md5:<hex>`, or None if unknown.
         size: bytes, if known.
-        progress: called with the bytes received and the bytes in all, None if nobody knows them.
-        hint: how else the user can get the file.
+        progress: called with the received and the total bytes, None if unknown.
+        hint: another way to get the file.
     Raises:
-        MissingError: no mirror gave anything whole, or SRKD_OFFLINE=1.
-        IntegrityError: no mirror gave the right file, and at least one gave a wrong one; or the file that is here
+        MissingError: no mirror provided a complete file, or SRKD_OFFLINE=1.
+        IntegrityError: no mirror provided the right file, and at least one a wrong one; or the existing file
             has changed.
-        SrkdError: the disk is full or can't be written.
+        SrkdError: the disk is full or cannot be written.
         ValueError: `checksum` is malformed.
     """
     if checksum is not None and not _CHECKSUM.fullmatch(checksum):
@@ -74,7 +74,7 @@ def fetch(
         return _kept(path, checksum)
     if os.environ.get("SRKD_OFFLINE", "0") not in ("", "0"):
         ways = ["leave out --offline (SRKD_OFFLINE)", *([hint] if hint else [])]
-        raise MissingError(f"{path.name} isn't here and srkd is offline", ", or ".join(ways))
+        raise MissingError(f"{path.name} is missing and srkd is offline", ", or ".join(ways))
     part = beside(path, PART)
     with writable(part, size):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ def fetch(
 def _from_a_mirror(
     urls: Sequence[str], part: Path, checksum: str | None, size: int | None, progress: Progress, hint: str
 ) -> str:
-    """Make `part` whole from the first mirror that gives it, and return its sha256; raises as `fetch`."""
+    """Complete `part` from the first working mirror, and return its sha256; raises as `fetch`."""
     failures: dict[str, _Unusable] = {}
     for url in urls:
         try:
@@ -101,12 +101,12 @@ def _from_a_mirror(
 
 
 def is_unchanged(path: Path) -> bool:
-    """Say whether a downloaded file is there and has the sha256 that is kept beside it."""
+    """Return whether a downloaded file exists and has its recorded sha256."""
     return path.is_file() and stamped(path) == checksum_of(path, "sha256")
 
 
 def stamped(path: Path) -> str | None:
-    """Return the sha256 that is kept beside a file, as `sha256sum` writes it.
+    """Return the sha256 recorded for a file, in the format of `sha256sum`.
 
     None if there is none, an empty string if it is damaged.
     """
@@ -121,25 +121,25 @@ def _stamp(path: Path, sha256: str) -> None:
 
 
 def _kept(path: Path, checksum: str | None) -> Path:
-    """Return the path of a file that is there, checked; one that the user put there is taken as it is."""
+    """Return the path of an existing file after verification; a file put there by the user is accepted."""
     if stamped(path) is None:
         try:
             _stamp(path, _verify(path, checksum))
         except _Wrong as error:
             raise IntegrityError(f"{path} {error}", f"remove {path}") from None
     elif not is_unchanged(path):
-        raise IntegrityError(f"{path} is not what was downloaded", REPAIR)
+        raise IntegrityError(f"{path} differs from the download", REPAIR)
     return path
 
 
 def checksum_of(path: Path, algorithm: str) -> str:
-    """Return the file's digest in hex; `algorithm` is a name that hashlib knows."""
+    """Return the file's digest in hex; `algorithm` is a hashlib name."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def _fetch_from(url: str, part: Path, checksum: str | None, size: int | None, progress: Progress) -> str:
-    """Make `part` whole, verified and safe on disk, and return its sha256; or leave what another can go on from."""
+    """Complete, verify and sync `part`, and return its sha256; on failure, keep data that can be resumed."""
     resumed = part.exists()
     try:
         _complete(url, part, size, progress, resume=checksum is not None)
@@ -148,7 +148,7 @@ def _fetch_from(url: str, part: Path, checksum: str | None, size: int | None, pr
         part.unlink(missing_ok=True)
         if not resumed:
             raise
-    # the fault may lie in the bytes that were there before
+    # the earlier bytes may be wrong
     return _fetch_from(url, part, checksum, size, progress)
 
 
@@ -164,11 +164,11 @@ def _verify(part: Path, checksum: str | None) -> str:
 
 
 def _complete(url: str, part: Path, size: int | None, progress: Progress, *, resume: bool) -> None:
-    """Receive until nothing is missing, however often the connection breaks.
+    """Receive the rest of the file, reconnecting as often as needed.
 
-    Without a checksum nothing could prove that two answers belong together: `resume` is False then.
+    Without a checksum, two responses could be parts of different files: `resume` is then False.
     """
-    import requests  # plans and reports import this module, too, and need none of it
+    import requests  # imported here, since plans and reports import this module without downloading
     from urllib3.exceptions import HTTPError
 
     failed, longest = 0, _length(part)
@@ -191,7 +191,7 @@ def _complete(url: str, part: Path, size: int | None, progress: Progress, *, res
 
 
 def _receive(url: str, part: Path, size: int | None, progress: Progress) -> None:
-    """Ask once for the bytes that `part` lacks; a server that can't resume sends all of them."""
+    """Request the bytes that `part` lacks once; a server that cannot resume sends all of them."""
     import requests
     from urllib3.util import Retry
 
@@ -231,7 +231,7 @@ def _length(part: Path) -> int:
 
 
 def _cause(error: BaseException) -> str:
-    """Return the innermost reason: requests and urllib3 wrap it in layers of pools and retries."""
+    """Return the innermost cause, which requests and urllib3 wrap in several exceptions."""
     while error.__context__ is not None:
         error = error.__context__
     return str(error) or type(error).__name__

@@ -30,17 +30,17 @@ from srkd_bench.store.locks import alone, is_held
 from srkd_bench.store.manifest import read_manifest
 from srkd_bench.store.verify import delete, entries, identity, size_of
 
-_LEFT = {"runs": "checkpoint of a finished run", "labels": "left of finished labels"}  # by kind, in `work/`
-HOUR = 3600.0  # seconds: nobody is still at work on a small file that is older
+_LEFT = {"runs": "checkpoint of a finished run", "labels": "draft of finished labels"}  # by kind, in `work/`
+HOUR = 3600.0  # seconds, after which no process still writes a small file
 
 
 @dataclass(frozen=True)
 class Waste:
-    """Something that can go.
+    """Something that can be deleted.
 
     Args:
-        what: what it is, for people.
-        found: tells whether it has changed since.
+        what: description for the user.
+        found: identity when it was found, to detect later changes.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class Waste:
 
 
 def usage(store: ArtifactStore) -> list[tuple[str, int, int]]:
-    """Return (place, how many, bytes) of each of the store's folders."""
+    """Return (path, number of entries, bytes) of each of the store's folders."""
     rows = []
     for place in FOLDERS:
         paths = entries(store.home / place)
@@ -61,25 +61,25 @@ def usage(store: ArtifactStore) -> list[tuple[str, int, int]]:
 
 
 def leftovers(store: ArtifactStore) -> list[Waste]:
-    """Return what killed processes left: nobody is at work on it, and nothing will ever use it."""
-    # A folder in `tmp/` is locked before it is there, and gone before its lock is free.
+    """Return the leftovers of killed processes, which no process uses any more."""
+    # A folder in `tmp/` is locked before it is created, and deleted before its lock is released.
     found = ((path, what) for path, what in _halves(store.home) if not is_held(lock_of(store.home, path)))
     return [waste_at(path, what) for path, what in found if path.exists()]
 
 
 def _halves(home: Path) -> Iterator[tuple[Path, str]]:
     for folder in entries(home / "tmp"):
-        yield folder, "left by a process that was killed"
+        yield folder, "left by a killed process"
     for part in entries(home):
         with suppress(FileNotFoundError):
             if part.suffix == PART and time.time() - part.stat().st_mtime > HOUR:
-                yield part, "half a file"
+                yield part, "incomplete file"
     for folder in entries(home / "work"):
         place = place_of_lock(lock_of(home, folder).name) or ""
         if (home / place / MANIFEST).is_file():
             yield folder, f"{_LEFT[place.partition('/')[0]]}: {describe(home / place)}"
         else:
-            yield from ((part, "half a checkpoint") for part in entries(folder) if part.suffix == PART)
+            yield from ((part, "incomplete checkpoint") for part in entries(folder) if part.suffix == PART)
     for kind in ARTIFACTS:
         for folder in entries(home / kind):
             if folder.is_dir() and not (folder / MANIFEST).exists():
@@ -87,11 +87,11 @@ def _halves(home: Path) -> Iterator[tuple[Path, str]]:
     for part in entries(home / "downloads"):
         whole = part.with_name(download_of(part))
         if part.suffix == PART and (whole.exists() or part != beside(whole, PART)):
-            yield part, "half a download, beside the whole one"
+            yield part, "partial download of a complete file"
 
 
 def remove(store: ArtifactStore, waste: Waste) -> bool:
-    """Remove what can go, unless another process is at work on it by now; say whether it is gone."""
+    """Remove waste unless another process now uses it; return whether it was removed."""
     path = waste.path
     with alone(lock_of(store.home, path)) as free:
         same = identity(path) == waste.found
@@ -116,7 +116,7 @@ def remove_locks(store: ArtifactStore) -> int:
 
 
 def describe(path: Path) -> str:
-    """Say what a finished artifact or unfinished work is, as its manifest tells."""
+    """Describe a finished artifact or unfinished work by its manifest."""
     kind = path.parent.name
     if kind == "work" and path.name.startswith("labels-"):
         return "unfinished teacher labels"
@@ -148,20 +148,20 @@ def _scores(key: dict[str, Any], path: Path) -> str:
 def _owner(digest: str, path: Path) -> str:
     """Describe the network that an artifact at a path was made with."""
     owners = (path.parents[1] / kind / short(digest) for kind in ("runs", "weights"))
-    return next((describe(folder) for folder in owners if folder.is_dir()), "a network that is gone")
+    return next((describe(folder) for folder in owners if folder.is_dir()), "a deleted network")
 
 
 def refuse_other_suites(home: Path, keep: set[str]) -> None:
-    """Refuse if a process makes what isn't kept: the teacher and data that it uses can't be told."""
+    """Raise if a running process works on something that is not kept, as its teacher and data are unknown."""
     for lock in entries(home / "locks"):
         place = place_of_lock(lock.name)
         if place is not None and place not in keep and is_held(lock):
             raise SrkdError(
-                f"another srkd is at work here for a suite that is not kept ({lock.name})",
+                f"another process works on a suite that is not kept ({lock.name})",
                 "name its suite too (--keep), or wait until it is done",
             )
 
 
 def waste_at(path: Path, what: str) -> Waste:
-    """Return a file or folder as waste, with its size and identity now."""
+    """Return a file or folder as waste, with its present size and identity."""
     return Waste(path, what, size_of(path), identity(path))

@@ -18,12 +18,12 @@ FILES = {  # of an artifact besides its manifest, by the store's folder
 }
 FOLDERS = (*ARTIFACTS, "downloads", "work", "cache", "peeked", "tmp", "locks")
 CACHE_LOCK = "teacher-cache"
-PART, LOCK, SHA256 = ".part", ".lock", ".sha256"  # endings of what stands beside a file
+PART, LOCK, SHA256 = ".part", ".lock", ".sha256"  # suffixes of companion files
 _BESIDE = re.compile(r"((\.sha256)?(\.[0-9a-f]{8})?\.part|\.sha256|\.lock)$")
 
 
 def lock_of(home: Path, path: Path) -> Path:
-    """Return the lock of something being made; it follows from the name alone, also for a damaged artifact."""
+    """Return the lock of an artifact; it depends on the name only, so that it also works for a damaged artifact."""
     folder, name = (*path.relative_to(home).parts[:2], "")[:2]
     if folder == "downloads":
         return beside(path.with_name(download_of(path)), LOCK)
@@ -38,21 +38,21 @@ def lock_of(home: Path, path: Path) -> Path:
 
 
 def lock_for(what: str, place: str) -> str:
-    """Return the name of the lock for fetching or sending the artifact at a place."""
+    """Return the name of the lock for fetching or uploading the artifact at a path."""
     return f"{what}-{place.replace('/', '-')}"
 
 
 def place_of_lock(name: str) -> str | None:
-    """Return the place of the artifact that a lock is of, HR images for data; None if it is of something else."""
+    """Return the path of the artifact of a lock (HR images for data); None for other locks."""
     kind, _, rest = name.partition("-")
     return next((f"{folder}/{rest}" for folder, one in ARTIFACTS.items() if one.kind == kind), None)
 
 
 def download_of(path: Path) -> str:
-    """Return the name of the download that a file in `downloads/` is, or stands beside."""
+    """Return the name of the download that a file in `downloads/` belongs to."""
     return _BESIDE.sub("", path.name)
 
 
 def beside(path: Path, ending: str) -> Path:
-    """Return the path of a file that stands beside another: its `LOCK`, its `SHA256`, or its first `PART`."""
+    """Return the path of a file's companion: its `LOCK`, its `SHA256`, or its partial download `PART`."""
     return path.with_name(path.name + ending)

@@ -13,17 +13,17 @@ from pathlib import Path
 from srkd_bench.core.files import writable
 from srkd_bench.core.portable import POSIX, open_lock, try_lock, unlock
 
-PATIENCE = 2.0  # seconds, before a wait for another process is announced
+PATIENCE = 2.0  # seconds before waiting for another process is announced
 PAUSE = 0.05  # seconds between two attempts
 
 
 @contextmanager
 def held(lock: Path, announce: Callable[[], None] = lambda: None, *, remove: bool = False) -> Iterator[None]:
-    """Hold a lock; wait while another process does.
+    """Hold a lock; wait while another process holds it.
 
     Args:
-        announce: called once if that takes long.
-        remove: remove the file in the end.
+        announce: called once if the wait is long.
+        remove: remove the file at the end.
     """
     announced, due = False, time.monotonic() + PATIENCE
     with writable(lock):
@@ -40,7 +40,7 @@ def held(lock: Path, announce: Callable[[], None] = lambda: None, *, remove: boo
 
 @contextmanager
 def alone(lock: Path) -> Iterator[bool]:
-    """Hold a lock unless another process does, and remove its file in the end; give whether it is held."""
+    """Hold a lock unless another process does, and remove its file at the end; yield whether it is held."""
     with writable(lock):
         lock.parent.mkdir(parents=True, exist_ok=True)
         descriptor = _take(lock)
@@ -51,7 +51,7 @@ def alone(lock: Path) -> Iterator[bool]:
 
 
 def is_held(lock: Path) -> bool:
-    """Say whether another process holds a lock; nothing is made to find out."""
+    """Return whether another process holds a lock, without creating its file."""
     with writable(lock), suppress(FileNotFoundError):
         descriptor = _take(lock, make=False)
         _let_go(descriptor)
@@ -80,10 +80,10 @@ def _let_go(descriptor: int | None, remove: Path | None = None) -> None:
     if descriptor is None:
         return
     if remove is not None:
-        with suppress(OSError):  # an empty file is in nobody's way
+        with suppress(OSError):  # an empty file is harmless
             remove.unlink()
     unlock(descriptor)
     os.close(descriptor)
-    if remove is not None and not POSIX:  # Windows removes no open file, so that nobody can hold it now
+    if remove is not None and not POSIX:  # Windows cannot remove an open file, so no process holds it now
         with suppress(OSError):
             remove.unlink()

@@ -16,16 +16,16 @@ REPAIR = "srkd store verify --repair"
 
 
 def sign(folder: Path, key: Artifact) -> None:
-    """Write the manifest of a folder that has all its files."""
+    """Write the manifest of a complete folder."""
     files = {path.name: stamp(path) for path in sorted(folder.iterdir())}
     put(folder / MANIFEST, json.dumps({"key": key.model_dump(mode="json"), "files": files}, indent=1))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest of the artifact that belongs into a folder.
+    """Return the manifest of the artifact in a folder.
 
     Raises:
-        IntegrityError: it is not what was written.
+        IntegrityError: it is corrupted.
     """
     path = folder / MANIFEST
     with suppress(OSError):
@@ -33,11 +33,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         key = manifest.get("key")
         if isinstance(key, dict) and place_of(folder.parent.name, key) == place_at(folder):
             return manifest
-    raise IntegrityError(f"{path} is not what was written", REPAIR)
+    raise IntegrityError(f"{path} is corrupted", REPAIR)
 
 
 def parsed(content: bytes) -> dict[str, Any] | None:
-    """Return a manifest's content as plain data, or None if it is none: each can be written in one way only."""
+    """Parse a manifest into plain data; return None unless it is in canonical form."""
     with suppress(ValueError, KeyError, TypeError, RecursionError):
         text = content.decode()
         manifest: dict[str, Any] = json.loads(text)
@@ -51,13 +51,13 @@ def parsed(content: bytes) -> dict[str, Any] | None:
 
 
 def stamp(path: Path) -> dict[str, Any]:
-    """Return a file's size and sha256, as manifests keep them."""
+    """Return a file's size and sha256 for a manifest."""
     with path.open("rb") as file:
         return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
 def place_of(kind: str, key: Any) -> str:
-    """Return where the artifact with that key belongs; an empty string if no artifact has such a key."""
+    """Return the path of the artifact with a key; an empty string for an invalid key."""
     if kind != Pack.folder:
         text = json.dumps(key, sort_keys=True, separators=(",", ":"))
         return f"{kind}/{short(hashlib.sha256(text.encode()).hexdigest())}"
@@ -68,5 +68,5 @@ def place_of(kind: str, key: Any) -> str:
 
 
 def place_at(folder: Path) -> str:
-    """Return the place of an artifact whose folder is known."""
+    """Return the path in the store of an artifact's folder."""
     return f"{folder.parent.name}/{folder.name}"

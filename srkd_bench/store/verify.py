@@ -26,7 +26,7 @@ Hasher = Callable[[Path], str]
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that isn't what was written: an artifact, a checkpoint or a download."""
+    """A corrupted artifact, checkpoint or download."""
 
     path: Path
     problem: str
@@ -34,10 +34,10 @@ class Fault:
 
 @dataclass
 class Findings:
-    """What a check has read and found.
+    """The result of a verification.
 
     Args:
-        unverified: downloads without a checksum beside them.
+        unverified: downloads without a recorded checksum.
     """
 
     files: int = 0
@@ -47,9 +47,9 @@ class Findings:
 
 
 def verify(store: ArtifactStore, display: Display) -> Findings:
-    """Read every byte of what the store keeps, and return what isn't as it was written. Nothing is changed.
+    """Read every byte in the store, and report corrupted files. Nothing is changed.
 
-    What another process is just writing is no fault: it is in `tmp/`, a `.part`, or appears whole meanwhile.
+    Files that another process is writing are not faults: they are in `tmp/`, in a `.part`, or appear complete.
     """
     found, home = Findings(), store.home
     things = [*_artifacts(home), *_checkpoints(home), *_downloads(home)]
@@ -76,19 +76,19 @@ def verify(store: ArtifactStore, display: Display) -> Findings:
 
 
 def repair(store: ArtifactStore, fault: Fault) -> bool:
-    """Remove what is broken, so that it is made again; say whether it is gone.
+    """Remove a corrupted item, so that it is created again; return whether it was removed.
 
-    It stays if a process that makes the same is running.
+    It is kept while a process is creating the same item.
     """
     path = fault.path
     with alone(lock_of(store.home, path)) as mine:
-        if mine and _problem(path):  # unless it has been made anew meanwhile
+        if mine and _problem(path):  # unless it was recreated in the meantime
             delete(store, path)
         return mine
 
 
 def delete(store: ArtifactStore, path: Path) -> None:
-    """Remove a folder of the store, or a file and the checksum beside it."""
+    """Remove a folder of the store, or a file and its recorded checksum."""
     with writable(path):
         if path.is_dir():
             store.discard(path)
@@ -101,12 +101,12 @@ _sha256 = partial(checksum_of, algorithm="sha256")
 
 
 def artifact_problem(folder: Path, sha256: Hasher = _sha256) -> str:
-    """Return what is wrong with an artifact, or an empty string.
+    """Describe the fault of an artifact; empty if it is intact.
 
     Args:
-        sha256: hashes a file; called once for each that should be read.
+        sha256: hashes a file; called once for each file to be read.
     Raises:
-        OSError: something can't be read.
+        OSError: a file cannot be read.
     """
     here = {path.name: path for path in folder.iterdir()}
     if MANIFEST not in here:
@@ -115,12 +115,12 @@ def artifact_problem(folder: Path, sha256: Hasher = _sha256) -> str:
     manifest = parsed((folder / MANIFEST).read_bytes())
     place = place_of(folder.parent.name, manifest["key"]) if manifest else ""
     if manifest is None or place != place_at(folder):
-        return f"{MANIFEST} is not what was written" + (f": it belongs to {place}" if place else "")
+        return f"{MANIFEST} is corrupted" + (f": it belongs to {place}" if place else "")
     files: dict[str, Any] = manifest["files"]
     problems = [f"{name} is missing" for name in files if name not in here]
     problems += [f"{name} does not belong to it" for name in here if name not in files and name != MANIFEST]
     wrong = [name for name in files if name in here and not _fits(here[name], files[name], sha256)]
-    problems += [f"{name} is not what was written" for name in wrong]
+    problems += [f"{name} is corrupted" for name in wrong]
     return ", ".join(sorted(problems))
 
 
@@ -148,13 +148,13 @@ def _downloads(home: Path) -> Iterator[Path]:
 
 
 def _is_left_alone(path: Path) -> bool:
-    """Say whether this is a checksum without the file that it is of, whole or half."""
+    """Return whether this is a checksum without its file, complete or partial."""
     file = path.with_suffix("")
     return path.suffix == SHA256 and not file.exists() and not beside(file, PART).exists()
 
 
 def entries(folder: Path) -> list[Path]:
-    """Return what a folder holds, sorted; nothing if it is no folder."""
+    """Return the sorted entries of a folder; none if it is not a folder."""
     try:
         return sorted(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
@@ -162,7 +162,7 @@ def entries(folder: Path) -> list[Path]:
 
 
 def size_of(path: Path) -> int:
-    """Return the bytes of a file, or of all files in a folder; what vanishes meanwhile counts nothing."""
+    """Return the bytes of a file, or of all files in a folder; files deleted in the meantime count as 0."""
     total = 0
     files = (Path(top) / name for top, _, names in os.walk(path) for name in names)
     for file in files if path.is_dir() else [path]:
@@ -172,7 +172,7 @@ def size_of(path: Path) -> int:
 
 
 def _problem(thing: Path, sha256: Hasher = _sha256) -> str:
-    """Return what is wrong with something, or an empty string; look again if it was replaced meanwhile."""
+    """Describe the fault of an item; empty if it is intact. Check again if it was replaced in the meantime."""
     while (before := identity(thing)) is not None:
         try:
             problem = _examined(thing, sha256)
@@ -190,20 +190,20 @@ def _examined(thing: Path, sha256: Hasher) -> str:
         return f"{thing.stem} is missing" if _is_left_alone(thing) else ""
     digest = sha256(thing)
     if thing.parent.name == "downloads":
-        return "" if stamped(thing) in (None, digest) else "is not what was downloaded"
+        return "" if stamped(thing) in (None, digest) else "differs from the download"
     if thing.suffix == ".pt":
-        return "" if checkpoints.promises(thing.name, digest) else "is not what was written"
+        return "" if checkpoints.promises(thing.name, digest) else "is corrupted"
     try:
         whole = isinstance(json.loads(thing.read_bytes())["error"], str)
     except (ValueError, LookupError, TypeError, RecursionError):
         whole = False
-    return "" if whole else "is not what was written"
+    return "" if whole else "is corrupted"
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Return what changes when something is changed or replaced; None if it isn't there."""
+    """Return a value that changes when a file is changed or replaced; None if it does not exist."""
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_ctime_ns  # a number alone is soon given to another file
+    return found.st_ino, found.st_ctime_ns  # inode numbers are reused

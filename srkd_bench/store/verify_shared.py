@@ -12,10 +12,10 @@ from srkd_bench.store.verify import Fault, Findings
 
 
 def shared_of(store: ArtifactStore) -> Shared:
-    """Return what machines share of a store.
+    """Return the shared store that a store uses.
 
     Raises:
-        MissingError: nothing is shared.
+        MissingError: it uses none.
     """
     if store.shared is None:
         raise MissingError("no shared store is named", "SRKD_STORE=s3://BUCKET/PREFIX")
@@ -23,7 +23,7 @@ def shared_of(store: ArtifactStore) -> Shared:
 
 
 def unshared(store: ArtifactStore) -> list[str]:
-    """Return the places of what is finished here and isn't in the bucket."""
+    """Return the paths of finished local artifacts that are not in the bucket."""
     shared = shared_of(store)
     here = [path.parent for kind in ARTIFACTS for path in (store.home / kind).glob(f"*/{MANIFEST}")]
     places, unsent = sorted(str(folder.relative_to(store.home)) for folder in here), set(shared.unsent())
@@ -31,7 +31,7 @@ def unshared(store: ArtifactStore) -> list[str]:
 
 
 def verify_shared(store: ArtifactStore, display: Display) -> Findings:
-    """Read every byte of the artifacts in the bucket, and return what isn't as it was written.
+    """Read every byte of the artifacts in the bucket, and report corrupted ones.
 
     A fault's path is where the artifact would be on this machine.
     """
@@ -47,9 +47,9 @@ def verify_shared(store: ArtifactStore, display: Display) -> Findings:
 
 def _problem(shared: Shared, place: str, found: Findings) -> str:
     try:
-        files = shared.manifest(place, anew=True)["files"]
+        files = shared.manifest(place, refresh=True)["files"]
     except IntegrityError:
-        return "its manifest is missing or not what was written"
+        return "its manifest is missing or corrupted"
     problems = []
     for name, expected in files.items():
         digest = hashlib.sha256()
@@ -61,18 +61,18 @@ def _problem(shared: Shared, place: str, found: Findings) -> str:
             problems.append(f"{name} is missing, or has another size")
             continue
         if digest.hexdigest() != expected["sha256"]:
-            problems.append(f"{name} is not what was written")
+            problems.append(f"{name} is corrupted")
         found.files += 1
     return ", ".join(problems)
 
 
 def repair_shared(store: ArtifactStore, fault: Fault) -> bool:
-    """Remove a broken artifact from the bucket; if this machine has it whole, it is sent anew. Say that it is gone.
+    """Remove a corrupted artifact from the bucket and upload an intact local copy if there is one; return True.
 
-    Nobody makes the same meanwhile: the claim on it is held.
+    The artifact's lease is held, so that no other process creates it at the same time.
     """
     shared, place = shared_of(store), str(fault.path.relative_to(store.home))
-    with shared.claimed(lock_of(store.home, fault.path).name):
+    with shared.leased(lock_of(store.home, fault.path).name):
         if _problem(shared, place, Findings()):
             shared.remove(place)
     if (fault.path / MANIFEST).is_file():

@@ -20,14 +20,14 @@ def _cpu() -> torch.device:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a command works, as its options say. Nothing here changes a number; it can be sent to other processes.
+    """Execution options of a command, which do not affect results; they can be sent to other processes.
 
     Args:
-        devices: names of devices, as `choose_device` or `choose_devices` reads them.
-        jobs: how many tasks at once; as many as there are devices if None.
+        devices: names of devices, as for `choose_device` or `choose_devices`.
+        jobs: number of parallel tasks; the number of devices if None.
         address: of a Ray cluster, `HOST:PORT`; see `executors.ray`.
         checkpoint_seconds: seconds between checkpoints; see `fit`.
-        teacher_cache: bytes that the teacher's cached SR may take.
+        teacher_cache: maximum bytes of the teacher's cached SR.
     """
 
     devices: str = "auto"

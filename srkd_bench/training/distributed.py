@@ -23,16 +23,16 @@ from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.loading import build
 from srkd_bench.networks.probing import SIZE
 
-PATIENCE = timedelta(hours=1)  # in a training: rank 0 measures validation images and writes checkpoints
-WAIT = timedelta(days=365)  # before it: rank 0 packs images, or waits for another srkd that makes the same
+PATIENCE = timedelta(hours=1)  # during training: rank 0 measures validation images and writes checkpoints
+WAIT = timedelta(days=365)  # before training: rank 0 packs images, or waits for a lock
 
 
 @dataclass(frozen=True)
 class Training:
-    """What rank 0 lets the others train with it.
+    """The training that rank 0 announces to the other ranks.
 
     Args:
-        done: steps in the checkpoint that rank 0 sees.
+        done: steps in rank 0's checkpoint.
     """
 
     run: Run
@@ -49,24 +49,26 @@ class Ranks:
         self._told = False
 
     def part(self, batch: int) -> slice:
-        """Return which images of a batch are this rank's."""
+        """Return this rank's slice of a batch."""
         each = batch // self.size
         return slice(self.rank * each, (self.rank + 1) * each)
 
     def share(self, network: Architecture) -> nn.Module:
-        """Return what to call for the network's output, so that a backward pass gives the batch's gradient."""
+        """Wrap the network so that a backward pass gives the gradient of the whole batch."""
         if self.size == 1:
             return network
-        foreign = isinstance(network.spec, ForeignSpec)  # it may have weights that nothing uses
+        foreign = isinstance(network.spec, ForeignSpec)  # it may have unused weights
         shared = DistributedDataParallel(network, find_unused_parameters=foreign)
-        shared.broadcast_buffers = False  # after the first time: `check_shareable` saw that they don't change
+        shared.broadcast_buffers = (
+            False  # after the first step: `check_shareable` ensures that they do not change
+        )
         return shared
 
     def agreed(self, values: Sequence[float]) -> list[float]:
-        """Return the means over all ranks, so that all decide alike by them.
+        """Return the means over all ranks, so that all make the same decisions.
 
         Raises:
-            Interrupted: on every rank, when a signal came to any of them.
+            Interrupted: on every rank, when a signal arrived at any of them.
         """
         if self.size == 1:
             return list(values)
@@ -80,10 +82,10 @@ class Ranks:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Let signals stop the work in the block: at once if it is this process's alone, else where all agree.
+        """Let signals stop the block: at once in a single process, otherwise at the same step on all ranks.
 
         Raises:
-            SrkdError: another rank has gone without a word.
+            SrkdError: another rank was lost.
         """
         if self.size == 1:
             with interruptible():
@@ -96,12 +98,12 @@ class Ranks:
             if not isinstance(error, dist.DistError) and "gloo" not in str(error):
                 raise
             raise SrkdError(
-                "another rank has ended, or can't be reached",
-                f"its own message says why; to go on from the last checkpoint: {command_line()}",
+                "another rank has ended or cannot be reached",
+                f"see its own message; to resume from the last checkpoint: {command_line()}",
             ) from error
 
     def tell(self, training: Training | None) -> None:
-        """Let the other ranks know what is trained, or that nothing is: then they leave. Only once."""
+        """Announce the training to the other ranks, or that there is none, after which they leave. Only once."""
         if self.size > 1 and not self._told:
             self._told = True
             dist.broadcast_object_list([training], src=0, group=self._waiting)
@@ -109,13 +111,13 @@ class Ranks:
                 self.leave()
 
     def hear(self) -> Training | None:
-        """Return what rank 0 tells."""
+        """Return rank 0's announcement."""
         heard: list[Training | None] = [None]
         dist.broadcast_object_list(heard, src=0, group=self._waiting)
         return heard[0]
 
     def leave(self) -> None:
-        """Wait until all have come here, for rank 0 may be writing a checkpoint, and part."""
+        """Wait for all ranks, since rank 0 may be writing a checkpoint, and leave the process group."""
         if self.size > 1:
             dist.barrier(group=self._waiting)
             dist.destroy_process_group()
@@ -125,7 +127,7 @@ ALONE = Ranks()
 
 
 def join(device: torch.device) -> Ranks:
-    """Meet the other processes that torchrun started, if it did."""
+    """Join torchrun's process group, if torchrun started this process."""
     if torchrun_env.ranks() == 1:
         return ALONE
     if device.type == "cuda":
@@ -135,28 +137,28 @@ def join(device: torch.device) -> Ranks:
 
 
 def check_shareable(run: Run, size: int) -> None:
-    """See that so many ranks can train it, each with its part of every batch.
+    """Check that several ranks can train a network, each with its part of every batch.
 
     Raises:
-        SrkdError: they can't, or not in the same numbers as one process.
+        SrkdError: they cannot, or the result would differ from that of one process.
     """
     batch = run.train.batch
     if batch % size:
         fitting = max(n for n in range(1, size) if batch % n == 0)
         raise SrkdError(
-            f"{size} ranks can't have equal parts of a batch of {batch}",
+            f"{size} ranks cannot share a batch of {batch}",
             f"start {fitting}, or --set teacher.train.batch={batch + -batch % size}",
         )
     if size > 1 and isinstance(run.model, ForeignSpec) and (reason := _obstacle(build(run.model, run.seed))):
         raise SrkdError(
-            f"{run.model} {reason}, so that ranks with parts of a batch would train another network",
+            f"{run.model} {reason}, so that several ranks would train another network",
             "train it in one process, without torchrun",
         )
 
 
 @torch.no_grad()
 def _obstacle(network: Architecture) -> str:
-    """Return why a batch is more to a network than its parts; empty if it isn't."""
+    """Return why a network's gradient for a batch is not the mean over its parts; empty if it is."""
     images = torch.rand(2, 3, *SIZE, generator=torch.Generator().manual_seed(0))
     network.train()
     before = [buffer.clone() for buffer in network.buffers()]

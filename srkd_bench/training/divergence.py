@@ -11,9 +11,9 @@ SHORTEST = 50  # steps
 class Watch:
     """The geometric means of a loss over windows of steps, against the best of them.
 
-    One batch says little: patches of sky and of leaves differ a hundredfold, and arithmetic means follow the
-    leaves. A window is a hundredth of the training, at least `SHORTEST` steps; two in a row that are `factor` times
-    above the best mean divergence.
+    Losses of single batches are too noisy: patches of sky and of leaves differ a hundredfold, and large losses
+    dominate arithmetic means. A window is a hundredth of the training, at least `SHORTEST` steps; two successive
+    windows that are `factor` times above the best mean divergence.
     """
 
     window: int
@@ -26,11 +26,11 @@ class Watch:
 
     @classmethod
     def of(cls, loss: str, steps: int) -> "Watch":
-        """Return a watch for a training of so many steps."""
+        """Return a watch for a training with a number of steps."""
         return cls(max(SHORTEST, steps // 100), FACTOR[loss])
 
     def see(self, step: int, loss: float) -> None:
-        """Take note of the loss of a step, counted from 0."""
+        """Record the loss of a step, counted from 0."""
         self.total, self.count = self.total + math.log(max(loss, 1e-30)), self.count + 1
         if self.count < self.window:
             return
@@ -42,7 +42,7 @@ class Watch:
 
     @property
     def uneasy(self) -> bool:
-        """Whether the latest losses are too high for the state to be worth keeping."""
+        """Whether the latest losses are too high to write a checkpoint."""
         return self.high > 0 or (self.count >= 8 and self._mean > self.factor * self.best)
 
     @property
@@ -50,7 +50,7 @@ class Watch:
         return math.exp(self.total / self.count)
 
     def verdict(self, step: int, *, last: bool) -> str:
-        """Return in words that the training has diverged, or an empty string; `last`: one window is enough."""
+        """Describe the divergence of the training, or return an empty string; with `last`, one window is enough."""
         if self.high < (1 if last else 2):
             return ""
         since = step + 1 - self.count - self.high * self.window

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 def gradient_share(rec: Tensor, terms: dict[str, Tensor], student: nn.Module) -> float:
-    """Return ‖∇(the terms beside `rec`)‖ / ‖∇ rec‖, over the student's weights; 0 without other terms."""
+    """Return ‖∇(all terms except `rec`)‖ / ‖∇ rec‖ over the student's weights; 0 without other terms."""
     others = [term for name, term in terms.items() if name != "rec" and term.requires_grad]
     if not others:
         return 0.0

@@ -35,13 +35,13 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": F.mse_loss, "l1"
 def adapter_of(
     method: Method, teacher: Architecture | None, student: Architecture, sample: Tensor, *seed: int | str
 ) -> nn.Module:
-    """Return what a method trains beside a student, with initial weights that depend on the seed alone.
+    """Return a method's auxiliary modules, with initial weights that depend on the seed only.
 
     Args:
-        teacher: given only to methods that use its features or its network.
+        teacher: passed only to methods that use its features or its network.
         sample: (64, 3, h, w) in [0, 1], fixed training patches, on the student's device.
     """
-    student.eval()  # so that batch normalisation takes no statistics from what the method tries
+    student.eval()  # so that trial passes of the method do not change batch normalisation statistics
     with seeded("adapter", *seed):
         given = teacher if method.uses("features", "network") else None
         adapter = method.adapter(given, student, sample).to(sample.device)
@@ -50,23 +50,23 @@ def adapter_of(
 
 
 class Learner:
-    """A student on its way: network, what is trained beside it, optimizer, and its own random numbers.
+    """A student in training: network, adapter, optimizer, and its own random numbers.
 
-    Nothing in it depends on who else is learning.
+    It is independent of the other learners.
 
     Args:
-        method: as `run.method` and `run.params` say; built from them if None.
-        teacher: given only to methods that use its features or its network.
+        method: of the run; built from `run.method` and `run.params` if None.
+        teacher: passed only to methods that use its features or its network.
         sample: (64, 3, h, w) in [0, 1], fixed training patches for the method's adapter.
-        folder: for its checkpoints; made when there is one.
-        ranks: the processes that train it together. Of several, rank 0 alone writes checkpoints.
+        folder: for its checkpoints; created with the first one.
+        ranks: the processes that train it together. Only rank 0 writes checkpoints.
 
     Attributes:
-        step: how many are done.
-        events: what was logged so far: step, learning rate, loss terms by name, gradient share; of the steps since
-            the event before, if there were any, `seconds_a_step` and the part of that spent `waiting` for data; in
-            some `validation`, the student's PSNR-Y in dB before the step.
-        error: why it left the loop.
+        step: number of completed steps.
+        events: the log: step, learning rate, loss terms by name, gradient share; for the steps since the previous
+            event, if any, `seconds_a_step` and the fraction of it spent `waiting` for data; in some events
+            `validation`, the student's PSNR-Y in dB before the step.
+        error: why it stopped early.
     Raises:
         SrkdError: the source of a user's method is missing, or may not run.
     """
@@ -100,7 +100,7 @@ class Learner:
         self.error: SrkdError | None = None
         self._before: tuple[Tensor, list[Tensor]] | None = None
         self._resume()
-        for parameter in trained:  # a backward pass is one long call: this lets signals in
+        for parameter in trained:  # a backward pass is one long call: hooks let Python handle signals
             parameter.register_hook(lambda grad: None)  # type: ignore[no-untyped-call]
 
     @property
@@ -109,10 +109,10 @@ class Learner:
         return self.events[-1] if self.events else {}
 
     def advance(self, lr: Tensor, hr: Tensor, view: TeacherView, log: dict[str, float] | None = None) -> None:
-        """Take one training step on a batch; with `log`, keep an event of it that says so too.
+        """Take one training step on a batch; with `log`, record an event that includes these values.
 
-        A loss that isn't finite or has diverged is kept in `error`; if it isn't finite, the student stays as it was
-        before the step. When `Interrupted` is raised, `rewind` brings back the state before the step.
+        If the loss is not finite or has diverged, `error` says so; if it is not finite, the student keeps its state
+        before the step. After `Interrupted`, `rewind` restores the state before the step.
         """
         train = self.run.train
         self._before = self.generator.get_state(), [buffer.clone() for buffer in self._buffers()]
@@ -159,7 +159,7 @@ class Learner:
         return [*self.student.buffers(), *self.adapter.buffers()]
 
     def rewind(self) -> None:
-        """Forget a step that was begun."""
+        """Restore the state before an interrupted step."""
         if self._before is not None:
             random, buffers = self._before
             self.generator.set_state(random)
@@ -168,10 +168,10 @@ class Learner:
             self._before = None
 
     def save(self) -> None:
-        """Write a checkpoint in place of the one before, unless the training seems to go wrong just now.
+        """Replace the checkpoint, unless the training is possibly diverging.
 
         Raises:
-            SrkdError: the disk can't take it; the one before is kept.
+            SrkdError: it cannot be written; the previous one is kept.
         """
         if self.ranks.rank or self.error is not None or self.watch.uneasy:
             return
@@ -193,7 +193,7 @@ class Learner:
         return kept | {"step": self.step, "seconds": self.seconds, "events": self.events}
 
     def _resume(self) -> None:
-        """Go on from the checkpoint, if there is one."""
+        """Resume from the checkpoint, if there is one."""
         content = checkpoints.read(self.folder)
         if content is None:
             return

@@ -18,7 +18,7 @@ from srkd_bench.training.schedule import event_every
 from srkd_bench.training.teacher import teacher_pass
 from srkd_bench.training.teacher_cache import TeacherCache
 
-VALIDATE = 5  # each so many events
+VALIDATE = 5  # number of events between two validations
 CHECKPOINT_SECONDS = 300.0
 
 Validate = Callable[[Architecture], float]
@@ -41,15 +41,15 @@ def fit(
     A learner that fails keeps its `error` and stops; the others continue. Signals write checkpoints.
 
     Args:
-        teacher: None if no method needs one, or nothing but the labels that the patches come with.
-        patches: of the learners' seed and training spec, which they share; each rank has its part.
+        teacher: None if no method needs one, or only the labels that come with the patches.
+        patches: for the learners' common seed and training spec; each rank has its part.
         checkpoint_seconds: between checkpoints; None: 300, or more if writing them takes over 1 % of the time.
-        cache: of the teacher's SR for these patches; what it holds is not computed again.
+        cache: of the teacher's SR for these patches; cached SR is not recomputed.
         validate: returns a network's PSNR-Y in dB on validation images, for the log only.
         watch: called after each step with its number, counted from 1.
-        hand_on: called after checkpoints were written; with True if a signal came and they are the last.
+        hand_on: called after checkpoints were written; with True if a signal arrived and they are the last.
     Raises:
-        Stopped: a signal came; every learner has a checkpoint.
+        Stopped: a signal arrived; every learner has a checkpoint.
     """
     train, ranks = patches.train, learners[0].ranks
     forward = teacher_pass(teacher, [one.method for one in learners], train, device)
@@ -77,7 +77,7 @@ def _run(
     checkpoints: "_Checkpoints",
     watch: Callable[[int], None],
 ) -> None:
-    """Take the steps: the core of every training."""
+    """Execute the training steps of all learners."""
 
     def kept(step: int, labels: Sequence[Tensor]) -> Tensor | None:
         sr = labels[0] if labels else cache.read(step) if cache is not None else None
@@ -101,7 +101,7 @@ def _run(
 
 
 class _Log:
-    """Which steps are logged, and how long the steps between two events took."""
+    """Decide which steps are logged, and time the steps between two events."""
 
     def __init__(self, train: TrainSpec, step: int, validate: Validate | None) -> None:
         self.step, self._steps, self._every, self._validate = step, train.steps, event_every(train), validate
@@ -125,7 +125,7 @@ class _Log:
             self._times = {"seconds_a_step": passed / steps, **times} if steps else {}
 
     def of(self, learner: Learner) -> dict[str, float] | None:
-        """Return what an event of this step says beside the learner's own values; None if none is due."""
+        """Return the values of an event that all learners share; None if this step is not logged."""
         if not self._due:
             return None
         validated = self.step // self._every % VALIDATE == 0 or self.step == self._steps - 1
@@ -142,7 +142,7 @@ class _Log:
 
 
 class _Checkpoints:
-    """Writes checkpoints at intervals."""
+    """Write checkpoints at intervals."""
 
     def __init__(self, seconds: float | None, hand_on: Callable[[bool], None]) -> None:
         self._seconds, self._hand_on = seconds, hand_on
@@ -160,7 +160,7 @@ class _Checkpoints:
         self._hand_on(False)
 
     def save_last(self, learners: Sequence[Learner]) -> None:
-        """Write those of a training that a signal stopped, without the step that it interrupted."""
+        """Write the checkpoints of an interrupted training, without the interrupted step."""
         with shielded():  # a second signal waits until every learner is saved
             for learner in learners:
                 learner.rewind()

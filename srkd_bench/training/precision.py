@@ -8,6 +8,6 @@ PRECISIONS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat
 
 
 def autocast(train: TrainSpec, device: torch.device) -> torch.autocast:
-    """Return the context in which networks run at the precision of a training."""
+    """Return the autocast context for the precision of a training."""
     precision = PRECISIONS[train.precision]
     return torch.autocast(device.type, precision, enabled=precision != torch.float32)

@@ -9,7 +9,7 @@ EVENTS_A_RUN = 100
 
 
 def event_every(train: TrainSpec) -> int:
-    """Return how many steps lie between two events."""
+    """Return the number of steps between two logged events."""
     return max(1, train.steps // EVENTS_A_RUN)
 
 

@@ -20,10 +20,10 @@ def teacher_pass(
     """Return the teacher's forward pass, as `TeacherView` calls it for a batch of LR images.
 
     It runs without gradient at the precision of the training, reads features at the taps of all methods that use
-    the teacher's features, and rounds SR to the grid of 16 bits.
+    the teacher's features, and rounds SR to the 16-bit grid of `data.labels`.
 
     Args:
-        teacher: None if no method needs one, or nothing but labels: then a pass is an SrkdError.
+        teacher: None if no method needs one, or only labels; a pass is then an SrkdError.
     """
     taps = sorted({tap for method in methods if method.uses("features") for tap in method.taps})
 

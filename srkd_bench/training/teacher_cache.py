@@ -1,8 +1,8 @@
 """Cache of the teacher's SR for the batches of a seed.
 
-SR is rounded to the grid of `data.labels` wherever a student sees it, so that cached SR equals computed SR, bit for
-bit. A file has a record a step, each with its number and checksum: whatever is missing, half written or
-damaged is computed again.
+SR is rounded to the 16-bit grid of `data.labels` before students use it, so that cached and computed SR are
+bit-identical. A file has one record per step, each with its number and checksum: missing, incomplete or damaged
+records are recomputed.
 """
 
 import os
@@ -25,16 +25,16 @@ from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.layout import CACHE_LOCK
 
 HEADER = struct.Struct("<QI")  # step + 1, crc32 of step and content
-ROOM = 2_000_000_000  # bytes that stay free on the disk
+ROOM = 2_000_000_000  # bytes to keep free on the disk
 
 
 class TeacherSR(Artifact):
-    """What decides a teacher's SR of all batches of a seed.
+    """The key of a teacher's SR of all batches of a seed.
 
     Args:
         teacher: digest of a `Run` or `Weights`.
         pixels: digest of the training set.
-        machine: torch's version, device and threads: the bits are of these.
+        machine: torch's version, device and threads, which affect rounding.
     """
 
     folder = "cache"
@@ -53,7 +53,7 @@ class TeacherSR(Artifact):
 
     @property
     def name(self) -> str:
-        """The file's name, which begins with the teacher's: both can go together."""
+        """The file's name, which begins with the teacher's, so that both can be deleted together."""
         return f"{short(self.teacher)}-{short(self.digest)}.sr"
 
     @property
@@ -76,7 +76,7 @@ class TeacherCache:
         self._file: BinaryIO | None = path.open("r+b", buffering=0)
 
     def read(self, step: int) -> Tensor | None:
-        """Return the SR of a step's batch, float32 on the grid, or None if it isn't there whole."""
+        """Return the SR of a step's batch, float32 on the grid, or None if the record is missing or damaged."""
         if self._file is None:
             return None
         record = self._read(self._file, step, self.record)
@@ -88,14 +88,14 @@ class TeacherCache:
         return from_levels(torch.from_numpy(levels.astype(np.float32)))
 
     def has(self, step: int) -> bool:
-        """Say whether something was written for a step; `read` tells whether it is whole."""
+        """Return whether a record was written for a step; only `read` verifies it."""
         if self._file is None:
             return False
         head = self._read(self._file, step, HEADER.size)
         return len(head) == HEADER.size and HEADER.unpack(head)[0] == step + 1
 
     def write(self, step: int, sr: Tensor) -> None:
-        """Keep the SR of a step's batch; nothing is kept of what isn't finite, or once the disk can't take it."""
+        """Write the SR of a step's batch, unless it is not finite or the disk is full."""
         levels = to_levels(sr).cpu()
         if self._file is None or not levels.isfinite().all():
             return
@@ -116,11 +116,11 @@ class TeacherCache:
         try:
             self._file.seek(step * self.record)
             self._file.write(content)
-        except OSError:  # it only saves time
+        except OSError:  # not an error: the cache only saves time
             self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -131,7 +131,7 @@ def _checksum(record: bytes) -> int:
 
 
 def bytes_for(train: TrainSpec, scale: int) -> int:
-    """Return the size of the file that keeps the SR of all batches of a training."""
+    """Return the size of the file with the SR of all batches of a training."""
     return train.steps * (HEADER.size + 2 * int(np.prod(_shape(train, scale))))
 
 
@@ -142,14 +142,14 @@ def _shape(train: TrainSpec, scale: int) -> tuple[int, int, int, int]:
 def open_cache(
     key: TeacherSR, train: TrainSpec, store: ArtifactStore, limit: float
 ) -> tuple[TeacherCache | None, str]:
-    """Return the cache of a training's batches, or None and in words why there is none.
+    """Return the cache of a training's batches, or None with the reason.
 
-    Those used longest ago are removed where all together would be larger than `limit`, in bytes.
+    The least recently used caches are removed if the total would exceed `limit`, in bytes.
     """
     path, needed = store.path(key), bytes_for(train, key.scale)
     if needed > limit:
         return None, f"its SR would take {size(needed)} (--teacher-cache {limit / 1e9:g})" if limit else ""
-    with store.locked([key.lock]):  # another process may make room, too
+    with store.locked([key.lock]):  # another process may remove caches, too
         path.parent.mkdir(exist_ok=True)
         _make_room(path, limit - needed)
         here = path.stat().st_size if path.exists() else 0
@@ -161,7 +161,7 @@ def open_cache(
 
 
 def _make_room(path: Path, limit: float) -> None:
-    """Remove those beside `path` that were used longest ago, until they take at most `limit` bytes."""
+    """Remove the least recently used other caches, until they take at most `limit` bytes."""
     others = (one for one in path.parent.glob("*.sr") if one != path)
     found = sorted((one.stat().st_mtime, one.stat().st_size, one) for one in others)
     taken = sum(length for _, length, _ in found)

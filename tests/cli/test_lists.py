@@ -30,7 +30,7 @@ def test_other_seeds_are_refused_with_an_example(text: str) -> None:
     assert "--seeds 0-5" in caught.value.hint
 
 
-def test_lists_are_repeated_or_divided_by_commas() -> None:
+def test_lists_are_repeated_options_or_comma_separated() -> None:
     assert lists.methods(["ckd,hkd", " rkd"]) == ["ckd", "hkd", "rkd"]
     assert lists.methods(None) is None
     assert lists.devices(["cuda:0", "cuda:1,cpu"]) == ["cuda:0", "cuda:1", "cpu"]

@@ -26,7 +26,7 @@ ONLINE: list[Callable[..., None]] = [
 ]
 
 
-def test_the_cache_is_given_in_gigabytes_and_kept_in_bytes() -> None:
+def test_the_cache_option_is_in_gigabytes_and_converted_to_bytes() -> None:
     assert run_options("cpu", 2, 0.5, 1.5, "a:1") == RunOptions("cpu", 2, "a:1", 0.5, 1.5e9)
 
 

@@ -37,6 +37,17 @@ def test_help_has_an_example_that_parses_and_shows_brackets_and_no_type_of_switc
         COMMANDS[name].make_context(name, command[len(name.split()) :], resilient_parsing=False)
 
 
+def test_every_command_with_settings_has_seeds_unless_no_seed_matters_to_it() -> None:
+    flags = {
+        name: {flag for one in command.params for flag in one.opts} for name, command in COMMANDS.items()
+    }
+    with_settings = {name for name, names in flags.items() if "--set" in names}
+    assert with_settings - {name for name, names in flags.items() if "--seeds" in names} == {
+        "ls",
+        "train-teacher",
+    }
+
+
 def test_an_extra_in_a_help_text_is_shown(srkd: Srkd) -> None:
     assert "[ray]" in srkd("run", "--help")[1]
     assert "[onnx]" in srkd("export", "--help")[1]

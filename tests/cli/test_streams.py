@@ -1,4 +1,4 @@
-"""What is printed in any encoding, into a pipe that nobody reads, and onto a full disk."""
+"""Output in any encoding, into a closed pipe, and onto a full disk."""
 
 import ast
 import io
@@ -61,7 +61,7 @@ def test_every_command_prints_in_every_encoding(
     "environment",
     [{"PYTHONIOENCODING": "cp1252"}, {"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}],
 )
-def test_a_report_in_a_process_of_its_own_keeps_its_columns_aligned(environment: dict[str, str]) -> None:
+def test_a_report_in_a_separate_process_keeps_its_columns_aligned(environment: dict[str, str]) -> None:
     ended = started(*REPORT, env=os.environ | environment, capture_output=True)
     assert (ended.returncode, ended.stderr) == (0, b"")
     lines = ended.stdout.decode("cp1252").splitlines()
@@ -93,7 +93,7 @@ def test_a_substitute_is_ascii_and_other_characters_are_shown_by_their_code() ->
     assert fitted("± −", "utf-8") == "± −"
 
 
-def test_a_file_on_stdout_is_utf_8_whatever_the_terminal_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_on_stdout_is_utf_8_in_any_terminal_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii", errors=PLAIN))
     streams.write_file("é ±\n")
@@ -147,7 +147,7 @@ def test_a_full_disk_is_one_error_and_the_same_exit_code_everywhere(words: list[
 
 
 @pytest.mark.skipif(not Path("/bin/sh").exists(), reason="the system has no /bin/sh")
-def test_a_command_without_standard_output_does_its_work() -> None:
+def test_a_command_works_without_standard_output() -> None:
     command = f"exec {sys.executable} -m srkd_bench ls suites >&-"
     ended = subprocess.run(["/bin/sh", "-c", command], check=False, capture_output=True)
     assert (ended.returncode, ended.stderr) == (0, b"")

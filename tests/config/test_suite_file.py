@@ -29,7 +29,7 @@ def test_every_suite_that_comes_with_srkd_can_be_read(name: str) -> None:
     assert load_suite(name).name == name
 
 
-def test_epochs_stand_for_steps_and_defaults_for_themselves(tmp_path: Path) -> None:
+def test_epochs_are_converted_to_steps_and_defaults_are_applied(tmp_path: Path) -> None:
     plain = load(tmp_path, "train.steps=2000")
     assert load(tmp_path, "train.epochs=2").digest == plain.digest
     assert load(tmp_path, "train.epochs=4", "train.steps_per_epoch=500").digest == plain.digest
@@ -37,21 +37,46 @@ def test_epochs_stand_for_steps_and_defaults_for_themselves(tmp_path: Path) -> N
     assert load(tmp_path, "train.steps=2001").digest != plain.digest
 
 
-def test_the_teacher_is_trained_as_the_students_but_for_what_it_says(tmp_path: Path) -> None:
+def test_the_teacher_inherits_train_settings_it_does_not_override(tmp_path: Path) -> None:
     teacher = load(tmp_path, "train.batch=5").teacher.train
     assert teacher is not None
     assert (teacher.batch, teacher.learning_rate, teacher.steps) == (5, 1e-3, 10)
 
 
-def test_yaml_is_read_as_people_mean_it(tmp_path: Path) -> None:
+def test_yaml_pitfalls_are_read_as_intended(tmp_path: Path) -> None:
     suite = load(tmp_path, text=BASE.replace("[none]", "[no, on]") + "params: {no: {weight: 1e-4}}\n")
     assert suite.methods == ["no", "on"]
     assert suite.params == {"no": {"weight": 1e-4}}
 
 
-def test_weights_take_the_place_of_a_teacher_to_train(tmp_path: Path) -> None:
+def test_weights_replace_a_teacher_training(tmp_path: Path) -> None:
     teacher = load(tmp_path, "teacher.weights=edsr-official").teacher
     assert (teacher.weights, teacher.model, teacher.train) == ("edsr-official", None, None)
+    several = BASE.replace("}, train:", "}, seeds: paired, train:")
+    assert load(tmp_path, text=several).teacher.seeds == "paired"
+    assert load(tmp_path, "teacher.weights=edsr-official", text=several).teacher == teacher
+
+
+@pytest.mark.parametrize("seeds", ["paired", [0, 1, 2, 3], [7]])
+def test_the_seeds_of_several_teachers_are_paired_or_a_list(tmp_path: Path, seeds: str | list[int]) -> None:
+    assert load(tmp_path, f"teacher.seeds={seeds}").teacher.seeds == seeds
+
+
+@pytest.mark.parametrize(
+    "given", ["2", "crossed", "[]", "[0, 0]", "[-1]", "[1.5]", "[true]", "[4294967296]", "{a: 1}"]
+)
+def test_other_seeds_of_teachers_are_refused_in_one_line(tmp_path: Path, given: str) -> None:
+    with pytest.raises(SrkdError) as error:
+        load(tmp_path, f"teacher.seeds={given}")
+    assert (
+        "teacher.seeds: must be paired or a list of different seeds, such as [0, 1, 2, 3]"
+        in error.value.message
+    )
+
+
+def test_a_teacher_that_is_not_trained_has_no_seeds(tmp_path: Path) -> None:
+    with pytest.raises(SrkdError, match="seeds cannot be given with weights: such a teacher is not trained"):
+        load(tmp_path, "teacher.weights=w.pt", "teacher.seeds=paired")
 
 
 @pytest.mark.parametrize(
@@ -154,7 +179,7 @@ def test_a_broken_suite_file_is_one_clear_error(tmp_path: Path, text: str, messa
     assert len(error.value.message) < 400
 
 
-def test_yaml_of_windows_is_read_and_other_encodings_are_not(tmp_path: Path) -> None:
+def test_yaml_with_a_bom_and_crlf_is_read_and_other_encodings_are_rejected(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_bytes(b"\xef\xbb\xbf" + BASE.replace("\n", "\r\n").encode())
     assert load_suite(str(path)) == load(tmp_path)
@@ -164,7 +189,7 @@ def test_yaml_of_windows_is_read_and_other_encodings_are_not(tmp_path: Path) -> 
             load_suite(str(path))
 
 
-def test_dates_are_words(tmp_path: Path) -> None:
+def test_dates_are_read_as_text(tmp_path: Path) -> None:
     assert load(tmp_path, "name=2024-01-01", "data.train=2001-99-99").data.train == "2001-99-99"
 
 
@@ -179,7 +204,7 @@ def test_the_largest_file_is_parsed(tmp_path: Path) -> None:
         load(tmp_path, text=BASE + "x: [" + "a," * 49_800 + "]\n")
 
 
-def test_networks_know_what_they_cost() -> None:
+def test_networks_report_parameters_and_multiply_adds() -> None:
     teacher, student = ModelSpec(n_feats=256, n_resblocks=32), ModelSpec(n_feats=64, n_resblocks=16)
     assert (teacher.parameters, student.parameters) == (40_729_603, 1_369_859)
     assert student.model_copy(update={"scale": 4}).parameters == 1_517_571

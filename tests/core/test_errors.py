@@ -5,7 +5,7 @@ import pytest
 from srkd_bench.core.errors import LISTED, command_line, in_python, unknown
 
 
-def test_a_name_that_is_not_known_gets_the_nearest_or_the_first_of_those_that_are() -> None:
+def test_an_unknown_name_gets_the_closest_or_the_first_known_ones() -> None:
     assert unknown("method", "hdk", ["none", "hkd"]).hint == "did you mean 'hkd'?"
     assert unknown("method", "x", ["none", "hkd"]).hint == "known: hkd, none"
     many = [f"{i:04}" for i in range(1000)]

@@ -1,4 +1,4 @@
-"""Disks that fail under a whole command: full, limited, read-only, gone."""
+"""Disk failures during a command: full, limited, read-only, removed."""
 
 import os
 import resource
@@ -23,7 +23,7 @@ Finished = subprocess.CompletedProcess[str]
 
 
 def mounts() -> bool:
-    """Say whether a small disk can be mounted here, in a namespace of its own."""
+    """Return whether a small disk can be mounted here, in its own namespace."""
     command = ["unshare", "-Urm", "mount", "-t", "tmpfs", "-o", "size=1m", "none", "/mnt"]
     return (
         shutil.which("unshare") is not None and subprocess.run(command, capture_output=True).returncode == 0
@@ -41,7 +41,7 @@ def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Give what a run on a healthy disk makes."""
+    """Return the result of a run on a healthy disk."""
     folder = tmp_path_factory.mktemp("whole")
     tiny_suite(folder, data=PHOTOS)
     subprocess.run([*RUN, "--home", "store"], cwd=folder, check=True, capture_output=True)
@@ -53,7 +53,7 @@ def run(*more: str, before: Callable[[], None] | None = None) -> Finished:
 
 
 def told_once(finished: Finished, *parts: str) -> None:
-    """Check that there was one clear error, and nothing on stdout."""
+    """Check that there is one clear error, and nothing on stdout."""
     message = " ".join(finished.stderr.split())
     assert finished.returncode == 1, message
     assert finished.stdout == ""
@@ -68,7 +68,7 @@ def numbers(home: Path) -> dict[str, bytes]:
     return {str(path.relative_to(home)): path.read_bytes() for path in home.rglob("*") if path.name in names}
 
 
-def test_a_limit_on_a_files_size_is_told_and_lifted_the_work_goes_on(
+def test_a_file_size_limit_is_reported_and_work_resumes_without_it(
     tmp_path: Path, whole: dict[str, bytes]
 ) -> None:
     limited = run(
@@ -81,7 +81,7 @@ def test_a_limit_on_a_files_size_is_told_and_lifted_the_work_goes_on(
 
 
 @needs_mounts
-def test_a_full_disk_is_told_and_after_making_room_the_same_command_goes_on(
+def test_a_full_disk_is_reported_and_the_same_command_resumes_afterwards(
     tmp_path: Path, whole: dict[str, bytes]
 ) -> None:
     (tmp_path / "disk").mkdir()
@@ -100,7 +100,7 @@ cp -r disk/store {tmp_path}/after
     assert read["first.code"] == "0\n", read["first.err"]
     told_once(
         Finished([], int(read["full.code"]), read["full"], read["full.err"]),
-        "no room in",
+        "not enough space in",
         " needed, ",
         " free",
     )
@@ -112,7 +112,7 @@ cp -r disk/store {tmp_path}/after
 
 
 @needs_mounts
-def test_a_read_only_store_can_be_read_and_tells_what_it_cannot_write(tmp_path: Path) -> None:
+def test_a_read_only_store_can_be_read_and_reports_failed_writes(tmp_path: Path) -> None:
     assert run("--home", "store").returncode == 0
     script = """
 mount --bind store store && mount -o remount,ro,bind store
@@ -130,17 +130,17 @@ mount --bind store store && mount -o remount,ro,bind store
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
-def test_a_store_without_the_right_to_write_is_told(tmp_path: Path) -> None:
+def test_a_store_without_write_permission_is_reported(tmp_path: Path) -> None:
     (tmp_path / "locked").mkdir(mode=0o500)
     told_once(run("--home", "locked/store"), f"cannot write {tmp_path}/locked/store", "Permission denied")
 
 
-def test_a_store_that_is_a_file_is_told(tmp_path: Path) -> None:
+def test_a_store_that_is_a_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "store").touch()
     told_once(run("--home", "store"), f"cannot write {tmp_path}/store")
 
 
-def test_a_store_that_vanishes_is_told_and_not_begun_anew(tmp_path: Path) -> None:
+def test_a_store_that_disappears_is_reported_and_not_recreated(tmp_path: Path) -> None:
     command = [*RUN, "--home", "store", "--set", "train.steps=100000", "--checkpoint-seconds", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not list(tmp_path.glob("store/work/*/step-*.pt")):
@@ -153,7 +153,7 @@ def test_a_store_that_vanishes_is_told_and_not_begun_anew(tmp_path: Path) -> Non
     assert not (tmp_path / "store").exists()
 
 
-def test_many_may_put_the_same_file_at_once(tmp_path: Path) -> None:
+def test_many_threads_can_write_the_same_file_at_once(tmp_path: Path) -> None:
     contents = [bytes([number]) * 5000 for number in range(8)]
 
     def put_often(content: bytes) -> None:
@@ -166,7 +166,7 @@ def test_many_may_put_the_same_file_at_once(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["file", "tiny.yaml"]
 
 
-def test_a_file_that_is_not_finished_leaves_what_was_there(tmp_path: Path) -> None:
+def test_an_unfinished_write_keeps_the_old_file(tmp_path: Path) -> None:
     put(tmp_path / "file", "old")
 
     def fail() -> None:
@@ -180,7 +180,7 @@ def test_a_file_that_is_not_finished_leaves_what_was_there(tmp_path: Path) -> No
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_a_folder_that_vanishes_behind_a_checkpoint_is_told(
+def test_a_folder_deleted_after_a_checkpoint_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "work"

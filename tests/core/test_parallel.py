@@ -6,7 +6,7 @@ import pytest
 from srkd_bench.core.parallel import in_order
 
 
-def test_results_come_in_the_order_of_the_items() -> None:
+def test_results_are_in_the_order_of_the_items() -> None:
     second_is_done = threading.Event()
 
     def work(item: int) -> int:
@@ -19,7 +19,7 @@ def test_results_come_in_the_order_of_the_items() -> None:
     assert list(in_order(work, range(5), threads=2)) == [0, 1, 4, 9, 16]
 
 
-def test_no_more_is_begun_than_can_be_held() -> None:
+def test_no_more_items_are_started_than_can_be_held() -> None:
     taken = 0
 
     def items() -> Iterator[int]:
@@ -36,7 +36,7 @@ def test_no_more_is_begun_than_can_be_held() -> None:
     assert taken < 100
 
 
-def test_an_error_stands_where_its_result_would_and_ends_the_work() -> None:
+def test_an_error_is_raised_at_its_position_and_ends_the_work() -> None:
     results = in_order(lambda item: 1 / (2 - item), iter(range(50)), threads=2)
     assert [next(results), next(results)] == [0.5, 1.0]
     with pytest.raises(ZeroDivisionError):

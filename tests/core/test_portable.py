@@ -1,4 +1,4 @@
-"""What runs on Windows: simulated by a Python that lacks what Windows lacks, with Windows' call for locks."""
+"""Portability to Windows, simulated by a Python without POSIX modules and with Windows' locking call."""
 
 import ast
 import os
@@ -107,7 +107,7 @@ def test_locks_and_the_store_work_with_the_calls_of_windows(tmp_path: Path) -> N
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
-def test_calls_that_windows_lacks_stand_in_core_alone() -> None:
+def test_only_core_uses_calls_that_windows_lacks() -> None:
     found = [path for path in PACKAGE.rglob("*.py") if path.parent.name != "core" and _posix_names(path)]
     assert not found
     assert _posix_names(PACKAGE / "core" / "portable.py")

@@ -14,7 +14,7 @@ from srkd_bench.core.progress import QUIET_SECONDS, RECENT, Display, is_live, la
 from srkd_bench.core.worker_progress import Board, News
 
 
-def test_lines_tell_the_speed_of_late_and_not_that_of_a_pause_long_ago(
+def test_progress_lines_show_the_recent_speed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 0.0
@@ -34,7 +34,7 @@ def test_lines_tell_the_speed_of_late_and_not_that_of_a_pause_long_ago(
 
 
 class Output:
-    """A stand-in for ipywidgets' output area: while it is entered, what IPython displays is shown in it."""
+    """A fake of ipywidgets' output area: inside its context, it collects what IPython displays."""
 
     made: list["Output"]
     entered: "Output | None" = None
@@ -59,7 +59,7 @@ class Output:
 
 @pytest.fixture
 def outputs(monkeypatch: pytest.MonkeyPatch) -> list[Output]:
-    """Stand in for a notebook with ipywidgets; return the output areas that are made."""
+    """Simulate a notebook with ipywidgets; return the created output areas."""
     Output.made = []
 
     def display(shown: Any) -> None:
@@ -86,7 +86,7 @@ def wait_for(outputs: list[Output], *words: str) -> None:
         time.sleep(0.02)
 
 
-def test_a_notebook_shows_bars_that_move_and_are_gone_at_the_end(outputs: list[Output]) -> None:
+def test_a_notebook_shows_live_bars_that_disappear_at_the_end(outputs: list[Output]) -> None:
     display = Display(Console(force_jupyter=True))
     assert is_live(display.console)
     with display.bar("measuring") as tick:
@@ -102,7 +102,7 @@ def test_a_notebook_shows_bars_that_move_and_are_gone_at_the_end(outputs: list[O
     assert [output.is_open for output in outputs] == [False] * 3
 
 
-@pytest.mark.filterwarnings("error")  # rich warns where it can't redraw
+@pytest.mark.filterwarnings("error")  # rich warns where it cannot redraw
 def test_a_notebook_without_ipywidgets_gets_lines(
     outputs: list[Output], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,7 +125,7 @@ class Trained:
     error: Exception | None = None
 
 
-def test_the_last_losses_and_the_validation_remain() -> None:
+def test_the_last_losses_and_the_validation_remain_visible() -> None:
     learners = {
         "none": Trained({"terms": {"rec": 0.5}}),
         "rkd+hkd": Trained({"terms": {"rec": 0.25, "hkd": 0.125}, "validation": 31.5}),

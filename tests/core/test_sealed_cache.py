@@ -17,13 +17,13 @@ def cache_at(folder: Path, code: str = "first", *, readonly: bool = False) -> Se
     return SealedCache(folder / "squares.json", Squares, code, readonly=readonly)
 
 
-def test_what_was_written_is_read(tmp_path: Path) -> None:
+def test_written_content_is_read_back(tmp_path: Path) -> None:
     assert cache_at(tmp_path).read() == Squares()
     cache_at(tmp_path).write(NINE)
     assert cache_at(tmp_path).read() == NINE
 
 
-def test_values_of_other_code_are_not_believed(tmp_path: Path) -> None:
+def test_values_of_other_code_are_ignored(tmp_path: Path) -> None:
     cache_at(tmp_path).write(NINE)
     assert cache_at(tmp_path, "second").read() == Squares()
 
@@ -40,7 +40,7 @@ def test_a_damaged_file_is_empty(tmp_path: Path, old: bytes, new: bytes) -> None
     assert cache.read() == Squares()
 
 
-def test_a_sealed_file_of_another_form_is_empty(tmp_path: Path) -> None:
+def test_a_sealed_file_of_another_type_is_empty(tmp_path: Path) -> None:
     class Words(BaseModel):
         words: list[str]
 
@@ -61,7 +61,7 @@ def test_a_folder_that_is_missing_or_cannot_be_written_is_no_error(tmp_path: Pat
     assert cache_at(tmp_path).read() == Squares()
 
 
-def test_a_changed_or_renamed_source_file_is_other_code(tmp_path: Path) -> None:
+def test_a_changed_or_renamed_source_file_changes_the_digest(tmp_path: Path) -> None:
     first, second = tmp_path / "a.py", tmp_path / "b.py"
     first.write_text("x = 1\n", encoding="utf-8")
     before = code_digest([first])

@@ -1,4 +1,4 @@
-"""Signals: raised once, and put off while something must not be left half done."""
+"""Signals: raised once, and delayed while work must not be interrupted."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ def send(number: signal.Signals = signal.SIGTERM) -> None:
     os.kill(os.getpid(), number)
 
 
-def test_a_signal_that_comes_while_the_first_is_handled_does_not_raise_again() -> None:
+def test_a_signal_during_handling_of_the_first_does_not_raise_again() -> None:
     saved = False
     with interruptible():
         with pytest.raises(Interrupted), interruptible():
@@ -40,7 +40,7 @@ def test_after_the_outermost_block_the_next_signal_is_a_first_one_again() -> Non
         )
 
 
-def test_a_shield_puts_the_first_signal_off() -> None:
+def test_a_shield_delays_the_first_signal() -> None:
     done = []
 
     @shielded()
@@ -55,7 +55,7 @@ def test_a_shield_puts_the_first_signal_off() -> None:
     assert done == ["written"]
 
 
-def test_a_worker_ignores_what_comes_after_its_first_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_ignores_signals_after_its_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signals, "_patient", False)
     monkeypatch.setattr(signals, "SAME_SECONDS", 0.0)
     signals.only_once()
@@ -88,7 +88,7 @@ def test_a_later_second_signal_ends_the_process_once_the_shield_ends() -> None:
 
 
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1"])
-def test_a_signal_that_nohup_has_turned_off_stays_off(name: str) -> None:
+def test_a_signal_ignored_by_nohup_stays_ignored(name: str) -> None:
     number = signal.Signals[name]
     before = signal.signal(number, signal.SIG_IGN)
     try:

@@ -1,4 +1,4 @@
-"""archive: what is read, what is refused and why, and that nothing is ever written."""
+"""Archives: accepted and rejected ones, and that nothing is ever written."""
 
 import gzip
 import io
@@ -45,7 +45,7 @@ def pack_zip(source: Path, *members: tuple[zipfile.ZipInfo | str, bytes]) -> Pat
 
 
 def pack_tar(source: Path, *members: tuple[tarfile.TarInfo, bytes], tail: bytes = b"") -> Path:
-    """Write a tar, packed as the suffix says; headers stay as given where no data follows."""
+    """Write a tar, compressed by its suffix; headers without data are written unchanged."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for info, data in members:
@@ -93,7 +93,7 @@ def tree(folder: Path) -> dict[Path, bytes]:
 
 
 def refused(source: Path, reason: str) -> IntegrityError:
-    """Check that the source is refused for the reason, listed or read, and that nothing was written."""
+    """Check that the source is rejected for the reason, listed or read, and that nothing was written."""
     before = tree(source.parent)
     with pytest.raises(IntegrityError, match=reason):
         list(read_images(source, ["x.png"]))
@@ -108,7 +108,7 @@ def refused(source: Path, reason: str) -> IntegrityError:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_images_come_out_of_every_kind_of_archive_as_they_went_in(tmp_path: Path, kind: str) -> None:
+def test_images_are_read_unchanged_from_every_kind_of_archive(tmp_path: Path, kind: str) -> None:
     source = pack(tmp_path / f"x.{kind}", IMAGES | REST)
     before = tree(tmp_path)
     assert images_in(source) == [Entry(path, len(data)) for path, data in IMAGES.items()]
@@ -161,7 +161,7 @@ def test_a_packed_tar_is_unpacked_once_and_forwards(tmp_path: Path, monkeypatch:
     assert len(unpacked) == 1
 
 
-def test_a_folder_named_like_an_image_is_none(tmp_path: Path) -> None:
+def test_a_folder_named_like_an_image_is_ignored(tmp_path: Path) -> None:
     image = (tarfile.TarInfo("x.png"), b"image")
     packed_tar = pack_tar(tmp_path / "x.tar", header("folder.png", type=tarfile.DIRTYPE), image)
     packed_zip = pack_zip(tmp_path / "x.zip", ("folder.png/", b""), ("x.png", b"image"))
@@ -169,7 +169,7 @@ def test_a_folder_named_like_an_image_is_none(tmp_path: Path) -> None:
         assert images_in(source) == [Entry("x.png", 5)]
 
 
-def test_nothing_there_and_nothing_to_see_are_told_apart(tmp_path: Path) -> None:
+def test_a_missing_source_and_one_without_images_are_different_errors(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="no file or folder"):
         images_in(tmp_path / "x.zip")
     for source in (tmp_path, pack(tmp_path / "x.zip", REST), pack(tmp_path / "x.tar", REST)):
@@ -178,7 +178,7 @@ def test_nothing_there_and_nothing_to_see_are_told_apart(tmp_path: Path) -> None
         assert ".png" in caught.value.hint
 
 
-def test_an_image_that_is_gone_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_image_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(IntegrityError, match=r"'x\.png' is gone"):
         list(read_images(pack(tmp_path / "x.zip", IMAGES), ["x.png"]))
 
@@ -194,7 +194,7 @@ def test_an_image_that_is_gone_is_an_error(tmp_path: Path) -> None:
         *("C:/x.png", "c:x.png", "..\\x.png", "\\\\host\\x.png"),
     ],
 )
-def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, kind: str, name: str) -> None:
+def test_names_outside_the_archive_are_rejected(tmp_path: Path, kind: str, name: str) -> None:
     source = pack(tmp_path / f"x.{kind}", {"fine.png": b"fine", name: b"evil"})
     error = refused(source, "has an unsafe name")
     assert repr(name) in error.message
@@ -258,7 +258,7 @@ def test_a_zip_that_is_not_deflated_is_refused(tmp_path: Path) -> None:
 
 
 def count_gzip(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return a list that holds the bytes unpacked by each gzip file opened from now on."""
+    """Return a list of the bytes unpacked by each gzip file opened later."""
     unpacked: list[int] = []
 
     class Counting(gzip.GzipFile):
@@ -309,14 +309,14 @@ def test_a_bomb_in_a_header_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     assert max(unpacked) < 10_000
 
 
-def test_a_bomb_behind_the_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bomb_after_the_end_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = pack_tar(tmp_path / "x.tar.gz", (tarfile.TarInfo("x.png"), b"image"), tail=BOMB)
     unpacked = count_gzip(monkeypatch)
     refused(source, "grows more than 200 times")
     assert max(unpacked) < 16 * 10**6
 
 
-def test_a_header_that_leads_backwards_is_refused(tmp_path: Path) -> None:
+def test_a_header_that_points_backwards_is_rejected(tmp_path: Path) -> None:
     info, _ = header("x", type=tarfile.GNUTYPE_LONGNAME, size=-1024)
     (tmp_path / "x.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
     refused(tmp_path / "x.tar", "header lies|invalid offset")  # newer Pythons see it first
@@ -325,7 +325,7 @@ def test_a_header_that_leads_backwards_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "x.tar", "larger than|invalid offset")
 
 
-def test_a_stream_neither_goes_back_nor_past_its_limit() -> None:
+def test_a_stream_seeks_neither_backwards_nor_past_its_limit() -> None:
     stream = archives._Bounded(io.BytesIO(bytes(2000)), Path("x.tar"), limit=1000)
     stream.seek(600)
     for offset in (599, 1001):
@@ -335,7 +335,7 @@ def test_a_stream_neither_goes_back_nor_past_its_limit() -> None:
 
 
 def count_inflated(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return a list that grows by the number of bytes that each call of zlib unpacks."""
+    """Return a list of the bytes unpacked by each later call of zlib."""
     inflated: list[int] = []
     decompressobj = zlib.decompressobj
 
@@ -367,7 +367,9 @@ def test_a_zip_bomb_in_many_members_is_refused(tmp_path: Path) -> None:
     refused(source, "exceeds the 10,000,000 bytes")
 
 
-def test_what_is_too_large_or_too_many_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_large_files_and_too_many_members_are_rejected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sources = [pack(tmp_path / f"x.{kind}", IMAGES) for kind in ("zip", "tar")]
     for name, value, reason in [
         ("MAX_MEMBER", 19_999, "'Set5/HR/baby.PNG' is larger than 19,999 bytes"),
@@ -380,7 +382,7 @@ def test_what_is_too_large_or_too_many_is_refused(tmp_path: Path, monkeypatch: p
                 refused(source, reason)
 
 
-def test_a_zip_that_lies_about_a_size_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_zip_with_a_false_size_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = bytes(5_000_000)
     inflated = count_inflated(monkeypatch)
     for declared, reason in [(1000, "Bad CRC"), (6_000_000, "lacks some of its 6,000,000 bytes")]:
@@ -410,12 +412,12 @@ def test_a_tar_cut_between_two_members_is_refused(tmp_path: Path) -> None:
     refused(source, "ends too early")
 
 
-def test_a_tar_with_a_broken_header_is_not_taken_for_a_short_one(tmp_path: Path) -> None:
+def test_a_tar_with_a_broken_header_is_not_read_as_a_shorter_tar(tmp_path: Path) -> None:
     source = patch(pack(tmp_path / "x.tar", IMAGES), b"Set5/HR/baby.PNG", b"Set5/HR/bABY.PNG")
     refused(source, "ends too early")
 
 
-def test_a_flipped_bit_of_an_image_is_found(tmp_path: Path) -> None:
+def test_a_flipped_bit_of_an_image_is_detected(tmp_path: Path) -> None:
     baby = IMAGES["Set5/HR/baby.PNG"]
     plain = pack(tmp_path / "x.tar", IMAGES).read_bytes()
     packed = gzip.compress(plain, compresslevel=0)
@@ -427,7 +429,7 @@ def test_a_flipped_bit_of_an_image_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_no_flipped_byte_ends_in_a_traceback(tmp_path: Path, kind: str) -> None:
+def test_no_flipped_byte_causes_a_traceback(tmp_path: Path, kind: str) -> None:
     source = pack(tmp_path / f"x.{kind}", {"x.png": b"image" * 100, "y.png": b"y"})
     data = source.read_bytes()
     for position in [*range(0, min(len(data), 600), 5), *range(600, len(data), 512)]:
@@ -438,12 +440,12 @@ def test_no_flipped_byte_ends_in_a_traceback(tmp_path: Path, kind: str) -> None:
 
 def test_a_zip_that_python_cannot_read_is_refused(tmp_path: Path) -> None:
     refused(
-        patch(pack(tmp_path / "x.zip", {"é.png": b"image"}), "é".encode(), b"\xff\xff"), "can't decode byte"
+        patch(pack(tmp_path / "x.zip", {"é.png": b"image"}), "é".encode(), b"\xff\xff"), "cannot decode byte"
     )
     refused(patch(pack(tmp_path / "x.zip", IMAGES), b"PK\1\2\x14\3\x14", b"PK\1\2\x14\3\xff"), "version")
 
 
-def test_what_is_no_archive_is_refused_with_the_kinds_that_are_read(tmp_path: Path) -> None:
+def test_other_files_are_rejected_with_a_list_of_supported_archives(tmp_path: Path) -> None:
     for data in (b"", b"hello", IMAGES["Set5/HR/baby.PNG"], gzip.compress(b"hello")):
         (tmp_path / "x").write_bytes(data)
         assert "tar.gz" in refused(tmp_path / "x", "cannot read").hint
@@ -485,5 +487,5 @@ def test_what_is_no_archive_is_refused_with_the_kinds_that_are_read(tmp_path: Pa
         ("photos/x2.png", []),
     ],
 )
-def test_hr_images_are_told_from_the_rest_in_every_known_layout(hr: str, others: list[str]) -> None:
+def test_hr_images_are_recognised_in_every_known_layout(hr: str, others: list[str]) -> None:
     assert select_hr([*others, hr]) == [hr]

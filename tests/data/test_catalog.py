@@ -1,7 +1,7 @@
 from srkd_bench.data.catalog import choose
 
 
-def test_tables_patterns_choose_the_right_images() -> None:
+def test_the_catalogs_patterns_choose_the_right_images() -> None:
     bsds = [
         f"BSDS500/data/images/{part}.jpg"
         for part in ("train/100075", "test/2018", "val/101085", "train/302003")

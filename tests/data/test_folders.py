@@ -1,4 +1,4 @@
-"""Own images: folders in place of a data set's name, names that users register, the image finder."""
+"""A user's own images: folders as data sets, registered names, the image search."""
 
 from contextlib import suppress
 from io import StringIO
@@ -65,13 +65,13 @@ def test_a_folder_with_the_pixels_of_a_known_set_is_that_set(
     assert resolve(store, str(renamed), display) == "duo"
 
 
-def test_a_folder_called_as_a_known_set_is_another_set(
+def test_a_folder_named_like_a_known_set_is_a_different_set(
     store: ArtifactStore, display: Display, tmp_path: Path
 ) -> None:
     assert resolve(store, str(make(tmp_path / "set5", 32)), display).startswith("set5@")
 
 
-def test_what_only_reads_packs_nothing_and_says_how_to(
+def test_read_only_commands_pack_nothing_and_give_a_hint(
     store: ArtifactStore, display: Display, tmp_path: Path
 ) -> None:
     folder = make(tmp_path / "mine" / "HR", 32)
@@ -95,19 +95,19 @@ def test_a_test_image_that_is_also_a_training_image_is_found_by_its_pixels(
 
 
 @pytest.mark.parametrize("name", ["data/../../x", "..", "a_x2", "Upper", "", "a b"])
-def test_a_name_that_no_folder_of_the_store_can_have_is_refused(
+def test_a_name_invalid_for_a_store_folder_is_rejected(
     store: ArtifactStore, display: Display, tmp_path: Path, name: str
 ) -> None:
-    with pytest.raises(SrkdError, match="is no name for a data set"):
+    with pytest.raises(SrkdError, match="is not a valid data set name"):
         adopt(store, name, make(tmp_path / "mine", 32), display)
 
 
-def test_a_registered_name_keeps_its_images_unless_told_otherwise(
+def test_a_registered_name_keeps_its_images_without_force(
     store: ArtifactStore, display: Display, tmp_path: Path
 ) -> None:
     first = adopt(store, "mine", make(tmp_path / "a", 32), display, replace=False)
     assert adopt(store, "mine", make(tmp_path / "a", 32), display, replace=False) == first
-    with pytest.raises(SrkdError, match="is here with other images"):
+    with pytest.raises(SrkdError, match="exists with other images"):
         adopt(store, "mine", make(tmp_path / "b", 40), display, replace=False)
     assert open_set(store, "mine", 2).pixels == first.pixels
     assert adopt(store, "mine", make(tmp_path / "b", 40), display) != first
@@ -126,7 +126,7 @@ ENTRIES = st.lists(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ENTRIES)
-def test_no_folder_makes_the_image_finder_or_an_import_fail_with_a_traceback(
+def test_no_folder_causes_a_traceback_in_image_search_or_import(
     tmp_path_factory: pytest.TempPathFactory, entries: list[tuple[str, str, str]]
 ) -> None:
     folder = tmp_path_factory.mktemp("odd")

@@ -35,7 +35,7 @@ def three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("name", ["photos", "photos-test"])
-def test_the_built_in_photographs_are_those_of_the_table(store: ArtifactStore, name: str) -> None:
+def test_the_built_in_photographs_match_the_catalog(store: ArtifactStore, name: str) -> None:
     assert packed(store, name) is None
     assert pixels_of(store, name) == DATASETS[name].pixels
     images = open_set(store, name, 2)
@@ -55,7 +55,7 @@ def test_lr_is_the_matlab_bicubic_of_the_cut_hr(
     assert images.smallest[0] == 21 // scale
 
 
-def test_hr_luma_is_kept_for_the_next_network_as_far_as_there_is_room(
+def test_hr_luma_is_cached_while_memory_allows(
     store: ArtifactStore, display: Display, three: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adopt(store, "trio", three, display)
@@ -142,9 +142,7 @@ def test_a_shortened_pack_is_never_read(store: ArtifactStore, display: Display, 
         open_set(store, "trio", 2)
 
 
-def test_a_pixel_that_changed_is_seen_when_its_image_is_read(
-    store: ArtifactStore, display: Display, three: Path
-) -> None:
+def test_a_changed_pixel_is_detected_on_reading(store: ArtifactStore, display: Display, three: Path) -> None:
     adopt(store, "trio", three, display)
     open_set(store, "trio", 2)
     for pack, look in (("trio", "hr"), ("trio_x2", "lr")):
@@ -153,12 +151,12 @@ def test_a_pixel_that_changed_is_seen_when_its_image_is_read(
         data.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
         images = open_set(store, "trio", 2)
         getattr(images, look)(0)
-        with pytest.raises(IntegrityError, match=r"image '\d' is not what was written"):
+        with pytest.raises(IntegrityError, match=r"image '\d' is corrupted"):
             getattr(images, look)(2)
         data.write_bytes(whole)
 
 
-def test_an_index_that_changed_is_never_read(store: ArtifactStore, display: Display, three: Path) -> None:
+def test_a_changed_index_is_never_read(store: ArtifactStore, display: Display, three: Path) -> None:
     adopt(store, "trio", three, display)
     index = store.home / "data" / "trio" / "index.json"
     index.write_text(
@@ -168,7 +166,7 @@ def test_an_index_that_changed_is_never_read(store: ArtifactStore, display: Disp
         open_set(store, "trio", 2)
 
 
-def test_a_set_that_is_not_here_tells_the_command(store: ArtifactStore) -> None:
+def test_a_missing_set_gives_the_download_command(store: ArtifactStore) -> None:
     with pytest.raises(MissingError) as error:
         open_set(store, "set5", 2)
     assert error.value.hint == "srkd download set5"

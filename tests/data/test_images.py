@@ -55,7 +55,7 @@ def png(
     interlaced: int = 0,
     more: bytes = b"",
 ) -> io.BytesIO:
-    """Return a PNG made by hand: Pillow can't write 16-bit colour nor a header that lies."""
+    """Return a handmade PNG: Pillow cannot write 16-bit colour or a false header."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, interlaced))
     content = chunk(b"IDAT", zlib.compress(rows, 0)) + chunk(b"IEND", b"")
     return io.BytesIO(b"\x89PNG\r\n\x1a\n" + header + more + content)
@@ -155,7 +155,7 @@ def test_16_bit_colour_is_refused_though_pillow_opens_it() -> None:
     assert "more than 8 bits" in refused(png(2, 1, 16, b"\0" + bytes(12))).message
 
 
-def test_channels_apart_are_read_and_refused_where_they_are_deep_or_signed() -> None:
+def test_planar_channels_are_read_and_rejected_if_deep_or_signed() -> None:
     image = random_image(2, 3)
     channels = [image[..., channel].tobytes() for channel in range(3)]
     np.testing.assert_array_equal(read_rgb(tiff(channels), "x.png"), image)
@@ -193,7 +193,7 @@ def test_of_several_frames_the_first_is_read(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_orientation_is_turned_upright_once(orientation: int, kind: str) -> None:
+def test_every_exif_orientation_is_applied_once(orientation: int, kind: str) -> None:
     image = np.kron(random_image(2, 3), np.ones((8, 8, 1), np.uint8))
     side = image.swapaxes(0, 1)
     upright = [image, image[:, ::-1], image[::-1, ::-1], image[::-1], side]
@@ -205,7 +205,7 @@ def test_every_orientation_is_turned_upright_once(orientation: int, kind: str) -
     np.testing.assert_allclose(found, upright[orientation - 1], atol=5 if kind == "JPEG" else 0)
 
 
-def test_an_odd_tag_beside_the_orientation_does_not_matter() -> None:
+def test_an_invalid_tag_next_to_the_orientation_is_ignored() -> None:
     odd = struct.pack(">2sHIHHHIHH", b"MM", 42, 8, 2, 0x0112, 3, 1, 6, 0) + struct.pack(">HHII", 512, 5, 1, 0)
     image = random_image(2, 3)
     rows = b"".join(b"\0" + row.tobytes() for row in image)
@@ -213,7 +213,7 @@ def test_an_odd_tag_beside_the_orientation_does_not_matter() -> None:
     np.testing.assert_array_equal(read_rgb(file, "x.png"), np.rot90(image, -1))
 
 
-def test_trailing_garbage_does_not_matter() -> None:
+def test_trailing_bytes_are_ignored() -> None:
     for kind in ("PNG", "JPEG", "BMP", "WEBP"):
         file = saved(Image.fromarray(random_image(16, 16)), kind, lossless=True)
         expected = read_rgb(file, "x.png")
@@ -240,7 +240,7 @@ def test_other_formats_are_refused(content: bytes) -> None:
     assert "PNG, JPEG" in error.hint
 
 
-def test_a_missing_file_is_named_as_the_caller_names_it(tmp_path: Path) -> None:
+def test_a_missing_file_is_named_as_given(tmp_path: Path) -> None:
     with pytest.raises(SrkdError, match=r"^cannot read image 'x\.png': No such file or directory$"):
         read_rgb(tmp_path / "elsewhere.png", "x.png")
 
@@ -267,7 +267,7 @@ def test_cut_refuses_an_image_smaller_than_the_scale() -> None:
         ("set14", 2, "replicate"),
     ],
 )
-def test_downscaling_gives_matlabs_images_bit_by_bit(dataset: str, scale: int, border: str) -> None:
+def test_downscaling_is_bit_identical_to_matlab(dataset: str, scale: int, border: str) -> None:
     folder = Path(str(DATA)) / dataset
     paths = sorted((folder / f"LR_x{scale}_{border}").iterdir())
     assert len(paths) == int(dataset.removeprefix("set"))
@@ -278,7 +278,7 @@ def test_downscaling_gives_matlabs_images_bit_by_bit(dataset: str, scale: int, b
 
 
 def imresize(image: NDArray[np.uint8], factor: Fraction, replicate: bool) -> NDArray[np.uint8]:
-    """Return what MATLAB's `imresize` is defined to, in whole fractions, one output line at a time."""
+    """Return the result of MATLAB's `imresize` by definition, in exact fractions, one output line at a time."""
 
     def cubic(x: Fraction) -> Fraction:
         x = abs(x)
@@ -307,7 +307,7 @@ def imresize(image: NDArray[np.uint8], factor: Fraction, replicate: bool) -> NDA
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 5), (13, 11)])
-def test_resizing_is_exact_by_the_definition(height: int, width: int, scale: int) -> None:
+def test_resizing_equals_the_exact_definition(height: int, width: int, scale: int) -> None:
     image = random_image(height, width)
     shrunk = Fraction(1, scale)
     np.testing.assert_array_equal(downscale(image, scale), imresize(image, shrunk, False))
@@ -383,7 +383,7 @@ def test_the_image_finder_leaves_out_hidden_files_and_folders_that_are_called_as
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_the_smallest_image_that_can_be_measured_leaves_ssim_its_window(scale: int) -> None:
+def test_the_smallest_measurable_image_fits_ssims_window(scale: int) -> None:
     assert len(WINDOW) == SSIM_WINDOW
     side = least_side(scale)
     smallest, smaller = (cut(random_image(one, one), scale) for one in (side, side - 1))

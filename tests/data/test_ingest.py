@@ -29,12 +29,12 @@ def duo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: ArtifactStore, d
     return tmp_path / "mine"
 
 
-def test_a_copy_is_recognised_by_its_pixels_whatever_it_was_called(
+def test_a_copy_is_recognised_by_its_pixels_under_any_name(
     store: ArtifactStore, display: Display, duo: Path
 ) -> None:
     assert adopt(store, "duo", duo / "b", display).name == "duo@other"
     assert pixels_of(store, "duo") is None
-    with pytest.raises(MissingError, match="'duo' is not here; another copy is: duo@other"):
+    with pytest.raises(MissingError, match="'duo' is not available; another copy is: duo@other"):
         open_set(store, "duo", 2)
     assert adopt(store, "duo@other", duo / "a", display).name == "duo"
     assert open_set(store, "duo", 2).name == "duo"
@@ -53,7 +53,7 @@ def test_a_folder_that_holds_two_copies_is_one_error_that_names_both(
         adopt(store, "duo", duo, display)
 
 
-def test_an_unknown_copy_is_marked_wherever_its_scores_are_shown(
+def test_an_unknown_copy_is_marked_in_all_tables(
     store: ArtifactStore, display: Display, duo: Path, tmp_path: Path
 ) -> None:
     found = adopt(store, "duo", make(tmp_path / "third", 50, 60), display)
@@ -61,13 +61,13 @@ def test_an_unknown_copy_is_marked_wherever_its_scores_are_shown(
     shown = f"duo@{found.pixels[:6]}"
     assert open_set(store, "duo", 2).name == copy_name("duo", found.pixels) == shown
     assert image_notes(store, ["duo"]) == [
-        f"{shown}: a copy of duo that srkd does not know; no published scores are of it"
+        f"{shown}: a copy of duo that srkd does not know; there are no published scores for it"
     ]
     with pytest.raises(IntegrityError, match="these images are not those of 'duo@other'"):
         adopt(store, "duo@other", tmp_path / "third", display)
 
 
-def test_a_source_that_holds_another_copy_is_not_taken_for_the_one_that_is_asked_for(
+def test_a_source_with_another_copy_does_not_satisfy_a_request(
     store: ArtifactStore, display: Display, duo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = DatasetSpec("test", 2, DATASETS["duo"].pixels, sources=(Source(("http://x/duo.tar",), None),))
@@ -78,10 +78,8 @@ def test_a_source_that_holds_another_copy_is_not_taken_for_the_one_that_is_asked
     assert packed(store, "duo@other")
 
 
-def test_a_set_without_a_source_says_that_it_has_to_be_imported(
-    store: ArtifactStore, display: Display
-) -> None:
-    with pytest.raises(MissingError, match="can't be downloaded, only imported") as error:
+def test_a_set_without_a_source_must_be_imported(store: ArtifactStore, display: Display) -> None:
+    with pytest.raises(MissingError, match="cannot be downloaded, only imported") as error:
         download(store, "manga109", display)
     assert "--from" in error.value.hint
 

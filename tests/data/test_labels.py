@@ -121,11 +121,11 @@ def test_damaged_labels_are_refused_when_their_image_is_read(store: ArtifactStor
     path.write_bytes(content)
     reader = LabelReader(store, KEY, images)
     assert np.array_equal(reader[0], levels[0])
-    with pytest.raises(IntegrityError, match=f"image '{images.names[1]}' is not what was written") as caught:
+    with pytest.raises(IntegrityError, match=f"image '{images.names[1]}' is corrupted") as caught:
         reader[1]
     assert caught.value.hint == "srkd store verify --repair"
     path.write_bytes(content[:-2])
-    with pytest.raises(IntegrityError, match="is not what was written"):
+    with pytest.raises(IntegrityError, match="is corrupted"):
         LabelReader(store, KEY, images)
 
 

@@ -25,7 +25,7 @@ def test_patches_are_a_pure_function_of_seed_and_step(store: ArtifactStore) -> N
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_every_lr_patch_lies_under_its_hr_patch(store: ArtifactStore, scale: int) -> None:
+def test_every_lr_patch_matches_its_hr_patch(store: ArtifactStore, scale: int) -> None:
     images = open_set(store, "photos", scale)
     plain = TRAIN.model_copy(update={"augment": False})
     lr, hr = Patches(images, plain, 0).batch(0)
@@ -51,7 +51,7 @@ def test_every_lr_patch_lies_under_its_hr_patch(store: ArtifactStore, scale: int
         )
 
 
-def test_the_eight_turns_are_all_different_and_all_occur(store: ArtifactStore) -> None:
+def test_all_eight_flips_and_rotations_differ_and_occur(store: ArtifactStore) -> None:
     patch = np.arange(27, dtype=np.uint8).reshape(3, 3, 3)
     assert len({turned(patch, turn).tobytes() for turn in range(8)}) == 8
     assert np.array_equal(turned(patch, 0), patch)
@@ -76,7 +76,7 @@ def test_a_patch_that_does_not_fit_names_the_image(store: ArtifactStore) -> None
         Patches(open_set(store, "photos", 2), TRAIN.model_copy(update={"patch": 152}), 0)
 
 
-def test_a_part_of_a_batch_is_that_of_the_whole_and_no_other_image_is_read(
+def test_a_part_of_a_batch_equals_the_slice_and_reads_no_other_image(
     store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     patches = Patches(open_set(store, "photos", 2), TRAIN, 0)

@@ -49,7 +49,7 @@ def test_ssim_agrees_with_scikit_image(height: int, width: int) -> None:
     assert ssim(sr, hr, border=2) == pytest.approx(expected, abs=1e-12)
 
 
-def test_ssim_of_flat_images_compares_their_means_alone() -> None:
+def test_ssim_of_flat_images_compares_only_means() -> None:
     sr, hr = np.full((11, 12), 100.0), np.full((11, 12), 50.0)
     c1 = 2.55**2
     assert ssim(sr, hr, border=0) == pytest.approx((2 * 5000 + c1) / (12500 + c1), abs=1e-12)
@@ -71,7 +71,7 @@ def test_images_of_different_shapes_are_refused() -> None:
             score(np.zeros((20, 20)), np.zeros((20, 21)), border=0)
 
 
-def test_the_border_must_leave_something() -> None:
+def test_a_border_that_leaves_no_pixels_is_rejected() -> None:
     flat = np.zeros((20, 16))
     assert psnr(flat, flat, border=7) == math.inf
     assert ssim(flat, flat, border=2) == 1
@@ -86,7 +86,7 @@ def test_ssim_refuses_colour() -> None:
         ssim(sr, hr, border=2)
 
 
-def test_measure_gives_the_asked_metrics_with_the_scale_as_border() -> None:
+def test_measure_returns_the_requested_metrics_with_the_scale_as_border() -> None:
     sr, hr = pair(20, 30)
     assert measure(sr, hr, scale=3, metrics=["ssim_y", "psnr_rgb", "psnr_y"]) == {
         "ssim_y": ssim(luma(sr), luma(hr), border=3),
@@ -96,14 +96,14 @@ def test_measure_gives_the_asked_metrics_with_the_scale_as_border() -> None:
     assert list(measure(sr, hr, scale=2, metrics=["psnr_y"])) == ["psnr_y"]
 
 
-def test_measure_refuses_what_was_not_rounded_to_8_bits() -> None:
+def test_measure_rejects_images_that_are_not_8_bit() -> None:
     sr, hr = pair(20, 20)
     for wrong in (sr.astype(np.float32), sr[..., 0]):
         with pytest.raises(ValueError, match="expected a uint8 image"):
             measure(wrong, hr, scale=2, metrics=METRICS)  # type: ignore[arg-type]
 
 
-def test_every_metric_names_a_protocol_that_is_put_in_words() -> None:
+def test_every_metric_has_a_described_protocol() -> None:
     assert {metric.protocol for metric in METRICS.values()} == set(PROTOCOLS)
 
 
@@ -130,7 +130,7 @@ def mean_scores(pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> dic
         ("urban100", 100, 26.8763, 0.84047, 25.4420),
     ],
 )
-def test_bicubic_scores_as_it_always_did(
+def test_bicubic_keeps_its_scores(
     dataset: str, count: int, psnr_y: float, ssim_y: float, psnr_rgb: float
 ) -> None:
     hrs = [cut(hr, 2) for hr in images(f"{dataset}/HR").values()]
@@ -142,7 +142,7 @@ def test_bicubic_scores_as_it_always_did(
 
 
 @needs_data
-def test_rcans_published_images_score_as_its_paper_says() -> None:
+def test_rcans_published_images_reproduce_its_papers_scores() -> None:
     hrs = images("set5/HR")
     srs = images("golden/rcan_x2_sr_set5")
     assert set(srs) == set(hrs)

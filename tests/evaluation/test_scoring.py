@@ -32,7 +32,7 @@ def test_tiled_equals_untiled(scale: int, side: int) -> None:
     torch.testing.assert_close(tiled(model, lr, side), model(lr).sr, atol=1e-5, rtol=0)
 
 
-def test_the_self_ensemble_turns_with_the_image() -> None:
+def test_the_self_ensemble_is_equivariant() -> None:
     model = build(ModelSpec(n_feats=6, n_resblocks=2), 0)
     lr = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8)
     plus, plain = network(model, device=CPU, self_ensemble=True), network(model, device=CPU)
@@ -48,7 +48,7 @@ def test_scores_are_those_of_each_image(store: ArtifactStore) -> None:
         assert scores[name] == measure(upscale(images.lr(i), 2), images.hr(i), scale=2, metrics=METRICS)
 
 
-def test_validation_is_the_mean_psnr_of_the_images_middles(
+def test_validation_is_the_mean_psnr_of_centre_crops(
     store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images, model = open_set(store, "photos-test", 2), build(ModelSpec(n_feats=4, n_resblocks=4), 0)
@@ -100,14 +100,12 @@ except SrkdError as error:
     ("megabytes", "said"),
     [(150, r"\d+ 0\n"), (5, r"not enough memory for EDSR 64×2 on tiles of 32×32 pixels\n")],
 )
-def test_when_memory_runs_out_smaller_tiles_give_the_same_and_the_card_says_so(
-    megabytes: int, said: str
-) -> None:
+def test_smaller_tiles_give_the_same_scores_and_are_recorded_in_the_card(megabytes: int, said: str) -> None:
     told = subprocess.check_output([sys.executable, "-c", SHORT_OF_MEMORY, str(megabytes)], text=True)
     assert re.fullmatch(said, told)
 
 
-def test_measuring_is_without_tf32_and_leaves_a_training_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measuring_disables_tf32_and_restores_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bool] = []
     model = build(ModelSpec(n_feats=2, n_resblocks=1), 0)
     model.register_forward_hook(lambda *words: seen.append(torch.backends.cudnn.allow_tf32))

@@ -1,4 +1,4 @@
-"""SR images of a folder: which is whose, and what is refused."""
+"""Pairing of a folder's SR images with a data set, and rejected folders."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def save(image: NDArray[np.uint8], path: Path) -> None:
 @pytest.mark.parametrize(
     "pattern", ["{}", "{}_x2", "{}x2", "{}_SR", "RCAN_{}", "{}-sr", "{}_x2_SR", "results/{}", "my {} (1)"]
 )
-def test_sr_images_are_paired_by_name_with_other_words_around_it(
+def test_sr_images_are_paired_by_names_with_extra_words(
     images: ImageSet, tmp_path: Path, pattern: str
 ) -> None:
     pairing = pair(put(tmp_path / "sr", images, pattern), images)
@@ -55,13 +55,13 @@ def test_sr_images_are_paired_by_name_with_other_words_around_it(
     assert len(pairing.lines) == (0 if pattern in ("{}", "results/{}") else 3)
 
 
-def test_capitals_do_not_matter_and_the_longest_name_wins(images: ImageSet, tmp_path: Path) -> None:
+def test_pairing_ignores_case_and_prefers_the_longest_name(images: ImageSet, tmp_path: Path) -> None:
     folder = put(tmp_path / "sr", images, "{}")
     (folder / "baby.png").rename(folder / "Baby.png")
     assert pair(folder, images).files["baby"].name == "Baby.png"
 
 
-def test_edsrs_folder_of_sr_beside_lr_and_hr_is_understood(images: ImageSet, tmp_path: Path) -> None:
+def test_edsrs_output_folder_with_sr_lr_and_hr_is_supported(images: ImageSet, tmp_path: Path) -> None:
     folder = put(tmp_path / "sr", images, "{}_SR")
     for i, name in enumerate(images.names):
         save(np.array(images.lr(i)), folder / f"{name}_LR.png")
@@ -72,9 +72,7 @@ def test_edsrs_folder_of_sr_beside_lr_and_hr_is_understood(images: ImageSet, tmp
 
 
 @pytest.mark.parametrize("other", ["HR/baby.png", "baby_b.png"])
-def test_two_files_that_can_be_one_images_sr_are_refused(
-    images: ImageSet, tmp_path: Path, other: str
-) -> None:
+def test_two_candidate_files_for_one_image_are_rejected(images: ImageSet, tmp_path: Path, other: str) -> None:
     folder = put(tmp_path / "sr", images, "{}_x2")
     save(np.array(images.hr(images.names.index("baby"))), folder / other)
     with pytest.raises(SrkdError, match="2 SR images for 'baby'") as error:
@@ -83,7 +81,9 @@ def test_two_files_that_can_be_one_images_sr_are_refused(
     assert "baby_x2.png" in error.value.message
 
 
-def test_without_a_name_the_image_nearest_to_bicubic_is_taken(images: ImageSet, tmp_path: Path) -> None:
+def test_without_a_matching_name_the_file_closest_to_bicubic_is_used(
+    images: ImageSet, tmp_path: Path
+) -> None:
     folder = put(tmp_path / "sr", images, "{}")
     for number, name in enumerate(images.names):
         (folder / f"{name}.png").rename(folder / f"{101085 + number}.png")
@@ -96,7 +96,7 @@ def test_without_a_name_the_image_nearest_to_bicubic_is_taken(images: ImageSet, 
     assert score(pairing.upscale, images)
 
 
-def test_content_decides_nothing_where_two_files_show_the_same(images: ImageSet, tmp_path: Path) -> None:
+def test_two_files_with_the_same_content_are_not_paired_by_content(images: ImageSet, tmp_path: Path) -> None:
     folder = put(tmp_path / "sr", images, "{}")
     (folder / "baby.png").rename(folder / "1.png")
     (folder / "2.png").write_bytes((folder / "1.png").read_bytes())
@@ -104,7 +104,7 @@ def test_content_decides_nothing_where_two_files_show_the_same(images: ImageSet,
         pair(folder, images)
 
 
-def test_a_wrong_scale_is_named_where_no_size_fits(images: ImageSet, tmp_path: Path) -> None:
+def test_a_wrong_scale_is_suggested_if_no_size_fits(images: ImageSet, tmp_path: Path) -> None:
     folder = put(tmp_path / "sr", images, "{}")
     hr = images._hr[images.names.index("baby")]
     save(hr[:39, :45], folder / "baby.png")
@@ -121,7 +121,7 @@ def test_a_wrong_scale_is_named_where_no_size_fits(images: ImageSet, tmp_path: P
     assert "its LR image" in error.value.hint
 
 
-def test_images_of_every_format_are_found_and_jpeg_is_told(images: ImageSet, tmp_path: Path) -> None:
+def test_images_of_every_format_are_found_and_jpeg_is_noted(images: ImageSet, tmp_path: Path) -> None:
     for suffix in [*SUFFIXES, *map(str.upper, SUFFIXES)]:
         folder = put(tmp_path / f"sr{suffix}", images, "{}", suffix)
         (folder / f"._baby{suffix}").write_bytes(b"x")

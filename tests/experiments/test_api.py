@@ -83,7 +83,7 @@ def test_a_docstring_names_every_argument_and_has_an_example(public: Callable[..
     assert "Example:\n    >>> " in text
 
 
-def test_a_run_gives_the_numbers_of_the_command(srkd_command: Srkd, home: Path, tmp_path: Path) -> None:
+def test_run_gives_the_same_numbers_as_the_command(srkd_command: Srkd, home: Path, tmp_path: Path) -> None:
     code, printed, _ = srkd_command("run", "tiny.yaml", "--json")
     assert code == 0
     found = srkd.run("tiny.yaml", home=tmp_path / "another", progress=False)
@@ -96,7 +96,7 @@ def test_a_run_gives_the_numbers_of_the_command(srkd_command: Srkd, home: Path, 
     assert {one.metric for one in found.differences("ssim_y")} == {"ssim_y"}
 
 
-def test_reports_are_those_of_the_command(srkd_command: Srkd, home: Path, tmp_path: Path) -> None:
+def test_reports_equal_those_of_the_command(srkd_command: Srkd, home: Path, tmp_path: Path) -> None:
     found = srkd.run("tiny.yaml", seeds=[0], methods="none,hkd", home=home)
     for name in ("page.html", "scores.csv", "table.md"):
         assert srkd_command("report", "tiny.yaml", "--set", "seeds=[0]", "-o", f"theirs-{name}")[0] == 0
@@ -113,7 +113,7 @@ def test_reports_are_those_of_the_command(srkd_command: Srkd, home: Path, tmp_pa
 
 def test_results_are_read_without_training(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = srkd.results("tiny.yaml", home=home, progress=False)
-    assert "hkd: not trained yet (seed 0, 1)" in before.results.notes
+    assert "hkd: not trained yet (seeds 0, 1)" in before.results.notes
     assert not home.exists()
     assert capsys.readouterr() == ("", "")
 
@@ -156,7 +156,7 @@ def test_a_loaded_network_is_a_module_that_can_be_trained(home: Path) -> None:
 
 
 class Nearest(nn.Module):
-    """A network of somebody else's, part of which stays in evaluation mode while it is trained."""
+    """A user's network, part of which stays in evaluation mode during training."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -167,7 +167,7 @@ class Nearest(nn.Module):
         return grown
 
 
-def test_a_module_of_ones_own_is_measured_and_left_as_it_was(home: Path) -> None:
+def test_a_users_module_is_measured_and_not_modified(home: Path) -> None:
     module = Nearest()
     found = srkd.evaluate(module, "photos-test", scale=3, name="mine", home=home).to_pandas()
     assert (module.training, module.frozen.training) == (True, False)
@@ -272,10 +272,10 @@ WRONG: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "jobs": (lambda home: srkd.run("tiny.yaml", jobs=0, home=home), "jobs is 0, but at least 1", ""),
     "run": (lambda home: srkd.load("4f1a", home=home), "no finished run '4f1a'", "srkd ls runs"),
     "weights": (lambda home: srkd.load(weights="no.pt", home=home), "no weights file 'no.pt'", "a file"),
-    "nothing": (lambda home: srkd.load(home=home), "say which network", "srkd ls runs"),
+    "nothing": (lambda home: srkd.load(home=home), "no network is named", "srkd ls runs"),
     "data set": (
         lambda home: srkd.evaluate("bicubic", ["set5"], home=home),
-        "data sets that are not here: set5",
+        "data sets that are not available: set5",
         "srkd download set5",
     ),
     "no data set": (lambda home: srkd.evaluate("bicubic", [], home=home), "no data set is named", "set14"),
@@ -371,11 +371,11 @@ def test_failed_runs_are_raised_and_the_others_kept(home: Path, tmp_path: Path) 
     assert any(note.startswith("broken: failed") for note in found.results.notes)
 
 
-def test_a_script_without_a_main_guard_is_told_so_by_its_workers(
+def test_a_script_without_a_main_guard_gets_a_clear_error(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(current_process(), "_inheriting", True, raising=False)
-    with pytest.raises(srkd.SrkdError, match="while it imported the script"):
+    with pytest.raises(srkd.SrkdError, match="while importing the script"):
         srkd.run("tiny.yaml", home=home)
 
 
@@ -417,7 +417,7 @@ def test_tables_of_a_notebook_are_those_of_a_terminal(home: Path, monkeypatch: p
     assert (repr(found), shown) == (text, [])
 
 
-def test_pandas_is_named_where_it_is_missing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_pandas_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(srkd.SrkdError, match="to_pandas needs pandas"):
         srkd.results("tiny.yaml", home=home).to_pandas()
@@ -427,7 +427,7 @@ def blocks() -> list[str]:
     return re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.M | re.S)
 
 
-def test_the_code_of_the_page_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_code_in_the_documentation_runs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the blocks in order, with a tiny suite, two seeds and a built-in data set."""
     monkeypatch.setenv("SRKD_HOME", str(home))
     Image.fromarray(random_image(8, 6)).save("photo.png")
@@ -452,7 +452,7 @@ def test_the_code_of_the_page_runs(home: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("public", [*FUNCTIONS, *METHODS], ids=lambda one: one.__qualname__)
-def test_the_page_names_every_argument(public: Callable[..., Any]) -> None:
+def test_the_documentation_names_every_argument(public: Callable[..., Any]) -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert public.__name__ in text
     for name in inspect.signature(public).parameters:

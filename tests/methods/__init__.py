@@ -4,5 +4,5 @@ from torch import Tensor
 
 
 def unseen(lr: Tensor) -> Never:
-    """Stand for the student's view of other images, for methods that don't ask for it."""
-    raise AssertionError("the student is asked about other images")
+    """Stand for the student's view of other images, for methods that do not ask for it."""
+    raise AssertionError("the student is applied to other images")

@@ -52,7 +52,7 @@ def test_a_composition_has_the_adapter_of_each_part() -> None:
     assert torch.equal(alone["rvkd"], beside["rvkd"])
 
 
-def test_a_composition_asks_for_what_its_parts_ask_for() -> None:
+def test_a_composition_combines_the_needs_of_its_parts() -> None:
     both = registry.build("hkd+rvkd+ckd", {})
     assert (both.taps, both.looks, both.min_batch) == ((0.25, 0.5, 0.75, 1.0), True, 2)
     assert registry.build("hkd+rvkd", {}).min_batch == 1
@@ -67,34 +67,34 @@ def test_parameters_of_a_composition_are_those_of_its_parts() -> None:
     }
 
 
-def test_a_whole_number_and_the_same_one_with_a_point_are_the_same_run() -> None:
+def test_an_integer_and_the_same_float_are_the_same_run() -> None:
     whole = registry.identity(registry.build("hkd", {"hkd": {"weight": 1}}), "hkd")
     assert str(whole) == str(registry.identity(registry.build("hkd", {}), "hkd"))
 
 
 @pytest.mark.parametrize("name", ["hkd+hkd", "rkd+hkd+rkd", "none+hkd", "hkd+none"])
-def test_what_joins_nothing_different_is_refused(name: str) -> None:
-    with pytest.raises(SrkdError, match="is no composition") as caught:
+def test_invalid_compositions_are_rejected(name: str) -> None:
+    with pytest.raises(SrkdError, match="is not a composition") as caught:
         registry.build(name, {})
     assert caught.value.hint == "join different methods, as in rkd+hkd"
 
 
 @pytest.mark.parametrize("name", ["ckdd", "rkd+ckdd", "CKD"])
-def test_an_unknown_method_is_told_the_nearest_one(name: str) -> None:
+def test_an_unknown_method_gets_the_closest_name(name: str) -> None:
     with pytest.raises(SrkdError, match=f"^no method named '{name.split('+')[-1]}'$") as caught:
         registry.build(name, {})
     assert caught.value.hint == "did you mean 'ckd'?"
 
 
 @pytest.mark.parametrize("name", ["", "hkd+", "zzz", "../zzz", "__init__"])
-def test_what_is_near_to_no_method_is_told_all_of_them(name: str) -> None:
+def test_a_name_close_to_no_method_gets_the_full_list(name: str) -> None:
     with pytest.raises(SrkdError, match=r"^no method named ") as caught:
         registry.build(name, {})
     assert caught.value.hint == f"known: {', '.join(sorted(registry.names()))}"
 
 
 @pytest.mark.parametrize("name", ["hkd", "rkd+hkd"])
-def test_an_unknown_parameter_is_told_the_nearest_one(name: str) -> None:
+def test_an_unknown_parameter_gets_the_closest_name(name: str) -> None:
     with pytest.raises(SrkdError, match=r"^no parameter of hkd named 'wieght'$") as caught:
         registry.build(name, {"hkd": {"wieght": 1.0}})
     assert caught.value.hint == "did you mean 'weight'?"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from docs_generators import traits
 from srkd_bench.config.suite_file import load_suite
 from srkd_bench.core import sealed_cache
 from srkd_bench.core.errors import SrkdError
@@ -31,7 +32,7 @@ def known(store: ArtifactStore) -> dict[str, metadata.Traits]:
     return metadata.traits(NAMES, PARAMS, store)
 
 
-def test_traits_are_what_the_methods_say(store: ArtifactStore) -> None:
+def test_traits_match_the_methods(store: ArtifactStore) -> None:
     found = known(store)
     assert {name: one.looks for name, one in found.items()} == {"none": False, "hkd": True, "rkd+hkd": True}
     assert [one.min_batch for one in found.values()] == [1, 1, 2]
@@ -47,7 +48,7 @@ def test_traits_are_what_the_methods_say(store: ArtifactStore) -> None:
     assert found["rkd+hkd"].summary == "RKD and HKD at once, the loss against HR counted once."
 
 
-def test_what_is_known_is_not_asked_again(
+def test_cached_traits_need_no_import(
     store: ArtifactStore, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     store.begin()
@@ -59,7 +60,7 @@ def test_what_is_known_is_not_asked_again(
 
 
 @pytest.mark.parametrize("change", [b"0.75", b"0.5 ", b""], ids=["another number", "spaces", "cut"])
-def test_a_damaged_memory_is_not_believed(store: ArtifactStore, change: bytes) -> None:
+def test_a_damaged_cache_is_ignored(store: ArtifactStore, change: bytes) -> None:
     store.begin()
     first = known(store)
     path = store.home / "methods.json"
@@ -70,7 +71,7 @@ def test_a_damaged_memory_is_not_believed(store: ArtifactStore, change: bytes) -
     assert path.read_bytes() == whole
 
 
-def test_other_code_is_asked_anew(
+def test_changed_code_is_imported_again(
     store: ArtifactStore, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     store.begin()
@@ -81,9 +82,7 @@ def test_other_code_is_asked_anew(
         known(store)
 
 
-def test_a_store_that_cannot_be_written_is_no_obstacle(
-    store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_read_only_store_is_no_error(store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*words: object) -> None:
         raise SrkdError("no room")
 
@@ -92,13 +91,13 @@ def test_a_store_that_cannot_be_written_is_no_obstacle(
     assert known(store)["hkd"].looks
 
 
-def test_nothing_is_kept_of_a_look(store: ArtifactStore, display: Display, tmp_path: Path) -> None:
+def test_read_only_use_writes_no_cache(store: ArtifactStore, display: Display, tmp_path: Path) -> None:
     store.begin()
     plan(load_suite(str(tiny_suite(tmp_path, methods=["none", "rvkd"]))), store, display, readonly=True)
     assert not (store.home / "methods.json").exists()
 
 
-def test_wrong_parameters_are_named_and_not_remembered(store: ArtifactStore) -> None:
+def test_wrong_parameters_are_named_and_not_cached(store: ArtifactStore) -> None:
     store.begin()
     for _ in range(2):
         with pytest.raises(SrkdError, match=r"params\.hkd\.weight"):
@@ -118,3 +117,18 @@ def test_a_finished_suite_is_shown_without_torch(
         ["evaluate", str(suite)],
     ):
         assert "RVKD" in printed_without_torch(*command, "--home", str(store.home))
+
+
+def test_the_shipped_traits_are_those_of_the_code() -> None:
+    """If this fails, run `python -m docs_generators.traits`."""
+    shipped = metadata._shipped().read().traits
+    wanted: dict[str, metadata.Traits] = {}
+    for name, params in traits.requests():
+        metadata._look_up(name, params, [], wanted)
+    assert shipped == wanted
+
+
+def test_published_scores_are_reported_without_torch_and_without_a_store(tmp_path: Path) -> None:
+    scores, home = Path(__file__).parents[2] / "results/bsds/scores.csv", tmp_path / "home"
+    assert "RVKD" in printed_without_torch("report", "bsds", "--from", str(scores), "--home", str(home))
+    assert not home.exists()

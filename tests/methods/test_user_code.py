@@ -1,4 +1,4 @@
-"""Methods of one's own: files, classes of packages, entry points."""
+"""A user's own methods: files, classes of packages, entry points."""
 
 import importlib.metadata
 import json
@@ -59,7 +59,7 @@ RUN = Run(
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A folder with a suite and a method, and nothing remembered of other tests."""
+    """A folder with a suite and a method, without cached state of other tests."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SRKD_TRUST", raising=False)
     tiny_suite(tmp_path, methods=["none", "./mine.py", "hkd+./mine.py"], params={"mine": {"weight": 2}})
@@ -84,13 +84,11 @@ def run_of(reference: str, **params: float) -> Run:
         ("rvkd", {"weight": 1.0}, "fd60bb82235cf508e92b23df458cfeee2d576693970f1a49e37b1da92f75dfbf"),
     ],
 )
-def test_runs_of_built_in_methods_are_what_they_were_before_own_ones_came(
-    name: str, params: dict[str, float], digest: str
-) -> None:
+def test_digests_of_built_in_methods_are_unchanged(name: str, params: dict[str, float], digest: str) -> None:
     assert run_of(name, **params).digest == digest
 
 
-def test_a_run_is_known_by_what_the_file_says_and_not_by_where_it_lies(tmp_path: Path) -> None:
+def test_a_run_is_identified_by_the_files_content_not_its_path(tmp_path: Path) -> None:
     first = run_of("./mine.py")
     assert first.method == "mine"
     assert re.fullmatch(r"[0-9a-f]{64}", str(first.params["mine"]["sha256"]))
@@ -115,7 +113,7 @@ def test_an_own_method_is_trained_measured_and_reported(srkd: Srkd, tmp_path: Pa
     ]
     (params,) = (key["params"] for key in manifests if key["method"] == "mine")
     assert params["mine"]["weight"] == 3.0
-    code, text, messages = srkd("report", *words)  # it is known: no code is run, nobody is asked
+    code, text, messages = srkd("report", *words)  # it is cached: no code is run, no trust is needed
     assert code == 0, messages
     assert "MINE" in text
     assert "HKD+MINE" in text
@@ -123,29 +121,29 @@ def test_an_own_method_is_trained_measured_and_reported(srkd: Srkd, tmp_path: Pa
     (row,) = (row for row in json.loads(text)["methods"] if row["name"] == "mine")
     assert (row["kind"], row["teacher"], row["source"]) == ("response", "yes", "me, here 2026")
     assert "weight=3.0" in row["parameters"]
-    # The file goes: what is finished can be shown, what isn't can't be trained.
+    # The file goes: what is finished can be shown, what is not cannot be trained.
     Path("mine.py").unlink()
     sources._SEEN.clear()
     code, text, messages = srkd("report", *words)
     assert code == 0
     assert "HKD+MINE" in text
-    assert "./mine.py is not here: what the store has of it as it was last is taken" in messages
+    assert "./mine.py is missing: its latest version in the store is used" in messages
     code, _, messages = srkd("--trust", "run", *words, "--set", "seeds=[0,1]")
     assert code == 3
-    assert "error: method 'mine' is to be trained, but './mine.py' is not here" in messages
-    # It comes back as another: a new run.
+    assert "error: method 'mine' must be trained, but './mine.py' is missing" in messages
+    # Another file of the same name: a new run.
     Path("mine.py").write_text(MINE.replace("l1_loss", "mse_loss"), encoding="utf-8")
     code, _, messages = srkd("distill", "-m", "./mine.py", *words)
     assert code == 0
     assert "1 of 2 networks are in the store, 1 to train" in messages
-    # Without file and memory, there is one clear error.
+    # Without file and cache, there is one clear error.
     Path("mine.py").unlink()
     Path("home/methods.json").unlink()
     code, _, messages = srkd("report", *words)
     assert (code, messages.splitlines()[0]) == (3, "error: no file 'mine.py'")
 
 
-def test_a_suite_runs_no_code_that_lies_beside_it_unless_told(srkd: Srkd, tmp_path: Path) -> None:
+def test_a_suite_runs_no_local_code_without_trust(srkd: Srkd, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         'from pathlib import Path\n\nPath("evil").touch()\n' + MINE, encoding="utf-8"
     )
@@ -169,20 +167,18 @@ def test_a_suite_runs_no_code_that_lies_beside_it_unless_told(srkd: Srkd, tmp_pa
     assert (tmp_path / "evil").exists()
 
 
-def test_what_was_run_before_is_not_trained_by_a_suite_unless_told(
-    store: ArtifactStore, display: Display
-) -> None:
+def test_a_suite_trains_no_own_method_without_trust(store: ArtifactStore, display: Display) -> None:
     store.begin()
     suite = load_suite("tiny.yaml")
     plan(suite, store, display, ["./mine.py"])
     sources._SEEN.clear()
     user_code.load.cache_clear()
-    known = plan(suite.model_copy(update={"methods": ["./mine.py"]}), store, display)  # by its content alone
+    known = plan(suite.model_copy(update={"methods": ["./mine.py"]}), store, display)  # by its content only
     with pytest.raises(SrkdError, match=r"the suite would run the code in './mine\.py'"):
         registry.rebuild("mine", known.students[0].params)
 
 
-def test_two_sources_of_one_name_are_not_mixed_up(srkd: Srkd, tmp_path: Path) -> None:
+def test_two_sources_of_one_name_are_distinct(srkd: Srkd, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other/mine.py").write_text(MINE.replace("l1_loss", "mse_loss"), encoding="utf-8")
     code, _, messages = srkd("distill", "-m", "mine.py", "-m", "other/mine.py", "tiny.yaml", "--dry-run")
@@ -194,8 +190,8 @@ def test_two_sources_of_one_name_are_not_mixed_up(srkd: Srkd, tmp_path: Path) ->
     ("name", "text", "message", "hint"),
     [
         ("hkd", MINE, "hkd.py: 'hkd' is the name of a built-in method", "the file's name"),
-        ("My-Method", MINE, "My-Method.py: 'My-Method' is no name for a method", "small letters"),
-        ("teacher", MINE, "teacher.py: 'teacher' is no name for a method", "not all, bicubic"),
+        ("My-Method", MINE, "My-Method.py: 'My-Method' is not a valid method name", "lower-case letters"),
+        ("teacher", MINE, "teacher.py: 'teacher' is not a valid method name", "not all, bicubic"),
         ("bad", "x = 1\ndef f(:\n", "bad.py, line 2: invalid syntax", ""),
         (
             "bad",
@@ -204,17 +200,17 @@ def test_two_sources_of_one_name_are_not_mixed_up(srkd: Srkd, tmp_path: Path) ->
             "one file",
         ),
         ("bad", "\n\n1 / 0\n", "bad.py, line 3: ZeroDivisionError: division by zero", ""),
-        ("bad", "x = 1\n", "bad.py: there is no Method in it", "srkd method new"),
+        ("bad", "x = 1\n", "bad.py: it defines no Method", "srkd method new"),
         (
             "bad",
             MINE + "\n\n@dataclass(frozen=True)\nclass Two(Mine.__base__):\n    pass\n",
-            "bad.py, line 25: two methods in a file, Mine and Two",
+            "bad.py, line 25: two methods in one file, Mine and Two",
             "a file is one method",
         ),
         (
             "bad",
             MINE.replace("@dataclass(frozen=True)\n", ""),
-            "bad.py, line 11: Mine is no frozen dataclass",
+            "bad.py, line 11: Mine is not a frozen dataclass",
             "write @dataclass(frozen=True) above class Mine",
         ),
         (
@@ -232,7 +228,7 @@ def test_two_sources_of_one_name_are_not_mixed_up(srkd: Srkd, tmp_path: Path) ->
         (
             "bad",
             MINE.replace("    weight", "    taps: tuple[float, ...] = (0.5,)\n    weight"),
-            "bad.py, line 18: 'taps' can't be a hyper-parameter",
+            "bad.py, line 18: 'taps' cannot be a hyper-parameter",
             "write it without a type: taps = ...",
         ),
         (
@@ -249,7 +245,7 @@ def test_two_sources_of_one_name_are_not_mixed_up(srkd: Srkd, tmp_path: Path) ->
         ),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said_in_one_message(
+def test_an_invalid_method_file_gets_one_message(
     tmp_path: Path, name: str, text: str, message: str, hint: str
 ) -> None:
     (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
@@ -262,7 +258,7 @@ def test_what_is_wrong_with_a_file_is_said_in_one_message(
 @pytest.mark.parametrize(
     "reference", ["./nowhere.py", "nowhere.at:All", "json:Nothing", "a b:C", "mine.py+./mine.py"]
 )
-def test_what_is_not_there_is_named(reference: str) -> None:
+def test_missing_files_and_modules_are_named(reference: str) -> None:
     with pytest.raises(SrkdError) as caught:
         registry.build(reference, {})
     assert reference.partition(":")[0].removeprefix("./") in caught.value.message
@@ -295,6 +291,6 @@ def test_a_class_of_a_package_and_an_entry_point_are_methods(
     assert registry.names().count("hkd") == 1
     assert (
         registry.find("hkd").__module__ == "srkd_bench.methods.builtin.hkd"
-    )  # no package can take a built-in's place
+    )  # no package can replace a built-in method
     assert run_of("plugged").params["plugged"] == named.params["mine"]
     assert registry.rebuild("plugged", run_of("plugged").params) == registry.build("plugged", {})

@@ -1,4 +1,4 @@
-"""Which modules may run without the user's permission: where their files come from decides."""
+"""Modules that may run without the user's permission, by the origin of their files."""
 
 import os
 import site
@@ -24,7 +24,7 @@ class Net(nn.Module):
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a stranger's folder, which is the working directory."""
+    """Return an untrusted folder, which is the working directory."""
     (tmp_path / "stranger").mkdir()
     monkeypatch.chdir(tmp_path / "stranger")
     monkeypatch.delenv("SRKD_TRUST", raising=False)
@@ -45,7 +45,7 @@ def refused(arch: str, folder: Path) -> bool:
 
 
 @pytest.mark.parametrize("entry", ["", ".", "{here}"])
-def test_the_working_directory_on_pythons_path_does_not_make_its_code_trusted(
+def test_the_working_directory_in_sys_path_is_not_trusted(
     entry: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written(folder / "trap_alone.py")
@@ -59,7 +59,7 @@ def test_the_working_directory_on_pythons_path_does_not_make_its_code_trusted(
 
 
 @pytest.mark.parametrize("imported", [True, False])
-def test_a_folder_that_adds_to_an_installed_namespace_package_is_not_trusted(
+def test_a_folder_extending_an_installed_namespace_package_is_not_trusted(
     imported: bool, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     space = f"trap_space_{imported}".lower()
@@ -74,7 +74,7 @@ def test_a_folder_that_adds_to_an_installed_namespace_package_is_not_trusted(
     assert refused(f"{space}.good:Net", folder)
 
 
-def test_a_folder_that_the_user_names_in_full_is_trusted(
+def test_a_folder_given_by_its_full_path_is_trusted(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written(folder / "mine_full.py")
@@ -121,7 +121,7 @@ methods: [none]
 """
 
 
-def test_python_m_in_a_strangers_folder_does_not_run_its_code(folder: Path) -> None:
+def test_python_m_in_an_untrusted_folder_does_not_run_its_code(folder: Path) -> None:
     written(folder / "mpl_toolkits" / "evil.py")
     (folder / "s.yaml").write_text(SUITE, encoding="utf-8")
     root = str(Path(__file__).parents[2])

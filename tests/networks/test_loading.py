@@ -54,7 +54,7 @@ def noise(*shape: int) -> Tensor:
     ("n_feats", "n_resblocks", "scale", "parameters"),
     [(256, 32, 2, 40_729_603), (64, 16, 2, 1_369_859), (64, 16, 4, 1_517_571), (4, 1, 3, 1_999)],
 )
-def test_the_parameters_of_a_size_are_as_published_and_as_built(
+def test_parameter_counts_match_published_and_built_networks(
     n_feats: int, n_resblocks: int, scale: int, parameters: int
 ) -> None:
     spec = ModelSpec.model_validate({"n_feats": n_feats, "n_resblocks": n_resblocks, "scale": scale})
@@ -118,7 +118,7 @@ def test_under_autocast_images_and_features_stay_in_float32() -> None:
     assert 0 < (output.sr - exact).abs().max() < 0.02
 
 
-def test_initial_weights_depend_on_the_seed_alone() -> None:
+def test_initial_weights_depend_only_on_the_seed() -> None:
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
     first = build(TINY, 7)
@@ -136,7 +136,7 @@ def test_initial_weights_depend_on_the_seed_alone() -> None:
         ModelSpec(n_feats=3, n_resblocks=2, res_scale=0.3, scale=4),
     ],
 )
-def test_what_is_written_is_read_back_bit_by_bit(spec: ModelSpec, tmp_path: Path) -> None:
+def test_written_weights_are_read_back_bit_identically(spec: ModelSpec, tmp_path: Path) -> None:
     model = build(spec, 0)
     (tmp_path / "x.safetensors").write_bytes(to_safetensors(model))
     loaded = load_weights(tmp_path / "x.safetensors")
@@ -166,7 +166,7 @@ def test_a_state_dict_inside_a_checkpoint_loads(wrapper: str, tmp_path: Path) ->
     assert same(load_weights(tmp_path / "edsr.pt"), build(TINY, 0))
 
 
-def test_another_format_is_one_more_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_format_needs_one_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def renamed(file: WeightFile) -> EDSR | None:
         if not all(name.startswith("netG/") for name in file.state):
             return None
@@ -182,13 +182,13 @@ def test_another_format_is_one_more_detector(tmp_path: Path, monkeypatch: pytest
     assert same(load_weights(path), original)
 
 
-def test_the_large_edsr_of_others_scales_its_residuals_by_a_tenth(tmp_path: Path) -> None:
+def test_a_large_edsr_file_gets_residual_scale_0_1(tmp_path: Path) -> None:
     torch.save(released(EDSR(ModelSpec(n_feats=256, n_resblocks=1))), tmp_path / "edsr.pt")
     assert load_weights(tmp_path / "edsr.pt").spec == ModelSpec(n_feats=256, n_resblocks=1, res_scale=0.1)
 
 
 class Touch:
-    """Unpickling it makes a file."""
+    """Unpickling it creates a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -213,11 +213,11 @@ def test_a_file_that_would_run_code_is_refused_and_does_not_run(tmp_path: Path) 
     (tmp_path / "x.safetensors").write_bytes((tmp_path / "x.pt").read_bytes())
     refused(tmp_path / "x.safetensors")
     assert not ran.exists()
-    torch.load(tmp_path / "x.pt", weights_only=False)  # the file does what it says where it may
+    torch.load(tmp_path / "x.pt", weights_only=False)  # an unrestricted load does execute its code
     assert ran.exists()
 
 
-def test_a_whole_network_is_refused_and_told_what_to_save(tmp_path: Path) -> None:
+def test_a_pickled_network_is_rejected_with_a_hint(tmp_path: Path) -> None:
     torch.save(build(TINY, 0), tmp_path / "x.pt")
     assert "save the state dict" in refused(tmp_path / "x.pt").hint
 
@@ -244,7 +244,7 @@ def test_a_file_that_is_cut_off_is_refused(suffix: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["pt", "safetensors"])
-def test_no_file_and_a_folder_are_told_from_a_broken_file(suffix: str, tmp_path: Path) -> None:
+def test_a_missing_file_a_folder_and_a_broken_file_are_different_errors(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"x.{suffix}"
     assert refused(path).message == f"no weights file '{path}'"
     path.mkdir()
@@ -304,13 +304,13 @@ def test_the_weights_of_another_network_are_refused(state: dict[str, Tensor], tm
 
 
 @pytest.mark.parametrize("holds", [[1, 2], "text", {}, {"params": {"lr": 0.1}}, noise(2)])
-def test_a_file_of_other_things_holds_no_state_dict(holds: object, tmp_path: Path) -> None:
+def test_a_file_without_a_state_dict_is_rejected(holds: object, tmp_path: Path) -> None:
     torch.save(holds, tmp_path / "x.pt")
     assert refused(tmp_path / "x.pt").message.endswith("holds no state dict")
 
 
 @pytest.mark.parametrize("metadata", ["", "{}", '{"n_feats": 9999, "n_resblocks": 3}', "[1]"])
-def test_a_spec_that_is_none_is_refused(metadata: str, tmp_path: Path) -> None:
+def test_an_invalid_spec_is_rejected(metadata: str, tmp_path: Path) -> None:
     save_file(state_of(build(TINY, 0)), tmp_path / "x.safetensors", metadata={"srkd": metadata})
     assert refused(tmp_path / "x.safetensors").message.endswith("holds no network that srkd recognises")
 
@@ -329,7 +329,7 @@ def scores(model: Architecture, folder: Path) -> dict[str, float]:
 @pytest.mark.parametrize(
     ("images", "count", "psnr_y", "ssim_y"), [("set5", 5, 37.8011, 0.95981), ("set14", 14, 33.3730, 0.91595)]
 )
-def test_a_network_that_others_trained_reaches_its_scores(
+def test_a_published_network_reaches_its_scores(
     images: str, count: int, psnr_y: float, ssim_y: float
 ) -> None:
     model = load_weights(Path(DATA or "") / "weights" / "edsr_r8f64_x2.pt")
@@ -350,7 +350,7 @@ def edsr_of_others() -> dict[str, Tensor]:
 
 
 def same_sr(path: Path, hints: Hints = Hints(), near: float = 1e-5) -> bool:  # noqa: B008  # it is frozen
-    """Say whether a file holds the network of others that is measured above."""
+    """Return whether a file holds the published network measured above."""
     original = load_weights(Path(DATA or "") / "weights" / "edsr_r8f64_x2.pt")
     lr = noise(1, 3, 12, 12)
     return bool((look(load_weights(path, hints), lr).sr - look(original, lr).sr).abs().max() < near)
@@ -365,7 +365,7 @@ def without_shift(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("known", [1, 255])
-def test_the_range_of_values_is_read_from_the_mean_that_is_subtracted(known: int, tmp_path: Path) -> None:
+def test_the_value_range_is_read_from_the_subtracted_mean(known: int, tmp_path: Path) -> None:
     torch.save(released(build(TINY, 0), known), tmp_path / "x.pt")
     model = load_weights(tmp_path / "x.pt")
     assert model.file_range == known
@@ -376,7 +376,7 @@ def test_the_range_of_values_is_read_from_the_mean_that_is_subtracted(known: int
 
 
 @needs_data
-def test_the_range_of_a_trained_network_without_a_mean_shows_in_a_trial(tmp_path: Path) -> None:
+def test_the_value_range_without_a_mean_is_determined_by_a_trial(tmp_path: Path) -> None:
     state = without_shift(edsr_of_others())
     for known, weights in ((255, state), (1, of_range_1(state))):
         torch.save(weights, tmp_path / "x.pt")
@@ -384,10 +384,10 @@ def test_the_range_of_a_trained_network_without_a_mean_shows_in_a_trial(tmp_path
         assert same_sr(tmp_path / "x.pt")
 
 
-def test_a_range_that_nothing_shows_is_refused_until_the_user_says_it(tmp_path: Path) -> None:
+def test_an_ambiguous_value_range_must_be_given(tmp_path: Path) -> None:
     torch.save(state_of(build(TINY, 0)), tmp_path / "x.pt")
     error = refused(tmp_path / "x.pt")
-    assert "does not say whether its network works on values up to 1 or up to 255" in error.message
+    assert "does not state if its network works on values up to 1 or up to 255" in error.message
     assert "--range 255" in error.hint
     assert same(load_weights(tmp_path / "x.pt", Hints(range=255)), build(TINY, 0))
     assert load_weights(tmp_path / "x.pt", Hints(range=1)).file_range == 1
@@ -400,7 +400,7 @@ def test_another_mean_than_div2ks_is_refused(tmp_path: Path) -> None:
 
 
 @needs_data
-def test_the_residual_scale_is_what_the_user_says(tmp_path: Path) -> None:
+def test_the_user_can_set_the_residual_scale(tmp_path: Path) -> None:
     scaled = {name: 10 * v if ".body.2." in name else v for name, v in edsr_of_others().items()}
     torch.save(scaled, tmp_path / "x.pt")
     assert not same_sr(tmp_path / "x.pt")
@@ -458,7 +458,7 @@ ADAM = {
         {"discriminator": {"fc.weight": torch.ones(99, 99)}, "generator": STATE},
     ],
 )
-def test_a_network_is_found_in_whatever_a_trainer_wraps_it(held: dict[str, object], tmp_path: Path) -> None:
+def test_a_network_is_found_inside_trainers_checkpoints(held: dict[str, object], tmp_path: Path) -> None:
     torch.save(held, tmp_path / "x.pt")
     assert same(load_weights(tmp_path / "x.pt"), build(TINY, 0))
 
@@ -484,7 +484,7 @@ def test_a_checkpoint_without_weights_lists_its_keys(tmp_path: Path) -> None:
         (b"\x1f\x8b\x08\0\0\0", "a gzip archive", "unpack"),
     ],
 )
-def test_a_file_that_is_no_weights_says_what_it_is(
+def test_other_file_types_are_named(
     content: bytes, what: str, hint: str, suffix: str, tmp_path: Path
 ) -> None:
     (tmp_path / f"x.{suffix}").write_bytes(content)
@@ -493,13 +493,13 @@ def test_a_file_that_is_no_weights_says_what_it_is(
     assert hint in error.hint
 
 
-def test_archives_of_other_things_say_what_they_are(tmp_path: Path) -> None:
+def test_other_archive_types_are_named(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.pt", "w") as archive:
         archive.writestr("weights/edsr.pt", b"x")
     assert "a zip archive of other files" in refused(tmp_path / "x.pt").message
 
 
-def test_what_was_tried_is_listed_and_a_damaged_edsr_is_still_named(
+def test_attempts_are_listed_and_a_damaged_edsr_is_recognised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rcan = {"head.0.weight": noise(4, 3, 3, 3), "tail.0.0.weight": noise(16, 4, 3, 3)}
@@ -541,7 +541,7 @@ THINGS = st.recursive(
 
 @settings(derandomize=True, deadline=None, database=None, max_examples=100)
 @given(held=THINGS)
-def test_whatever_a_checkpoint_holds_is_read_or_refused_in_words(held: object) -> None:
+def test_any_checkpoint_is_read_or_rejected_with_a_message(held: object) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "x.pt"
         torch.save(held, file)

@@ -1,4 +1,4 @@
-"""A teacher that is given by its weights."""
+"""Teachers given by a weights file."""
 
 import os
 from collections import Counter
@@ -57,13 +57,13 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 def new_command(counted: Counter[str]) -> None:
-    """Forget what a process keeps in memory."""
+    """Clear the caches of a process."""
     counted.clear()
     pretrained._checksum.cache_clear()
     loading.network_of.cache_clear()
 
 
-def test_the_file_of_a_teacher_is_loaded_and_hashed_once_a_command(
+def test_a_teachers_file_is_loaded_and_hashed_once_per_command(
     srkd: Srkd, suite: Path, counted: Counter[str]
 ) -> None:
     code, _, messages = srkd("run", "tiny.yaml")
@@ -77,7 +77,7 @@ def test_the_file_of_a_teacher_is_loaded_and_hashed_once_a_command(
     assert "cached" in text
 
 
-def test_another_file_in_its_place_is_another_teacher(srkd: Srkd, suite: Path, counted: Counter[str]) -> None:
+def test_a_replaced_file_is_another_teacher(srkd: Srkd, suite: Path, counted: Counter[str]) -> None:
     assert srkd("run", "tiny.yaml")[0] == 0
     torch.save(released(build(ModelSpec(n_feats=4, n_resblocks=5), 0)), suite.with_name("teacher.pt"))
     counted.clear()
@@ -94,7 +94,7 @@ def test_a_teacher_that_is_known_is_reported_without_torch(srkd: Srkd, suite: Pa
     assert "EDSR 4×4" in text
 
 
-def test_a_teachers_class_goes_with_its_weights(srkd: Srkd, tmp_path: Path) -> None:
+def test_a_teachers_weights_need_its_class(srkd: Srkd, tmp_path: Path) -> None:
     network = architectures.Distiller(width=4)
     torch.save(network.state_dict(), tmp_path / "x.pt")
     teacher = "{model: {arch: 'tests.support.architectures:Distiller', params: {width: 4}}, weights: x.pt}"
@@ -123,7 +123,7 @@ def test_weights_on_the_command_line_replace_a_teacher_that_would_be_trained(srk
     assert "does not fit EDSR 6×4" in srkd("plan", "tiny.yaml")[2]
 
 
-def test_new_keys_leave_digests_as_they_are(tmp_path: Path) -> None:
+def test_new_keys_do_not_change_digests(tmp_path: Path) -> None:
     key = Weights(sha256="0" * 64, model=ModelSpec(n_feats=4, n_resblocks=4))
     assert set(key.model_dump()) == {"sha256", "model"}
     assert set(TeacherSpec(weights="x").model_dump()) == {"model", "train", "weights", "blocks", "overlap"}

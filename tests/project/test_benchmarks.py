@@ -1,4 +1,4 @@
-"""That each benchmark works; never how fast anything is."""
+"""Check that each benchmark runs, not how fast it is."""
 
 import math
 from importlib import import_module
@@ -17,7 +17,7 @@ def test_each_benchmark_measures_something(name: str) -> None:
     assert rows
     for row in rows:
         if name == "peers" and row.measured is None:
-            continue  # torchsr isn't here
+            continue  # torchsr is not installed
         assert row.measured is not None
         assert math.isfinite(row.measured)
         assert row.measured != 0  # what is left between two times may be below it
@@ -25,7 +25,7 @@ def test_each_benchmark_measures_something(name: str) -> None:
     assert table(rows).row_count == len(rows)
 
 
-def test_a_limit_is_kept_on_its_own_side() -> None:
+def test_limits_are_upper_or_lower_bounds() -> None:
     assert Row("x", 1.0, "s", 1.0).kept
     assert not Row("x", 1.1, "s", 1.0).kept
     assert Row("x", 1.1, "/s", 1.0, more=True).kept
@@ -33,7 +33,7 @@ def test_a_limit_is_kept_on_its_own_side() -> None:
     assert Row("x", 0.9, "s").kept is None
 
 
-def test_works_take_turns_after_a_round_to_warm_up() -> None:
+def test_workloads_take_turns_after_a_warm_up_round() -> None:
     order: list[str] = []
     times = by_turns(2, a=lambda: order.append("a"), b=lambda: order.append("b"))
     assert order == ["a", "b"] * 3

@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md describes the package as it is."""
+"""CONTRIBUTING.md matches the package."""
 
 import ast
 import re
@@ -8,7 +8,7 @@ from docs_generators.tree import PACKAGE, PAGE, page
 TEXT = PAGE.read_text(encoding="utf-8")
 
 
-def test_the_annotated_tree_is_that_of_the_disk() -> None:
+def test_the_annotated_tree_matches_the_package() -> None:
     assert page() == TEXT, "run `python -m docs_generators.tree`"
 
 

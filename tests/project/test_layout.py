@@ -1,4 +1,4 @@
-"""The layout: what tests mirror, sizes of folders and modules, and what starts without heavy imports."""
+"""The layout: tests mirror modules, sizes of folders and modules, and imports at start."""
 
 import pkgutil
 import re
@@ -42,7 +42,7 @@ def test_a_module_has_at_most_400_lines() -> None:
     assert {str(path): n for path, n in lines.items() if n > MOST_LINES} == {}
 
 
-def test_what_plans_and_reports_starts_without_torch() -> None:
+def test_planning_and_reporting_start_without_torch() -> None:
     names = [
         "cli.app",
         "config.suite_file",

@@ -1,9 +1,9 @@
 """Check that the pages show the scores under results/; `python -m tests.project.test_results` updates the pages.
 
 A block begins with `<!-- KIND SUITE OPTIONS -->` and ends with `<!-- end -->`. By kind, it holds
-`report`: the output of `srkd report`; `scores`: its table of PSNR-Y and the differences over all data sets;
-`gains`: these differences alone; `summary`: gain, interval, corrected p and verdict of each method, spelled out;
-`compare SUITE OTHER`: the gain of each method over itself in another suite.
+`report`: the output of `srkd report`; `scores`: its gains and its scores in PSNR-Y; `gains`: the gains alone;
+`summary`: gain, interval, adjusted p and verdict of each method, spelled out; `compare SUITE OTHER`: the
+difference of each method from itself in another suite.
 """
 
 import json
@@ -12,12 +12,12 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from srkd_bench.evaluation.statistics import Difference
-from srkd_bench.report.tables.differences import in_words
-from srkd_bench.report.tables.table import LABELS
+from srkd_bench.report.tables.differences import probability, signed
+from srkd_bench.report.tables.table import capitals, label
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "docs/results.md")
@@ -36,7 +36,7 @@ BLOCK = re.compile(
 
 
 def reported(suite: str, options: str) -> str:
-    """Return what `srkd report` says of the scores that are kept here."""
+    """Return the output of `srkd report` for scores under results/."""
     source = ROOT / "results" / suite / "scores.csv"
     chosen = shlex.split(f"--format markdown {options}")  # a second --format replaces the first
     words = ["report", suite, "--from", str(source), *chosen]
@@ -51,14 +51,11 @@ def srkd(*words: str) -> str:
 def compared(suite: str, other: str) -> str:
     """Return what `srkd compare` says of PSNR-Y over all data sets, without methods whose runs are the same."""
     files = [str(ROOT / "results" / name / "scores.csv") for name in (suite, other)]
-    lines = ["|  | Difference \\[95 %\\] | p | Verdict | Seeds |", "| :-- | --: | --: | --: | --: |"]
+    lines = ["|  | Difference (dB) | 95 % interval | Holm p | Verdict |", "| :-- | --: | --: | --: | --: |"]
     for row in json.loads(srkd("compare", *files, "--json"))["differences"]:
-        verdict = row.pop("verdict")
-        one = Difference(**row)
-        if one.dataset is None and one.metric == "psnr_y" and one.mean:
-            words = in_words(one, 3).replace("[", r"\[").replace("]", r"\]")
-            label = LABELS.get(one.model, one.model.upper())
-            lines.append(f"| {label} | {words} | {one.p:.3f} | {verdict} | {one.seeds} |")
+        if row["dataset"] is None and row["metric"] == "psnr_y" and row["mean"]:
+            name = label(capitals(row["model"]))
+            lines.append(f"| {name} | {' | '.join(tested(row))} |")
     return "\n".join(lines)
 
 
@@ -67,23 +64,25 @@ def summary(suite: str) -> str:
     lines = ["| Method | Gain (dB) | 95 % interval | Holm p | Verdict |", "| :-- | --: | --: | --: | :-- |"]
     for row in json.loads(reported(suite, "--format json"))["differences"]:
         if row["dataset"] is None and row["metric"] == "psnr_y":
-            low, high, mean = (f"{row[name]:+.3f}".replace("-", "−") for name in ("low", "high", "mean"))
-            name = NAMES[row["model"]]
-            lines.append(f"| {name} | {mean} | {low} to {high} | {row['p_holm']:.3f} | {row['verdict']} |")
+            lines.append(f"| {NAMES[row['model']]} | {' | '.join(tested(row))} |")
     return "\n".join(lines)
 
 
+def tested(row: dict[str, Any]) -> list[str]:
+    """Return a difference of the JSON report as printed: mean, interval, p adjusted by Holm, verdict."""
+    low, high, mean = (signed(row[name], 3) for name in ("low", "high", "mean"))
+    return [mean, f"{low} to {high}", probability(row["p_holm"]), row["verdict"]]
+
+
 def psnr(suite: str, report: str) -> tuple[str, str]:
-    """Return the rows of a report's PSNR-Y, and those of the differences over all data sets."""
+    """Return the rows of a report's scores in PSNR-Y, and those of the gains over all data sets."""
     parts = re.split(r"^### (.+)\n", report, flags=re.MULTILINE)[1:]
     rows = {
-        title: [line for line in part.splitlines() if line.startswith("|")]
+        title: "\n".join(line for line in part.splitlines() if line.startswith("|"))
         for title, part in zip(parts[::2], parts[1::2], strict=True)
     }
     table = f"{suite}: PSNR-Y in dB"
-    gains = next(rows[title] for title in rows if title.startswith(f"{table}, difference from"))
-    means = [line for line in gains if line.startswith(("|  |", "| :", "| All: "))]
-    return "\n".join(rows[table]), "\n".join(means)
+    return rows[table], next(own for title, own in rows.items() if title.startswith(f"{table}, gain over"))
 
 
 def wanted(kind: str, suite: str, options: str) -> str:
@@ -95,7 +94,7 @@ def wanted(kind: str, suite: str, options: str) -> str:
     if kind == "report":
         return report
     scores, gains = psnr(suite, report)
-    return gains if kind == "gains" else f"{scores}\n\n{gains}"
+    return gains if kind == "gains" else f"{gains}\n\n{scores}"
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -109,7 +108,12 @@ def test_a_page_shows_the_scores(page: str) -> None:
 def test_checkpoints_and_scores_stay_small() -> None:
     assert sum(path.stat().st_size for path in ROOT.glob("results/**/*.tar")) <= 6_000_000
     kinds = {path.suffix for path in ROOT.glob("results/**/*") if path.is_file()}
-    assert kinds <= {".csv", ".json", ".html", ".tar"}  # no images: they are not ours to hand on
+    assert kinds <= {
+        ".csv",
+        ".json",
+        ".html",
+        ".tar",
+    }  # no images: their licences do not allow redistribution
 
 
 if __name__ == "__main__":

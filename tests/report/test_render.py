@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -34,10 +35,9 @@ NASTY = "<script>|\\%_$#&{}~^[x]*`\"'\n\r\x1b[31m../é"
 SHOWN = re.sub(r"[\n\r\x1b]", " ", NASTY)  # on one line, and harmless to a terminal
 
 
-def score(model: str, image: str, value: float, seed: int | None = None, **others: str) -> Score:
+def score(model: str, image: str, value: float, seed: int | None = None, **others: Any) -> Score:
     method = None if seed is None else model
-    facts = {"dataset": "set5", "metric": "psnr_y", "protocol": "y@1", **others}
-    return Score(model, image=image, value=value, seed=seed, method=method, **facts)
+    return replace(Score(model, "set5", image, "psnr_y", "y@1", value, seed=seed, method=method), **others)
 
 
 def results(scores: list[Score], *columns: str, seeds: list[int] | None = None) -> Results:
@@ -93,11 +93,11 @@ def texts(table: Table, row: int = 0) -> list[str]:
     return [cell.text for cell in table.rows[row][1:]]
 
 
-def highlights(table: Table, row: int = 0) -> tuple[set[str], set[str], set[str]]:
-    """Return the labels of the best, the second and those that beat the control."""
+def highlights(table: Table, row: int = 0) -> tuple[set[str], set[str]]:
+    """Return the labels of the best and of the second."""
     cells = list(zip(table.header, table.rows[row], strict=True))
     best, second = ({label for label, cell in cells if cell.rank == rank} for rank in (1, 2))
-    return best, second, {label for label, cell in cells if cell.beats}
+    return best, second
 
 
 @pytest.mark.parametrize("format", TEXTS)
@@ -114,72 +114,88 @@ def test_six_seeds_with_differences_and_claims_are_written_as_in_the_golden_file
 
 def test_the_studys_highlights_come_out_of_its_numbers() -> None:
     table = comparison(the_study(), "psnr_y")
-    assert highlights(table, 0) == ({"CKD"}, {"RKD"}, {"HKD", "CKD", "RKD", "RKD+HKD"})  # RVKD ties w/o KD
-    assert highlights(table, 1) == ({"RKD+HKD"}, {"CKD"}, {"CKD", "RKD+HKD"})
-    assert highlights(table, 2) == ({"RKD+HKD"}, {"HKD"}, {"HKD", "CKD", "RKD+HKD"})
-    assert highlights(table, 3) == ({"HKD", "RKD+HKD"}, {"CKD"}, {"HKD", "CKD", "RKD+HKD"})
+    assert [row[0].text for row in table.rows] == ["All", "Set5", "Set14", "BSD100", "Urban100"]
+    assert highlights(table, 0) == ({"RKD+HKD"}, {"CKD"})
+    assert highlights(table, 1) == ({"CKD"}, {"RKD"})
+    assert highlights(table, 2) == ({"RKD+HKD"}, {"CKD"})
+    assert highlights(table, 3) == ({"RKD+HKD"}, {"HKD"})
+    assert highlights(table, 4) == ({"HKD", "RKD+HKD"}, {"CKD"})
+
+
+def test_all_data_sets_together_have_the_same_weight_and_the_seeds_that_each_was_measured_with() -> None:
+    measured = [("set5", 0, 30), ("set5", 1, 32), ("set5", 2, 90), ("set14", 0, 28), ("set14", 1, 32)]
+    scores = [score("hkd", "a", value, seed, dataset=dataset) for dataset, seed, value in measured]
+    scores += [score("hkd", "b", value, seed, dataset="set5") for dataset, seed, value in measured[:3]]
+    scores += [score("ckd", "a", 40, 0, dataset="set5")]
+    ours = replace(results(scores, "hkd", "ckd", seeds=[0, 1]), datasets=["set5", "set14"])
+    table = comparison(ours, "psnr_y")
+    assert texts(table) == ["30.500 ± 2.121*", "–"]  # of 29 and 32
+    assert "* HKD: 2 of 3 seeds" in table.footnotes
 
 
 def test_equal_prints_tie_however_the_values_differ() -> None:
     values = {"none": 30.0004, "hkd": 30.00049, "ckd": 30.0011, "rkd": 30.0014}
     table = comparison(results([score(m, "a", v, 0) for m, v in values.items()], *values), "psnr_y")
     assert texts(table) == ["30.000", "30.000", "30.001", "30.001"]
-    assert highlights(table) == ({"CKD", "RKD"}, {"w/o KD", "HKD"}, {"CKD", "RKD"})
+    assert highlights(table) == ({"CKD", "RKD"}, {"w/o KD", "HKD"})
 
 
-def test_by_difference_the_best_shares_its_place_with_all_that_are_not_shown_to_be_worse() -> None:
-    seeds = range(6)
+@pytest.mark.parametrize("seeds", [2, 6])
+def test_by_difference_the_best_shares_its_place_with_all_that_are_not_significantly_worse(
+    seeds: int,
+) -> None:
     means = {"none": 30.0, "hkd": 30.1, "ckd": 30.11, "rkd": 29.0}
-    noise = {"none": 0, "hkd": 0, "ckd": 0.2, "rkd": 0}
-    scores = [score(m, "a", means[m] + noise[m] * (-1) ** seed, seed) for m in means for seed in seeds]
+    noise = {"none": 0.001, "hkd": -0.001, "ckd": 0.02 if seeds == 2 else 0.2, "rkd": 0.003}
+    scores = [score(m, "a", means[m] + noise[m] * (-1) ** seed, seed) for m in means for seed in range(seeds)]
     table = comparison(results(scores, *means), "psnr_y", highlight="significant")
-    assert highlights(table) == ({"CKD", "HKD", "w/o KD"}, {"RKD"}, {"HKD"})
-    assert "shown to be better than w/o KD" in table.legend[2]
+    assert highlights(table) == ({"CKD", "HKD", "w/o KD"}, {"RKD"})
+    assert table.legend[0] == "best of a row, and all that are not significantly worse"
 
 
-def test_by_difference_too_few_seeds_highlight_nothing_and_say_so() -> None:
-    measured = six_seeds(5)
-    table = comparison(measured, "psnr_y", highlight="significant")
+def test_all_pairs_of_a_row_are_one_family() -> None:
+    noise = [1, -1, 2, -2, 3, -3]
+    gains = {
+        "ckd": [0.0] * 6,
+        "hkd": [
+            -(2.9 + one) / 100 for one in noise
+        ],  # below CKD with p = 0.03, adjusted for three pairs 0.09
+        "rkd": [one / 10 for one in noise],
+    }
+    scores = [score(m, "a", 30 + gain, seed) for m, own in gains.items() for seed, gain in enumerate(own)]
+    two = comparison(results(scores, "ckd", "hkd"), "psnr_y", highlight="significant")
+    three = comparison(results(scores, *gains), "psnr_y", highlight="significant")
+    assert highlights(two) == ({"CKD"}, {"HKD"})
+    assert highlights(three) == ({"CKD", "HKD", "RKD"}, set())
+
+
+def test_by_difference_one_seed_highlights_nothing_and_says_so() -> None:
+    table = comparison(the_study(), "psnr_y", highlight="significant")
     assert not table.highlighted
-    assert table.footnotes[0] == ("Set5: underpowered, 5 seeds: nothing is highlighted; 6 are needed")
-    assert comparison(measured, "psnr_y").highlighted
+    assert table.footnotes[1] == "Set5: nothing is highlighted, as no difference can be tested"
+    assert comparison(the_study(), "psnr_y").highlighted
 
 
-def test_differences_are_a_table_of_their_own_from_two_seeds_on() -> None:
+def test_differences_on_each_data_set_have_intervals_and_no_verdicts() -> None:
     assert paired(the_study(), "psnr_y") is None
-    assert any("underpowered" in note for note in comparison(the_study(), "psnr_y").footnotes)
+    assert paired(replace(six_seeds(), datasets=["set5"]), "psnr_y") is None  # gains say it all
     table = paired(six_seeds(2), "psnr_y")
     assert table is not None
-    assert len(table.rows) == 5 * (4 + 1)
-    assert texts(table)[-2:] == ["underpowered", "2"]
-    assert "Underpowered, 2 seeds: p is 0.500 at least, whatever was measured" in table.footnotes
-
-
-def test_a_difference_says_how_large_how_sure_and_what_it_shows() -> None:
-    gains = [0.1, 0.2, 0.1, 0.2, 0.1, 0.2]
-    scores = [score("none", "a", 30, seed) for seed in range(7)]
-    scores += [score("hkd", "a", 30 + gain, seed) for seed, gain in enumerate(gains)]
-    table = paired(results(scores, "none", "hkd"), "psnr_y")
-    assert table is not None
-    assert table.title == "demo: PSNR-Y in dB, difference from w/o KD on Set5"
-    ((name, difference, *others),) = [[cell.text for cell in row] for row in table.rows]
-    assert (name, others) == ("HKD*", ["0.031", "0.031", "better", "6"])
-    assert re.fullmatch(r"\+0\.150 \[\+0\.1\d\d, \+0\.1\d\d\]", difference)
-    assert table.footnotes[0] == "* HKD on Set5: left out, as only one of both has it: seed 6"
+    assert len(table.rows) == 5 * 4
+    assert table.header == ["", "Difference", "95 % interval", "Seeds", "Images"]
+    assert texts(table)[-2:] == ["2", "2"]
 
 
 def test_another_baseline_is_named_wherever_it_counts() -> None:
-    ours = replace(six_seeds(), baseline="hkd")
-    text = render(ours, "markdown")
+    text = render(replace(six_seeds(), baseline="hkd"), "markdown")
+    assert "gain over HKD" in text
     assert "difference from HKD" in text
-    assert "above HKD" in text
     assert "Set14: w/o KD" in text
 
 
-def test_teacher_and_bicubic_neither_compete_nor_beat() -> None:
+def test_teacher_and_bicubic_are_not_ranked() -> None:
     scores = [score("bicubic", "a", 40), score("teacher", "a", 39), score("none", "a", 30, 0)]
     table = comparison(results(scores, "bicubic", "teacher", "none"), "psnr_y")
-    assert highlights(table) == ({"w/o KD"}, set(), set())
+    assert highlights(table) == ({"w/o KD"}, set())
 
 
 def test_mean_and_deviation_are_over_seeds_of_means_over_images() -> None:
@@ -193,7 +209,7 @@ def test_mean_and_deviation_are_over_seeds_of_means_over_images() -> None:
 def test_one_seed_has_no_deviation_and_the_table_says_what_that_means() -> None:
     table = comparison(results([score("hkd", "a", 30, 7)], "hkd"), "psnr_y")
     assert texts(table) == ["30.000"]
-    assert any("Seed 7 only: one seed cannot show" in note for note in table.footnotes)
+    assert "Seed 7 only: there is no standard deviation and no test with one seed" in table.footnotes
 
 
 def test_a_mean_over_other_images_does_not_compete() -> None:
@@ -201,7 +217,7 @@ def test_a_mean_over_other_images_does_not_compete() -> None:
     scores += [score("ckd", image, 40, 0) for image in "ab"]
     table = comparison(results(scores, "none", "hkd", "ckd"), "psnr_y")
     assert texts(table) == ["30.000", "30.000", "40.000*"]
-    assert highlights(table) == ({"w/o KD", "HKD"}, set(), set())
+    assert highlights(table) == ({"w/o KD", "HKD"}, set())
     assert table.footnotes[0] == "* CKD on Set5: 2 of 3 images, not ranked"
 
 
@@ -209,7 +225,7 @@ def test_an_image_that_one_seed_lacks_is_not_hidden_by_the_other_seed() -> None:
     scores = [score("none", image, 30, seed) for image in "ab" for seed in (0, 1)]
     scores += [score("hkd", "a", 40, 0), score("hkd", "b", 40, 0), score("hkd", "a", 40, 1)]
     table = comparison(results(scores, "none", "hkd"), "psnr_y")
-    assert highlights(table) == ({"w/o KD"}, set(), set())
+    assert highlights(table) == ({"w/o KD"}, set())
     assert table.footnotes[0] == "* HKD on Set5: 1 of 2 images, not ranked"
 
 
@@ -227,7 +243,7 @@ def test_infinite_values_are_printed_and_rank() -> None:
     ]
     table = comparison(results(scores, "none", "hkd"), "psnr_y")
     assert texts(table)[1] == "inf"
-    assert highlights(table) == ({"HKD"}, {"w/o KD"}, {"HKD"})
+    assert highlights(table) == ({"HKD"}, {"w/o KD"})
 
 
 def test_protocols_never_share_a_table() -> None:
@@ -248,11 +264,11 @@ def test_an_unknown_metric_is_an_error_with_a_hint() -> None:
 def test_the_studys_row_stands_below_ours_with_highlights_of_its_own() -> None:
     ours = replace(the_study(), columns=["none", "dml", "ckd", "rkd"], datasets=["set5", "photos-test"])
     table = comparison(ours, "psnr_y", reference=True)
-    assert [row[0].text for row in table.rows] == ["Set5", "Set5 (study)", "photos-test"]
-    assert texts(table, 1) == ["37.832", "–", "37.879", "37.868"]
-    assert highlights(table, 1) == ({"CKD"}, {"RKD"}, {"CKD", "RKD"})
-    assert texts(table, 2) == ["–"] * 4
-    assert len(comparison(ours, "ssim_y", reference=True).rows) == 2
+    assert [row[0].text for row in table.rows] == ["All", "Set5", "Set5 (study)", "photos-test"]
+    assert texts(table, 2) == ["37.832", "–", "37.879", "37.868"]
+    assert highlights(table, 2) == ({"CKD"}, {"RKD"})
+    assert texts(table, 3) == ["–"] * 4
+    assert len(comparison(ours, "ssim_y", reference=True).rows) == 3
 
 
 def test_methods_are_upper_cased_and_names_of_strangers_are_not() -> None:
@@ -302,7 +318,7 @@ def test_latex_shows_names_and_never_obeys_them() -> None:
         r"{[}x{]}$^{*}$\textasciigrave{}\char34{}'   {[}31m../é"
     )
     assert f"\\caption{{{name}: PSNR-Y in dB}}" in text
-    assert f"\n & {name} \\\\\n\\midrule\n{name} & \\textcolor{{red}}{{30.000}} \\\\\n" in text
+    assert f"\n & {name} \\\\\n\\midrule\n{name} & \\textbf{{30.000}} \\\\\n" in text
     assert f"\n{name}\\par\n" in text
 
 
@@ -382,7 +398,8 @@ def test_pandas_reads_csv_and_json_in_one_line() -> None:
     assert table.groupby("model")["mean"].mean()["none"] == pytest.approx(33.714)
     table = pd.DataFrame(json.loads(render(six_seeds(), "json"))["differences"])
     assert list(table[table.dataset.isna()].model) == ["hkd", "ckd", "rkd", "rvkd", "rkd+hkd"]
-    assert set(table.verdict) <= {"better", "worse", "undecided"}
+    assert list(table[table.dataset.isna()].verdict.dropna()) == ["not significant"] * 4  # of RKD+HKD, s = 0
+    assert table[table.dataset.notna()].verdict.isna().all()
 
 
 def test_json_is_strict_and_infinity_is_null() -> None:
@@ -395,18 +412,44 @@ def test_json_is_strict_and_infinity_is_null() -> None:
     assert (row["mean"], row["n"], row["images"]) == (None, 2, {"a": None, "b": 30})
 
 
+def test_json_has_tests_multipliers_and_the_detectable_difference() -> None:
+    measured = six_seeds()
+    steps = dict.fromkeys(measured.columns, 100)
+    longer = [replace(one, model="none@2x", value=one.value + 0.1 + 0.01 * (-1) ** (one.seed or 0))
+              for one in measured.scores if one.model == "none"]  # fmt: skip
+    ours = replace(
+        measured,
+        columns=[*measured.columns, "none@2x"],
+        scores=[*measured.scores, *longer],
+        steps=steps | {"none@2x": 200},
+        step_costs={"hkd": 3.0},
+    )
+    document = json.loads(render(ours, "json"))
+    whole = next(one for one in document["differences"] if (one["model"], one["dataset"]) == ("hkd", None))
+    tests = ("p", "p_holm", "p_every_set", "p_sign_flip")
+    assert all(0 < whole[key] <= 1 for key in tests)
+    assert whole["simultaneous"][0] < whole["low"] < whole["mean"] < whole["high"] < whole["simultaneous"][1]
+    assert whole["verdict"] == "not significant"
+    worth = {one["model"]: one for one in document["multipliers"]}
+    assert (worth["hkd"]["metric"], worth["hkd"]["cost"], worth["hkd"]["seeds"]) == ("psnr_y", 3.0, 6)
+    assert worth["hkd"]["low"] <= worth["hkd"]["k"] <= worth["hkd"]["high"] <= worth["hkd"]["largest"] == 2.0
+    assert document["detectable"]["psnr_y"] == pytest.approx(0.05, abs=0.02)
+    one_seed = json.loads(render(the_study(), "json"))
+    assert (one_seed["detectable"], one_seed["multipliers"]) == ({"psnr_y": None}, [])
+
+
 def test_json_names_the_default_protocol_or_the_only_one() -> None:
     rgb = score("none", "a", 30, 0, metric="psnr_rgb", protocol="rgb@1")
     for scores, protocol in ([], "y@1"), ([rgb], "rgb@1"), ([rgb, score("none", "a", 30, 0)], "y@1"):
         assert json.loads(render(results(scores, "none"), "json"))["protocol"] == protocol
 
 
-def test_colours_are_the_studys_where_the_console_has_them() -> None:
+def test_the_best_is_bold_and_the_second_underlined_where_the_console_can() -> None:
     console = Console(file=io.StringIO(), width=80, color_system="standard", force_terminal=True)
     with console.capture() as captured:
         print_report(the_study(), console)
     styles = dict(re.findall(r"\x1b\[([\d;]+)m *(3[78]\.\d{3})\x1b", captured.get())[::-1])
-    assert styles == {"1;31": "37.879", "1;94": "37.868", "1": "37.852"}
+    assert styles == {"1": "37.879", "4": "37.868"}
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -426,9 +469,17 @@ def test_no_interval_is_wrapped_and_no_name_split_at_80_columns() -> None:
     text = captured.get()
     assert text.count("[") == text.count("]") > 10
     assert all(line.count("[") == line.count("]") and len(line) <= 80 for line in text.splitlines())
-    assert text.index("All") < text.index("Difference") + 400  # all data sets come first
     for line in text.splitlines():
         assert not line.rstrip().endswith("±")
+
+
+def test_a_footnote_of_several_tables_is_printed_below_the_first() -> None:
+    console = Console(file=io.StringIO(), width=120, color_system=None)
+    with console.capture() as captured:
+        print_report(six_seeds(), console)
+    first, *others = captured.get().split("paper: ")[1:]
+    assert "All: mean of the data sets" in first
+    assert not any("All: mean of the data sets" in other for other in others)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 from tests.chaos import PHASES, chaos
 
 
-def test_a_run_that_is_killed_again_and_again_leaves_what_a_calm_one_leaves() -> None:
+def test_a_run_killed_repeatedly_equals_an_uninterrupted_run() -> None:
     """`python -m tests.chaos --kills 50` does the same at length."""
     told = chaos(6, 20, 0, ["train.steps=60", "teacher.train.steps=60"])
     assert told["kills"] == 6

@@ -1,4 +1,4 @@
-"""Files as strangers might send them: valid ones, broken at a few places. `fuzz.py` goes on for longer."""
+"""Untrusted files: valid ones, damaged in a few places. `fuzz.py` runs longer."""
 
 import time
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def door(name: str) -> fuzz.Door:
 
 @st.composite
 def broken(draw: Callable[..., int], name: str) -> bytes:
-    """Draw a valid file with up to five things done to it."""
+    """Draw a valid file with up to five random modifications."""
 
     def place(data: bytes) -> int:
         return draw(st.integers(0, len(data)))
@@ -103,6 +103,6 @@ def test_noise_is_refused(name: str, data: bytes, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", fuzz.DOORS)
-def test_most_seeds_open_their_door(name: str, folder: Path) -> None:
+def test_most_fuzzing_seeds_are_valid(name: str, folder: Path) -> None:
     found = [door(name)(data, folder) for data in seeds(name)]
     assert found.count(True) >= len(found) / 2

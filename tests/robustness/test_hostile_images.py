@@ -1,4 +1,4 @@
-"""Images that were made to do harm, or broken: read rightly, or refused before they have taken much."""
+"""Malicious or broken images: read correctly, or rejected before they use much memory."""
 
 import io
 import zlib
@@ -55,12 +55,12 @@ def test_the_largest_image_takes_less_than_1_gb(kind: str, mode: str) -> None:
 
 
 @pytest.mark.parametrize("size", [(0, 4), (4, 0), (2**31, 1)])
-def test_sizes_that_are_none_are_refused(size: tuple[int, int]) -> None:
+def test_invalid_sizes_are_rejected(size: tuple[int, int]) -> None:
     refused(png(*size, 8, b""))
 
 
 @pytest.mark.filterwarnings("error")
-def test_nothing_is_warned_about() -> None:
+def test_valid_images_cause_no_warnings() -> None:
     assert "megapixels" in refused(png(10_000, 9_500, 8, b"")).message
     palette = saved(Image.fromarray(random_image(5, 7)).convert("P"), transparency=b"\xff" * 256)
     assert read_rgb(palette, "x.png").shape == (5, 7, 3)

@@ -1,4 +1,4 @@
-"""Archives that were made to do harm: refused by name, before they have written or taken anything."""
+"""Malicious suites and archives: rejected by name before they write files or use memory."""
 
 import bz2
 import lzma
@@ -24,7 +24,7 @@ from tests.fuzz import within
 @pytest.mark.parametrize(
     "name", ["\x1b[31mx.png", "a\x7f.png", "a\x9b31m.png", "gnp.\u202ex.png", "a\u2066.png", "a\u2028b.txt"]
 )
-def test_names_that_steer_a_terminal_are_refused(tmp_path: Path, kind: str, name: str) -> None:
+def test_names_with_control_characters_are_rejected(tmp_path: Path, kind: str, name: str) -> None:
     error = refused(pack(tmp_path / f"x.{kind}", {"fine.png": b"fine", name: b"evil"}), "has an unsafe name")
     assert error.message.isprintable()
 
@@ -34,14 +34,14 @@ def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
     refused(source, "has an unsafe name")
 
 
-def test_names_of_other_scripts_are_read_as_they_are(tmp_path: Path) -> None:
+def test_names_in_other_scripts_are_accepted(tmp_path: Path) -> None:
     names = ["日本/写真.png", "naïve.png", "nai\u0308ve.png", "صورة.png", "🐈.png"]
     for kind in ("zip", "tar"):
         source = pack(tmp_path / f"x.{kind}", dict.fromkeys(names, b"image"))
         assert [entry.path for entry in images_in(source)] == names
 
 
-def test_a_folder_with_such_a_name_is_told_to_rename_it(tmp_path: Path) -> None:
+def test_a_folder_with_an_unsafe_name_must_be_renamed(tmp_path: Path) -> None:
     (tmp_path / "a\nb.txt").touch()
     (tmp_path / "fine.png").touch()
     assert images_in(tmp_path) == [Entry(f"{tmp_path.name}/fine.png", 0)]
@@ -60,7 +60,7 @@ def test_a_device_in_a_zip_is_refused(tmp_path: Path, kind: int) -> None:
     refused(source, "neither a plain file nor a folder")
 
 
-def test_zip_members_that_share_their_bytes_are_refused_where_they_grow(tmp_path: Path) -> None:
+def test_overlapping_zip_members_are_rejected(tmp_path: Path) -> None:
     data = bytes(9 * 10**6)
     source = pack_zip(tmp_path / "x.zip", ("x.png", data), ("y.png", b"y"))
     packed = source.read_bytes()
@@ -72,7 +72,7 @@ def test_zip_members_that_share_their_bytes_are_refused_where_they_grow(tmp_path
     refused(source, "exceeds the 10,000,000 bytes")
 
 
-def test_a_zip64_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
+def test_a_zip64_with_a_false_size_is_rejected(tmp_path: Path) -> None:
     source = tmp_path / "x.zip"
     with zipfile.ZipFile(source, "w") as packed, packed.open("x.png", "w", force_zip64=True) as member:
         member.write(b"image")
@@ -89,7 +89,7 @@ def test_a_zip64_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
 # what headers make a reader remember
 
 
-def test_a_zip_with_millions_of_members_is_refused_before_they_are_looked_at(tmp_path: Path) -> None:
+def test_a_zip_with_millions_of_members_is_rejected_before_parsing(tmp_path: Path) -> None:
     source = pack_zip(tmp_path / "x.zip", ("x", b""))
     data = source.read_bytes()
     place = data.index(b"PK\1\2")
@@ -101,7 +101,7 @@ def test_a_zip_with_millions_of_members_is_refused_before_they_are_looked_at(tmp
         refused(source, "has a directory of more than 20,000,000 bytes")
 
 
-def test_a_tar_takes_no_memory_for_what_was_passed(tmp_path: Path) -> None:
+def test_a_tar_frees_memory_of_earlier_members(tmp_path: Path) -> None:
     member = header("x")[0].tobuf()
 
     def globals_of(archive: int) -> bytes:
@@ -128,7 +128,7 @@ def test_a_header_of_megabytes_is_refused(tmp_path: Path, kind: bytes, suffix: s
 def test_a_sparse_file_with_an_endless_map_is_refused(tmp_path: Path) -> None:
     info, _ = header("x.png", type=tarfile.GNUTYPE_SPARSE)
     first = bytearray(info.tobuf(tarfile.GNU_FORMAT))
-    first[482] = 1  # the map goes on in the next block
+    first[482] = 1  # the map continues in the next block
     first[148:156] = b"%06o\0 " % (sum(first) - sum(first[148:156]) + 8 * 32)
     more = bytearray(b"00000000001\0" * 42 + b"\1" + bytes(7))
     (tmp_path / "x.tar").write_bytes(first + more * 4000)
@@ -163,5 +163,5 @@ def test_a_compression_that_srkd_does_not_read_is_named(
     assert error.hint.startswith("srkd reads folders, zip, tar and tar.gz; ")
 
 
-def test_the_limits_leave_room_for_what_people_have() -> None:
+def test_the_limits_allow_the_largest_known_data_sets() -> None:
     assert archives.MAX_MEMBERS > 2 * 85_000  # LSDIR, HR and LR

@@ -1,4 +1,4 @@
-"""Weights that were made to do harm: refused by name, before they have run or taken anything."""
+"""Malicious weights: rejected by name before they run code or use memory."""
 
 import io
 import pickle
@@ -24,7 +24,7 @@ from tests.support.weight_files import released
 
 
 class Call:
-    """Unpickling it calls a function of those that torch lets through."""
+    """Unpickling it calls a function that torch allows."""
 
     def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
         self.what = function, arguments
@@ -79,7 +79,7 @@ def claiming(size: Callable[[torch.Tensor], Stored], spec: ModelSpec) -> dict[st
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_the_files_made_here_by_hand_are_such_as_torch_reads(tmp_path: Path, packed: bool) -> None:
+def test_handmade_files_are_valid_for_torch(tmp_path: Path, packed: bool) -> None:
     file = claimed(tmp_path / "x.pt", {"head.0.weight": Stored(16, (16,), (1,))}, packed)
     assert torch.load(file, weights_only=True)["head.0.weight"].tolist() == [0] * 16
 
@@ -105,7 +105,7 @@ def test_a_number_that_is_repeated_to_gigabytes_is_refused(tmp_path: Path, packe
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_what_makes_memory_of_a_few_bytes_is_refused_without_a_call(tmp_path: Path, packed: bool) -> None:
+def test_small_pickles_that_allocate_memory_are_rejected_uncalled(tmp_path: Path, packed: bool) -> None:
     for call in (Call(bytearray, 2 * 10**9), Call(torch.Tensor, 20_000, 20_000)):
         torch.save({"x": call}, tmp_path / "x.pt", _use_new_zipfile_serialization=packed)
         with within(megabytes=50):
@@ -113,13 +113,13 @@ def test_what_makes_memory_of_a_few_bytes_is_refused_without_a_call(tmp_path: Pa
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_code_is_refused_and_does_not_run_however_it_is_packed(tmp_path: Path, packed: bool) -> None:
+def test_code_is_rejected_unexecuted_in_every_container(tmp_path: Path, packed: bool) -> None:
     ran, file = tmp_path / "ran", tmp_path / "x.pt"
     torch.save({"x": Touch(ran)}, file, _use_new_zipfile_serialization=packed)
     for suffix in (".safetensors", ".zip", "", ".pt"):
         file = file.rename(tmp_path / f"x{suffix}")
         message = refused(file).message
-        assert re.search("it wants '(io|__builtin__) open'|it is no safetensors file", message)
+        assert re.search("it wants '(io|__builtin__) open'|it is not a safetensors file", message)
     assert not ran.exists()
     torch.load(file, weights_only=False)
     assert ran.exists()
@@ -133,7 +133,7 @@ def test_a_compressed_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_what_is_nested_deep_or_in_itself_is_refused(tmp_path: Path, packed: bool) -> None:
+def test_deep_or_recursive_nesting_is_rejected(tmp_path: Path, packed: bool) -> None:
     deep: dict[str, Any] = {}
     for _ in range(100):
         deep = {"params": deep}
@@ -184,13 +184,13 @@ def test_tensors_that_hold_no_plain_numbers_are_refused(tmp_path: Path, kind: st
     assert "it wants 'torch._utils _rebuild_" in refused(tmp_path / "x.pt").message
 
 
-def test_a_file_under_anothers_suffix_is_read_or_told_to_be_renamed(tmp_path: Path) -> None:
+def test_a_file_with_a_wrong_suffix_is_read_or_gets_a_hint(tmp_path: Path) -> None:
     state = released(build(TINY, 0))
     save_file(state, tmp_path / "x.pt")
     assert same(load_weights(tmp_path / "x.pt"), build(TINY, 0))
     for packed in (True, False):
         torch.save(state, tmp_path / "x.safetensors", _use_new_zipfile_serialization=packed)
-        assert refused(tmp_path / "x.safetensors").hint == "if torch saved it, let its name end in .pt"
+        assert refused(tmp_path / "x.safetensors").hint == "if torch saved it, rename it to .pt"
 
 
 def test_a_file_of_old_torch_is_read(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_a_spec_made_to_break_its_reader_is_refused(tmp_path: Path, claims: str)
     assert refused(tmp_path / "x.safetensors").message.endswith("holds no network that srkd recognises")
 
 
-def test_a_weights_name_does_not_steer_the_terminal(tmp_path: Path) -> None:
+def test_control_characters_in_weight_names_are_escaped(tmp_path: Path) -> None:
     for name in ("\x1b[31m", "a\nb", "\u202e", "x" * 10**6):
         torch.save(state_of(build(TINY, 0)) | {name: torch.ones(1)}, tmp_path / "x.pt")
         message = refused(tmp_path / "x.pt").message

@@ -1,1 +1,1 @@
-"""What takes too long for `make test`: faults and sizes beyond one machine's. `make scale` runs it."""
+"""Tests that take too long for `make test`: faults, and work of several machines. `make scale` runs them."""

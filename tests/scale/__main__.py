@@ -1,6 +1,6 @@
-"""Several machines' work on this one, with faults: `python -m tests.scale [ray|torchrun|store|simulation]`, or all.
+"""Simulate several machines, with faults: `python -m tests.scale [ray|torchrun|store|simulation]`, or all.
 
-Prints what was found, and ends with exit code 1 if anything differs, is lost or was made twice.
+Prints the results, and ends with exit code 1 if anything differs, is lost or was created twice.
 """
 
 import argparse
@@ -26,16 +26,16 @@ TESTS = {
 
 
 def ray(asked: argparse.Namespace) -> bool:
-    """Do the smoke suite on a Ray cluster; say whether all is as it should be."""
+    """Run the smoke suite on a Ray cluster; return whether all results are correct."""
     found = on_ray(asked.set)
     print(json.dumps(found))
-    return bool(found["went on from step"]) and not (
+    return bool(found["resumed from step"]) and not (
         found["files that differ"] or found["made twice"] or found["lost"]
     )
 
 
 def torchrun(asked: argparse.Namespace) -> bool:
-    """Train by several ranks, and stop and kill them."""
+    """Train with several ranks, and stop and kill them."""
     return _ends_well("-m", "pytest", *TESTS["torchrun"]) and _ends_well("-m", "tests.scale.ranks")
 
 
@@ -50,7 +50,7 @@ def simulation(asked: argparse.Namespace) -> bool:
     where = asked.where or (MEMORY if MEMORY.is_dir() else None)
     seconds = asked.training * asked.minute
     server = Server()
-    # A dead worker's claim holds for a real minute: among simulated ones, others would die while they wait for it.
+    # A dead worker's lease lasts a real minute: simulated workers would be killed while waiting for it.
     kinds = [(runs, None, asked.minute) for runs in asked.runs]
     for runs, shared, minute in [*kinds, *((runs, server, 60) for runs in asked.bucket_runs)]:
         server.settle()
@@ -75,7 +75,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], bool]] = {
 
 
 def ends_as_it_should(name: str, asked: argparse.Namespace) -> bool:
-    """Do a part; one that ends early has failed, and the others are still done."""
+    """Run a part; one that ends early has failed, and the others still run."""
     try:
         return PARTS[name](asked)
     except SystemExit as ended:

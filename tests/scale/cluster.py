@@ -21,11 +21,11 @@ class Nodes:
         self.address: str = running.address
 
     def add(self) -> None:
-        """Let a node join."""
+        """Add a node."""
         self._running.add_node(num_cpus=1, object_store_memory=OBJECTS)
 
     def kill(self) -> bool:
-        """Kill a node that trains students, without a good-bye, and say whether there was one; never the first."""
+        """Kill a node that trains students, except the first; return whether there was one."""
         for node in list(self._running.worker_nodes):
             raylet = node.all_processes["raylet"][0].process.pid
             children = [
@@ -45,7 +45,7 @@ class Nodes:
 
 @contextmanager
 def cluster(nodes: int) -> Iterator[Nodes]:
-    """Start a cluster of so many nodes, and stop it when the block ends."""
+    """Start a cluster with a number of nodes, and stop it when the block ends."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     from ray.cluster_utils import Cluster
 

@@ -1,4 +1,4 @@
-"""The smoke suite on a Ray cluster of three nodes: as it is, with a node that is killed, by two drivers at once."""
+"""The smoke suite on a Ray cluster of three nodes: undisturbed, with a killed node, with two drivers at once."""
 
 import os
 import re
@@ -18,7 +18,7 @@ LIMIT = 900.0  # seconds
 
 
 def start(home: Path, *more: str) -> "subprocess.Popen[str]":
-    """Begin the smoke suite in a store."""
+    """Start the smoke suite in a store."""
     command = [sys.executable, "-m", "srkd_bench", "run", "smoke", "--home", str(home), *more]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with Path(f"{home}.told").open("a", encoding="utf-8") as told:
@@ -28,7 +28,7 @@ def start(home: Path, *more: str) -> "subprocess.Popen[str]":
 
 
 def end(driver: "subprocess.Popen[str]", home: Path) -> str:
-    """Wait for a driver, and return what was told."""
+    """Wait for a driver, and return its output."""
     code, told = driver.wait(LIMIT), Path(f"{home}.told").read_text(encoding="utf-8")
     if code:
         raise SystemExit(f"srkd ended with {code}:\n{told}")
@@ -56,7 +56,7 @@ def made(told: str) -> list[str]:
 
 
 def on_ray(settings: list[str]) -> dict[str, Any]:
-    """Run all, and return what was done and what differs from one process's work.
+    """Run all, and return the work done and the differences from a single process.
 
     Args:
         settings: of the smoke suite.
@@ -82,7 +82,7 @@ def on_ray(settings: list[str]) -> dict[str, Any]:
                 wanted.get(file) != found.get(file) for found in stores for file in wanted | found
             ),
             "nodes killed": 1,
-            "went on from step": [
+            "resumed from step": [
                 int(step.replace(",", "")) for step in re.findall(r", resumed from step ([\d,]+)", told)
             ],
             "drivers on one store": len(drivers),

@@ -1,7 +1,7 @@
-"""A teacher's training in several processes, in earnest: `python -m tests.scale.ranks` starts torchrun many times.
+"""A teacher's training in several processes: `python -m tests.scale.ranks` starts torchrun many times.
 
-One process trains with batch 8; two and four do the same; others are stopped and killed on the way, and another
-number of them goes on. Prints what agrees, what was lost and how long a step takes; ends with exit code 1 if
+One process trains with batch 8; two and four do the same; others are stopped and killed, and another number of
+processes resumes. Prints agreement, lost steps and the time of a step; ends with exit code 1 if
 anything differs or was lost.
 """
 
@@ -46,7 +46,7 @@ class Bench:
         return f"{name}.yaml"
 
     def start(self, ranks: int, suite: str, store: str, *more: str) -> "subprocess.Popen[str]":
-        """Train a suite's teacher by so many processes; all cores are used in all."""
+        """Train a suite's teacher with a number of processes, which share all cores."""
         words = ["-m", "srkd_bench", "train-teacher", suite, "--home", store, *more]
         launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
         threads = max(1, (os.cpu_count() or 1) // ranks)
@@ -77,7 +77,7 @@ class Bench:
     def interrupted(
         self, ranks: int, suite: str, store: str, number: signal.Signals, rank: int | None
     ) -> int:
-        """Send a signal to torchrun or a rank once a checkpoint is there; return the steps that are kept then."""
+        """Send a signal to torchrun or a rank after the first checkpoint; return the steps kept."""
         before = self.steps_kept(store)
         process = self.start(ranks, suite, store, "--checkpoint-seconds", "1")
         while self.steps_kept(store) <= before:
@@ -87,7 +87,7 @@ class Bench:
         os.kill(process.pid if rank is None else worker(process.pid, rank), number)
         _, err = process.communicate()
         if not process.returncode:
-            sys.exit(f"went on after {number.name}")
+            sys.exit(f"continued after {number.name}")
         for line in err.splitlines():
             if line.startswith(("error", "hint")):
                 print(f"    {line}")
@@ -95,7 +95,7 @@ class Bench:
 
 
 def worker(launcher: int, rank: int) -> int:
-    """Return the process that is a rank."""
+    """Return the process of a rank."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             status, told = (
@@ -116,7 +116,7 @@ def difference(run: Path, other: Path) -> float:
 
 
 def seconds_a_step(run: Path) -> float:
-    """Return the time of a step: the least of the events, which other work on the machine disturbs least.
+    """Return the time of a step: the minimum over the events, which other load on the machine affects least.
 
     Where each step has an event, no event has a time; then it is the mean, by the run's card.
     """
@@ -133,7 +133,7 @@ def seconds_a_step(run: Path) -> float:
 
 
 def agreement(bench: Bench) -> bool:
-    """Train 50 steps by one, two and four processes; say whether all have the same digest."""
+    """Train 50 steps with one, two and four processes; return whether all have the same digest."""
     suite = bench.suite(16, 4, 16, 50)
     runs = {ranks: bench.train(ranks, suite, f"agree-{ranks}") for ranks in (1, 2, 4)}
     for ranks in (2, 4):
@@ -145,7 +145,7 @@ def agreement(bench: Bench) -> bool:
 
 
 def faults(bench: Bench) -> bool:
-    """Stop and kill trainings, and let other numbers of ranks go on; say whether nothing was lost."""
+    """Stop and kill trainings, and resume with other numbers of ranks; return whether nothing was lost."""
     suite = bench.suite(8, 4, 12, 800)
     for what, ranks, number, rank in (
         ("SIGTERM to torchrun", 2, signal.SIGTERM, None),

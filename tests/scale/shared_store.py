@@ -1,4 +1,4 @@
-"""What a shared store costs on a server of this machine: memory for a large artifact, requests for small ones.
+"""Measure a shared store on a local server: memory for a large artifact, requests for small ones.
 
 `python -m tests.scale.shared_store [--megabytes 300] [--runs 200]`, after `pip install -e '.[bucket]'`.
 """

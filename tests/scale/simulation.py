@@ -30,7 +30,7 @@ from srkd_bench.core.files import write
 from srkd_bench.core.progress import Display
 from srkd_bench.core.worker_progress import Board
 from srkd_bench.data.image_set import open_set, pixels_of
-from srkd_bench.evaluation.stored_scores import kept_scores, measurement
+from srkd_bench.evaluation.scores import kept_scores, measurement
 from srkd_bench.experiments.executors.processes import Crew, Worker
 from srkd_bench.experiments.planning import planner
 from srkd_bench.experiments.planning.agenda import Agenda, steps_made
@@ -55,13 +55,13 @@ STEPS = 4  # a checkpoint after each
 
 @dataclass(frozen=True)
 class World:
-    """What a simulated worker lives in.
+    """The environment of simulated workers.
 
     Args:
-        seconds: that a group's training takes.
-        deaths: of a worker, a second, on average.
-        journal: a folder for what workers did, a file each.
-        environment: what tells of the bucket that the workers' stores share, if they do.
+        seconds: duration of a group's training.
+        deaths: average number per worker and second.
+        journal: a folder with a log file for each worker.
+        environment: variables of the bucket that the workers' stores share, if any.
     """
 
     home: Path
@@ -72,7 +72,7 @@ class World:
 
 
 class Laborer:
-    """A simulated worker: does as if, step by step as `runs.ensure_group` and `runs.measured` do."""
+    """A simulated worker that follows the steps of `runs.ensure_group` and `runs.measured` without training."""
 
     def __init__(self, plan: Plan, world: World) -> None:
         self.plan, self.world, self.slept = plan, world, 0.0
@@ -80,7 +80,7 @@ class Laborer:
         self._journal = (world.journal / str(os.getpid())).open("a", buffering=1)
 
     def live(self, orders: Connection, answers: Connection) -> None:
-        """Do tasks until no more can come."""
+        """Execute tasks until there are no more."""
         with suppress(EOFError):
             while True:
                 task: Task = orders.recv()
@@ -136,7 +136,7 @@ class Laborer:
 
 
 def life(plan: Plan, world: World, orders: Connection, answers: Connection) -> None:
-    """Live as a simulated worker, and die at a random moment without a word."""
+    """Run a simulated worker that is killed at a random moment."""
     os.environ.update(world.environment)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     if world.deaths:
@@ -147,12 +147,12 @@ def life(plan: Plan, world: World, orders: Connection, answers: Connection) -> N
 def simulate(
     runs: int, workers: int, seconds: float, deaths: float, where: Path | None, server: Server | None = None
 ) -> dict[str, Any]:
-    """Make so many runs; return what each cost, and whether all is there, and made once.
+    """Create a number of runs; return the cost of each, and whether all exist and were created once.
 
     Args:
         seconds: that a group's training takes.
         deaths: of a worker, a second, on average.
-        where: for the store: in memory, workers don't wait for each other's disk, as on machines of their own.
+        where: for the store: in memory, workers do not wait for each other's disk, as on machines of their own.
         server: each worker has a store of its own, and they share a bucket there. Its requests are counted; the
             times are its own, as it works in this process.
     """

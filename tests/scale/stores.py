@@ -1,4 +1,4 @@
-"""What two stores must have in common."""
+"""Compare stores."""
 
 import hashlib
 from pathlib import Path

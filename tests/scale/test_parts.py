@@ -1,4 +1,4 @@
-"""That every part of `python -m tests.scale` ends with a figure, or as a failure."""
+"""Check that every part of `python -m tests.scale` ends with a result or a failure."""
 
 import argparse
 import json
@@ -30,12 +30,12 @@ def test_the_least_time_of_events_is_preferred(tmp_path: Path) -> None:
     assert seconds_a_step(run) == 0.25
 
 
-def test_a_training_too_short_to_be_timed_is_a_failure_that_says_so(tmp_path: Path) -> None:
+def test_a_training_too_short_to_be_timed_is_a_clear_failure(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="8 steps were too short"):
         seconds_a_step(training(tmp_path, 8, 0.0))
 
 
-def test_the_tests_that_parts_run_exist() -> None:
+def test_the_tests_of_all_parts_exist() -> None:
     files = [file for part in scale.TESTS.values() for file in part]
     assert [file for file in files if not (scale.ROOT / file).is_file()] == []
 

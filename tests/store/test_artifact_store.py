@@ -43,7 +43,7 @@ def test_a_changed_or_missing_file_is_never_used(store: ArtifactStore) -> None:
     with store.writing(KEY) as folder:
         (folder / "scores.json").write_text("{}", encoding="utf-8")
     (store.path(KEY) / "scores.json").write_text("{]", encoding="utf-8")
-    with pytest.raises(IntegrityError, match="is not what was written"):
+    with pytest.raises(IntegrityError, match="is corrupted"):
         store.file(KEY, "scores.json")
     (store.path(KEY) / "scores.json").unlink()
     with pytest.raises(IntegrityError):
@@ -61,7 +61,9 @@ def test_a_store_of_another_format_is_refused(store: ArtifactStore, found: str) 
     assert (store.home / "format").read_text(encoding="utf-8") == f"{found}\n"
 
 
-def test_several_may_begin_a_store_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_processes_can_create_a_store_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     written: list[Path] = []
     together = Barrier(4)
 
@@ -82,13 +84,13 @@ def test_several_may_begin_a_store_at_once(tmp_path: Path, monkeypatch: pytest.M
     assert (tmp_path / "home" / "format").read_text(encoding="utf-8") == "2\n"
 
 
-def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_read_only_home_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SrkdError, match=r"cannot write .*file"):
         ArtifactStore(tmp_path / "file").begin()
 
 
-def test_a_lock_keeps_other_processes_out_and_dies_with_its_holder(store: ArtifactStore) -> None:
+def test_a_lock_excludes_other_processes_until_its_holder_ends(store: ArtifactStore) -> None:
     code = f"""
 import pathlib, sys
 from srkd_bench.store.artifact_store import ArtifactStore

@@ -16,7 +16,7 @@ def start(folder: Path, suite: str, *more: str) -> "subprocess.Popen[str]":
 
 
 def student_has_checkpoint(home: Path) -> bool:
-    """Say whether the teacher is finished and another network has a checkpoint."""
+    """Return whether the teacher is finished and another network has a checkpoint."""
     finished = {path.name for path in home.glob("runs/*")}
     return bool(finished) and any(path.parent.name not in finished for path in home.glob("work/*/step-*.pt"))
 
@@ -37,17 +37,17 @@ def test_four_at_once_train_nothing_twice_and_print_the_same_tables(tmp_path: Pa
     assert len(list((tmp_path / "store" / "runs").iterdir())) == 4
 
 
-def test_who_waits_for_a_process_that_dies_takes_over_from_its_checkpoint(tmp_path: Path) -> None:
+def test_a_waiting_process_resumes_from_a_killed_ones_checkpoint(tmp_path: Path) -> None:
     tiny_suite(tmp_path, "long", train={"steps": 1500}, methods=["none"])
     first = start(tmp_path, "long.yaml", "--checkpoint-seconds", "0.1")
     while not student_has_checkpoint(tmp_path / "store"):
         assert first.poll() is None
         time.sleep(0.01)
-    first.send_signal(signal.SIGSTOP)  # it keeps its locks, and can't finish while the second starts
+    first.send_signal(signal.SIGSTOP)  # it keeps its locks, and cannot finish while the second starts
     second = start(tmp_path, "long.yaml", "--json")
     assert second.stderr is not None
     lines = [second.stderr.readline() for _ in range(3)]
-    assert lines[2].startswith("waiting for another srkd that makes the same")
+    assert lines[2].startswith("waiting for another process that works on the same artifact")
     first.send_signal(signal.SIGKILL)
     first.communicate()
     out, err = second.communicate(timeout=300)

@@ -1,4 +1,4 @@
-"""download: against a real server on this machine that breaks in all the ways servers break."""
+"""Downloads from a real local server with all typical failures."""
 
 import gzip
 import hashlib
@@ -42,7 +42,7 @@ def status(code: int, **headers: Any) -> Answer:
 
 
 def whole(data: bytes = DATA, **headers: Any) -> Answer:
-    """Knows no Range."""
+    """Serve without Range support."""
     return lambda handler: send(handler, 200, data, **headers)
 
 
@@ -57,12 +57,12 @@ def ranged(handler: BaseHTTPRequestHandler) -> None:
 
 
 def broken(after: int) -> Answer:
-    """Promises everything and hangs up."""
+    """Announce the full length and close the connection."""
     return lambda handler: send(handler, 200, DATA[:after], Content_Length=len(DATA))
 
 
 class Server(ThreadingHTTPServer):
-    """Answers each path with the next of its answers, the last one for ever, and remembers what was asked."""
+    """Respond to each path with its next answer, repeating the last one, and record the requests."""
 
     daemon_threads = True
     block_on_close = False
@@ -107,7 +107,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Nobody waits: what would have been slept, in seconds, is listed."""
+    """Replace sleep; return the list of requested sleep times in seconds."""
     waits: list[float] = []
     monkeypatch.setattr(time, "sleep", waits.append)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -137,7 +137,9 @@ def dead() -> str:
 
 
 @pytest.mark.parametrize("checksum", [SHA256, SHA256[:15], MD5, None])
-def test_a_file_arrives_whole_and_leaves_no_part(server: Server, path: Path, checksum: str | None) -> None:
+def test_a_download_is_complete_and_leaves_no_part_file(
+    server: Server, path: Path, checksum: str | None
+) -> None:
     steps: list[tuple[int, int | None]] = []
     url = server.serve("/a", ranged)
     assert fetch([url], path, checksum=checksum, progress=lambda *step: steps.append(step)) == path
@@ -146,7 +148,7 @@ def test_a_file_arrives_whole_and_leaves_no_part(server: Server, path: Path, che
     assert not part_of(path).exists()
 
 
-def test_a_file_is_safe_on_disk_before_it_gets_its_name(
+def test_a_file_is_synced_before_it_is_renamed(
     server: Server, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     named: list[bool] = []
@@ -155,18 +157,18 @@ def test_a_file_is_safe_on_disk_before_it_gets_its_name(
     assert named == [False, False]  # the file and its checksum
 
 
-def test_a_file_that_is_there_is_not_asked_for_again(server: Server, path: Path) -> None:
+def test_an_existing_file_is_not_downloaded_again(server: Server, path: Path) -> None:
     url = server.serve("/a", ranged)
     for _ in range(2):
         fetch([url], path, checksum=SHA256)
     assert server.ranges == [None]
 
 
-def test_a_file_that_is_there_is_checked_before_it_is_used(server: Server, path: Path) -> None:
+def test_an_existing_file_is_verified_before_use(server: Server, path: Path) -> None:
     url = server.serve("/a", ranged)
     fetch([url], path, checksum=SHA256)
     path.write_bytes(DATA[:-1] + b"?")
-    with pytest.raises(IntegrityError, match="is not what was downloaded"):
+    with pytest.raises(IntegrityError, match="differs from the download"):
         fetch([url], path, checksum=SHA256)
     path.with_name(path.name + ".sha256").unlink()
     with pytest.raises(IntegrityError, match="instead of sha256"):
@@ -199,25 +201,25 @@ def test_a_stalled_connection_is_resumed(server: Server, path: Path, monkeypatch
         if not asked_again.wait(3):
             server_hung_up_first.set()
 
-    def go_on(handler: BaseHTTPRequestHandler) -> None:
+    def rest(handler: BaseHTTPRequestHandler) -> None:
         asked_again.set()
         ranged(handler)
 
     monkeypatch.setattr(downloads, "READ_TIMEOUT", 0.2)
-    fetch([server.serve("/a", stall, go_on)], path, checksum=SHA256)
+    fetch([server.serve("/a", stall, rest)], path, checksum=SHA256)
     assert server.ranges == [None, "bytes=50000-"]
     assert path.read_bytes() == DATA
     assert not server_hung_up_first.is_set()
 
 
-def test_an_end_too_early_is_noticed_where_only_the_caller_knows_the_size(server: Server, path: Path) -> None:
+def test_a_truncated_response_is_detected_by_the_callers_size(server: Server, path: Path) -> None:
     url = server.serve("/a", whole(DATA[:5000], Content_Length=""), ranged)
     fetch([url], path, checksum=SHA256, size=len(DATA))
     assert server.ranges == [None, "bytes=5000-"]
     assert path.read_bytes() == DATA
 
 
-def test_the_next_mirror_goes_on_where_the_first_broke(server: Server, path: Path) -> None:
+def test_the_next_mirror_resumes_where_the_first_broke(server: Server, path: Path) -> None:
     first = server.serve("/a", broken(after=150_000), status(404))
     fetch([first, server.serve("/b", ranged)], path, checksum=SHA256)
     assert server.asked == [("/a", None), ("/a", "bytes=150000-"), ("/b", "bytes=150000-")]
@@ -231,34 +233,34 @@ def test_a_part_of_an_earlier_run_is_resumed(server: Server, path: Path) -> None
     assert path.read_bytes() == DATA
 
 
-def test_a_whole_part_of_an_earlier_run_is_only_verified(server: Server, path: Path) -> None:
+def test_a_complete_part_of_an_earlier_run_is_only_verified(server: Server, path: Path) -> None:
     leave_part(path, DATA)
     fetch([server.serve("/a", ranged)], path, checksum=SHA256, size=len(DATA))
     assert server.ranges == []
     assert path.read_bytes() == DATA
 
 
-def test_a_server_without_range_starts_anew(server: Server, path: Path) -> None:
+def test_a_server_without_range_support_restarts(server: Server, path: Path) -> None:
     fetch([server.serve("/a", broken(after=5000), whole())], path, checksum=SHA256)
     assert server.ranges == [None, "bytes=5000-"]
     assert path.read_bytes() == DATA
 
 
 @pytest.mark.parametrize("refusal", [status(416), status(206, Content_Range="bytes 0-9/10")])
-def test_a_refused_range_starts_anew(server: Server, path: Path, refusal: Answer) -> None:
+def test_a_rejected_range_restarts(server: Server, path: Path, refusal: Answer) -> None:
     fetch([server.serve("/a", broken(after=5000), refusal, ranged)], path, checksum=SHA256)
     assert server.ranges == [None, "bytes=5000-", None]
     assert path.read_bytes() == DATA
 
 
-def test_a_part_of_another_file_does_not_spoil_a_good_mirror(server: Server, path: Path) -> None:
+def test_a_part_of_another_file_does_not_discredit_a_good_mirror(server: Server, path: Path) -> None:
     leave_part(path, b"\0" * 1234)
     fetch([server.serve("/a", ranged)], path, checksum=SHA256)
     assert server.ranges == ["bytes=1234-", None]
     assert path.read_bytes() == DATA
 
 
-def test_a_mirror_that_fails_after_a_bad_part_is_blamed_for_its_own_fault(server: Server, path: Path) -> None:
+def test_a_mirror_that_fails_after_a_bad_part_reports_its_own_error(server: Server, path: Path) -> None:
     leave_part(path, DATA[:1234][::-1])
     hang_up = broken(after=0)
     with pytest.raises(MissingError, match="IncompleteRead"):
@@ -273,7 +275,7 @@ def test_without_a_checksum_nothing_is_resumed(server: Server, path: Path) -> No
     assert path.read_bytes() == DATA
 
 
-def test_a_connection_that_always_breaks_is_given_up(server: Server, path: Path, waits: list[float]) -> None:
+def test_a_connection_that_always_breaks_is_abandoned(server: Server, path: Path, waits: list[float]) -> None:
     with pytest.raises(MissingError, match=r"5,?000"):
         fetch([server.serve("/a", broken(after=5000))], path, checksum=None)
     assert len(server.asked) == downloads.ATTEMPTS + 1  # the first one brought something
@@ -281,14 +283,14 @@ def test_a_connection_that_always_breaks_is_given_up(server: Server, path: Path,
     assert not path.exists()
 
 
-def test_bytes_of_an_earlier_run_are_no_progress(server: Server, path: Path) -> None:
+def test_bytes_of_an_earlier_run_are_not_progress(server: Server, path: Path) -> None:
     leave_part(path, DATA[:1234])
     with pytest.raises(MissingError):
         fetch([server.serve("/a", status(503))], path, checksum=SHA256)
     assert len(server.asked) == downloads.ATTEMPTS
 
 
-def test_a_mirror_with_another_file_is_passed_over(server: Server, path: Path) -> None:
+def test_a_mirror_with_another_file_is_skipped(server: Server, path: Path) -> None:
     fetch([server.serve("/a", whole(b"other")), server.serve("/b", ranged)], path, checksum=SHA256)
     assert server.asked == [("/a", None), ("/b", None)]
     assert path.read_bytes() == DATA
@@ -311,7 +313,7 @@ def test_a_wrong_length_is_an_integrity_error(server: Server, path: Path, header
     assert not part_of(path).exists()
 
 
-def test_a_dead_mirror_is_passed_over(server: Server, path: Path, waits: list[float]) -> None:
+def test_a_dead_mirror_is_skipped(server: Server, path: Path, waits: list[float]) -> None:
     fetch([dead(), server.serve("/a", ranged)], path, checksum=SHA256)
     assert path.read_bytes() == DATA
     assert len(waits) == downloads.ATTEMPTS - 1
@@ -335,21 +337,21 @@ def test_redirects_are_followed(server: Server, path: Path) -> None:
     assert server.asked == [("/a", "bytes=1234-"), ("/b", "bytes=1234-")]
 
 
-def test_a_server_error_is_tried_again(server: Server, path: Path, waits: list[float]) -> None:
+def test_a_server_error_is_retried(server: Server, path: Path, waits: list[float]) -> None:
     fetch([server.serve("/a", status(500), status(502), ranged)], path, checksum=SHA256)
     assert path.read_bytes() == DATA
     assert waits == [1, 2]
 
 
 @pytest.mark.parametrize(("asked", "waited"), [("0", 0), ("1", 1), ("86400", 60), ("soon", 1)])
-def test_retry_after_is_respected_within_reason(
+def test_retry_after_is_respected_up_to_a_limit(
     server: Server, path: Path, waits: list[float], asked: str, waited: float
 ) -> None:
     fetch([server.serve("/a", status(429, Retry_After=asked), ranged)], path, checksum=SHA256)
     assert waits == [waited]
 
 
-def test_a_compressed_file_is_kept_as_it_is(server: Server, path: Path) -> None:
+def test_a_compressed_file_is_not_decompressed(server: Server, path: Path) -> None:
     packed = gzip.compress(DATA)
     fetch([server.serve("/a", whole(packed, Content_Encoding="gzip"))], path, checksum=None, size=len(packed))
     assert path.read_bytes() == packed
@@ -368,7 +370,7 @@ def test_offline_opens_no_socket(path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert fetch(["http://127.0.0.1:9/"], path, checksum=SHA256) == path
 
 
-def test_a_disk_too_small_is_told_before_anything_is_written(
+def test_insufficient_disk_space_is_reported_before_writing(
     server: Server, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
@@ -378,7 +380,7 @@ def test_a_disk_too_small_is_told_before_anything_is_written(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_disk_that_runs_full_is_told_with_what_was_needed(server: Server, path: Path) -> None:
+def test_a_disk_that_fills_up_is_reported_with_the_space_needed(server: Server, path: Path) -> None:
     path.parent.mkdir()
     part_of(path).symlink_to("/dev/full")
     with pytest.raises(SrkdError, match=f"{re.escape(str(path))}.*No space left .*200 kB needed"):

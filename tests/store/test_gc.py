@@ -49,7 +49,7 @@ UNFINISHED = "0123456789abcdef0123"
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    """A store with all of the tiny suite, an unfinished run and two downloads, made once."""
+    """A store with the finished tiny suite, an unfinished run and two downloads, created once."""
     home = tmp_path_factory.mktemp("finished") / "home"
     store, display = ArtifactStore(home), Display(err)
     plan = planner.plan(load_suite(str(tiny_suite(home.parent))), store, display)
@@ -80,7 +80,7 @@ def downloaded(home: Path, name: str) -> Path:
 
 
 def contents(home: Path) -> dict[str, bytes]:
-    """All files but locks, which anyone may make."""
+    """All files except locks."""
     return {
         str(path.relative_to(home)): path.read_bytes()
         for path in sorted(home.rglob("*"))
@@ -127,7 +127,7 @@ def run_of(store: ArtifactStore, method: str, n_feats: int = 4) -> Path:
 
 
 def leave_behind(store: ArtifactStore) -> list[str]:
-    """What killed processes leave, one of each kind."""
+    """Create the leftovers of killed processes, one of each kind."""
     home, run = store.home, run_of(store, "hkd").name
     left = ["tmp/killed", f"work/{run}", f"work/{UNFINISHED}/step-9-{20 * '0'}.pt.part", f"runs/{20 * 'f'}"]
     left += ["downloads/images.zip.part", "downloads/images.zip.sha256.part"]
@@ -142,9 +142,7 @@ def leave_behind(store: ArtifactStore) -> list[str]:
     return sorted(left)
 
 
-def test_any_flipped_byte_is_found_and_what_it_breaks_is_named(
-    store: ArtifactStore, display: Display
-) -> None:
+def test_any_flipped_byte_is_found_and_its_artifact_named(store: ArtifactStore, display: Display) -> None:
     chance = random.Random(1)
     things: dict[str, list[Path]] = {}
     for path in sorted(store.home.rglob("*")):
@@ -174,7 +172,7 @@ def test_any_flipped_byte_is_found_and_what_it_breaks_is_named(
         assert set(found) == set(chosen)
         for thing, path in chosen.items():
             if path.name != MANIFEST and thing.startswith(("runs", "scores", "data")):
-                assert found[thing] == f"{path.name} is not what was written"
+                assert found[thing] == f"{path.name} is corrupted"
         for path, content in before.items():
             path.write_bytes(content)
     assert flipped > 200
@@ -195,12 +193,12 @@ def test_missing_and_added_files_and_renamed_folders_are_found(
         f"runs/{teacher.name}": "events.jsonl is missing",
         f"runs/{hkd.name}": "notes.txt does not belong to it",
         "data/photos-test": "artifact.json is missing",
-        "data/photos-test_x3": "artifact.json is not what was written: it belongs to data/photos-test_x2",
-        f"scores/{score.name}": "scores.json is not what was written",
+        "data/photos-test_x3": "artifact.json is corrupted: it belongs to data/photos-test_x2",
+        f"scores/{score.name}": "scores.json is corrupted",
     }
 
 
-def test_a_download_that_is_gone_is_found_by_its_checksum(
+def test_a_missing_download_is_found_by_its_checksum(
     store: ArtifactStore, display: Display, srkd: Srkd
 ) -> None:
     download = next(path for path in (store.home / "downloads").iterdir() if beside(path, SHA256).exists())
@@ -217,7 +215,7 @@ def test_a_download_that_is_gone_is_found_by_its_checksum(
     assert broken(store, display) == {}
 
 
-def test_what_is_just_being_written_is_no_fault(store: ArtifactStore, display: Display) -> None:
+def test_files_being_written_are_no_fault(store: ArtifactStore, display: Display) -> None:
     for name in (
         "tmp/abc/half",
         "downloads/next.zip.part",
@@ -229,7 +227,7 @@ def test_what_is_just_being_written_is_no_fault(store: ArtifactStore, display: D
     assert broken(store, display) == {}
 
 
-def test_a_pack_that_is_replaced_meanwhile_is_no_fault(
+def test_a_pack_replaced_during_verification_is_no_fault(
     store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key, replaced = Pack(dataset="photos-test", scale=1), list[Path]()
@@ -251,7 +249,7 @@ def test_a_pack_that_is_replaced_meanwhile_is_no_fault(
     assert replaced
 
 
-def test_a_file_that_cannot_be_read_is_a_fault(
+def test_an_unreadable_file_is_a_fault(
     store: ArtifactStore, display: Display, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: Any = Path.open
@@ -266,9 +264,7 @@ def test_a_file_that_cannot_be_read_is_a_fault(
     assert broken(store, display) == {f"runs/{bad.name}": "cannot be read (Input/output error)"}
 
 
-def test_a_failure_and_a_checkpoint_that_say_nothing_are_found(
-    store: ArtifactStore, display: Display
-) -> None:
+def test_empty_failure_files_and_checkpoints_are_found(store: ArtifactStore, display: Display) -> None:
     folder = store.home / "work" / UNFINISHED
     (folder / "failed.json").write_text('{"error": "loss is nan"}', encoding="utf-8")
     assert broken(store, display) == {}
@@ -281,7 +277,7 @@ def test_a_download_without_a_checksum_is_unverified_and_no_fault(store: Artifac
     beside(store.home / "downloads" / "images.zip", SHA256).unlink()
     code, text, _ = srkd("store", "verify")
     assert code == 0
-    assert "downloads/images.zip: can't be checked" in text
+    assert "downloads/images.zip: cannot be checked" in text
     assert json.loads(srkd("store", "verify", "--json")[1])["unverified"] == ["downloads/images.zip"]
 
 
@@ -307,7 +303,7 @@ def test_verify_ends_with_4_and_the_command_that_repairs(store: ArtifactStore, s
     before = contents(store.home)
     code, text, messages = srkd("store", "verify")
     assert code == 4
-    assert text.splitlines()[0] == f"runs/{run_of(store, 'hkd').name}: card.json is not what was written"
+    assert text.splitlines()[0] == f"runs/{run_of(store, 'hkd').name}: card.json is corrupted"
     assert text.endswith(", 1 broken\n")
     assert messages.endswith("hint: srkd store verify --repair\n")
     code, text, _ = srkd("store", "verify", "--json")
@@ -316,7 +312,7 @@ def test_verify_ends_with_4_and_the_command_that_repairs(store: ArtifactStore, s
     assert contents(store.home) == before
 
 
-def test_what_repair_removes_is_made_again_in_the_same_bits(store: ArtifactStore, srkd: Srkd) -> None:
+def test_repaired_artifacts_are_recreated_bit_identically(store: ArtifactStore, srkd: Srkd) -> None:
     before = contents(store.home)
     hkd = run_of(store, "hkd")
     lost = [run_of(store, "none", 6) / "weights.safetensors", hkd / MANIFEST]
@@ -328,7 +324,7 @@ def test_what_repair_removes_is_made_again_in_the_same_bits(store: ArtifactStore
     code, text, _ = srkd("store", "verify", "--repair")
     assert code == 0
     assert text.count("; removed, ") == 7
-    assert f"runs/{hkd.name}: artifact.json is not what was written; removed, the next `srkd run`" in text
+    assert f"runs/{hkd.name}: artifact.json is corrupted; removed, the next `srkd run`" in text
     assert not any(path.exists() for path in lost)
     assert not beside(lost[5], SHA256).exists()
     assert srkd("store", "verify")[0] == 0
@@ -343,19 +339,19 @@ def test_what_repair_removes_is_made_again_in_the_same_bits(store: ArtifactStore
     ] == []
 
 
-def test_repair_leaves_what_another_process_makes(store: ArtifactStore, srkd: Srkd) -> None:
+def test_repair_keeps_artifacts_of_a_running_process(store: ArtifactStore, srkd: Srkd) -> None:
     run = run_of(store, "hkd")
     (run / "card.json").write_text("{}", encoding="utf-8")
     with process(store, f"store.locked(['run-{run.name}'])"):
         code, text, _ = srkd("store", "verify", "--repair")
     assert code == 4
-    assert "not removed: another srkd is at work on it" in text
+    assert "not removed: another process is at work on it" in text
     assert run.exists()
     assert srkd("store", "verify", "--repair")[0] == 0
     assert not run.exists()
 
 
-def test_repair_leaves_what_has_been_made_anew_meanwhile(store: ArtifactStore, display: Display) -> None:
+def test_repair_keeps_artifacts_recreated_in_the_meantime(store: ArtifactStore, display: Display) -> None:
     run = run_of(store, "hkd")
     content = (run / "card.json").read_bytes()
     (run / "card.json").write_text("{}", encoding="utf-8")
@@ -379,8 +375,10 @@ def test_gc_without_yes_changes_nothing(store: ArtifactStore, srkd: Srkd) -> Non
     assert sorted(store.home.rglob("*")) == names
 
 
-def test_gc_removes_what_killed_processes_left_and_nothing_else(store: ArtifactStore, srkd: Srkd) -> None:
-    (store.home / "downloads" / "other.zip.part").write_bytes(bytes(9))  # a download can go on from here
+def test_gc_removes_only_leftovers_of_killed_processes(store: ArtifactStore, srkd: Srkd) -> None:
+    (store.home / "downloads" / "other.zip.part").write_bytes(
+        bytes(9)
+    )  # a partial download that can be resumed
     before = contents(store.home)
     left = leave_behind(store)
     removed = json.loads(srkd("store", "gc", "--yes", "--json")[1])
@@ -390,9 +388,7 @@ def test_gc_removes_what_killed_processes_left_and_nothing_else(store: ArtifactS
     assert srkd("store", "gc", "--yes")[1] == "nothing can go\n"
 
 
-def test_gc_removes_the_halves_of_small_files_that_killed_processes_left(
-    store: ArtifactStore, srkd: Srkd
-) -> None:
+def test_gc_removes_partial_small_files_of_killed_processes(store: ArtifactStore, srkd: Srkd) -> None:
     old, new = (store.home / f"methods.json.{number}1234567.part" for number in range(2))
     half = store.home / "downloads" / "images.zip.sha256.01234567.part"
     for path in (old, new, half):
@@ -403,7 +399,7 @@ def test_gc_removes_the_halves_of_small_files_that_killed_processes_left(
     assert [path.exists() for path in (old, new, half)] == [False, True, False]
 
 
-def test_gc_removes_the_locks_that_nobody_holds(store: ArtifactStore, srkd: Srkd) -> None:
+def test_gc_removes_unused_locks(store: ArtifactStore, srkd: Srkd) -> None:
     locks, download = store.home / "locks", store.home / "downloads" / "images.zip.lock"
     download.touch()
     unused = len(list(locks.iterdir())) + 1
@@ -433,7 +429,7 @@ DAMAGED = [b"", b"{", b"[]", b"{}", b"\xff\xfe", b"[" * 9999, b'{\n "key": {},\n
         for content in (b"[]", None)
     ],
 )
-def test_a_damaged_artifact_ends_no_command_in_a_traceback(
+def test_a_damaged_artifact_causes_no_traceback(
     store: ArtifactStore, srkd: Srkd, name: str, content: bytes | None
 ) -> None:
     run, other = run_of(store, "hkd"), run_of(store, "none")
@@ -463,14 +459,14 @@ def test_a_damaged_artifact_ends_no_command_in_a_traceback(
     gone = {run.name[:12]} if name in (MANIFEST, FAILED) else set()
     assert shown == {one.name[:12] for one in (store.home / "runs").iterdir()} - gone
     if name == MANIFEST and content is not None:
-        said = f"runs/{run.name} is damaged and left out; for the cause: srkd store verify"
+        said = f"runs/{run.name} is damaged and skipped; for the cause: srkd store verify"
         assert " ".join(messages.split()) == said
         code, _, messages = srkd("show", run.name[:8])
         assert code == 4
-        assert f"{MANIFEST} is not what was written" in messages
+        assert f"{MANIFEST} is corrupted" in messages
 
 
-def test_a_run_that_this_srkd_cannot_read_is_left_out_of_the_list(store: ArtifactStore, srkd: Srkd) -> None:
+def test_runs_of_an_unknown_version_are_not_listed(store: ArtifactStore, srkd: Srkd) -> None:
     class Later(Artifact):
         folder, kind = "runs", "run"
         model: dict[str, int]
@@ -479,10 +475,10 @@ def test_a_run_that_this_srkd_cannot_read_is_left_out_of_the_list(store: Artifac
         (folder / CARD).write_text("{}", encoding="utf-8")
     code, text, messages = srkd("ls")
     assert (code, len(text.splitlines())) == (0, 4)
-    assert messages.count(" is damaged and left out") == 1
+    assert messages.count(" is damaged and skipped") == 1
 
 
-def test_gc_never_takes_what_a_live_process_holds(store: ArtifactStore, srkd: Srkd) -> None:
+def test_gc_never_removes_files_of_a_live_process(store: ArtifactStore, srkd: Srkd) -> None:
     left = leave_behind(store)
     with process(store, "store.scratch()"):
         (scratch,) = (path for path in (store.home / "tmp").iterdir() if path.name != "killed")
@@ -499,7 +495,7 @@ def test_gc_never_takes_what_a_live_process_holds(store: ArtifactStore, srkd: Sr
     }
 
 
-def test_gc_leaves_what_was_made_or_taken_after_it_looked(store: ArtifactStore) -> None:
+def test_gc_keeps_files_created_or_locked_after_its_scan(store: ArtifactStore) -> None:
     leave_behind(store)
     waste = gc.leftovers(store)
     half = store.home / "runs" / (20 * "f")
@@ -514,7 +510,7 @@ def test_gc_leaves_what_was_made_or_taken_after_it_looked(store: ArtifactStore) 
     }
 
 
-def test_a_folder_without_its_lock_was_left_and_one_is_locked_before_it_is_made(
+def test_scratch_folders_are_locked_before_creation(
     store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make, seen = Path.mkdir, list[int]()
@@ -532,7 +528,7 @@ def test_a_folder_without_its_lock_was_left_and_one_is_locked_before_it_is_made(
     assert not list((store.home / "locks").glob("tmp-*"))
 
 
-def test_gc_keeps_all_that_a_suite_needs(store: ArtifactStore, srkd: Srkd, tmp_path: Path) -> None:
+def test_gc_keeps_all_artifacts_of_a_suite(store: ArtifactStore, srkd: Srkd, tmp_path: Path) -> None:
     tiny_suite(tmp_path, "less", methods=["none"])
     hkd = run_of(store, "hkd").name
     (score,) = (
@@ -569,9 +565,7 @@ def test_gc_keeps_the_unfinished_runs_of_a_suite(store: ArtifactStore, srkd: Srk
     assert {one["path"] for one in things} == {f"work/{UNFINISHED}", "downloads/images.zip"}
 
 
-def test_gc_keeps_the_self_ensemble_that_a_suite_asks_for(
-    store: ArtifactStore, srkd: Srkd, tmp_path: Path
-) -> None:
+def test_gc_keeps_self_ensemble_scores_of_a_suite(store: ArtifactStore, srkd: Srkd, tmp_path: Path) -> None:
     tiny_suite(tmp_path, "turned", methods=["none"], evaluate={"self_ensemble": True})
     key = Measurement(network=20 * "a", pixels="0", scale=2)
     with store.writing(key) as folder:
@@ -582,7 +576,7 @@ def test_gc_keeps_the_self_ensemble_that_a_suite_asks_for(
         "scores on photos-test of hkd seed 0, EDSR 4×4",
         "scores on photos-test of none seed 0, EDSR 4×4",
         "scores on photos-test of none seed 0, EDSR 6×4",
-        "scores on set5 of a network that is gone",
+        "scores on set5 of a deleted network",
     ]
 
 
@@ -605,7 +599,7 @@ def test_gc_keeps_the_images_and_downloads_of_a_suite(
     }
 
 
-def test_gc_refuses_when_it_cannot_tell_what_is_needed(
+def test_gc_stops_if_needed_artifacts_are_unknown(
     store: ArtifactStore, srkd: Srkd, tmp_path: Path, display: Display
 ) -> None:
     tiny_suite(tmp_path, "far", data={"test": ["set5"]})
@@ -619,13 +613,13 @@ def test_gc_refuses_when_it_cannot_tell_what_is_needed(
     with process(store, f"store.locked(['run-{run_of(store, 'hkd').name}'])"):
         code, _, messages = srkd("store", "gc", "--keep", "less.yaml", "--yes")
         assert code == 1
-        assert "another srkd is at work here for a suite that is not kept" in messages
+        assert "another process works on a suite that is not kept" in messages
         assert contents(store.home) == before
         assert srkd("store", "gc", "--keep", "tiny.yaml", "--yes")[0] == 0
     assert not (store.home / "work" / UNFINISHED).exists()
 
 
-def test_du_sums_all_that_is_kept(store: ArtifactStore, srkd: Srkd) -> None:
+def test_du_sums_all_files(store: ArtifactStore, srkd: Srkd) -> None:
     leave_behind(store)
     code, text, _ = srkd("store", "du", "--json")
     told = json.loads(text)
@@ -653,7 +647,7 @@ def test_du_sums_all_that_is_kept(store: ArtifactStore, srkd: Srkd) -> None:
     assert "in all" in srkd("store", "du")[1]
 
 
-def test_locks_and_errors_name_what_they_are_of(tmp_path: Path) -> None:
+def test_locks_and_errors_name_their_artifact(tmp_path: Path) -> None:
     for path, lock in {
         f"runs/{UNFINISHED}": f"locks/run-{UNFINISHED}",
         f"work/{UNFINISHED}/step-1.pt": f"locks/run-{UNFINISHED}",

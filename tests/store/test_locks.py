@@ -1,4 +1,4 @@
-"""Locks: one holder at a time, also while others remove lock files that nobody holds."""
+"""Locks: one holder at a time, also while others remove unused lock files."""
 
 import os
 import threading
@@ -18,7 +18,7 @@ def lock(tmp_path: Path) -> Path:
     return tmp_path / "lock"
 
 
-def test_a_held_lock_is_seen_and_looking_makes_nothing(lock: Path) -> None:
+def test_a_held_lock_is_detected_without_creating_files(lock: Path) -> None:
     assert not is_held(lock)
     assert not lock.exists()
     with held(lock):
@@ -33,7 +33,7 @@ def test_a_held_lock_is_seen_and_looking_makes_nothing(lock: Path) -> None:
     assert not lock.exists()
 
 
-def test_who_waits_says_so_once_and_then_holds(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_for_a_lock_is_announced_once(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "PATIENCE", 0.1)
     told: list[str] = []
     entered = threading.Event()
@@ -52,9 +52,7 @@ def test_who_waits_says_so_once_and_then_holds(lock: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.posix
-def test_a_lock_whose_file_is_removed_before_it_is_taken_is_taken_anew(
-    lock: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_file_removed_before_locking_is_recreated(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     removed = list[int]()
 
     def after_removal(descriptor: int) -> bool:
@@ -70,7 +68,7 @@ def test_a_lock_whose_file_is_removed_before_it_is_taken_is_taken_anew(
     assert removed
 
 
-def test_one_at_a_time_works_while_unused_lock_files_are_removed(lock: Path) -> None:
+def test_locks_exclude_while_unused_lock_files_are_removed(lock: Path) -> None:
     inside, most, done = 0, 0, threading.Event()
 
     def work() -> None:
@@ -103,7 +101,7 @@ def test_one_at_a_time_works_while_unused_lock_files_are_removed(lock: Path) -> 
 
 
 @pytest.mark.posix
-def test_a_lock_that_cannot_be_made_is_one_error(tmp_path: Path) -> None:
+def test_a_lock_that_cannot_be_created_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SrkdError, match=r"^cannot write .*file"), held(tmp_path / "file" / "lock"):
         pass

@@ -40,7 +40,7 @@ class Block(nn.Module):
 
 
 class Careless(nn.Module):
-    """Does everything in place: its input, and every feature after it was handed on."""
+    """Modifies everything in place: its input, and every feature after passing it on."""
 
     def __init__(self, scale: int) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class Layer(nn.Module):
 
 
 class Strided(nn.Module):
-    """Works on every other pixel: what it sees depends on where an image begins."""
+    """Works on every other pixel, so that its output depends on the crop position."""
 
     def __init__(self, scale: int) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class Strided(nn.Module):
 
 
 class Channels(nn.Module):
-    """Keeps its maps as (N, h, w, C), which can't be told from (N, C, h, w) everywhere."""
+    """Keeps its maps as (N, h, w, C), which cannot be told from (N, C, h, w) everywhere."""
 
     def __init__(self, scale: int = 2) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class Channels(nn.Module):
 
 
 class SameSize(nn.Module):
-    """A restorer: gives an image of the size that it gets."""
+    """A restoration network: its output has the size of its input."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -145,5 +145,5 @@ class Failing(nn.Module):
 
 
 def no_class() -> nn.Module:
-    """Return a network, without being a class of one."""
+    """Return a network, although it is not a class."""
     return SameSize()

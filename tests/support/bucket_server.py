@@ -12,14 +12,14 @@ import requests
 
 
 class Wire:
-    """What stands between a client and the server, byte by byte.
+    """A proxy between a client and the server.
 
     Attributes:
-        cut_after: how many more bytes clients may send before every connection is cut; None: as many as they like.
-        down: no connection is let in.
-        delay: seconds that each read waits, either way.
-        tries: how often a connection was asked for.
-        lost_answers: how many more of the server's answers are lost, and their connection with them.
+        cut_after: bytes that clients can still send before every connection is cut; None: unlimited.
+        down: no connection is accepted.
+        delay: seconds that each read waits, in both directions.
+        tries: number of connection attempts.
+        lost_answers: number of the server's next answers that are lost with their connection.
     """
 
     def __init__(self, port: int) -> None:
@@ -84,9 +84,9 @@ class Server:
     """A server with one bucket, `runs`.
 
     Attributes:
-        asked: (method, object) of each request that it got.
-        answer: with which each request is answered instead, such as `503 Slow Down`.
-        heedless: it doesn't know If-None-Match, as some servers don't.
+        asked: (method, object) of each received request.
+        answer: the response to every request instead of the real one, such as `503 Slow Down`.
+        heedless: it does not know If-None-Match, as some servers do not.
     """
 
     def __init__(self) -> None:
@@ -120,7 +120,7 @@ class Server:
         requests.put(bucket, timeout=30).raise_for_status()
 
     def environment(self) -> dict[str, str]:
-        """Return what tells a client of this server."""
+        """Return the environment variables for clients of this server."""
         return {
             "AWS_ACCESS_KEY_ID": "somebody",
             "AWS_SECRET_ACCESS_KEY": "something",
@@ -129,7 +129,7 @@ class Server:
         }
 
     def settle(self) -> None:
-        """Make the connection as it should be, and forget what was asked."""
+        """Restore the connection, and clear the recorded requests."""
         wire = self.wire
         wire.down, wire.delay, wire.cuts, wire.lost_answers, wire.cut_after = False, 0.0, 0, 0, None
         self.answer, self.heedless = None, False

@@ -1,4 +1,4 @@
-"""Commands in a process of their own."""
+"""Run commands in separate processes."""
 
 import subprocess
 import sys

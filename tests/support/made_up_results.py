@@ -1,4 +1,4 @@
-"""Results as a finished study might have them; all numbers are made up."""
+"""Results of a finished study with made-up numbers."""
 
 import math
 import random

@@ -1,4 +1,4 @@
-"""The suite that tests train in a second: tiny networks, a few steps, and the photographs that come with srkd."""
+"""A suite that trains in a second: tiny networks, a few steps, and the built-in photographs."""
 
 from collections.abc import Mapping
 from pathlib import Path

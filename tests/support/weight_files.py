@@ -1,4 +1,4 @@
-"""Files of weights as their authors release them."""
+"""Weights files in the format of their authors."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""torch.compile: every method trains with it, and nobody's numbers depend on the others of the group."""
+"""torch.compile: every method trains with it, and results do not depend on the other learners of the group."""
 
 from functools import partialmethod
 from pathlib import Path

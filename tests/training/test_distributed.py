@@ -1,4 +1,4 @@
-"""Processes that torchrun started train a teacher together."""
+"""Processes started by torchrun train a teacher together."""
 
 import json
 import os
@@ -84,7 +84,7 @@ def free_port() -> int:
 
 
 def work(rank: int, home: Path, ports: list[int]) -> None:
-    """Do in one of two processes what the tests look at."""
+    """Do the work of one of two processes that the tests check."""
     torch.set_num_threads(1)
     os.environ |= {
         "TORCHELASTIC_RUN_ID": "test",
@@ -122,7 +122,7 @@ def work(rank: int, home: Path, ports: list[int]) -> None:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where two ranks have trained, and one process, all the same."""
+    """A folder with trainings of two ranks and of one process with the same settings."""
     home = tmp_path_factory.mktemp("ranks")
     store = ArtifactStore(home)
     torch.save(trained(learner_in(home / "whole", store), store).student.state_dict(), home / "whole.pt")
@@ -136,7 +136,7 @@ def told(home: Path) -> list[dict[str, object]]:
     return [torch.load(home / f"told-{rank}.pt") for rank in (0, 1)]
 
 
-def test_a_signal_to_one_rank_stops_all_at_the_same_step_with_one_checkpoint_that_one_process_goes_on_from(
+def test_a_signal_to_one_rank_stops_all_at_one_step_and_one_process_can_resume(
     home: Path,
 ) -> None:
     assert [one["stopped"] for one in told(home)] == [(20, 75), (20, 75)]
@@ -147,7 +147,7 @@ def test_a_signal_to_one_rank_stops_all_at_the_same_step_with_one_checkpoint_tha
     assert [event["step"] for event in resumed.events] == list(range(50))
 
 
-def test_two_ranks_go_on_from_the_checkpoint_of_one_process_and_have_the_same_weights(home: Path) -> None:
+def test_two_ranks_resume_from_one_processs_checkpoint_with_the_same_weights(home: Path) -> None:
     zero, one = (ranks["begun"] for ranks in told(home))
     assert isinstance(zero, dict)
     assert isinstance(one, dict)
@@ -165,7 +165,7 @@ def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_torchrun_puts_the_same_artifact_into_the_store_as_one_process(srkd: Srkd, tmp_path: Path) -> None:
+def test_torchrun_stores_the_same_artifact_as_one_process(srkd: Srkd, tmp_path: Path) -> None:
     write_suite(tmp_path)
     assert srkd("train-teacher", "shared.yaml")[0] == 0
     shared = start(tmp_path, "train-teacher", "shared.yaml", "--home", "two", "--json")
@@ -211,7 +211,7 @@ class Second(Ranks):
         self.told.clear()
 
 
-def test_every_rank_reads_its_part_of_a_batch_and_sees_what_rank_0_sees(
+def test_every_rank_reads_its_part_of_a_batch_with_rank_0s_state(
     store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batches: list[Tensor] = []
@@ -282,16 +282,16 @@ def test_under_torchrun_only_a_teacher_is_trained(srkd: Srkd, words: tuple[str, 
 
 
 @pytest.mark.usefixtures("three_ranks")
-def test_ranks_that_do_not_divide_the_batch_are_refused_before_they_meet(srkd: Srkd, tmp_path: Path) -> None:
+def test_ranks_that_do_not_divide_the_batch_are_rejected_early(srkd: Srkd, tmp_path: Path) -> None:
     write_suite(tmp_path)
     code, _, err = srkd("train-teacher", "shared.yaml")
     assert code == 1
-    assert "error: 3 ranks can't have equal parts of a batch of 8\n" in err
+    assert "error: 3 ranks cannot share a batch of 8\n" in err
     assert "hint: start 2, or --set teacher.train.batch=9\n" in err
 
 
 @pytest.mark.usefixtures("three_ranks")
-def test_the_command_to_go_on_with_is_that_of_who_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_resume_command_is_the_original_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["srkd", "train-teacher", "my suite.yaml"])
     ended = "--nproc-per-node 3 -m srkd_bench train-teacher 'my suite.yaml'"
     assert command_line() == f"torchrun --standalone {ended}"
@@ -335,7 +335,7 @@ class Across(nn.Module):
         ("across", "compares the images of a batch"),
     ],
 )
-def test_a_network_to_which_a_batch_is_more_than_its_parts_is_refused(between: str, what: str) -> None:
+def test_a_network_that_depends_on_the_whole_batch_is_rejected(between: str, what: str) -> None:
     def run(between: str) -> Run:
         return run_of(ForeignSpec(arch="tests.training.test_distributed:Net", params={"between": between}))
 

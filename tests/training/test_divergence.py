@@ -21,19 +21,19 @@ def noisy(mean: float, count: int, seed: int = 0) -> list[float]:
     return [mean * sum(stream.lognormvariate(-1.125, 1.5) for _ in range(4)) / 4 for _ in range(count)]
 
 
-def test_noise_alone_never_looks_like_divergence() -> None:
+def test_noise_is_not_divergence() -> None:
     for seed in range(200):
         assert verdict(noisy(1e-3, 3000, seed)) == (3000, "")
 
 
-def test_a_loss_that_jumps_and_stays_is_called_diverged_within_two_windows() -> None:
+def test_a_lasting_jump_of_the_loss_is_divergence_within_two_windows() -> None:
     step, words = verdict(noisy(1e-3, 2500) + noisy(20e-3, 7500))
     assert 2500 + 199 <= step < 2500 + 300
     assert "more than 4 times its best" in words
     assert "since step 2,500" in words
 
 
-def test_a_jump_that_heals_within_a_window_is_no_divergence() -> None:
+def test_a_jump_that_recovers_within_a_window_is_no_divergence() -> None:
     assert verdict(noisy(1e-3, 2500) + noisy(20e-3, 90) + noisy(1e-3, 7410))[1] == ""
 
 

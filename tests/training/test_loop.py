@@ -36,7 +36,7 @@ CPU = torch.device("cpu")
 
 
 class Lab:
-    """Trains learners on the built-in photographs, in a folder of its own."""
+    """Train learners on the built-in photographs, in a separate folder."""
 
     def __init__(self, store: ArtifactStore, folder: Path) -> None:
         self.folder = folder
@@ -81,7 +81,7 @@ def same(a: Learner, b: Learner) -> bool:
     return all(torch.equal(x, y) for x, y in zip(bits(a), bits(b), strict=True))
 
 
-def test_events_tell_how_long_the_steps_between_them_took(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_contain_the_time_of_steps(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
 
     def tick(*arguments: object) -> None:
@@ -100,14 +100,14 @@ def test_events_tell_how_long_the_steps_between_them_took(lab: Lab, monkeypatch:
     assert "seconds_a_step" not in events[-1]
 
 
-def test_side_by_side_equals_alone_bit_for_bit(lab: Lab) -> None:
+def test_training_together_equals_training_alone_bit_for_bit(lab: Lab) -> None:
     together = lab.fit(ALL, "together")
     for name in ALL:
         assert same(together[name], lab.fit([name], "alone")[name]), name
     assert not same(together["none"], together["hkd"])
 
 
-def test_the_teacher_looks_once_a_step_and_never_for_none(lab: Lab) -> None:
+def test_there_is_one_teacher_forward_pass_per_step_and_none_for_none(lab: Lab) -> None:
     passes: list[torch.Size] = []
     before = [weight.clone() for weight in lab.teacher.parameters()]
     learners = {name: lab.learner(name, "x") for name in ALL}
@@ -121,7 +121,7 @@ def test_the_teacher_looks_once_a_step_and_never_for_none(lab: Lab) -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, lab.teacher.parameters(), strict=True))
 
 
-def test_what_learns_beside_the_student_is_compared_with_hr_as_the_suite_says(lab: Lab) -> None:
+def test_auxiliary_networks_use_the_suites_loss_against_hr(lab: Lab) -> None:
     def peers_first_loss(loss: str) -> float:
         learner = lab.learner("dml", loss, TRAIN.model_copy(update={"loss": loss}))
         lr, hr = Patches(lab.images, TRAIN, 0).batch(0)
@@ -137,7 +137,7 @@ def test_what_learns_beside_the_student_is_compared_with_hr_as_the_suite_says(la
     assert peers_first_loss("l1") > 1.1 * peers_first_loss("mse")
 
 
-def test_validation_is_logged_now_and_then_and_changes_no_bit(lab: Lab) -> None:
+def test_validation_is_logged_periodically_and_changes_no_bit(lab: Lab) -> None:
     train = TRAIN.model_copy(update={"steps": 12})
     seen: list[list[torch.Tensor]] = []
 
@@ -161,7 +161,7 @@ def test_validation_is_logged_now_and_then_and_changes_no_bit(lab: Lab) -> None:
     ("number", "code"),
     [(signal.SIGTERM, 75), (signal.SIGHUP, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)],
 )
-def test_a_signal_writes_checkpoints_and_the_rest_ends_in_the_same_bits(
+def test_a_signal_writes_checkpoints_that_resume_bit_identically(
     lab: Lab, number: signal.Signals, code: int
 ) -> None:
     whole = lab.fit(ALL, "whole")
@@ -183,7 +183,7 @@ def test_a_signal_writes_checkpoints_and_the_rest_ends_in_the_same_bits(
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32"])
 @pytest.mark.parametrize("stopped", [False, True])
-def test_tf32_is_as_the_training_says_and_afterwards_as_it_was(
+def test_tf32_follows_the_training_and_is_restored_afterwards(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, precision: str, stopped: bool
 ) -> None:
     seen: list[bool] = []
@@ -223,7 +223,7 @@ def test_a_second_signal_while_checkpoints_are_written_loses_none(
 
 
 @pytest.mark.parametrize("moment", ["forward", "backward", "update"])
-def test_a_signal_within_a_step_undoes_or_ends_it_and_the_rest_ends_in_the_same_bits(
+def test_a_signal_within_a_step_undoes_or_completes_it_bit_identically(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     whole = lab.fit(["none", "rvkd"], "whole")
@@ -258,18 +258,18 @@ def test_a_signal_within_a_step_undoes_or_ends_it_and_the_rest_ends_in_the_same_
     assert all(same(whole[name], resumed[name]) for name in whole)
 
 
-def test_a_checkpoint_that_changed_is_never_used(lab: Lab) -> None:
+def test_a_corrupted_checkpoint_is_never_used(lab: Lab) -> None:
     learner = lab.learner("hkd", "x")
     learner.save()
     (path,) = learner.folder.iterdir()
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(IntegrityError, match=f"{path.name} is not what was written"):
+    with pytest.raises(IntegrityError, match=f"{path.name} is corrupted"):
         lab.learner("hkd", "x")
 
 
-def test_one_checkpoint_is_kept_and_a_failed_write_leaves_it(
+def test_one_checkpoint_is_kept_and_survives_a_failed_write(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learner = lab.fit(["hkd"], "x")["hkd"]
@@ -292,7 +292,7 @@ def test_one_checkpoint_is_kept_and_a_failed_write_leaves_it(
     assert second != first
 
 
-def test_checkpoints_take_a_hundredth_of_the_time(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoints_take_at_most_one_percent_of_the_time(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     saves: list[int] = []
     clock = [0.0]
     monkeypatch.setattr("srkd_bench.training.loop.time.monotonic", lambda: clock[0])
@@ -309,7 +309,7 @@ def test_checkpoints_take_a_hundredth_of_the_time(lab: Lab, monkeypatch: pytest.
     assert saves == [6, 17, 28, 39]  # after 300 seconds, then after 600
 
 
-def test_a_training_that_diverges_stops_alone_and_keeps_the_checkpoint_from_before(
+def test_a_diverging_training_stops_alone_and_keeps_its_earlier_checkpoint(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train = TRAIN.model_copy(update={"steps": 400})
@@ -334,7 +334,7 @@ def test_a_training_that_diverges_stops_alone_and_keeps_the_checkpoint_from_befo
     )  # a few steps pass before it is noticed
 
 
-def test_a_learner_that_is_behind_catches_up_alone(lab: Lab) -> None:
+def test_a_learner_with_an_earlier_checkpoint_catches_up_alone(lab: Lab) -> None:
     whole = lab.fit(["none", "hkd"], "whole")
 
     def stop(step: int) -> None:
@@ -347,9 +347,7 @@ def test_a_learner_that_is_behind_catches_up_alone(lab: Lab) -> None:
     assert all(same(whole[name], uneven[name]) for name in whole)
 
 
-def test_a_loss_that_is_not_finite_stops_that_learner_alone(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_loss_that_is_not_finite_stops_only_its_learner(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = lab.fit(["none"], "whole")
     learners = {name: lab.learner(name, "x") for name in ("none", "hkd")}
 
@@ -365,7 +363,7 @@ def test_a_loss_that_is_not_finite_stops_that_learner_alone(
     assert same(whole["none"], learners["none"])
 
 
-def test_bf16_and_l1_are_other_trainings_that_work(lab: Lab) -> None:
+def test_bf16_and_l1_are_valid_and_change_the_digest(lab: Lab) -> None:
     plain = lab.fit(["hkd"], "fp32")["hkd"]
     for change in ({"precision": "bf16"}, {"loss": "l1"}, {"augment": False}):
         other = lab.fit(["hkd"], "-".join(change), TRAIN.model_copy(update=change))["hkd"]
@@ -373,7 +371,7 @@ def test_bf16_and_l1_are_other_trainings_that_work(lab: Lab) -> None:
         assert not same(plain, other)
 
 
-def test_compiled_networks_learn_the_same_and_are_kept_as_plain_ones(
+def test_compiled_networks_learn_the_same_and_are_stored_uncompiled(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graphs: list[torch.fx.GraphModule] = []
@@ -392,7 +390,7 @@ def test_compiled_networks_learn_the_same_and_are_kept_as_plain_ones(
     assert to_safetensors(compiled.student) == to_safetensors(plain.student)
 
 
-def test_what_is_compiled_is_another_training_and_what_is_not_is_the_one_it_was() -> None:
+def test_compiling_changes_the_digest_and_the_default_does_not() -> None:
     plain = TRAIN.model_dump(mode="json")
     assert "compile" not in plain
     assert TRAIN.model_copy(update={"compile": True}).model_dump(mode="json") == plain | {"compile": True}
@@ -425,12 +423,12 @@ def test_learning_rates_follow_their_schedules() -> None:
     "wrong",
     [{"schedule": "step", "restarts": [4]}, {"restarts": [4, 4]}, {"restarts": [8]}, {"restarts": [0]}],
 )
-def test_restarts_of_a_cosine_rise_and_lie_within_the_training(wrong: dict[str, object]) -> None:
+def test_cosine_restarts_increase_and_are_within_the_training(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match="restarts"):
         TrainSpec.model_validate({"steps": 8, "schedule": "cosine"} | wrong)
 
 
-def test_until_its_restart_a_training_is_the_shorter_one_and_then_begins_with_a_new_optimizer(
+def test_before_a_restart_a_training_equals_the_shorter_one_and_then_resets_the_optimizer(
     lab: Lab,
 ) -> None:
     short = TrainSpec(batch=4, patch=8, steps=4, learning_rate=1e-3, schedule="cosine")
@@ -451,7 +449,7 @@ def test_until_its_restart_a_training_is_the_shorter_one_and_then_begins_with_a_
     assert not same(resumed, ended)
 
 
-def test_students_of_a_seed_begin_alike_and_of_others_differ() -> None:
+def test_students_of_a_seed_have_equal_initial_weights() -> None:
     spec = ModelSpec(n_feats=4, n_resblocks=2)
 
     def weights(*seed: int) -> torch.Tensor:

@@ -44,7 +44,7 @@ def sr(seed: int) -> torch.Tensor:
     return torch.rand(SHAPE, generator=torch.Generator().manual_seed(seed)) * 1.2 - 0.1
 
 
-def test_the_grid_has_128_levels_between_two_of_an_image() -> None:
+def test_the_grid_has_128_levels_per_8_bit_level() -> None:
     exact = torch.tensor([-0.5, 0.0, 1 / 32768, 0.25, 1.0, 1.5 - 1 / 32768])
     assert torch.equal(on_grid(exact), exact)
     assert torch.equal(on_grid(torch.tensor([-3.0, 7.0])), torch.tensor([-0.5, 1.5 - 1 / 32768]))
@@ -54,7 +54,7 @@ def test_the_grid_has_128_levels_between_two_of_an_image() -> None:
     assert torch.equal(on_grid(on_grid(images)), on_grid(images))
 
 
-def test_the_grid_costs_no_psnr(store: ArtifactStore) -> None:
+def test_the_grid_does_not_lower_psnr(store: ArtifactStore) -> None:
     images, network = open_set(store, "photos-test", 2), build(ModelSpec(n_feats=4, n_resblocks=4), 0)
     lr = torch.from_numpy(np.array(images.lr(0))).permute(2, 0, 1)[None].float() / 255
     with torch.no_grad():
@@ -67,7 +67,7 @@ def test_the_grid_costs_no_psnr(store: ArtifactStore) -> None:
     assert psnr(on_grid(exact)) == pytest.approx(psnr(exact), abs=1e-4)
 
 
-def test_what_was_written_is_read_as_it_was_seen(cache: TeacherCache) -> None:
+def test_written_sr_is_read_back_unchanged(cache: TeacherCache) -> None:
     for step in (2, 0):
         cache.write(step, sr(step))
     for step in (0, 2):
@@ -98,13 +98,13 @@ def test_a_damaged_record_is_not_read_and_can_be_written_again(
     assert cache.read(1) is not None
 
 
-def test_half_a_record_is_not_read(cache: TeacherCache, tmp_path: Path) -> None:
+def test_an_incomplete_record_is_not_read(cache: TeacherCache, tmp_path: Path) -> None:
     cache.write(0, sr(0))
     os.truncate(tmp_path / "x.sr", RECORD - 1)
     assert cache.read(0) is None
 
 
-def test_what_is_not_finite_is_not_kept(cache: TeacherCache) -> None:
+def test_non_finite_sr_is_not_cached(cache: TeacherCache) -> None:
     broken = sr(0)
     broken[0, 0, 0, 0] = torch.nan
     cache.write(0, broken)
@@ -112,7 +112,7 @@ def test_what_is_not_finite_is_not_kept(cache: TeacherCache) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_a_full_disk_only_ends_the_keeping(tmp_path: Path) -> None:
+def test_a_full_disk_only_stops_caching(tmp_path: Path) -> None:
     (tmp_path / "x.sr").symlink_to("/dev/full")
     cache = TeacherCache(tmp_path / "x.sr", SHAPE)
     assert cache.read(0) is None
@@ -122,7 +122,7 @@ def test_a_full_disk_only_ends_the_keeping(tmp_path: Path) -> None:
     cache.close()
 
 
-def test_too_large_a_cache_is_not_begun(store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_too_large_cache_is_not_started(store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> None:
     needed = TRAIN.steps * RECORD
     found, why = open_cache(key(0), TRAIN, store, needed - 1)
     assert (found, why.startswith("its SR would take")) == (None, True)
@@ -136,7 +136,7 @@ def test_too_large_a_cache_is_not_begun(store: ArtifactStore, monkeypatch: pytes
     assert why.endswith("are free")
 
 
-def test_those_used_longest_ago_make_room(store: ArtifactStore) -> None:
+def test_the_least_recently_used_caches_are_removed(store: ArtifactStore) -> None:
     size = TRAIN.steps * RECORD
     keys = [key(seed) for seed in range(4)]
     paths = [store.path(one) for one in keys]
@@ -152,7 +152,7 @@ def test_those_used_longest_ago_make_room(store: ArtifactStore) -> None:
     assert [path.exists() for path in paths] == [True, False, True, True]
 
 
-def test_one_process_at_a_time_makes_room(store: ArtifactStore) -> None:
+def test_one_process_at_a_time_removes_caches(store: ArtifactStore) -> None:
     with ThreadPoolExecutor(1) as pool:
         with store.locked(["teacher-cache"]):
             opened = pool.submit(open_cache, key(0), TRAIN, ArtifactStore(store.home), 9e9)
@@ -190,7 +190,7 @@ def same(a: Architecture, b: Architecture) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
 
 
-def test_a_method_added_later_ends_in_the_same_bits_without_the_teachers_pass(
+def test_a_method_added_later_is_bit_identical_without_teacher_forward_passes(
     store: ArtifactStore, tmp_path: Path, cache: TeacherCache
 ) -> None:
     lab = Lab(open_set(store, "photos", 2), tmp_path)
@@ -207,7 +207,7 @@ def test_a_method_added_later_ends_in_the_same_bits_without_the_teachers_pass(
     assert same(features["rvkd"], live["rvkd"])
 
 
-def test_a_step_that_is_missing_or_damaged_is_looked_at_and_kept(
+def test_a_missing_or_damaged_step_is_recomputed_and_cached(
     store: ArtifactStore, tmp_path: Path, cache: TeacherCache
 ) -> None:
     lab = Lab(open_set(store, "photos", 2), tmp_path)

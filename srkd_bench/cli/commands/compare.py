@@ -11,7 +11,7 @@ import typer
 
 from srkd_bench.cli import completion
 from srkd_bench.cli.commands.report import read_scores
-from srkd_bench.cli.options import Home, Json, Methods, Settings, Teacher
+from srkd_bench.cli.options import Home, Json, Methods, Settings, Teacher, refuse
 from srkd_bench.cli.output import out, print_json, print_table
 from srkd_bench.cli.registration import DEFAULT_SUITE, OldSuite, chosen_suite
 from srkd_bench.cli.session import find_plan
@@ -51,6 +51,8 @@ def compare(
         raise SrkdError("compare takes two names, after an optional suite", "srkd compare demo hkd none")
     *before, first, second = names
     if first.endswith(".csv") or second.endswith(".csv"):
+        given = {"SUITE": before or old_suite, "--teacher": teacher, "--set or --seeds": settings}
+        refuse("score files", given)
         _compare_files(Path(first), Path(second), method or [], json_)
         return
     from srkd_bench.experiments.analysis.compare import compare as pair
@@ -63,7 +65,7 @@ def compare(
         from srkd_bench.report.formats.data import difference_row
 
         rows = {"differences": [difference_row(one) for one in compared.differences]}
-        print_json({"schema": 1, **asdict(compared), **rows})
+        print_json({"schema": 2, **asdict(compared), **rows})
     else:
         _print_comparison(compared)
 
@@ -71,23 +73,32 @@ def compare(
 def _compare_files(first: Path, second: Path, methods: list[str], json_: bool) -> None:
     from srkd_bench.experiments.analysis.compare import compare_scores
 
-    ours = [one for one in read_scores(first) if not methods or one.model in methods]
-    found = compare_scores(ours, read_scores(second))
+    ours, theirs = (
+        [one for one in read_scores(path) if not methods or one.model in methods] for path in (first, second)
+    )
+    found = compare_scores(ours, theirs)
+    trained = {one.model for one in [*ours, *theirs] if one.seed is not None}
+    alone = sorted(trained - {one.model for one in found})
     if json_:
         from srkd_bench.report.formats.data import difference_row
 
         rows = [difference_row(one) for one in found]
-        print_json({"schema": 1, "first": str(first), "second": str(second), "differences": rows})
+        names = {"first": str(first), "second": str(second), "not_compared": alone}
+        print_json({"schema": 2, **names, "differences": rows})
         return
     print(f"{first} against {second}, each method against itself\n")
     _print_differences(found)
+    if alone:
+        from srkd_bench.report.tables.table import one_line
+
+        print(one_line(f"Not compared, as the files share no seed and image: {', '.join(alone)}"))
 
 
 def _print_differences(found: list[Difference]) -> None:
-    """Print a row for each difference; with the methods, where they are compared with themselves."""
+    """Print a row for each difference, then what was left out and what could not be tested."""
     from srkd_bench.config.metrics import METRICS
-    from srkd_bench.report.tables.differences import in_words, where
-    from srkd_bench.report.tables.table import one_line
+    from srkd_bench.report.tables.differences import in_words, probability, shortened, untested, where
+    from srkd_bench.report.tables.table import MISSING, one_line
 
     print_table(
         [
@@ -96,14 +107,24 @@ def _print_differences(found: list[Difference]) -> None:
                 "data set": where(one.dataset),
                 "metric": METRICS[one.metric].label,
                 "difference [95 %]": in_words(one, METRICS[one.metric].decimals),
-                "p": "–" if one.p is None else f"{one.p:.3f}",
-                "verdict": one.verdict,
+                "Holm p": probability(one.p_holm),
+                "verdict": one.verdict or MISSING,
                 "seeds": one.seeds,
                 "images": one.images,
             }
             for one in found
         ]
     )
+    whole = [one for one in found if one.dataset is None] or found
+    reasons: dict[str, dict[str, None]] = {}
+    for one in whole:
+        if reason := untested(one):
+            reasons.setdefault(f"No test: {reason}", {})[one.model] = None
+        if one.left_out:
+            lost = f"Left out, as missing or infinite on one side: {shortened(one.left_out)}"
+            reasons.setdefault(lost, {})[one.model] = None
+    for reason, models in reasons.items():
+        out.print(one_line(f"{reason} ({', '.join(models)})"), markup=False, highlight=False)
 
 
 def _print_comparison(compared: Comparison) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from srkd_bench.cli import completion
-from srkd_bench.cli.options import Home, Json
+from srkd_bench.cli.options import Home, Json, refuse
 from srkd_bench.cli.output import err, print_json, print_rows
 from srkd_bench.cli.session import open_store
 from srkd_bench.core.errors import SrkdError
@@ -48,6 +48,13 @@ def download(
     from srkd_bench.data.image_set import spec_of
     from srkd_bench.experiments.analysis.listing import datasets
 
+    if listing:
+        refuse("--list", {"NAME": names})
+    elif not names and (source or force):
+        raise SrkdError(
+            f"{'--from' if source else '--force'} needs the NAME of a data set",
+            "srkd download NAME --from DIR",
+        )
     store = open_store(home)
     if listing or not names:
         print_rows("datasets", datasets(store), json_)
@@ -61,7 +68,7 @@ def download(
 
 
 def _pack(name: str, source: Path | None, store: ArtifactStore, display: Display, *, force: bool) -> Packed:
-    """Return a data set's name and the digest of its pixels, after packing it if need be."""
+    """Return a data set's name and the digest of its pixels, after packing it if needed."""
     from srkd_bench.data import ingest
     from srkd_bench.data.folders import stamp_of
     from srkd_bench.data.image_set import packed, spec_of
@@ -78,5 +85,6 @@ def _pack(name: str, source: Path | None, store: ArtifactStore, display: Display
     else:
         made = ingest.download(store, name, display)
     notice = ingest.described(made, name)
-    display.say(f"{made.name}: {spec_of(store, made.name).count} images packed{notice and f'; {notice}'}")
+    count = spec_of(store, made.name).count
+    display.say(f"{made.name}: {count} image{'s' * (count != 1)} packed{notice and f'; {notice}'}")
     return made

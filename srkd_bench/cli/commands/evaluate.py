@@ -13,10 +13,11 @@ from srkd_bench.cli.options import (
     Device,
     Home,
     Json,
+    OptionalSuite,
     Range,
     ResScale,
     Settings,
-    SuiteArgument,
+    refuse,
     run_options,
     weights_of,
 )
@@ -66,7 +67,7 @@ SelfEnsemble = Annotated[
 
 
 def evaluate(
-    suite: SuiteArgument = DEFAULT_SUITE,
+    suite: OptionalSuite = None,
     settings: Settings = None,
     model: Model = None,
     weights: Weights = None,
@@ -88,10 +89,13 @@ def evaluate(
     if len(chosen) > 1:
         raise SrkdError("--model, --weights and --sr-dir cannot be combined", "give one of them")
     if not chosen:
+        refuse("a suite", {"--scale": scale}, "--set data.scale=3 changes a suite's scale")
         changes = [*(settings or []), *([f"data.test={json.dumps(names)}"] if names else [])]
         changes += ["evaluate.self_ensemble=true"] if self_ensemble else []
-        _evaluate_suite(suite, changes, home, run_options(device), json_)
+        _evaluate_suite(suite or DEFAULT_SUITE, changes, home, run_options(device), json_)
         return
+    option = "--weights" if weights else "--sr-dir" if sr_dir else "--model"
+    refuse(option, {"SUITE": suite, "--set or --seeds": settings}, f"leave out {option} to evaluate a suite")
     _check(model, weights, names, self_ensemble)
     from srkd_bench.config.distinct import check_distinct
     from srkd_bench.core.progress import Display
@@ -122,7 +126,7 @@ def _evaluate_suite(
 
 
 def _check(model: str | None, weights: str | None, names: list[str], self_ensemble: bool) -> None:
-    """See that what needs no suite is fully described."""
+    """Check that options without a suite are complete."""
     if model not in (None, "bicubic") and weights is None:
         raise SrkdError(
             f"no weights for '{model}'", "--model bicubic, or --model MODULE:CLASS --weights FILE"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from srkd_bench.cli import completion
-from srkd_bench.cli.options import Crops, Device, Home, Settings, Teacher, run_options
+from srkd_bench.cli.options import Crops, Device, Home, Settings, Teacher, refuse, run_options
 from srkd_bench.cli.registration import DEFAULT_SUITE, OldSuite, leading_suite
 from srkd_bench.cli.session import find_plan
 from srkd_bench.core.errors import MissingError, SrkdError
@@ -24,9 +24,9 @@ def write_figures(results: Results, directory: Path) -> list[Path]:
     """Write every figure that has something to draw, as PDF, PNG and SVG, and return the files.
 
     Args:
-        directory: made if it isn't there.
+        directory: made if it is not there.
     Raises:
-        SrkdError: it can't be written.
+        SrkdError: it cannot be written.
     """
     from srkd_bench.core.files import writable
     from srkd_bench.report.figures.registry import SUFFIXES, figures, save
@@ -40,6 +40,8 @@ def write_figures(results: Results, directory: Path) -> list[Path]:
             save(figure, written[-1])
     return written
 
+
+REGIONS = 3  # if --count is not given
 
 Output = Annotated[
     Path,
@@ -73,7 +75,9 @@ def crops(
     settings: Settings = None,
     crop: Crops = None,
     dataset: CropsOf = None,
-    count: Annotated[int, typer.Option("--count", min=1, max=20, help="Number of regions.")] = 3,
+    count: Annotated[
+        int | None, typer.Option("--count", min=1, max=20, help=f"Number of regions. Default: {REGIONS}.")
+    ] = None,
     home: Home = None,
     device: Device = "auto",
 ) -> None:
@@ -87,11 +91,13 @@ def crops(
 
     if output.suffix.lower() not in SUFFIXES:
         raise SrkdError(f"no image format for '{output.name}'", f"use a suffix of {', '.join(SUFFIXES)}")
+    if crop:
+        refuse("--crop", {"--dataset": dataset, "--count": count})
     suite, runs = leading_suite(names or [], old_suite)
     plan, store, display = find_plan(suite or DEFAULT_SUITE, with_teacher(settings, teacher), home)
     gallery = Gallery(plan, workplace(store, display, run_options(device)), _students(plan, runs))
     regions = [parse(text, gallery) for text in crop or []]
-    regions = regions or choose(gallery, dataset or plan.suite.data.test[0], count)
+    regions = regions or choose(gallery, dataset or plan.suite.data.test[0], count or REGIONS)
     for line in gallery.left_out:
         display.say(f"Left out: {line}")
     save(sheet(panels(gallery, regions)), output)
@@ -99,7 +105,7 @@ def crops(
 
 
 def _students(plan: Plan, digits: list[str]) -> list[Run]:
-    """Return the suite's runs whose ids begin so, in the suite's order."""
+    """Return the suite's runs with these id prefixes, in the suite's order."""
     for one in digits:
         if not any(run.digest.startswith(one) for run in plan.students):
             raise MissingError(f"suite {plan.suite.name} has no run '{one}'", "srkd ls runs")
@@ -109,4 +115,6 @@ def _students(plan: Plan, digits: list[str]) -> list[Run]:
             f"these runs have different seeds: {', '.join(map(str, seeds))}",
             "a crop sheet shows runs of one seed",
         )
+    if len({run.teacher.digest for run in found if run.teacher}) > 1:
+        raise SrkdError("these runs have different teachers", "a crop sheet shows runs of one teacher")
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,12 +10,12 @@ from typing import Annotated
 import typer
 
 from srkd_bench.cli import completion
-from srkd_bench.cli.options import Device, Home, Json, Settings, SuiteArgument, run_options
+from srkd_bench.cli.options import Device, Home, Json, OptionalSuite, Settings, refuse, run_options
 from srkd_bench.cli.output import err, print_json, print_rows
 from srkd_bench.cli.registration import DEFAULT_SUITE
 from srkd_bench.cli.session import open_store
 from srkd_bench.cli.streams import write_file
-from srkd_bench.core.errors import SrkdError, failed_runs
+from srkd_bench.core.errors import SrkdError, failed_runs, unknown
 from srkd_bench.experiments.workflow import workplace
 
 
@@ -36,7 +37,7 @@ def list_(
             help="Measure the methods' gradient shares on SUITE. A missing teacher is trained first.",
         ),
     ] = False,
-    suite: SuiteArgument = DEFAULT_SUITE,
+    suite: OptionalSuite = None,
     settings: Settings = None,
     home: Home = None,
     device: Device = "auto",
@@ -48,8 +49,10 @@ def list_(
     if measure and what != What.METHODS:
         raise SrkdError(f"--measure goes with methods, not {what}", "srkd ls methods --measure")
     if measure:
-        _print_measured(suite, settings, home, device, json_)
+        _print_measured(suite or DEFAULT_SUITE, settings, home, device, json_)
         return
+    given = {"SUITE": suite, "--set": settings, "--device": device != "auto"}
+    refuse(f"`srkd ls {what}`", given, "srkd ls methods SUITE --measure takes them")
     rows = {
         What.RUNS: listing.runs,
         What.METHODS: listing.methods,
@@ -76,8 +79,10 @@ def show(
     from srkd_bench.experiments.analysis.listing import one_run
 
     if name in suite_files():
-        write_file(suite_files()[name].read_text(encoding="utf-8"))
+        _print_suite(suite_files()[name], json_)
         return
+    if not re.fullmatch("[0-9a-f]+", name):
+        raise unknown("run or suite", name, suite_files())
     shown = one_run(open_store(home), name)
     if json_:
         print_json({"schema": 1, **shown})
@@ -87,10 +92,20 @@ def show(
         print(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True), end="")
 
 
+def _print_suite(file: Path, json_: bool) -> None:
+    from srkd_bench.config.suite_file import parse_yaml
+
+    text = file.read_text(encoding="utf-8")
+    if json_:
+        print_json({"schema": 1, **parse_yaml(text, file.name)})
+    else:
+        write_file(text)
+
+
 def _print_measured(
     suite: str, settings: list[str] | None, home: Path | None, device: str, json_: bool
 ) -> None:
-    """Print the installed methods' gradient shares; the suite's teacher is trained first if need be."""
+    """Print the installed methods' gradient shares; the suite's teacher is trained first if needed."""
     from srkd_bench.config.suite_file import load_suite
     from srkd_bench.core.progress import Display
     from srkd_bench.experiments.analysis import gradient_shares

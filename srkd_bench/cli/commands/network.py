@@ -169,8 +169,8 @@ def _print_costs(costs: list[Cost], sides: tuple[int, int], runs: int, device: s
         return
     print_table(_rows(costs))
     out.print(
-        f"LR {width}×{height}, {runs} passes after {WARM_UP} warm-up passes, {device}, {threads} threads,"
-        f" torch {version}",
+        f"LR {width}×{height}, {runs} passes after {WARM_UP} warm-up passes, {device},"
+        f" {threads} thread{'s' * (threads != 1)}, torch {version}",
         highlight=False,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -19,9 +20,11 @@ from srkd_bench.cli.options import (
     choice,
     run_options,
 )
+from srkd_bench.cli.output import print_sensitivity
 from srkd_bench.cli.registration import DEFAULT_SUITE
 from srkd_bench.cli.session import find_plan, show_forecast
 from srkd_bench.cli.streams import write_file
+from srkd_bench.core.errors import SrkdError
 from srkd_bench.experiments.executors.base import SCRIPTS, find_script
 from srkd_bench.experiments.workflow import naming, with_teacher, workplace
 
@@ -46,10 +49,28 @@ AtOnce = Annotated[
 ]
 
 
+def _check_difference(value: float | None) -> float | None:
+    if value is not None and not 0 < value <= 100:
+        raise SrkdError(f"--detect {value:g}: not a difference above 0 and up to 100 dB", "--detect 0.02")
+    return value
+
+
+Detect = Annotated[
+    float | None,
+    typer.Option(
+        "--detect",
+        metavar="DB",
+        callback=_check_difference,
+        help="Also show how many seeds detect this difference in PSNR-Y, in dB, with 80 % power.",
+    ),
+]
+
+
 def plan(
     suite: SuiteArgument = DEFAULT_SUITE,
     format_: Format = "table",
     jobs: AtOnce = None,
+    detect: Detect = None,
     teacher: Teacher = None,
     settings: Settings = None,
     home: Home = None,
@@ -58,12 +79,19 @@ def plan(
 ) -> None:
     """Show what is cached and what runs, with FLOPs, time and disk space, or print it as a script. Nothing runs.
 
+    Also shows the smallest difference from no distillation that the suite's seeds detect with a power of 80 %.
+
     The commands of a script may run on several machines that share the store, at the same time and repeatedly; only
     the teacher must come first. Finished work is reused.
     """
+    from srkd_bench.experiments.analysis.sensitivity import sensitivity
     from srkd_bench.experiments.executors.scripts import steps
     from srkd_bench.experiments.planning.tasks import tasks
 
+    if detect is not None and format_ in SCRIPTS:
+        raise SrkdError(
+            f"--detect does not go with --format {format_}", "leave out --format, or --format json"
+        )
     changes = with_teacher(settings, teacher)
     found, store, display = find_plan(suite, changes, home, readonly=True)
     options, slots = run_options(device, None, None, teacher_cache), jobs or 1
@@ -71,14 +99,17 @@ def plan(
         from srkd_bench.training.devices import check_device_name
 
         check_device_name(device)
+    power = None if format_ in SCRIPTS else sensitivity(found, store, detect)
     if format_ == "table":
         show_forecast(found, workplace(store, display, options), False, slots)
+        if power is not None:
+            print_sensitivity(power)
         return
     words = _words(suite, changes, store.home, device)
     cache = [] if teacher_cache == CACHE_GB else ["--teacher-cache", f"{teacher_cache:g}"]
     todo = steps(found, tasks(found, store, slots), words, training=cache)
     if format_ == "json":
-        more = {"tasks": [vars(step) for step in todo]}
+        more = {"power": power and asdict(power), "tasks": [vars(step) for step in todo]}
         show_forecast(found, workplace(store, display, options), True, slots, more)
     else:
         write_file(find_script(format_)(todo, found, jobs))

@@ -23,13 +23,14 @@ from srkd_bench.cli.options import (
     OptionalSuite,
     Settings,
     Teacher,
+    refuse,
 )
 from srkd_bench.cli.output import out
 from srkd_bench.cli.registration import DEFAULT_SUITE
 from srkd_bench.cli.session import find_plan
 from srkd_bench.cli.streams import write_file
 from srkd_bench.core.errors import ConditionMet, MissingError, SrkdError, unknown
-from srkd_bench.experiments.workflow import with_teacher
+from srkd_bench.experiments.workflow import naming, with_teacher
 
 if TYPE_CHECKING:
     from srkd_bench.core.progress import Display
@@ -46,7 +47,7 @@ DATA = ("csv", "html", "json", "latex")  # formats that are UTF-8 whatever the t
 
 
 class HighlightBy(StrEnum):
-    """What the best and the second of a table go by."""
+    """What determines the best and the second of a table."""
 
     PRINTED = "printed"
     SIGNIFICANT = "significant"
@@ -83,7 +84,13 @@ Reference = Annotated[
     bool, typer.Option("--reference", help="Show the numbers that the study published, too.")
 ]
 Baseline = Annotated[
-    str, typer.Option("--baseline", metavar="METHOD", help="Method that all others are compared with.")
+    str,
+    typer.Option(
+        "--baseline",
+        metavar="METHOD",
+        autocompletion=completion.methods,
+        help="Method that all others are compared with.",
+    ),
 ]
 Highlight = Annotated[
     HighlightBy,
@@ -95,7 +102,7 @@ Claims = Annotated[
 ]
 Check = Annotated[
     bool,
-    typer.Option("--check", help="As --claims; end with exit code 5 if a claim fails, 3 if none is decided."),
+    typer.Option("--check", help="As --claims; end with exit code 5 if a claim fails, 3 if no claim holds."),
 ]
 FailIf = Annotated[
     list[str] | None,
@@ -120,7 +127,7 @@ Cards = Annotated[
 WithCrops = Annotated[
     bool, typer.Option("--crops/--no-crops", help="Show or omit image crops on an HTML page.")
 ]
-NOTHING_YET = "No run of suite {suite} is finished yet. To train it: srkd run {quoted}"
+NOTHING_YET = "No run of suite {suite} is finished yet. To train it: srkd run {words}"
 
 
 def report(
@@ -148,9 +155,17 @@ def report(
     from srkd_bench.experiments.analysis import collect
     from srkd_bench.report.conditions import check_names, parse
 
+    if json_:
+        refuse("--json", {"--format": format_})
     targets = Targets.of("json" if json_ else format_, output or [], figures, cards)
     conditions = [parse(text) for text in fail_if or []]
     targets.check()
+    if source is not None:
+        refuse("--from", {"--cards": cards})  # a score file does not tell how networks were trained
+    if not crops:
+        refuse("--no-crops", {"--crop": crop})
+    if not targets.have_page:
+        refuse("a report that is not HTML", {"--crop": crop}, "-o report.html, or srkd crops -o crops.png")
     asked = Asked(suite, with_teacher(settings, teacher), method or (), baseline, home)
     plan, store, display, results = _found(asked, source, targets.need_trainings)
     for condition in conditions:
@@ -160,9 +175,8 @@ def report(
     content = Content(results, verdicts, panels, claims or check, reference, highlight)
     targets.write(content, display)
     if not results.scores:
-        display.say(
-            NOTHING_YET.format(suite=suite or DEFAULT_SUITE, quoted=shlex.quote(suite or DEFAULT_SUITE))
-        )
+        words = shlex.join(naming(suite or DEFAULT_SUITE, asked.settings))
+        display.say(NOTHING_YET.format(suite=suite or DEFAULT_SUITE, words=words))
     _summarise(content)
     _fail_if(conditions, results)
     if check:
@@ -234,7 +248,7 @@ class Targets:
         return cls(format_, [(path, format_of(path)) for path in output], figures, cards)
 
     def check(self) -> None:
-        """See that the format is known."""
+        """Check that the format is known."""
         from srkd_bench.report.render import FORMATS
 
         if self.printed is not None and self.printed not in FORMATS:
@@ -247,11 +261,11 @@ class Targets:
 
     @property
     def need_trainings(self) -> bool:
-        """Whether how networks were trained is shown somewhere."""
+        """Whether the training of networks is shown anywhere."""
         return self.have_page or self.figures is not None or self.cards is not None
 
     def write(self, content: Content, display: Display) -> None:
-        """Write the files, and print what isn't in one of them."""
+        """Write the files, and print what is not in one of them."""
         from srkd_bench.core.files import put
         from srkd_bench.report.formats.data import to_cards
 
@@ -360,4 +374,4 @@ def _check(verdicts: Sequence[Verdict], plan: Plan) -> None:
     if failed:
         raise ConditionMet(f"--check: {len(failed)} of {len(verdicts)} claims fail: {'; '.join(failed)}")
     if not any(one.verdict == "holds" for one in verdicts):
-        raise MissingError("--check: no claim is decided", f"srkd run {plan.suite.name}")
+        raise MissingError("--check: no claim holds or fails", f"srkd run {plan.suite.name}")

@@ -82,9 +82,9 @@ def train_teacher(
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
-    """Train and evaluate the suite's teacher, or load its weights, and compute its labels if the suite uses any.
+    """Train and evaluate the suite's teachers, or load its weights, and compute labels if the suite uses them.
 
-    Under torchrun, all processes train the teacher.
+    Under torchrun, all processes train one teacher.
     """
     if torchrun_env.rank():
         if not dry_run:
@@ -92,11 +92,11 @@ def train_teacher(
 
             follow(open_store(home), device)
         return
-    from srkd_bench.experiments.planning.planner import teacher_alone
+    from srkd_bench.experiments.planning.parts import of_teachers
 
     changes = with_teacher(settings, weights)
     plan, store, display = find_plan(suite, changes, home, ["none"], readonly=dry_run)
-    plan, options = teacher_alone(plan), run_options(device, None, checkpoint_seconds)
+    plan, options = of_teachers(plan), run_options(device, None, checkpoint_seconds)
     if dry_run:
         from srkd_bench.experiments.executors.torchrun import check_ranks
 
@@ -128,15 +128,14 @@ def distill(
     json_: Json = False,
 ) -> None:
     """Train and evaluate students of some methods, side by side. The teacher comes first if a method needs it."""
+    from srkd_bench.experiments.planning.parts import of_seed
+
     changes = with_teacher(settings, teacher)
     plan, store, display = find_plan(suite, changes, home, method, readonly=dry_run)
     if only_seed is not None:
-        plan = replace(plan, students=tuple(run for run in plan.students if run.seed == only_seed))
-        if not plan.students:
-            seeds = ", ".join(map(str, plan.suite.seeds))
-            raise SrkdError(f"--only-seed {only_seed} is not a seed of the suite", f"its seeds are {seeds}")
+        plan = of_seed(plan, only_seed)
     looks = any(run.teacher for run in plan.students)
-    plan = replace(plan, with_teacher=looks or store.has(plan.teacher))
+    plan = replace(plan, with_teacher=looks or all(map(store.has, plan.teachers)))
     options = run_options(device, jobs, checkpoint_seconds, teacher_cache)
     if dry_run:
         _forecast(plan, store, display, options, json_)

@@ -42,7 +42,7 @@ def verify(repair: Repair = False, shared: InBucket = False, home: Home = None, 
         rows.append({"path": _place(fault.path, store), "problem": fault.problem, "removed": gone})
         if not json_:
             end = f"; removed, {_remedy(fault.path)}" if gone else ""
-            end = "; not removed: another srkd is at work on it" if repair and not gone else end
+            end = "; not removed: another process is at work on it" if repair and not gone else end
             print(f"{_place(fault.path, store)}: {fault.problem}{end}")
     unverified = [_place(path, store) for path in found.unverified]
     if json_:
@@ -50,7 +50,7 @@ def verify(repair: Repair = False, shared: InBucket = False, home: Home = None, 
         print_json({"schema": 1, **sums, "broken": rows, "unverified": unverified})
     else:
         for place in unverified:
-            print(f"{place}: can't be checked, no checksum is kept beside it")
+            print(f"{place}: cannot be checked, no checksum is kept beside it")
         print(f"{found.files:,} files, {size(found.bytes)} checked in {where}, {len(rows)} broken")
     if left := sum(not row["removed"] for row in rows):
         hint = "wait until it is done, or stop it" if repair else f"{command_line()} --repair"
@@ -89,8 +89,8 @@ Keep = Annotated[
     typer.Option(
         "--keep",
         metavar="SUITE[,SUITE…]",
-        callback=lists.split,
-        autocompletion=completion.suites,
+        callback=lists.suites,
+        autocompletion=completion.suite_lists,
         help="Suites to keep: delete everything else, too; repeatable.",
     ),
 ]
@@ -237,7 +237,7 @@ def _store(home: Path | None) -> tuple[ArtifactStore, Display]:
 
 
 def _remedy(path: Path) -> str:
-    """Say what makes again what was removed."""
+    """Print the commands that recreate removed items."""
     from srkd_bench.config.artifacts import ARTIFACTS
     from srkd_bench.data.catalog import DATASETS
 

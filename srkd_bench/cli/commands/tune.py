@@ -1,4 +1,4 @@
-"""`srkd tune`: search loss weights on validation images."""
+"""`srkd tune`: search loss weights and learning rates on validation images."""
 
 from __future__ import annotations
 
@@ -70,8 +70,9 @@ def tune(
 ) -> None:
     """Search the methods' loss weights on the suite's validation images, from a tenth to ten times the default.
 
-    Every method has the same number of trials; the first is its default. All trials train side by side with a seed
-    of their own, and the store keeps them. A suite with `params: tuned` uses the best trial of each method.
+    Of `none@2x`, `none@equal-cost` and, if named, `none`, search the learning rate, from a quarter to four times
+    the default. Every method has the same number of trials; the first is its default. All trials have a seed of
+    their own, and the store keeps them. A suite with `params: tuned` uses the best trial of each method but `none`.
     """
     from srkd_bench.config.suite_file import load_suite
     from srkd_bench.core.progress import Display
@@ -92,8 +93,13 @@ def tune(
     _print_trials(tried, doubts, search, store, json_)
     for doubt in doubts:
         display.say(f"Warning: {doubt}")
-    use = naming(suite, [*changes, *([] if asked.tuned else ["tuned=true"])])
-    display.say(f"To use the best trial of each method: srkd run {shlex.join(use)}")
+    rates = {} if asked.tuned else tuning.best_rates(tried)
+    if set(names) > set(rates):
+        use = naming(suite, [*changes, *([] if asked.tuned else ["tuned=true"])])
+        display.say(f"To use the best trial of each method: srkd run {shlex.join(use)}")
+    if rates:
+        use = naming(suite, [*changes, *rates.values()])
+        display.say(f"To use the best learning rates: srkd run {shlex.join(use)}")
 
 
 def _make(search: Plan, store: ArtifactStore, display: Display, options: RunOptions) -> None:
@@ -112,7 +118,7 @@ def _make(search: Plan, store: ArtifactStore, display: Display, options: RunOpti
 def _print_trials(
     tried: Sequence[Sequence[Trial]], doubts: list[str], search: Plan, store: ArtifactStore, json_: bool
 ) -> None:
-    """Print what came of a search, whose data to test are the suite's validation images."""
+    """Print the result of a search, evaluated on the suite's validation images."""
     from srkd_bench.experiments.planning.tuning import row
 
     rows = [row(one, trials[0], _share(one.run, store)) for trials in tried for one in trials]
@@ -141,7 +147,7 @@ def _shown(row: dict[str, Any]) -> dict[str, str]:
     return {
         "method": row["method"],
         "trial": str(row["trial"]),
-        "weights": row["weights"],
+        "tried": row["weights"],
         "PSNR-Y": row["problem"] if number is None else f"{number:.3f}",
         "against default": "" if gain is None or row["trial"] == 0 else f"{gain:+.3f}",
         "gradient share": "" if share is None else f"{share:.2g}",

@@ -44,11 +44,11 @@ Forward = Callable[[Tensor], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Parity:
-    """How far an exported network is from PyTorch's.
+    """The difference between an exported network and the original.
 
     Args:
-        images: how many were compared.
-        difference: the largest of SR, in [0, 1].
+        images: number of compared images.
+        difference: the largest difference of SR values in [0, 1].
         decibel: the largest change of an image's PSNR-Y.
     """
 
@@ -60,14 +60,14 @@ class Parity:
 def export(
     chosen: Chosen, to: str, file: Path, place: Workplace, *, check: Path | None = None, force: bool = False
 ) -> Parity:
-    """Write a network to a file, once it has shown that it gives what PyTorch gives.
+    """Write a network to a file after verifying that its output equals PyTorch's.
 
     Args:
         to: a key of `FORMATS`.
-        check: a folder of HR images to compare on, too; their LR is made by MATLAB's bicubic.
+        check: a folder of HR images for an additional comparison; their LR is made by MATLAB's bicubic.
     Raises:
-        SrkdError: an extra is missing, the name doesn't fit, or the file is there already.
-        IntegrityError: what was exported gives other images; no file is written.
+        SrkdError: an extra is missing, the file name does not suit the format, or the file exists.
+        IntegrityError: the exported network gives other images; no file is written.
     """
     check_request(to, file, force=force)
     model = chosen.model.cpu().eval()
@@ -78,7 +78,7 @@ def export(
     parity = compare(Upscaler(model), forward, pairs, model.spec.scale)
     if not (parity.difference <= BOUND and parity.decibel <= BOUND_DB):
         raise ParityError(
-            f"the exported network is not the same: SR differs by up to {parity.difference:.2g} of 1"
+            f"the exported network differs: SR differs by up to {parity.difference:.2g} of 1"
             f" (allowed: {BOUND:g}), PSNR-Y by {parity.decibel:.2g} dB (allowed: {BOUND_DB:g})",
             "nothing was written; try another format with --to",
         )
@@ -87,19 +87,19 @@ def export(
 
 
 class ParityError(IntegrityError):
-    """An exported network that gives other images than PyTorch's."""
+    """The exported network gives other images than the original."""
 
     exit_code = 1
 
 
 def check_request(to: str, file: Path, *, force: bool) -> None:
-    """Refuse what can't be done, before any work.
+    """Reject a request that cannot be fulfilled, before any work.
 
     Raises:
         SrkdError: as in `export`.
     """
     if file.suffix != FORMATS[to]:
-        raise SrkdError(f"'{file.name}' is no name for {to}", f"let it end in {FORMATS[to]}")
+        raise SrkdError(f"'{file.name}' is not a file name for {to}", f"use the suffix {FORMATS[to]}")
     if file.exists() and not force:
         raise SrkdError(f"'{file}' would be overwritten", "choose another -o, or --force to replace it")
     if not file.parent.is_dir():
@@ -109,7 +109,7 @@ def check_request(to: str, file: Path, *, force: bool) -> None:
 
 
 def describe(chosen: Chosen) -> dict[str, str]:
-    """Return what is written into the file: what goes in, what comes out, where it is from."""
+    """Return the metadata written into the file: input, output and origin."""
     spec, key = chosen.model.spec, chosen.key
     shape = f"(batch, 3, {spec.scale}*height, {spec.scale}*width)"
     return {
@@ -135,7 +135,7 @@ def _example() -> tuple[Tensor]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporters' own progress and advice from the user: the result is checked."""
+    """Hide the exporters' own progress and warnings: the result is verified anyway."""
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings(action="ignore"), redirect_stdout(io.StringIO()):
@@ -192,7 +192,7 @@ Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
 def _pairs(scale: int, place: Workplace, folder: Path | None) -> list[Pair]:
-    """Return (LR, HR) of the built-in photographs and of a folder's images, cut to a region in the middle."""
+    """Return (LR, HR) of the built-in photographs and of a folder's images, cropped to their centre."""
     photos = open_set(place.store, PHOTOS, scale)
     pairs = [(photos.lr(i), photos.hr(i)) for i in range(len(photos))]
     if folder is not None:
@@ -209,7 +209,7 @@ def _pairs(scale: int, place: Workplace, folder: Path | None) -> list[Pair]:
 
 @torch.inference_mode()
 def compare(model: Upscaler, forward: Forward, pairs: list[Pair], scale: int) -> Parity:
-    """Compare SR of images one by one, and of odd cuttings of the first in a batch, which have another shape."""
+    """Compare SR of single images, and of a batch of odd-sized crops of the first image."""
     differences, decibels = [0.0], [0.0]
     for lr, hr in pairs:
         x = _batch([lr])
@@ -225,7 +225,7 @@ def compare(model: Upscaler, forward: Forward, pairs: list[Pair], scale: int) ->
     lr = pairs[0][0]
     x = _batch([lr[:19, :23], lr[-19:, -23:], lr[:19, -23:]])
     differences.append(_difference(model(x).numpy(), forward(x)))
-    # Of nan, numpy's maximum makes nan, which is within no bound.
+    # numpy's maximum propagates nan, which no bound accepts.
     return Parity(len(pairs), float(np.max(differences)), float(np.max(decibels)))
 
 

@@ -21,7 +21,7 @@ ImageLike = NDArray[np.uint8] | Image.Image | str | Path
 
 
 class Upscaler(nn.Module):
-    """A super-resolution network that maps LR to SR, both float32 RGB in [0, 1]; the mean shift is within.
+    """A super-resolution network that maps LR to SR, both float32 RGB in [0, 1], including the mean shift.
 
     Attributes:
         model: the network with its spec and features, as methods see it.
@@ -33,7 +33,7 @@ class Upscaler(nn.Module):
 
     @property
     def scale(self) -> int:
-        """How many times wider and higher SR is than LR: 2, 3 or 4."""
+        """Upscaling factor: 2, 3 or 4."""
         return self.model.spec.scale
 
     def forward(self, lr: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class Upscaler(nn.Module):
         Returns:
             (scale*h, scale*w) or (scale*h, scale*w, C) uint8, with the channels of the image.
         Raises:
-            SrkdError: the image cannot be read, or is no such array.
+            SrkdError: the image cannot be read, or the array has a wrong shape or type.
 
         Example:
             >>> sr = srkd.load("4f1a").upscale("photo.jpg")  # doctest: +SKIP
@@ -73,7 +73,7 @@ class Upscaler(nn.Module):
 
 
 def wrapped(module: nn.Module, scale: int) -> Architecture:
-    """Return a module as a network that srkd can measure; an `Upscaler` is unwrapped.
+    """Wrap a module as a network that srkd can measure; an `Upscaler` is unwrapped.
 
     Args:
         module: maps (N, 3, h, w) in [0, 1] to (N, 3, scale*h, scale*w).
@@ -88,7 +88,7 @@ def wrapped(module: nn.Module, scale: int) -> Architecture:
 
 @contextmanager
 def kept_mode(module: nn.Module) -> Iterator[None]:
-    """Restore which parts of a module are in training mode when the block ends."""
+    """Restore the training mode of each part of a module when the block ends."""
     modes = [(part, part.training) for part in module.modules()]
     try:
         yield

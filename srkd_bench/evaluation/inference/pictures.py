@@ -15,16 +15,16 @@ from srkd_bench.data.images import opened, unreadable, upright
 Pixels = NDArray[np.uint8]
 MAX_PROFILE = 10**6  # bytes; Pillow's limit for the one of a PNG
 BAND = 256  # rows
-CONTEXT = 4  # rows around a band that decide its bicubic pixels
+CONTEXT = 4  # rows around a band that its bicubic pixels depend on
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image with all that is kept of it.
+    """An image with its alpha channel and colour profile.
 
     Args:
         pixels: (H, W, C) uint8; C is 1 for grey, 2 for grey and alpha, 3 for RGB, 4 for RGB and alpha.
-        profile: the ICC profile that says what the colours mean; empty if there is none.
+        profile: the ICC profile; empty if there is none.
     """
 
     pixels: Pixels
@@ -32,12 +32,12 @@ class Picture:
 
     @property
     def alpha(self) -> Pixels | None:
-        """Opacity, (H, W, 1), if there is such a channel."""
+        """Opacity, (H, W, 1), if there is an alpha channel."""
         return self.pixels[..., -1:] if self.pixels.shape[2] in (2, 4) else None
 
     @property
     def rgb(self) -> Pixels:
-        """What a network is shown, (H, W, 3): grey as three equal channels."""
+        """The input of a network, (H, W, 3): grey becomes three equal channels."""
         grey = self.pixels.shape[2] < 3
         return np.repeat(self.pixels[..., :1], 3, axis=2) if grey else self.pixels[..., :3]
 
@@ -46,11 +46,11 @@ def read(path: Path) -> Picture:
     """Read an image, upright by its EXIF orientation, with its alpha channel and its colour profile.
 
     Black-and-white becomes grey, a palette its colours; a single transparent value becomes an alpha channel.
-    CMYK is refused, since a PNG can't hold it, and so is what `images.opened` refuses. Of several frames the first
-    is read. Whatever a file claims to hold, reading it takes less than 1 GB.
+    CMYK is rejected, since PNG does not support it, and so are images that `images.opened` rejects. Of several
+    frames the first is read. Reading takes less than 1 GB, even for a malicious file.
 
     Raises:
-        SrkdError: it can't be read or is refused.
+        SrkdError: it cannot be read or is rejected.
     """
     image, profile = _read(path)
     pixels = np.array(image)
@@ -58,10 +58,10 @@ def read(path: Path) -> Picture:
 
 
 def _read(path: Path) -> tuple[Image.Image, bytes]:
-    """Return the image as L, LA, RGB or RGBA, and its profile; it alone is left when this function ends."""
+    """Return the image as L, LA, RGB or RGBA, and its profile; the rest is freed when this function ends."""
     with opened(path, path.name) as image:
         if image.mode == "CMYK":
-            hint = "a PNG can't hold it: convert the image to RGB by its colour profile"
+            hint = "PNG does not support it: convert the image to RGB by its colour profile"
             raise unreadable(path.name, "CMYK colours", hint)
         mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
         mode += "A" if image.has_transparency_data else ""
@@ -69,7 +69,7 @@ def _read(path: Path) -> tuple[Image.Image, bytes]:
 
 
 def _profile(found: object, mode: str) -> bytes:
-    """Return a colour profile if it is one for such pixels; others would make programs show wrong colours."""
+    """Return a colour profile if it suits the pixel format; others would make programs show wrong colours."""
     if not isinstance(found, bytes) or not 128 <= len(found) <= MAX_PROFILE:
         return b""
     space = b"GRAY" if mode.startswith("L") else b"RGB "
@@ -91,7 +91,7 @@ def enlarged(picture: Picture, sr: Pixels, scale: int) -> Picture:
 
 
 def _upscale(image: Pixels, scale: int) -> Pixels:
-    """Return what `images.upscale` does, computed in bands, which take less memory."""
+    """Compute `images.upscale` in bands, which take less memory."""
     height, width, channels = image.shape
     large = np.empty((scale * height, scale * width, channels), np.uint8)
     for top in range(0, height, BAND):
@@ -117,5 +117,5 @@ def text_of(path: Path, key: str) -> str:
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=["PNG"]) as image:
             return str(image.info.get(key, ""))
-    except Exception:  # whatever it is, it was not made by srkd
+    except Exception:  # a broken or foreign file: not written by srkd
         return ""

@@ -18,15 +18,15 @@ from srkd_bench.networks.stored import Chosen, load
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import Workplace
 
-WARM_UP = 3  # passes of each network that aren't counted
+WARM_UP = 3  # warm-up passes of each network
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one pass over one LR image costs.
+    """The cost of a forward pass on one LR image.
 
     Args:
-        role: `student` and `teacher`; `network` of one that has none.
+        role: `student` or `teacher`; `network` for one without a role.
         multiply_adds: of the whole image.
         seconds: median, lower and upper quartile.
         peak_bytes: memory beyond what torch itself takes, weights included; None on a CPU under Windows.
@@ -42,9 +42,9 @@ class Cost:
 
 
 def profile(networks: dict[str, Chosen], size: tuple[int, int], runs: int, place: Workplace) -> list[Cost]:
-    """Measure networks on an LR image of a size (width, height), in rounds in which each makes one pass.
+    """Measure networks on an LR image of a size (width, height), in rounds of one forward pass each.
 
-    Memory is that of one pass: on CUDA as torch counts it, on the CPU as the system does of a process of its own.
+    Memory is that of one pass: on CUDA as torch reports it, on the CPU as the system reports it for a new process.
 
     Raises:
         SrkdError: memory runs out.
@@ -71,7 +71,7 @@ def profile(networks: dict[str, Chosen], size: tuple[int, int], runs: int, place
 
 @torch.inference_mode()
 def rounds(models: dict[str, nn.Module], lr: Tensor, runs: int) -> dict[str, list[float]]:
-    """Return the seconds of `runs` passes of each: all take turns, so that what slows the machine slows all."""
+    """Return the seconds of `runs` passes of each. All take turns, so that other load affects all equally."""
     for _ in range(WARM_UP):
         for model in models.values():
             model(lr)
@@ -110,7 +110,7 @@ def _peak(chosen: Chosen, lr: Tensor, place: Workplace) -> int | None:
 
 @torch.inference_mode()
 def _cuda_peak(model: nn.Module, lr: Tensor) -> int:
-    """Return the most that torch held in a pass: the network's own weights, activations, SR."""
+    """Return torch's peak memory in a pass: the network's weights, activations and SR."""
     torch.cuda.empty_cache()
     weights = sum(one.nbytes for one in (*model.parameters(), *model.buffers()))
     torch.cuda.reset_peak_memory_stats(lr.device)
@@ -121,13 +121,13 @@ def _cuda_peak(model: nn.Module, lr: Tensor) -> int:
 
 @torch.inference_mode()
 def _own_peak(key: Run | Weights, home: Path, shape: tuple[int, ...], threads: int) -> int | None:
-    """Return by how much a pass raises this process's memory above what torch takes at work on nothing."""
+    """Return the peak memory of a pass in this process, minus that of torch alone."""
     torch.set_num_threads(threads)
     nn.Conv2d(3, 8, 3)(torch.rand(1, 3, 8, 8))
     before = memory()
     model = load(key, ArtifactStore(home))
     lr = torch.rand(shape)
-    forget_peak_memory()  # loading makes copies
+    forget_peak_memory()  # loading copies the weights
     model(lr)
     most = memory(peak=True)
     return None if before is None or most is None else max(0, most - before)

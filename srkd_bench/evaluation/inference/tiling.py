@@ -11,29 +11,29 @@ from srkd_bench.networks.base import Architecture
 
 TILE_BYTES = 1.2e9
 SMALLEST_TILE = 32  # LR pixels a side
-_OUT_OF_MEMORY = re.compile(  # in the words of torch's CPU allocator, CUDA, cuDNN and cuBLAS, oneDNN
-    r"DefaultCPUAllocator: (can't allocate|not enough) memory|CUDA error: out of memory"
+_OUT_OF_MEMORY = re.compile(  # error messages of torch's CPU allocator, CUDA, cuDNN and cuBLAS, oneDNN
+    r"DefaultCPUAllocator: (can.t allocate|not enough) memory|CUDA error: out of memory"
     r"|CU(DNN|BLAS)_STATUS_ALLOC_FAILED|could not create a (primitive|memory object)$"
 )
 
 
 class Tiled:
-    """A network that works in tiles, and in smaller ones from the moment that memory runs out.
+    """A network applied in tiles, which become smaller when memory runs out.
 
     Args:
-        card: told `tile`, the side in LR pixels, when that happens.
+        card: receives `tile`, the side in LR pixels, when tiles become smaller.
     """
 
     def __init__(self, model: Architecture, card: dict[str, object]) -> None:
         self.model, self.card = model, card
         self.whole = int(math.sqrt(TILE_BYTES / model.pixel_bytes))
-        self.side: int | None = None  # how far the network looks is told only where it matters
+        self.side: int | None = None  # the receptive field is measured only if tiles are needed
 
     def __call__(self, lr: Tensor) -> Tensor:
         """Return the SR of (1, 3, h, w).
 
         Raises:
-            SrkdError: memory runs out even with the smallest tiles, or with a network that can't work in tiles.
+            SrkdError: memory runs out with the smallest tiles, or the network does not support tiles.
         """
         if self.side is None and max(lr.shape[-2:]) > self.whole and self.model.halo is not None:
             self.side = max(SMALLEST_TILE, self.whole - 2 * self.model.halo)
@@ -46,7 +46,7 @@ class Tiled:
             lacking = f"not enough memory for {self.model.spec} on"
             if self.model.halo is None:
                 size = "×".join(map(str, lr.shape[:1:-1]))
-                hint = "state how many LR pixels around a tile are enough: overlap, beside blocks"
+                hint = "set overlap, the LR pixels around a tile, together with blocks"
                 raise SrkdError(f"{lacking} a whole image of {size} pixels", hint)
             if self.side is not None and self.side <= SMALLEST_TILE:
                 hint = "free some memory, or choose another --device"
@@ -57,7 +57,7 @@ class Tiled:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Say whether an error says that memory ran out, rather than that it was used wrongly."""
+    """Return whether an error means that memory ran out."""
     said = isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)) is not None
     return said or isinstance(error, (MemoryError, torch.OutOfMemoryError))
 
@@ -68,11 +68,11 @@ def tiled(model: Architecture, lr: Tensor, side: int) -> Tensor:
     Args:
         side: of a tile in LR pixels, without the overlap.
     Raises:
-        ValueError: the network can't work in tiles.
+        ValueError: the network does not support tiles.
     """
     around = model.halo
     if around is None:
-        raise ValueError(f"{model.spec} works on whole images only")
+        raise ValueError(f"{model.spec} needs whole images")
     height, width = lr.shape[-2:]
     if height <= side + 2 * around and width <= side + 2 * around:
         return model(lr).sr  # type: ignore[no-any-return]

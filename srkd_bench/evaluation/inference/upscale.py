@@ -16,12 +16,12 @@ from srkd_bench.networks.stored import Chosen
 from srkd_bench.store.workspace import Workplace
 
 MAX_SR_PIXELS = 100_000_000  # about 3 GB while it is computed and written
-TEXT = "srkd"  # the PNG's text that says what it was made by and of
+TEXT = "srkd"  # the PNG's text that identifies network and input
 
 
 @dataclass(frozen=True)
 class Upscaled:
-    """What became of the images: files written, and those that were there, made of the same by the same network."""
+    """The files written, and files that already exist from the same image and network."""
 
     written: list[Path]
     kept: list[Path]
@@ -33,13 +33,13 @@ def upscale(
     """Write the SR of images as `NAME_x2.png`, one after the other.
 
     Args:
-        sources: images and folders of images; what srkd wrote into `folder` before is left out.
-        folder: made if need be.
-        force: replace files that are there.
+        sources: images and folders of images; earlier output of srkd in `folder` is excluded.
+        folder: created if needed.
+        force: replace existing files.
     Raises:
-        MissingError: a source isn't there, or a folder has no images. SrkdError: a file would be overwritten, two
-            images would have one name, or the only image can't be read; nothing is written.
-        FailedImages: some can't be read or are too large; the others are written.
+        MissingError: a source is missing, or a folder has no images. SrkdError: a file would be overwritten, two
+            images would have the same output, or the only image cannot be read; nothing is written.
+        FailedImages: some cannot be read or are too large; the others are written.
     """
     targets = _targets(sources, folder, chosen.model.spec.scale)
     texts = {target: _text(chosen, source) for target, source in targets.items()}
@@ -61,13 +61,13 @@ def upscale(
         for error in failures:
             place.display.say(f"{error.message} ({error.hint})" if error.hint else error.message)
         raise FailedImages(
-            f"{len(failures)} of {len(targets)} images were not upscaled", "see the lines above"
+            f"{len(failures)} of {len(targets)} images were not upscaled", "see the messages above"
         )
     return Upscaled(list(todo), kept)
 
 
 def _targets(sources: Sequence[Path], folder: Path, scale: int) -> dict[Path, Path]:
-    """Return the images by the files that their SR is written to."""
+    """Return the output file of each image."""
     targets: dict[Path, Path] = {}
     for source in _images(sources, folder):
         target = folder / f"{source.stem}_x{scale}.png"
@@ -81,7 +81,7 @@ def _targets(sources: Sequence[Path], folder: Path, scale: int) -> dict[Path, Pa
 
 
 def _images(sources: Sequence[Path], output: Path) -> list[Path]:
-    found: dict[Path, None] = {}  # in order, each once
+    found: dict[Path, None] = {}  # ordered, without duplicates
     for source in sources:
         if not source.exists():
             raise MissingError(f"no image or folder '{source}'")
@@ -90,24 +90,24 @@ def _images(sources: Sequence[Path], output: Path) -> list[Path]:
             continue
         inside = find_images(source)
         if not inside:
-            raise MissingError(f"no images in '{source}'", "folders in it are not searched; name them")
+            raise MissingError(f"no images in '{source}'", "subfolders are not searched; name them")
         found |= dict.fromkeys(inside)
     originals = [path for path in found if not _is_own_output(path, output)]
     if not originals:
         raise MissingError(
-            f"every image named is SR that srkd wrote into '{output}'",
+            f"every given image is SR that srkd wrote into '{output}'",
             "choose another -o to upscale it again",
         )
     return originals
 
 
 def _is_own_output(path: Path, output: Path) -> bool:
-    """Say whether an image is SR that an earlier `upscale` wrote into the output folder."""
+    """Return whether an image is SR that an earlier `upscale` wrote into the output folder."""
     return path.parent.resolve() == output.resolve() and bool(pictures.text_of(path, TEXT))
 
 
 def _text(chosen: Chosen, source: Path) -> str:
-    """Return what tells SR images of the same pixels by the same network."""
+    """Return a text that identifies the input pixels and the network of an SR image."""
     try:
         with source.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
@@ -121,14 +121,14 @@ def _refuse_to_overwrite(there: list[Path]) -> None:
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
         raise SrkdError(
             f"'{there[0]}'{more} would be overwritten",
-            "choose another -o, or --force to replace what is there",
+            "choose another -o, or --force to replace them",
         )
 
 
 def _work(
     chosen: Chosen, todo: dict[Path, Path], texts: dict[Path, str], place: Workplace, *, force: bool
 ) -> list[SrkdError]:
-    """Write the images that can be read and return what is wrong with the others."""
+    """Write the SR of readable images and return the errors of the others."""
     failures, scale = [], chosen.model.spec.scale
     super_resolve = network(chosen.model, device=place.device)
     with place.display.bar(f"upscaling by {chosen.title}") as tick:

@@ -13,19 +13,20 @@ from srkd_bench.core.errors import MissingError, unknown
 from srkd_bench.core.progress import Display
 from srkd_bench.data.catalog import base, copy_name
 from srkd_bench.data.image_set import image_notes, pixels_of
+from srkd_bench.evaluation.controls import EQUAL_COST
 from srkd_bench.evaluation.regions import Panel
 from srkd_bench.evaluation.results import About, Network, Results, Training
-from srkd_bench.evaluation.scores import EQUAL_COST, Score, below_bicubic
-from srkd_bench.evaluation.stored_scores import kept_scores, measurement
+from srkd_bench.evaluation.scores import Score, below_bicubic, kept_scores, measurement
+from srkd_bench.experiments.planning import budgets
 from srkd_bench.experiments.planning.planner import MISSING, Plan
-from srkd_bench.experiments.planning.trials import in_words, weights
+from srkd_bench.experiments.planning.trials import in_words, searched, settings
 from srkd_bench.report.study import study_claims
 from srkd_bench.report.tables.claims import Verdict, check, refuse_unknown_names
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.layout import CARD, EVENTS, SCORES
 
 REGIONS = 2  # of each test set on a page
-HR_PIXELS = 1280 * 720  # of the image that multiply-adds are given for, as the field does
+HR_PIXELS = 1280 * 720  # of the image for which papers state multiply-adds
 
 
 def results(
@@ -36,11 +37,11 @@ def results(
     scores: list[Score] | None = None,
     baseline: str = "none",
 ) -> Results:
-    """Return all scores of a plan that are in the store, with a note for each that isn't.
+    """Return all scores of a plan that are in the store, with a note on each missing one.
 
     Args:
-        trainings: read how the networks were trained too.
-        scores: take these instead of the store's; only those of the plan's columns, data sets and seeds.
+        trainings: also read how the networks were trained.
+        scores: used instead of the store's, limited to the plan's columns, data sets and seeds.
         baseline: the method that all others are compared with.
     Raises:
         SrkdError: the suite has no such method.
@@ -48,12 +49,13 @@ def results(
     check_baseline(baseline, plan)
     suite = plan.suite
     columns = ["bicubic", "teacher", *plan.methods]
+    teachers = [seed for seed in map(plan.teacher_seed, plan.teachers) if seed is not None]
     if scores is None:
         scores, notes = _kept(plan, store)
         datasets = [copy_name(name, pixels_of(store, name)) for name in suite.data.test]
         notes += _below_bicubic(plan, store) + image_notes(store, suite.data.test, [suite.data.train])
     else:
-        scores, notes = [one for one in scores if _asked(one, columns, suite)], []
+        scores, notes = [one for one in scores if _asked(one, columns, teachers, suite)], []
         datasets = _datasets_of(scores, suite)
     networks = [_network("teacher", plan.teacher.model)] if plan.knows_teacher else []
     networks += [_network("student", suite.student)] if plan.students else []
@@ -67,35 +69,45 @@ def results(
         networks=networks,
         seeds=list(suite.seeds) if plan.students else [],
         budget=f"every student is trained for {suite.train} of {suite.data.train}" if plan.students else "",
-        notes=[*notes, *_labels(plan), *_longer(plan), *_chosen(plan), *_tuned(plan)]
+        notes=[
+            *notes,
+            *_several_teachers(plan),
+            *_labels(plan),
+            *_controls(plan),
+            *_chosen(plan),
+            *_tuned(plan),
+        ]
         + ensemble * suite.evaluate.self_ensemble,
         trainings=_trainings(plan, store) if trainings else [],
         scale=suite.data.scale,
         about={name: About(one.summary, one.kind, one.source) for name, one in plan.traits.items()},
         baseline=baseline,
+        steps=_steps(plan),
+        step_costs=_step_costs(plan),
+        teachers=teachers,
     )
 
 
 def check_baseline(baseline: str, plan: Plan) -> None:
-    """Refuse a baseline that is no method of the suite.
+    """Reject a baseline that is not a method of the suite.
 
     Raises:
-        SrkdError: with the nearest method that is.
+        SrkdError: the suite has no such method; the hint is the closest name.
     """
     if baseline not in (*plan.methods, "none"):
         raise unknown("method", baseline, plan.methods)
 
 
 def with_trainings(results: Results, plan: Plan, store: ArtifactStore) -> Results:
-    """Return results of a plan with how its networks were trained."""
+    """Add the training logs of a plan's networks to its results."""
     return replace(results, trainings=_trainings(plan, store))
 
 
 def verdicts(results: Results, suite: Suite) -> list[Verdict]:
-    """Return the verdicts on the suite's claims, whose names must be known, or on the study's.
+    """Return the verdicts on the suite's claims or, without any, on the study's.
 
     Raises:
-        SrkdError: a claim is about a method or data set that the results have not.
+        SrkdError: a claim of the suite names a method or data set that is not in the results.
     """
     if suite.claims:
         refuse_unknown_names(results, suite.claims)
@@ -103,11 +115,12 @@ def verdicts(results: Results, suite: Suite) -> list[Verdict]:
 
 
 def find_panels(plan: Plan, store: ArtifactStore, display: Display, named: Sequence[str] = ()) -> list[Panel]:
-    """Return the regions of a page: those named, or in each test set where the first seed's methods differ most.
+    """Return the regions for a page: the given ones, or in each test set those where methods differ most.
 
-    A test set that isn't here has none, nor has a suite without a finished network.
+    Methods of the first seed are compared. There are no regions of a test set that is not available locally, and
+    none before a network is finished.
     """
-    if not any(store.has(network) for network in (plan.teacher, *plan.students)):
+    if not any(store.has(network) for network in (*plan.teachers, *plan.students)):
         return []
     from srkd_bench.experiments.analysis.crops import Gallery, choose, panels, parse
     from srkd_bench.experiments.workflow import workplace
@@ -115,7 +128,7 @@ def find_panels(plan: Plan, store: ArtifactStore, display: Display, named: Seque
 
     gallery = Gallery(plan, workplace(store, display, RunOptions("auto")))
     if named:
-        return panels(gallery, [parse(text, gallery) for text in named])
+        return [replace(one, named=True) for one in panels(gallery, [parse(text, gallery) for text in named])]
     display.say("Choosing the regions where the methods differ most (--no-crops skips this)")
     found: list[Panel] = []
     for dataset in gallery.datasets:
@@ -126,17 +139,18 @@ def find_panels(plan: Plan, store: ArtifactStore, display: Display, named: Seque
     return found
 
 
-def _asked(score: Score, columns: list[str], suite: Suite) -> bool:
+def _asked(score: Score, columns: list[str], teachers: list[int], suite: Suite) -> bool:
     return (
         score.model in columns
         and score.dataset in _datasets_of([score], suite)
         and score.metric in suite.evaluate.shown
         and (score.seed is None or score.seed in suite.seeds)
+        and (score.teacher_seed is None or score.teacher_seed in teachers)
     )
 
 
 def _datasets_of(scores: list[Score], suite: Suite) -> list[str]:
-    """Return the copies of the suite's test sets that scores from elsewhere are of, in the suite's order."""
+    """Return the copies of the suite's test sets in imported scores, in the suite's order."""
     measured = dict.fromkeys(score.dataset for score in scores)
     named = {name: [one for one in measured if one == name] for name in suite.data.test}
     return [
@@ -147,12 +161,11 @@ def _datasets_of(scores: list[Score], suite: Suite) -> list[str]:
 
 
 def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
-    """Return the plan's scores that are in the store, and in words which aren't."""
+    """Return the plan's scores that are in the store, and descriptions of the missing ones."""
     suite, identity = plan.suite, plan.suite.identity
     scores: list[Score] = []
     notes: dict[str, list[int]] = defaultdict(list)
-    runs: list[tuple[str, Run | Weights | None]] = [("bicubic", None), ("teacher", plan.teacher)]
-    runs += [(plan.column(run), run) for run in plan.students]
+    runs = [("bicubic", None), *_columns(plan)]
     known = {name: pixels_of(store, name) for name in suite.data.test}
     here = {copy_name(name, pixels): pixels or MISSING for name, pixels in known.items()}
 
@@ -161,13 +174,17 @@ def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
 
     store.read_ahead([wanted(key, pixels).place for _, key in runs for pixels in here.values()], SCORES)
     for model, key in runs:
-        seed = key.seed if isinstance(key, Run) and model != "teacher" else None
+        student = key if isinstance(key, Run) and model != "teacher" else None
+        seed = student.seed if student else None
+        teacher_seed = plan.teacher_seed(student.teacher if student else key)
         state = _state(key, plan, store)
         for dataset, pixels in here.items():
             kept = kept_scores(wanted(key, pixels), store)
             if kept is None:
                 problem = state or f"not measured on {dataset} yet"
-                notes[f"{model}: {problem}"] += [] if seed is None else [seed]
+                teacher = plan.seeds_in_words(student).removeprefix(f"seed {seed}") if student else ""
+                missing = seed if student else teacher_seed
+                notes[f"{model}{teacher}: {problem}"] += [] if missing is None else [missing]
                 continue
             scores += [
                 Score(
@@ -181,6 +198,7 @@ def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
                     method=key.method if isinstance(key, Run) else None,
                     seed=seed,
                     suite=identity,
+                    teacher_seed=teacher_seed,
                 )
                 for image, values in kept.items()
                 for metric, value in values.items()
@@ -203,6 +221,19 @@ def _below_bicubic(plan: Plan, store: ArtifactStore) -> list[str]:
     return notes
 
 
+def _several_teachers(plan: Plan) -> list[str]:
+    """Return what the means and spreads of a suite with several teachers are over."""
+    number, seeds = len(plan.teachers), ", ".join(str(plan.teacher_seed(one)) for one in plan.teachers)
+    if number < 2:
+        return []
+    if plan.suite.teacher.seeds == "paired":
+        return [f"{number} teachers, one for each seed; their column is the mean over them"]
+    return [
+        f"{number} teachers (seeds {seeds}), each with every student seed: means and spreads of the teachers and of"
+        " methods that need one are over teachers"
+    ]
+
+
 def _labels(plan: Plan) -> list[str]:
     """Return what students learn from instead of the teacher's SR of each patch, if any do."""
     how = {run.labels for run in plan.students}
@@ -211,20 +242,35 @@ def _labels(plan: Plan) -> list[str]:
     return [words + more[one] for one in more if one in how]
 
 
-def _longer(plan: Plan) -> list[str]:
-    """Return how long the control was trained at equal cost, if it was."""
-    labels = plan.suite.teacher.labels != "patches"  # their share is known only if the images are here
-    passes = "its share of the teacher labels" if labels else "its teacher's passes"
-    longer = [run for run in plan.students if plan.knows_teacher and plan.column(run) == EQUAL_COST]
-    steps = {run.train.steps for run in longer if run.pixels != MISSING or not labels}
+def _controls(plan: Plan) -> list[str]:
+    """Return how long each control was trained, and its learning rate if it is known."""
+    trained = {plan.column(run): run.train for run in plan.students}
+    rate, known = bool(plan.trials) or not plan.suite.tuned, _steps(plan)
     return [
-        f"w/o KD at equal cost: {one:,} steps; a student and {passes} take as many multiply-adds"
-        for one in steps
+        budgets.note(name, trained[name], rate=rate, share=plan.shares.equal)
+        for name in plan.controls
+        if name in known
     ]
 
 
+def _steps(plan: Plan) -> dict[str, int]:
+    """Return the training steps of each column; those at equal cost need the teacher and its share to be known."""
+    steps = {plan.column(run): run.train.steps for run in plan.students}
+    known = plan.knows_teacher and plan.shares.equal is not None
+    return {name: one for name, one in steps.items() if known or name != EQUAL_COST}
+
+
+def _step_costs(plan: Plan) -> dict[str, float]:
+    """Return what a training step of each column costs over the student's alone, where that is known."""
+    student, teacher = plan.suite.student, plan.teacher.model if plan.knows_teacher else None
+    costs = {
+        name: budgets.method_cost(plan.traits[name], student, teacher, plan.shares) for name in plan.methods
+    }
+    return {name: cost for name, cost in costs.items() if cost is not None}
+
+
 def _chosen(plan: Plan) -> list[str]:
-    """Return the parameters that the suite gives to its methods."""
+    """Return the parameters that the suite sets for its methods."""
     if plan.suite.tuned:
         return []
     parts = {part for method in plan.methods for part in method.split("+")}
@@ -238,23 +284,25 @@ def _chosen(plan: Plan) -> list[str]:
 
 
 def _tuned(plan: Plan) -> list[str]:
-    """Return how the weights were found, if they were tuned."""
+    """Return how weights and learning rates were found, if they were tuned."""
     if not plan.trials:
         return []
-    chosen = {run.method: run.params for run in plan.students}
-    found = "; ".join(f"{name} {in_words(chosen[name], weights(plan.traits[name]))}" for name in plan.trials)
+    chosen = {plan.column(run): settings(plan.column(run), run) for run in plan.students}
+    words = {name: in_words(chosen[name], searched(name, plan.traits[name])) for name in plan.trials}
+    found = "; ".join(f"{name} {tried}" for name, tried in words.items())
     trials = next(iter(plan.trials.values()))
+    rates = " and the learning rates of w/o KD with more steps" if plan.trials.keys() & plan.controls else ""
     return [
-        f"weights are the best of {len(trials)} trials a method by PSNR-Y on {plan.suite.data.validation}"
+        f"weights{rates} are the best of {len(trials)} trials a method by PSNR-Y on {plan.suite.data.validation}"
         f" (seed {trials[0].seed}): {found}"
     ]
 
 
 def _state(key: Run | Weights | None, plan: Plan, store: ArtifactStore) -> str:
-    """Return why there is no network, or an empty string."""
+    """Return the reason why a network is missing, or an empty string."""
     if key is None or store.has(key):
         return ""
-    if plan.lacking is not None and key == plan.teacher:
+    if plan.lacking is not None and key in plan.teachers:
         return plan.lacking.message
     if (failed := store.failure(key)) is not None:
         return f"failed ({failed})"
@@ -264,24 +312,30 @@ def _state(key: Run | Weights | None, plan: Plan, store: ArtifactStore) -> str:
 
 
 def _trainings(plan: Plan, store: ArtifactStore) -> list[Training]:
-    keys = [("teacher", plan.teacher), *((plan.column(run), run) for run in plan.students)]
     return [
         Training(
             model=model,
             seed=None if model == "teacher" else key.seed,
             events=[json.loads(line) for line in store.read(key.place, EVENTS).splitlines()],
             card=json.loads(store.read(key.place, CARD)),
+            teacher_seed=plan.teacher_seed(key if model == "teacher" else key.teacher),
         )
-        for model, key in keys
+        for model, key in _columns(plan)
         if isinstance(key, Run) and store.has(key)
     ]
+
+
+def _columns(plan: Plan) -> list[tuple[str, Run | Weights]]:
+    """Return the networks of a plan, each with the name of its column."""
+    teachers = [("teacher", one) for one in plan.teachers]
+    return [*teachers, *((plan.column(run), run) for run in plan.students)]
 
 
 def _note(problem: str, seeds: list[int]) -> str:
     if not seeds:
         return problem
     listed = ", ".join(str(seed) for seed in sorted(set(seeds)))
-    return f"{problem} (seed {listed})"
+    return f"{problem} (seed{'s' * (',' in listed)} {listed})"
 
 
 def _network(role: str, model: ModelSpec | ForeignSpec) -> Network:

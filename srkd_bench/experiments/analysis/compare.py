@@ -1,7 +1,4 @@
-"""Compare two methods, two runs or two sets of scores.
-
-Two files of scores, too: what each method gains over itself.
-"""
+"""Compare two methods, two runs, or two score files method by method."""
 
 import re
 from collections.abc import Sequence
@@ -21,12 +18,12 @@ from srkd_bench.store.artifact_store import ArtifactStore, find_run
 
 @dataclass(frozen=True)
 class Comparison:
-    """The first against the second.
+    """The difference of the first from the second.
 
     Args:
-        differences: on each data set by each metric.
-        images: by data set, what each image gains by the first metric, the most first.
-        settings: what differs, by key, as (first, second); None for a key that only one has.
+        differences: by each metric, on each data set and on all together; with one data set, on this only.
+        images: by data set, the gain of each image by the first metric, largest first.
+        settings: settings that differ, by key, as (first, second); None for a key that only one has.
     """
 
     first: str
@@ -38,10 +35,10 @@ class Comparison:
 
 
 def compare(first: str, second: str, plan: Plan, store: ArtifactStore) -> Comparison:
-    """Compare two methods of a suite, or two finished runs, by the first digits of their ids.
+    """Compare two methods of a suite, or two finished runs by prefixes of their ids.
 
     Raises:
-        SrkdError: a method that the suite has not, a run that isn't here, or nothing that both were measured on.
+        SrkdError: the suite has no such method, no such run is finished, or they share no image.
     """
     if first == second:
         raise SrkdError(f"'{first}' is compared with itself", "name two methods of a suite, or two runs")
@@ -55,10 +52,10 @@ def compare(first: str, second: str, plan: Plan, store: ArtifactStore) -> Compar
 
 
 def compare_scores(first: Sequence[Score], second: Sequence[Score]) -> list[Difference]:
-    """Return each method of the first scores against itself in the second, where the same rules measured both.
+    """Return the difference of each method from itself in the second scores, measured by the same protocol.
 
     Raises:
-        SrkdError: there is no method, seed and image that both have.
+        SrkdError: no method has a seed and an image in both.
     """
     rules = {(one.dataset, one.metric, one.protocol) for one in second}
     shared = [one for one in first if (one.dataset, one.metric, one.protocol) in rules]
@@ -68,13 +65,20 @@ def compare_scores(first: Sequence[Score], second: Sequence[Score]) -> list[Diff
     theirs = replace(ours, scores=list(second))
     found = [one for name in ours.metrics for one in changes(ours, theirs, name)]
     if not found:
-        problem = "no method has an image and a seed in both by the same rules"
+        problem = "no method has scores of the same image, seed and protocol in both files"
         raise SrkdError(problem, "srkd report -o scores.csv")
-    return found if len(ours.datasets) > 1 else [one for one in found if one.dataset is not None]
+    return _named(found, ours)
+
+
+def _named(found: list[Difference], results: Results) -> list[Difference]:
+    """Return the differences; with one data set, those on all sets, which have verdicts, under its name."""
+    if len(results.datasets) > 1:
+        return found
+    return [replace(one, dataset=results.datasets[0]) for one in found if one.dataset is None]
 
 
 def _runs(first: str, second: str, store: ArtifactStore) -> Comparison:
-    """Compare two runs as if they were of one seed: one pair, whatever their seeds are."""
+    """Compare two runs as one pair, even if their seeds differ."""
     found = [find_run(store, digits) for digits in (first, second)]
     names = [f"{key['method']} seed {key['seed']} ({folder[:12]})" for folder, key in found]
     ours, theirs = (measured(store, folder) for folder, _ in found)
@@ -97,16 +101,15 @@ def _compared(
     metric = ours.metrics[0]
     found = [one for name in ours.metrics for one in differences(ours, name)]
     if not found:
-        raise SrkdError(f"no image was measured for both {first} and {second} by the same rules", "srkd run")
-    if len(ours.datasets) == 1:
-        found = [one for one in found if one.dataset is not None]
+        problem = f"no image has scores of both {first} and {second} by the same protocol"
+        raise SrkdError(problem, "`srkd run` trains and evaluates what is missing")
     images = {name: ours.image_gains(metric, first, second, name) for name in ours.datasets}
     images = {name: dict(sorted(own.items(), key=lambda one: -one[1])) for name, own in images.items() if own}
-    return Comparison(first, second, metric, found, images, _unlike(*settings))
+    return Comparison(first, second, metric, _named(found, ours), images, _unlike(*settings))
 
 
 def _unlike(first: dict[str, Any], second: dict[str, Any], above: str = "") -> dict[str, tuple[Any, Any]]:
-    """Return the keys whose values differ, those of inner mappings as `train.steps`."""
+    """Return the keys whose values differ; nested keys as `train.steps`."""
     found: dict[str, tuple[Any, Any]] = {}
     for key in dict.fromkeys([*first, *second]):
         one, other = first.get(key), second.get(key)

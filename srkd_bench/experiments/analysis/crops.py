@@ -23,29 +23,31 @@ from srkd_bench.experiments.runs.score import measured
 from srkd_bench.networks.stored import load
 from srkd_bench.store.workspace import Workplace
 
-SIDE = 64  # HR pixels of a region that is chosen
+SIDE = 64  # side of an automatically chosen region, in HR pixels
 THUMBNAIL = 480  # pixels of a whole image's longer side
 
 
 class Gallery:
-    """SR images of a plan's finished networks, each made once, when it is first asked for.
+    """SR images of a plan's finished networks, each computed on first use.
 
-    Whole images, not regions with what surrounds them: these are the pixels that were scored, to the last bit.
+    Whole images are super-resolved rather than padded regions, so that regions equal the scored pixels bit for bit.
 
     Args:
-        students: runs of the plan, all of one seed; those of its first seed if not given.
+        students: runs of the plan, all of one seed; those of its first seed by default.
 
     Attributes:
-        models: `bicubic`, `teacher` and methods, as far as they are finished, in the report's order.
-        seed: of the students.
-        left_out: in words, what isn't finished.
+        models: `bicubic`, `teacher` and methods that are finished, in the report's order.
+        seed: of the students, which are those of the suite's first teacher.
+        left_out: descriptions of what is not finished.
     """
 
     def __init__(self, plan: Plan, place: Workplace, students: Sequence[Run] = ()) -> None:
         self.seed = students[0].seed if students else plan.suite.seeds[0]
         chosen = students or [run for run in plan.students if run.seed == self.seed]
+        teacher = next((run.teacher for run in chosen if run.teacher), plan.teacher)
+        chosen = [run for run in chosen if run.teacher in (None, teacher)]
         wanted: dict[str, Run | Weights] = {
-            "teacher": plan.teacher,
+            "teacher": teacher,
             **{plan.column(run): run for run in chosen},
         }
         self._keys = {model: key for model, key in wanted.items() if place.store.has(key)}
@@ -67,14 +69,14 @@ class Gallery:
         return [model for model in self.models if model not in ("bicubic", "teacher")]
 
     def has(self, dataset: str) -> bool:
-        """Say whether a data set is here."""
+        """Return whether a data set is available locally."""
         return packed_as(self._place.store, dataset) is not None
 
     def images(self, dataset: str) -> ImageSet:
-        """Return a data set, of the suite's or another.
+        """Return a data set, of the suite or another.
 
         Raises:
-            SrkdError: there is no such set. MissingError: it isn't here.
+            SrkdError: there is no such set. MissingError: it must be downloaded first.
         """
         if dataset not in self._sets:
             name = resolve(self._place.store, dataset, self._place.display)
@@ -105,17 +107,19 @@ class Gallery:
 
 
 def parse(text: str, gallery: Gallery) -> Crop:
-    """Return the region that a user names: `IMAGE:X,Y,W,H` or `DATASET/IMAGE:X,Y,W,H`, in HR pixels.
+    """Parse a region: `IMAGE:X,Y,W,H` or `DATASET/IMAGE:X,Y,W,H`, in HR pixels.
 
     Without a data set, the image is one of the suite's test sets.
 
     Raises:
-        SrkdError: it is written otherwise, no image or several have this name, or the region isn't on LR pixels or
-            not within the image.
+        SrkdError: wrong syntax, no image or several of this name, or the region is not aligned to LR pixels or
+            not inside the image.
     """
     found = re.fullmatch(r"(.+):(\d{1,6}),(\d{1,6}),(\d{1,6}),(\d{1,6})", text)
     if not found:
-        raise SrkdError(f"'{text}' names no region", "IMAGE:X,Y,W,H in HR pixels, such as baby:96,64,64,64")
+        raise SrkdError(
+            f"'{text}' is not a valid region", "IMAGE:X,Y,W,H in HR pixels, such as baby:96,64,64,64"
+        )
     dataset, image = _image(found[1], gallery)
     images = gallery.images(dataset)
     height, width, _ = images.hr(images.names.index(image)).shape
@@ -147,19 +151,20 @@ def _image(name: str, gallery: Gallery) -> tuple[str, str]:
 
 
 def choose(gallery: Gallery, dataset: str, count: int) -> list[Crop]:
-    """Return the regions where the methods differ most, one each of the images whose PSNR-Y differs most.
+    """Return the regions where the methods differ most, one from each of the images whose PSNR-Y differs most.
 
-    More regions than images take second ones of the same images, as long as they don't overlap. With fewer than
-    two methods finished, all models are compared.
+    If there are more regions than images, images get further regions that do not overlap. With fewer than two
+    finished methods, all models are compared.
 
     Raises:
-        SrkdError: there is no such set. MissingError: it isn't here, or no network is finished.
+        SrkdError: there is no such set. MissingError: it must be downloaded first, or no network is finished.
     """
     images = gallery.images(dataset)
     networks = gallery.methods if len(gallery.methods) > 1 else gallery.models[1:]
     if not networks:
         raise MissingError(
-            "no network of this suite is finished yet", "srkd run, or --crop for bicubic alone"
+            "no network of this suite is finished yet",
+            "`srkd run` trains them; --crop shows a region of HR and bicubic alone",
         )
     scores = [gallery.scores(model, dataset) for model in networks]
     names = sorted(images.names, key=lambda name: (-_spread(one[name] for one in scores), name))
@@ -184,7 +189,7 @@ def busiest(
 ) -> tuple[int, int, int, int] | None:
     """Return x, y, width and height of the square with the largest sum of (H, W), or None if there is no room.
 
-    It lies on LR pixels, `SIDE` wide or half of a small image's shorter side, and on nothing that is taken.
+    It is aligned to LR pixels, `SIDE` wide or half of a small image's shorter side, and overlaps no earlier region.
     """
     side = min(SIDE, min(spread.shape) // 2)
     side = max(scale, side - side % scale)
@@ -200,7 +205,7 @@ def busiest(
 
 
 def panels(gallery: Gallery, crops: Iterable[Crop]) -> list[Panel]:
-    """Return the regions as HR, LR and all of the gallery's models show them."""
+    """Return the regions in HR, LR and as rendered by all models of the gallery."""
     return [_panel(gallery, crop) for crop in crops]
 
 

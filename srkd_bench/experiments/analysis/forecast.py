@@ -19,8 +19,8 @@ from srkd_bench.config.network import ForeignSpec, ModelSpec
 from srkd_bench.data.image_set import hr_sizes, packed, pixels_of, spec_of
 from srkd_bench.data.labels import finished_images, on_grid
 from srkd_bench.evaluation.metrics import measure
+from srkd_bench.evaluation.scores import measurement
 from srkd_bench.evaluation.scoring import VALIDATION_SIDE, bicubic, network
-from srkd_bench.evaluation.stored_scores import measurement
 from srkd_bench.experiments.planning.label_cost import lr_pixels, steps_paid
 from srkd_bench.experiments.planning.planner import MISSING, Plan
 from srkd_bench.experiments.planning.tasks import Task, duration, tasks
@@ -37,21 +37,21 @@ from srkd_bench.training.teacher import teacher_pass
 from srkd_bench.training.teacher_cache import bytes_for
 
 TRIAL_STEPS = 20
-TRIAL_SECONDS = 3.0  # after which fewer steps must do
-TRIAL_MULTIPLY_ADDS = 2e11  # a trial step is cut to so many images of its batch
-TRIAL_SIDE = 64  # LR pixels of the image that is super-resolved and measured
+TRIAL_SECONDS = 3.0  # time limit of a trial
+TRIAL_MULTIPLY_ADDS = 2e11  # maximum batch size of a trial step
+TRIAL_SIDE = 64  # LR pixels of the image for timing evaluation
 
 
 @dataclass(frozen=True)
 class Job:
-    """One thing that a plan needs.
+    """One part of a plan: a data set or a task.
 
     Args:
-        kind: `data`, or as a task's.
-        state: `cached`, `to do`, or how far it is.
-        seconds: about how long the rest will take; None if that isn't known.
+        kind: `data`, or the kind of a task.
+        state: `cached`, `to do`, or the progress so far.
+        seconds: estimated remaining time; None if unknown.
         disk: bytes that it will add to the store.
-        flops: floating-point operations of the rest of its trainings, as `Task.flops` counts them.
+        flops: floating-point operations of the remaining training, as `Task.flops` counts them.
     """
 
     kind: Literal["data", "teacher", "labels", "group", "scores"]
@@ -64,13 +64,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a plan will cost.
+    """The predicted cost of a plan.
 
     Args:
-        jobs: what it needs, in order.
-        slots: how many devices work on it at once.
-        device: on which the speeds were measured.
-        home: of the store.
+        jobs: the parts of the plan, in order.
+        slots: number of devices used in parallel.
+        device: the device on which the speeds were measured.
+        home: folder of the store.
     """
 
     suite: str
@@ -81,12 +81,12 @@ class Forecast:
 
     @property
     def seconds(self) -> float:
-        """The time that one device takes for all jobs whose time is known."""
+        """Total time of all jobs with a known time on one device."""
         return sum(job.seconds or 0.0 for job in self.jobs)
 
     @property
     def seconds_together(self) -> float:
-        """The time on all devices: first the teacher, then its labels, the groups and the scores."""
+        """The time on all devices: first the teachers, then their labels, the groups and the scores."""
         kinds = ("data", "teacher", "labels", "group", "scores")
         times = ([job.seconds or 0.0 for job in self.jobs if job.kind == kind] for kind in kinds)
         return sum(duration(costs, self.slots) for costs in times)
@@ -109,13 +109,13 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Pace:
-    """What a group of runs takes side by side, in seconds, and bytes.
+    """The measured cost of a group of runs that are trained together, in seconds and bytes.
 
     Args:
         step: a training step of all.
-        event: what logging one adds.
-        validation: one network's look at the validation images.
-        event_bytes: of an event in the store.
+        event: additional time of a logged step.
+        validation: time to validate one network.
+        event_bytes: size of a logged event in the store.
     """
 
     step: float
@@ -125,18 +125,18 @@ class Pace:
 
 
 def forecast(plan: Plan, place: Workplace, slots: int = 1) -> Forecast:
-    """Return what a plan will cost. Speeds come from up to 20 real steps on this machine.
+    """Predict the cost of a plan. Speeds come from up to 20 real steps on this machine.
 
     Args:
-        slots: how many processes will work on it, each on a machine or device like this one.
+        slots: number of processes that will work on it, each on a machine or device like this one.
     """
     store, suite = place.store, plan.suite
     check_unpacked(plan, place)
     jobs = [_data(name, suite.data.scale, store) for name in suite.data.names]
     for key in (key for key in plan.networks if store.has(key)):
-        jobs.append(Job("teacher" if key == plan.teacher else "group", plan.title(key), "cached"))
-    if any(run.teacher_labels and store.has(run.teacher_labels) for run in plan.students):
-        jobs.append(Job("labels", "teacher labels", "cached"))
+        jobs.append(Job("teacher" if key in plan.teachers else "group", plan.title(key), "cached"))
+    labels = dict.fromkeys(run.teacher_labels for run in plan.students if run.teacher_labels)
+    jobs += [Job("labels", plan.labels_title(key), "cached") for key in labels if store.has(key)]
     jobs += [*_trainings(plan, place, slots), *_scores(plan, place)]
     return Forecast(suite.name, jobs, slots, str(place.device), store.home)
 
@@ -214,7 +214,7 @@ def _group(task: Task, plan: Plan, place: Workplace, alike: Job | None) -> Job:
 
 
 def _scores(plan: Plan, place: Workplace) -> list[Job]:
-    """Return what measuring takes, a job a data set."""
+    """Predict the cost of evaluation, one job per data set."""
     store, suite = place.store, plan.suite
     scale, ensemble = suite.data.scale, suite.evaluate.self_ensemble
     jobs, paces = list[Job](), dict[ModelSpec | ForeignSpec | None, float]()
@@ -234,9 +234,9 @@ def _scores(plan: Plan, place: Workplace) -> list[Job]:
 
 
 def paced(runs: list[Run], validation: str | None, place: Workplace) -> Pace:
-    """Return what these runs take side by side, from a few real steps on noise.
+    """Measure the cost of runs that are trained together, from a few real steps on noise.
 
-    Networks too big for a quick trial are tried with a part of the batch; the time is taken as proportional.
+    Large networks are timed with a part of the batch; the time is assumed to be proportional.
     """
     train, scale = runs[0].train, runs[0].model.scale
     known = next((run.teacher for run in runs if run.teacher), None)
@@ -258,7 +258,7 @@ def paced(runs: list[Run], validation: str | None, place: Workplace) -> Pace:
 def _trial(
     runs: list[Run], images: int, folder: Path, place: Workplace
 ) -> tuple[list[Learner], Callable[..., None]]:
-    """Return learners of these runs, and what takes a step of all of them on so many images of noise."""
+    """Return learners of these runs, and a function that trains all of them for one step on a batch of noise."""
     train, scale = runs[0].train, runs[0].model.scale
     known = next((run.teacher for run in runs if run.teacher), None)
     teacher = build(known.model, 0).to(place.device).requires_grad_(False).eval() if known else None
@@ -282,7 +282,7 @@ def seconds_a_pixel(
     place: Workplace,
     metrics: Iterable[str] = tuple(METRICS),
 ) -> float:
-    """Return how long a network (None: bicubic) takes for an HR pixel, measured by the metrics too."""
+    """Return the time per HR pixel of a network (None: bicubic), including the metrics."""
     lr = np.random.default_rng(0).integers(0, 256, (TRIAL_SIDE, TRIAL_SIDE, 3), np.uint8)
     upscaler = bicubic(scale) if spec is None else network(build(spec, 0), device=place.device)
 
@@ -294,7 +294,7 @@ def seconds_a_pixel(
 
 
 def _median(work: Callable[[], object], place: Workplace) -> float:
-    """Return the seconds that one of up to 20 calls takes, after one to warm up."""
+    """Return the median seconds of up to 20 calls, after one warm-up call."""
     times: list[float] = []
     work()
     while not times or (len(times) < TRIAL_STEPS and sum(times) < TRIAL_SECONDS):

@@ -1,10 +1,9 @@
 """Measure the gradient share of every method on real batches.
 
-A student like the suite's is trained without distillation for a few hundred steps of the suite's kind. Each method
-looks on: what it trains beside the student learns from the same batches, but the student never feels it, so that
-all methods are asked about the same networks. Before the first step and at three moments of the training the share
-is measured on batches of the training set that nobody has learnt from. Seeds are fixed: the same machine gives the
-same numbers.
+A student of the suite is trained without distillation for a few hundred steps with the suite's settings. Each
+method's auxiliary modules are trained on the same batches, but its gradients do not reach the student, so that all
+methods are measured on the same student. Before the first step and at three later points, the share is measured on
+training images that were not used for training. Seeds are fixed: the same machine gives the same numbers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.seeding import seed_of, seeded
 from srkd_bench.data.image_set import ImageSet
 from srkd_bench.data.patches import Patches
-from srkd_bench.evaluation.scores import EQUAL_COST
+from srkd_bench.evaluation.controls import is_control
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.runs.train import sample_of
 from srkd_bench.methods import registry
@@ -37,23 +36,23 @@ from srkd_bench.training.precision import autocast
 from srkd_bench.training.schedule import learning_rate
 from srkd_bench.training.teacher import teacher_pass
 
-STEPS = 400  # of the plain training, or fewer if the suite's is shorter
+STEPS = 400  # steps of the plain training, or fewer if the suite's training is shorter
 BEGINNING = 0.0
-MOMENTS = (BEGINNING, 0.1, 0.25, 1.0)  # a warm-up has ended at the second
+MOMENTS = (BEGINNING, 0.1, 0.25, 1.0)  # warm-up has ended before the second
 BATCHES = 8
-LOWEST, HIGHEST = 0.05, 1.0  # of a student that has learnt something
-FIRST = 5.0  # the highest at the beginning: Adam remembers a few steps' far larger gradients for thousands
+LOWEST, HIGHEST = 0.05, 1.0  # of a partly trained student
+FIRST = 5.0  # before the first step: Adam's averages keep far larger early gradients for long
 SEED = "shares"
 
 
 @dataclass(frozen=True)
 class Shares:
-    """What a method's weights give.
+    """The gradient shares of a method with given loss weights.
 
     Args:
         params: its parameters, by the name of its part.
-        default: whether these are its defaults; else the suite's.
-        moments: the mean over batches of ‖∇(the method's terms)‖ / ‖∇ rec‖, by the part of training that is done.
+        default: whether these are its defaults; otherwise the suite's.
+        moments: the mean over batches of ‖∇(the method's terms)‖ / ‖∇ rec‖, by the completed fraction of training.
     """
 
     method: str
@@ -63,9 +62,9 @@ class Shares:
 
     @property
     def fit(self) -> bool:
-        """Whether every share, to two digits, is within .05 and 1, or below 5 at the beginning.
+        """Whether every share, to two digits, is within 0.05 and 1, or below 5 before the first step.
 
-        With less the method was not tried, with more it drowns HR.
+        With less, the method has hardly any effect; with more, it dominates the loss against HR.
         """
         return all(
             share <= FIRST if moment == BEGINNING else LOWEST <= float(f"{share:.2g}") <= HIGHEST
@@ -75,7 +74,7 @@ class Shares:
 
 @dataclass
 class _Probe:
-    """A method that looks on, with the weights that it trains beside the student."""
+    """A method that is only measured, with its auxiliary modules."""
 
     name: str
     method: Method
@@ -86,7 +85,7 @@ class _Probe:
     found: dict[float, float] = field(default_factory=dict)
 
     def learn(self, step: Step, rate: float) -> None:
-        """Let what stands beside the student learn from a batch; the student keeps its gradients."""
+        """Train the auxiliary modules on a batch without changing the student's gradients."""
         if self.optimizer is None:
             return
         total = torch.stack(list(self.method.losses(step, self.adapter).values())).sum()
@@ -99,7 +98,7 @@ class _Probe:
 
 
 class _Lesson:
-    """One plain student and those that look on."""
+    """The plain student and the methods that are measured on it."""
 
     def __init__(
         self, train: TrainSpec, student: Architecture, teacher: Architecture, device: torch.device
@@ -111,7 +110,7 @@ class _Lesson:
     def steps(
         self, batch: Sequence[Tensor], progress: float, probes: Sequence[_Probe]
     ) -> tuple[Tensor, list[Step]]:
-        """Return the loss against HR, and what each probe sees: one pass of student and teacher for all."""
+        """Return the loss against HR, and each probe's input: one forward pass of student and teacher for all."""
         lr, hr = (images.to(self.device) for images in batch)
         self.batches += 1
         output = self.see(sorted({tap for probe in probes for tap in probe.method.taps}), lr)
@@ -129,7 +128,7 @@ class _Lesson:
         return rec, steps
 
     def see(self, taps: Sequence[float], lr: Tensor) -> Output:
-        """Return the student's output."""
+        """Return the output of the student."""
         own = seeded("forward", SEED, self.batches) if self.student.draws else nullcontext()
         with own, autocast(self.train, self.device):
             output: Output = self.student(lr, taps)
@@ -137,12 +136,12 @@ class _Lesson:
 
 
 def steps(plan: Plan) -> int:
-    """Return how long the plain student is trained."""
+    """Return the number of training steps of the plain student."""
     return min(STEPS, plan.suite.train.steps)
 
 
 def measure(plan: Plan, images: ImageSet, place: Workplace) -> list[Shares]:
-    """Return the shares of the plan's methods with their defaults, and with the suite's params where they differ.
+    """Measure the shares of the plan's methods with their defaults, and with the suite's parameters if different.
 
     Args:
         plan: its teacher must be in the store.
@@ -152,7 +151,7 @@ def measure(plan: Plan, images: ImageSet, place: Workplace) -> list[Shares]:
     teacher = load(plan.teacher, place.store).to(device).requires_grad_(False)
     lesson = _Lesson(train, build(suite.student, SEED).to(device), teacher, device)
     sample = sample_of(images, train)
-    distilled = [name for name in plan.methods if name not in ("none", EQUAL_COST)]
+    distilled = [name for name in plan.methods if name != "none" and not is_control(name)]
     asked = [(name, params) for name in distilled for params in _params(plan, name)]
     probes = [_probe(name, registry.build(name, params), lesson, sample) for name, params in asked]
     patches = Patches(images, train, SEED)
@@ -172,7 +171,7 @@ def measure(plan: Plan, images: ImageSet, place: Workplace) -> list[Shares]:
 
 
 def _params(plan: Plan, name: str) -> list[Mapping[str, Params]]:
-    """Return the parameters to measure a method with: its defaults, and the suite's where they are others."""
+    """Return the parameters to measure a method with: its defaults, and the suite's if they differ."""
     alike = registry.rebuild(name, plan.traits[name].params) == registry.build(name, {})
     return [{}] if alike else [{}, plan.suite.params]
 
@@ -187,7 +186,7 @@ def _probe(name: str, method: Method, lesson: _Lesson, sample: Tensor) -> _Probe
 
 
 def _train(lesson: _Lesson, probes: list[_Probe], batch: Any, step: int, progress: float) -> None:
-    """Take a plain step of the student, and one of what each probe trains beside it."""
+    """Train the student and the auxiliary modules of each probe for one step."""
     learning = [probe for probe in probes if probe.optimizer is not None]
     rate = learning_rate(lesson.train, step)
     rec, seen = lesson.steps(batch, progress, learning)
@@ -211,12 +210,12 @@ def _measure(lesson: _Lesson, probes: list[_Probe], patches: Patches, moment: fl
 
 
 def explained(plan: Plan) -> str:
-    """Return in words what the shares are of."""
+    """Describe how the shares were measured."""
     moments = ", ".join(f"{moment:.0%}" for moment in MOMENTS)
     return (
         f"share of the gradient, ‖∇(the method's terms)‖ / ‖∇ rec‖, on a plain student of suite {plan.suite.name}\n"
         f"after {moments} of {steps(plan)} steps, mean over {BATCHES} batches of {plan.suite.data.train};"
-        f" marked where it isn't within {LOWEST} and {HIGHEST:g}, or is above {FIRST:g} before the first step"
+        f" marked if it is not within {LOWEST} and {HIGHEST:g}, or is above {FIRST:g} before the first step"
     )
 
 
@@ -228,7 +227,7 @@ def row(one: Shares) -> dict[str, Any]:
 
 
 def shown(one: Shares) -> dict[str, str]:
-    """Return a method's shares as a table shows them."""
+    """Format a method's shares for a table."""
     params = (item for part in one.params.values() for item in part.items() if item[0] != "version")
     return {
         "name": one.method,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def datasets(store: ArtifactStore) -> list[dict[str, Any]]:
-    """Return the data sets that srkd knows and those that users registered, and which copy is here."""
+    """Return known and registered data sets, and which copy is available locally."""
     found = []
     for name in [*DATASETS, *own_names(store)]:
         spec, pixels = spec_of(store, name), packed(store, name)
@@ -49,6 +49,7 @@ def suites(store: ArtifactStore) -> list[dict[str, Any]]:
         {
             "name": name,
             "teacher": str(suite.teacher.model or suite.teacher.weights),
+            "teachers": len(suite.seeds if suite.teacher.seeds == "paired" else suite.teacher.seeds or [0]),
             "student": str(suite.student),
             "trained on": suite.data.train,
             "measured on": ", ".join(suite.data.test),
@@ -61,7 +62,7 @@ def suites(store: ArtifactStore) -> list[dict[str, Any]]:
 
 
 def methods(store: ArtifactStore) -> list[dict[str, Any]]:
-    """Return the installed methods with their parameters' defaults, and own ones as the store last saw them."""
+    """Return the installed methods with their parameters' defaults, and the user's own ones used in the store."""
     from srkd_bench.methods.registry import find, names
 
     def row(name: str, one: type[Method] | Traits, parameters: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -87,7 +88,7 @@ def _defaults(method: type[Method]) -> list[tuple[str, Any]]:
 
 
 def runs(store: ArtifactStore) -> list[dict[str, Any]]:
-    """Return the finished runs, the oldest first; of those that this srkd can't read, say so."""
+    """Return the finished runs, the oldest first; runs that this version of srkd cannot read are marked."""
     found, keys = [], store.keys("runs")
     teachers = {short(digest_of(key["teacher"])) for _, key in keys if key.get("teacher")}
     for folder, key in keys:
@@ -98,6 +99,7 @@ def runs(store: ArtifactStore) -> list[dict[str, Any]]:
                 "role": _role(store, folder, key, teachers),
                 "method": key["method"],
                 "seed": key["seed"],
+                "teacher seed": (key["teacher"] or {}).get("seed", ""),
                 "network": str(network),
                 "scale": network.scale,
                 "trained on": key["data"],
@@ -114,7 +116,7 @@ def _role(store: ArtifactStore, folder: str, key: dict[str, Any], teachers: set[
     """Return `teacher`, `student` or `trial` (of `srkd tune`).
 
     Args:
-        teachers: the folders of what finished runs learnt from.
+        teachers: folders of the teachers of finished runs.
     """
     if folder in teachers:
         return "teacher"
@@ -129,7 +131,7 @@ def one_run(store: ArtifactStore, digits: str) -> dict[str, Any]:
     """Return a run's settings, card and mean scores.
 
     Raises:
-        MissingError: no run's id begins so. SrkdError: several do.
+        MissingError: no run has this prefix. SrkdError: several have.
     """
     folder, key = find_run(store, digits)
     path = store.home / "runs" / folder
@@ -151,22 +153,24 @@ def one_run(store: ArtifactStore, digits: str) -> dict[str, Any]:
 
 
 def _tuning(store: ArtifactStore, key: dict[str, Any]) -> dict[str, Any]:
-    """Return whether a run's weights were tried in a search: trials are alike but for weights and seed."""
+    """Return whether what a run was given was tried in a search: trials are alike but for that and the seeds."""
+    plain = key["method"] == "none"
 
     def setting(one: dict[str, Any]) -> dict[str, Any]:
-        return one | {
-            "seed": None,
-            "params": {part: sorted(values) for part, values in one["params"].items()},
-        }
+        names = {part: sorted(values) for part, values in one["params"].items()}
+        varied = {"train": one["train"] | {"learning_rate": None}} if plain else {"params": names}
+        teacher = one["teacher"] and one["teacher"] | {"seed": None}
+        return one | {"seed": None, "teacher": teacher} | varied
 
     trials = [
         other
         for _, other in store.keys("runs")
         if other["seed"] >= TUNING_SEED and setting(other) == setting(key)
     ]
-    if key["method"] == "none" or key["params"] not in [other["params"] for other in trials]:
+    if not any(other | {"seed": key["seed"]} == key for other in trials):
         return {}
-    return {"tuning": f"these weights are one of {len(trials)} trials with seed {trials[0]['seed']}"}
+    what = "this learning rate is" if plain else "these weights are"
+    return {"tuning": f"{what} one of {len(trials)} trials with seed {trials[0]['seed']}"}
 
 
 @dataclass(frozen=True)
@@ -174,8 +178,8 @@ class Measured:
     """A run's scores on one data set.
 
     Args:
-        name: of the data set, and whether the network was its own ensemble.
-        rules: what a measurement that can be compared with it has in common: pixels, scale.
+        name: of the data set, and whether self-ensemble was used.
+        rules: what comparable measurements must share: pixels, scale.
         images: values by image, by metric.
     """
 

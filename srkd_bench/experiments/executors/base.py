@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 class Executor(Protocol):
-    """The function `execute` of a module: trains and measures what the store lacks of a plan."""
+    """The function `execute` of a module: train and measure what a plan needs and the store lacks."""
 
     def __call__(
         self, plan: Plan, store: ArtifactStore, display: Display, options: RunOptions
     ) -> list[SrkdError]:
-        """Make what is missing; return what failed. A failed run doesn't stop the others.
+        """Execute the missing tasks and return the failures. A failed run does not stop the others.
 
         Raises:
-            Stopped: a signal came; checkpoints are written.
-            SrkdError: the plan can't be executed here: data or a device is missing, or a disk is full.
+            Stopped: a signal arrived; checkpoints are written.
+            SrkdError: the plan cannot be executed here: data or a device is missing, or a disk is full.
         """
 
 
@@ -36,7 +36,7 @@ class ScriptWriter(Protocol):
         """Return the script.
 
         Args:
-            at_once: how many groups may run at once; all if None.
+            at_once: maximum number of groups that run in parallel; all if None.
         """
 
 
@@ -47,12 +47,12 @@ SCRIPTS = {"shell": "shell", "slurm": "slurm"}
 
 
 def find_executor(name: str) -> Executor:
-    """Return the executor of that name; only its module is imported."""
+    """Return an executor by name; only its module is imported."""
     execute: Executor = import_module(f"{__package__}.{EXECUTORS[name]}").execute
     return execute
 
 
 def find_script(name: str) -> ScriptWriter:
-    """Return the writer of scripts of that name."""
+    """Return a script writer by name."""
     script: ScriptWriter = import_module(f"{__package__}.{SCRIPTS[name]}").script
     return script

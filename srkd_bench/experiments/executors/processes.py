@@ -34,19 +34,19 @@ if TYPE_CHECKING:
     from srkd_bench.store.artifact_store import ArtifactStore
 
 
-DEATHS = 3  # at the same point of a task, before it is given up
+DEATHS = 3  # kills at the same point of a task before it fails
 Answer = News | SrkdError | list[SrkdError]
 Life = Callable[[Connection, Connection], None]
 
 
 class Worker:
-    """A process that does one task at a time; it begins with its first, and again after it has died.
+    """A process that executes one task at a time; it starts with its first task, and again after it was killed.
 
-    Closing its orders is what stops it: it writes a checkpoint then, as it does when this process dies.
+    Closing the connection for tasks stops it after a checkpoint; so does the end of this process.
 
     Args:
-        life: what the process does: takes tasks from the first connection and answers each on the second.
-        start: how it begins; `forkserver` is sooner, for many processes without torch.
+        life: main function of the process: receives tasks from the first connection and answers on the second.
+        start: start method; `forkserver` starts many processes without torch faster.
     """
 
     def __init__(self, name: str, life: Life, start: Literal["spawn", "forkserver"] = "spawn") -> None:
@@ -60,32 +60,32 @@ class Worker:
         return self._process is not None and self._process.is_alive()
 
     def give(self, task: Task) -> None:
-        """Let it do a task."""
+        """Send it a task."""
         if not self.is_alive:
-            self.ended()  # it was killed while it had nothing to do
+            self.ended()  # it was killed while idle
         if self._process is None:
             self._start()
-        with suppress(OSError):  # it is killed this very moment: the end of its answers says so
+        with suppress(OSError):  # it was just killed, which the end of its answers will report
             self._orders.send(task)
 
     def _start(self) -> None:
         orders, self._orders = self._context.Pipe(duplex=False)
         self.answers, answers = self._context.Pipe(duplex=False)
         self._process = self._context.Process(target=self._life, args=(orders, answers))
-        # A signal that comes while Python starts waits there until it is handled.
+        # A signal during Python's start is blocked until it can be handled.
         with blocked():
             self._process.start()
         orders.close()
         answers.close()
 
     def stop(self) -> None:
-        """Tell it to end."""
+        """Ask it to stop."""
         if self._process is not None:
             self._orders.close()
             self.answers.close()
 
     def ended(self) -> int:
-        """Wait for its end and return its exit code, negative for a signal."""
+        """Wait for it to end and return its exit code, negative for a signal."""
         if self._process is None:
             return 0
         self._process.join()
@@ -94,11 +94,11 @@ class Worker:
 
 
 class Crew:
-    """Workers and what they have to do.
+    """The workers and their tasks.
 
     Args:
-        agenda: tasks that nobody has begun.
-        progress: tells how far a task is.
+        agenda: tasks that are not yet started.
+        progress: returns the progress of a task.
     """
 
     def __init__(
@@ -108,30 +108,30 @@ class Crew:
         self.failures: list[SrkdError] = []
         self.deaths = 0
         self._board, self._progress = board, progress
-        self._stuck: dict[str, list[int]] = {}  # by task, how far it was when it was killed
+        self._stuck: dict[str, list[int]] = {}  # by task, its progress when it was killed
 
     def work(self) -> None:
-        """Do all tasks."""
+        """Execute all tasks."""
         self.assign()
         while self.busy:
             self.listen()
             self.assign()
 
     def assign(self) -> None:
-        """Give the idle workers the tasks whose needs are done."""
+        """Send tasks whose dependencies are done to idle workers."""
         while self.idle and (task := self.agenda.take()):
             worker = self.idle.pop(0)
             self.busy[worker] = task
             worker.give(task)
 
     def listen(self) -> None:
-        """Wait for news and show it."""
+        """Wait for messages and show them."""
         working = {worker.answers: worker for worker in self.busy}
         for answers in wait(list(working)):
             worker = working[answers]  # type: ignore[index]  # it is one of these
             try:
                 answer: Answer = worker.answers.recv()
-            except (EOFError, OSError):  # it may have died in the middle of a word
+            except (EOFError, OSError):  # it may have been killed while sending
                 self._has_died(worker)
                 continue
             if isinstance(answer, News):
@@ -154,14 +154,14 @@ class Crew:
         stopped = code < 0 or code in EXIT_CODES.values()
         if stopped and self._gets_further(task):
             self.agenda.again(task)
-            self._board.see(worker.name, News(f"{worker.name} {how}; {task.name} is begun again"))
+            self._board.see(worker.name, News(f"{worker.name} {how}; {task.name} is restarted"))
             return
-        hint = "memory may have run out: fewer --jobs" if stopped else "its traceback stands above"
+        hint = "memory may have run out: fewer --jobs" if stopped else "its traceback is above"
         self.failures.append(SrkdError(f"{task.name}: its process {how}", hint))
         self.agenda.done(task)
 
     def _gets_further(self, task: Task) -> bool:
-        """Say whether a task that was killed was killed less than so often at the same point."""
+        """Return whether a killed task was killed less often than the limit at the same point."""
         points = self._stuck.setdefault(task.name, [])
         points.append(self._progress(task))
         return points[-DEATHS:] != [points[-1]] * DEATHS
@@ -170,7 +170,7 @@ class Crew:
 def execute(plan: Plan, store: ArtifactStore, display: Display, options: RunOptions) -> list[SrkdError]:
     """Execute a plan, in a process for each device if there are several; see `Executor`.
 
-    A task whose process is killed is begun again from its checkpoint, as long as it gets further.
+    A task whose process is killed restarts from its checkpoint, as long as it makes progress.
     """
     from srkd_bench.training.devices import choose_devices
 
@@ -201,7 +201,7 @@ def _do_all(plan: Plan, place: Workplace, devices: Sequence[torch.device]) -> li
 
 def _desks(place: Workplace, devices: Sequence[torch.device], all_threads: int) -> list[tuple[str, Desk]]:
     """Return the workers' names and desks."""
-    # OMP_NUM_THREADS is what each process has; it is the way to the same bits with any number of processes.
+    # OMP_NUM_THREADS applies to each process; setting it gives the same bits with any number of processes.
     each = all_threads if "OMP_NUM_THREADS" in os.environ else max(1, all_threads // len(devices))
     counts, found = Counter(devices), []
     for number, device in enumerate(devices, start=1):
@@ -211,10 +211,10 @@ def _desks(place: Workplace, devices: Sequence[torch.device], all_threads: int) 
 
 
 def _work(plan: Plan, desk: Desk, all_threads: int, orders: Connection, answers: Connection) -> None:
-    """Do the tasks that are sent until none can come any more: the whole life of a worker.
+    """Execute tasks until their connection is closed: the main function of a worker.
 
     Args:
-        all_threads: of torch, for the teacher and its labels, which are made alone.
+        all_threads: of torch, for the only teacher and its labels, which are made alone.
     """
     only_once()
     try:
@@ -227,7 +227,7 @@ def _work(plan: Plan, desk: Desk, all_threads: int, orders: Connection, answers:
 
 def _do_orders(orders: Connection, answers: Connection, plan: Plan, desk: Desk, all_threads: int) -> None:
     def tell(answer: Answer) -> None:
-        with suppress(OSError):  # nobody listens any more: the end of the orders says so, too
+        with suppress(OSError):  # the main process has ended, which the closed task connection also reports
             answers.send(answer)
 
     process = WorkerProcess(desk)
@@ -235,8 +235,8 @@ def _do_orders(orders: Connection, answers: Connection, plan: Plan, desk: Desk, 
     Thread(target=_receive, args=(orders, received), daemon=True).start()
     while True:
         task = received.get()
-        threads = all_threads if task.kind in ("teacher", "labels") else None
-        place = process.workplace(task.name, tell, threads)
+        alone = task.kind in ("teacher", "labels") and len(plan.teachers) == 1
+        place = process.workplace(task.name, tell, all_threads if alone else None)
         try:
             tell(do(task, plan, place))
         except Stopped:
@@ -246,7 +246,7 @@ def _do_orders(orders: Connection, answers: Connection, plan: Plan, desk: Desk, 
 
 
 def _receive(orders: Connection, received: SimpleQueue[Task]) -> None:
-    """Pass on orders, and stop this process when no more can come."""
+    """Forward tasks, and stop this process when the connection is closed."""
     with suppress(EOFError):
         while True:
             received.put(orders.recv())

@@ -1,6 +1,6 @@
 """Execute a plan on a Ray cluster.
 
-The nodes share the store: a folder that all see at the same path, or a bucket (SRKD_STORE).
+The nodes share the store: a folder mounted at the same path on all, or a bucket (SRKD_STORE).
 """
 
 import os
@@ -23,13 +23,14 @@ from srkd_bench.core.worker_progress import Board, News
 from srkd_bench.experiments.executors.serial import do
 from srkd_bench.experiments.executors.worker import Desk, WorkerProcess, stopping
 from srkd_bench.experiments.planning import status
-from srkd_bench.experiments.planning.agenda import Agenda, part
+from srkd_bench.experiments.planning.agenda import Agenda
+from srkd_bench.experiments.planning.parts import part
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import Task, tasks
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import RunOptions
 
-RETRIES = 20  # of a task whose worker dies; each goes on from the last checkpoint
+RETRIES = 20  # of a task whose worker is killed; each resumes from the last checkpoint
 LOOK_SECONDS = 0.25
 CONNECT_SECONDS = 10.0
 GRACE = 300.0  # seconds for all workers' checkpoints
@@ -37,17 +38,17 @@ Outcome = list[SrkdError] | SrkdError
 
 
 class Preempted(Exception):
-    """A worker was told to stop, and has written its checkpoints: Ray begins its task again."""
+    """A worker was stopped after writing its checkpoints: Ray restarts its task."""
 
 
 @dataclass(frozen=True)
 class RayDesk(Desk):
-    """What a worker process on any node is told at its start.
+    """The settings of a worker process on any node.
 
     Args:
-        mark: a folder of the driver's store, which each node must see; None for a bucket.
-        environment: srkd's settings, with those of its bucket.
-        command: the driver's words after `srkd`.
+        mark: a folder of the driver's store that must be visible on each node; None for a bucket.
+        environment: srkd's environment variables, with those of its bucket.
+        command: the driver's arguments after `srkd`.
     """
 
     mark: Path | None
@@ -57,33 +58,33 @@ class RayDesk(Desk):
 
 
 class Post:
-    """Where workers leave their news for the driver: an actor."""
+    """An actor that passes the workers' messages to the driver."""
 
     def __init__(self) -> None:
         self._news: list[tuple[str, News]] = []
 
     def leave(self, task: str, news: News) -> None:
-        """Keep what is told about a task."""
+        """Store a message about a task."""
         self._news.append((task, news))
 
     def take(self) -> list[tuple[str, News]]:
-        """Return what was left since the last time, in order."""
+        """Return the messages since the last call, in order."""
         taken, self._news = self._news, []
         return taken
 
 
 def carry_out(task: Task | None, plan: Plan, desk: RayDesk, post: Any) -> Outcome:
-    """Do a task (None: see that the plan can be done) on the node that this is.
+    """Execute a task on this node; None only checks that the node can execute the plan.
 
     Returns:
-        What failed; or an error that stops all other work, too.
+        The failures, or an error that stops all other work.
     Raises:
-        Preempted: SIGTERM came.
+        Preempted: SIGTERM arrived.
     """
     from srkd_bench.experiments.runs.preflight import check
 
     os.environ.update(desk.environment)
-    sys.argv[:] = ["srkd", *desk.command]  # cards name it
+    sys.argv[:] = ["srkd", *desk.command]  # recorded in cards
     name, node = _name(task), socket.gethostname()
 
     def tell(news: News) -> None:
@@ -102,7 +103,7 @@ def carry_out(task: Task | None, plan: Plan, desk: RayDesk, post: Any) -> Outcom
         return error
 
 
-_process = lru_cache(maxsize=1)(WorkerProcess)  # Ray gives a process many tasks of one driver
+_process = lru_cache(maxsize=1)(WorkerProcess)  # Ray reuses processes
 
 
 def _check_node(desk: RayDesk, node: str) -> None:
@@ -110,16 +111,16 @@ def _check_node(desk: RayDesk, node: str) -> None:
         raise SrkdError(f"{node} has srkd {__version__}, not {desk.version}", "install the same on all nodes")
     if desk.mark is not None and not desk.mark.is_dir():
         raise SrkdError(
-            f"{node} doesn't see the store {desk.home}",
+            f"{node} cannot access the store {desk.home}",
             "--home on a file system that all nodes share, or SRKD_STORE=s3://BUCKET/PREFIX",
         )
 
 
 class Crew:
-    """A cluster's workers, as far as they work on one plan.
+    """A cluster's workers for one plan.
 
     Args:
-        slots: how many tasks run at once; as many more wait at Ray.
+        slots: number of tasks that run at once; as many more are queued in Ray.
     """
 
     def __init__(self, ray: Any, plan: Plan, desk: RayDesk, slots: int, board: Board) -> None:
@@ -139,10 +140,10 @@ class Crew:
         }
 
     def check(self) -> None:
-        """See, on a node, that the plan can be done.
+        """Check on a node that the plan can be executed.
 
         Raises:
-            SrkdError: it can't.
+            SrkdError: it cannot be executed.
         """
         self._begin(None, self._plan)
         while self._running:
@@ -151,7 +152,7 @@ class Crew:
                     raise failures[0]
 
     def work(self, agenda: Agenda) -> list[SrkdError]:
-        """Do all tasks; return what failed."""
+        """Execute all tasks and return the failures."""
         failures: list[SrkdError] = []
         while True:
             while len(self._running) < 2 * self._slots and (task := agenda.take()):
@@ -175,9 +176,9 @@ class Crew:
         remote = self._carry_out.options(name=f"srkd {_name(task)}", **self._options)
         self._running[remote.remote(task, plan, self._desk, self._post)] = task
 
-    @shielded()  # what is raised within Ray is lost
+    @shielded()  # exceptions inside Ray are lost
     def _ended(self) -> list[tuple[Task | None, list[SrkdError]]]:
-        """Wait a moment for tasks to end, and show the news; return who ended, and what failed of it."""
+        """Wait briefly for tasks to end, and show messages; return the ended tasks and their failures."""
         done, _ = self._ray.wait(list(self._running), timeout=LOOK_SECONDS)
         if time.monotonic() - self._looked >= LOOK_SECONDS:
             self._looked = time.monotonic()
@@ -215,9 +216,9 @@ def execute(plan: Plan, store: ArtifactStore, display: Display, options: RunOpti
     """Execute a plan on a cluster; see `Executor`.
 
     Args:
-        options: the address `HOST:PORT` of the cluster; None is the one that RAY_ADDRESS or this machine knows, or
-            one that is started here. Devices are `cpu`, `cuda` for a GPU for each task, or `auto`: `cuda` where the
-            cluster has GPUs. Jobs is how many tasks at once; as many as the cluster can do now if None.
+        options: the address `HOST:PORT` of the cluster; None uses RAY_ADDRESS or a cluster that runs on this
+            machine, and otherwise starts one. Devices are `cpu`, `cuda` (one GPU per task), or `auto`: `cuda` if
+            the cluster has GPUs. Jobs is the number of parallel tasks; None: as many as the cluster can run now.
     """
     with _cluster(options.address) as ray, ExitStack() as stack:
         stack.enter_context(interruptible())  # Ray has set a handler of its own
@@ -230,7 +231,7 @@ def execute(plan: Plan, store: ArtifactStore, display: Display, options: RunOpti
             threads,
             options,
             None if shared else stack.enter_context(store.scratch()),
-            # With a bucket, also the right to use it.
+            # With a bucket, also its credentials.
             tuple(item for item in os.environ.items() if item[0].startswith(("SRKD_", "AWS_")[: 1 + shared])),
             tuple(sys.argv[1:]),
         )
@@ -248,10 +249,10 @@ def execute(plan: Plan, store: ArtifactStore, display: Display, options: RunOpti
 
 @contextmanager
 def _cluster(address: str | None) -> Iterator[Any]:
-    """Connect with a cluster meanwhile.
+    """Connect to a cluster for the duration of the block.
 
     Raises:
-        SrkdError: Ray isn't installed, or no cluster answers.
+        SrkdError: Ray is not installed, or no cluster answers.
     """
     try:
         ray: Any = import_module("ray")
@@ -261,7 +262,7 @@ def _cluster(address: str | None) -> Iterator[Any]:
     if address in (None, "auto"):
         address = os.environ.get("RAY_ADDRESS")
     try:
-        if address:  # where nobody listens, Ray would wait for a quarter of an hour
+        if address:  # Ray would wait 15 minutes for an address without a cluster
             host, _, port = address.removeprefix("ray://").rpartition(":")
             socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
         with shielded():
@@ -285,7 +286,7 @@ def _has_cuda(ray: Any, devices: str) -> bool:
 
 
 def _slots(ray: Any, kind: str, each: int) -> int:
-    """Return how many tasks run at once that need so much of a node's resource."""
+    """Return the number of tasks that can run in parallel, given their need of a node's resource."""
     found = sum(int(node["Resources"].get(kind, 0) // each) for node in ray.nodes() if node["Alive"])
     if not found:
         raise SrkdError(f"no node of the Ray cluster has {each} {kind}", "--jobs N for a cluster that grows")

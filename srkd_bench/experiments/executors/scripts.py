@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from srkd_bench.config.artifacts import Run, Weights
 from srkd_bench.core.errors import command_line
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import Task
@@ -12,12 +13,12 @@ from srkd_bench.networks.class_import import trusted
 
 @dataclass(frozen=True)
 class Step:
-    """A command that makes a task of a plan and measures it.
+    """A command that executes a task of a plan and measures its networks.
 
     Args:
-        kind: as a task's; the last step, `scores`, measures what else is finished and prints the table.
-        runs: digests of what it makes.
-        needs: names of the steps that have to be done before.
+        kind: of the task; the last step, `scores`, measures all other finished networks and prints the table.
+        runs: digests of the runs that it trains.
+        needs: names of the steps that must be done before.
     """
 
     name: str
@@ -37,24 +38,28 @@ def steps(
         options: of all commands: suite, settings, store and device.
         training: options of `srkd distill`.
     Raises:
-        SrkdError: the suite names code that nobody has allowed: as an option of a command it would be allowed.
+        SrkdError: the suite names untrusted code, which an option of a printed command would run as trusted.
     """
     for source in plan.code:
         sources.check_allowed(source)
     first = ["srkd", *(["--trust"] if trusted() else [])]
     made = list[Step]()
     for task in (task for task in found if task.kind != "scores"):
-        command = [*first, "train-teacher", *options]
-        if task.kind == "labels" and made:
+        if task.kind == "labels" and task.needs:
             continue  # the teacher's command computes its labels
+        teacher = next((seed for seed in map(plan.teacher_seed, _teachers(task)) if seed is not None), None)
+        only = [] if teacher is None else ["--set", f"teacher.seeds=[{teacher}]"]
+        command = [*first, "train-teacher", *options, *only]
         if task.kind == "group":
-            number = task.runs[0].seed
-            seed = ["--set", f"seeds=[{number}]"]
-            if (
-                plan.suite.teacher.labels != "patches"
-            ):  # the control at equal cost depends on the list of seeds
-                seed = ["--only-seed", str(number)]
-            command = [*first, "distill", *_methods(task, plan), *options, *seed, *training]
+            command = [
+                *first,
+                "distill",
+                *_methods(task, plan),
+                *options,
+                *_seed(task, plan),
+                *only,
+                *training,
+            ]
         kind, networks = ("teacher", ()) if task.kind == "labels" else (task.kind, task.networks)
         runs = [network.digest for network in networks if network]
         needs = [step.name for step in made if step.name in task.needs]
@@ -63,8 +68,22 @@ def steps(
     return [*made, last]
 
 
+def _teachers(task: Task) -> list[Run | Weights | None]:
+    """Return the teacher that a task makes or labels, or those that its students learn from."""
+    alone = task.kind in ("teacher", "labels")
+    return list(task.networks) if alone else [run.teacher for run in task.runs]
+
+
+def _seed(task: Task, plan: Plan) -> list[str]:
+    """Return the options that limit a command to the seed of a group."""
+    seed, teacher = task.runs[0].seed, plan.suite.teacher
+    # Seeds that share a teacher's labels share their cost, which decides the steps of none@equal-cost.
+    shared = teacher.labels != "patches" and teacher.seeds != "paired"
+    return ["--only-seed", str(seed)] if shared else ["--set", f"seeds=[{seed}]"]
+
+
 def _methods(task: Task, plan: Plan) -> list[str]:
-    """Return the methods of a group as options; the user's own by the place of their code."""
+    """Return the methods of a group as options; the user's own by the path of their code."""
     code = {source.name: source.where for source in plan.code}
     parts = [plan.column(run).split("+") for run in task.runs]
     names = ["+".join(code.get(part, part) for part in method) for method in parts]
@@ -72,5 +91,5 @@ def _methods(task: Task, plan: Plan) -> list[str]:
 
 
 def made_by() -> str:
-    """Return the command line as a comment: whatever is in it, it stays in its line."""
+    """Return the command line as a comment of one line; line breaks in it are escaped."""
     return command_line().encode("unicode_escape").decode()

@@ -28,17 +28,17 @@ def execute(plan: Plan, store: ArtifactStore, display: Display, options: RunOpti
 
 
 def do_all(plan: Plan, place: Workplace, ranks: Ranks | None = None) -> list[SrkdError]:
-    """Do the tasks of a plan that was checked; return what failed."""
+    """Execute the tasks of a checked plan and return the failures."""
     return [failure for task in tasks(plan, place.store) for failure in do(task, plan, place, ranks)]
 
 
 def do(task: Task, plan: Plan, place: Workplace, ranks: Ranks | None = None) -> list[SrkdError]:
-    """Make what a task is about and the store doesn't have; return what failed.
+    """Create the artifacts of a task that are missing in the store and return the failures.
 
-    What needs a teacher that isn't there is left out: the teacher's own task has failed.
+    Tasks that need a missing teacher are skipped: the teacher's own task has failed.
 
     Raises:
-        SrkdError: data is missing, or a network can't be read. Stopped: a signal came; checkpoints are written.
+        SrkdError: data is missing, or a network cannot be read. Stopped: a signal arrived; checkpoints are written.
     """
     from srkd_bench.experiments.runs.labels import ensure_labels
     from srkd_bench.experiments.runs.preflight import prepare
@@ -46,13 +46,13 @@ def do(task: Task, plan: Plan, place: Workplace, ranks: Ranks | None = None) -> 
     from srkd_bench.experiments.runs.train import ensure_students, ensure_teacher
 
     sources.know(plan.code)
-    place.store.look_again()  # the tasks that this one waited for may have been done on other machines
+    place.store.look_again()  # the tasks that this one depends on may have run on other machines
     images, tests = prepare(plan, place)
     if task.kind == "scores":
         ensure_scores(task.networks, plan, tests, place)
         return []
     if task.kind == "teacher":
-        return ensure_teacher(plan, images, place, ranks)
+        return [error for one in task.networks for error in ensure_teacher(plan, images, place, ranks, one)]
     if task.labels is not None:
         (teacher,) = task.networks
         if isinstance(teacher, Run | Weights) and place.store.has(teacher):

@@ -10,10 +10,10 @@ from srkd_bench.experiments.planning.planner import Plan
 SHELL = """\
 #!/bin/sh
 # {made_by}
-# One command after the other. It may be run again at any time: what is finished isn't made again.
+# Runs one command after the other. It can be run again at any time: finished work is reused.
 cd {here} || exit 1
 failed=0
-make() {{  # a run that failed (6) is reported, and the others go on; anything else ends the script
+make() {{  # a run that failed (6) is reported, and the others continue; anything else ends the script
   "$@" >/dev/null || {{ code=$?; [ "$code" -eq 6 ] && failed=6 || exit "$code"; }}
 }}
 {steps}

@@ -13,17 +13,16 @@ SLURM = """\
 #!/bin/bash
 # {made_by}
 # Save it, then submit it: bash FILE [options of sbatch for all jobs, such as --gpus=1 --time=04:00:00]
-# It may be submitted again at any time: its jobs wait for those of the same name, and what is finished isn't made
-# again. A job that its time limit, preemption or a failed node stops goes on from its checkpoint.
+# It can be submitted again at any time: its jobs wait for those of the same name, and what is finished is not made
+# again. A job that its time limit, preemption or a failed node stops resumes from its checkpoint.
 set -u
 name={name}
 
 case "${{1-}}" in
-teacher) set -- {teacher} ;;
+teacher)
+{teacher} ;;
 group)
-  case "$SLURM_ARRAY_TASK_ID" in
-{groups}
-  esac ;;
+{group} ;;
 scores) set -- {scores} ;;
 *)
   [ -f "$0" ] || {{ echo "save this script as a file first" >&2; exit 1; }}
@@ -50,32 +49,38 @@ if [ "$stopped" ]; then
 fi
 job=$SLURM_JOB_ID
 if [ "${{SLURM_ARRAY_JOB_ID-}}" ]; then job=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID; fi
-# A job that was cancelled isn't RUNNING any more, and is not queued again.
+# A job that was cancelled is no longer RUNNING and is not requeued.
 if [ "$code" -eq 75 ] && scontrol show job "$job" | grep -q JobState=RUNNING; then scontrol requeue "$job"; fi
 exit "$code"
 """
 
 
 def script(steps: Sequence[Step], plan: Plan, at_once: int | None) -> str:
-    """Return a script that submits a plan to Slurm, and is what the jobs run. See `ScriptWriter`."""
+    """Return a script that submits a plan to Slurm and that the jobs then run. See `ScriptWriter`."""
     of = {
         kind: [step.command for step in steps if step.kind == kind] for kind in ("teacher", "group", "scores")
     }
-    array = f" --array=0-{len(of['group']) - 1}" + (f"%{at_once}" if at_once else "")
     submissions, before = [], ""
     for stage in (kind for kind, commands in of.items() if commands):
-        options = "--dependency=singleton" + before + (array if stage == "group" else "")
+        options = "--dependency=singleton" + before
+        if stage == "group" or len(of[stage]) > 1:
+            options += f" --array=0-{len(of[stage]) - 1}" + (f"%{at_once}" if at_once else "")
         submissions.append(f'  stage={stage}; {stage}=$(submit {options} "$@"); echo "{stage}: job ${stage}"')
-        # Scores are measured of what there is, even if a group had a run that failed.
+        # The finished networks are measured even if a run of a group failed.
         before = f",{'afterok' if stage == 'teacher' else 'afterany'}:${stage}"
-    cases = [f"  {i}) set -- {shlex.join(command)} ;;" for i, command in enumerate(of["group"])]
     return SLURM.format(
         made_by=made_by(),
         name=f"srkd-{plan.suite.name}-{plan.suite.digest[:8]}",
         here=shlex.quote(str(Path.cwd())),
-        teacher=shlex.join(of["teacher"][0] if of["teacher"] else ["true"]),
-        groups="\n".join(cases or ["  *) set -- true ;;"]),
+        teacher=_choice(of["teacher"]),
+        group=_choice(of["group"]),
         scores=shlex.join(of["scores"][0]),
         submissions="\n".join(submissions),
         grace=GRACE,
     )
+
+
+def _choice(commands: Sequence[Sequence[str]]) -> str:
+    """Return the lines by which a job chooses its command: by its number in an array, if it is in one."""
+    cases = [f"  {i}) set -- {shlex.join(command)} ;;" for i, command in enumerate(commands)]
+    return "\n".join(['  case "${SLURM_ARRAY_TASK_ID-0}" in', *(cases or ["  *) set -- true ;;"]), "  esac"])

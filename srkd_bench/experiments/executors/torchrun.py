@@ -29,12 +29,12 @@ def execute(plan: Plan, store: ArtifactStore, display: Display, options: RunOpti
 
 
 def lead(plan: Plan, place: Workplace) -> Ranks:
-    """Return the ranks that train the plan's teacher together: those that torchrun started, or this process alone.
+    """Return the ranks that train the missing teacher together: those started by torchrun, or this process alone.
 
     Raises:
-        SrkdError: they can't share the training of the plan's teacher.
+        SrkdError: they cannot share the training of the plan's teacher, or several teachers are missing.
     """
-    if not isinstance(plan.teacher, Run) or place.store.has(plan.teacher):
+    if not _missing(plan, place.store):
         join(place.device).tell(None)
         return ALONE
     check_ranks(plan, place.store)
@@ -42,21 +42,32 @@ def lead(plan: Plan, place: Workplace) -> Ranks:
 
 
 def check_ranks(plan: Plan, store: ArtifactStore) -> None:
-    """See that the processes that torchrun started can share the training of a plan's teacher, if it is to be made.
+    """Check that torchrun's processes can share the training of a plan's teacher, if it must be trained.
 
     Raises:
-        SrkdError: they can't.
+        SrkdError: they cannot.
     """
-    if isinstance(plan.teacher, Run) and not store.has(plan.teacher):
-        check_shareable(plan.teacher, torchrun_env.ranks())
+    missing = _missing(plan, store)
+    if len(missing) > 1 and torchrun_env.ranks() > 1:
+        raise SrkdError(
+            f"torchrun trains one teacher at a time; {len(missing)} are missing",
+            f"--set teacher.seeds=[{missing[0].seed}], then the others",
+        )
+    for run in missing:
+        check_shareable(run, torchrun_env.ranks())
+
+
+def _missing(plan: Plan, store: ArtifactStore) -> list[Run]:
+    """Return the teachers that are to be trained."""
+    return [one for one in plan.teachers if isinstance(one, Run) and not store.has(one)]
 
 
 def follow(store: ArtifactStore, device_name: str) -> None:
-    """Train what rank 0 trains, with this rank's part of each batch. Nothing is written, shown or measured.
+    """Train together with rank 0 on this rank's part of each batch, without writing, printing or measuring.
 
     Raises:
-        SrkdError: this rank's machine doesn't see the store as rank 0 does.
-        Stopped: a signal came to one of the ranks; rank 0 has written a checkpoint.
+        SrkdError: this rank's machine does not share the store with rank 0.
+        Stopped: a signal reached one of the ranks; rank 0 has written a checkpoint.
     """
     device = choose_device(device_name)
     with deadly():

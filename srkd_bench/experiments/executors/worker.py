@@ -15,10 +15,10 @@ from srkd_bench.store.workspace import RunOptions, Workplace
 
 
 def begin(plan: Plan, place: Workplace) -> None:
-    """Check that a plan can be executed in this process, and say how much of it is in the store.
+    """Check that a plan can be executed in this process, and print how much of it is in the store.
 
     Raises:
-        SrkdError: it can't.
+        SrkdError: it cannot be executed.
     """
     from srkd_bench.experiments.runs.preflight import check
 
@@ -28,7 +28,7 @@ def begin(plan: Plan, place: Workplace) -> None:
 
 @contextmanager
 def stopping(display: Display, worker: str) -> Iterator[None]:
-    """End the block with `Stopped` when a signal comes."""
+    """End the block with `Stopped` when a signal arrives."""
     try:
         yield
     except Interrupted as received:
@@ -38,7 +38,7 @@ def stopping(display: Display, worker: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Desk:
-    """What a worker process is told at its start; it can be sent to one on another machine.
+    """The settings of a worker process; they can be sent to another machine.
 
     Args:
         home: of the store.
@@ -52,10 +52,10 @@ class Desk:
 
 
 class WorkerProcess:
-    """What a worker process keeps from one task to the next: its device, and a store with one heartbeat.
+    """The state that a worker process keeps between tasks: its device, and a store with one heartbeat.
 
     Raises:
-        SrkdError: the device isn't here.
+        SrkdError: there is no such device.
     """
 
     def __init__(self, desk: Desk) -> None:
@@ -67,7 +67,7 @@ class WorkerProcess:
         self._device = choose_device(desk.device)
 
     def workplace(self, title: str, tell: Callable[[News], None], threads: int | None = None) -> Workplace:
-        """Return where to do a task.
+        """Return the workplace for a task: device, store and threads.
 
         Args:
             threads: of torch; the desk's if None.

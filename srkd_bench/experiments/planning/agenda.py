@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from heapq import heappop, heappush
 
-from srkd_bench.config.artifacts import Run
 from srkd_bench.data.labels import finished_images
-from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import Task
 from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore
@@ -40,17 +37,11 @@ class Agenda:
         heappush(self._ready, self._numbers[task.name])
 
     def done(self, task: Task) -> None:
-        """Let those that wait for a task be taken; that it is done doesn't mean that all went well."""
+        """Let those that wait for a task be taken; that it is done does not mean that all went well."""
         for number in self._after[self._numbers[task.name]]:
             self._missing[number] -= 1
             if not self._missing[number]:
                 heappush(self._ready, number)
-
-
-def part(plan: Plan, task: Task) -> Plan:
-    """Return the part of a plan that is about a task: however large the plan is, it can be sent with each."""
-    students = tuple(run for run in task.networks if isinstance(run, Run) and run != plan.teacher)
-    return replace(plan, students=students, trials={})
 
 
 def steps_made(task: Task, store: ArtifactStore) -> int:

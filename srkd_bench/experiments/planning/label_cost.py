@@ -1,22 +1,43 @@
 """What teacher labels cost, compared with a forward pass of the teacher on every batch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from srkd_bench.config.suite import Suite
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.data.image_set import hr_sizes
-from srkd_bench.methods.metadata import Traits
+from srkd_bench.evaluation.controls import is_control
+from srkd_bench.methods import sources
+from srkd_bench.methods.metadata import Traits, traits
 from srkd_bench.store.artifact_store import ArtifactStore
 
 
+class TeacherShares(NamedTuple):
+    """The number of teacher passes per batch that a distillation pays for; 1 is a pass of its own on every batch.
+
+    None where it depends on training images that are missing.
+
+    Attributes:
+        labels: of a method that uses labels.
+        equal: of the suite's distillations, as `none@equal-cost` counts them.
+    """
+
+    labels: float | None = 1.0
+    equal: float | None = 1.0
+
+    def of(self, method: Traits) -> float | None:
+        """Return the share of a method that uses the teacher."""
+        return self.labels if method.labels and not method.live else 1.0
+
+
+ALL_PASSES = TeacherShares()
+
+
 def lr_pixels(store: ArtifactStore, name: str, scale: int) -> int | None:
-    """Return the number of LR pixels of a data set's images; None if they are not here."""
-    sizes = hr_sizes(store, name)
-    return (
-        None
-        if sizes is None
-        else sum((height // scale) * (width // scale) for height, width in sizes.values())
-    )
+    """Return the number of LR pixels of a data set's images; None if they are missing."""
+    if (sizes := hr_sizes(store, name)) is None:
+        return None
+    return sum((height // scale) * (width // scale) for height, width in sizes.values())
 
 
 def steps_paid(train: TrainSpec, pixels: int, passes: int) -> float:
@@ -29,23 +50,30 @@ def steps_paid(train: TrainSpec, pixels: int, passes: int) -> float:
     return passes * pixels / (train.batch * train.patch**2)
 
 
-def teacher_share(
-    suite: Suite, builtin: Mapping[str, Traits], methods: Sequence[str], store: ArtifactStore
-) -> float:
-    """Return the teacher passes that a distillation pays for; 1 is a pass on every batch of its own.
+def teacher_shares(
+    suite: Suite, methods: Sequence[str], store: ArtifactStore, *, here: bool, readonly: bool
+) -> TeacherShares:
+    """Return the shares of the teacher's passes in a suite, whichever of its methods are chosen.
 
-    Labels are shared equally among the suite's trainings that use them. If one of its methods needs features, which
-    takes a pass on every batch, the share is 1.
+    The labels of a teacher are shared equally among the trainings that use them. If one of the suite's built-in
+    methods needs features, which takes a pass on every batch, the control at equal cost counts that. A user's own
+    methods, whose code may not run here, count as using labels alone.
 
     Args:
-        builtin: traits of the built-in methods among `methods`. A user's own methods, whose code may not run here,
-            count as using labels alone.
-        methods: all of the suite that learn from a teacher.
+        methods: all of the suite's.
+        here: whether the training images are available.
+        readonly: leave the store as it is.
     """
-    pixels = lr_pixels(store, suite.data.train, suite.data.scale)
-    users = sum(name not in builtin or builtin[name].labels for name in methods) * len(suite.seeds)
-    live = any(one.live for one in builtin.values())
-    if suite.teacher.labels == "patches" or pixels is None or live or not users:
-        return 1.0
-    passes = 8 if suite.teacher.labels == "ensemble" else 1
-    return steps_paid(suite.train, pixels, passes) / suite.train.steps / users
+    names = [sources.name_of(one) for one in methods if one != "none" and not is_control(one)]
+    if suite.teacher.labels == "patches" or not names:
+        return ALL_PASSES
+    builtin = [one for one in names if set(one.split("+")) <= set(sources.builtin())]
+    about = traits(builtin, suite.params, store, readonly=readonly)
+    users = sum(one not in about or about[one].labels for one in names)
+    users *= 1 if suite.teacher.seeds == "paired" else len(suite.seeds)
+    pixels, labels = lr_pixels(store, suite.data.train, suite.data.scale) if here else None, None
+    if pixels is not None and users:
+        passes = 8 if suite.teacher.labels == "ensemble" else 1
+        labels = steps_paid(suite.train, pixels, passes) / suite.train.steps / users
+    live = not users or any(one.live for one in about.values())
+    return TeacherShares(labels if users else 1.0, 1.0 if live else labels)

@@ -1,15 +1,14 @@
 """Turn a suite into a plan: the networks and scores it needs, by their identity."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
+from itertools import product, takewhile
 from math import inf
 from pathlib import Path
 from statistics import fmean
 
 from srkd_bench.config.artifacts import Labels, Run, Weights
 from srkd_bench.config.distinct import check_distinct
-from srkd_bench.config.network import NetworkSpec
 from srkd_bench.config.suite import Suite
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import MissingError, SrkdError
@@ -17,56 +16,94 @@ from srkd_bench.core.progress import Display
 from srkd_bench.data import catalog, folders
 from srkd_bench.data.image_set import pixels_of
 from srkd_bench.data.packs import packed_as
-from srkd_bench.evaluation.scores import EQUAL_COST
-from srkd_bench.evaluation.stored_scores import kept_scores, measurement
-from srkd_bench.experiments.planning.label_cost import teacher_share
-from srkd_bench.experiments.planning.trials import FEWEST, MOST, USUAL, trial, tuning_seed, weights
+from srkd_bench.evaluation.controls import check_control, is_control
+from srkd_bench.evaluation.scores import kept_scores, measurement
+from srkd_bench.experiments.planning.budgets import control_trainings, summary
+from srkd_bench.experiments.planning.label_cost import ALL_PASSES, TeacherShares, teacher_shares
+from srkd_bench.experiments.planning.trials import (
+    FEWEST,
+    MOST,
+    RATE,
+    USUAL,
+    searched,
+    trial,
+    trial_rate,
+    tuning_seed,
+)
 from srkd_bench.methods import sources
 from srkd_bench.methods.metadata import Traits, traits
 from srkd_bench.networks.pretrained import find_weights
 from srkd_bench.networks.resolve import resolved
 from srkd_bench.store.artifact_store import ArtifactStore
 
-MISSING = "missing"  # the digest of what isn't here
-CONTROL = "The control, trained for as long as a distillation's multiply-adds pay for."
+MISSING = "missing"  # stands for the digest of images or weights that are missing
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A suite with its data, teacher and methods looked up.
+    """A suite with its data, teachers and methods looked up.
 
     Args:
-        teacher: the suite's, whether a student looks at it or not.
-        students: methods × seeds, seed by seed.
+        teachers: the suite's, whether a student looks at them or not; all have the same network.
+        students: methods × seeds, seed by seed, and with each of crossed teachers if a method looks at one.
         traits: of the methods, by name.
         trials: by method, the runs that the best weights were chosen from; empty unless the suite says `tuned`.
         code: where own methods come from, so that another process can run them.
-        with_teacher: whether the teacher is to be made and measured, too.
-        lacking: why the teacher's weights are not here, of a suite that can do without them: it has no methods.
+        with_teacher: whether the teachers are to be made and measured, too.
+        lacking: why the teacher's weights are missing, for a suite without methods, which does not need them.
+        controls: training steps of the control columns, by name; no two are equal.
+        shares: of the teacher's passes, which a distillation pays for.
         labels: teacher labels to compute whether a student of the plan needs them or not.
     """
 
     suite: Suite
-    teacher: Run | Weights
+    teachers: tuple[Run | Weights, ...]
     students: tuple[Run, ...]
     traits: Mapping[str, Traits]
     trials: Mapping[str, tuple[Run, ...]] = field(default_factory=dict)
     code: tuple[sources.Source, ...] = ()
     with_teacher: bool = True
     lacking: MissingError | None = None
-    labels: Labels | None = None
+    controls: Mapping[str, int] = field(default_factory=dict)
+    shares: TeacherShares = ALL_PASSES
+    labels: tuple[Labels, ...] = ()
 
     @property
     def networks(self) -> tuple[Run | Weights, ...]:
-        """All that is to be made, the teacher first."""
-        return ((self.teacher,) if self.with_teacher else ()) + self.students
+        """All that is to be made, the teachers first."""
+        return (self.teachers if self.with_teacher else ()) + self.students
+
+    @property
+    def teacher(self) -> Run | Weights:
+        """The first teacher, where any will do."""
+        return self.teachers[0]
 
     def title(self, key: Run | Weights | None) -> str:
         """Return what messages call a network of the plan; None is bicubic."""
-        if key is None or key == self.teacher:
-            return "bicubic" if key is None else "teacher"
+        if key is None:
+            return "bicubic"
+        if key in self.teachers:
+            several = len(self.teachers) > 1
+            return f"teacher seed {key.seed}" if several and isinstance(key, Run) else "teacher"
         assert isinstance(key, Run)
-        return f"{self.column(key)} seed {key.seed}"
+        return f"{self.column(key)} {self.seeds_in_words(key)}"
+
+    def labels_title(self, key: Labels) -> str:
+        """Return what messages call the labels of one of the plan's teachers."""
+        if len(self.teachers) < 2:
+            return "teacher labels"
+        return f"labels of {next(self.title(one) for one in self.teachers if one.digest == key.teacher)}"
+
+    def seeds_in_words(self, run: Run) -> str:
+        """Return a student's seed, and its teacher's where teachers are crossed with seeds."""
+        crossed = len(self.teachers) > 1 and self.suite.teacher.seeds != "paired"
+        return f"seed {run.seed}" + (
+            f", teacher {run.teacher.seed}" if crossed and isinstance(run.teacher, Run) else ""
+        )
+
+    def teacher_seed(self, teacher: Run | Weights | None) -> int | None:
+        """Return a teacher's seed where the suite says which its teachers have, as scores state it."""
+        return teacher.seed if isinstance(teacher, Run) and self.suite.teacher.seeds is not None else None
 
     def is_live(self, run: Run) -> bool:
         """Whether the teacher makes a forward pass on each batch of a student: labels do not replace it."""
@@ -83,9 +120,10 @@ class Plan:
         return list(dict.fromkeys(map(self.column, self.students)))
 
     def column(self, run: Run) -> str:
-        """Return what a student is called beside the others: its method, or `EQUAL_COST`."""
-        longer = run.method == "none" and run.train != self.suite.train
-        return EQUAL_COST if longer else run.method
+        """Return what a student, or a trial of it, is called beside the others: its method, or a control."""
+        if run.method != "none":
+            return run.method
+        return next((name for name, steps in self.controls.items() if steps == run.train.steps), "none")
 
 
 def plan(
@@ -98,7 +136,7 @@ def plan(
     scored: bool = False,
     options: str = "",
 ) -> Plan:
-    """Look up what a suite names. Data that isn't here has the digest `missing`; nothing is trained.
+    """Resolve the names in a suite, without training. Missing data has the digest `missing`.
 
     Args:
         chosen: methods instead of the suite's; `all` is every installed one. Only their code may run unasked:
@@ -107,30 +145,38 @@ def plan(
         scored: the scores come from elsewhere: neither the teacher's weights nor trials of weights need be here.
         options: how the command line names the suite, for hints; its name if not given.
     Raises:
-        SrkdError: an unknown method, parameter or data set, or settings that a method can't work with.
-        MissingError: the suite wants tuned weights, and its methods haven't all had the same number of trials.
+        SrkdError: an unknown method, parameter or data set, or settings that a method cannot work with.
+        MissingError: the suite wants tuned weights, and its methods have not all had the same number of trials.
     """
     suite = with_data(suite, store, display, readonly=readonly, scored=scored)
     suite = _resolved(suite, store, readonly=readonly)
     chosen = list(chosen)
     named_methods = chosen or suite.methods
     columns = _spread(named_methods)
-    asked = [one for one in columns if one != EQUAL_COST]
+    for name in (*columns, *suite.params):
+        if not sources.is_code(name):
+            check_control(name)
+    asked = [one for one in columns if not is_control(one)]
     about = [*asked, *_named_parameters(suite, asked), "none"]
     known = traits(about, suite.params, store, readonly=readonly, allowed=chosen)
     check_distinct("methods", map(sources.name_of, named_methods))
-    known[EQUAL_COST] = known["none"].model_copy(update={"summary": CONTROL})
+    for name in filter(is_control, columns):
+        known[name] = known["none"].model_copy(update={"summary": summary(name)})
     _tell_missing_code(asked, display)
-    named = {name: known[name] for name in map(_column, columns)}
+    named = {name: known[name] for name in map(sources.name_of, columns)}
     _check_batches(named, suite.train.batch)
     pixels = _known_pixels(suite, store, scored=scored)[suite.data.train] or MISSING
-    teacher, lacking = _teacher(suite, pixels, known["none"], store, display, readonly, scored or not named)
-    share = _teacher_share(suite, store, readonly=readonly) if EQUAL_COST in named else 1.0
-    students, code = _students(suite, pixels, teacher, named, share), _code(named.values())
-    found = Plan(suite, teacher, students, named, {}, code, with_teacher=lacking is None, lacking=lacking)
+    teachers, lacking = _teachers(suite, pixels, known["none"], store, display, readonly, scored or not named)
+    sharing = _spread(suite.methods) if suite.teacher.labels != "patches" else []
+    shares = teacher_shares(suite, sharing, store, here=pixels != MISSING, readonly=readonly)
+    controls = control_trainings(suite, columns, teachers[0].model, shares.equal)
+    students, code = _students(suite, pixels, teachers, named, controls), _code(named.values())
+    found = Plan(suite, teachers, students, named, {}, code, with_teacher=lacking is None, lacking=lacking)
+    steps = {name: train.steps for name, train in controls.items()}
+    found = replace(found, controls=steps, shares=shares)
     if scored or not suite.tuned:
         return found
-    references = {sources.name_of(reference): reference for reference in asked}
+    references = {sources.name_of(reference): reference for reference in columns}
     return _tuned(found, store, options or suite.name, references)
 
 
@@ -145,7 +191,7 @@ def _known_pixels(suite: Suite, store: ArtifactStore, *, scored: bool) -> dict[s
 def with_data(
     suite: Suite, store: ArtifactStore, display: Display, *, readonly: bool, scored: bool = False
 ) -> Suite:
-    """Return the suite with the names of its folders' images, and without copies of test sets that aren't here.
+    """Return the suite with the names of its folders' images, and without missing copies of test sets.
 
     A copy is left out only if another copy that the suite lists is here.
 
@@ -175,30 +221,26 @@ def with_data(
     return suite.model_copy(update={"data": data.model_copy(update=update)})
 
 
-def _column(asked: str) -> str:
-    """Return the column of a method as it was asked for."""
-    return asked if asked == EQUAL_COST else sources.name_of(asked)
-
-
 def _students(
-    suite: Suite, pixels: str, teacher: Run | Weights, methods: Mapping[str, Traits], share: float
+    suite: Suite,
+    pixels: str,
+    teachers: Sequence[Run | Weights],
+    methods: Mapping[str, Traits],
+    controls: Mapping[str, TrainSpec],
 ) -> tuple[Run, ...]:
-    """Return a run for each seed and method, seed by seed.
-
-    Args:
-        share: of the teacher's passes, for the control at equal cost.
-    """
+    """Return a run for each seed, teacher and method, seed by seed; those without teacher beside the first."""
     found = []
-    for seed in suite.seeds:
-        for name, method in methods.items():
-            longer = name == EQUAL_COST
-            train = at_equal_cost(suite.train, suite.student, teacher.model, share) if longer else suite.train
+    for number, seed in enumerate(suite.seeds):
+        own = teachers[number : number + 1] if suite.teacher.seeds == "paired" else teachers
+        for teacher, (name, method) in product(own, methods.items()):
+            if teacher is not own[0] and not method.looks:
+                continue
             run = Run(
                 model=suite.student,
-                train=train,
+                train=controls.get(name, suite.train),
                 data=suite.data.train,
                 pixels=pixels,
-                method="none" if longer else name,
+                method="none" if name in controls else name,
                 params=method.params,
                 seed=seed,
                 teacher=teacher if method.looks else None,
@@ -212,52 +254,27 @@ def _tell_missing_code(references: Iterable[str], display: Display) -> None:
     """Say which of the user's own methods are taken from the store."""
     for part in (part for reference in references for part in reference.split("+")):
         if part.endswith(".py") and not Path(part).exists():
-            display.say(f"{part} is not here: what the store has of it as it was last is taken")
+            display.say(f"{part} is missing: its latest version in the store is used")
 
 
-def at_equal_cost(
-    train: TrainSpec, student: NetworkSpec, teacher: NetworkSpec, share: float = 1.0
-) -> TrainSpec:
-    """Return a training without teacher that takes the multiply-adds of one with it.
-
-    A student's step is a pass forward and about two backward; a distillation adds a pass of the teacher, which no
-    other method shares here. What a method computes beside, and Adam, is left out.
-
-    Args:
-        share: of the teacher's passes that a distillation pays for: below 1 where labels replace them.
-    """
-    longer = 1 + share * teacher.multiply_adds / (3 * student.multiply_adds)
-    restarts = tuple(round(longer * step) for step in train.restarts)
-    return train.model_copy(update={"steps": round(longer * train.steps), "restarts": restarts})
+def trial_runs(plan: Plan, column: str, count: int) -> list[Run]:
+    """Return the runs of a search of a method's weights, or of a control's learning rate, the default's first."""
+    like = next(run for run in plan.students if plan.column(run) == column)
+    fixed = {"seed": tuning_seed(plan.suite.seeds), "teacher": tuning_teacher(plan) if like.teacher else None}
+    if like.method != "none":
+        params = (trial(plan.traits[column], i) for i in range(count))
+        return [Run(**dict(like) | fixed | {"params": one}) for one in params]
+    rates = (trial_rate(like.train.learning_rate, i) for i in range(count))
+    return [Run(**dict(like) | fixed | {"train": like.train.model_copy(update={RATE: one})}) for one in rates]
 
 
-def _teacher_share(suite: Suite, store: ArtifactStore, *, readonly: bool) -> float:
-    """Return `teacher_share`, which depends on the suite alone, not on the methods chosen of it."""
-    methods = [sources.name_of(one) for one in _spread(suite.methods) if not one.startswith("none")]
-    known = [one for one in methods if set(one.split("+")) <= set(sources.builtin())]
-    return teacher_share(suite, traits(known, suite.params, store, readonly=readonly), methods, store)
-
-
-def teacher_alone(plan: Plan) -> Plan:
-    """Return the plan of a teacher without students, with the labels that its suite asks for.
-
-    Args:
-        plan: with at least one student.
-    """
-    update = {"teacher": plan.teacher, "labels": plan.suite.teacher.labels}
-    return replace(plan, students=(), labels=plan.students[0].model_copy(update=update).teacher_labels)
-
-
-def trial_runs(plan: Plan, method: str, count: int) -> list[Run]:
-    """Return the runs of a search of a method's weights, the default's first."""
-    like = next(run for run in plan.students if run.method == method)
-    seed = tuning_seed(plan.suite.seeds)
-    params = (trial(plan.traits[method], i) for i in range(count))
-    return [Run(**dict(like) | {"params": one, "seed": seed}) for one in params]
+def tuning_teacher(plan: Plan) -> Run | Weights:
+    """Return the teacher of all trials: that of seed 0, so that the trials do not depend on the suite's seeds."""
+    return Run(**dict(plan.teacher) | {"seed": 0}) if isinstance(plan.teacher, Run) else plan.teacher
 
 
 def verdict(run: Run, plan: Plan, store: ArtifactStore) -> float | str | None:
-    """Return a trial's mean PSNR-Y in dB on the validation images, or why it failed; None if it isn't done."""
+    """Return a trial's mean PSNR-Y in dB on the validation images, or why it failed; None if it is not done."""
     pixels = pixels_of(store, plan.suite.data.validation or "") or MISSING
     scores = kept_scores(measurement(run, pixels, plan.suite.data.scale, self_ensemble=False), store)
     if scores is not None:
@@ -266,12 +283,12 @@ def verdict(run: Run, plan: Plan, store: ArtifactStore) -> float | str | None:
 
 
 def _tuned(plan: Plan, store: ArtifactStore, options: str, references: Mapping[str, str]) -> Plan:
-    """Give each student the weights that were best on the validation images."""
+    """Give each student the weights or learning rate that were best on the validation images, but not `none`."""
     if plan.suite.data.validation is None:
         raise SrkdError("tuned weights need validation images", "--set data.validation=photos-valid")
     done: dict[str, list[tuple[Run, float]]] = {}
     for name in plan.methods:
-        if weights(plan.traits[name]):
+        if name != "none" and searched(name, plan.traits[name]):
             found = ((run, verdict(run, plan, store)) for run in trial_runs(plan, name, MOST))
             tried = takewhile(lambda one: one[1] is not None, found)
             done[name] = [(run, value if isinstance(value, float) else -inf) for run, value in tried]
@@ -284,10 +301,8 @@ def _tuned(plan: Plan, store: ArtifactStore, options: str, references: Mapping[s
             f"srkd tune {options} {asked} --trials {most if most >= FEWEST else USUAL}",
         )
     best = {name: max(tried, key=lambda one: one[1])[0] for name, tried in done.items()}
-    students = tuple(
-        Run(**dict(run) | {"params": best[run.method].params}) if run.method in best else run
-        for run in plan.students
-    )
+    chosen = [(run, best.get(plan.column(run), run)) for run in plan.students]
+    students = tuple(Run(**dict(run) | {"params": one.params, "train": one.train}) for run, one in chosen)
     trials = {name: tuple(run for run, _ in tried) for name, tried in done.items()}
     return replace(plan, students=students, trials=trials)
 
@@ -317,7 +332,7 @@ def _named_parameters(suite: Suite, asked: list[str]) -> list[str]:
     """Return the installed methods that the suite has parameters for; those of own methods go with these."""
     parts = [part for reference in (*asked, *suite.methods) for part in reference.split("+")]
     own = {sources.name_of(part) for part in parts if sources.is_code(part)}
-    return [name for name in suite.params if name not in own]
+    return [name for name in suite.params if name not in own and not is_control(name)]
 
 
 def _resolved(suite: Suite, store: ArtifactStore, *, readonly: bool) -> Suite:
@@ -332,12 +347,12 @@ def _check_batches(methods: Mapping[str, Traits], batch: int) -> None:
     for name, method in methods.items():
         if batch < method.min_batch:
             raise SrkdError(
-                f"{name} compares the images of a batch and can't work with a batch of {batch}",
+                f"{name} compares the images of a batch and cannot work with a batch of {batch}",
                 f"--set train.batch={max(8, method.min_batch)}",
             )
 
 
-def _teacher(
+def _teachers(
     suite: Suite,
     pixels: str,
     none: Traits,
@@ -345,20 +360,20 @@ def _teacher(
     display: Display,
     readonly: bool,
     optional: bool,
-) -> tuple[Run | Weights, MissingError | None]:
-    """Return the teacher; if it is optional and its weights are not here, a substitute and the reason."""
+) -> tuple[tuple[Run | Weights, ...], MissingError | None]:
+    """Return the teachers; if they are optional and the weights are missing, a substitute and the reason."""
     if suite.teacher.weights is not None:
         try:
             _, weights = find_weights(suite.teacher, suite.data.scale, store, display, readonly=readonly)
         except MissingError as error:
             if not optional:
                 raise
-            return Weights(sha256=MISSING, model=suite.student), error
+            return (Weights(sha256=MISSING, model=suite.student),), error
         if weights.model.scale != suite.data.scale:
             raise SrkdError(
                 f"the teacher's weights are for scale {weights.model.scale}, the suite's is {suite.data.scale}"
             )
-        return weights, None
+        return (weights,), None
     assert suite.teacher.model is not None
     assert suite.teacher.train is not None
     run = Run(
@@ -371,4 +386,5 @@ def _teacher(
         seed=0,
         teacher=None,
     )
-    return run, None
+    seeds = suite.seeds if suite.teacher.seeds == "paired" else suite.teacher.seeds or [0]
+    return tuple(run.model_copy(update={"seed": seed}) for seed in seeds), None

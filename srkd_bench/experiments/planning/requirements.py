@@ -10,7 +10,7 @@ from srkd_bench.core.errors import MissingError
 from srkd_bench.core.progress import Display
 from srkd_bench.data import ingest
 from srkd_bench.data.image_set import pixels_of, spec_of
-from srkd_bench.evaluation import stored_scores
+from srkd_bench.evaluation.scores import measurement
 from srkd_bench.experiments.planning import planner
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.gc import Waste, describe, leftovers, refuse_other_suites, waste_at
@@ -23,7 +23,7 @@ def unneeded(store: ArtifactStore, suites: Iterable[Suite], display: Display) ->
     """Return what none of the suites needs, leftovers among it.
 
     Raises:
-        MissingError: a suite's data isn't here, so that nobody can tell what belongs to it.
+        MissingError: a suite's data is missing, so that its artifacts are unknown.
         SrkdError: another process makes what no suite here needs: nobody can tell what else it needs.
     """
     home, keep = store.home, set[str]()
@@ -55,27 +55,28 @@ def needed(store: ArtifactStore, suite: Suite, display: Display) -> list[Artifac
     """Return the keys of all that a suite needs: networks, trials of tuned weights, scores, labels, image packs.
 
     Raises:
-        MissingError: data or the teacher's weights aren't here, so that the keys can't be told.
+        MissingError: data or the teacher's weights are missing, so that the keys are unknown.
     """
     suite = planner.with_data(suite, store, display, readonly=True)
     names, scale = suite.data.names, suite.data.scale
     pixels = {name: pixels_of(store, name) for name in names}
     if missing := " ".join(name for name in names if pixels[name] is None):
         raise MissingError(
-            f"what belongs to suite {suite.name} can't be told without its data: {missing}",
+            f"what belongs to suite {suite.name} cannot be told without its data: {missing}",
             f"srkd download {missing}",
         )
     plan = planner.plan(suite, store, display, readonly=True)
-    networks = [plan.teacher, *plan.students]
+    networks = [*plan.teachers, *plan.students]
     trials = [run for runs in plan.trials.values() for run in runs]
+    networks += [planner.tuning_teacher(plan)] if trials else []
     ensemble = suite.evaluate.self_ensemble
     scores = [
-        stored_scores.measurement(network, pixels[name] or "", scale, self_ensemble=ensemble)
+        measurement(network, pixels[name] or "", scale, self_ensemble=ensemble)
         for name in suite.data.test
         for network in (None, *networks)
     ]
     validation = pixels.get(suite.data.validation or "") or ""
-    scores += [stored_scores.measurement(run, validation, scale, self_ensemble=False) for run in trials]
+    scores += [measurement(run, validation, scale, self_ensemble=False) for run in trials]
     labels = [key for run in (*plan.students, *trials) if (key := run.teacher_labels) is not None]
     packs = [Pack(dataset=name, scale=one) for name in names for one in (1, scale)]
     return [*networks, *trials, *scores, *dict.fromkeys(labels), *packs]

@@ -3,14 +3,14 @@
 from srkd_bench.config.artifacts import Run, Weights
 from srkd_bench.core.progress import Display
 from srkd_bench.data.image_set import pixels_of
-from srkd_bench.evaluation.stored_scores import measurement
+from srkd_bench.evaluation.scores import measurement
 from srkd_bench.experiments.planning.planner import MISSING, Plan
 from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore
 
 
 def announce(plan: Plan, store: ArtifactStore, display: Display) -> None:
-    """Say what is in the store and what will be made."""
+    """Print what is in the store and what will be created."""
     runs = plan.networks
     cached = sum(store.has(run) for run in runs)
     begun = sum(checkpoints.steps_done(store.work(run)) > 0 for run in runs)
@@ -22,7 +22,7 @@ def announce(plan: Plan, store: ArtifactStore, display: Display) -> None:
 
 
 def finished(plan: Plan, store: ArtifactStore) -> bool:
-    """Say whether all networks and scores of a plan are in the store."""
+    """Return whether all networks and scores of a plan are in the store."""
     return all(store.has(network) for network in plan.networks) and not unmeasured(plan, store)
 
 

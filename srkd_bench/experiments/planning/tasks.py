@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapreplace
 from itertools import pairwise
@@ -24,7 +24,8 @@ class Task:
     """What one process makes at a time: it can be done anywhere, again and again, and is made once.
 
     Args:
-        name: tells it from the plan's other tasks: `teacher`, `seed 0: none, hkd`, `scores of seed 0: none, hkd`.
+        name: tells it from the plan's other tasks: `teacher`, `seed 0: none, hkd`, `scores of seed 0: none, hkd`;
+            `teacher seed 1` and `seed 0, teacher 1: hkd` where there are several teachers.
         kind: `teacher` trains or loads it, `labels` computes `labels` of the teacher in `networks`, `group` trains
             students of one seed that share the teacher's pass, and `scores` measures what is finished.
         networks: what is made, or measured.
@@ -57,51 +58,73 @@ class Task:
 
 
 def tasks(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[Task]:
-    """Return what a plan needs and the store doesn't have, in an order in which it can be done.
+    """Return what a plan needs and the store does not have, in an order in which it can be done.
 
     Args:
         slots: how many processes will work on it; groups are split where it is done sooner then.
     """
-    made = []
-    if plan.with_teacher and not store.has(plan.teacher):
-        made.append(Task("teacher", "teacher", (plan.teacher,)))
-    before = tuple(one.name for one in made)
-    made += _labels(plan, store, before)
-    labels = tuple(one.name for one in made if one.kind == "labels")
+    teachers = [one for one in plan.teachers if plan.with_teacher and not store.has(one)]
+    made = [Task(plan.title(one), "teacher", (one,)) for one in teachers]
+    before: dict[str, tuple[str, ...]] = {
+        one.digest: (task.name,) for one, task in zip(teachers, made, strict=True)
+    }
+    labels = {task.labels.teacher: task for task in _labels(plan, store, before) if task.labels}
+    made += labels.values()
     names: Counter[str] = Counter()
     for group in groups(plan, store, slots):
-        name = f"seed {group[0].seed}: {', '.join(map(plan.column, group))}"
+        teacher = next((run.teacher for run in group if run.teacher), None)
+        seed = max(map(plan.seeds_in_words, group), key=len)
+        name = f"{seed}: {', '.join(map(plan.column, group))}"
         names[name] += 1
         name += f" (part {names[name]})" if names[name] > 1 else ""
-        live, stored = any(map(plan.is_live, group)), any(run.labels != "patches" for run in group)
-        needs = (before if any(run.teacher for run in group) else ()) + (labels if stored else ())
-        made.append(Task(name, "group", tuple(group), needs, live))
+        needs = before.get(teacher.digest, ()) if teacher else ()
+        if any(run.teacher_labels for run in group) and teacher and teacher.digest in labels:
+            needs += (labels[teacher.digest].name,)
+        made.append(Task(name, "group", tuple(group), needs, live=any(map(plan.is_live, group))))
     here = [one for one in unmeasured(plan, store) if one is None or store.has(one)]
-    scores = [Task("scores of what is here", "scores", tuple(here))] if here else []
+    scores = [Task("scores of finished networks", "scores", tuple(here))] if here else []
     networks = [one for one in made if one.kind != "labels"]
     scores += [Task(f"scores of {one.name}", "scores", one.networks, (one.name,)) for one in networks]
     return [*made, *scores]
 
 
-def _labels(plan: Plan, store: ArtifactStore, needs: tuple[str, ...]) -> list[Task]:
-    """Return the task that computes the teacher labels which are asked for and missing, if there are any."""
-    users = (run for run in plan.students if run.labels != "patches" and not store.has(run))
-    key = plan.labels or next((run.teacher_labels for run in users), None)
-    if key is None or store.has(key):
-        return []
-    return [Task("teacher labels", "labels", (plan.teacher,), needs, labels=key)]
+def _labels(plan: Plan, store: ArtifactStore, before: Mapping[str, tuple[str, ...]]) -> list[Task]:
+    """Return the tasks that compute the labels which are needed and missing, one for each teacher.
+
+    Args:
+        before: names of the tasks that make a teacher, by its digest.
+    """
+    needed = (run.teacher_labels for run in plan.students if not store.has(run))
+    keys = dict.fromkeys(key for key in (*plan.labels, *needed) if key and not store.has(key))
+    teachers = {one.digest: one for one in plan.teachers}
+    return [
+        Task(
+            plan.labels_title(key),
+            "labels",
+            (teachers[key.teacher],),
+            before.get(key.teacher, ()),
+            labels=key,
+        )
+        for key in keys
+    ]
 
 
 def groups(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[list[Run]]:
-    """Return the students that aren't in the store, in groups of one seed and one length of training.
+    """Return the students that are not in the store, in groups of one seed, one teacher and one length of training.
 
-    All seeds are split alike: as it ends soonest on so many slots by the operations counted, and of such splits the
-    one with the fewest. Each part that needs the teacher's passes pays for them.
+    Students without teacher are trained with those of their seed's first teacher. All groups are split in the
+    same way: for the shortest time on the given slots by counted operations, and then with the fewest parts.
+    Each part that needs the teacher's forward passes pays for them.
     """
-    alike: dict[tuple[int, TrainSpec], list[Run]] = {}
+    alike: dict[tuple[int, str, TrainSpec], list[Run]] = {}
+    first: dict[int, str] = {}  # the digest of each seed's first teacher
+    for run in plan.students:
+        if run.teacher:
+            first.setdefault(run.seed, run.teacher.digest)
     for run in plan.students:
         if not store.has(run):
-            alike.setdefault((run.seed, run.train), []).append(run)
+            teacher = run.teacher.digest if run.teacher else first.get(run.seed, "")
+            alike.setdefault((run.seed, teacher, run.train), []).append(run)
     todo = list(alike.values())
     most = min(slots, max(map(len, todo), default=1))
     choices = [
@@ -118,7 +141,7 @@ def groups(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[list[Run]]:
 
 
 def _parts(runs: list[Run], plan: Plan, count: int, apart: int) -> list[list[Run]]:
-    """Split a seed's runs evenly, so many parts without any that needs the teacher's passes; or if 0, mixed."""
+    """Split a seed's runs evenly; `apart` parts have only runs without teacher passes. If 0, parts are mixed."""
     if count == 1:
         return [runs]
     looking = [run for run in runs if plan.is_live(run)]

@@ -1,6 +1,6 @@
-"""The sequence of loss weights that a search tries.
+"""The sequence of loss weights, or of learning rates, that a search tries.
 
-Trial 0 is the default. The others follow Halton's sequence in the weights' logarithms, turned so that its first
+Trial 0 is the default. The others follow Halton's sequence in their logarithms, turned so that its first
 point is the middle: evenly spread after any number of trials, and the same for everyone.
 """
 
@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import TYPE_CHECKING
 
+from srkd_bench.evaluation.controls import is_control
+
 if TYPE_CHECKING:
     from srkd_bench.config.artifacts import Run
     from srkd_bench.config.base import Params
@@ -18,14 +20,17 @@ if TYPE_CHECKING:
 
 REACH = 10.0  # a weight is tried from a tenth of its default to ten times it
 LARGEST = 1e6  # of any weight
-DIGITS = 3  # of a tried weight: it can be read and typed, and is the same on every machine
+RATE = "learning_rate"  # of the student without distillation
+RATE_REACH = 4.0  # a learning rate is tried from a quarter of its default to four times it
+LARGEST_RATE = 1.0
+DIGITS = 3  # of what is tried: it can be read and typed, and is the same on every machine
 FEWEST, USUAL, MOST = 2, 7, 100
 TUNING_SEED = 1_000_000
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29)
 
 
 def tuning_seed(seeds: Iterable[int]) -> int:
-    """Return the seed that a suite's trials are trained with: the first from 1,000,000 on that it doesn't use."""
+    """Return the seed that a suite's trials are trained with: the first from 1,000,000 on that it does not use."""
     used = set(seeds)
     return next(seed for seed in count(TUNING_SEED) if seed not in used)
 
@@ -41,9 +46,32 @@ def trial(method: Traits, index: int) -> dict[str, Params]:
     params = {part: dict(values) for part, values in method.params.items()}
     if index > 0:
         for (part, name), place in zip(weights(method), _point(index, len(weights(method))), strict=True):
-            tried = float(params[part][name]) * REACH ** (2 * place - 1)
-            params[part][name] = min(LARGEST, float(f"{tried:.{DIGITS}g}"))
+            params[part][name] = min(LARGEST, _tried(float(params[part][name]), REACH, place))
     return params
+
+
+def trial_rate(default: float, index: int) -> float:
+    """Return the learning rate of a trial of the student without distillation."""
+    return min(LARGEST_RATE, _tried(default, RATE_REACH, *_point(index, 1))) if index > 0 else default
+
+
+def _tried(default: float, reach: float, place: float) -> float:
+    return float(f"{default * reach ** (2 * place - 1):.{DIGITS}g}")
+
+
+def searched(column: str, method: Traits) -> list[tuple[str, str]]:
+    """Return part and name of what a search of a column varies: loss weights; without distillation, the rate."""
+    return [(column, RATE)] if column == "none" or is_control(column) else weights(method)
+
+
+def settings(column: str, run: Run) -> dict[str, Params]:
+    """Return the parameters of a column's run by part, as `searched` names them."""
+    return {column: {RATE: run.train.learning_rate}} if run.method == "none" else run.params
+
+
+def key_of(part: str, name: str) -> str:
+    """Return the key of a suite for what `searched` names."""
+    return f"train.{name}" if part == "none" else f"params.{part}.{name}"
 
 
 def varied(run: Run, runs: Iterable[Run]) -> list[tuple[str, str]]:

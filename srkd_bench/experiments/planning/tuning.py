@@ -1,4 +1,4 @@
-"""Plan a search of loss weights and evaluate its trials."""
+"""Plan a search of loss weights and learning rates, and evaluate its trials."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,8 +9,9 @@ from srkd_bench.config.base import Params
 from srkd_bench.config.suite import Suite
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.data.catalog import DATASETS
-from srkd_bench.experiments.planning.planner import Plan, trial_runs, verdict
-from srkd_bench.experiments.planning.trials import in_words, tuning_seed, weights
+from srkd_bench.experiments.planning.planner import Plan, trial_runs, tuning_teacher, verdict
+from srkd_bench.experiments.planning.trials import in_words, key_of, searched, settings, tuning_seed
+from srkd_bench.methods import sources
 from srkd_bench.store.artifact_store import ArtifactStore
 
 SEED_NOISE = 0.04  # dB of PSNR-Y by which students of two seeds are seen to differ, at most
@@ -18,12 +19,13 @@ SEED_NOISE = 0.04  # dB of PSNR-Y by which students of two seeds are seen to dif
 
 @dataclass(frozen=True)
 class Trial:
-    """One set of weights that was tried.
+    """One set of weights, or one learning rate, that was tried.
 
     Args:
+        method: the column.
         number: 0 is the default.
-        psnr_y: mean over the validation images, in dB; None if it isn't known.
-        problem: why it isn't known; or empty.
+        psnr_y: mean over the validation images, in dB; None if it is not known.
+        problem: why it is not known; or empty.
         best: whether it is the method's best.
     """
 
@@ -37,12 +39,12 @@ class Trial:
 
     @property
     def params(self) -> dict[str, Params]:
-        """The run's parameters, by part."""
-        return self.run.params
+        """The run's parameters, by part; without distillation, its learning rate."""
+        return settings(self.method, self.run)
 
 
 def searchable(suite: Suite) -> Suite:
-    """Return the suite as a search takes it: with the weights that it would have if it weren't tuned.
+    """Return the suite as a search takes it: with the weights that it would have if it were not tuned.
 
     Raises:
         SrkdError: it has no validation images, or they are used for something else.
@@ -62,26 +64,28 @@ def searchable(suite: Suite) -> Suite:
 
 
 def tunable(plan: Plan, named: Sequence[str]) -> list[str]:
-    """Return the methods to search: those of the plan that have weights.
+    """Return the columns to search: methods that have weights, controls, and `none` if it is named.
 
     Args:
-        named: by the user one by one; such a method must have some.
+        named: by the user one by one; such a method must have weights.
     Raises:
-        SrkdError: a named method has none, or no method has.
+        SrkdError: a named method has none, or there is nothing to search.
     """
-    found = [name for name in plan.methods if weights(plan.traits[name])]
+    left_out = () if "none" in named else ("none",)
+    found = [name for name in plan.methods if name not in left_out and searched(name, plan.traits[name])]
     for name in named:
-        if name != "all" and name not in found:
+        if name != "all" and sources.name_of(name) not in found:
             raise SrkdError(f"method '{name}' has no weight to search", "srkd ls methods")
     if not found:
-        raise SrkdError(f"no method of suite {plan.suite.name} has a weight to search", "srkd ls methods")
+        hint = "--method none searches the learning rate of none"
+        raise SrkdError(f"no method of suite {plan.suite.name} has a weight to search", hint)
     return found
 
 
 def search(plan: Plan, names: Sequence[str], count: int, store: ArtifactStore) -> Plan:
     """Return the plan of a search: its students are the trials, measured on the validation images alone.
 
-    A trial that has failed isn't begun again: it would fail again.
+    A failed trial is not repeated, since it would fail again.
     """
     seeds = [tuning_seed(plan.suite.seeds)]
     data = plan.suite.data.model_copy(update={"test": [plan.suite.data.validation], "validation": None})
@@ -89,22 +93,22 @@ def search(plan: Plan, names: Sequence[str], count: int, store: ArtifactStore) -
     suite = plan.suite.model_copy(update={"seeds": seeds, "data": data, "evaluate": evaluate})
     runs = [run for name in names for run in trial_runs(plan, name, count)]
     left = tuple(run for run in runs if not isinstance(verdict(run, plan, store), str))
-    return replace(plan, suite=suite, students=left)
+    return replace(plan, suite=suite, teachers=(tuning_teacher(plan),), students=left)
 
 
 def trials(plan: Plan, name: str, count: int, store: ArtifactStore) -> list[Trial]:
-    """Return what came of a method's trials, the default first.
+    """Return the results of a method's trials, the default first.
 
     Args:
         plan: of the suite, not of the search.
     """
-    names = weights(plan.traits[name])
+    names = searched(name, plan.traits[name])
     found = []
     for number, run in enumerate(trial_runs(plan, name, count)):
         value = verdict(run, plan, store)
         problem = value if isinstance(value, str) else "" if value is not None else "not done yet"
         psnr = value if isinstance(value, float) else None
-        found.append(Trial(name, number, run, in_words(run.params, names), psnr, problem))
+        found.append(Trial(name, number, run, in_words(settings(name, run), names), psnr, problem))
     done = (one for one in found if one.psnr_y is not None)
     best = max(done, key=lambda one: one.psnr_y or 0, default=None)
     return [replace(one, best=one is best) for one in found]
@@ -121,12 +125,12 @@ def doubts(plan: Plan, tried: Sequence[Trial]) -> list[str]:
         found.append(f"{name}: {len(failed)} of {len(tried)} trials gave no network: {failed[0]}")
     if best is None:
         return found
-    for part, weight in weights(plan.traits[name]):
+    for part, weight in searched(name, plan.traits[name]):
         values = sorted(float(one.params[part][weight]) for one in done)
         value = float(best.params[part][weight])
         if value in (values[0], values[-1]) and values[0] < values[-1]:
             end = "smallest" if value == values[0] else "largest"
-            centre = "" if best is default else f", or begin there: --set params.{part}.{weight}={value:g}"
+            centre = "" if best is default else f", or begin there: --set {key_of(part, weight)}={value:g}"
             found.append(
                 f"{name}: its best {weight}, {value:g}, is the {end} that was tried: a better one may lie beyond;"
                 f" more --trials{centre}"
@@ -139,6 +143,17 @@ def doubts(plan: Plan, tried: Sequence[Trial]) -> list[str]:
                 " another seed alone can move a student: the default may be as good"
             )
     return found
+
+
+def best_rates(tried: Sequence[Sequence[Trial]]) -> dict[str, str]:
+    """Return the settings that give the columns without distillation their best learning rates, by column."""
+    best = [one for of_one in tried for one in of_one if one.best and one.run.method == "none"]
+    return {
+        one.method: f"{key_of(part, name)}={value}"
+        for one in best
+        for part, params in one.params.items()
+        for name, value in params.items()
+    }
 
 
 def row(one: Trial, default: Trial, share: float | None) -> dict[str, Any]:

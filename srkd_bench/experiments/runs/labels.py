@@ -28,26 +28,26 @@ from srkd_bench.training.precision import autocast
 def ensure_labels(
     key: Labels, teacher: Run | Weights, train: TrainSpec, images: ImageSet, place: Workplace
 ) -> None:
-    """Compute the labels of a teacher unless the store has them; images that are finished are not computed again.
+    """Compute the labels of a teacher unless they are in the store; finished images are not recomputed.
 
     Args:
-        train: whose precision the labels are computed at.
+        train: for the precision.
     Raises:
-        SrkdError: the images are not those of the key, the disk cannot take the labels, or the teacher's SR is not
-            finite. What is finished is kept.
-        Stopped: a signal came. What is finished is kept.
+        SrkdError: the images are not those of the key, the disk is full, or the teacher's SR is not finite.
+            Finished images are kept.
+        Stopped: a signal arrived. Finished images are kept.
     """
     store = place.store
     if images.pixels != key.pixels:
         raise SrkdError(
-            f"the images of '{images.name}' have changed meanwhile", "give the same command again"
+            f"the images of '{images.name}' have changed in the meantime", "run the same command again"
         )
     with store.locked([key.lock]):
         if store.has(key):  # another process was faster
             return
         draft = LabelDraft(store.work(key), images)
         room_for(store.home, label_bytes(images) * (len(images) - len(draft.done)) // len(images))
-        resumed = f" ({len(draft.done)} of them are in the store)" if draft.done else ""
+        resumed = f" ({len(draft.done)} of them are finished)" if draft.done else ""
         place.display.say(f"Computing teacher labels of {len(images)} images{resumed}")
         card = provenance(place.device) | {"dataset": images.name}
         tiled = Tiled(load(teacher, store).to(place.device).eval(), card)
@@ -75,7 +75,7 @@ def labels_of(
     Args:
         lr: (h, w, 3), uint8.
         upscale: maps LR (1, 3, h, w) in [0, 1] to the teacher's SR.
-        train: whose precision it runs at.
+        train: for the precision.
     Raises:
         SrkdError: the teacher's SR is not finite.
     """

@@ -30,10 +30,10 @@ PATCH = 16  # LR pixels, at most
 
 
 def check(plan: Plan, place: Workplace) -> None:
-    """See, before work starts, that a plan can be done here; pack its images.
+    """Check, before work starts, that a plan can be executed here; pack its images.
 
     Raises:
-        SrkdError: it can't. MissingError: data is missing.
+        SrkdError: it cannot be executed. MissingError: data is missing.
     """
     sources.know(plan.code)
     prepare(plan, place)
@@ -44,10 +44,10 @@ def check(plan: Plan, place: Workplace) -> None:
 
 
 def check_unpacked(plan: Plan, place: Workplace) -> None:
-    """Check, before a forecast, all that `check` does but the device; data may be missing, and nothing is packed.
+    """Check a plan before a forecast: as `check`, without the device; data may be missing, and nothing is packed.
 
     Raises:
-        SrkdError: the plan can't be done.
+        SrkdError: the plan cannot be executed.
     """
     sources.know(plan.code)
     data = plan.suite.data
@@ -58,10 +58,10 @@ def check_unpacked(plan: Plan, place: Workplace) -> None:
 
 
 def check_precision(plan: Plan, device: torch.device) -> None:
-    """See that a device can do the precision of a plan's trainings.
+    """Check that a device supports the precision of a plan's trainings.
 
     Raises:
-        SrkdError: it can't.
+        SrkdError: it does not.
     """
     asked = {spec.precision for spec in _trainings(plan)}
     if device.type == "cpu" and (lacking := asked & {"tf32", "fp16"}):
@@ -73,10 +73,10 @@ def _trainings(plan: Plan) -> list[TrainSpec]:
 
 
 def rehearse(plan: Plan, place: Workplace) -> None:
-    """Take a step of each run that is to be made and in which a network isn't EDSR; what it learns is thrown away.
+    """Try one step of each missing run that involves a network other than EDSR, and discard the result.
 
     Raises:
-        SrkdError: a method can't work with these networks.
+        SrkdError: a method does not support these networks.
     """
     runs = [run for run in plan.students if not place.store.has(run)]
     if not any(isinstance(model, ForeignSpec) for run in runs for model in (run.model, plan.teacher.model)):
@@ -90,7 +90,7 @@ def rehearse(plan: Plan, place: Workplace) -> None:
 
 
 def stand_in(plan: Plan, place: Workplace) -> Architecture:
-    """Return a network like the plan's teacher, for trials: its weights are random where that is possible."""
+    """Return a network like the plan's teacher for trials, with random weights if possible."""
     return build(plan.teacher.model, 0).to(place.device).requires_grad_(False).eval()
 
 
@@ -105,11 +105,11 @@ def _try(run: Run, teacher: Architecture | None, place: Workplace) -> None:
             forward = teacher_pass(teacher, [learner.method], train, place.device)
             learner.advance(lr, hr, TeacherView(forward, lr))
         except SrkdError as error:
-            raise SrkdError(f"{run.method} can't work here: {error.message}", error.hint) from error
+            raise SrkdError(f"{run.method} does not work here: {error.message}", error.hint) from error
         except (RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError) as error:
             names = f"{run.model}" + (f" and {teacher.spec}" if teacher else "")
             raise SrkdError(
-                f"{run.method} can't work with {names}: {type(error).__name__}: {str(error)[:200]}",
+                f"{run.method} does not work with {names}: {type(error).__name__}: {str(error)[:200]}",
                 "leave this method out, or choose other networks",
             ) from error
 
@@ -118,7 +118,7 @@ def prepare(plan: Plan, place: Workplace) -> tuple[ImageSet, list[ImageSet]]:
     """Return training and test images, after checking all that can be checked before work starts.
 
     Raises:
-        SrkdError: data is missing, a patch is larger than an image, or the device can't do the precision.
+        SrkdError: data is missing, a patch is larger than an image, or the device does not support the precision.
     """
     suite = plan.suite
     check_precision(plan, place.device)
@@ -131,10 +131,10 @@ def prepare(plan: Plan, place: Workplace) -> tuple[ImageSet, list[ImageSet]]:
 
 
 def check_methods(plan: Plan, place: Workplace) -> None:
-    """See that the methods of what is to be trained are here: own ones may have gone, or not be allowed to run.
+    """Check that the methods of missing runs can be loaded: a user's own may be deleted or not trusted.
 
     Raises:
-        SrkdError: one isn't.
+        SrkdError: a method cannot be loaded.
     """
     for run in plan.students:
         if not place.store.has(run):

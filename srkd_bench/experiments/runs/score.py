@@ -7,9 +7,8 @@ from srkd_bench.config.artifacts import Run, Weights
 from srkd_bench.core.files import write
 from srkd_bench.core.provenance import provenance
 from srkd_bench.data.image_set import ImageSet
-from srkd_bench.evaluation.scores import Scores
+from srkd_bench.evaluation.scores import Scores, kept_scores, measurement
 from srkd_bench.evaluation.scoring import Upscaler, bicubic, network, score
-from srkd_bench.evaluation.stored_scores import kept_scores, measurement
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.networks.stored import load
 from srkd_bench.store.layout import CARD, SCORES
@@ -47,7 +46,7 @@ def measured(
 def ensure_scores(
     networks: Iterable[Run | Weights | None], plan: Plan, tests: list[ImageSet], place: Workplace
 ) -> None:
-    """Measure those of a plan's networks (None: bicubic) that are finished on the suite's data sets."""
+    """Measure the finished networks of a plan (None: bicubic) on the suite's data sets."""
     finished = [key for key in networks if key is None or place.store.has(key)]
     ensemble = plan.suite.evaluate.self_ensemble
     for images in tests:

@@ -36,13 +36,13 @@ def measure(
 
     Args:
         names: of data sets, or paths of folders of HR images.
-        scale: of bicubic and SR images, 2 if not given; weights have their own.
-        weights: of a file, an address or `edsr-official`.
-        sr_dir: a folder of SR images, or one that has a folder of them for each data set.
-        module: measured as it is on the device of the place; its scores are not stored.
-        name: what the results call a module; its class's name if not given.
+        scale: of bicubic and SR images, 2 by default; weights have their own.
+        weights: a file, an address or `edsr-official`.
+        sr_dir: a folder of SR images, or one with a subfolder of them for each data set.
+        module: measured unchanged on the device of the workplace; its scores are not stored.
+        name: display name of a module; its class's name by default.
     Raises:
-        MissingError: a data set, the weights or an SR image isn't here.
+        MissingError: a data set, the weights or an SR image is missing.
         SrkdError: the weights are for another scale.
     """
     model, key = "bicubic", None
@@ -79,7 +79,7 @@ def measure(
 
 
 def _stored(weights: TeacherSpec, scale: int | None, place: workspace.Workplace) -> Weights:
-    """Return the key of weights, now in the store, unless another scale is asked for."""
+    """Import weights into the store and return their key; reject them if another scale is requested."""
     key = stored.adopt_weights(weights, scale or 2, place)
     if scale not in (None, key.model.scale):
         raise SrkdError(
@@ -97,7 +97,7 @@ def _of_module(
 
 
 def _of_folder(sr_dir: Path, images: ImageSet, place: workspace.Workplace) -> tuple[Scores, list[str]]:
-    """Return the scores of a folder's SR images, and what readers of them should know."""
+    """Return the scores of a folder's SR images, and notes for readers of the scores."""
     pairing = pair(folder_of(sr_dir, images.name), images)
     for line in pairing.lines:
         place.display.say(f"{images.name}, {line}")

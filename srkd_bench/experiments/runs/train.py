@@ -4,8 +4,9 @@ import json
 import platform
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext
+from operator import attrgetter
 from typing import Literal
 
 import torch
@@ -40,35 +41,45 @@ from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import fit
 from srkd_bench.training.teacher_cache import TeacherCache, TeacherSR, open_cache
 
-SAMPLE = 64  # training patches that a method's adapter may take statistics of
+SAMPLE = 64  # training patches for the statistics of a method's adapter
 
 
 def ensure_teacher(
-    plan: Plan, images: ImageSet, place: Workplace, ranks: Ranks | None = None
+    plan: Plan,
+    images: ImageSet,
+    place: Workplace,
+    ranks: Ranks | None = None,
+    teacher: Run | Weights | None = None,
 ) -> list[SrkdError]:
-    """Train the suite's teacher, or load its weights into the store, unless it is there; return why it failed.
+    """Train a teacher of the suite, or import its weights, if it is missing in the store; return the failures.
 
+    Args:
+        teacher: the plan's first if not given.
     Raises:
-        Stopped: a signal came; a checkpoint is written.
+        Stopped: a signal arrived; a checkpoint is written.
     """
-    if isinstance(plan.teacher, Run):
-        title = f"teacher {plan.teacher.model}" + (" (1 of 2)" if plan.students else "")
-        return ensure_group([plan.teacher], images, plan.suite.data, place, ranks, title, "teacher")
-    if not place.store.has(plan.teacher):
+    teacher = teacher or plan.teacher
+    if isinstance(teacher, Run):
+        title = f"teacher {teacher.model}" + (" (1 of 2)" if plan.students else "")
+        if len(plan.teachers) > 1:
+            place_in_order = f"{plan.teachers.index(teacher) + 1} of {len(plan.teachers)} teachers"
+            title = f"teacher {teacher.model}, seed {teacher.seed} ({place_in_order})"
+        return ensure_group([teacher], images, plan.suite.data, place, ranks, title, "teacher")
+    if not place.store.has(teacher):
         adopt_weights(plan.suite.teacher, plan.suite.data.scale, place)
     return []
 
 
 def ensure_students(runs: list[Run], plan: Plan, images: ImageSet, place: Workplace) -> list[SrkdError]:
-    """Train the students of a seed that are missing; see `ensure_group`."""
+    """Train the students of a seed and a teacher that are missing; see `ensure_group`."""
     seeds = list(dict.fromkeys(run.seed for run in plan.students))
     missing = [run for run in runs if not place.store.has(run)]
     title = f"{len(missing)} student{'s' * (len(missing) != 1)}"
     if missing:
-        title += f", seed {missing[0].seed}"
+        title += f", {max(map(plan.seeds_in_words, missing), key=len)}"
     if missing and len(seeds) > 1:
         title += f" ({seeds.index(missing[0].seed) + 1} of {len(seeds)} seeds)"
-    return ensure_group(runs, images, plan.suite.data, place, title=title)
+    return ensure_group(runs, images, plan.suite.data, place, title=title, column=plan.column)
 
 
 def ensure_group(
@@ -79,14 +90,16 @@ def ensure_group(
     ranks: Ranks | None = None,
     title: str = "",
     role: Literal["student", "teacher"] = "student",
+    column: Callable[[Run], str] = attrgetter("method"),
 ) -> list[SrkdError]:
-    """Train the runs that are missing, side by side on the same batches, and return what failed.
+    """Train the missing runs together on the same batches, and return the failures.
 
     Args:
-        title: what messages call the group; the number of networks if empty.
+        title: name of the group in messages; the number of networks if empty.
         role: of the networks, for their cards.
+        column: what messages call a run.
     Raises:
-        Stopped: a signal came; checkpoints are written.
+        Stopped: a signal arrived; checkpoints are written.
     """
     store, ranks = place.store, ranks or ALONE
     with store.locked(run.lock for run in runs if not store.has(run)):
@@ -100,7 +113,7 @@ def ensure_group(
         title = title or f"{len(runs)} networks, seed {runs[0].seed}"
         first = min(learner.step for learner in learners.values())
         resumed = f", resumed from step {first:,}" if first else ""
-        methods = "" if title.startswith("teacher") else f": {_methods(runs)}"
+        methods = "" if title.startswith("teacher") else f": {_methods(map(column, runs))}"
         place.display.say(f"Training {title}{resumed}{methods}")
         _fit(learners, teacher, images, data, place)
         for learner in learners.values():
@@ -114,7 +127,7 @@ def ensure_group(
 
 
 def _teacher_of(runs: list[Run], place: Workplace) -> Architecture | None:
-    """Return the teacher that the runs of a group share, None if none of them needs more of it than labels."""
+    """Return the teacher that the runs of a group share, None if no run needs more of it than labels."""
     known = _known_teacher(runs)
     if known is None or not any(map(_needs_network, runs)):
         return None
@@ -125,7 +138,7 @@ def _teacher_of(runs: list[Run], place: Workplace) -> Architecture | None:
 
 
 def _needs_network(run: Run) -> bool:
-    """Say whether a training needs its teacher's network; labels replace it for methods that use only its SR."""
+    """Return whether a training needs its teacher's network; labels replace it for methods that use only its SR."""
     method = registry.rebuild(run.method, run.params)
     return method.uses("features", "network") or (run.teacher_labels is None and method.uses("sr"))
 
@@ -137,10 +150,10 @@ def _known_teacher(runs: list[Run]) -> Run | Weights | None:
 def _learners(
     runs: list[Run], teacher: Architecture | None, images: ImageSet, place: Workplace, ranks: Ranks
 ) -> dict[str, Learner]:
-    """Return the learners of a group by name, at their first step or at that of their checkpoints."""
+    """Return the learners of a group by name, at their first step or resumed from their checkpoints."""
     store, sample = place.store, sample_of(images, runs[0].train)
     store.take_up(runs)
-    room_for(store.home, sum(2 * 16 * run.model.parameters for run in runs))  # a checkpoint beside the last
+    room_for(store.home, sum(2 * 16 * run.model.parameters for run in runs))  # two checkpoints
     ranks.tell(Training(runs[0], checkpoints.steps_done(store.work(runs[0]))))
     for run in runs:
         (store.work(run) / FAILED).unlink(missing_ok=True)
@@ -157,7 +170,7 @@ def _fit(
     data: DataSpec,
     place: Workplace,
 ) -> None:
-    """Train the learners of a group and show how far they are."""
+    """Train the learners of a group and show the progress."""
     runs, group = [one.run for one in learners.values()], list(learners.values())
     train, seed, ranks = runs[0].train, runs[0].seed, group[0].ranks
     first = min(learner.step for learner in group)
@@ -184,12 +197,12 @@ def _fit(
 
 
 def sample_of(images: ImageSet, train: TrainSpec) -> Tensor:
-    """Return the LR training patches, (64, 3, patch, patch), that a method's adapter may take statistics of."""
+    """Return the LR training patches, (64, 3, patch, patch), for the statistics of a method's adapter."""
     return Patches(images, train.model_copy(update={"batch": SAMPLE}), "sample").batch(0)[0]
 
 
 def _names(runs: list[Run]) -> list[str]:
-    """Return what tells the runs of a group apart: the method, and its weights where it is there several times."""
+    """Return distinct names for the runs of a group: the method, and its loss weights if it occurs repeatedly."""
     counts = Counter(run.method for run in runs)
     return [
         run.method if counts[run.method] == 1 else f"{run.method} {in_words(run.params, varied(run, runs))}"
@@ -197,15 +210,15 @@ def _names(runs: list[Run]) -> list[str]:
     ]
 
 
-def _methods(runs: list[Run]) -> str:
+def _methods(columns: Iterable[str]) -> str:
     """Return the methods of a group of runs, how often each if more than once."""
-    counts = Counter(run.method for run in runs)
+    counts = Counter(columns)
     return ", ".join(f"{name} ×{n}" if n > 1 else name for name, n in counts.items())
 
 
 @contextmanager
 def _teacher_cache(runs: list[Run], scale: int, place: Workplace) -> Iterator[TeacherCache | None]:
-    """Open the cache of the teacher's SR for the batches of a group; None without room or with labels."""
+    """Open the cache of the teacher's SR for a group's batches; None with labels, or without a teacher or space."""
     teacher, train = _known_teacher(runs), runs[0].train
     if teacher is None or any(run.teacher_labels for run in runs):
         yield None
@@ -221,13 +234,13 @@ def _teacher_cache(runs: list[Run], scale: int, place: Workplace) -> Iterator[Te
     )
     cache, why = open_cache(key, train, place.store, place.options.teacher_cache)
     if why:
-        place.display.say(f"what the teacher sees is not kept for later runs: {why}")
+        place.display.say(f"teacher labels are not stored for later runs: {why}")
     with closing(cache) if cache else nullcontext():
         yield cache
 
 
 def _keep(learner: Learner, role: str, group: list[str], store: ArtifactStore) -> None:
-    """Put a finished run into the store; of a failed one, keep the reason beside its last checkpoint."""
+    """Store a finished run; for a failed one, store the reason next to its last checkpoint."""
     if learner.error is not None:
         learner.folder.mkdir(exist_ok=True)
         put(learner.folder / FAILED, json.dumps({"error": learner.error.message}))

@@ -32,11 +32,11 @@ _NAME = re.compile(
 
 @dataclass(frozen=True)
 class Imported:
-    """What came of an import.
+    """The result of an import.
 
     Args:
-        new, here: places of what was taken in, and of what was here already and left alone.
-        datasets: names of the data sets that it was made with and that aren't here.
+        new, here: paths in the store of imported artifacts, and of those that existed before and were skipped.
+        datasets: names of the data sets that the artifacts depend on and that are not available locally.
     """
 
     new: list[str]
@@ -47,14 +47,14 @@ class Imported:
 def finished(
     store: ArtifactStore, digits: Iterable[str], suite: Suite | None, display: Display, *, labels: bool = True
 ) -> list[str]:
-    """Return the places of some runs, each with its scores, and of all that is finished of a suite.
+    """Return the paths in the store of the given runs with their scores, and of a suite's finished artifacts.
 
     Args:
-        digits: the first ones of each run's id.
-        labels: teacher labels of the suite, too: they are large.
+        digits: an unambiguous prefix of each run's id.
+        labels: include the suite's teacher labels, which are large.
     Raises:
-        MissingError: no run's id begins so, nothing of the suite is finished, or its data isn't here.
-        SrkdError: several do.
+        MissingError: no run has this prefix, nothing of the suite is finished, or its data is missing.
+        SrkdError: several runs have this prefix.
     """
     runs = {find_run(store, one)[0] for one in digits}
     places = {f"runs/{name}" for name in runs}
@@ -70,7 +70,7 @@ def finished(
 
 
 def contents(places: Iterable[str]) -> str:
-    """Say how many of what there are: `4 runs, 5 sets of scores`."""
+    """Describe artifacts by their numbers: `4 runs, 5 sets of scores`."""
     counts = Counter(place.partition("/")[0] for place in places)
     words = {"runs": ("run", "runs"), "weights": ("loaded network", "loaded networks")}
     words["scores"] = ("set of scores", "sets of scores")
@@ -80,12 +80,12 @@ def contents(places: Iterable[str]) -> str:
 
 
 def export(store: ArtifactStore, places: list[str], path: Path, display: Display) -> int:
-    """Write artifacts as a tar, whole or not at all, each file checked against its manifest; return its bytes.
+    """Write artifacts to a tar atomically, each file verified against its manifest; return the tar's size.
 
-    The same artifacts give the same tar, to the bit.
+    The same artifacts give a bit-identical tar.
 
     Raises:
-        IntegrityError: a file isn't what was written. SrkdError: the disk can't take it.
+        IntegrityError: a file is corrupted. SrkdError: the tar cannot be written.
     """
     files: dict[str, dict[str, Any]] = {}
     for place in sorted(places):
@@ -108,14 +108,14 @@ def export(store: ArtifactStore, places: list[str], path: Path, display: Display
 
 
 def take_in(store: ArtifactStore, path: Path, display: Display) -> Imported:
-    """Take in what `export` wrote, anywhere; what is here already is left alone.
+    """Import a file that `export` wrote on any machine; artifacts that exist are skipped.
 
-    Nothing in the file is trusted, and nothing of it appears before all of it is checked: names, manifests,
-    digests, checksums, and that weights, scores and keys are what they should be. Whether its numbers were
-    honestly measured can't be told.
+    The file is not trusted, and nothing is imported before all of it is validated: names, manifests, digests,
+    checksums, and the format of weights, scores and keys. It cannot be verified that its scores were really
+    measured.
 
     Raises:
-        MissingError: no such file. IntegrityError: it isn't whole, or isn't what `export` writes.
+        MissingError: no such file. IntegrityError: the file is incomplete, or not in the format of `export`.
     """
     if not path.is_file():
         raise MissingError(f"no file '{path}'", "`srkd store export` writes one")
@@ -129,8 +129,8 @@ def take_in(store: ArtifactStore, path: Path, display: Display) -> Imported:
             datasets = {name for place in places if (name := checked(folder, place)) in DATASETS}
         except IntegrityError as error:
             raise IntegrityError(
-                f"nothing is taken from {path}: {error.message}",
-                "take only what `srkd store export` wrote; ask for the file again",
+                f"nothing was imported from {path}: {error.message}",
+                "import only files that `srkd store export` wrote; get the file again",
             ) from None
         new = [place for place in places if _published(store, folder / place, store.home / place)]
     named = (one for one in datasets if not DATASETS[one].builtin)
@@ -139,7 +139,7 @@ def take_in(store: ArtifactStore, path: Path, display: Display) -> Imported:
 
 
 def _unpacked(store: ArtifactStore, tar: BinaryIO, folder: Path, display: Display) -> list[str]:
-    """Write a tar's files below a folder, and return the artifacts' places there."""
+    """Unpack a tar into a folder, and return the artifacts' paths inside it."""
     found = tar_module.members(tar, _NAME, LARGEST)
     total, done = sum(member.bytes for member in found.values()), 0
     room_for(store.home, total)
@@ -159,7 +159,7 @@ def _unpacked(store: ArtifactStore, tar: BinaryIO, folder: Path, display: Displa
 
 
 def _published(store: ArtifactStore, folder: Path, target: Path) -> bool:
-    """Move a checked artifact to its place unless one is there; say whether it is new."""
+    """Move a validated artifact into the store unless it exists; return whether it is new."""
     with store.locked([lock_of(store.home, target).name]):
         if (target / MANIFEST).is_file():
             return False

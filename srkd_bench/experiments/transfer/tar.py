@@ -19,22 +19,22 @@ Moved = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Member:
-    """Where a file's content is in the tar."""
+    """The position of a file's content in the tar."""
 
     offset: int
     bytes: int
 
 
 def add(tar: BinaryIO, name: str, path: Path, stamp: dict[str, Any], moved: Moved) -> None:
-    """Append a file without owner, rights or time, so that the same files are the same tar.
+    """Append a file without owner, permissions or time, so that the same files give the same tar.
 
     Args:
         stamp: `bytes` and `sha256` that it must have.
-        moved: told how many more bytes are written.
+        moved: called with the number of bytes written since the last call.
     Raises:
-        IntegrityError: the file has changed or is gone.
+        IntegrityError: the file has changed or is missing.
     """
-    wrong = IntegrityError(f"{path} is not what was written", REPAIR)
+    wrong = IntegrityError(f"{path} is corrupted", REPAIR)
     if not path.is_file() or path.stat().st_size != stamp["bytes"]:
         raise wrong
     header = TarInfo(name)
@@ -47,21 +47,21 @@ def add(tar: BinaryIO, name: str, path: Path, stamp: dict[str, Any], moved: Move
 
 
 def finish(tar: BinaryIO) -> None:
-    """Append what marks the end, so that a tar that is cut short can be told."""
+    """Append the end marker, so that a truncated tar is detected."""
     tar.write(bytes(2 * BLOCKSIZE))
 
 
 def members(tar: BinaryIO, allowed: re.Pattern[str], largest: dict[str, int]) -> dict[str, Member]:
     """Return the files of a plain tar by name, after reading all headers and no content.
 
-    Python's `tarfile` would follow links, sparse maps and extended headers of any size; here, a header that is
-    none of a plain file with an allowed name is the end.
+    Python's `tarfile` would follow links, sparse maps and extended headers of any size; here, any header other than
+    that of a plain file with an allowed name is an error.
 
     Args:
-        allowed: what a name must look like, folders included.
-        largest: most bytes of a file, by its name without folders.
+        allowed: pattern of allowed names, including folders.
+        largest: maximum size of a file in bytes, by its name without folders.
     Raises:
-        IntegrityError: something else than such files is in it, a name stands twice, or it is cut short.
+        IntegrityError: it has another kind of member, a duplicate name, or is truncated.
     """
     length = tar.seek(0, os.SEEK_END)
     tar.seek(0)
@@ -69,20 +69,20 @@ def members(tar: BinaryIO, allowed: re.Pattern[str], largest: dict[str, int]) ->
     while True:
         block = tar.read(BLOCKSIZE)
         if len(block) < BLOCKSIZE:
-            raise IntegrityError("it is cut short" if found else "it is no plain tar")
+            raise IntegrityError("it is truncated" if found else "it is not a plain tar file")
         if block == bytes(BLOCKSIZE):
             return found
         try:
             header = TarInfo.frombuf(block, "ascii", "strict")
         except (HeaderError, ValueError):
-            raise IntegrityError("it is no plain tar") from None
+            raise IntegrityError("it is not a plain tar file") from None
         shown = repr(header.name[:80])
         if header.type not in (REGTYPE, AREGTYPE):
             raise IntegrityError(f"{shown} is not a plain file")
         if not allowed.fullmatch(header.name):
-            raise IntegrityError(f"{shown} is nothing that srkd exports")
+            raise IntegrityError(f"{shown} is not part of an export")
         if header.name in found:
-            raise IntegrityError(f"{shown} stands twice")
+            raise IntegrityError(f"{shown} occurs twice")
         if not 0 <= header.size <= largest.get(header.name.rpartition("/")[2], length):
             raise IntegrityError(f"{shown} is too large")
         if len(found) == MOST_FILES:
@@ -99,7 +99,7 @@ def extract(tar: BinaryIO, member: Member, path: Path, moved: Moved) -> None:
 
 
 def _copy(source: BinaryIO, target: BinaryIO, size: int, moved: Moved) -> str:
-    """Copy so many bytes, or what is there, and return the sha256 of what was copied."""
+    """Copy up to `count` bytes, and return the sha256 of the copied bytes."""
     digest = hashlib.sha256()
     while size and (chunk := source.read(min(size, CHUNK))):
         digest.update(chunk)

@@ -15,18 +15,25 @@ from srkd_bench.store.layout import CARD, EVENTS, FILES, INDEX, LEVELS, MANIFEST
 from srkd_bench.store.manifest import parsed
 from srkd_bench.store.verify import artifact_problem
 
-KINDS = {folder: one for folder, one in ARTIFACTS.items() if one is not Pack}  # that are moved
+KINDS = {
+    folder: one for folder, one in ARTIFACTS.items() if one is not Pack
+}  # kinds of artifacts in a bundle
 _METHOD, _SHA256 = re.compile(r"[a-z][a-z0-9_]{0,39}"), re.compile(r"[0-9a-f]{64}")
-LARGEST = {MANIFEST: 10**6, CARD: 10**6, SCORES: 10**7, INDEX: 10**7}  # bytes of what is read at once
+LARGEST = {
+    MANIFEST: 10**6,
+    CARD: 10**6,
+    SCORES: 10**7,
+    INDEX: 10**7,
+}  # bytes of files that are read into memory
 LONGEST_EVENT = 10**6  # bytes
 
 
 def checked(folder: Path, place: str) -> str:
-    """Return the name of the data set that an artifact was made with, after checking everything about it."""
+    """Validate an artifact, and return the name of the data set that it depends on."""
     kind, path = place.partition("/")[0], folder / place
     manifest = parsed((path / MANIFEST).read_bytes()) if (path / MANIFEST).is_file() else None
     if manifest is None:
-        raise IntegrityError(f"{place}/{MANIFEST} is missing or not what was written")
+        raise IntegrityError(f"{place}/{MANIFEST} is missing or corrupted")
     if set(manifest["files"]) != FILES[kind]:
         raise IntegrityError(f"{place} has other files than srkd writes")
     if problem := artifact_problem(path):
@@ -38,9 +45,9 @@ def checked(folder: Path, place: str) -> str:
     except (ValueError, RecursionError):
         known = False
     if not known:
-        raise IntegrityError(f"{place}: its settings are none that this srkd knows")
+        raise IntegrityError(f"{place}: its settings are unknown to this version of srkd")
     if not _is_record((path / CARD).read_bytes()):
-        raise IntegrityError(f"{place}: {CARD} is no card")
+        raise IntegrityError(f"{place}: {CARD} is not a card")
     if isinstance(spec, Measurement):
         return _measured_on(path / SCORES, place)
     if isinstance(spec, Labels):
@@ -52,9 +59,9 @@ def checked(folder: Path, place: str) -> str:
 
 
 def _names_methods(run: Run) -> bool:
-    """Say whether a run names its methods by words, with the version of each, and an own one's sha256 alone.
+    """Return whether a run's method names are plain words with a version each, and a sha256 for own methods.
 
-    Nothing of a run is ever executed; a name that looks like a file's would still be shown.
+    Imported names are never executed, but they are printed, so a file name must not pass as a method.
     """
     parts = run.method.split("+")
     return sorted(run.params) == sorted(parts) and all(
@@ -92,7 +99,7 @@ def _check_network(path: Path, place: str, spec: Run | Weights) -> None:
 
 
 def _check_labels(path: Path, place: str) -> None:
-    """See that an index describes the labels beside it: sizes and checksums of all images."""
+    """Check that an index describes the labels in the same folder: sizes and checksums of all images."""
     try:
         read = json.loads((path / INDEX).read_bytes().decode())
         images = read["images"]
@@ -112,14 +119,14 @@ def _check_labels(path: Path, place: str) -> None:
 
 
 def _measured_on(path: Path, place: str) -> str:
-    """Return the data set that scores are of, after checking that they are scores."""
+    """Validate scores, and return their data set."""
     try:
         read = json.loads(path.read_bytes().decode())
         dataset, images = read["dataset"], read["images"]
         values = [value for scores in images.values() for value in scores.values()]
         known = DATASETS.get(dataset) or DATASETS.get(
             base(dataset)
-        )  # a copy that nobody knows, or own images
+        )  # an unknown copy, or a user's own images
         right = (
             len(read) == 2
             and is_name(dataset)
@@ -143,7 +150,7 @@ def _is_record(text: bytes) -> bool:
 
 
 def _printable(value: Any) -> bool:
-    """Say whether no text in plain data could steer a terminal that it is printed on."""
+    """Return whether all texts in plain data are free of terminal control characters."""
     if isinstance(value, dict):
         return all(_printable(one) for pair in value.items() for one in pair)
     if isinstance(value, list):

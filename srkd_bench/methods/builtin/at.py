@@ -13,11 +13,11 @@ from srkd_bench.methods.base import Losses, Method, Step, Weight
 class AT(Method):
     """Activation-based attention maps, the squared features' mean over channels, on four levels of the body.
 
-    Deviation: the paper's weight is 1000, beside cross entropy. Beside a mean squared error of images in [0, 1] the
-    gradient share ‖∇ at‖ / ‖∇ rec‖ is then 30 to 95 over 100 steps of the suite demo's student.
-    Default: 0.25, by its gradient share (`srkd ls methods --measure`): .07, .19 and .82 on the demo. A student that
-    learns from it has a lower one: with 2 it was 0.21 to 0.73 (medians of tenths) over 600 steps there.
-    The mean runs over the pixels of maps of norm 1, so larger patches need a larger weight.
+    Deviation: the paper's weight is 1000, added to cross entropy. Added to the mean squared error of images in
+    [0, 1], the gradient share ‖∇ at‖ / ‖∇ rec‖ is then 30 to 95 over 100 steps of the suite demo's student.
+    Default: 0.25, by its gradient share (`srkd ls methods --measure`): 0.07, 0.19 and 0.82 on the demo. A student
+    trained with it has a lower share: with weight 2 it was 0.21 to 0.73 (medians of tenths) over 600 steps there.
+    The mean is over the pixels of maps of norm 1, so larger patches need a larger weight.
     Reading: the study names attention maps in passing. Levels are after 1/4, 2/4, 3/4 and 4/4 of the blocks.
     """
 
@@ -36,5 +36,5 @@ class AT(Method):
 
 
 def attention(features: Tensor) -> Tensor:
-    """Return where features are strong: (N, C, h, w) of any range and number of channels to (N, h*w), of norm 1."""
+    """Return the attention map of features: (N, C, h, w) in any range to (N, h*w) of norm 1."""
     return F.normalize(features.square().mean(1).flatten(1))

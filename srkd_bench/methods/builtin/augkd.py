@@ -11,27 +11,27 @@ from srkd_bench.methods.base import Losses, Method, Step, Weight
 
 @dataclass(frozen=True)
 class AugKD(Method):
-    """Two batches more at each step, made of the batch: student and teacher upscale them, HR isn't known.
+    """Add two batches without HR to each step, derived from the batch, on which student and teacher are compared.
 
-    Zoomed in: a crop of HR of LR's size, taken for LR; the same place in all images of a batch, whose patches lie
-    anywhere already. Zoomed out: LR made smaller by the scale. The student sees both turned (flipped, transposed,
-    or both), and its SR is turned back before it is compared with what the teacher makes of them as they are.
-    A step makes three passes of student and teacher, one of them over a smaller image, and one optimizer step.
+    Zoomed in: a crop of HR with LR's size, used as LR; at the same position in all images of a batch, whose patches
+    are already random. Zoomed out: LR downscaled by the scale. The student gets both flipped, transposed or both,
+    and its SR is transformed back before it is compared with the teacher's SR of the original images.
+    A step takes three forward passes of student and teacher, one of them on smaller images, and one optimizer step.
 
-    Deviation: distances are mean squared errors, as in the study; the paper takes L1, with HR too.
-    Deviation: LR is made smaller by torch's bicubic with antialiasing and rounded to 8 bits. That is MATLAB's
-    kernel, but at the border it uses the pixels that are there, and it rounds once.
-    Reading: both zoomed images are labelled at each step, with the same weight; images are turned, their colours
-    are left alone. `turn: false` shows them to the student as they are.
-    Default: a quarter for each zoomed image and for the batch's own SR as in HKD (`response`): a gradient share
-    (`srkd ls methods --measure`) of .71, .67 and .72 on the demo. The paper's 1 and 1 let the teacher
-    outweigh HR: 2.5 to 2.8 over 400 steps.
+    Deviation: distances are mean squared errors, as in the study; the paper uses L1, also against HR.
+    Deviation: LR is downscaled by torch's bicubic with antialiasing and rounded to 8 bits. That is MATLAB's kernel,
+    but at the border it renormalises over existing pixels instead of mirroring, and it rounds once.
+    Reading: both zoomed images are used at each step, with the same weight; images are flipped and transposed, but
+    their colours are not changed. `turn: false` gives them to the student unchanged.
+    Default: 0.25 for each zoomed image and for the batch's own SR as in HKD (`response`): a gradient share
+    (`srkd ls methods --measure`) of 0.71, 0.67 and 0.72 on the demo. With the paper's weights of 1 the teacher
+    dominates HR: 2.5 to 2.8 over 400 steps.
     """
 
     kind = "response"
     source = "Zhang et al., preprint (DUKD) 2023, arXiv:2309.14162"
     needs = ("sr", "network")
-    never_zero = "the student sees images turned, and a network's SR of those isn't its SR turned"
+    never_zero = "the student sees images turned, and a network's SR of those is not its SR turned"
 
     weight: Weight = 0.25
     response: Weight = 0.25
@@ -53,7 +53,7 @@ class AugKD(Method):
 
 @dataclass(frozen=True)
 class Turn:
-    """One of the eight ways to turn an image: flipped first, then transposed."""
+    """One of the eight flips and rotations of an image: flipped first, then transposed."""
 
     across: bool = False
     down: bool = False
@@ -61,16 +61,16 @@ class Turn:
 
     @classmethod
     def drawn(cls, generator: torch.Generator) -> "Turn":
-        """Return one of the eight, each with equal chance."""
+        """Draw one of the eight with equal probability."""
         return cls(*torch.randint(2, (3,), generator=generator, device=generator.device).bool().tolist())
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Turn images (N, C, H, W)."""
+        """Transform images (N, C, H, W)."""
         images = self._flipped(images)
         return images.transpose(2, 3) if self.transpose else images
 
     def back(self, images: Tensor) -> Tensor:
-        """Undo it: what was done last comes first."""
+        """Apply the inverse, in reverse order."""
         return self._flipped(images.transpose(2, 3) if self.transpose else images)
 
     def _flipped(self, images: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ class Turn:
 
 
 def zoomed_in(hr: Tensor, lr: Tensor, generator: torch.Generator) -> Tensor:
-    """Return a crop of HR of LR's size, at a random place."""
+    """Return a crop of HR with LR's size, at a random position."""
     height, width = lr.shape[-2:]
     top, left = (
         int(torch.randint(room + 1, (), generator=generator, device=generator.device))
@@ -88,7 +88,7 @@ def zoomed_in(hr: Tensor, lr: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def zoomed_out(lr: Tensor, scale: int) -> Tensor:
-    """Return LR made smaller by the scale, at least one pixel a side, in 8-bit levels."""
+    """Return LR downscaled by the scale, at least one pixel a side, in 8-bit levels."""
     size = [max(1, side // scale) for side in lr.shape[-2:]]
     smaller = F.interpolate(lr, size, mode="bicubic", antialias=True, align_corners=False)
     return (255 * smaller).round().clamp(0, 255) / 255

@@ -14,23 +14,23 @@ class BYOT(Method):
     """Be your own teacher: each exit's SR is compared with HR and with the student's own SR, detached.
 
     An exit is a 3x3 convolution to the SR's pixels, divided by 255, and added to the bicubically enlarged LR.
-    EDSR's features lie on its range 0..255 and keep the image along the body, so that one convolution finds in them
-    what bicubic lacks. Exits are thrown away: what they learn is of use only where it is in the body, so they are
-    light. In the suite demo's first batch their mean squared error is 0.007 each, the student's own 0.056.
+    EDSR's features have its range 0..255 and keep the image along the body, so that one convolution can predict the
+    residual to bicubic. Exits are discarded after training; they are small, so that the body has to learn. In the
+    suite demo's first batch their mean squared error is 0.007 each, the student's own 0.056.
 
-    Deviation: Zhang et al. compare class probabilities, by cross entropy and KL divergence; here it is the suite's
-    loss and the mean squared error. Their third term, on features, is left out.
+    Deviation: Zhang et al. compare class probabilities, by cross entropy and KL divergence; here the suite's loss
+    and the mean squared error are used. Their third term, on features, is omitted.
     Default: 1, with alpha 0.3 as in public code of the paper: 0.7 against HR and 0.3 against the deepest.
-    Its gradient share (`srkd ls methods --measure`) is .40, .28 and .57 on the demo; in training it is 0.14 to 0.43
-    (medians of tenths) over 1,200 steps there.
-    Reading: the study has self-distillation as future work only. Exits are after 1/4, 2/4 and 3/4 of the blocks.
+    Its gradient share (`srkd ls methods --measure`) is 0.40, 0.28 and 0.57 on the demo; in training it is 0.14 to
+    0.43 (medians of tenths) over 1,200 steps there.
+    Reading: the study mentions self-distillation as future work only. Exits follow 1/4, 2/4 and 3/4 of the blocks.
     """
 
     kind = "self"
     source = "Zhang et al., ICCV 2019, arXiv:1905.08094"
     taps = (0.25, 0.5, 0.75)
     looks = False
-    never_zero = "it looks at the student's own exits, not at the teacher"
+    never_zero = "it learns from the student's own exits, not from the teacher"
 
     weight: Weight = 1.0
     alpha: Share = 0.3
@@ -56,7 +56,7 @@ class BYOT(Method):
 
 
 class Exits(nn.Module):
-    """A light tail for each depth.
+    """A small tail for each depth.
 
     Args:
         channels: of the student's features, from shallow to deep.

@@ -13,20 +13,21 @@ from srkd_bench.methods.base import LATER, Losses, Method, Share, Step, Weight
 class CKD(Method):
     """Equation (2) of the study, after CSD: the distance to the teacher over the distance to the negatives.
 
-    A student that has learnt nothing shows nearly the same grey for every image, and what is divided by is nearly
-    nothing: at the first steps the share is 8 to 98 on BSDS500, and the training suffers from it to its end.
-    `warmup` lets the weight rise linearly over the first part of training; .02 is enough (docs/results.md).
+    An untrained student gives nearly the same grey for every image, so that the denominator is close to zero: in
+    the first steps the gradient share is 8 to 98 on BSDS500, which lowers the final PSNR. `warmup` raises the
+    weight linearly over the first part of training; 0.02 is enough (docs/results.md).
 
-    Deviation: distances are mean squared errors of pixels, as in the study; CSD takes L1 on VGG features.
+    Deviation: distances are mean squared errors of pixels, as in the study; CSD uses L1 on VGG features.
     Reading: positive is the teacher's SR of the same image, negatives are the student's SRs of the batch's other
-    images. The study does not say whether a negative carries gradient; as in CSD, none does unless `neg_grad`.
+    images. The study does not state whether negatives carry a gradient; as in CSD, they do not unless `neg_grad`.
     Reading: the study's equation lost its symbols; form A divides by the sum over the negatives, form B sums the
     ratios.
-    Default: 0.25, by its gradient share (`srkd ls methods --measure`): .43, .35 and .61 on the demo, .45, .50 and
-    .81 on BSDS500 with a teacher of 37.8 dB on Set5. 1 makes the pull to the teacher, weight / Σ_j d(S_i, S_j),
-    as strong as HKD's (over batches of 8 the sum is 1.04 on DIV2K's validation crops, 0.82 on BSDS500, 0.60 on the
-    built-in photographs), but its shares were 1.4 to 3.2: images whose negatives are near pull far more. Form B is
-    at least (N - 1)² times as strong: a weight of 1 had shares of 50 to 80 on the demo; give it about 0.01.
+    Default: 0.25, by its gradient share (`srkd ls methods --measure`): 0.43, 0.35 and 0.61 on the demo; 0.45, 0.50
+    and 0.81 on BSDS500 with a teacher of 37.8 dB on Set5. With 1, the factor of the distance to the teacher,
+    weight / Σ_j d(S_i, S_j), equals HKD's (over batches of 8 the sum is 1.04 on DIV2K's validation crops, 0.82 on
+    BSDS500, 0.60 on the built-in photographs), but its shares were 1.4 to 3.2: images with close negatives have far
+    larger gradients. Form B is at least (N - 1)² times as strong: a weight of 1 had shares of 50 to 80 on the demo;
+    use about 0.01.
     """
 
     kind = "relation"
@@ -49,13 +50,13 @@ class CKD(Method):
 def contrastive_loss(student: Tensor, teacher: Tensor, *, form: str = "A", neg_grad: bool = False) -> Tensor:
     """Return the mean over the batch of d(S_i, T_i) / Σ_j d(S_i, S_j), with j over the other images.
 
-    Form B takes the mean of Σ_j d(S_i, T_i) / d(S_i, S_j). A distance to a negative counts as at least that of
-    two grey levels, (2/255)², so that a batch of equal images doesn't divide by zero.
+    Form B is the mean of Σ_j d(S_i, T_i) / d(S_i, S_j). Distances to negatives are at least that of two grey
+    levels, (2/255)², so that a batch of equal images does not divide by zero.
 
     Args:
         student, teacher: SR (N, C, H, W) in [0, 1], N at least 2; the differences of all pairs take N times
             a batch's memory.
-        neg_grad: let the gradient through the negatives too.
+        neg_grad: propagate the gradient through the negatives too.
     """
     floor = (2 / 255) ** 2
     others = ~torch.eye(len(student), dtype=torch.bool, device=student.device)

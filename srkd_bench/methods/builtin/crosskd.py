@@ -14,17 +14,17 @@ from srkd_bench.methods.base import HasTail, Losses, Method, Step, Weight
 class CrossKD(Method):
     """The student's last features go through a trained 1×1 convolution and the teacher's frozen tail.
 
-    What comes out is compared with the teacher's SR. The student's own tail learns from HR alone: it needn't serve
-    two masters, which is the paper's point.
+    The result is compared with the teacher's SR. The student's own tail learns from HR only, which avoids
+    conflicting targets; this is the paper's idea.
 
-    Deviation: the paper is about detectors, where a part of a head is crossed. Here the teacher goes on from the
-    student's features after its last block: last convolution of the body, its own global skip, upsampler. Fang et
-    al. (Dual Cross Knowledge Distillation, 2022) chain EDSRs in a like way.
-    Deviation: channels differ in number, so a 1×1 convolution stands between, trained at the student's learning
-    rate. It begins as the identity as far as there are channels: a student that equals its teacher learns nothing.
+    Deviation: the paper is about detectors, where a part of the head is crossed. Here the teacher continues from
+    the student's features after its last block: last convolution of the body, its own global skip, upsampler. Fang
+    et al. (Dual Cross Knowledge Distillation, 2022) chain EDSRs in a similar way.
+    Deviation: the numbers of channels differ, so a 1×1 convolution maps between them, trained at the student's
+    learning rate. It starts as the identity on shared channels: a student that equals its teacher has zero loss.
     Deviation: the distance is a mean squared error, as in the study's HKD.
-    Default: 1; its gradient share (`srkd ls methods --measure`) is .15, .22 and .56 on the demo. In training it was
-    .05 to .23 over 400 steps there (means over parts of it), rising to the end.
+    Default: 1; its gradient share (`srkd ls methods --measure`) is 0.15, 0.22 and 0.56 on the demo. In training it
+    was 0.05 to 0.23 over 400 steps there (means over parts of it), increasing until the end.
     """
 
     kind = "response"
@@ -38,12 +38,12 @@ class CrossKD(Method):
         """Return the 1×1 convolution with the teacher's tail, frozen.
 
         Raises:
-            SrkdError: the teacher can't lend its tail.
+            SrkdError: the teacher has no tail to copy.
         """
         if not isinstance(teacher, HasTail):
             raise SrkdError(
-                f"crosskd needs a teacher that can lend its tail; {type(teacher).__name__} can't",
-                "take another method for this teacher, or give its class a method lend_tail, as EDSR has",
+                f"crosskd needs a teacher with lend_tail; {type(teacher).__name__} has none",
+                "use another method for this teacher, or give its class a method lend_tail, as EDSR has",
             )
         with torch.no_grad():
             inputs, outputs = (one(lr[:1], self.taps).feats[1.0].shape[1] for one in (student, teacher))
@@ -57,7 +57,7 @@ class CrossKD(Method):
 
 
 class Cross(nn.Module):
-    """From the student's features to the SR that the teacher's tail makes of them."""
+    """Map the student's features to SR with the teacher's tail."""
 
     def __init__(self, inputs: int, outputs: int, tail: nn.Module) -> None:
         super().__init__()

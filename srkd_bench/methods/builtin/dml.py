@@ -16,27 +16,27 @@ class DML(Method):
     """Each of two peers adds the mean squared error to the other's SR, detached; there is no teacher.
 
     Deviation: Zhang et al. compare class probabilities by KL divergence; for images it is the squared error.
-    Deviation: both peers take their step on the same outputs; in the paper the second sees the first's new ones.
-    Reading: the study has mutual distillation as future work only. The first peer, which starts as every other
-    method's student does, is the one reported, decided before training; the second has weights of its own.
-    Default: 0.4, by its gradient share (`srkd ls methods --measure`): .46, .83 and .32 on the demo. With the
-    original paper's 1 the peer outweighs HR while both know little: 1.4 to 2 (medians of tenths) over the first six
+    Deviation: both peers take their step on the same outputs; in the paper the second uses the first's new ones.
+    Reading: the study mentions mutual distillation as future work only. The first peer has the same initial weights
+    as every other method's student and is the one that is reported; the second has its own initial weights.
+    Default: 0.4, by its gradient share (`srkd ls methods --measure`): 0.46, 0.83 and 0.32 on the demo. With the
+    original paper's 1 the peer dominates HR early in training: 1.4 to 2 (medians of tenths) over the first six
     tenths of the suite demo's 1,200 steps, 0.4 to 0.6 over the last four.
     """
 
     kind = "mutual"
     source = "Zhang et al., CVPR 2018, arXiv:1706.00384"
     looks = False
-    never_zero = "it looks at a peer, not at the teacher"
+    never_zero = "it learns from a peer, not from the teacher"
     beside = ("peer",)
 
     weight: Weight = 0.4
 
     def adapter(self, teacher: nn.Module | None, student: nn.Module, lr: Tensor) -> nn.Module:
-        """Return the peer: the student's architecture, drawn anew.
+        """Return the peer: the student's architecture with other initial weights.
 
         Raises:
-            SrkdError: none of its layers can be drawn anew, so that the two would stay the same.
+            SrkdError: none of its layers can be reinitialised, so that the two would stay equal.
         """
         peer = deepcopy(student)
         for module in peer.modules():
@@ -44,11 +44,11 @@ class DML(Method):
                 draw()
         if all(map(torch.equal, peer.parameters(), student.parameters())):
             hint = "give its layers a method reset_parameters, as torch's own have"
-            raise SrkdError("dml can't give its second student other initial weights", hint)
+            raise SrkdError("dml cannot give its second student other initial weights", hint)
         return peer
 
     def losses(self, step: Step, adapter: nn.Module) -> Losses:
-        """Return `rec` and `dml`, which train the student, and `peer`, both of the peer's own."""
+        """Return `rec` and `dml`, which train the student, and `peer`, both losses of the peer."""
         with step.autocast():
             peer: Tensor = adapter(step.lr).sr
         student = step.student.sr

@@ -14,20 +14,21 @@ from srkd_bench.methods.base import Losses, Method, Step, Weight, Width
 class FAKD(Method):
     """Cosines between all pairs of a feature map's pixels (its affinity), and the teacher's SR as in HKD.
 
-    Deviation: the paper's loss is 0.5·L1(S, HR) + 0.5·L1(S, T) + 10·Σ L1(A_S, A_T). The loss against HR is the
-    suite's and stands once here, so that the others would count double, 1 : 1 : 20; with Adam that is the same.
-    The authors' images are in 0..255, though, and an affinity knows no range: in [0, 1] it is 1 : 1 : 20/255.
-    Deviation: the SRs are compared by mean squared error, as the suites compare with HR. The paper's form is
+    Deviation: the paper's loss is 0.5·L1(S, HR) + 0.5·L1(S, T) + 10·Σ L1(A_S, A_T). Here the loss against HR is the
+    suite's, with weight 1, which corresponds to weights of 1 : 1 : 20 (Adam ignores the common factor). The
+    authors' images are in 0..255, while affinities do not depend on the range: in [0, 1] the weights are
+    1 : 1 : 20/255.
+    Deviation: the SRs are compared by mean squared error, as suites do with HR. The paper's form is
     `loss: l1`, `response: 1`, `weight: 0.078` in a suite with `train.loss: l1`; the gradient share of 20 was 40
     to 170 there.
-    Deviation: an affinity has an entry for each pair of pixels. It is taken over `positions` pixels, drawn anew at
-    each step where the map has more; each matrix takes N · positions² · 4 bytes, and about ten are alive at a
-    time. So 576 (24 × 24) costs .1 GB for a batch of 8; all pixels of a patch of 48 would cost 1.7 GB.
-    Reading: levels are read after 1/3, 2/3 and 3/3 of the blocks; the authors' third also has the body's last
+    Deviation: an affinity has an entry for each pair of pixels. If a map has more than `positions` pixels, a random
+    subset is drawn at each step; each matrix takes N · positions² · 4 bytes, and about ten exist at a time. So
+    576 (24 × 24) costs 0.1 GB for a batch of 8; all pixels of a patch of 48 would cost 1.7 GB.
+    Reading: levels are read after 1/3, 2/3 and 3/3 of the blocks; the authors' third also includes the body's last
     convolution.
-    Default: 0.0006 for affinities, which don't shrink as errors do: beside MSE against HR, a weight of 1 had a
-    gradient share of 9 to 100 over 400 steps of the demo (means over parts of it, rising). The SRs have 0.5, as
-    in the paper's mean. Both together have .50, .52 and .77 on the demo (`srkd ls methods --measure`).
+    Default: 0.0006 for affinities, which do not decrease as errors do: with MSE against HR, a weight of 1 had a
+    gradient share of 9 to 100 over 400 steps of the demo (means over parts of it, increasing). The SRs have 0.5, as
+    in the paper's mean. Both together have 0.50, 0.52 and 0.77 on the demo (`srkd ls methods --measure`).
     """
 
     kind = "feature"
@@ -63,7 +64,7 @@ def affinity_loss(guided: Tensor, hint: Tensor, chosen: Tensor | None = None) ->
 
     Args:
         guided, hint: features (N, C, h, w); C may differ.
-        chosen: indices of pixels, row by row, to take instead of all.
+        chosen: indices of the pixels to use, row by row; all by default.
     """
     return F.l1_loss(affinity(guided, chosen), affinity(hint, chosen))
 

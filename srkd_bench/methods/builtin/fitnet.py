@@ -15,15 +15,15 @@ MIDDLE = 0.5
 class FitNet(Method):
     """Mean squared error between the teacher's features after half of its blocks and the student's, regressed.
 
-    Deviation: Romero et al. train the lower half by hints first and the whole network after it; here the hint is
-    a term of the one training, as every other method's.
+    Deviation: Romero et al. first train the lower half with hints and then the whole network; here the hint is a
+    loss term of a single training, as in every other method.
     Deviation: EDSR has no batch norm and its features are far from unit scale; each teacher channel is
-    standardised by its mean and deviation over 64 fixed training patches. So is each of the untrained student's,
-    once for all; their deviation is about 22 in the suite demo.
-    Reading: the study names FitNets in passing. The regressor is a 1x1 convolution, since both features have the
-    same size; in the paper it is as large as makes them so.
-    Default: 0.0015, by its gradient share (`srkd ls methods --measure`): .08, .19 and .68 on the demo. A student
-    that learns from it has a lower one: with 0.003 it was 0.14 to 0.53 (medians of tenths) over 600 steps there.
+    standardised by its mean and deviation over 64 fixed training patches. So is each channel of the untrained
+    student, with constant statistics; their deviation is about 22 in the suite demo.
+    Reading: the study only mentions FitNets. The regressor is a 1x1 convolution, since both features have the
+    same size; in the paper its kernel is as large as needed to match the sizes.
+    Default: 0.0015, by its gradient share (`srkd ls methods --measure`): 0.08, 0.19 and 0.68 on the demo. A student
+    trained with it has a lower share: with 0.003 it was 0.14 to 0.53 (medians of tenths) over 600 steps there.
     """
 
     kind = "feature"
@@ -62,7 +62,7 @@ class Regressor(nn.Module):
             self.register_buffer(f"{name}_deviation", deviation)
 
     def forward(self, guided: Tensor, hint: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what is compared: the student's regressed features and the teacher's, both (N, C, h, w)."""
+        """Return the compared features: the student's regressed ones and the teacher's, both (N, C, h, w)."""
         return self.convolution(self._standardised("guided", guided)), self._standardised("hint", hint)
 
     def _standardised(self, name: str, features: Tensor) -> Tensor:

@@ -12,10 +12,10 @@ from srkd_bench.methods.base import Losses, Method, Step, Weight
 class HKD(Method):
     """Mean squared error between the student's and the teacher's SR.
 
-    Deviation: Hinton et al. compare class probabilities by KL divergence; for images the study takes MSE.
+    Deviation: Hinton et al. compare class probabilities by KL divergence; for images the study uses MSE.
     Default: 1, as the study's "ratios of the original papers"; other super-resolution papers use 0.5 or 1, in L1.
-    Its gradient share (`srkd ls methods --measure`) is 1 for long, as the teacher's SR is much nearer to HR than
-    the student's, and falls then: 1.0, 1.0 and .86 on the demo, 1.0, 1.0 and .98 on BSDS500.
+    Its gradient share (`srkd ls methods --measure`) is 1 while the teacher's SR is much closer to HR than the
+    student's, and then decreases: 1.0, 1.0 and 0.86 on the demo; 1.0, 1.0 and 0.98 on BSDS500.
     """
 
     kind = "response"

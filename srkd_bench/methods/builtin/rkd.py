@@ -11,13 +11,13 @@ from srkd_bench.methods.base import LATER, Losses, Method, Step, Weight
 
 @dataclass(frozen=True)
 class RKD(Method):
-    """Distance-wise RKD on the flattened SR of each image; `angle` is the weight of the angle-wise loss beside it.
+    """Distance-wise RKD on the flattened SR of each image; `angle` is the weight of the additional angle-wise loss.
 
-    Deviation: Park et al. compare embeddings of images; the study compares the SRs themselves, distances alone.
-    Default: 0.25, by its gradient share (`srkd ls methods --measure`): .22, .17 and .49 on the demo, .33, .11 and
-    .96 on BSDS500. The original paper's 25, which the study takes, drowns the ground truth in both (11 to 95). A
-    loss of ratios needs no other weight for another range, but its share rises as errors shrink. Angles are off, as
-    in the study; the paper gives them twice the weight of distances, 50.
+    Deviation: Park et al. compare embeddings of images; the study compares the SRs themselves, by distances only.
+    Default: 0.25, by its gradient share (`srkd ls methods --measure`): 0.22, 0.17 and 0.49 on the demo; 0.33, 0.11
+    and 0.96 on BSDS500. The original paper's 25, which the study uses, dominates the loss against HR in both (11 to
+    95). A loss of ratios does not depend on the value range, but its share increases as errors decrease. Angles are
+    off, as in the study; the paper gives them twice the weight of distances, 50.
     """
 
     kind = "relation"
@@ -29,12 +29,12 @@ class RKD(Method):
     angle: Weight = field(default=0.0, metadata=LATER)
 
     def __post_init__(self) -> None:
-        """Ask for three images where angles are compared."""
+        """Require batches of three images if angles are compared."""
         if self.angle:
-            object.__setattr__(self, "min_batch", 3)  # fields stay frozen; this isn't one
+            object.__setattr__(self, "min_batch", 3)  # not a field of the frozen dataclass
 
     def losses(self, step: Step, adapter: nn.Module) -> Losses:
-        """Return `rec` and `rkd`, and `angle` where it has a weight."""
+        """Return `rec` and `rkd`, and `angle` if it has a weight."""
         student, teacher = step.student.sr, step.teacher.sr
         terms = {"rec": step.rec, "rkd": self.weight * distance_loss(student, teacher)}
         if self.angle:
@@ -45,7 +45,7 @@ class RKD(Method):
 def distance_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """Return the smooth-L1 loss (β = 1) between two matrices of relative distances.
 
-    The mean runs over all N² entries; the diagonal's zeros count, as in the authors' code.
+    The mean is over all N² entries, including the zeros of the diagonal, as in the authors' code.
 
     Args:
         student, teacher: SR (N, C, H, W) in any range, N at least 2.
@@ -54,9 +54,9 @@ def distance_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def relative_distances(images: Tensor) -> Tensor:
-    """Return the (N, N) Euclidean distances between the images, over the mean of those off the diagonal."""
+    """Return the (N, N) Euclidean distances between the images, divided by the mean of those off the diagonal."""
     vectors = images.flatten(1)
-    # Direct differences: the shorter |a|² + |b|² - 2ab loses all digits for images that are nearly alike.
+    # Direct differences: the shorter |a|² + |b|² - 2ab loses all digits for images that are nearly equal.
     squares = (vectors[:, None] - vectors[None]).square().sum(2)
     others = ~torch.eye(len(images), dtype=torch.bool, device=images.device)
     distances = squares.clamp_min(1e-12).sqrt() * others
@@ -64,10 +64,10 @@ def relative_distances(images: Tensor) -> Tensor:
 
 
 def angle_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Return the smooth-L1 loss (β = 1) between the cosines of all angles that three images make.
+    """Return the smooth-L1 loss (β = 1) between the cosines of all angles of three images.
 
-    The mean runs over all N³ entries, as in the authors' code, also over the 3N² - 2N where an image stands twice:
-    these are 0 or 1 in both.
+    The mean is over all N³ entries, as in the authors' code, including the 3N² - 2N with a repeated image, which
+    are 0 or 1 in both.
 
     Args:
         student, teacher: SR (N, C, H, W) in any range, N at least 3.
@@ -78,8 +78,8 @@ def angle_loss(student: Tensor, teacher: Tensor) -> Tensor:
 def cosines(images: Tensor) -> Tensor:
     """Return the (N, N, N) cosines between f_i - f_j and f_k - f_j, by j, i and k.
 
-    Images that are equal have no direction from each other: its cosines are 0 and carry no gradient. Memory
-    is that of the N² differences and of N³ numbers.
+    Cosines of equal images, whose difference has no direction, are 0 and carry no gradient. Memory is that of the
+    N² differences and of N³ numbers.
     """
     vectors = images.flatten(1)
     differences = vectors[None] - vectors[:, None]

@@ -14,13 +14,14 @@ from srkd_bench.methods.features import channel_statistics, sample_features
 class RVKD(Method):
     """ReviewKD on four levels of the residual body: attention-based fusion (ABF) and hierarchical context loss.
 
-    Deviation: EDSR has no batch norm and its features are far from unit scale, where ABF's last batch norm
-    can't follow them; each teacher channel is standardised by its mean and deviation over 64 fixed training
-    patches. `raw` compares with the features as they are.
-    Reading: the study does not say which features; they are taken after 1/4, 2/4, 3/4 and 4/4 of the blocks.
-    Default: 0.0015, risen to linearly over the first 8 % of training; by its gradient share (`srkd ls methods
-    --measure`): .11, .29 and .64 on the demo, .17, .09 and .76 on BSDS500. The study's 1 drowns the ground truth
-    on a student that hasn't learnt from it (60 to 500): standardised features differ by about 1, pixels by .001.
+    Deviation: EDSR has no batch norm and its features are far from unit scale, which the output of ABF's last batch
+    norm cannot reach; each teacher channel is standardised by its mean and deviation over 64 fixed training
+    patches. `raw` compares with the unscaled features.
+    Reading: the study does not state which features; they are read after 1/4, 2/4, 3/4 and 4/4 of the blocks.
+    Default: 0.0015, raised linearly over the first 8 % of training; by its gradient share (`srkd ls methods
+    --measure`): 0.11, 0.29 and 0.64 on the demo; 0.17, 0.09 and 0.76 on BSDS500. The study's 1 dominates the loss
+    against HR on a student not trained with it (60 to 500): standardised features differ by about 1, pixels by
+    0.001.
     """
 
     kind = "feature"
@@ -52,7 +53,7 @@ class RVKD(Method):
 
 
 class Review(nn.Module):
-    """A fusion for each level, and the teacher's features brought to unit scale.
+    """A fusion for each level, and the standardised features of the teacher.
 
     Args:
         channels: of the student's features, from shallow to deep.
@@ -100,7 +101,7 @@ class Fusion(nn.Module):
         self.leave = nn.Sequential(widen, nn.BatchNorm2d(outputs))
 
     def forward(self, features: Tensor, deeper: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return what is compared with the teacher (N, outputs, h, w), and what goes on to the shallower level."""
+        """Return the features to compare with the teacher, (N, outputs, h, w), and those for the next level."""
         mixed = self.enter(features)
         if self.attention is not None and deeper is not None:
             deeper = F.interpolate(deeper, mixed.shape[-2:], mode="nearest")
@@ -112,7 +113,7 @@ class Fusion(nn.Module):
 def context_loss(guided: Tensor, hint: Tensor) -> Tensor:
     """Return the hierarchical context loss: MSE at full size and pooled to 4, 2 and 1, halved each time.
 
-    Sizes that aren't below the features' own are left out; the weights used sum to 1.
+    Pooled sizes not smaller than the features are skipped; the weights used sum to 1.
 
     Args:
         guided, hint: (N, C, h, w).

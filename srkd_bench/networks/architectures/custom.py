@@ -19,15 +19,21 @@ from srkd_bench.networks.probing import SIZE, Allowance, largest, reach
 from srkd_bench.networks.weight_files import fitting
 
 SHOWN = 6  # paths in a hint
-SCALES = ("scale", "upscale", "upscaling_factor", "scale_factor", "upsampling")  # what classes call it
+SCALES = (
+    "scale",
+    "upscale",
+    "upscaling_factor",
+    "scale_factor",
+    "upsampling",
+)  # common names of the argument
 
 
 class Foreign(Architecture):
     """Any `nn.Module` that maps (N, 3, h, w) in [0, `spec.range`] to (N, 3, scale*h, scale*w).
 
     Args:
-        pad: enlarges LR at its bottom and right to a size that the network can take.
-        kept: what a file of it holds, where that isn't its own state dict.
+        pad: pads LR at its bottom and right to a size that the network supports.
+        kept: the weights written to files, if not its own state dict.
     """
 
     spec: ForeignSpec
@@ -44,10 +50,10 @@ class Foreign(Architecture):
         self._pad, self._kept = pad, kept
 
     def forward(self, lr: Tensor, taps: Sequence[float] = ()) -> Output:
-        """Super-resolve a batch, as `Architecture` says. What the network does in place changes nothing outside.
+        """Super-resolve a batch, see `Architecture`. In-place operations of the network do not change the results.
 
         Raises:
-            SrkdError: SR has another shape, or features can't be read as (N, C, h, w).
+            SrkdError: SR has another shape, or features cannot be read as (N, C, h, w).
         """
         given = self._pad(lr)
         if given is lr:
@@ -61,7 +67,7 @@ class Foreign(Architecture):
             for hook in hooks:
                 hook.remove()
         if missing := [path for path in paths.values() if path not in maps]:
-            raise SrkdError(f"{self.spec}: module '{missing[0]}' isn't called", self._hint())
+            raise SrkdError(f"{self.spec}: module '{missing[0]}' is not called", self._hint())
         s, (height, width) = self.spec.scale, lr.shape[-2:]
         wanted = torch.Size([len(lr), 3, s * given.shape[-2], s * given.shape[-1]])
         if not isinstance(sr, Tensor) or sr.shape != wanted:
@@ -78,10 +84,10 @@ class Foreign(Architecture):
     def _paths(self, taps: Sequence[float]) -> dict[float, str]:
         blocks = self.spec.blocks
         if taps and not isinstance(blocks, list):
-            raise ValueError(f"the blocks of {self.spec} have not been looked for")
+            raise ValueError(f"the blocks of {self.spec} are not detected yet")
         if taps and not blocks:
             raise SrkdError(
-                f"no features of {self.spec} can be read: it has no list of like blocks", self._hint()
+                f"no features of {self.spec} can be read: it has no list of equal blocks", self._hint()
             )
         return {tap: blocks[max(1, round(tap * len(blocks))) - 1] for tap in taps}
 
@@ -90,10 +96,10 @@ class Foreign(Architecture):
             found = feature_map(output, padded)
             if found is None:
                 raise SrkdError(
-                    f"{self.spec}: '{path}' gives {described(output)}, which is no map of"
+                    f"{self.spec}: '{path}' gives {described(output)}, which is not a feature map of"
                     f" {padded[0]}×{padded[1]} pixels", self._hint()
                 )  # fmt: skip
-            # A copy: the network may go on in place.
+            # A copy: later layers may modify it in place.
             maps[path] = found[..., : size[0], : size[1]].to(torch.float32, copy=True)
 
         return module_at(self, path).register_forward_hook(hook)
@@ -112,12 +118,12 @@ class Foreign(Architecture):
 
     @property
     def halo(self) -> int | None:
-        """The overlap that its spec states, or how far it is seen to look; None if that is too far to tell."""
+        """The tile overlap in its spec, or its measured receptive field; None if that is too large to measure."""
         return self._reach if self.spec.overlap is None else self.spec.overlap
 
     @cached_property
     def pixel_bytes(self) -> float:
-        """Three times the largest thing that is computed: input, output, and what is carried past them."""
+        """Three times the largest activation: for a layer's input, its output, and a skip connection."""
         return 3 * largest(lambda lr: self(lr).sr, self._device)
 
     def weights(self) -> dict[str, Tensor]:
@@ -126,9 +132,9 @@ class Foreign(Architecture):
 
 
 def feature_map(output: object, size: Sequence[int]) -> Tensor | None:
-    """Return a module's output as (N, C, h, w), or None if it is no map of that size.
+    """Return a module's output as (N, C, h, w), or None if it is no feature map of that size.
 
-    (N, h*w, C), as transformers have it, is turned; the first of several outputs counts.
+    Outputs (N, h*w, C) of transformers are reshaped; of several outputs the first is used.
     """
     if isinstance(output, tuple | list) and output:
         output = output[0]
@@ -153,7 +159,7 @@ def module_at(model: Foreign, path: str) -> nn.Module:
 
 
 def described(output: object) -> str:
-    """Return what a module gives, in words."""
+    """Describe the output of a module."""
     return _shape(output) if isinstance(output, Tensor) else f"a {type(output).__name__}"
 
 
@@ -165,14 +171,14 @@ def build(spec: ForeignSpec) -> Foreign:
     """Return a network with fresh weights.
 
     Raises:
-        SrkdError: no such class, its file isn't the one that `spec.source` is of, or it can't be called so.
+        SrkdError: no such class, its file differs from `spec.source`, or it does not accept these arguments.
     """
     if spec.recognised:
         raise SrkdError(f"{spec} is known by its weights alone", "name a class: arch: package.module:Class")
     found, path = find(spec.arch)
     if spec.source not in ("", source_of(path)):
         raise SrkdError(
-            f"{path.name} has changed since this {spec} was made", "put the old file back, or train anew"
+            f"{path.name} has changed since this {spec} was made", "restore the old file, or train again"
         )
     params: dict[str, Any] = dict(spec.params)
     takes = inspect.signature(found).parameters
@@ -181,9 +187,9 @@ def build(spec: ForeignSpec) -> Foreign:
         params.setdefault(name, spec.scale)
     try:
         return Foreign(spec, found(**params))
-    except Exception as error:  # whatever its author raises
+    except Exception as error:  # a user's class can raise anything
         raise SrkdError(
-            f"{spec.arch} can't be built: {str(error)[:200] or type(error).__name__}",
+            f"{spec.arch} cannot be built: {str(error)[:200] or type(error).__name__}",
             f"it is called with {', '.join(params) or 'nothing'}: see `params` and its __init__",
         ) from None
 
@@ -192,9 +198,9 @@ def load(spec: ForeignSpec, states: Sequence[Mapping[str, Tensor]], path: Path) 
     """Return a network with the weights of a file.
 
     Args:
-        states: readings of the file; the one that has most of the network's names is taken.
+        states: readings of the file; the one with the most names in common with the network is used.
     Raises:
-        SrkdError: as `build`, or the weights don't fit.
+        SrkdError: as `build`, or the weights do not fit.
     """
     with Allowance(max(sum(value.nbytes for value in state.values()) for state in states)):
         model = build(spec)
@@ -207,11 +213,11 @@ def load(spec: ForeignSpec, states: Sequence[Mapping[str, Tensor]], path: Path) 
 
 @dataclass(frozen=True)
 class Survey:
-    """What was seen while a network ran on a small image.
+    """Observations of a forward pass on a small image.
 
     Args:
         channels: of every module whose output can be read as features, by path.
-        outputs: what the others give, in words.
+        outputs: descriptions of the other modules' outputs.
     """
 
     channels: dict[str, int]
@@ -221,10 +227,10 @@ class Survey:
 
 @torch.no_grad()
 def survey(model: Foreign) -> Survey:
-    """Run a network on a small image and tell what was seen.
+    """Run a network on a small image and record its modules' outputs.
 
     Raises:
-        SrkdError: it fails, or its SR has another shape than it should.
+        SrkdError: it fails, or its SR has a wrong shape.
     """
     channels: dict[str, int] = {}
     outputs: dict[str, str] = {}
@@ -245,7 +251,7 @@ def survey(model: Foreign) -> Survey:
             model.eval()(torch.rand(1, 3, *SIZE))
     except SrkdError:
         raise
-    except Exception as error:  # whatever its author raises
+    except Exception as error:  # a user's class can raise anything
         raise SrkdError(
             f"{model.spec} fails on an image of {SIZE[0]}×{SIZE[1]} pixels: {str(error)[:200]}",
             "srkd calls it with one tensor (N, 3, h, w) in [0, 1]",
@@ -258,5 +264,5 @@ def survey(model: Foreign) -> Survey:
 
 
 def readable_paths(seen: Survey) -> list[str]:
-    """Return the paths of some modules whose features can be read, the outermost first."""
+    """Return the paths of modules with readable features for a hint, the outermost first."""
     return sorted(seen.channels, key=lambda path: path.count("."))[:SHOWN]

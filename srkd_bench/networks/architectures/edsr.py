@@ -1,4 +1,4 @@
-"""EDSR (Lim et al., CVPR Workshops 2017), and the files of others that hold one."""
+"""EDSR (Lim et al., CVPR Workshops 2017), and its weight files of other projects."""
 
 import copy
 import re
@@ -21,7 +21,7 @@ NAMES = "EDSR (names such as head.0.weight and body.0.body.0.weight, or conv_fir
 _NAME = re.compile(r"(head\.0|body\.\d+(\.body\.[02])?|tail\.0\.[02]|tail\.1)\.(weight|bias)")
 _SHIFTS = ("sub_mean.", "add_mean.")
 _RANGES: tuple[Literal[1, 255], ...] = (1, 255)
-_CLEAR = 1.0  # dB between two ranges of values, on a photograph
+_CLEAR = 1.0  # required PSNR difference in dB between the two value ranges, on a photograph
 
 
 class ResBlock(nn.Module):
@@ -41,11 +41,11 @@ class ResBlock(nn.Module):
 class EDSR(Architecture):
     """Enhanced deep residual network (Lim et al., CVPRW 2017, arXiv:1707.02921).
 
-    Parameters have the names that EDSR-PyTorch gives them and work on its range 0..255, so that its files load
-    as they are; images go in and come out in [0, 1].
+    Parameters have EDSR-PyTorch's names and work on its range 0..255, so that its files load unchanged; input and
+    output images are in [0, 1].
 
-    Under autocast the residual blocks and the upsampler follow it; head, last layer and the sum along the
-    blocks stay in float32, which costs nothing and keeps bfloat16 within a thousandth of a dB.
+    Under autocast the residual blocks and the upsampler use reduced precision; head, last layer and the sum along
+    the blocks stay in float32, which costs no time and keeps bfloat16 within 0.001 dB.
     """
 
     spec: ModelSpec
@@ -88,24 +88,24 @@ class EDSR(Architecture):
 
     @property
     def halo(self) -> int:
-        """How many LR pixels around it one pixel looks at: head, body, upsampler, last layer."""
+        """Radius of the receptive field in LR pixels: head, body, upsampler, last layer."""
         return 2 * self.spec.n_resblocks + 5
 
     @property
     def pixel_bytes(self) -> float:
-        """The upsampler's output before and after its pixels are shuffled is the largest thing held."""
+        """Peak memory per LR pixel: the upsampler's output before and after the pixel shuffle is the largest."""
         return 8 * self.spec.n_feats * self.spec.scale**2
 
     def lend_tail(self) -> "Tail":
-        """Return a copy of what comes after the last block."""
+        """Return a copy of the layers after the last block."""
         return Tail(self)
 
 
 class Tail(nn.Module):
-    """What an EDSR does after its last block, in a copy; the global skip is this network's own.
+    """A copy of the layers of an EDSR after its last block, including its global skip connection.
 
     Args:
-        network: shares nothing with the copy.
+        network: the original, which shares no weights with the copy.
     """
 
     mean: Tensor
@@ -134,7 +134,7 @@ def _upscaled(tail: nn.Sequential, mean: Tensor, deep: Tensor) -> Tensor:
 
 
 def _float32(x: Tensor) -> AbstractContextManager[object]:
-    """Switch autocast off; where none is on, do nothing, so that exported graphs stay plain."""
+    """Switch autocast off; do nothing if it is off already, so that exported graphs stay simple."""
     kind = x.device.type
     return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
 
@@ -146,9 +146,9 @@ def _conv(inputs: int, outputs: int) -> nn.Conv2d:
 def detect(file: WeightFile) -> EDSR | None:
     """Read a state dict with EDSR-PyTorch's or BasicSR's names.
 
-    The size is read from the shapes. The files don't say `res_scale`: it is taken as 0.1 from 256 filters on and as
-    1 below, as EDSR's authors trained them, unless the user says otherwise. A network of range 0..1
-    becomes the same network of range 0..255, since its biases are all that the range changes.
+    The size is read from the shapes. The files do not contain `res_scale`: unless the user sets it, it is 0.1 from
+    256 filters on and 1 below, as in EDSR's paper. A network of range 0..1 is converted to range 0..255, which
+    changes its biases only.
     """
     shift = {name: value for name, value in file.state.items() if name.startswith(_SHIFTS)}
     state = _as_edsr_pytorch({name: file.state[name] for name in file.state if name not in shift})
@@ -166,7 +166,7 @@ def load(spec: ModelSpec, state: Mapping[str, Tensor], path: Path) -> EDSR:
     """Return an EDSR with the weights of a file that works on 0..255.
 
     Raises:
-        SrkdError: they don't fit.
+        SrkdError: they do not fit.
     """
     with torch.device("meta"):
         shapes = EDSR(spec).state_dict()
@@ -216,9 +216,9 @@ def _spec_of(state: Mapping[str, Tensor], res_scale: float | None) -> ModelSpec 
 
 
 def _range_of(model: EDSR, shift: Mapping[str, Tensor], file: WeightFile) -> Literal[1, 255]:
-    """Return the range of the values that a file's network works on: 1 or 255.
+    """Return the value range of the network in a file: 1 or 255.
 
-    It is read from the mean that `sub_mean` subtracts. Without that, the user says it, or a trial shows it.
+    It is read from the mean that `sub_mean` subtracts, otherwise given by the user or determined by a trial.
     """
     if "sub_mean.bias" in shift:
         bias = shift["sub_mean.bias"].float().flatten()
@@ -236,7 +236,7 @@ def _range_of(model: EDSR, shift: Mapping[str, Tensor], file: WeightFile) -> Lit
 
 
 def _from_range(model: EDSR, known: Literal[1, 255]) -> EDSR:
-    """Return an EDSR whose weights are of a range as one of the range 0..255."""
+    """Convert an EDSR of a value range to one of the range 0..255."""
     if known == 1:
         with torch.no_grad():
             for name, value in model.named_parameters():
@@ -247,7 +247,7 @@ def _from_range(model: EDSR, known: Literal[1, 255]) -> EDSR:
 
 @torch.no_grad()
 def _range_by_trial(model: EDSR, path: Path) -> Literal[1, 255]:
-    """Return the range with which a network restores a photograph much better than with the other.
+    """Determine the value range with which a network restores a photograph clearly better.
 
     Raises:
         SrkdError: no range is clearly better, or both are worse than bicubic.
@@ -262,7 +262,7 @@ def _range_by_trial(model: EDSR, path: Path) -> Literal[1, 255]:
     if max(of_1, of_255) >= bicubic and abs(of_1 - of_255) >= _CLEAR:
         return 1 if of_1 > of_255 else 255
     raise SrkdError(
-        f"{path.name} does not say whether its network works on values up to 1 or up to 255, and a trial on a"
+        f"{path.name} does not state if its network works on values up to 1 or up to 255, and a trial on a"
         f" photograph does not show it ({of_1:.1f} and {of_255:.1f} dB, bicubic {bicubic:.1f} dB)",
         "--range 255, EDSR-PyTorch's default, or --range 1; in a suite, teacher.range. If it was trained with a "
         "residual scale, --res-scale too",

@@ -13,12 +13,12 @@ from torch import Tensor
 from srkd_bench.config.network import ForeignSpec
 from srkd_bench.core.errors import SrkdError, install_hint
 from srkd_bench.networks.architectures.custom import Foreign
-from srkd_bench.networks.inspection import looked_over
+from srkd_bench.networks.inspection import inspected
 from srkd_bench.networks.probing import Allowance
 from srkd_bench.networks.weight_files import FLOATS, Unfit, WeightFile, check_numbers
 
 EXTRA = f"spandrel, which reads other architectures (not installed: {install_hint('spandrel')})"
-_SEEN: dict[str, Foreign] = {}  # by digest of the spec: they can't be built without their weights
+_SEEN: dict[str, Foreign] = {}  # by digest of the spec: they cannot be built without their weights
 
 
 def has_seen(spec: ForeignSpec) -> bool:
@@ -30,7 +30,7 @@ def again(spec: ForeignSpec) -> Foreign:
     """Return a copy of a network that this process has recognised, for trials.
 
     Raises:
-        SrkdError: it has recognised none like it.
+        SrkdError: this process has recognised no such network.
     """
     if not has_seen(spec):
         raise SrkdError(f"{spec} is known by its weights alone", "name a class: arch: package.module:Class")
@@ -38,16 +38,16 @@ def again(spec: ForeignSpec) -> Foreign:
 
 
 def why_not() -> str:
-    """Return why spandrel can't be used, or an empty string."""
+    """Return why spandrel cannot be used, or an empty string."""
     try:
         import_module("spandrel")
-    except Exception as error:  # torchvision raises all sorts where it doesn't fit torch
+    except Exception as error:  # torchvision raises various errors if it does not match torch
         return f"{type(error).__name__}: {error}"[:200]
     return ""
 
 
 def tried() -> str:
-    """Return in words how spandrel was tried on a file that it does not recognise."""
+    """Describe the attempt with spandrel on a file that it does not recognise."""
     reason = why_not()
     if not reason:
         return "spandrel (it recognises networks by the names of their weights)"
@@ -56,10 +56,10 @@ def tried() -> str:
 
 
 def detect(file: WeightFile) -> Foreign | None:
-    """Return the network that spandrel recognises in a file, looked over; None if spandrel is not installed.
+    """Return the network that spandrel recognises in a file, inspected; None if spandrel is not installed.
 
     Raises:
-        SrkdError: it is damaged, or doesn't map RGB to RGB at scale 2, 3 or 4.
+        SrkdError: it is damaged, or does not map RGB to RGB at scale 2, 3 or 4.
     """
     if why_not():
         return None
@@ -80,13 +80,13 @@ def detect(file: WeightFile) -> Foreign | None:
     bias = state.get("sub_mean.bias")
     if bias is not None and bias.float().abs().max() <= 1 and hasattr(network, "rgb_range"):
         network.rgb_range = 1  # spandrel takes 255
-    model = looked_over(Foreign(spec, network, _Pad(found.size_requirements), kept=state)).eval()
+    model = inspected(Foreign(spec, network, _Pad(found.size_requirements), kept=state)).eval()
     _SEEN[model.spec.digest] = model
     return copy.deepcopy(model)
 
 
 class _Pad:
-    """Enlarges LR to a size that a network can take, by mirroring."""
+    """Pads LR by mirroring to a size that the network supports."""
 
     def __init__(self, wanted: Any) -> None:
         self.wanted = wanted
@@ -98,7 +98,7 @@ class _Pad:
 
 
 def _check_names(state: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse numbers in names beyond what there is: spandrel builds as many blocks as the highest says."""
+    """Reject gaps in numbered names: spandrel builds as many blocks as the highest number."""
     for name in state:
         if any(len(digits) > 6 or int(digits) > len(state) + 64 for digits in re.findall(r"\d+", name)):
             raise SrkdError(
@@ -107,8 +107,8 @@ def _check_names(state: Mapping[str, Tensor], path: Path) -> None:
 
 
 def _recognised(state: Mapping[str, Tensor], path: Path) -> Any | None:
-    """Return what spandrel says of a state dict; None if it knows no such network."""
-    spandrel: Any = import_module("spandrel")  # imported by name: its types are there only where it is
+    """Return spandrel's description of a state dict; None if it does not recognise the network."""
+    spandrel: Any = import_module("spandrel")  # imported by name: it may not be installed
     # Some architectures write into the dict; floats of other lengths are converted on the way.
     given = {name: value.float() if value.dtype in FLOATS else value for name, value in state.items()}
     try:
@@ -118,8 +118,8 @@ def _recognised(state: Mapping[str, Tensor], path: Path) -> Any | None:
         return None
     except SrkdError as error:
         raise SrkdError(f"'{path}' is no network: {error.message}") from None
-    except Exception as error:  # what an architecture raises when sizes don't fit has no common class
-        raise Unfit(f"'{path}' looks like a network that spandrel knows, but its weights don't fit",
+    except Exception as error:  # architectures raise errors of various classes when sizes do not fit
+        raise Unfit(f"'{path}' looks like a network that spandrel knows, but its weights do not fit",
                     f"spandrel says: {str(error)[:200]!r}") from None  # fmt: skip
     if isinstance(found, spandrel.MaskedImageModelDescriptor):
         raise SrkdError(f"'{path}' is a network for inpainting", "a teacher enlarges RGB images by 2, 3 or 4")

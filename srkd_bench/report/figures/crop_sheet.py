@@ -13,7 +13,7 @@ from srkd_bench.data.images import luma
 from srkd_bench.evaluation.regions import Panel
 from srkd_bench.report.figures.series import short
 from srkd_bench.report.figures.style import SMALL, TWO_COLUMNS, styled
-from srkd_bench.report.tables.table import LABELS, UNRANKED
+from srkd_bench.report.tables.table import UNRANKED, capitals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +85,7 @@ class _Page:
         return axes
 
     def text(self, x: float, y: float, text: str, *, bold: bool = False, room: float = math.inf) -> None:
-        """Write a line in the middle of `x`, whose top is `y`, so small that it isn't wider than `room`."""
+        """Write a line in the middle of `x`, whose top is `y`, so small that it is not wider than `room`."""
         w, h = self.figure.get_size_inches()
         looks: dict[str, Any] = {"ha": "center", "va": "top", "weight": "bold" if bold else "normal"}
         line = self.figure.text(x / w, 1 - (self.top + y) / h, text, size=SMALL, **looks)
@@ -151,4 +151,4 @@ def _magnified(pixels: NDArray[Any]) -> NDArray[Any]:
 
 
 def _name(model: str) -> str:
-    return short(model if model in LABELS else model.upper())
+    return short(capitals(model))

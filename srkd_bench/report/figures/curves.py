@@ -113,7 +113,7 @@ def _mean(runs: list[list[Event]], read: Callable[[Event], float | None]) -> Lin
 def _smooth(line: Line) -> Line:
     """Return the moving mean over the `WINDOW` values around each, at the ends over those that are there.
 
-    The axis is logarithmic: what isn't positive, as a term before its warm-up ends, is left out.
+    The axis is logarithmic: what is not positive, as a term before its warm-up ends, is left out.
     """
     line = [(step, value) for step, value in line if value > 0]
     half = WINDOW // 2

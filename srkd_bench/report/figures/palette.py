@@ -19,7 +19,7 @@ class Look:
     marker: str
 
 
-# The colours are Okabe and Ito's (2008), which the colour-blind can tell apart; their yellow is too pale for lines.
+# The colours are Okabe and Ito's (2008), which are safe for the colour-blind; their yellow is too pale for lines.
 KNOWN = {
     "bicubic": Look("#9a9a9a", "x"),
     "teacher": Look("#0072b2", "*"),
@@ -35,7 +35,7 @@ OTHERS = (Look("#999933", "h"), Look("#aa4499", "<"), Look("#44aa99", ">"))
 
 
 def palette(models: Iterable[str]) -> dict[str, Look]:
-    """Return the look of each of a report's models; those that aren't known take the others' in turn."""
+    """Return the look of each of a report's models; those that are not known take the others' in turn."""
     models = list(dict.fromkeys(models))
     strangers = [model for model in models if model not in KNOWN]
     return {

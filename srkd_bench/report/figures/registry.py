@@ -32,15 +32,20 @@ FIGURES: dict[str, Callable[[Results, str], Figure | None]] = {
 }
 """Every figure of a metric, in the order to show them; `curves` has none."""
 CAPTIONS = {
-    "forest": "Differences from the baseline with their 95 % intervals; pale what the seeds do not show to be "
-    "better or worse. The band is the baseline's own standard deviation over seeds.",
-    "seeds": "Every seed's mean over images. Thin lines join one seed's; the thick mark is a method's mean.",
-    "images": "Differences from the baseline image by image, each curve sorted by itself: where it crosses zero is "
-    "the share of images that lose.",
-    "cost": "What networks cost and what they score. Points are means over seeds, bars their standard deviation.",
-    "curves": "How students learned: means over seeds, smoothed where a number is of one batch.",
+    "forest": "Difference from the baseline. Dots are seeds, thick bars 95 % intervals, thin bars intervals that "
+    "hold for all methods together. Methods without a significant difference on all data sets are pale. Controls, "
+    "if any, have an axis of their own.",
+    "seeds": "Mean over images of each seed, without controls. Thin lines connect the students of a seed; vertical "
+    "marks are means over seeds.",
+    "images": "Difference from the baseline on each image, mean over seeds, sorted for each method, without "
+    "controls. A curve crosses zero at the share of images that lose.",
+    "cost": "Difference from the baseline on all data sets against the cost of training. Bars are 95 % intervals; "
+    "methods of equal cost stand side by side. The line is the student alone, trained for longer. A dotted line "
+    "ends where the student alone gains as much as the method, after k times as many steps.",
+    "curves": "Training of the students, without controls: means over seeds, smoothed where a value is of one "
+    "batch.",
 }
-"""What a reader must know of each figure, in a sentence or two."""
+"""What a reader must know of each figure; captions of the page."""
 SUFFIXES = (".pdf", ".png", ".svg")
 
 
@@ -58,7 +63,7 @@ def save(figure: Figure, path: Path) -> None:
     Args:
         path: ends in one of `SUFFIXES`; an SVG's ids begin with its stem.
     Raises:
-        SrkdError: it can't be written.
+        SrkdError: it cannot be written.
     """
     kind = path.suffix.lower().removeprefix(".")
     if kind == "svg":

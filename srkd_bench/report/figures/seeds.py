@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -24,16 +25,16 @@ def seeds(results: Results, metric: str) -> Figure | None:
     datasets = [name for name in results.datasets if any(found.get((name, model)) for model in models)]
     if len(numbers) < 2:
         return None
-    names, looks = names_of(results), palette(results.columns)
+    names, looks, units = names_of(results), palette(results.columns), list(map(results.unit, models))
     with styled():
         figure, grid = panels(len(datasets), 0.45 + 0.19 * len(models), sharey=True)
         for axes, dataset in zip(grid, datasets, strict=True):
             axes.set_title(short(dataset))
             rows_only(axes)
             own = {y: found.get((dataset, model), {}) for y, model in enumerate(models)}
-            for seed in numbers:
-                line = [(values[seed], y) for y, values in own.items() if seed in values]
-                axes.plot(*zip(*line, strict=True), color=INK, alpha=FAINT, lw=0.5)
+            for unit, seed in product(("seed", "teacher"), numbers):
+                alike = {y: values for y, values in own.items() if seed in values and units[y] == unit}
+                axes.plot([one[seed] for one in alike.values()], list(alike), color=INK, alpha=FAINT, lw=0.5)
             for y, model in enumerate(models):
                 if not own[y]:
                     continue

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from statistics import fmean, stdev
+from statistics import fmean
 
+from srkd_bench.evaluation.controls import is_control
 from srkd_bench.evaluation.results import Results
 from srkd_bench.report.tables.table import UNRANKED, label, model_labels
 
@@ -25,17 +26,21 @@ def means(results: Results, metric: str) -> Means:
     }
 
 
-def noise(means: Means, dataset: str | None, baseline: str) -> float | None:
-    """Return the sample standard deviation of the baseline over seeds; None below two seeds.
+def seed_differences(results: Results, metric: str, model: str, dataset: str | None) -> list[float]:
+    """Return a model's difference from the baseline for each seed, as `statistics.differences` averages them.
 
     Args:
-        dataset: None for the mean over data sets, seed by seed.
+        dataset: None for the mean over data sets, of the seeds that all of them share.
     """
-    own = [means[on, model] for on, model in means if model == baseline and dataset in (None, on)]
-    shared = sorted(set[int | None].intersection(*map(set, own)), key=str) if own else []
-    if len(shared) < 2:
-        return None
-    return stdev(fmean(seeds[seed] for seeds in own) for seed in shared)
+    datasets = results.datasets if dataset is None else [dataset]
+    pairs = [results.pairs(metric, model, results.baseline, name) for name in datasets]
+    of_seeds = [
+        dict(zip(own.units, own.values.mean(axis=1).tolist(), strict=True))
+        for own in pairs
+        if own.values.size
+    ]
+    shared = set.intersection(*map(set, of_seeds)) if of_seeds else set[int]()
+    return [fmean(own[seed] for own in of_seeds) for seed in sorted(shared)]
 
 
 def short(name: str) -> str:
@@ -50,5 +55,8 @@ def names_of(results: Results) -> dict[str, str]:
 
 
 def methods(results: Results) -> list[str]:
-    """Return the columns that have seeds or may have: all but bicubic and the teacher."""
-    return [model for model in results.columns if model not in UNRANKED]
+    """Return the columns that are trained alike: all but bicubic, the teacher and the controls.
+
+    Controls are trained for longer and gain more: they would squeeze the axes of all others.
+    """
+    return [model for model in results.columns if model not in UNRANKED and not is_control(model)]

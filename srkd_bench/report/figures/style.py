@@ -176,15 +176,6 @@ def mark(axes: Axes, markers: Sequence[str]) -> None:
         line.set(marker=marker, markevery=(every * i // len(markers), every))
 
 
-def powers_of_ten(axes: Axes) -> None:
-    """Label a logarithmic horizontal axis in k, M, G and T."""
-    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
-
-    axes.xaxis.set_major_locator(LogLocator(numticks=4))
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-
-
 def steps_in_thousands(axes: Axes) -> None:
     """Label a horizontal axis of steps in k and M."""
     from matplotlib.ticker import EngFormatter, MaxNLocator

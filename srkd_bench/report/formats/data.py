@@ -3,16 +3,20 @@
 import json
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from statistics import fmean
 
 from srkd_bench.config.metrics import METRICS
+from srkd_bench.evaluation.multiplier import multipliers
 from srkd_bench.evaluation.results import Results, Training
+from srkd_bench.evaluation.scores import columns
 from srkd_bench.evaluation.statistics import Difference, differences
 from srkd_bench.report.tables.claims import Verdict
+from srkd_bench.report.tables.gains import least_detectable
 
-SCHEMA = 2
+SCHEMA = 3
+ROW = ("model", "run", "method", "seed", "teacher_seed", "dataset", "metric", "protocol")
 
 
 def to_json(results: Results, verdicts: Sequence[Verdict] = ()) -> str:
@@ -22,11 +26,11 @@ def to_json(results: Results, verdicts: Sequence[Verdict] = ()) -> str:
     A difference's `dataset` is null for all data sets together.
     """
     rows: dict[tuple[object, ...], dict[str, float]] = defaultdict(dict)
+    names = [name for name in ROW if name in columns(results.scores)]
     for score in results.scores:
-        key = (score.model, score.run, score.method, score.seed, score.dataset, score.metric, score.protocol)
-        rows[key][score.image] = score.value
+        rows[tuple(getattr(score, name) for name in names)][score.image] = score.value
     protocols = {score.protocol for score in results.scores}
-    names = ("model", "run", "method", "seed", "dataset", "metric", "protocol")
+    found = {name: differences(results, name) for name in results.metrics}
     document = {
         "schema": SCHEMA,
         "protocol": protocols.pop() if len(protocols) == 1 else METRICS["psnr_y"].protocol,
@@ -43,18 +47,18 @@ def to_json(results: Results, verdicts: Sequence[Verdict] = ()) -> str:
             for key, images in rows.items()
         ],
         "baseline": results.baseline,
-        "differences": [
-            difference_row(one) for name in results.metrics for one in differences(results, name)
+        "differences": [difference_row(one) for own in found.values() for one in own],
+        "detectable": {name: _detectable(own) for name, own in found.items()},
+        "multipliers": [
+            {"metric": name, **_strict(asdict(one))}
+            for name in results.metrics
+            for one in multipliers(results, name).values()
         ],
         "claims": [asdict(one) | {"evidence": list(map(difference_row, one.evidence))} for one in verdicts],
         "networks": [asdict(network) for network in results.networks],
         "notes": results.notes,
     }
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
-
-
-def _verdict(verdict: Verdict) -> dict[str, object]:
-    return asdict(verdict) | {"evidence": [difference_row(one) for one in verdict.evidence]}
 
 
 def to_cards(results: Results) -> str:
@@ -65,13 +69,29 @@ def to_cards(results: Results) -> str:
 
 def _card(one: Training) -> dict[str, object]:
     curve = {str(event["step"]): event["validation"] for event in one.events if "validation" in event}
-    return {"model": one.model, "seed": one.seed, "card": one.card, "validation": curve}
+    several = {} if one.teacher_seed is None else {"teacher_seed": one.teacher_seed}
+    return {"model": one.model, "seed": one.seed, **several, "card": one.card, "validation": curve}
 
 
 def difference_row(one: Difference) -> dict[str, object]:
-    """Return a difference as JSON can hold it, with its verdict; an interval that isn't known is null."""
-    bounds = {"low": _finite(one.low), "high": _finite(one.high)}
-    return asdict(one) | bounds | {"verdict": one.verdict}
+    """Return a difference with its verdict as JSON can hold it; what is not known is null."""
+    return {**_strict(asdict(one)), "mean": one.mean, "verdict": one.verdict}
+
+
+def _detectable(found: Sequence[Difference]) -> float | None:
+    size = least_detectable(found)
+    return None if size is None else round(size, 5)  # solved to six decimals
+
+
+def _strict(row: Mapping[str, object]) -> dict[str, object]:
+    return {key: _rounded(value) for key, value in row.items()}
+
+
+def _rounded(value: object) -> object:
+    """Return numbers with the digits that every version of SciPy agrees on; null for nan and infinity."""
+    if isinstance(value, tuple):
+        return [_rounded(one) for one in value]
+    return _finite(float(f"{value:.12g}")) if isinstance(value, float) else value
 
 
 def _finite(value: float) -> float | None:

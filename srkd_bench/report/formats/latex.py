@@ -2,8 +2,8 @@
 
 from srkd_bench.report.tables.table import Cell, Table
 
-COLOURS = {0: "{}", 1: r"\textcolor{{red}}{{{}}}", 2: r"\textcolor{{blue}}{{{}}}"}
-LEGEND = r"\textcolor{{red}}{{Red}}: {}; \textcolor{{blue}}{{blue}}: {}; \textbf{{bold}}: {}"
+STYLES = {0: "{}", 1: r"\textbf{{{}}}", 2: r"\underline{{{}}}"}
+LEGEND = r"\textbf{{Bold}}: {}; \underline{{underlined}}: {}"
 FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"  # if it is too wide
 ESCAPES = str.maketrans(
     {
@@ -35,7 +35,7 @@ def to_latex(table: Table) -> str:
         notes.append(LEGEND.format(*(text.translate(ESCAPES) for text in table.legend)))
     return "\n".join(
         [
-            r"% needs \usepackage{booktabs}, \usepackage{graphicx} and \usepackage{xcolor}",
+            r"% needs \usepackage{booktabs} and \usepackage{graphicx}",
             r"\begin{table}",
             r"\centering",
             rf"\caption{{{table.title.translate(ESCAPES)}}}",
@@ -61,5 +61,4 @@ def _line(cells: list[str]) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    text = COLOURS[cell.rank].format(cell.text.translate(ESCAPES))
-    return rf"\textbf{{{text}}}" if cell.beats else text
+    return STYLES[cell.rank].format(cell.text.translate(ESCAPES))

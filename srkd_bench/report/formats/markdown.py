@@ -6,7 +6,7 @@ import re
 from srkd_bench.report.tables.table import Cell, Table
 
 WRAP = {0: "{}", 1: "**{}**", 2: "<u>{}</u>"}
-LEGEND = "**bold**: {}; <u>underlined</u>: {}; +: {}"
+LEGEND = "**bold**: {}; <u>underlined</u>: {}"
 
 
 def to_markdown(table: Table) -> str:
@@ -30,7 +30,7 @@ def _line(cells: list[str]) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    return ("+ " if cell.beats else "") + WRAP[cell.rank].format(_escape(cell.text))
+    return WRAP[cell.rank].format(_escape(cell.text))
 
 
 def _escape(text: str) -> str:

@@ -8,18 +8,19 @@ import csv
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import astuple, fields
+from dataclasses import fields
 from io import StringIO
 
 from srkd_bench.config.metrics import METRICS
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.evaluation.results import Results
-from srkd_bench.evaluation.scores import Score
+from srkd_bench.evaluation.scores import Score, columns
 from srkd_bench.report.tables.table import one_line
 
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # what a spreadsheet computes instead of showing
 COLUMNS = [column.name for column in fields(Score)]
-OPTIONAL = {"suite"}  # absent from files of older versions
+OPTIONAL = {"suite", "teacher_seed"}  # absent from files of older versions and of suites with one teacher
+IDENTITY = ("model", "seed", "teacher_seed", "dataset", "image", "metric", "protocol", "suite")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 SEED = re.compile(r"(\d{1,10})(\.0*)?", re.ASCII)
 SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}@[0-9a-f]{20}")
@@ -30,13 +31,15 @@ ANOTHER = "`srkd report -o scores.csv` writes a file of scores again"
 def to_csv(results: Results) -> str:
     """Return a line a score, its columns named as the fields of `Score`; None is empty, infinity is `inf`.
 
+    The column `teacher_seed` is there only if a score has one.
+
     A name is one printable line, as in the tables. Before one that begins like a formula stands an apostrophe:
     images are named by who made the data set, and people open CSV in spreadsheets. JSON has names as they are.
     """
-    text = StringIO()
+    text, names = StringIO(), columns(results.scores)
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([_shown(value) for value in astuple(score)] for score in results.scores)
+    writer.writerow(names)
+    writer.writerows([_shown(getattr(score, name)) for name in names] for score in results.scores)
     return text.getvalue()
 
 
@@ -46,7 +49,7 @@ def from_csv(text: str, name: str) -> list[Score]:
     Args:
         name: of its file, for errors.
     Raises:
-        SrkdError: it is another table, a line isn't a score or repeats another, or lines are of several suites.
+        SrkdError: it is another table, a line is not a score or repeats another, or lines are of several suites.
     """
     scores, lines = list[Score](), dict[tuple[object, ...], int]()
     for line, values, commas in _rows(text, name):
@@ -54,7 +57,7 @@ def from_csv(text: str, name: str) -> list[Score]:
             score = _score(values, commas)
         except ValueError as error:
             raise SrkdError(f"line {line} of {name} is no score: {error}", ANOTHER) from None
-        key = (score.model, score.seed, score.dataset, score.image, score.metric, score.protocol, score.suite)
+        key = tuple(getattr(score, name) for name in IDENTITY)
         if (first := lines.setdefault(key, line)) != line:
             raise SrkdError(f"line {line} of {name} repeats line {first}", "keep one of them")
         if scores and score.suite != scores[0].suite:
@@ -80,7 +83,7 @@ def _rows(text: str, name: str) -> Iterator[tuple[int, dict[str, str], bool]]:
         header = [column.strip().lower() for column in next(reader, [])]
         known = [column for column in header if column in COLUMNS]
         if len(set(known)) < len(known) or not {*COLUMNS} - OPTIONAL <= {*known}:
-            hint = f"`srkd report -o scores.csv` writes one with the columns {', '.join(COLUMNS)}"
+            hint = f"`srkd report -o scores.csv` writes one with the columns {', '.join(columns([]))}"
             raise SrkdError(f"{name} is no table of scores", hint)
         for values in reader:
             if not any(value.strip() for value in values):
@@ -106,9 +109,10 @@ def _score(texts: dict[str, str], commas: bool) -> Score:
         raise ValueError(f"no metric named {_quoted(metric)}")
     if suite and not SUITE.fullmatch(suite):
         raise ValueError(f"{_quoted(suite)} names no suite and its settings")
-    value, seed = (texts[column].strip() for column in ("value", "seed"))
+    value, *seeds = (texts.get(column, "").strip() for column in ("value", "seed", "teacher_seed"))
     if commas:
-        value, seed = value.replace(",", "."), seed.replace(",", ".")
+        value, *seeds = (text.replace(",", ".") for text in (value, *seeds))
+    seed, teacher_seed = (_seed(text) if text else None for text in seeds)
     return Score(
         model=texts["model"],
         dataset=texts["dataset"],
@@ -118,8 +122,9 @@ def _score(texts: dict[str, str], commas: bool) -> Score:
         value=_value(value, METRICS[metric].unit),
         run=texts["run"].strip(),
         method=texts["method"] or None,
-        seed=_seed(seed) if seed else None,
+        seed=seed,
         suite=suite,
+        teacher_seed=teacher_seed,
     )
 
 

@@ -1,9 +1,11 @@
 """Write tables for terminals and text files."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from io import StringIO
+from textwrap import wrap
 
 from rich import box
 from rich.console import Console
@@ -13,7 +15,8 @@ from rich.text import Text
 from srkd_bench.report.formats.glyphs import fitted
 from srkd_bench.report.tables.table import Cell, Table
 
-STYLES = {0: "", 1: "red", 2: "bright_blue"}
+STYLES = {0: "", 1: "bold", 2: "underline"}
+UNBROKEN = re.compile(r"\[[^\[\]]{1,40}\]|\bp [=<] \d|\d (?:%|dB\b)")
 MARKS = {0: "", 1: "¹", 2: "²"}
 SPACES = "    \n"
 ASCII_HEAD = box.Box(2 * SPACES + " -- \n" + 5 * SPACES, ascii=True)  # for encodings without lines
@@ -23,17 +26,17 @@ Draw = Callable[[Cells], Grid]
 
 def print_table(table: Table, console: Console) -> None:
     """Print the table and its footnotes. No cell is wrapped: a table that is too wide is arranged differently."""
-    coloured = console.color_system is not None and not console.no_color
+    styled = console.color_system is not None and not console.no_color
     table = _fitted(table, console.encoding)
-    marks = None if coloured else {rank: fitted(mark, console.encoding) for rank, mark in MARKS.items()}
+    marks = None if styled else {rank: fitted(mark, console.encoding) for rank, mark in MARKS.items()}
     lines = box.SIMPLE_HEAD if console.encoding.startswith("utf") else ASCII_HEAD
     cells = [[Cell(text) for text in table.header], *table.rows]
     console.print(Text(table.title))
-    for grid in _fitting(cells, console, partial(_grid, lines, marks)):
+    for grid in _fitting(cells, console, partial(_grid, lines, marks), upright=table.upright):
         console.print(grid)
         console.print()
     for note in table.footnotes:
-        console.print(Text(note))
+        console.print(Text(_wrapped(note, console.width)))
     if table.highlighted:
         console.print(_legend(table, marks))
 
@@ -67,17 +70,28 @@ def _width(grid: Grid, console: Console) -> int:
     return console.measure(grid, options=console.options.update(max_width=10_000)).maximum
 
 
-def _fitting(cells: Cells, console: Console, draw: Draw) -> list[Grid]:
-    """Return one grid that fits the console, or several, each with a part of the columns."""
+def _wrapped(note: str, width: int) -> str:
+    """Return the note in lines; intervals, and numbers with their units, stay on one line."""
+    glued = UNBROKEN.sub(lambda found: found[0].replace(" ", "\xa0"), note)
+    return "\n".join(wrap(glued, width, break_on_hyphens=False)).replace("\xa0", " ")
+
+
+def _fitting(cells: Cells, console: Console, draw: Draw, *, upright: bool) -> list[Grid]:
+    """Return one grid that fits the console, or several, each with a part of the columns.
+
+    Args:
+        upright: rows and columns are not exchanged.
+    """
 
     def fits(arranged: Cells) -> bool:
         return _width(draw(arranged), console) <= console.width
 
     turned = [list(column) for column in zip(*cells, strict=True)]
-    for arranged in (cells, turned, _grouped(cells)):
+    arrangements = [cells, *([] if upright else [turned]), _grouped(cells)]
+    for arranged in arrangements:
         if fits(arranged):
             return [draw(arranged)]
-    blocks = min(_blocks(turned, fits), _blocks(_grouped(cells), fits), key=len)
+    blocks = min((_blocks(arranged, fits) for arranged in arrangements[1:]), key=len)
     return [draw(block) for block in blocks]
 
 
@@ -124,21 +138,14 @@ def _grid(lines: box.Box, marks: dict[int, str] | None, cells: Cells) -> Grid:
 
 
 def _text(cell: Cell, marks: dict[int, str] | None) -> Text:
-    """Return a cell with its rank as a mark, or as a colour where marks are None."""
+    """Return a cell with its rank as a mark, or as a style where marks are None."""
     if marks is None:
-        return Text(cell.text, style=f"{STYLES[cell.rank]} {'bold' if cell.beats else ''}")
-    return Text(f"{marks[cell.rank]}{'+' if cell.beats else ''} {cell.text}".lstrip())
+        return Text(cell.text, style=STYLES[cell.rank])
+    return Text(f"{marks[cell.rank]} {cell.text}".lstrip())
 
 
 def _legend(table: Table, marks: dict[int, str] | None) -> Text:
-    best, second, beats = table.legend
+    best, second = table.legend
     if marks is None:
-        return Text.assemble(
-            ("red", STYLES[1]),
-            f": {best}; ",
-            ("blue", STYLES[2]),
-            f": {second}; ",
-            ("bold", "bold"),
-            f": {beats}",
-        )
-    return Text(f"{marks[1]}: {best}; {marks[2]}: {second}; +: {beats}")
+        return Text.assemble(("bold", STYLES[1]), f": {best}; ", ("underlined", STYLES[2]), f": {second}")
+    return Text(f"{marks[1]}: {best}; {marks[2]}: {second}")

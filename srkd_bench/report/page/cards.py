@@ -13,16 +13,16 @@ FACTS = {
     "device": "Device",
     "command": "Command",
 }
-"""What a card says that most trainings of a report share, and its label."""
+"""Entries of a card that most trainings of a report share, with their labels."""
 
 
 @dataclass(frozen=True)
 class Cards:
-    """How the networks were made.
+    """How the networks were trained.
 
     Args:
-        facts: every value of each fact, by label; more than one where the trainings differ.
-        header, rows: a row a training; what is not the same for all of them has a column.
+        facts: all values of each entry, by label; more than one where trainings differ.
+        header, rows: a row for each training.
         year: of the last training; empty if none is known.
     """
 
@@ -42,7 +42,7 @@ def cards(results: Results) -> Cards:
     rows = [
         [
             names.get(training.model, training.model),
-            MISSING if training.seed is None else str(training.seed),
+            training.seeds or MISSING,
             str(training.card.get("finished", MISSING))[:16].replace("T", " "),
             _time(training.card.get("seconds")),
         ]
@@ -51,7 +51,7 @@ def cards(results: Results) -> Cards:
     years = sorted(str(one["finished"])[:4] for one in cards if one.get("finished"))
     return Cards(
         facts={label: values for label, values in facts.items() if values},
-        header=["Network", "Seed", "Finished (UTC)", "Time, shared by those side by side"],
+        header=["Network", "Seed", "Finished (UTC)", "Time of the group"],
         rows=rows,
         year=years[-1] if years else "",
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from srkd_bench.data.catalog import DATASETS, base
 from srkd_bench.evaluation.regions import Panel
+from srkd_bench.report.page.findings import listed
 from srkd_bench.report.tables.table import LABELS, label
 
 if TYPE_CHECKING:
@@ -16,13 +18,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-VIEWS = {**LABELS, "hr": "HR, the truth", "lr": "LR, the input"}
-PIXELS_A_POINT = 1.75  # that figures are shown at: their 7 pt letters are then as large as a caption's
-WIDE = 300  # points; a figure of two columns, which a phone scrolls
+VIEWS = {**LABELS, "hr": "HR (ground truth)", "lr": "LR (input)"}
+PIXELS_PER_POINT = 1.75  # of figures: their 7 pt letters are then as large as a caption's
+WIDE = 300  # points; a figure of two columns, which narrow screens scroll
+CHOSEN = (
+    "They were chosen automatically in each data set: the images whose PSNR-Y differs most between the methods, and"
+    " in each the square in which their outputs differ most. Differences are therefore larger here than elsewhere."
+)
+NAMED = "They were selected by the user who made this report (option --crop)."
 
 
 def pictured(panel: Panel, names: Mapping[str, str], baseline: str) -> dict[str, Any]:
-    """Return what the template shows of a panel; its slider begins between the baseline and the truth."""
+    """Return what the template shows of a panel; its slider starts with the baseline and the ground truth."""
     models = [view.model for view in panel.views]
     return {
         "dataset": label(panel.crop.dataset),
@@ -46,6 +53,23 @@ def pictured(panel: Panel, names: Mapping[str, str], baseline: str) -> dict[str,
     }
 
 
+def selection(datasets: Sequence[str], panels: Sequence[Panel]) -> list[str]:
+    """Return how the regions were chosen, and which of them are not of the data sets that were scored."""
+    scored = set(map(base, datasets))
+    others = list(dict.fromkeys(one.crop.dataset for one in panels if base(one.crop.dataset) not in scored))
+    notes = [CHOSEN] if any(not one.named for one in panels) else []
+    notes += [NAMED] if any(one.named for one in panels) else []
+    if others:
+        notes.append(
+            f"Images of {listed([label(name) for name in others])} do not belong to the scored data sets"
+            f" ({', '.join(map(label, datasets))}): they illustrate the outputs and are in no score of this page."
+            " Reports show such images where the scored ones are missing or may not be published."
+        )
+    if builtin := [label(name) for name in others if name in DATASETS and DATASETS[name].builtin]:
+        notes.append(f"{listed(builtin)}: photographs that come with scikit-image.")
+    return notes
+
+
 def drawing(svg: str) -> dict[str, Any]:
     """Return a figure in pixels; it was drawn in points, for a paper's columns."""
     from markupsafe import Markup
@@ -55,15 +79,15 @@ def drawing(svg: str) -> dict[str, Any]:
         return {"svg": Markup(svg), "wide": False}  # drawn by this package
     width, height = (float(side) for side in found.groups())
     for side, length in (("width", width), ("height", height)):
-        svg = re.sub(rf' {side}="[\d.]+pt"', f' {side}="{length * PIXELS_A_POINT:.0f}"', svg, count=1)
+        svg = re.sub(rf' {side}="[\d.]+pt"', f' {side}="{length * PIXELS_PER_POINT:.0f}"', svg, count=1)
     return {"svg": Markup(svg), "wide": width > WIDE}
 
 
 def data_uri(pixels: NDArray[np.uint8], format: str = "PNG") -> str:
-    """Return an image (h, w, 3) as an address that holds its own file.
+    """Return an image (h, w, 3) as a data URI.
 
     Args:
-        format: `PNG`, exact to the last bit, or `JPEG` where only the place matters.
+        format: `PNG` for exact pixels, `JPEG` for an overview.
     """
     from PIL import Image
 

@@ -1,30 +1,35 @@
 """Check claims against the results."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
+
+from scipy.special import stdtr
 
 from srkd_bench.config.claims import Claim
 from srkd_bench.config.metrics import METRICS
 from srkd_bench.core.errors import unknown
 from srkd_bench.data.catalog import DATASETS, base
 from srkd_bench.evaluation.results import Results
-from srkd_bench.evaluation.statistics import LEAST_SEEDS, Difference, differences
-from srkd_bench.report.tables.differences import in_words, where
+from srkd_bench.evaluation.statistics import LEVEL, Difference, differences, holm
+from srkd_bench.report.tables.differences import in_words, untested, where
 from srkd_bench.report.tables.table import Cell, Table, model_labels, one_line
 
-Answer = Literal["holds", "fails", "undecided", "underpowered"]
+Answer = Literal["holds", "fails", "not significant", "not measured"]
+_Test = tuple[frozenset[str], str | None, float]
+"""The two methods of a comparison, its data set (None: all together) and margin."""
 SHOWN_DIFFERENCES = 6
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim, what the seeds say to it, and why.
+    """A claim, the answer of the statistical tests, and what it rests on.
 
     Args:
-        evidence: the differences that decide; where nothing is decided, those that leave it open.
+        evidence: the differences that the answer rests on; if nothing is significant, those that are not.
         missing: what was not measured, in words.
-        readings: of a claim about what a network reads: each number beside the claimed one, in words.
+        readings: for a claim about a network's mean: each measured value with the claimed one, in words.
     """
 
     claim: str
@@ -36,18 +41,30 @@ class Verdict:
 
 @dataclass(frozen=True)
 class _Finding:
-    """True, false or open (None), with what it rests on."""
+    """Whether a part of a claim is true, with what that rests on; None if it is not significant.
+
+    Args:
+        truth: tested at 0.05 on its own.
+        adjusted: tested with Holm's adjustment for all comparisons of the claim.
+    """
 
     truth: bool | None
+    adjusted: bool | None
     evidence: tuple[Difference, ...] = ()
     missing: tuple[str, ...] = ()
+
+    def negated(self) -> "_Finding":
+        return replace(
+            self,
+            truth=None if self.truth is None else not self.truth,
+            adjusted=None if self.adjusted is None else not self.adjusted,
+        )
 
 
 def check(results: Results, claims: Iterable[Claim]) -> list[Verdict]:
     """Return a verdict for each claim, in order.
 
-    A claim holds or fails only where differences with six seeds or more decide it; a comparison that was not
-    measured leaves it open.
+    A claim holds or fails only if paired t tests show it.
     """
     cache: dict[tuple[str, str], list[Difference]] = {}
 
@@ -63,10 +80,10 @@ def check(results: Results, claims: Iterable[Claim]) -> list[Verdict]:
 
 
 def refuse_unknown_names(results: Results, claims: Iterable[Claim]) -> None:
-    """Refuse claims about methods or data sets that the report has not.
+    """Refuse claims about methods or data sets that are not in the report.
 
     Raises:
-        SrkdError: with the nearest name that it has.
+        SrkdError: with the nearest name that is.
     """
     for claim in claims:
         methods = [name for name in (claim.best, claim.second) if name]
@@ -89,7 +106,7 @@ def _copies(results: Results) -> list[str]:
 
 
 def _claimed(results: Results, claim: Claim) -> dict[str, float]:
-    """Return what is claimed of each data set; of one that comes in copies, of those that the report has."""
+    """Return the claimed mean on each data set; for one with several copies, on those that the report has."""
     has = {base(name) for name in claim.reads if name in results.datasets}
     return {
         name: value
@@ -111,12 +128,17 @@ def _read(results: Results, claim: Claim) -> Verdict:
         for dataset, claimed in read.items()
     ]
     far = any(not abs(means[dataset] - claimed) <= claim.margin for dataset, claimed in read.items())
-    answer: Answer = "fails" if far else "undecided" if missing else "holds"
+    answer: Answer = "fails" if far else "not measured" if missing else "holds"
     return Verdict(claim.claim, answer, [], missing, readings)
 
 
 class _Examiner:
-    """Takes one claim apart into comparisons of two methods on one data set."""
+    """Examines one claim: a tree of comparisons of two methods on one data set or on all together.
+
+    Each comparison is a paired t test over seeds. Where a claim needs every part, it holds if p < 0.05 in each
+    (intersection-union test). Where any of several parts decides, that part has to be significant after Holm's
+    adjustment for all comparisons of the claim.
+    """
 
     def __init__(
         self, results: Results, claim: Claim, against: Callable[[str, str], list[Difference]]
@@ -124,18 +146,16 @@ class _Examiner:
         self.results, self.claim, self.against = results, claim, against
         self.metric: str = claim.metric or [*results.metrics, "psnr_y"][0]
         self.each = [name for name in claim.on or results.datasets if name not in claim.not_on]
+        self.tests: dict[_Test, float] = {}
+        self.adjusted: dict[_Test, float] = {}
 
     def verdict(self) -> Verdict:
-        claim, found = self.claim, self._finding()
+        self._finding()  # collects the tests, whose number the adjustment depends on
+        self.adjusted = dict(zip(self.tests, holm(list(self.tests.values())), strict=True))
+        found = self._finding()
         pairs = {(frozenset({one.model, one.baseline}), one.dataset): one for one in reversed(found.evidence)}
-        evidence = list(pairs.values())[::-1]  # each pair once, not as its mirror too
-        if found.truth is not None:
-            answer: Answer = "holds" if found.truth else "fails"
-        elif any(one.verdict == "underpowered" for one in evidence):
-            answer = "underpowered"
-        else:
-            answer = "undecided"
-        return Verdict(claim.claim, answer, evidence, list(dict.fromkeys(found.missing)))
+        evidence = list(pairs.values())[::-1]  # each pair once, in one direction
+        return Verdict(self.claim.claim, _answer(found), evidence, list(dict.fromkeys(found.missing)))
 
     def _finding(self) -> _Finding:
         claim = self.claim
@@ -166,19 +186,26 @@ class _Examiner:
         return _every(self._above(method, self.claim.over, on) for on in self.each)
 
     def _above(self, method: str, other: str, on: str | None) -> _Finding:
-        """Whether one is better: yes or no only where the interval excludes 0."""
+        """Return whether one method is better than another."""
+        return self._compared(method, other, on, 0.0)
+
+    def _no_gain(self, method: str, on: str | None) -> _Finding:
+        """Return whether a method gains less than the margin: false if it significantly gains more."""
+        return self._compared(method, self.claim.over, on, self.claim.margin).negated()
+
+    def _compared(self, method: str, other: str, on: str | None, margin: float) -> _Finding:
+        """Return whether a difference is above the margin."""
         one = self._find(method, other, on)
         if isinstance(one, _Finding):
             return one
-        return _Finding({"better": True, "worse": False}.get(one.verdict), (one,))
-
-    def _no_gain(self, method: str, on: str | None) -> _Finding:
-        """Whether one isn't better: no where it is shown to be, yes where the interval lies below the margin."""
-        one = self._find(method, self.claim.over, on)
-        if isinstance(one, _Finding):
-            return one
-        small = one.seeds >= LEAST_SEEDS and (one.verdict == "worse" or one.high < self.claim.margin)
-        return _Finding(False if one.verdict == "better" else small or None, (one,))
+        if one.p is None:
+            return _Finding(None, None, (one,))
+        test = (frozenset({method, other}), on, margin)
+        p = _p(one, margin)
+        self.tests[test] = p
+        above = one.mean > margin
+        adjusted = self.adjusted.get(test, 1.0)
+        return _Finding(above if p < LEVEL else None, above if adjusted < LEVEL else None, (one,))
 
     def _find(self, method: str, other: str, on: str | None) -> Difference | _Finding:
         for one in self.against(other, self.metric):
@@ -186,32 +213,51 @@ class _Examiner:
                 return one
         names = model_labels(self.results)
         pair = f"{names.get(method, method)} and {names.get(other, other)}"
-        return _Finding(None, missing=(f"{pair} on {where(on)}",))
+        return _Finding(None, None, missing=(f"{pair} on {where(on)}",))
+
+
+def _answer(found: _Finding) -> Answer:
+    if found.truth is None:
+        return "not significant" if found.evidence else "not measured"
+    return "holds" if found.truth else "fails"
+
+
+def _p(one: Difference, margin: float) -> float:
+    """Return p of the two-sided paired t test that the difference equals the margin."""
+    distance = abs(one.mean - margin) * math.sqrt(one.seeds) / one.deviation
+    return float(2 * stdtr(one.seeds - 1, -distance))
 
 
 def _every(parts: Iterable[_Finding]) -> _Finding:
-    """False if a part is, else open if one is, else true; it rests on the parts that make it so."""
+    """Return true if all parts are true, false if any is false after adjustment."""
     return _decided(list(parts), by=False)
 
 
 def _some(parts: Iterable[_Finding]) -> _Finding:
-    """True if a part is, else open if one is, else false."""
+    """Return true if any part is true after adjustment, false if all parts are false."""
     return _decided(list(parts), by=True)
 
 
 def _decided(parts: list[_Finding], *, by: bool) -> _Finding:
-    truths = [part.truth for part in parts]
-    truth = by if by in truths else None if None in truths or not parts else not by
-    of_it = [part for part in parts if part.truth is truth]
+    """Return `by` if any part is after adjustment, the opposite if all parts are, else None."""
+    adjusted = [part.adjusted for part in parts]
+    if by in adjusted:
+        truth, deciding = by, [part for part in parts if part.adjusted is by]
+    elif parts and all(part.truth is (not by) for part in parts):
+        truth, deciding = not by, parts
+    else:
+        truth, deciding = None, [part for part in parts if part.truth is not (not by)]
+    together = all(one is (not by) for one in adjusted)
     return _Finding(
         truth,
-        tuple(one for part in of_it for one in part.evidence),
-        tuple(one for part in of_it for one in part.missing),
+        by if by in adjusted else not by if parts and together else None,
+        tuple(one for part in deciding for one in part.evidence),
+        tuple(one for part in deciding for one in part.missing),
     )
 
 
 def claims_table(results: Results, verdicts: Sequence[Verdict]) -> Table:
-    """Return a row a claim; the numbers behind it stand below the table."""
+    """Return a row for each claim; the footnotes state the numbers."""
     names = model_labels(results)
     rows = [[Cell(one_line(f"({i}) {one.claim}")), Cell(one.verdict)] for i, one in enumerate(verdicts, 1)]
     notes = [one_line(f"({i}) {because(one, names)}") for i, one in enumerate(verdicts, 1)]
@@ -219,7 +265,7 @@ def claims_table(results: Results, verdicts: Sequence[Verdict]) -> Table:
 
 
 def because(verdict: Verdict, names: dict[str, str]) -> str:
-    """Return the numbers behind a verdict."""
+    """Return the numbers that a verdict rests on."""
     numbers = verdict.readings + [
         f"{names[one.model]} against {names[one.baseline]} on {where(one.dataset)}"
         f" {in_words(one, METRICS[one.metric].decimals)}"
@@ -227,9 +273,19 @@ def because(verdict: Verdict, names: dict[str, str]) -> str:
     ]
     if (more := len(verdict.evidence) - SHOWN_DIFFERENCES) > 0:
         numbers.append(f"and {more} more")
-    if verdict.verdict == "underpowered":
-        seeds = min(one.seeds for one in verdict.evidence)
-        numbers.append(f"{seeds} {'seed' if seeds == 1 else 'seeds'}, {LEAST_SEEDS} are needed")
+    if verdict.verdict == "not significant":
+        numbers += _limits(verdict.evidence)
     if verdict.missing:
         numbers.append(f"not measured: {', '.join(verdict.missing[:SHOWN_DIFFERENCES])}")
     return "; ".join(numbers)
+
+
+def _limits(evidence: Sequence[Difference]) -> list[str]:
+    """Say why the differences are not significant: no test is possible, or they are small for these seeds."""
+    limits = [f"no test: {reason}" for reason in dict.fromkeys(map(untested, evidence)) if reason]
+    if tested := [one for one in evidence if one.p is not None]:
+        widest = max(tested, key=lambda one: one.half_width)
+        known = METRICS[widest.metric]
+        size = f"{widest.half_width:.{known.decimals}f} {known.unit}".rstrip()
+        limits.append(f"with {widest.seeds} seeds, differences below {size} cannot be detected")
+    return limits

@@ -1,15 +1,15 @@
-"""The comparison table: all models on all data sets."""
+"""The comparison table: means of all models on all data sets."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 from srkd_bench.config.metrics import METRICS, rules
 from srkd_bench.core.errors import SrkdError, unknown
 from srkd_bench.evaluation.results import Results
-from srkd_bench.evaluation.statistics import LEAST_SEEDS
 from srkd_bench.report import study
+from srkd_bench.report.tables.differences import TOGETHER, where
 from srkd_bench.report.tables.ranks import Ranks, by_difference, by_print
 from srkd_bench.report.tables.table import (
     MISSING,
@@ -23,28 +23,33 @@ from srkd_bench.report.tables.table import (
     title,
 )
 
+Images = frozenset[tuple[str, str]]
+
 
 @dataclass(frozen=True)
 class _Measured:
-    """One model on one data set; `std` is nan below two seeds, `images` has a set for each run."""
+    """One model in one row; `std` is nan below two units.
+
+    Args:
+        fewer: in words, how many of the report's seeds and teachers it was measured with, if not all.
+        images: (data set, image) of each unit.
+    """
 
     mean: float
     std: float
-    seeds: int
-    images: list[frozenset[str]]
+    fewer: list[str]
+    images: list[Images]
 
-    def covers(self, images: frozenset[str]) -> bool:
+    def covers(self, images: Images) -> bool:
         return all(own == images for own in self.images)
 
-    def flaws(self, model: str, dataset: str, images: frozenset[str], seeds: int) -> list[str]:
-        """Return in words what is less than the row's images and the report's seeds."""
+    def flaws(self, model: str, dataset: str, images: Images) -> list[str]:
+        """Return in words which of the row's images and the report's seeds are missing."""
         flaws = []
         if not self.covers(images):
             shared = images.intersection(*self.images)
             flaws.append(f"{model} on {dataset}: {len(shared)} of {len(images)} images, not ranked")
-        if 0 < self.seeds < seeds:
-            flaws.append(f"{model}: {self.seeds} of {seeds} seeds")
-        return flaws
+        return flaws + [f"{model}: {fewer}" for fewer in self.fewer]
 
     def cell(self, decimals: int, flaws: list[str]) -> Cell:
         """Return the numbers as printed, with a mark if there are flaws."""
@@ -62,15 +67,16 @@ def comparison(
     highlight: Highlight = "printed",
     general: bool = True,
 ) -> Table:
-    """Return the table of one metric: a row a data set, a column a model.
+    """Return the table of one metric: a row for each data set, below one for all together; a column for each model.
 
     A cell is the mean over seeds of the mean over images, with the sample standard deviation over seeds from two
-    on. Equal printed values share a rank. A mean over other images than the row's largest set is not ranked.
+    on. On all data sets together, each has the same weight. Equal printed values share a rank. A mean over other
+    images than the row's largest set is not ranked.
 
     Args:
         reference: put the study's row below each data set that it has; it has PSNR-Y only.
         highlight: `printed`: the two highest values, as the study does; `significant`: the best with all that are
-            not shown to be worse, from six seeds on. The study's rows, one run each, are highlighted by print only.
+            not significantly worse. The study's rows, one run each, are highlighted by printed value only.
         general: add the report's protocol, budget and notes to the footnotes.
     Raises:
         SrkdError: the metric is unknown, or its scores were measured by more than one protocol.
@@ -80,11 +86,12 @@ def comparison(
     seeds = sorted({*results.seeds, *measured})
     reference = reference and metric == "psnr_y"
     rows, marks = list[list[Cell]](), list[str]()
-    for dataset in results.datasets:
-        row, own_marks = _row(results, metric, dataset, highlight, len(seeds))
+    together = [None] * (len(results.datasets) > 1)
+    for dataset in (*together, *results.datasets):
+        row, own_marks = _row(results, metric, dataset, highlight)
         rows.append(row)
         marks += own_marks
-        if reference and study.of(dataset):
+        if reference and dataset and study.of(dataset):
             rows.append(_study_row(results, dataset, highlight))
     notes = _notes(results, protocol, seeds, reference, general)
     return Table(
@@ -93,7 +100,6 @@ def comparison(
         rows=rows,
         footnotes=[one_line(note) for note in [*dict.fromkeys(marks), *notes] if note],
         highlight=highlight,
-        baseline=names.get(results.baseline, label(results.baseline)),
     )
 
 
@@ -102,6 +108,7 @@ def _notes(results: Results, protocol: str, seeds: list[int], reference: bool, g
     return [
         f"Protocol {protocol}: {rules(protocol)}" if general else "",
         _seeds_in_words(seeds),
+        TOGETHER * (len(results.datasets) > 1),
         f"Budget: {results.budget}" if general and results.budget else "",
         f"(study): {study.SOURCE}, x2, one run each" if reference else "",
         *(results.notes if general else []),
@@ -115,42 +122,53 @@ def _protocol(results: Results, metric: str) -> str:
     protocols = sorted({score.protocol for score in results.scores if score.metric == metric})
     if len(protocols) > 1:
         raise SrkdError(
-            f"{metric} was measured by {' and by '.join(protocols)}; they can't share a table",
+            f"{metric} was measured by {' and by '.join(protocols)}; they cannot share a table",
             "measure all models by the same protocol",
         )
     return protocols[0] if protocols else METRICS[metric].protocol
 
 
 def _row(
-    results: Results, metric: str, dataset: str, highlight: Highlight, seeds: int
+    results: Results, metric: str, dataset: str | None, highlight: Highlight
 ) -> tuple[list[Cell], list[str]]:
-    """Return a data set's row, and its footnotes."""
-    names, decimals = model_labels(results), METRICS[metric].decimals
-    row = {model: found for model in results.columns if (found := _measured(results, metric, model, dataset))}
-    images = max((images for one in row.values() for images in one.images), key=len, default=frozenset())
-    flaws = {model: one.flaws(names[model], label(dataset), images, seeds) for model, one in row.items()}
+    """Return the row of a data set, or of all together (None), and its footnotes."""
+    names, decimals, name = model_labels(results), METRICS[metric].decimals, where(dataset)
+    datasets = results.datasets if dataset is None else [dataset]
+    found = {model: _measured(results, metric, model, datasets) for model in results.columns}
+    row = {model: one for model, one in found.items() if one is not None}
+    images = max((images for one in row.values() for images in one.images), key=len, default=Images())
+    flaws = {model: one.flaws(names[model], name, images) for model, one in row.items()}
     ranked = {model: one for model, one in row.items() if one.covers(images) and model not in UNRANKED}
     competing = {model: one.mean for model, one in ranked.items()}
     if highlight == "significant":
         ranks = by_difference(results, metric, dataset, competing)
     else:
-        ranks = by_print(competing, decimals, results.baseline)
+        ranks = by_print(competing, decimals)
     cells = {model: one.cell(decimals, flaws[model]) for model, one in row.items()}
     marks = [f"* {flaw}" for model in row for flaw in flaws[model]]
-    marks += [f"{label(dataset)}: {ranks.note}"] if ranks.note else []
-    return [Cell(label(dataset)), *_ranked(cells, results.columns, ranks)], marks
+    marks += [f"{name}: {ranks.note}"] if ranks.note else []
+    return [Cell(name), *_ranked(cells, results.columns, ranks)], marks
 
 
-def _measured(results: Results, metric: str, model: str, dataset: str) -> _Measured | None:
-    runs = results.runs(metric, model, dataset)
-    if not runs:
+def _measured(results: Results, metric: str, model: str, datasets: Sequence[str]) -> _Measured | None:
+    """Return the mean over data sets, of the seeds that were measured on each; None without such a seed."""
+    runs = {dataset: results.runs(metric, model, dataset) for dataset in datasets}
+    seeds = [seed for seed in next(iter(runs.values())) if all(seed in own for own in runs.values())]
+    if not seeds:
         return None
-    means = list(results.seed_means(metric, model, dataset).values())
+    means = [fmean(fmean(own[seed].values()) for own in runs.values()) for seed in seeds]
     return _Measured(
         mean=fmean(means),
         std=stdev(means) if len(means) > 1 and all(map(math.isfinite, means)) else math.nan,
-        seeds=len(runs.keys() - {None}),
-        images=[frozenset(images) for images in runs.values()],
+        fewer=[
+            f"{len(known)} of {len(asked)} {unit}s"
+            for dataset in datasets
+            for unit, (known, asked) in results.coverage(metric, model, dataset).items()
+            if len(known) < len(asked)
+        ],
+        images=[
+            frozenset((name, image) for name, own in runs.items() for image in own[seed]) for seed in seeds
+        ],
     )
 
 
@@ -160,23 +178,17 @@ def _study_row(results: Results, dataset: str, highlight: Highlight) -> list[Cel
     decimals = METRICS["psnr_y"].decimals
     ranked = [model for model in results.columns if model in values and model not in UNRANKED]
     competing = {model: values[model] for model in ranked}
-    ranks = by_print(competing, decimals, results.baseline) if highlight == "printed" else Ranks()
+    ranks = by_print(competing, decimals) if highlight == "printed" else Ranks()
     cells = {model: Cell(f"{value:.{decimals}f}") for model, value in values.items()}
     name = Cell(f"{label(dataset)} (study)", reference=True)
     return [name, *_ranked(cells, results.columns, ranks)]
 
 
 def _ranked(cells: Mapping[str, Cell], columns: list[str], ranks: Ranks) -> list[Cell]:
-    return [
-        replace(cells.get(model, Cell(MISSING)), rank=ranks.places.get(model, 0), beats=model in ranks.beats)
-        for model in columns
-    ]
+    return [replace(cells.get(model, Cell(MISSING)), rank=ranks.places.get(model, 0)) for model in columns]
 
 
 def _seeds_in_words(seeds: list[int]) -> str:
     if len(seeds) == 1:
-        return (
-            f"Seed {seeds[0]} only: one seed cannot show differences of a few hundredths of a dB"
-            f" (underpowered; {LEAST_SEEDS} are needed)"
-        )
+        return f"Seed {seeds[0]} only: there is no standard deviation and no test with one seed"
     return f"Mean ± sample standard deviation over seeds {', '.join(map(str, seeds))}" if seeds else ""

@@ -1,41 +1,63 @@
-"""The table of paired differences from the baseline."""
+"""The table of paired differences from the baseline on each data set."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
 from srkd_bench.config.metrics import METRICS
 from srkd_bench.evaluation.results import Results
-from srkd_bench.evaluation.statistics import LEAST_SEEDS, LEVEL, Difference, differences
-from srkd_bench.report.tables.table import Cell, Table, label, model_labels, one_line, title
+from srkd_bench.evaluation.statistics import Difference, differences
+from srkd_bench.report.tables.table import MISSING, Cell, Table, label, model_labels, one_line, title
 
+TOGETHER = "All: mean of the data sets, each with the same weight"
 SHOWN_LOST = 5  # names of what was left out
 
 
 def paired(results: Results, metric: str) -> Table | None:
-    """Return a row for each data set and method, and for all data sets together; None below two seeds."""
-    found = differences(results, metric)
-    if max((one.seeds for one in found), default=0) < 2:
+    """Return a row for each data set and method; None below two seeds, and of one data set (see `gains`)."""
+    found = [one for one in differences(results, metric) if one.dataset is not None]
+    if len({one.dataset for one in found}) < 2 or max(one.seeds for one in found) < 2:
         return None
-    datasets = {one.dataset for one in found if one.dataset}
-    only = next(iter(datasets)) if len(datasets) == 1 else None
-    found = [one for one in found if one.dataset or not only]
     names, decimals = model_labels(results), METRICS[metric].decimals
-    baseline = names[results.baseline]
-    order: list[str | None] = [None, *results.datasets]
-    found.sort(key=lambda one: order.index(one.dataset))
+    found.sort(key=lambda one: results.datasets.index(one.dataset or ""))
     return Table(
-        title=title(results, metric, f"difference from {baseline}{f' on {where(only)}' if only else ''}"),
-        header=["", "Difference [95 %]", "p", "Holm", "Verdict", "Seeds"],
+        title=title(results, metric, f"difference from {names[results.baseline]} on each data set"),
+        header=["", "Difference", "95 % interval", _units(found), "Images"],
         rows=[
-            _row(one, names[one.model] if only else f"{where(one.dataset)}: {names[one.model]}", decimals)
+            [
+                Cell(text)
+                for text in (
+                    f"{where(one.dataset)}: {names[one.model]}{'*' * bool(one.left_out)}",
+                    signed(one.mean, decimals),
+                    bracketed(one.low, one.high, decimals),
+                    str(one.seeds),
+                    str(one.images),
+                )
+            ]
             for one in found
         ],
-        footnotes=[one_line(note) for note in _notes(found, names)],
-        baseline=baseline,
+        footnotes=[
+            *left_out_notes(results, found),
+            "Differences are paired by seed and image. Intervals are those of single comparisons; verdicts are"
+            " given for all data sets together",
+        ],
     )
+
+
+def _units(found: Sequence[Difference]) -> str:
+    return "Teachers" if any(one.unit == "teacher" for one in found) else "Seeds"
 
 
 def in_words(one: Difference, decimals: int) -> str:
     """Return the difference and its interval as printed: `+0.012 [−0.003, +0.027]`."""
-    interval = f" [{signed(one.low, decimals)}, {signed(one.high, decimals)}]" if one.seeds > 1 else ""
+    interval = f" {bracketed(one.low, one.high, decimals)}" if one.seeds > 1 else ""
     return signed(one.mean, decimals) + interval
+
+
+def bracketed(low: float, high: float, decimals: int) -> str:
+    """Return an interval as printed: `[−0.003, +0.027]`; a dash if it is not known."""
+    if low != low or high != high:
+        return MISSING
+    return f"[{signed(low, decimals)}, {signed(high, decimals)}]"
 
 
 def signed(value: float, decimals: int) -> str:
@@ -47,7 +69,7 @@ def signed(value: float, decimals: int) -> str:
 def probability(value: float | None) -> str:
     """Return a p-value as printed."""
     if value is None:
-        return "–"
+        return MISSING
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
@@ -56,38 +78,37 @@ def where(dataset: str | None) -> str:
     return "All" if dataset is None else label(dataset)
 
 
-def seeds_for_holm(methods: int) -> int:
-    """Return from how many seeds on the least of so many corrected p can be small enough."""
-    return next(n for n in range(2, 64) if methods * 2 / 2**n < LEVEL)
+def untested(one: Difference) -> str:
+    """Return why there is no test of a difference; empty if there is one."""
+    if one.seeds < 2:
+        return "one seed; a test needs two"
+    return "all seeds differ by the same amount, so their variance is 0" if one.p is None else ""
 
 
-def _row(one: Difference, name: str, decimals: int) -> list[Cell]:
-    name, p, holm = f"{name}{'*' * bool(one.left_out)}", probability(one.p), probability(one.p_holm)
-    return [Cell(text) for text in (name, in_words(one, decimals), p, holm, one.verdict, str(one.seeds))]
+def left_out_notes(results: Results, found: Iterable[Difference]) -> list[str]:
+    """Return a footnote for each set of seeds, images and data sets that were left out of differences."""
+    names = model_labels(results)
+    infinite = {f"image {score.image}" for score in results.scores if score.value == float("inf")}
+    groups = defaultdict[tuple[str, str], list[str]](list)
+    for one in found:
+        place = "" if one.dataset is None else f" on {where(one.dataset)}"
+        for reason, lost in (
+            ("as the PSNR is infinite", [name for name in one.left_out if name in infinite]),
+            (
+                f"as {names[one.baseline]} or the method lacks it",
+                [name for name in one.left_out if name not in infinite],
+            ),
+        ):
+            if lost:
+                groups[f"left out, {reason}: {shortened(lost)}", place].append(names[one.model])
+    return [one_line(f"* {', '.join(models)}{place}: {what}") for (what, place), models in groups.items()]
 
 
-def _notes(found: list[Difference], names: dict[str, str]) -> list[str]:
-    lost = "left out, as only one of both has it"
-    lacking = [one for one in found if one.left_out]
-    notes = [f"* {names[one.model]} on {where(one.dataset)}: {lost}: {_lost(one)}" for one in lacking]
-    notes.append(
-        "Differences are paired by seed and image, with a 95 % interval; better and worse need an interval"
-        f" without 0, p < {LEVEL} in a sign-flip test over seeds, and {LEAST_SEEDS} seeds"
-    )
-    most = max(one.seeds for one in found)
-    if most < LEAST_SEEDS:
-        notes.append(f"Underpowered, {most} seeds: p is {2 / 2**most:.3f} at least, whatever was measured")
-    methods = len({one.model for one in found})
-    if methods > 1:
-        needed = seeds_for_holm(methods)
-        enough = "" if most >= needed else f"; below {LEVEL} it needs {needed} seeds"
-        notes.append(f"Holm: p corrected for {methods} methods{enough}")
-    if any(one.dataset is None for one in found):
-        notes.append("All: every data set weighs the same")
-    return notes
-
-
-def _lost(one: Difference) -> str:
-    shown = ", ".join(one.left_out[:SHOWN_LOST])
-    more = len(one.left_out) - SHOWN_LOST
-    return f"{shown} and {more} more" if more > 0 else shown
+def shortened(lost: Sequence[str]) -> str:
+    """Return the first few of what was left out, and the number of the others."""
+    labels = [
+        f"data set {label(name.removeprefix('data set '))}" if name.startswith("data set ") else name
+        for name in lost
+    ]
+    more = len(labels) - SHOWN_LOST
+    return ", ".join(labels[:SHOWN_LOST]) + (f" and {more} more" if more > 0 else "")

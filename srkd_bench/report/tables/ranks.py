@@ -1,59 +1,52 @@
 """Decide which cells are best and second-best."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from srkd_bench.evaluation.results import Results
-from srkd_bench.evaluation.statistics import LEAST_SEEDS, differences
+from srkd_bench.evaluation.statistics import Difference, pairwise
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """The models of a row that stand out.
+    """The best and second-best models of a row.
 
     Args:
         places: 1 for the best, 2 for the second; others are left out.
-        beats: those above the baseline.
         note: why nothing is highlighted, or empty.
     """
 
     places: Mapping[str, int] = field(default_factory=dict)
-    beats: frozenset[str] = frozenset()
     note: str = ""
 
 
-def by_print(values: Mapping[str, float], decimals: int, baseline: str) -> Ranks:
-    """Return the two highest printed values' models, as the study does; equal prints share a place."""
+def by_print(values: Mapping[str, float], decimals: int) -> Ranks:
+    """Return the models of the two highest printed values, as the study does; equal prints share a place."""
     printed = {model: float(f"{value:.{decimals}f}") for model, value in values.items()}
     podium = sorted(set(printed.values()), reverse=True)[:2]
-    return Ranks(
-        {model: podium.index(value) + 1 for model, value in printed.items() if value in podium},
-        frozenset(model for model, value in printed.items() if value > printed.get(baseline, math.inf)),
-    )
+    return Ranks({model: podium.index(value) + 1 for model, value in printed.items() if value in podium})
 
 
-def by_difference(results: Results, metric: str, dataset: str, values: Mapping[str, float]) -> Ranks:
-    """Return the best with all that aren't shown to be worse, then the best of the rest with those of its kind.
+def by_difference(results: Results, metric: str, dataset: str | None, values: Mapping[str, float]) -> Ranks:
+    """Return the best and all that are not significantly worse, then the best of the others, likewise.
 
-    Nothing stands out where a pair of models has fewer than six seeds.
+    All pairs of models are tested as one family (paired t tests over seeds, Holm).
+
+    Args:
+        dataset: None for all data sets together.
+        values: means of the models that are ranked.
     """
     left = sorted(values, key=lambda model: -values[model])
-    scores = [score for score in results.scores if score.dataset == dataset]
-    ours = replace(results, columns=left, datasets=[dataset], scores=scores)
+    pairs = pairwise(results, metric, left, dataset)
+    if not any(one.verdict for one in pairs.values()):
+        return Ranks(note="nothing is highlighted, as no difference can be tested" if len(left) > 1 else "")
     places: dict[str, int] = {}
     for place in (1, 2):
-        if not left:
-            break
-        against = {one.model: one for one in differences(ours, metric, left[0])}
-        others = [model for model in ours.columns if model != left[0]]
-        seeds = [against[model].seeds if model in against else 0 for model in others]
-        if (fewest := min(seeds, default=0)) < LEAST_SEEDS:
-            shared = "1 seed" if fewest == 1 else f"{fewest} seeds"
-            note = f"underpowered, {shared}: nothing is highlighted; {LEAST_SEEDS} are needed"
-            return Ranks(note=note)
-        group = [model for model in left if model == left[0] or against[model].verdict != "worse"]
+        group = [model for model in left if not _is_worse(pairs, model, left[0])]
         places |= dict.fromkeys(group, place)
         left = [model for model in left if model not in group]
-    above = differences(ours, metric, results.baseline) if results.baseline in values else []
-    return Ranks(places, frozenset(one.model for one in above if one.verdict == "better"))
+    return Ranks(places)
+
+
+def _is_worse(pairs: Mapping[tuple[str, str], Difference], model: str, other: str) -> bool:
+    return (model, other) in pairs and pairs[model, other].verdict == "worse"

@@ -5,15 +5,14 @@ from typing import Literal
 
 from srkd_bench.config.metrics import METRICS
 from srkd_bench.data.catalog import DATASETS
+from srkd_bench.evaluation.controls import control_label, is_control
 from srkd_bench.evaluation.results import Results
-from srkd_bench.evaluation.scores import EQUAL_COST
 
 Highlight = Literal["printed", "significant"]
 MISSING = "–"
 UNRANKED = ("bicubic", "teacher")
 LABELS = {
     "none": "w/o KD",
-    EQUAL_COST: "w/o KD at equal cost",
     "augkd": "AugKD",
     "crosskd": "CrossKD",
     "fitnet": "FitNet",
@@ -33,14 +32,12 @@ class Cell:
     Args:
         value: a name, or a number as printed.
         rank: 1 for the best, 2 for the second, 0 for others.
-        beats: whether it is above the baseline.
         spread: the number's standard deviation as printed, or empty.
         reference: whether it names a row of the study's own numbers.
     """
 
     value: str
     rank: int = 0
-    beats: bool = False
     spread: str = ""
     reference: bool = False
 
@@ -57,8 +54,8 @@ class Table:
     Args:
         header: C texts; the first stands above the rows' names and is empty.
         rows: C cells each; the first is the row's name.
-        highlight: what ranks go by.
-        baseline: label of the model that others may beat.
+        highlight: what ranks are based on.
+        upright: rows and columns are not exchanged on a narrow terminal.
     """
 
     title: str
@@ -66,23 +63,22 @@ class Table:
     rows: list[list[Cell]]
     footnotes: list[str] = field(default_factory=list)
     highlight: Highlight = "printed"
-    baseline: str = "w/o KD"
+    upright: bool = False
 
     @property
-    def legend(self) -> tuple[str, str, str]:
-        """What the best's, the second's and the mark of those that beat the baseline mean, in words."""
+    def legend(self) -> tuple[str, str]:
+        """What the marks of the best and of the second mean."""
         if self.highlight == "printed":
-            return "best of a data set", "second", f"above {self.baseline}"
+            return "best of a row", "second best"
         return (
-            "the best of a data set and all not shown to be worse",
-            "the best of the others, likewise",
-            f"shown to be better than {self.baseline}",
+            "best of a row, and all that are not significantly worse",
+            "best of the others, likewise",
         )
 
     @property
     def highlighted(self) -> bool:
         """Whether there is any highlighting to explain."""
-        return any(cell.rank or cell.beats for row in self.rows for cell in row)
+        return any(cell.rank for row in self.rows for cell in row)
 
 
 def title(results: Results, metric: str, more: str = "") -> str:
@@ -94,14 +90,18 @@ def title(results: Results, metric: str, more: str = "") -> str:
 def model_labels(results: Results) -> dict[str, str]:
     """Return each column's label; methods are upper-cased, names given by strangers stay as they are."""
     foreign = {score.model for score in results.scores if score.method is None}
-    return {
-        model: label(model if model in foreign or model in LABELS else model.upper())
-        for model in results.columns
-    }
+    return {model: label(model) if model in foreign else label(capitals(model)) for model in results.columns}
+
+
+def capitals(model: str) -> str:
+    """Return a method's name in capitals; a name that has a label of its own stays as it is."""
+    return model if model in LABELS or is_control(model) else model.upper()
 
 
 def label(name: str) -> str:
     """Return a data set's or model's name as it is printed, on one line; never empty."""
+    if is_control(name):
+        return control_label(name)
     known, at, copy = name.partition("@")
     is_copy = name not in LABELS and known in DATASETS
     shown = f"{LABELS.get(known, known)}{at}{copy}" if is_copy else LABELS.get(name, name)

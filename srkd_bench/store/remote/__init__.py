@@ -1,1 +1,1 @@
-"""The part of a store that machines share in object storage."""
+"""Share a store between machines through object storage."""

@@ -17,23 +17,23 @@ from srkd_bench.core.errors import IntegrityError, SrkdError, install_hint
 from srkd_bench.core.files import writable
 from srkd_bench.store.manifest import REPAIR
 
-PART = 16 << 20  # bytes in memory at a time, for each of so many
+PART = 16 << 20  # bytes of a part, and number of parts in memory
 PARTS_AT_ONCE = 4
-PATIENCE = 60.0  # seconds in which a request is tried again
-REST = 10.0  # seconds after that in which the next ones aren't: giving up many claims should not take an hour
+PATIENCE = 60.0  # seconds during which a request is retried
+REST = 10.0  # seconds after a failure without retries, so that releasing many leases does not take an hour
 SLOWEST = 300.0  # seconds that a part may take
 REPAIR_SHARED = "srkd store verify --shared --repair"
 _RIGHTS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, with the right to list, read, write and delete there"
-_HINT = "is AWS_ENDPOINT_URL right, and AWS_REGION? what is finished is kept; give the same command again to go on"
+_HINT = "is AWS_ENDPOINT_URL right, and AWS_REGION? finished work is kept; run the same command to resume"
 
 
 class Unreachable(SrkdError):
-    """The bucket doesn't answer, or not as it should; later it may."""
+    """The bucket does not respond, or responds with a temporary error."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """An object as it was read; `tag` is of this very content."""
+    """The content of an object; `tag` is its ETag."""
 
     content: bytes
     tag: str | None
@@ -41,23 +41,23 @@ class Found:
 
 @dataclass(frozen=True)
 class Listed:
-    """An object as a list names it: when it was written, by the server's clock, and its size."""
+    """An entry of a list: when the object was written, by the server's clock, and its size."""
 
     written: datetime
     bytes: int
 
 
 class Bucket:
-    """The objects below an address; a request that fails on the way is tried again for a minute.
+    """The objects below an address; a failed request is retried for a minute.
 
-    Credentials, region and endpoint are AWS's environment variables, or what a cloud's machine is given.
+    Credentials, region and endpoint are AWS's environment variables, or those of the cloud machine.
 
     Args:
         address: `s3://BUCKET/PREFIX`.
     Attributes:
-        requests: how many were made, by kind; parts of a large object and repetitions aren't counted.
+        requests: number of requests by kind, without retries and parts of large objects.
     Raises:
-        SrkdError: no such address, or the package that speaks S3 isn't installed.
+        SrkdError: no such address, or the S3 package is not installed.
     """
 
     def __init__(self, address: str) -> None:
@@ -73,7 +73,7 @@ class Bucket:
         self.address, self.name = address.rstrip("/"), parts.netloc
         self.requests: Counter[str] = Counter()
         self._obstore, self._errors = obstore, exceptions
-        self._lost: tuple[float, Unreachable] | None = None  # when it couldn't be reached, and why
+        self._lost: tuple[float, Unreachable] | None = None  # time and reason of the last failure
         endpoint = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
         try:
             self._store = S3Store(
@@ -112,31 +112,31 @@ class Bucket:
         return found
 
     def put(self, name: str, content: bytes) -> None:
-        """Write a small object, in place of what is there."""
+        """Write or replace a small object."""
         self._ask("put", lambda: self._obstore.put(self._store, name, content))
 
     def create(self, name: str, content: bytes) -> bool:
-        """Write a small object unless there is one; say whether it is there with this content."""
+        """Create a small object unless it exists; return whether it now has this content."""
         return self._put_if(name, content, "create")
 
     def exchange(self, name: str, content: bytes, tag: str | None) -> bool:
-        """Write a small object in place of the one with this tag; say whether that was still there."""
+        """Replace a small object if it still has this tag; return whether it had."""
         return self._put_if(name, content, {"e_tag": tag})
 
     def _put_if(self, name: str, content: bytes, mode: object) -> bool:
         if self._ask("put", lambda: self._obstore.put(self._store, name, content, mode=mode) and True):
             return True
-        found = self.read(name)  # perhaps by this very request, whose answer was lost on the way
+        found = self.read(name)  # perhaps by this request, whose response was lost
         return found is not None and found.content == content
 
     def upload(self, name: str, path: Path) -> None:
-        """Write a file of any size; it appears when all of it is there."""
+        """Upload a file of any size; the object appears when it is complete."""
         at_once = {"chunk_size": PART, "max_concurrency": PARTS_AT_ONCE}
         if self._ask("put", lambda: self._obstore.put(self._store, name, path, **at_once)) is None:
             raise IntegrityError(f"{path} is gone", REPAIR)
 
     def download(self, name: str, path: Path, size: int) -> str:
-        """Write an object of any size to a file, and return its sha256.
+        """Download an object of any size to a file, and return its sha256.
 
         Raises:
             IntegrityError: there is no such object, or it has another size.
@@ -149,12 +149,12 @@ class Bucket:
         return digest.hexdigest()
 
     def parts(self, name: str, size: int) -> Iterator[bytes]:
-        """Give an object of any size, part by part, each asked for on its own; raises as `download`."""
+        """Yield an object of any size in parts, one request each; raises as `download`."""
         for start in range(0, size, PART):
             end = min(size, start + PART)
             part: bytes | None = self._ask("get", self._part, name, start, end, size)
             if part is None:
-                raise IntegrityError(f"{self.address}/{name} is not what was written", REPAIR_SHARED)
+                raise IntegrityError(f"{self.address}/{name} is corrupted", REPAIR_SHARED)
             yield part
 
     def _part(self, name: str, start: int, end: int, size: int) -> bytes | None:
@@ -165,11 +165,11 @@ class Bucket:
         return part if len(part) == end - start else None
 
     def delete(self, name: str) -> None:
-        """Remove an object; it may be gone already."""
+        """Remove an object, if it exists."""
         self._ask("delete", lambda: self._obstore.delete(self._store, name))
 
     def _ask(self, kind: str, request: Callable[..., Any], *args: Any) -> Any:
-        """Make a request; None where nothing is there, or where something is that shouldn't be."""
+        """Make a request; return None if the object is missing, or exists against the request's condition."""
         self.requests[kind] += 1
         errors = self._errors
         if self._lost is not None and time.monotonic() - self._lost[0] < REST:
@@ -184,11 +184,11 @@ class Bucket:
             raise self._unusable(error) from None
 
     def _unusable(self, error: Exception) -> Unreachable:
-        """Return what the library's error means for a user."""
+        """Return an error that explains the library's error to the user."""
         text = str(error)
         if "NoSuchBucket" in text:
-            return Unreachable(f"there is no bucket '{self.name}'", "make it, or mend SRKD_STORE")
-        if "/latest/api/token" in text:  # where a cloud's machines ask for theirs
+            return Unreachable(f"there is no bucket '{self.name}'", "create it, or correct SRKD_STORE")
+        if "/latest/api/token" in text:  # address of the cloud's credential service
             return Unreachable(f"no credentials for {self.address}", _RIGHTS)
         cause = text.split("\n\n")[0].rpartition(" - ")[2].replace("\n", " ")[:200]
         if " 401 " in text or " 403 " in text:
@@ -199,7 +199,7 @@ class Bucket:
 
 
 def _waited(request: Callable[..., Any], *args: Any) -> Any:
-    """Make a request on a thread of its own, so that Ctrl-C and SIGTERM need not wait for its answer."""
+    """Make a request in a separate thread, so that Ctrl-C and SIGTERM do not wait for its response."""
     future: Future[Any] = Future()
 
     def make() -> None:
@@ -212,6 +212,6 @@ def _waited(request: Callable[..., Any], *args: Any) -> Any:
         return request(*args)
     try:
         threading.Thread(target=make, daemon=True).start()
-    except RuntimeError:  # the process is ending: no thread begins any more
+    except RuntimeError:  # the process is ending: no thread can start
         return request(*args)
     return future.result()

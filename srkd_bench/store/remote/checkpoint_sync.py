@@ -9,20 +9,20 @@ from srkd_bench.core.files import writable
 from srkd_bench.store import checkpoints
 from srkd_bench.store.remote.bucket import Bucket, Unreachable
 
-PAUSE = (60.0, 600.0)  # seconds between two times that checkpoints are sent, at least and at most
-SHARE = 0.01  # of the time that sending may take meanwhile
+PAUSE = (60.0, 600.0)  # minimum and maximum seconds between two uploads of checkpoints
+SHARE = 0.01  # maximum share of the time spent uploading
 
 
 class Handover:
-    """Each run's latest checkpoint, at `work/RUN/` under the name that it has on the disk."""
+    """Each run's latest checkpoint, at `work/RUN/` under its local file name."""
 
     def __init__(self, bucket: Bucket, say: Callable[[str], None]) -> None:
         self.bucket, self.say = bucket, say
         self._there: dict[str, set[str]] = {}  # names of checkpoints in the bucket, by run
-        self._next = 0.0  # when they are sent again
+        self._next = 0.0  # time of the next upload
 
     def take_up(self, folders: Mapping[str, Path]) -> None:
-        """Fetch checkpoints that are further than those here."""
+        """Fetch checkpoints that are later than the local ones."""
         listed = self.bucket.list("work")
         for run, folder in folders.items():
             names = self._there[run] = {path.name for path in map(Path, listed) if path.parent.name == run}
@@ -40,16 +40,16 @@ class Handover:
             if checkpoints.is_whole(Path(path), content):
                 checkpoints.write(folder, checkpoints.step_of(Path(path).name), content)
             else:
-                self.say(f"{self.bucket.address}/{path} is not what was written; it is left out")
-        except IntegrityError:  # another machine has just put a later one in its place
-            self.say(f"{self.bucket.address}/{path} is gone; it is left out")
+                self.say(f"{self.bucket.address}/{path} is corrupted and skipped")
+        except IntegrityError:  # another machine has just replaced it by a later one
+            self.say(f"{self.bucket.address}/{path} no longer exists; it is skipped")
         finally:
             part.unlink(missing_ok=True)
 
     def hand_on(self, folders: Mapping[str, Path], *, last: bool) -> None:
-        """Send the latest checkpoints, unless some were sent a short while ago and these aren't the last.
+        """Upload the latest checkpoints, unless the previous upload is recent and these are not the last.
 
-        If the bucket can't be reached, that is said, and the training goes on.
+        If the bucket cannot be reached, a message says so, and the training continues.
         """
         begun = time.monotonic()
         paths = {run: path for run, folder in folders.items() if (path := checkpoints.latest(folder))}
@@ -59,7 +59,7 @@ class Handover:
             for run, path in paths.items():
                 self._send(run, path)
         except Unreachable as error:
-            self.say(f"{error.message}; the latest checkpoint is here alone")
+            self.say(f"{error.message}; the latest checkpoint exists only on this machine")
         now = time.monotonic()
         self._next = now + min(max(PAUSE[0], (now - begun) / SHARE), PAUSE[1])
 
@@ -78,5 +78,5 @@ class Handover:
         for name in self._there.pop(run, set()):
             try:
                 self.bucket.delete(f"work/{run}/{name}")
-            except Unreachable:  # it is in nobody's way
+            except Unreachable:  # a leftover is harmless
                 return

@@ -21,44 +21,44 @@ from srkd_bench.store.locks import alone
 from srkd_bench.store.manifest import REPAIR, parsed, place_of, read_manifest, stamp
 from srkd_bench.store.remote.bucket import REPAIR_SHARED, Bucket, Unreachable
 from srkd_bench.store.remote.checkpoint_sync import Handover
-from srkd_bench.store.remote.leases import Claims
+from srkd_bench.store.remote.leases import Leases
 
-RECENT = 30.0  # seconds: then what wasn't there is looked for again
-PAUSE = 60.0  # seconds before it is tried again to send what couldn't be
-READERS = 16  # small objects that are read at a time
-LARGE = 50_000_000  # bytes that are announced
+RECENT = 30.0  # seconds after which a missing artifact is searched again
+PAUSE = 60.0  # seconds before a failed upload is retried
+READERS = 16  # small objects that are read in parallel
+LARGE = 50_000_000  # bytes from which transfers are announced
 _FILE, _SHA256 = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"), re.compile("[0-9a-f]{64}")
 
 
 class Shared:
-    """The artifacts that all machines have in common.
+    """The artifacts that machines share.
 
-    An artifact's files are at `KIND/NAME/SHA256-FILE`, with the first 20 digits of each one's sha256, so that two
-    makers of the same never mix theirs. `manifests/KIND/NAME.json` is written last, and only where there is none:
-    once it exists, so do all files, and if two workers make it, the first one's stays.
+    An artifact's files are at `KIND/NAME/SHA256-FILE`, with the first 20 digits of their sha256, so that files of
+    two workers are never mixed. `manifests/KIND/NAME.json` is written last, and only if it does not exist: once it
+    exists, so do all files, and if two workers create an artifact, the first one is kept.
 
     Args:
         address: of the bucket, `s3://BUCKET/PREFIX`.
-        home: of the machine's own store. Its folder `peeked/` keeps single files of artifacts that aren't here
-            whole; `unsent/` has a mark for each artifact that was made here and isn't in the bucket yet.
+        home: of the machine's own store. Its folder `peeked/` caches single files of artifacts that are not local;
+            `unsent/` has a mark for each local artifact that is not yet uploaded.
     """
 
     def __init__(self, address: str, home: Path, say: Callable[[str], None]) -> None:
         self.bucket = Bucket(address)
         self.home, self.say = home, say
-        self.claims, self.handover = Claims(self.bucket, say), Handover(self.bucket, say)
+        self.leases, self.handover = Leases(self.bucket, say), Handover(self.bucket, say)
         self._there: dict[str, dict[str, datetime]] = {}  # when artifacts were finished, by kind and name
         self._looked: dict[str, float] = {}
-        self._told = set[str]()  # places of damaged artifacts
-        self._failed = -PAUSE  # when the bucket couldn't be reached
+        self._told = set[str]()  # paths of damaged artifacts
+        self._failed = -PAUSE  # when the bucket was unreachable
 
     def has(self, place: str) -> bool:
-        """Say whether an artifact is there, whole; one that wasn't is looked for again after half a minute."""
+        """Return whether a complete artifact is in the bucket; a missing one is searched again after 30 s."""
         kind, _, name = place.partition("/")
         return name in self._there.get(kind, ()) or name in self.names(kind)
 
     def names(self, kind: str) -> dict[str, datetime]:
-        """Return the names of all artifacts of a kind that are there, and when they were finished."""
+        """Return the names of all artifacts of a kind in the bucket, and when they were finished."""
         if time.monotonic() - self._looked.get(kind, -RECENT) >= RECENT:
             listed = self.bucket.list(f"manifests/{kind}")
             self._there[kind] = {Path(path).stem: one.written for path, one in listed.items()}
@@ -66,48 +66,48 @@ class Shared:
         return self._there[kind]
 
     def look_again(self) -> None:
-        """Forget when it was looked for what wasn't there."""
+        """Search for missing artifacts again at next use."""
         self._looked.clear()
 
     @contextmanager
-    def claimed(self, lock: str) -> Iterator[None]:
-        """Hold the claim that goes with a lock; what others have made until then is known inside."""
+    def leased(self, lock: str) -> Iterator[None]:
+        """Hold the lease of a lock; artifacts that others finished before are visible inside."""
         place = place_of_lock(lock)
-        if place is None:  # what it guards is this machine's own
+        if place is None:  # it protects something local
             yield
             return
         kind, _, name = place.partition("/")
-        with self.claims.held(lock):
+        with self.leases.held(lock):
             for one in [name, *(f"{name}_x{scale}" for scale in (2, 3, 4) if kind == "data")]:
                 if one not in self.names(kind) and (when := self.bucket.modified(_manifest(f"{kind}/{one}"))):
                     self._there[kind][one] = when
             yield
 
-    def manifest(self, place: str, *, anew: bool = False) -> dict[str, Any]:
-        """Return the manifest of an artifact that is there; it is fetched once.
+    def manifest(self, place: str, *, refresh: bool = False) -> dict[str, Any]:
+        """Return the manifest of an artifact in the bucket; it is fetched once.
 
         Raises:
-            IntegrityError: it isn't what was written.
+            IntegrityError: it is corrupted.
         """
         kind, _, name = place.partition("/")
         kept, when = self._peeked(place, MANIFEST), self.names(kind).get(name)
         finished = when.timestamp() if when else 0.0
-        is_new = anew or not kept.is_file() or kept.stat().st_mtime != finished
+        is_new = refresh or not kept.is_file() or kept.stat().st_mtime != finished
         found = self.bucket.read(_manifest(place)) if is_new else None
         content = kept.read_bytes() if not is_new else found.content if found else b""
         manifest = parsed(content)
         if manifest is None or not _is_sane(manifest, place):
             kept.unlink(missing_ok=True)
-            raise IntegrityError(f"{self._address(place)} is not what was written", REPAIR_SHARED)
+            raise IntegrityError(f"{self._address(place)} is corrupted", REPAIR_SHARED)
         if is_new:
             put(kept, content)
             os.utime(kept, (finished, finished))
         return manifest
 
     def keys(self, kind: str, besides: Collection[str]) -> list[tuple[float, str, dict[str, Any]]]:
-        """Return when it was finished, name and key of each artifact of a kind, but for some names.
+        """Return completion time, name and key of each artifact of a kind, except some names.
 
-        Damaged ones are left out, which is said once.
+        Damaged ones are skipped with one warning.
         """
         names = {name: when for name, when in self.names(kind).items() if name not in besides}
         with ThreadPoolExecutor(READERS) as readers:
@@ -121,15 +121,15 @@ class Shared:
         except IntegrityError as error:
             if place not in self._told:
                 self._told.add(place)
-                self.say(f"{error.message}; it is left out (for the cause: srkd store verify --shared)")
+                self.say(f"{error.message}; it is skipped (for the cause: srkd store verify --shared)")
             return None
         return key
 
     def read(self, place: str, name: str) -> bytes:
-        """Return a small file of an artifact that is there; it is fetched once.
+        """Return a small file of an artifact in the bucket; it is fetched once.
 
         Raises:
-            IntegrityError: it isn't what was written.
+            IntegrityError: it is corrupted.
         """
         expected = self.manifest(place)["files"].get(name)
         if expected is None:
@@ -145,10 +145,10 @@ class Shared:
             list(readers.map(self.read, places, repeat(name)))
 
     def fetch(self, place: str, folder: Path) -> None:
-        """Fetch all files of an artifact that is there into a folder; what was peeked at isn't fetched again.
+        """Fetch all files of an artifact into a folder; files in `peeked/` are not fetched again.
 
         Raises:
-            IntegrityError: something isn't what was written.
+            IntegrityError: a file is corrupted.
         """
         files = self.manifest(place)["files"]
         total = sum(one["bytes"] for one in files.values())
@@ -164,12 +164,12 @@ class Shared:
         self._peeked(place, MANIFEST).replace(folder / MANIFEST)
 
     def _download(self, place: str, name: str, expected: dict[str, Any], path: Path) -> None:
-        part = path.with_name(f"{name}.{self.claims.worker}.part")
+        part = path.with_name(f"{name}.{self.leases.worker}.part")
         try:
             found = self.bucket.download(_object(place, name, expected), part, expected["bytes"])
             if found != expected["sha256"]:
                 wrong = f"{self.bucket.address}/{_object(place, name, expected)}"
-                raise IntegrityError(f"{wrong} is not what was written", REPAIR_SHARED)
+                raise IntegrityError(f"{wrong} is corrupted", REPAIR_SHARED)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
@@ -181,11 +181,11 @@ class Shared:
         return folder / name
 
     def parts(self, place: str, name: str, expected: dict[str, Any]) -> Iterator[bytes]:
-        """Give a file of an artifact, part by part, unchecked; raises an IntegrityError if its size is another."""
+        """Yield a file of an artifact in parts, unverified; raise an IntegrityError if its size is wrong."""
         return self.bucket.parts(_object(place, name, expected), expected["bytes"])
 
     def remove(self, place: str) -> None:
-        """Remove an artifact; files that nobody can find any more stay in the bucket."""
+        """Remove an artifact's manifest; its files stay in the bucket, unreachable."""
         self.bucket.delete(_manifest(place))
         kind, _, name = place.partition("/")
         self._there[kind].pop(name, None)
@@ -195,21 +195,21 @@ class Shared:
         return f"{self.bucket.address}/{_manifest(place)}"
 
     def mark(self, place: str) -> None:
-        """Note that an artifact is made here and has to be sent."""
+        """Mark a local artifact for upload."""
         with writable(self.home / "unsent"):
             (self.home / "unsent").mkdir(exist_ok=True)
             (self.home / "unsent" / place.replace("/", "-")).touch()
 
     def unsent(self) -> list[str]:
-        """Return the places of the artifacts that were made here and aren't in the bucket yet."""
+        """Return the paths of the local artifacts that are not yet uploaded."""
         folder = self.home / "unsent"
         names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
         return [name.replace("-", "/", 1) for name in names]
 
     def send(self) -> list[str]:
-        """Send what has to be sent; return the places where the bucket has another maker's, which stays.
+        """Upload marked artifacts; return the paths where the bucket already has another worker's, which is kept.
 
-        What can't be sent because the bucket can't be reached is sent later.
+        While the bucket is unreachable, uploads are postponed.
         """
         others = []
         for place in self.unsent() if time.monotonic() - self._failed >= PAUSE else []:
@@ -224,7 +224,7 @@ class Shared:
                         mark.unlink()
             except Unreachable as error:
                 self._failed = time.monotonic()
-                self.say(f"{error.message}; {place} is kept here, and sent later")
+                self.say(f"{error.message}; {place} is kept here and uploaded later")
                 break
         for place in others:
             if place.startswith("data/"):
@@ -232,12 +232,12 @@ class Shared:
         return [place for place in others if not place.startswith("data/")]
 
     def _is_sent(self, place: str) -> bool:
-        """Send an artifact, the manifest last; say whether the bucket has this one."""
+        """Upload an artifact, the manifest last; return whether the bucket has this one."""
         folder, (kind, _, name) = self.home / place, place.partition("/")
         content = (folder / MANIFEST).read_bytes()
         for file, expected in read_manifest(folder)["files"].items():
             if not (folder / file).is_file() or stamp(folder / file) != expected:
-                raise IntegrityError(f"{folder / file} is not what was written", REPAIR)
+                raise IntegrityError(f"{folder / file} is corrupted", REPAIR)
             self.bucket.upload(_object(place, file, expected), folder / file)
         is_ours = self.bucket.create(_manifest(place), content)
         if not is_ours and (when := self.bucket.modified(_manifest(place))):
@@ -246,7 +246,7 @@ class Shared:
 
 
 def find_shared(home: Path, say: Callable[[str], None]) -> Shared | None:
-    """Return what machines share as SRKD_STORE says; None if it says nothing, or srkd is offline."""
+    """Return the shared store of SRKD_STORE; None if it is not set, or srkd is offline."""
     address, offline = os.environ.get("SRKD_STORE"), os.environ.get("SRKD_OFFLINE", "0")
     return Shared(address, home, say) if address and offline in ("", "0") else None
 
@@ -260,7 +260,7 @@ def _object(place: str, name: str, expected: dict[str, Any]) -> str:
 
 
 def _is_sane(manifest: dict[str, Any], place: str) -> bool:
-    """Say whether a manifest is of that artifact, and names its files as files of one folder."""
+    """Return whether a manifest belongs to an artifact, and its file names are valid inside one folder."""
     try:
         if place_of(place.partition("/")[0], manifest["key"]) != place:
             return False

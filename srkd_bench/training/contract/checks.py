@@ -1,6 +1,6 @@
 """The checks of the contract.
 
-CHECKS[name](subject("./mymethod.py"))  # raises Broken, with the line to mend and what to do
+CHECKS[name](subject("./mymethod.py"))  # raises Broken, with the line to fix and what to do
 """
 
 import math
@@ -24,12 +24,10 @@ from srkd_bench.training.contract.subject import Broken, Subject, subject
 
 __all__ = ["CHECKS", "Broken", "Check", "Subject", "Verdict", "examine", "subject"]
 
-NO_WAY = (
-    "keep the way from step.student to the loss free of detach(), item(), torch.tensor(...) and no_grad()"
-)
+NO_WAY = "do not use detach(), item(), torch.tensor(...) or no_grad() between step.student and the loss"
 
 
-Check = Callable[[Subject], str | None]  # returns what else is to be said; raises Broken
+Check = Callable[[Subject], str | None]  # returns a note or an empty string; raises Broken
 CHECKS: dict[str, Check] = {}  # by title, in the order in which they are made
 
 
@@ -41,12 +39,12 @@ def _check(title: str) -> Callable[[Check], Check]:
     return register
 
 
-@_check("Adapter and losses run, and give loss terms by name")
+@_check("Adapter and losses run, and return loss terms by name")
 def _takes_a_step(one: Subject) -> None:
     terms = one.losses(one.lesson(batch=one.batch))
     if not isinstance(terms, dict) or not all(isinstance(term, Tensor) for term in terms.values()):
         hint = 'return {"rec": step.rec, "name": loss}, each loss a tensor'
-        raise Broken("losses() gives no tensors by name", one.files.of_function("losses"), hint)
+        raise Broken("losses() returns no tensors by name", one.files.of_function("losses"), hint)
 
 
 @_check("Every term is one finite number in float32")
@@ -62,20 +60,20 @@ def _check_terms(one: Subject, terms: Losses) -> None:
                 f"term '{name}' has shape {tuple(loss.shape)}, not ()", place, "take a mean over all elements"
             )
         if loss.dtype != torch.float32:
-            hint = "compute losses in float32: images and features come so"
+            hint = "compute losses in float32, the type of images and features"
             raise Broken(f"term '{name}' is {loss.dtype}, not torch.float32", place, hint)
         if not loss.isfinite():
             hint = "clamp what is divided by, or under a root or logarithm, away from 0"
             raise Broken(f"term '{name}' is {loss.item()}", place, hint)
 
 
-@_check("The loss against HR is there exactly once, as `rec`")
+@_check("The loss against HR appears exactly once, as `rec`")
 def _rec_is_there_once(one: Subject) -> None:
     start = one.lesson(batch=one.batch)
     rec = torch.tensor(0.5, requires_grad=True)
     start.step = Step(**vars(start.step) | {"rec": rec})
     terms = one.losses(start)
-    hint = 'return "rec": step.rec, as it is'
+    hint = 'return "rec": step.rec, unchanged'
     if terms.get("rec") is not rec:
         raise Broken("the term 'rec' is not step.rec", one.files.of_term("rec"), hint)
     (grad,) = torch.autograd.grad(torch.stack(list(terms.values())).sum(), rec)
@@ -83,7 +81,7 @@ def _rec_is_there_once(one: Subject) -> None:
         raise Broken(f"step.rec counts {grad.item():g} times, not once", one.files.of_term("rec"), hint)
 
 
-@_check("Every term gives the student a finite gradient (those in `beside` give the adapter one)")
+@_check("Every term gives the student a finite gradient (terms in `beside`: the adapter)")
 def _student_gets_gradients(one: Subject) -> None:
     start = one.lesson(batch=one.batch)
     for name, loss in one.losses(start).items():
@@ -102,11 +100,11 @@ def _student_gets_gradients(one: Subject) -> None:
             raise Broken(f"term '{name}' gives the {who} no gradient", place, NO_WAY)
 
 
-@_check("The teacher gets no gradient; its weights and its mode stay as they were")
+@_check("The teacher gets no gradient; its weights and its mode are not modified")
 def _teacher_stays(one: Subject) -> None:
     start = one.lesson(batch=one.batch)
     twin = lesson(registry.build("none", {}), batch=one.batch).teacher
-    hint = "the teacher stays outside of the adapter; ask step.teacher for what it sees"
+    hint = "keep the teacher out of the adapter; step.teacher has its output and features"
     place = one.files.of_function("adapter", "teacher")
 
     def unlike() -> bool:
@@ -134,7 +132,7 @@ def _teacher_stays(one: Subject) -> None:
         raise Broken("losses() changes the teacher's weights or its mode", place, hint)
 
 
-@_check("Images and features that others see, or see again, are left as they were")
+@_check("Images and features that other methods share are not modified")
 def _others_see_the_same(one: Subject) -> None:
     start = one.lesson(batch=one.batch)
 
@@ -158,21 +156,21 @@ def _others_see_the_same(one: Subject) -> None:
         raise Broken(f"losses() changes {changed[0]} in place", place, hint)
 
 
-@_check("The teacher is asked about the batch at most once, and never by methods that don't look")
-def _teacher_is_asked_once(one: Subject) -> None:
+@_check("The batch needs at most one teacher forward pass, and none in methods without a teacher")
+def _teacher_has_one_pass(one: Subject) -> None:
     start = one.lesson(batch=one.batch)
     start.looks.clear()
     one.losses(start)
     about_batch = sum(images is start.step.lr for images in start.looks)
     place = one.files.of_function("losses")
     if start.looks and not one.method.looks:
-        raise Broken("the teacher is asked, but looks is False", place, "leave out looks = False")
+        raise Broken("the teacher is used, but looks is False", place, "leave out looks = False")
     if about_batch > 1:
         hint = "step.teacher.sr and step.teacher.feats are kept; see() is for other images"
-        raise Broken(f"the teacher is asked {about_batch} times about the batch", place, hint)
+        raise Broken(f"{about_batch} teacher forward passes for one batch", place, hint)
     if one.method.looks and not start.looks:
         raise Broken(
-            "the teacher is never asked", place, "write looks = False, and it costs no teacher's pass"
+            "the teacher is never used", place, "write looks = False, which saves the teacher's forward pass"
         )
 
 
@@ -206,11 +204,11 @@ def _uses_what_it_needs(one: Subject) -> None:
         raise Broken(problem, one.files.of_function("losses"), hint)
 
 
-@_check("What is trained beside the student is its own, and never reaches the student's file")
+@_check("Modules trained beside the student are separate from it and are not saved with it")
 def _adapter_is_not_exported(one: Subject) -> None:
     start = one.lesson(batch=one.batch)
     place = one.files.of_function("adapter", "student")
-    hint = "return what is trained beside the student from adapter(); set nothing on the student"
+    hint = "return auxiliary modules from adapter(); set nothing on the student"
     alone = build(STUDENT, 0)
     more = [name for name in start.student.state_dict() if name not in alone.state_dict()]
     if more:
@@ -223,26 +221,28 @@ def _adapter_is_not_exported(one: Subject) -> None:
                     f"the adapter's '{name}' is a weight of the {who}",
                     one.files.of_function("adapter", who),
                 )
-                raise Broken(problem, at, "put a copy there: copy.deepcopy")
+                raise Broken(problem, at, "use a copy: copy.deepcopy")
     one.losses(start)
     if to_safetensors(start.student) != to_safetensors(alone):
         raise Broken("the student's weights are no longer those that all methods start from", place, hint)
 
 
-@_check("A student that equals its teacher has nothing to learn from it")
+@_check("A student that equals its teacher has zero distillation loss")
 def _equal_teacher_teaches_nothing(one: Subject) -> str:
     if not one.method.looks:
-        return "it looks at no teacher"
+        return "it uses no teacher"
     if one.method.never_zero:
         return f"never zero: {one.method.never_zero}"
     for name, loss in one.losses(one.lesson(equal=True, batch=one.batch)).items():
         if name != "rec" and not abs(loss.item()) <= 1e-10:
             problem = f"term '{name}' is {loss.item():.3g} for a student that equals its teacher"
-            raise Broken(problem, one.files.of_term(name), 'if that is meant, say why: never_zero = "..."')
+            raise Broken(
+                problem, one.files.of_term(name), 'if that is intended, state why: never_zero = "..."'
+            )
     return ""
 
 
-@_check("The losses draw nothing from the global random numbers of torch, numpy or Python")
+@_check("The losses do not use the global random state of torch, NumPy or Python")
 def _global_random_numbers_stay(one: Subject) -> None:
     start = one.lesson(batch=one.batch)
 
@@ -256,7 +256,7 @@ def _global_random_numbers_stay(one: Subject) -> None:
         raise Broken("losses() draws from global random numbers", one.files.of_function("losses"), hint)
 
 
-@_check("It works on the least batch that it asks for")
+@_check("It works on its smallest batch")
 def _works_on_the_least_batch(one: Subject) -> str:
     least = one.method.min_batch
     try:
@@ -267,7 +267,7 @@ def _works_on_the_least_batch(one: Subject) -> str:
     return f"a batch of {least}" + ("; of 1: refused before work starts" if least > 1 else "")
 
 
-@_check("It works where networks run in bfloat16")
+@_check("It works with networks in bfloat16")
 def _works_in_bfloat16(one: Subject) -> None:
     train = TRAIN.model_copy(update={"precision": "bf16", "batch": one.batch})
     terms = one.losses(one.lesson(batch=one.batch, precision=train))
@@ -276,7 +276,7 @@ def _works_in_bfloat16(one: Subject) -> None:
         trained({one.name: one.method}, train=train)
 
 
-@_check("A student learns beside others what it learns alone, to the bit")
+@_check("A student is bit-identical whether it is trained alone or beside others")
 def _learns_the_same_beside_others(one: Subject) -> None:
     train = TRAIN.model_copy(update={"batch": one.batch})
     others = {name: registry.build(name, {}) for name in ("none", "hkd", "rvkd") if name != one.name}
@@ -287,20 +287,22 @@ def _learns_the_same_beside_others(one: Subject) -> None:
             beside = trained(others | {one.name: one.method}, train=train)[one.name]
     if not alone.equals(beside):
         hint = "keep nothing in globals or on the class; draw random numbers from step.generator only"
-        raise Broken("it learns something else beside others", one.files.of_function("losses"), hint)
+        raise Broken(
+            "the student differs when it is trained beside others", one.files.of_function("losses"), hint
+        )
 
 
-@_check("A training that was interrupted goes on in the same bits")
-def _goes_on_from_a_checkpoint(one: Subject) -> None:
+@_check("Interrupted training resumes bit-identically")
+def _resumes_from_a_checkpoint(one: Subject) -> None:
     train = TRAIN.model_copy(update={"batch": one.batch})
     with one.telling():
         straight = trained({one.name: one.method}, train=train)[one.name]
         resumed = trained({one.name: one.method}, train=train, stop=[2])[one.name]
     if not straight.equals(resumed):
         hint = (
-            "what changes from step to step has to be a parameter or buffer of the adapter: register_buffer"
+            "state that changes between steps must be a parameter or buffer of the adapter: register_buffer"
         )
-        raise Broken("it goes on otherwise after a pause", one.files.of_function("losses"), hint)
+        raise Broken("training differs after an interruption", one.files.of_function("losses"), hint)
 
 
 @_check("Every hyper-parameter can be set, and has bounds")
@@ -316,7 +318,7 @@ def _parameters_have_bounds(one: Subject) -> None:
                     registry.check_parameter(type(part), name, field.name, wrong)
                 except SrkdError:
                     continue
-                hint = 'name the words that it can be: Literal["a", "b"]'
+                hint = 'list its possible values: Literal["a", "b"]'
                 if number:
                     hint = (
                         "give it the type Weight, Share or Width of srkd_bench.method, or bounds of its own:"
@@ -326,7 +328,7 @@ def _parameters_have_bounds(one: Subject) -> None:
                 raise Broken(f"hyper-parameter '{field.name}' may be {wrong!r}", place, hint)
 
 
-@_check("Time and memory of a step (for your information)")
+@_check("Time and memory of a step (not a requirement)")
 def _cost(one: Subject) -> str:
     with one.telling():
         return overhead(one.method)
@@ -334,12 +336,12 @@ def _cost(one: Subject) -> str:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a check.
+    """The result of a check.
 
     Args:
-        problem: what is wrong; empty if nothing is.
+        problem: the violation; empty if the check passed.
         place, hint: as in `Broken`.
-        note: what else is to be said.
+        note: additional information.
     """
 
     check: str
@@ -350,7 +352,7 @@ class Verdict:
 
 
 def examine(one: Subject) -> Iterator[Verdict]:
-    """Put a method through all checks, one by one; one that can't take a step gets no further."""
+    """Run all checks on a method; stop if it cannot take a training step."""
     for name, check in CHECKS.items():
         try:
             yield Verdict(name, note=check(one) or "")

@@ -39,7 +39,7 @@ class Lesson:
     """A method with networks and a batch.
 
     Args:
-        looks: what the teacher was asked about so far.
+        looks: inputs of the teacher's forward passes so far.
     """
 
     method: Method
@@ -51,18 +51,18 @@ class Lesson:
     looks: list[Tensor] = field(default_factory=list)
 
     def losses(self) -> Losses:
-        """Return the method's loss terms. Tensors of sizes that don't match are an error even where torch warns."""
+        """Return the method's loss terms. Mismatched tensor sizes are an error, also where torch only warns."""
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message="Using a (target|input) size")
             return self.method.losses(self.step, self.adapter)
 
     def trained(self) -> list[nn.Parameter]:
-        """Return the weights that the student's optimizer has."""
+        """Return the weights in the student's optimizer."""
         weights = [*self.student.parameters(), *self.adapter.parameters()]
         return [weight for weight in weights if weight.requires_grad]
 
     def begin(self, lr: Tensor, hr: Tensor) -> None:
-        """Make the step of a batch."""
+        """Create the step of a batch."""
         output, generator = self._output(self.student, lr), torch.Generator().manual_seed(0)
         view, rec, see = (
             TeacherView(self._see, lr),
@@ -91,16 +91,16 @@ def lesson(
     batch: int = 4,
     precision: TrainSpec = TRAIN,
 ) -> Lesson:
-    """Return a method's first step. The teacher's weights would take a gradient: in earnest they would not.
+    """Prepare a method's first step. Unlike in real training, the teacher's weights accept gradients.
 
     Args:
-        equal: let the teacher be the student's twin.
-        precision: the training whose precision the networks run at.
+        equal: use a copy of the student as the teacher.
+        precision: the training whose precision is used.
     """
     learner = build(student, 0)
     teacher = build(student, 0).eval() if equal else build(TEACHER, 1).eval()
     generator = torch.Generator().manual_seed(5)
-    sample = torch.rand(8, 3, 8, 8, generator=generator)  # 64 in earnest
+    sample = torch.rand(8, 3, 8, 8, generator=generator)  # 64 in real training
     lr = torch.rand(batch, 3, 8, 8, generator=generator)
     hr = torch.rand(batch, 3, 16, 16, generator=generator)
     made = Lesson(method, learner, teacher, adapter_of(method, teacher, learner, sample), precision)
@@ -109,13 +109,13 @@ def lesson(
 
 
 class Noise(Patches):
-    """Patches of no images at all."""
+    """Patches of noise instead of images."""
 
     def __init__(self, train: TrainSpec) -> None:
         self.train = train
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return LR of noise, and HR that is LR enlarged."""
+        """Return noise as LR, and enlarged LR as HR."""
         generator = torch.Generator().manual_seed(step)
         shape = self.train.batch, 3, self.train.patch, self.train.patch
         lr = torch.rand(shape, generator=generator)
@@ -125,7 +125,7 @@ class Noise(Patches):
 def learner_of(
     name: str, method: Method, teacher: EDSR, folder: Path, train: TrainSpec, student: ModelSpec = STUDENT
 ) -> Learner:
-    """Return a student on its way, or at its beginning if the folder has no checkpoint of it."""
+    """Return a student resumed from its checkpoint, or at its first step if the folder has none."""
     made_of: dict[str, Any] = {"data": "noise", "pixels": "", "params": {}, "seed": 3, "teacher": None}
     run = Run(model=student, train=train, method=name, **made_of)
     sample, _ = Noise(train.model_copy(update={"batch": 8})).batch(99)
@@ -134,13 +134,13 @@ def learner_of(
 
 @dataclass(frozen=True)
 class Taught:
-    """What came of a training: all weights, the adapter's too, and the logged loss terms."""
+    """The result of a training: all weights, including the adapter's, and the logged loss terms."""
 
     weights: dict[str, Tensor]
     terms: list[Any]
 
     def equals(self, other: "Taught") -> bool:
-        """Say whether it is the same, to the bit."""
+        """Return whether both are bit-identical."""
         alike = self.terms == other.terms and self.weights.keys() == other.weights.keys()
         return alike and all(torch.equal(self.weights[name], other.weights[name]) for name in self.weights)
 
@@ -148,10 +148,10 @@ class Taught:
 def trained(
     methods: Mapping[str, Method], *, train: TrainSpec = TRAIN, stop: Iterable[int] = ()
 ) -> dict[str, Taught]:
-    """Train students by some methods side by side for a few steps.
+    """Train students with some methods together for a few steps.
 
     Args:
-        stop: steps after which the training is interrupted, and goes on from its checkpoints.
+        stop: steps after which the training is interrupted and resumed from its checkpoints.
     Raises:
         SrkdError: a student failed.
     """

@@ -23,7 +23,7 @@ ROUNDS = 5
 
 
 def overhead(method: Method) -> str:
-    """Return in words what a step of the demo's student costs, without the teacher's pass over the batch."""
+    """Describe the cost of a training step of the demo's student, without the teacher's forward pass."""
     train = TrainSpec(batch=max(8, method.min_batch), patch=24, steps=1000)
     teacher = build(TEACHER, 1).requires_grad_(False).eval()
     lr, hr = Noise(train).batch(0)
@@ -53,7 +53,7 @@ def overhead(method: Method) -> str:
 
 
 def _kept(act: Callable[[], object]) -> int:
-    """Return how many bytes of tensors are kept for backward passes, each tensor's memory once."""
+    """Return the bytes of tensors stored for backward passes, counting shared memory once."""
     kept: dict[int, Tensor] = {}
 
     def pack(tensor: Tensor) -> Tensor:

@@ -9,18 +9,18 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Files:
-    """The files that hold a method, or the parts of a composition."""
+    """The files of a method, or of the parts of a composition."""
 
     paths: tuple[str, ...]
 
     def of_error(self, error: BaseException) -> str:
-        """Return the place that an error came by last."""
+        """Return the last place in these files in an error's traceback."""
         frames = traceback.extract_tb(error.__traceback__)
         found = [(one.filename, one.lineno) for one in frames if one.filename in self.paths]
         return _place(found[-1]) if found else ""
 
     def of_term(self, term: str) -> str:
-        """Return the place where a loss term gets its name: a key of a dictionary, or the word itself."""
+        """Return the place where a loss term is named: a key of a dictionary, or any mention."""
         term, words, keys = term.rpartition(".")[2], list[tuple[str, int]](), list[tuple[str, int]]()
         for path, node in self._nodes():
             for found, nodes in ((words, [node]), (keys, node.keys if isinstance(node, ast.Dict) else [])):
@@ -29,10 +29,10 @@ class Files:
         return _place((keys or words)[-1]) if words else self.of_function("losses")
 
     def of_function(self, name: str, word: str = "") -> str:
-        """Return the place where a function mentions a word in earnest, or begins.
+        """Return the place where a function uses a name, or the function's first line.
 
-        Where the word stands for itself, given to something or set on something, comes before where something of
-        it is taken or it is called; assertions don't count.
+        Uses of the name as an argument or as a target come before attribute accesses and calls; assertions are
+        ignored.
         """
         begins = given = taken = None
         for path, node in self._nodes():
@@ -58,7 +58,7 @@ class Files:
         return _place(found) if found else ""
 
     def of_attribute(self, name: str) -> str:
-        """Return the place where a class gives an attribute its type."""
+        """Return the place where a class annotates an attribute."""
         annotated = ((path, node) for path, node in self._nodes() if isinstance(node, ast.AnnAssign))
         for path, node in annotated:
             if isinstance(node.target, ast.Name) and node.target.id == name:

@@ -14,10 +14,10 @@ from srkd_bench.training.contract.source_lines import Files
 
 
 class Broken(Exception):
-    """What a method doesn't keep of the contract.
+    """A violation of the contract.
 
     Args:
-        place: the file and line to mend, with what stands there; empty if that can't be told.
+        place: file and line to fix, with the line's text; empty if unknown.
         hint: what to do.
     """
 
@@ -28,7 +28,7 @@ class Broken(Exception):
 
 @dataclass(frozen=True)
 class Subject:
-    """A method that is put through the contract."""
+    """The method under test."""
 
     name: str
     method: Method
@@ -36,7 +36,7 @@ class Subject:
 
     @contextmanager
     def telling(self, hint: str = "") -> Iterator[None]:
-        """Tell an error of the method's code by its line."""
+        """Report an error in the method's code with its line."""
         try:
             yield
         except Broken:
@@ -52,7 +52,7 @@ class Subject:
             raise Broken(problem, self.files.of_error(error), hint) from error
 
     def lesson(self, **how: Any) -> Lesson:
-        """Return its first step; see `lesson`."""
+        """Prepare its first step; see `lesson`."""
         with self.telling():
             return lesson(self.method, **how)
 
@@ -63,7 +63,7 @@ class Subject:
 
     @property
     def batch(self) -> int:
-        """The number of images that it is shown."""
+        """The batch size of its steps."""
         return max(4, self.method.min_batch)
 
 

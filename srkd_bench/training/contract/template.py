@@ -13,15 +13,17 @@ def write(name: str, folder: Path = Path()) -> list[Path]:
     """Write a method and its test, and return their paths.
 
     Raises:
-        SrkdError: a name that a method can't have or that hides a module, or a file that is there.
+        SrkdError: an invalid name, a name that hides a module, or the file exists.
     """
     check_name(name, f"srkd method new {name}")
     files = {folder / f"{name}.py": "method.py.txt", folder / f"test_{name}.py": "test.py.txt"}
     for path in files:
         if path.exists():
-            raise SrkdError(f"'{path}' is there already", "choose another name, or move it away")
+            raise SrkdError(f"'{path}' already exists", "choose another name, or move it away")
     if name.startswith("test_") or find_spec(name) is not None:
-        raise SrkdError(f"'{name}' is the name of a module that Python would no longer find", "another name")
+        raise SrkdError(
+            f"'{name}' is the name of an existing Python module, which it would hide", "choose another name"
+        )
     try:
         for path, template in files.items():
             text = (TEMPLATES / template).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What the tests of commands share."""
+"""Fixtures of the tests of commands."""
 
 from pathlib import Path
 
@@ -17,14 +17,14 @@ GAINS = {"none": 0.0, "hkd": 0.2, "rkd+hkd": -0.1}
 
 @pytest.fixture
 def srkd(srkd: Srkd, tmp_path: Path) -> Srkd:
-    """Call the command beside a tiny suite."""
+    """Call the command in a folder with a tiny suite."""
     tiny_suite(tmp_path, methods=["none", "hkd", "rkd+hkd"])
     return srkd
 
 
 @pytest.fixture
 def kept(srkd: Srkd, tmp_path: Path, display: Display) -> list[str]:
-    """Keep runs of six seeds whose scores are made up; return the ids of the first seed's runs."""
+    """Store runs of six seeds with made-up scores; return the ids of the first seed's runs."""
     store = ArtifactStore(tmp_path / "home")
     suite = load_suite(str(tmp_path / "tiny.yaml"), ["seeds=[0,1,2,3,4,5]"])
     plan = planner.plan(suite, store, display)

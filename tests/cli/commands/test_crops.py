@@ -57,7 +57,7 @@ def test_a_wrong_suffix_is_refused_before_any_work(
         call("-o", str(tmp_path / "a.docx"))
 
 
-def test_runs_that_are_named_are_shown_alone_if_they_are_of_one_seed(
+def test_named_runs_are_shown_alone_if_they_have_one_seed(
     call: Callable[..., None], tmp_path: Path, tiny_plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     galleries: list[Gallery] = []

@@ -6,7 +6,7 @@ import pytest
 from tests.conftest import Srkd
 
 
-def test_distill_makes_the_chosen_methods_and_the_teacher(srkd: Srkd) -> None:
+def test_distill_trains_the_chosen_methods_and_the_teacher(srkd: Srkd) -> None:
     code, text, messages = srkd("distill", "tiny.yaml", "--method", "ckd", "-m", "none", "--json")
     assert code == 0
     rows = json.loads(text)["scores"]
@@ -15,7 +15,7 @@ def test_distill_makes_the_chosen_methods_and_the_teacher(srkd: Srkd) -> None:
     assert "Training 2 students, seed 0: ckd, none" in messages
 
 
-def test_every_run_keeps_its_events_and_a_card(srkd: Srkd, tmp_path: Path) -> None:
+def test_every_run_has_events_and_a_card(srkd: Srkd, tmp_path: Path) -> None:
     srkd("distill", "tiny.yaml", "--method", "hkd")
     (run,) = [
         path
@@ -45,7 +45,7 @@ def test_every_run_keeps_its_events_and_a_card(srkd: Srkd, tmp_path: Path) -> No
         ),
     ],
 )
-def test_a_list_on_the_command_line_that_names_something_twice_is_refused(
+def test_a_list_with_duplicates_on_the_command_line_is_rejected(
     srkd: Srkd, words: list[str], message: str
 ) -> None:
     suite = [] if "--model" in words else ["tiny.yaml"]

@@ -22,12 +22,12 @@ def states(srkd: Srkd) -> dict[str, str]:
     return {row["name"]: row["state"] for row in rows}
 
 
-def test_a_local_copy_is_packed_once_and_replaced_when_asked(srkd: Srkd, tmp_path: Path) -> None:
+def test_a_local_copy_is_packed_once_and_replaced_with_force(srkd: Srkd, tmp_path: Path) -> None:
     five_images(tmp_path / "mine")
     assert states(srkd)["set5"] == "to download"
     code, text, messages = srkd("download", "set5", "--from", "mine", "--json")
     assert code == 0
-    assert "set5: 5 images packed; their pixels are those of no copy that srkd knows" in messages
+    assert "set5: 5 images packed; their pixels match no known copy" in messages
     (packed,) = json.loads(text)["datasets"]
     assert packed["name"] == "set5"
     assert states(srkd)["set5"] == "here"
@@ -74,7 +74,7 @@ def test_a_folder_is_registered_under_a_new_name_and_listed(srkd: Srkd, tmp_path
     (own,) = [row for row in rows if row["name"] == "holiday"]
     assert (own["role"], own["images"], own["state"], own["copy"]) == ("own", 5, "here", "holiday")
     five_images(tmp_path / "mine", side=40)
-    assert "is here with other images" in srkd("download", "holiday", "--from", "mine")[2]
+    assert "exists with other images" in srkd("download", "holiday", "--from", "mine")[2]
     assert srkd("download", "holiday", "--from", "mine", "--force")[0] == 0
     assert "no data set named 'holidays'" in srkd("download", "holidays")[2]
 
@@ -87,10 +87,7 @@ def test_a_copy_is_packed_under_its_own_name(srkd: Srkd) -> None:
         "set14@edsr: 14 images packed; this copy differs from 'set14':"
         " suites and --datasets name it 'set14@edsr'\n",
     )
-    assert (
-        "other copies are here: set14@edsr"
-        in srkd("evaluate", "--model", "bicubic", "--datasets", "set14")[2]
-    )
+    assert "available copies: set14@edsr" in srkd("evaluate", "--model", "bicubic", "--datasets", "set14")[2]
     code, _, messages = srkd("download", "set14", "--from", DATA)
     assert code == 4
     assert f"'{DATA}' holds 2 copies of data set 'set14': " in messages

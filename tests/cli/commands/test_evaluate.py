@@ -30,7 +30,7 @@ def test_bicubic_is_measured_without_a_suite(srkd: Srkd) -> None:
     assert rows["psnr_y"]["mean"] == pytest.approx(32.351, abs=0.002)
 
 
-def test_someones_images_are_measured_by_name(srkd: Srkd, tmp_path: Path) -> None:
+def test_a_folder_of_sr_images_is_measured_by_file_name(srkd: Srkd, tmp_path: Path) -> None:
     from srkd_bench.data.image_set import open_set
     from srkd_bench.store.artifact_store import ArtifactStore
 
@@ -45,7 +45,7 @@ def test_someones_images_are_measured_by_name(srkd: Srkd, tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(not DATA, reason="SRKD_TEST_DATA is not set")
-def test_the_protocols_golden_numbers_come_out_of_the_command(srkd: Srkd) -> None:
+def test_the_command_reproduces_the_golden_scores(srkd: Srkd) -> None:
     for name in ("set5", "set14"):
         assert srkd("download", name, "--from", f"{DATA}/{name}")[0] == 0
     golden = json.loads((Path(DATA) / "golden" / "scores.json").read_text(encoding="utf-8"))
@@ -86,7 +86,7 @@ def test_an_unknown_copy_is_marked_in_every_table(srkd: Srkd, tmp_path: Path) ->
     assert "a copy of set5 that srkd does not know" in text
 
 
-def test_sr_that_equals_hr_is_told(srkd: Srkd, tmp_path: Path) -> None:
+def test_sr_that_equals_hr_is_reported(srkd: Srkd, tmp_path: Path) -> None:
     from srkd_bench.data.image_set import open_set
     from srkd_bench.store.artifact_store import ArtifactStore
 

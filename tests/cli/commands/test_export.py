@@ -36,9 +36,7 @@ def expected(lr: Tensor, tmp_path: Path) -> NDArray[np.float32]:
 
 
 @needs_onnx
-def test_onnx_gives_what_pytorch_gives_at_any_size_and_says_what_it_is(
-    srkd: Srkd, run: str, tmp_path: Path
-) -> None:
+def test_onnx_equals_pytorch_at_any_size_and_has_metadata(srkd: Srkd, run: str, tmp_path: Path) -> None:
     import onnxruntime
 
     (tmp_path / "images").mkdir()
@@ -59,9 +57,7 @@ def test_onnx_gives_what_pytorch_gives_at_any_size_and_says_what_it_is(
     assert "RGB in [0, 1]" in meta["input"]
 
 
-def test_pt2_gives_what_pytorch_gives_at_any_size_and_says_what_it_is(
-    srkd: Srkd, run: str, tmp_path: Path
-) -> None:
+def test_pt2_equals_pytorch_at_any_size_and_has_metadata(srkd: Srkd, run: str, tmp_path: Path) -> None:
     assert srkd("export", run[:10], "--to", "pt2", "-o", "x.pt2")[0] == 0
     files = {export.META: ""}
     program = torch.export.load(tmp_path / "x.pt2", extra_files=files)
@@ -93,7 +89,7 @@ def test_safetensors_can_be_measured_and_exported_again(srkd: Srkd, run: str, tm
 @pytest.mark.parametrize(
     "wrong", [lambda sr: sr + 2e-4, lambda sr: sr * float("nan"), lambda sr: sr[..., 1:]]
 )
-def test_a_network_that_gives_other_images_leaves_no_file(
+def test_an_export_with_different_output_leaves_no_file(
     wrong: object, srkd: Srkd, run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert callable(wrong)
@@ -106,7 +102,7 @@ def test_a_network_that_gives_other_images_leaves_no_file(
     monkeypatch.setattr(export, "_safetensors", spoilt)
     code, _, messages = srkd("export", run[:10], "--to", "safetensors", "-o", "x.safetensors")
     assert code == 1
-    assert "the exported network is not the same" in messages
+    assert "the exported network differs" in messages
     assert not list(tmp_path.glob("x.safetensors*"))
 
 
@@ -120,11 +116,9 @@ def test_a_missing_extra_is_one_error_with_the_command(
     assert "python -m pip install '.[onnx]'" in messages
 
 
-def test_names_that_do_not_fit_and_files_that_are_there_are_refused(
-    srkd: Srkd, run: str, tmp_path: Path
-) -> None:
+def test_wrong_suffixes_and_existing_files_are_rejected(srkd: Srkd, run: str, tmp_path: Path) -> None:
     (tmp_path / "x.pt2").write_bytes(b"mine")
-    for name, message in {"x.pt2": "would be overwritten", "x.onnx": "is no name for pt2"}.items():
+    for name, message in {"x.pt2": "would be overwritten", "x.onnx": "is not a file name for pt2"}.items():
         code, _, messages = srkd("export", run[:10], "--to", "pt2", "-o", name)
         assert code == 1
         assert message in messages

@@ -41,9 +41,7 @@ def test_runs_are_listed_with_their_scale_and_role(srkd: Srkd, tmp_path: Path) -
     assert "role" in srkd("ls")[1].splitlines()[0]
 
 
-def test_a_run_that_others_learnt_from_is_a_teacher_whatever_its_card_says(
-    srkd: Srkd, tmp_path: Path
-) -> None:
+def test_a_run_used_as_a_teacher_is_listed_as_one_regardless_of_its_card(srkd: Srkd, tmp_path: Path) -> None:
     tiny_suite(tmp_path)
     assert srkd("run", "tiny.yaml")[0] == 0
     rows = json.loads(srkd("ls", "runs", "--json")[1])["runs"]
@@ -65,11 +63,11 @@ def test_a_folder_of_sr_images_has_a_name_in_tables_from_inside_too(
     assert (code, {row["model"] for row in json.loads(text)["scores"]}) == (0, {"mine"}), err
 
 
-def test_a_run_whose_card_is_damaged_is_left_out(srkd: Srkd, tmp_path: Path) -> None:
+def test_a_run_with_a_damaged_card_is_skipped(srkd: Srkd, tmp_path: Path) -> None:
     tiny_suite(tmp_path)
     assert srkd("distill", "-m", "none", "tiny.yaml")[0] == 0
     (card,) = tmp_path.glob("home/runs/*/card.json")
     card.write_text("{}", encoding="utf-8")
     code, text, err = srkd("ls", "runs", "--json")
     assert (code, json.loads(text)["runs"]) == (0, [])
-    assert "is damaged and left out" in err
+    assert "is damaged and skipped" in err

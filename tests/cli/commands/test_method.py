@@ -6,9 +6,7 @@ from srkd_bench.methods import registry
 from tests.conftest import Srkd
 
 
-def test_what_is_written_to_begin_with_keeps_the_contract_and_passes_its_test(
-    srkd: Srkd, tmp_path: Path
-) -> None:
+def test_the_template_fulfils_the_contract_and_passes_its_test(srkd: Srkd, tmp_path: Path) -> None:
     code, text, messages = srkd("method", "new", "my_idea")
     assert (code, text) == (0, "my_idea.py\ntest_my_idea.py\n")
     assert messages == "Next: srkd method check ./my_idea.py\n"
@@ -20,7 +18,7 @@ def test_what_is_written_to_begin_with_keeps_the_contract_and_passes_its_test(
 @pytest.mark.parametrize(
     "name", ["hkd", "Mine", "my-idea", "1st", "../up", "class", "all", "torch", "test_it", "mine"]
 )
-def test_a_name_that_cannot_be_or_is_taken_is_refused(srkd: Srkd, tmp_path: Path, name: str) -> None:
+def test_an_invalid_or_existing_name_is_rejected(srkd: Srkd, tmp_path: Path, name: str) -> None:
     (tmp_path / "mine.py").touch()
     before = sorted(Path().iterdir())
     code, text, messages = srkd("method", "new", name)

@@ -11,7 +11,7 @@ from tests.conftest import Srkd
 from tests.support.finished_runs import pair
 
 
-def test_student_and_teacher_are_profiled_side_by_side(
+def test_student_and_teacher_are_profiled_together(
     srkd: Srkd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student, teacher = pair(tmp_path / "home")
@@ -37,7 +37,7 @@ def test_student_and_teacher_are_profiled_side_by_side(
 
 
 @pytest.mark.parametrize("size", ["0x5", "5", "axb", "5x99999", "-1x4"])
-def test_a_size_that_is_none_is_refused(srkd: Srkd, size: str) -> None:
+def test_an_invalid_size_is_rejected(srkd: Srkd, size: str) -> None:
     code, _, messages = srkd("profile", "0123", f"--size={size}")
     assert code == 1
     assert "is not a size" in messages

@@ -1,4 +1,4 @@
-"""`srkd report` as one types it; most of it on scores that are written down, not trained."""
+"""`srkd report` on the command line, mostly with made-up scores."""
 
 import json
 from collections.abc import Callable
@@ -19,10 +19,10 @@ def test_a_report_shows_differences_claims_and_groups(srkd: Srkd, kept: list[str
     assert code == 0
     assert "| HKD | +0.200" in text
     assert "| (4) RKD+HKD is the best of all | fails |" in text
-    assert "not shown to be worse" in text
+    assert "not significantly worse" in text
 
 
-def test_methods_can_be_chosen_instead_of_the_suites(srkd: Srkd, kept: list[str]) -> None:
+def test_methods_can_be_chosen_on_the_command_line(srkd: Srkd, kept: list[str]) -> None:
     chosen = [*SUITE, "-m", "none", "-m", "hkd"]
     _, text, _ = srkd("report", *chosen, "--json")
     assert {row["model"] for row in json.loads(text)["scores"]} == {"none", "hkd"}
@@ -30,14 +30,14 @@ def test_methods_can_be_chosen_instead_of_the_suites(srkd: Srkd, kept: list[str]
     assert (code, messages.splitlines()[0]) == (1, "error: no method in suite tiny named 'rkd+hkd'")
 
 
-def test_a_report_says_which_parameters_the_suite_gives(srkd: Srkd, kept: list[str]) -> None:
+def test_a_report_lists_the_parameters_set_by_the_suite(srkd: Srkd, kept: list[str]) -> None:
     given = [*SUITE, "--set", "params={hkd: {weight: 2.0}, ckd: {warmup: 0.02}}"]
     notes = json.loads(srkd("report", *given, "--json")[1])["notes"]
     assert "parameters that the suite gives: hkd.weight=2.0" in notes  # there is no ckd
     assert "gives" not in srkd("report", *SUITE)[1]
 
 
-def test_cards_and_validation_curves_are_written_when_asked_for(
+def test_cards_and_validation_curves_are_written_on_request(
     srkd: Srkd, kept: list[str], tmp_path: Path
 ) -> None:
     assert srkd("report", *SUITE, "-m", "hkd", "--cards", "cards.json")[0] == 0
@@ -46,13 +46,13 @@ def test_cards_and_validation_curves_are_written_when_asked_for(
     assert len(trainings) == 6
 
 
-def test_a_report_of_written_scores_is_the_report_of_the_store(
+def test_a_report_from_a_score_file_equals_that_from_the_store(
     srkd: Srkd, kept: list[str], tmp_path: Path
 ) -> None:
     _, text, _ = srkd("report", *SUITE, "-f", "markdown", "-o", "scores.csv")
     elsewhere = [*SUITE, "--from", "scores.csv", "--home", str(tmp_path / "empty"), "-f", "markdown"]
     found = srkd("report", *elsewhere)[1]
-    of_the_store = ("yet", "not trained yet", "those that networks are trained on")
+    of_the_store = ("yet", "not trained yet", "also the training images")
     lines = [line for line in text.splitlines() if line and not line.endswith(of_the_store)]
     assert lines == [line for line in found.splitlines() if line]
     _, some, _ = srkd("report", *elsewhere, "--set", "seeds=[0]", "-m", "hkd")
@@ -60,7 +60,7 @@ def test_a_report_of_written_scores_is_the_report_of_the_store(
     assert "| w/o KD |" not in some
 
 
-def test_written_scores_need_neither_the_teachers_weights_nor_trials_of_weights(
+def test_a_score_file_needs_neither_teacher_weights_nor_tuning_trials(
     srkd: Srkd, kept: list[str], tmp_path: Path
 ) -> None:
     assert srkd("report", *SUITE, "-o", "scores.csv")[0] == 0
@@ -93,10 +93,10 @@ def test_a_report_of_a_file_shows_all_of_its_seeds(srkd: Srkd, kept: list[str], 
     chosen = ["--set", "seeds=[3]", "-f", "markdown"]
     text = srkd("report", "tiny.yaml", "--from", "seeds.csv", *chosen)[1]
     assert "Seed 3 only" in text
-    assert "left out of the file, as the suite does not have them: seeds 0, 4" in text
+    assert "in the file, but not in the suite, so not shown: seeds 0, 4" in text
 
 
-def test_scores_carry_their_suite_and_are_reported_under_no_other(
+def test_scores_name_their_suite_and_are_rejected_for_another(
     srkd: Srkd, kept: list[str], tmp_path: Path
 ) -> None:
     assert srkd("report", *SUITE, "-o", "scores.csv")[0] == 0
@@ -126,21 +126,19 @@ def test_a_file_of_a_built_in_suite_is_reported_with_that_suites_settings(srkd: 
     assert srkd("report", "demo", "--from", "s.csv")[0] == 1
 
 
-def test_a_file_without_a_suite_is_reported_under_the_one_whose_runs_it_holds(
-    srkd: Srkd, kept: list[str], tmp_path: Path
-) -> None:
+def test_a_file_without_a_suite_is_matched_by_its_runs(srkd: Srkd, kept: list[str], tmp_path: Path) -> None:
     assert srkd("report", *SUITE, "-o", "scores.csv")[0] == 0
     lines = (tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()
     (tmp_path / "old.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines), encoding="utf-8")
     assert srkd("report", "tiny.yaml", "--from", "old.csv")[0] == 0
     code, _, said = srkd("report", "--from", "old.csv")
-    assert (code, "old.csv does not say which suite its scores are of" in said) == (1, True)
+    assert (code, "old.csv does not name the suite of its scores" in said) == (1, True)
     code, _, said = srkd("report", "tiny.yaml", "--set", "train.steps=11", "--from", "old.csv")
     assert (code, "old.csv was measured under other settings" in said) == (1, True)
     assert srkd("report", "demo", "--from", "old.csv")[0] == 1
 
 
-def test_scores_that_are_damaged_are_refused_by_report_and_compare(srkd: Srkd, tmp_path: Path) -> None:
+def test_report_and_compare_reject_damaged_scores(srkd: Srkd, tmp_path: Path) -> None:
     head = "model,dataset,image,metric,protocol,value,run,method,seed"
     line = "none,photos-test,coffee,psnr_y,y@1,30.0,,none,0"
     (tmp_path / "twice.csv").write_text(f"{head}\n{line}\n{line}\n", encoding="utf-8")
@@ -155,7 +153,7 @@ def test_scores_that_are_damaged_are_refused_by_report_and_compare(srkd: Srkd, t
             assert problem in said
 
 
-def test_a_claim_that_fails_ends_with_5_after_the_report_and_one_that_is_open_does_not(
+def test_a_failed_claim_exits_with_5_after_the_report_and_an_open_one_with_0(
     srkd: Srkd, kept: list[str]
 ) -> None:
     true = "{claim: it reads so, of: hkd, margin: 0.1, reads: {photos-test: 30.225}}"
@@ -180,7 +178,7 @@ def test_a_claim_that_fails_ends_with_5_after_the_report_and_one_that_is_open_do
         (b"\xff\xfe", 1, "cannot read scores.csv"),
     ],
 )
-def test_what_is_no_table_of_the_suites_scores_is_one_error(
+def test_a_file_without_scores_of_the_suite_is_one_error(
     srkd: Srkd, tmp_path: Path, content: str | bytes | None, code: int, message: str
 ) -> None:
     if isinstance(content, bytes):
@@ -200,7 +198,7 @@ def test_the_baseline_can_be_chosen_and_must_be_known(srkd: Srkd, kept: list[str
     assert (code, "did you mean 'hkd'?" in message) == (1, True)
 
 
-def test_a_condition_that_is_met_ends_with_5_after_the_report(srkd: Srkd, kept: list[str]) -> None:
+def test_a_met_condition_exits_with_5_after_the_report(srkd: Srkd, kept: list[str]) -> None:
     fine = ["--fail-if", "hkd.photos-test < none.photos-test"]
     assert srkd("report", *SUITE, *fine)[0] == 0
     code, text, message = srkd(
@@ -226,7 +224,7 @@ def test_githubs_summary_gets_the_markdown_report(
     assert (code, "GITHUB_STEP_SUMMARY names this file" in message) == (1, True)
 
 
-def test_a_report_is_made_of_an_unfinished_suite_in_every_format(srkd: Srkd, tmp_path: Path) -> None:
+def test_an_unfinished_suite_can_be_reported_in_every_format(srkd: Srkd, tmp_path: Path) -> None:
     srkd("distill", "tiny.yaml", "--method", "none")
     files = ["a.md", "a.tex", "a.csv", "a.json", "a.txt", "a.html"]
     code, text, _ = srkd("report", "tiny.yaml", *[word for file in files for word in ("-o", file)])
@@ -238,7 +236,7 @@ def test_a_report_is_made_of_an_unfinished_suite_in_every_format(srkd: Srkd, tmp
     assert "| photos-test |" in text
 
 
-def test_a_page_is_a_file_or_on_stdout_with_regions_of_images_or_without(srkd: Srkd, tmp_path: Path) -> None:
+def test_a_page_is_written_to_a_file_or_stdout_with_or_without_crops(srkd: Srkd, tmp_path: Path) -> None:
     srkd("distill", "tiny.yaml", "--method", "hkd")
     code, text, messages = srkd("report", "tiny.yaml", "--format", "html", "-o", "a.html")
     assert (code, text) == (0, "")

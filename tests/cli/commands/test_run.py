@@ -30,7 +30,7 @@ def test_a_second_run_trains_nothing_and_prints_the_same_table(srkd: Srkd, tmp_p
     assert digests(tmp_path / "home") == before
 
 
-def test_changing_a_weight_retrains_that_method_alone(srkd: Srkd) -> None:
+def test_changing_a_weight_retrains_only_that_method(srkd: Srkd) -> None:
     srkd("run", "tiny.yaml", "--set", "methods=[none, hkd, rkd]")
     _, _, messages = srkd(
         "run", "tiny.yaml", "--set", "methods=[none, hkd, rkd]", "--set", "params.hkd.weight=0.5"
@@ -39,14 +39,14 @@ def test_changing_a_weight_retrains_that_method_alone(srkd: Srkd) -> None:
     assert messages.count("Training ") == 1
 
 
-def test_changing_the_teacher_retrains_every_student_that_looks_at_it(srkd: Srkd) -> None:
+def test_changing_the_teacher_retrains_every_student_that_uses_it(srkd: Srkd) -> None:
     srkd("run", "tiny.yaml")
     _, _, messages = srkd("run", "tiny.yaml", "--set", "teacher.train.steps=13")
     assert "Training teacher EDSR 6×4 (1 of 2)\n" in messages
     assert "Training 2 students, seed 0: hkd, rkd+hkd\n" in messages
 
 
-def test_dry_run_tells_what_would_be_done_and_does_nothing(srkd: Srkd, tmp_path: Path) -> None:
+def test_dry_run_prints_the_plan_and_trains_nothing(srkd: Srkd, tmp_path: Path) -> None:
     suite = ["tiny.yaml", "--set", "data.train=photos"]
     code, text, _ = srkd("run", *suite, "--dry-run", "--json")
     assert code == 0
@@ -85,7 +85,7 @@ def test_the_paper_suite_can_be_planned_without_its_data(srkd: Srkd, monkeypatch
     }
 
 
-def test_a_loss_that_becomes_nan_fails_that_run_alone(srkd: Srkd, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_nan_loss_fails_only_its_run(srkd: Srkd, monkeypatch: pytest.MonkeyPatch) -> None:
     from srkd_bench.methods.builtin.hkd import HKD
 
     def losses(self: HKD, step: Any, adapter: Any) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def test_a_loss_that_becomes_nan_fails_that_run_alone(srkd: Srkd, monkeypatch: p
 @pytest.mark.parametrize(
     "command", [["run"], ["distill", "-m", "hkd"], ["train-teacher"], ["tune", "-m", "hkd"]]
 )
-def test_a_dry_run_is_refused_as_the_real_run_before_anything_is_timed(
+def test_a_dry_run_is_rejected_like_the_real_run_before_timing(
     srkd: Srkd,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -133,13 +133,13 @@ def test_a_dry_run_is_refused_as_the_real_run_before_anything_is_timed(
     assert (real[0], real[2].splitlines()[-2:]) == (1, refused[2].splitlines()[-2:])
 
 
-def test_a_plan_is_refused_where_a_patch_is_larger_than_an_image(srkd: Srkd) -> None:
+def test_a_plan_is_rejected_if_a_patch_is_larger_than_an_image(srkd: Srkd) -> None:
     code, _, err = srkd("plan", "tiny.yaml", "--set", "train.patch=4096")
     assert (code, "a patch of 4096 LR pixels" in err) == (1, True)
     assert srkd("plan", "tiny.yaml", "--format", "slurm", "--device", "gpu")[0] == 1
 
 
-def test_a_finished_suite_still_refuses_a_device_that_is_not_there(srkd: Srkd) -> None:
+def test_a_finished_suite_still_rejects_a_missing_device(srkd: Srkd) -> None:
     assert srkd("run", "tiny.yaml")[0] == 0
     for words in (["run"], ["distill", "-m", "none"], ["evaluate"], ["train-teacher"], ["run", "--dry-run"]):
         for device, message in (("gpu", "--device: no device named 'gpu'"), ("cuda:999", "'cuda:999'")):

@@ -6,7 +6,7 @@ import pytest
 from tests.conftest import Srkd
 
 
-def test_a_store_that_is_not_there_is_empty(srkd: Srkd, tmp_path: Path) -> None:
+def test_a_missing_store_is_empty(srkd: Srkd, tmp_path: Path) -> None:
     assert srkd("store", "verify")[1].startswith("0 files, 0 kB checked")
     assert srkd("store", "gc")[1] == "nothing can go\n"
     assert json.loads(srkd("store", "du", "--json")[1])["bytes"] == 0
@@ -21,7 +21,7 @@ def test_a_store_that_is_not_there_is_empty(srkd: Srkd, tmp_path: Path) -> None:
         ("export -o runs.tar", 1, "hint: srkd store export demo -o demo.tar, or ids of `srkd ls runs`"),
         ("export 0123 -o runs.tar", 3, "hint: srkd ls runs"),
         ("export 0123 -o runs.tar.gz", 1, "hint: -o runs.tar"),
-        ("export 0123", 2, "Missing option"),
+        ("export 0123", 2, "--output is missing"),
         ("import nowhere.tar", 3, "no file 'nowhere.tar'"),
     ],
 )

@@ -3,7 +3,7 @@ import pytest
 from tests.conftest import Srkd
 
 
-def test_a_teacher_that_fails_ends_the_command_by_name(srkd: Srkd, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_teacher_is_named_in_the_error(srkd: Srkd, monkeypatch: pytest.MonkeyPatch) -> None:
     from srkd_bench.methods.builtin.none import NoDistillation
 
     monkeypatch.setattr(

@@ -26,7 +26,7 @@ def tuned(srkd: Srkd, *words: str) -> tuple[dict[str, Any], str]:
     return json.loads(text), messages
 
 
-def test_a_search_is_kept_and_a_suite_takes_its_best(srkd: Srkd, tmp_path: Path) -> None:
+def test_a_search_is_stored_and_a_suite_uses_its_best_weights(srkd: Srkd, tmp_path: Path) -> None:
     found, messages = tuned(srkd, "--trials", "3")
     assert "Training 6 students, seed 1000000: hkd ×3, ckd ×3\n" in messages
     assert (found["validation"], found["seed"]) == ("photos-valid", 1_000_000)
@@ -76,6 +76,70 @@ def test_a_search_is_kept_and_a_suite_takes_its_best(srkd: Srkd, tmp_path: Path)
     assert srkd("run", "tiny.yaml")[0] == 0
 
 
+def test_the_learning_rate_of_controls_is_searched_as_weights_are(srkd: Srkd, tmp_path: Path) -> None:
+    words = ["--method", "hkd,none@2x,none", "--trials", "3"]
+    found, messages = tuned(srkd, *words)
+    assert "Training 1 student, seed 1000000: none@2x\n" in messages
+    rows = found["trials"]
+    assert [(row["method"], row["trial"]) for row in rows] == [
+        (m, i) for m in ("hkd", "none@2x", "none") for i in range(3)
+    ]
+    rates = [{"learning_rate": rate} for rate in (1e-3, 5e-4, 2e-3)]
+    assert [row["params"] for row in rows[3:]] == [{m: one} for m in ("none@2x", "none") for one in rates]
+    assert [row["weights"] for row in rows[3:6]] == [
+        f"learning_rate={one}" for one in ("0.001", "0.0005", "0.002")
+    ]
+    best = {row["method"]: row for row in rows if row["best"]}
+    for method, row in best.items():
+        assert row["psnr_y"] == max(other["psnr_y"] for other in rows if other["method"] == method)
+    double, plain = (best[name]["params"][name]["learning_rate"] for name in ("none@2x", "none"))
+    hint = next(line for line in messages.splitlines() if line.startswith("To use the best learning rates: "))
+    settings = ["--set", f"params.none@2x.learning_rate={double}", "--set", f"train.learning_rate={plain}"]
+    assert shlex.split(hint.partition(": ")[2]) == ["srkd", "run", "tiny.yaml", *settings]
+    assert "To use the best trial of each method: srkd run tiny.yaml --set tuned=true" in messages
+    code, text, _ = srkd("tune", "tiny.yaml", *words)
+    assert (code, "learning_rate=0.0005" in text) == (0, True)
+
+    chosen = ["--set", "methods=[none, hkd, none@2x]", "--set", "tuned=true", "--set", "params.none@5x={}"]
+    code, text, messages = srkd("run", "tiny.yaml", *chosen, "--json")
+    assert code == 0, messages
+    results = json.loads(text)
+    assert f"w/o KD, 2× steps: 20 steps at a learning rate of {double}" in results["notes"]
+    assert results["notes"][-1].startswith(
+        "weights and the learning rates of w/o KD with more steps are the best of 3"
+    )
+    assert results["notes"][-1].endswith(f"; none@2x learning_rate={double}")
+    trained = {row["model"]: settings_of(tmp_path, row["run"]) for row in results["scores"] if row["method"]}
+    assert (trained["none"]["train"]["learning_rate"], trained["none@2x"]["train"]["learning_rate"]) == (
+        1e-3,
+        double,
+    )
+    assert trained["none@2x"]["params"] == trained["none"]["params"]
+    double_run = next(row["run"] for row in results["scores"] if row["model"] == "none@2x")
+    assert "this learning rate is one of 3 trials with seed 1000000" in srkd("show", double_run[:12])[1]
+
+    code, _, messages = srkd("run", "tiny.yaml", *chosen, "--set", "methods=[hkd, none@2x, none@3x]")
+    assert (code, "there are: hkd 3, none@2x 3, none@3x 0" in messages) == (3, True)
+    assert "--method none@3x --trials 3" in messages
+
+
+def settings_of(folder: Path, run: str) -> dict[str, Any]:
+    text = (folder / "home/runs" / run[:20] / "artifact.json").read_text(encoding="utf-8")
+    return dict(json.loads(text)["key"])
+
+
+def test_a_search_of_the_suites_methods_leaves_none_as_it_is(srkd: Srkd) -> None:
+    words = ["--set", "methods=[none, hkd, none@equal-cost]", "--trials", "2", "--dry-run", "--json"]
+    code, text, _ = srkd("tune", "tiny.yaml", *words)
+    assert code == 0
+    names = [job["what"] for job in json.loads(text)["jobs"] if job["kind"] == "group"]
+    assert names == [
+        "seed 1000000: hkd, hkd",
+        "seed 1000000: none@equal-cost",
+        "seed 1000000: none@equal-cost (part 2)",
+    ]
+
+
 def test_what_was_never_tuned_is_refused_with_the_command_that_does_it(srkd: Srkd) -> None:
     code, _, messages = srkd("run", "tiny.yaml", "--set", "params=tuned", "--set", "methods=[none, hkd]")
     assert code == 3
@@ -91,12 +155,12 @@ def test_what_was_never_tuned_is_refused_with_the_command_that_does_it(srkd: Srk
         (["--set", "data.validation=photos-test"], "'photos-test': it is what networks are tested on"),
         (["--set", "data.validation=photos"], "'photos': it is what networks are trained on"),
         (["--set", "data.validation=set5"], "'set5': it is what networks are tested on"),
-        (["--method", "none"], "method 'none' has no weight to search"),
+        (["--method", "hkd", "--set", "params.hkd.weight=0"], "method 'hkd' has no weight to search"),
         (["--set", "methods=[none]"], "no method of suite tiny has a weight to search"),
         (["--method", "ckdd"], "no method named 'ckdd'"),
     ],
 )
-def test_a_search_that_would_be_wrong_is_refused_at_once(srkd: Srkd, words: list[str], message: str) -> None:
+def test_an_invalid_search_is_rejected_before_any_work(srkd: Srkd, words: list[str], message: str) -> None:
     code, _, messages = srkd("tune", "tiny.yaml", *words)
     assert code == 1
     assert message in messages
@@ -108,7 +172,7 @@ def test_tuned_weights_need_validation_images(srkd: Srkd) -> None:
     assert (code, "tuned weights need validation images" in messages) == (1, True)
 
 
-def test_a_dry_run_of_a_search_tells_what_it_would_train(srkd: Srkd, tmp_path: Path) -> None:
+def test_a_dry_run_of_a_search_lists_its_trainings(srkd: Srkd, tmp_path: Path) -> None:
     code, text, _ = srkd("tune", "tiny.yaml", "-m", "hkd", "--trials", "2", "--dry-run", "--json")
     assert code == 0
     jobs = [job["what"] for job in json.loads(text)["jobs"]]
@@ -120,3 +184,12 @@ def test_a_dry_run_of_a_search_tells_what_it_would_train(srkd: Srkd, tmp_path: P
         "scores of 4 networks on photos-valid",
     ]
     assert not (tmp_path / "home" / "runs").exists()
+
+
+def test_the_search_avoids_the_seeds_that_are_given(srkd: Srkd) -> None:
+    code, text, messages = srkd(
+        "tune", "tiny.yaml", "--method", "hkd", "--seeds", "1000000-1000001", "--trials", "2"
+    )
+    assert code == 0, messages
+    assert "seed 1000002" in text
+    assert "srkd run tiny.yaml --set 'seeds=[1000000,1000001]' --set tuned=true" in messages

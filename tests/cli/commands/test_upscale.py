@@ -72,7 +72,7 @@ def test_a_folder_of_every_kind_of_image_is_upscaled(srkd: Srkd, run: str, tmp_p
     assert "icc_profile" not in made["grey_x2.png"].info
 
 
-def test_what_is_there_is_never_overwritten_and_what_is_made_not_made_again(
+def test_existing_files_are_never_overwritten_and_finished_ones_reused(
     srkd: Srkd, run: str, tmp_path: Path
 ) -> None:
     Image.fromarray(random_image(4, 4)).save(tmp_path / "a.png")
@@ -91,7 +91,7 @@ def test_what_is_there_is_never_overwritten_and_what_is_made_not_made_again(
     assert srkd("upscale", "a.png", "--run", run, "-o", ".")[0] == 1
 
 
-def test_files_that_cannot_be_read_are_told_at_the_end_and_the_others_upscaled(
+def test_unreadable_files_are_reported_at_the_end_and_the_others_upscaled(
     srkd: Srkd, run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upscale, "MAX_SR_PIXELS", 4 * 100)
@@ -109,7 +109,7 @@ def test_files_that_cannot_be_read_are_told_at_the_end_and_the_others_upscaled(
     assert srkd("upscale", "deep.png", "--run", run, "-o", "out")[0] == 1
 
 
-def test_two_images_of_one_name_are_refused_before_work(srkd: Srkd, run: str, tmp_path: Path) -> None:
+def test_two_images_of_one_name_are_rejected_before_work(srkd: Srkd, run: str, tmp_path: Path) -> None:
     for name in ("a.png", "a.bmp"):
         Image.new("RGB", (4, 4)).save(tmp_path / name)
     code, _, messages = srkd("upscale", ".", "--run", run, "-o", "out")
@@ -122,18 +122,18 @@ def test_two_images_of_one_name_are_refused_before_work(srkd: Srkd, run: str, tm
     ("words", "message"),
     [
         (["--run", "0123"], "no finished run '0123'"),
-        ([], "say which network"),
-        (["--run", "0", "--weights", "x.pt"], "say which network"),
+        ([], "no network is named"),
+        (["--run", "0", "--weights", "x.pt"], "a run and --weights cannot be combined"),
         (["--weights", "x.pt"], "no weights file 'x.pt'"),
     ],
 )
-def test_a_network_that_is_not_there_is_one_error(srkd: Srkd, words: list[str], message: str) -> None:
+def test_a_missing_network_is_one_error(srkd: Srkd, words: list[str], message: str) -> None:
     code, _, messages = srkd("upscale", ".", *words, "-o", "out")
     assert code in (1, 3)
     assert message in messages
 
 
-def test_what_srkd_wrote_into_the_folder_is_not_upscaled_again(srkd: Srkd, run: str, tmp_path: Path) -> None:
+def test_output_of_srkd_is_not_upscaled_again(srkd: Srkd, run: str, tmp_path: Path) -> None:
     (tmp_path / "f").mkdir()
     Image.fromarray(random_image(4, 4)).save(tmp_path / "f" / "a.png")
     for _ in range(3):
@@ -144,10 +144,10 @@ def test_what_srkd_wrote_into_the_folder_is_not_upscaled_again(srkd: Srkd, run: 
     assert (tmp_path / "again" / "a_x2_x2.png").exists()
     code, _, messages = srkd("upscale", "f/a_x2.png", "--run", run, "-o", "f")
     assert code == 3
-    assert "every image named is SR that srkd wrote into 'f'" in messages
+    assert "every given image is SR that srkd wrote into 'f'" in messages
 
 
-def test_hidden_files_and_folders_called_as_images_are_left_out(srkd: Srkd, run: str, tmp_path: Path) -> None:
+def test_hidden_files_and_folders_named_like_images_are_ignored(srkd: Srkd, run: str, tmp_path: Path) -> None:
     (tmp_path / "f" / "x.png").mkdir(parents=True)
     Image.fromarray(random_image(16, 20)).save(tmp_path / "f" / "a.TIFF")
     for name in ("._a.png", ".hidden.png"):

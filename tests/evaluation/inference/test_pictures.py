@@ -11,7 +11,7 @@ from tests.data.test_images import random_image, saved
 from tests.fuzz import within
 
 
-def test_alpha_in_bands_is_alpha_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_upscaling_alpha_in_bands_equals_upscaling_it_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     image = random_image(23, 5)[..., :1]
     monkeypatch.setattr(pictures, "BAND", 4)
     for scale in (2, 3, 4):

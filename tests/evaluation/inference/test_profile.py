@@ -13,7 +13,7 @@ from srkd_bench.store.workspace import Workplace
 from tests.support.finished_runs import pair
 
 
-def test_the_peak_of_memory_is_that_of_a_pass(tmp_path: Path) -> None:
+def test_peak_memory_is_that_of_a_forward_pass(tmp_path: Path) -> None:
     student, _ = pair(tmp_path)
     store = ArtifactStore(tmp_path)
     place = Workplace(store, Display(Console()))
@@ -41,6 +41,6 @@ def test_networks_take_turns_after_warming_up() -> None:
     assert {name: len(values) for name, values in seconds.items()} == {"a": 2, "b": 2}
 
 
-def test_the_middle_is_median_and_quartiles() -> None:
+def test_middle_returns_median_and_quartiles() -> None:
     assert middle([5.0, 1.0, 2.0, 4.0, 3.0]) == (3.0, 2.0, 4.0)
     assert middle([7.0]) == (7.0, 7.0, 7.0)

@@ -1,4 +1,4 @@
-"""Tiles where memory runs out, and only there."""
+"""Tiles are used only if memory runs out."""
 
 from pathlib import Path
 
@@ -21,8 +21,8 @@ SHORT = [
     MemoryError(),
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
     RuntimeError(
-        "[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to"
-        " allocate 9000000000000 bytes. Error code 12 (Cannot allocate memory)"
+        "[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can\u0027t allocate memory:"
+        " you tried to allocate 9000000000000 bytes. Error code 12 (Cannot allocate memory)"
     ),
     RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
     RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
@@ -41,17 +41,17 @@ WRONG = [
 
 
 @pytest.mark.parametrize("error", [*SHORT, *WRONG], ids=lambda error: str(error)[:40])
-def test_only_what_says_that_memory_ran_out_counts_as_such(error: Exception) -> None:
+def test_only_out_of_memory_messages_are_recognised(error: Exception) -> None:
     assert is_out_of_memory(error) == (error in SHORT)
 
 
-def test_torch_says_so_in_these_words() -> None:
+def test_torchs_out_of_memory_messages_are_recognised() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**50)
     assert is_out_of_memory(caught.value)
 
 
-def test_another_error_is_not_tried_again_in_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_are_not_retried_in_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     model, card = build(ModelSpec(n_feats=2, n_resblocks=1), 0), dict[str, object]()
     passes: list[int] = []
 
@@ -66,7 +66,7 @@ def test_another_error_is_not_tried_again_in_tiles(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(("error", "raised"), [(SHORT[1], SrkdError), (WRONG[0], RuntimeError)])
-def test_a_profile_tells_too_little_memory_from_other_errors(
+def test_profile_distinguishes_out_of_memory_from_other_errors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, raised: type[Exception]
 ) -> None:
     student, _ = pair(tmp_path)

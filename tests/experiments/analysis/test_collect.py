@@ -1,4 +1,4 @@
-"""What reports are collected with."""
+"""Collecting results starts without heavy imports."""
 
 import subprocess
 import sys

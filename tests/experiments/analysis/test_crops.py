@@ -1,4 +1,4 @@
-"""Regions of images as networks show them; the networks here have their initial weights."""
+"""Regions of images as rendered by networks, here with their initial weights."""
 
 import math
 from dataclasses import replace
@@ -89,7 +89,7 @@ def test_the_region_with_the_largest_differences_is_chosen_on_lr_pixels() -> Non
     assert x <= 150 <= 160 <= x + width
 
 
-def test_a_second_region_never_lies_on_the_first() -> None:
+def test_regions_of_an_image_never_overlap() -> None:
     spread = np.ones((128, 128))
     taken: list[Crop] = []
     while found := busiest(spread, 2, taken):
@@ -133,7 +133,7 @@ def test_psnr_is_that_of_the_regions_luma(gallery: Gallery) -> None:
     assert [view.psnr for view in panel.views[:2]] == [None, None]
 
 
-def test_what_is_not_finished_is_left_out_and_said(tiny_plan: Plan, place: Workplace) -> None:
+def test_unfinished_models_are_omitted_with_a_note(tiny_plan: Plan, place: Workplace) -> None:
     run = next(run for run in tiny_plan.students if run.method == "hkd" and run.seed == 3)
     finish(run, place.store)
     gallery = Gallery(tiny_plan, place)
@@ -142,7 +142,7 @@ def test_what_is_not_finished_is_left_out_and_said(tiny_plan: Plan, place: Workp
     assert len(choose(gallery, "photos-test", 2)) == 2
 
 
-def test_a_named_region_is_found_with_and_without_its_data_set(gallery: Gallery) -> None:
+def test_a_region_is_parsed_with_and_without_its_data_set(gallery: Gallery) -> None:
     expected = Crop("photos-test", "camera", 10, 20, 30, 40)
     assert parse("camera:10,20,30,40", gallery) == expected
     assert parse("photos-test/camera:10,20,30,40", gallery) == expected
@@ -158,10 +158,10 @@ def test_a_region_may_be_of_a_set_that_the_suite_does_not_measure(gallery: Galle
     ("text", "message", "hint"),
     [
         ("photos-test/:0,0,8,8", "no image named 'photos-test/'", "known: camera, "),
-        ("set5/baby:0,0,8,8", "data set 'set5' is not here", "srkd download set5"),
-        ("camera", "'camera' names no region", "IMAGE:X,Y,W,H in HR pixels, such as baby:96,64,64,64"),
-        ("camera:1,2,3", "names no region", "IMAGE:X,Y,W,H"),
-        ("camera:-2,0,8,8", "names no region", "IMAGE:X,Y,W,H"),
+        ("set5/baby:0,0,8,8", "data set 'set5' is not available", "srkd download set5"),
+        ("camera", "'camera' is not a valid region", "IMAGE:X,Y,W,H in HR pixels, such as baby:96,64,64,64"),
+        ("camera:1,2,3", "is not a valid region", "IMAGE:X,Y,W,H"),
+        ("camera:-2,0,8,8", "is not a valid region", "IMAGE:X,Y,W,H"),
         ("camra:0,0,8,8", "no image named 'camra'", "did you mean 'camera'?"),
         ("photos-test/cofee:0,0,8,8", "no image of photos-test named 'cofee'", "did you mean 'coffee'?"),
         ("camera:510,0,4,4", "not within 'camera', which is 512×512 pixels", ""),
@@ -178,7 +178,7 @@ def test_a_region_that_cannot_be_shown_is_one_clear_error(
     assert error.value.hint.startswith(hint)
 
 
-def test_an_image_of_two_sets_needs_its_sets_name(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_name_in_two_sets_needs_the_set(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Gallery, "datasets", ["photos-test", "set5"])
     images = gallery.images("photos-test")
     monkeypatch.setattr(gallery, "images", lambda dataset: images)
@@ -208,7 +208,7 @@ def test_a_sheet_names_every_model_and_writes_only_the_best_methods_in_bold(show
     assert bold[2:] == [f"{best:.2f} dB"]
 
 
-def test_a_long_name_is_written_small_enough_for_its_place(shown: list[Panel]) -> None:
+def test_a_long_name_is_scaled_to_fit(shown: list[Panel]) -> None:
     one = shown[0].views[-1]
     models = ["none@equal-cost", *(f"m{i}" for i in range(6))]
     views = [*shown[0].views, *(replace(one, model=model) for model in models)]

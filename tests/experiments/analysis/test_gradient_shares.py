@@ -51,14 +51,14 @@ def test_twice_the_weight_has_twice_the_share_on_the_same_student(plan: Plan, pl
         assert suites.moments[moment] == pytest.approx(2 * share, rel=1e-4)
 
 
-def test_a_methods_share_does_not_depend_on_who_else_is_asked(plan: Plan, place: Workplace) -> None:
+def test_a_methods_share_does_not_depend_on_other_methods(plan: Plan, place: Workplace) -> None:
     alone = {one.method: one.moments for name in ("ckd", "rvkd") for one in measured(plan, place, name)}
     together = {one.method: one.moments for one in measured(plan, place, "none", "rvkd", "ckd")}
     assert together.keys() == {"ckd", "rvkd"}
     assert alone == together
 
 
-def test_what_is_trained_beside_the_student_learns_and_the_student_learns_from_hr_alone(
+def test_adapters_are_trained_and_the_student_learns_from_hr_only(
     plan: Plan, place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lessons: list[tuple[gradient_shares._Lesson, list[gradient_shares._Probe]]] = []
@@ -94,7 +94,7 @@ def test_what_is_trained_beside_the_student_learns_and_the_student_learns_from_h
         ((1.0, 0.1, 1.06, 0.9), False),
     ],
 )
-def test_a_share_is_marked_when_any_moment_is_outside(values: tuple[float, ...], fit: bool) -> None:
+def test_a_share_outside_the_range_at_any_time_is_marked(values: tuple[float, ...], fit: bool) -> None:
     one = Shares(
         "hkd", {"hkd": {"weight": 1.0}}, True, dict(zip(gradient_shares.MOMENTS, values, strict=True))
     )

@@ -1,4 +1,4 @@
-"""The tables of executors and of writers of scripts."""
+"""The tables of executors and script writers."""
 
 import inspect
 
@@ -20,7 +20,7 @@ EXECUTE: list[Executor] = [serial.execute, processes.execute, ray.execute, torch
 SCRIPT: list[ScriptWriter] = [shell.script, slurm.script]
 
 
-def test_the_tables_name_modules_that_have_what_is_looked_for() -> None:
+def test_executors_and_script_writers_in_the_tables_exist() -> None:
     for find, table, protocol in ((find_executor, EXECUTORS, Executor), (find_script, SCRIPTS, ScriptWriter)):
         wanted = [name for name in inspect.signature(protocol.__call__).parameters if name != "self"]
         for name in table:
@@ -31,7 +31,7 @@ def test_the_tables_name_modules_that_have_what_is_looked_for() -> None:
     ("words", "known"),
     [(["run", "--executor", "x"], EXECUTORS), (["plan", "--format", "x"], ("table", "json", *SCRIPTS))],
 )
-def test_a_name_in_no_table_is_refused_and_the_known_ones_are_listed(
+def test_an_unknown_name_is_rejected_with_the_known_ones(
     srkd: Srkd, words: list[str], known: list[str]
 ) -> None:
     code, out, told = srkd(*words)

@@ -60,7 +60,7 @@ def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
 
 
 def workers_of(process: "subprocess.Popen[str]") -> list[int]:
-    """Return the processes that a command has started and that work."""
+    """Return the running worker processes of a command."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()
     return [int(one) for one in children if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
 
@@ -71,7 +71,7 @@ def until_both_have_checkpoints(folder: Path, process: "subprocess.Popen[str]") 
         time.sleep(0.01)
 
 
-def test_two_processes_make_the_same_bits_as_one(
+def test_two_processes_give_bit_identical_results(
     srkd: Srkd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny_suite(tmp_path, methods=["none", "hkd", "rkd"])
@@ -93,7 +93,7 @@ def test_two_processes_make_the_same_bits_as_one(
     assert json.loads(card.read_text(encoding="utf-8"))["command"] == "srkd run tiny.yaml --home two --jobs 2"
 
 
-def test_a_killed_process_goes_on_from_its_checkpoint_and_a_signal_makes_all_write_theirs(
+def test_a_killed_process_resumes_and_a_signal_makes_all_write_checkpoints(
     tmp_path: Path,
 ) -> None:
     tiny_suite(tmp_path)
@@ -140,7 +140,7 @@ def echo(pid: Path, orders: Connection, answers: Connection) -> None:
 
 
 class Acted:
-    """A worker whose answers are written down: what it says to each task it is given, and None when it dies."""
+    """A fake worker with prepared answers to its tasks; None means that it is killed."""
 
     def __init__(self, name: str, *answers: Answer | None, code: int = -9) -> None:
         self.name, self.code, self.given = name, code, list[str]()
@@ -170,7 +170,7 @@ def crew_of(display: Display, *workers: Acted, steps: Iterable[int] = ()) -> Cre
     return Crew(cast(list[Worker], workers), Agenda(todo), Board(display), lambda task: next(points))
 
 
-def test_a_task_is_given_to_an_idle_worker_once_its_needs_are_done(display: Display) -> None:
+def test_a_task_starts_on_an_idle_worker_after_its_dependencies(display: Display) -> None:
     one, two = Acted("one", [], [], []), Acted("two", [], [], [])
     crew = crew_of(display, one, two)
     crew.assign()
@@ -180,7 +180,7 @@ def test_a_task_is_given_to_an_idle_worker_once_its_needs_are_done(display: Disp
     assert crew.failures == []
 
 
-def test_a_task_whose_worker_is_killed_three_times_at_a_point_is_given_up_and_the_others_go_on(
+def test_a_task_killed_three_times_at_one_point_fails_and_others_continue(
     display: Display,
 ) -> None:
     nan = SrkdError("hkd seed 0: loss 'hkd' is nan")
@@ -195,7 +195,7 @@ def test_a_task_whose_worker_is_killed_three_times_at_a_point_is_given_up_and_th
     assert crew.failures[1].hint == "memory may have run out: fewer --jobs"
 
 
-def test_a_task_whose_worker_is_killed_is_begun_again_as_often_as_it_gets_further(display: Display) -> None:
+def test_a_killed_task_restarts_as_long_as_it_makes_progress(display: Display) -> None:
     one = Acted("one", *[None] * 9, [], [], [], [])
     crew = crew_of(display, one, steps=[0, 0, 5, 5, 7, 8, 8, 9, 9])
     crew.work()
@@ -203,7 +203,7 @@ def test_a_task_whose_worker_is_killed_is_begun_again_as_often_as_it_gets_furthe
     assert (crew.failures, crew.deaths) == ([], 9)
 
 
-def test_a_worker_that_was_killed_while_it_was_idle_is_begun_anew(tmp_path: Path) -> None:
+def test_a_worker_killed_while_idle_is_restarted(tmp_path: Path) -> None:
     worker = Worker("one", partial(echo, tmp_path / "pid"))
     try:
         for _ in range(2):
@@ -216,7 +216,7 @@ def test_a_worker_that_was_killed_while_it_was_idle_is_begun_anew(tmp_path: Path
         worker.stop()
 
 
-def test_a_worker_that_ends_by_a_bug_is_not_begun_again(display: Display) -> None:
+def test_a_worker_that_ends_by_a_bug_is_not_restarted(display: Display) -> None:
     one = Acted("one", None, [], [], [], code=1)
     crew = crew_of(display, one)
     crew.work()
@@ -224,15 +224,13 @@ def test_a_worker_that_ends_by_a_bug_is_not_begun_again(display: Display) -> Non
     assert [failure.message for failure in crew.failures] == ["teacher: its process ended with exit code 1"]
 
 
-def test_an_error_that_is_not_a_runs_ends_all(display: Display) -> None:
-    crew = crew_of(
-        display, Acted("one", [], IntegrityError("weights are not what was written")), Acted("two", [])
-    )
-    with pytest.raises(IntegrityError, match="not what was written"):
+def test_an_error_outside_a_run_stops_all_workers(display: Display) -> None:
+    crew = crew_of(display, Acted("one", [], IntegrityError("weights are corrupted")), Acted("two", []))
+    with pytest.raises(IntegrityError, match="weights are corrupted"):
         crew.work()
 
 
-def test_a_device_is_chosen_for_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_process_gets_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     def names(devices: str, jobs: int | None = None) -> list[str]:
         return [str(device) for device in devices_module.choose_devices(devices, jobs)]
 
@@ -248,12 +246,12 @@ def test_a_device_is_chosen_for_each_process(monkeypatch: pytest.MonkeyPatch) ->
     assert names("auto") == names("all") == names("cuda:0, cuda:1") == ["cuda:0", "cuda:1"]
     assert names("auto", 3) == ["cuda:0", "cuda:1", "cuda:0"]
     assert names("all", 1) == ["cuda:0"]
-    for wrong, message in {"cuda:0,cuda:2": "'cuda:2' is not here", "cpu,cpu": "named twice"}.items():
+    for wrong, message in {"cuda:0,cuda:2": "'cuda:2' is not available", "cpu,cpu": "named twice"}.items():
         with pytest.raises(SrkdError, match=message):
             names(wrong)
 
 
-def test_what_workers_send_is_shown_in_a_row_each(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_worker_has_a_progress_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("srkd_bench.core.worker_progress.SEND_SECONDS", 0.0)
     monkeypatch.setattr("srkd_bench.core.progress.QUIET_SECONDS", 0.0)
     sent: list[News] = []

@@ -24,7 +24,7 @@ from srkd_bench.core.progress import Display
 from srkd_bench.core.worker_progress import News
 from srkd_bench.experiments.executors.ray import Preempted, RayDesk, carry_out
 from srkd_bench.experiments.planning import planner, tasks
-from srkd_bench.experiments.planning.agenda import part
+from srkd_bench.experiments.planning.parts import part
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.methods import user_code
 from srkd_bench.store.artifact_store import ArtifactStore
@@ -50,7 +50,7 @@ def address() -> Iterator[str]:
 
 
 @needs_ray
-def test_a_cluster_makes_the_same_bits_as_one_process_and_reports_what_diverged(
+def test_a_cluster_gives_bit_identical_results_and_reports_divergence(
     srkd: Srkd, tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -118,7 +118,7 @@ def test_without_ray_the_extra_is_named(srkd: Srkd, monkeypatch: pytest.MonkeyPa
     assert told.startswith("error: --executor ray needs Ray\nhint: python -m pip install '.[ray]'")
 
 
-def test_options_that_do_not_go_together_are_refused(srkd: Srkd) -> None:
+def test_conflicting_options_are_rejected(srkd: Srkd) -> None:
     for words in (["--address", "10.0.0.1:6379"], ["--executor", "ray", "--dry-run"]):
         code, out, told = srkd("run", "smoke", *words)
         assert (code, out) == (1, "")
@@ -145,13 +145,13 @@ def post(leave: Callable[[str, News], None]) -> Any:
     return SimpleNamespace(leave=SimpleNamespace(remote=leave))
 
 
-def test_a_node_that_cannot_see_the_store_or_has_another_srkd_is_named(
+def test_a_node_without_the_store_or_with_another_version_is_named(
     tiny: Plan, desk: RayDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["worker"])
     monkeypatch.setenv("SRKD_OFFLINE", "0")
     for wrong, why in (
-        (replace(desk, mark=tmp_path / "elsewhere"), "doesn't see the store"),
+        (replace(desk, mark=tmp_path / "elsewhere"), "does not see the store"),
         (replace(desk, version="0.0.1"), "has srkd"),
     ):
         error = carry_out(None, tiny, wrong, post(lambda task, news: None))
@@ -160,14 +160,13 @@ def test_a_node_that_cannot_see_the_store_or_has_another_srkd_is_named(
         assert error.hint
 
 
-def test_a_worker_that_is_told_to_stop_writes_its_checkpoint_and_leaves_the_task_to_another(
+def test_a_stopped_worker_writes_a_checkpoint_and_its_task_is_rescheduled(
     tiny: Plan, desk: RayDesk, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["worker"])
     monkeypatch.setenv("SRKD_OFFLINE", "0")
-    tiny = replace(
-        tiny, teacher=Run(**dict(tiny.networks[0]) | {"train": TrainSpec(batch=4, patch=8, steps=10**6)})
-    )
+    longer = {"train": TrainSpec(batch=4, patch=8, steps=10**6)}
+    tiny = replace(tiny, teachers=(Run(**dict(tiny.networks[0]) | longer),))
     teacher = tasks.tasks(tiny, store)[0]
     news: list[News] = []
 
@@ -186,7 +185,7 @@ def test_a_worker_that_is_told_to_stop_writes_its_checkpoint_and_leaves_the_task
     assert (os.environ["SRKD_OFFLINE"], sys.argv) == ("1", ["srkd", "run", "tiny.yaml"])
 
 
-def test_a_worker_process_has_one_heartbeat_however_many_tasks_it_does(
+def test_a_worker_process_has_one_heartbeat_for_all_tasks(
     server: "Server", tiny: Plan, desk: RayDesk, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["worker"])

@@ -1,4 +1,4 @@
-"""Shell and Slurm scripts that make the same as `srkd run`."""
+"""Shell and Slurm scripts give the same results as `srkd run`."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import Srkd
 from tests.support.tiny_suite import tiny_suite
 
-# A command that writes down what it is called with, waits where it shall, and ends with the code that it shall.
+# A fake command that records its arguments, waits if told to, and ends with a given exit code.
 FAKE = f"""#!{sys.executable}
 import json, os, pathlib, signal, sys, time
 name, words = pathlib.Path(sys.argv[0]).name, sys.argv[1:]
@@ -38,14 +38,14 @@ if name == "srkd":
 
 @pytest.fixture
 def srkd(srkd: Srkd, tmp_path: Path, six_minutes_a_step: None) -> Srkd:
-    """Call the command beside a tiny suite; its forecast is known."""
+    """Call the command in a folder with a tiny suite and a fixed forecast."""
     tiny_suite(tmp_path, methods=["none", "hkd", "rkd"], seeds=[0, 3])
     return srkd
 
 
 @pytest.fixture
 def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put commands that write down what they are called with before those of the machine."""
+    """Put fake commands that record their arguments first in PATH."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in ("srkd", "sbatch", "scontrol"):
@@ -56,7 +56,7 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def calls(folder: Path) -> list[list[str]]:
-    """Return what the commands were called with, and forget it."""
+    """Return the recorded arguments of the commands, and clear the record."""
     found = [json.loads(line) for line in (folder / "calls.jsonl").read_text(encoding="utf-8").splitlines()]
     (folder / "calls.jsonl").unlink()
     return found
@@ -66,9 +66,7 @@ def bash(*words: str, **env: str) -> int:
     return subprocess.run(["bash", *words], env=os.environ | env, check=False, timeout=60).returncode
 
 
-def test_the_shell_script_runs_all_and_goes_on_after_runs_that_failed(
-    srkd: Srkd, fakes: Path, tmp_path: Path
-) -> None:
+def test_the_shell_script_continues_after_failed_runs(srkd: Srkd, fakes: Path, tmp_path: Path) -> None:
     words = ["--home", "a 'store'", "--set", 'methods=["none"]', "--teacher-cache", "0.5", "--device", "cpu"]
     code, text, _ = srkd("plan", "tiny.yaml", "--format", "shell", *words)
     assert code == 0
@@ -127,11 +125,25 @@ def test_slurm_gets_a_teacher_then_an_array_of_groups_then_the_scores(
     assert group[:4] == ["srkd", "distill", "--method", "hkd"]
     assert group[-1] == "seeds=[3]"
     assert scores[:2] == ["srkd", "evaluate"]
-    assert bash("-c", "bash < plan.sh") == 1  # a script that has no file can't be submitted
+    assert bash("-c", "bash < plan.sh") == 1  # a script that has no file cannot be submitted
+
+
+def test_slurm_trains_several_teachers_as_an_array(srkd: Srkd, fakes: Path, tmp_path: Path) -> None:
+    several = ["--set", "teacher.seeds=paired", "--format", "slurm"]
+    (tmp_path / "plan.sh").write_text(srkd("plan", "tiny.yaml", *several)[1], encoding="utf-8")
+    assert bash("plan.sh") == 0
+    teacher, group, _ = calls(tmp_path)
+    assert {"--array=0-1", "--dependency=singleton"} < set(teacher)
+    assert "--dependency=singleton,afterok:1" in group
+    for stage in ("teacher", "group"):
+        assert bash("plan.sh", stage, SLURM_ARRAY_TASK_ID="1", SLURM_JOB_ID="9") == 0
+    teacher, group = calls(tmp_path)
+    assert (teacher[1], teacher[-1]) == ("train-teacher", "teacher.seeds=[3]")
+    assert group[-3:] == ["seeds=[3]", "--set", "teacher.seeds=[3]"]
 
 
 @pytest.mark.parametrize("state", ["RUNNING", "CANCELLED"])
-def test_slurms_signal_becomes_a_checkpoint_and_the_job_is_queued_again_unless_it_was_cancelled(
+def test_slurms_signal_writes_a_checkpoint_and_requeues_the_job_unless_cancelled(
     srkd: Srkd, fakes: Path, tmp_path: Path, state: str
 ) -> None:
     (tmp_path / "plan.sh").write_text(srkd("plan", "tiny.yaml", "--format", "slurm")[1], encoding="utf-8")
@@ -151,7 +163,7 @@ def test_slurms_signal_becomes_a_checkpoint_and_the_job_is_queued_again_unless_i
     assert others == [["scontrol", "show", "job", "8_1"], *requeued]
 
 
-def test_finished_parts_are_no_jobs(srkd: Srkd, fakes: Path, tmp_path: Path) -> None:
+def test_finished_tasks_are_not_submitted(srkd: Srkd, fakes: Path, tmp_path: Path) -> None:
     one = ["--set", "methods=[none]"]
     assert srkd("run", "tiny.yaml", *one, "--set", "seeds=[0]")[0] == 0
     (tmp_path / "plan.sh").write_text(

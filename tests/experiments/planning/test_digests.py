@@ -1,4 +1,4 @@
-"""Digests of runs as srkd has always computed them: finished runs of earlier stores are found by these."""
+"""Digests of runs must not change: finished runs in existing stores are found by them."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from srkd_bench.config.suite_file import load_suite
 from srkd_bench.core.progress import Display
 from srkd_bench.data.catalog import find
-from srkd_bench.evaluation.stored_scores import measurement
+from srkd_bench.evaluation.scores import measurement
 from srkd_bench.experiments.analysis.forecast import Pace
 from srkd_bench.experiments.planning import planner
 from srkd_bench.experiments.planning.planner import Plan
@@ -84,24 +84,30 @@ def planned(name: str, store: ArtifactStore, display: Display, folder: Path) -> 
 
 
 @pytest.mark.parametrize("name", SUITES)
-def test_the_runs_of_a_suite_have_the_digests_that_they_always_had(
-    store: ArtifactStore, display: Display, tmp_path: Path, name: str
-) -> None:
+def test_run_digests_are_unchanged(store: ArtifactStore, display: Display, tmp_path: Path, name: str) -> None:
     plan = planned(name, store, display, tmp_path)
     assert {plan.title(key): key.digest for key in plan.networks} == DIGESTS[name]
 
 
 @pytest.mark.parametrize("name", IDENTITIES)
-def test_suites_have_the_identities_that_they_always_had(name: str) -> None:
+def test_suite_identities_are_unchanged(name: str) -> None:
     assert load_suite(name).identity == IDENTITIES[name]
 
 
-def test_scores_have_the_digests_that_they_always_had(
-    store: ArtifactStore, display: Display, tmp_path: Path
-) -> None:
+def test_score_digests_are_unchanged(store: ArtifactStore, display: Display, tmp_path: Path) -> None:
     teacher = planned("settings", store, display, tmp_path).teacher
     assert measurement(teacher, "0" * 64, 2, self_ensemble=False).digest == TRAINED_SCORES
     assert measurement(None, "0" * 64, 3, self_ensemble=True).digest == BICUBIC_SCORES
+
+
+def test_the_published_control_at_equal_cost_is_found_by_every_name_of_its_steps(
+    store: ArtifactStore, display: Display, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planner, "pixels_of", lambda store, name: find(name).pixels)
+    for control in ("none@equal-cost", "none@10.0522x"):  # 100,522 steps
+        settings = [f"methods=[{control}]", f"params={{{control}: {{learning_rate: 1.5e-3}}}}", "seeds=[0]"]
+        (run,) = planner.plan(load_suite("bsds", settings), store, display, scored=True).students
+        assert run.digest == "8fe35dcacca06fa46d8909695fef470a253078d040ed9c329e55bb169b07320e"
 
 
 def test_the_published_teacher_is_cached_once_it_is_imported(

@@ -1,4 +1,4 @@
-"""Planning: folders in place of data sets, copies of test sets that are not here."""
+"""Planning: folders in place of data sets, missing copies of test sets."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def suite_of(folder: Path, **data: object) -> Suite:
     return load_suite(str(tiny_suite(folder, data=data)))
 
 
-def test_a_suites_folders_are_packed_and_have_the_names_that_tables_show(
+def test_a_suites_folders_are_packed_under_their_display_names(
     store: ArtifactStore, display: Display, tmp_path: Path
 ) -> None:
     folders = {
@@ -43,7 +43,7 @@ def test_a_suites_folders_are_packed_and_have_the_names_that_tables_show(
     assert planner.plan(suite, elsewhere, display, readonly=True, scored=True).suite.data == data
 
 
-def test_a_copy_that_is_not_here_is_left_out_only_where_another_is(
+def test_a_missing_copy_is_excluded_only_if_another_is_available(
     store: ArtifactStore, display: Display, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     suite = suite_of(tmp_path, train="photos-test", test=["duo", "duo@other", "set5"])

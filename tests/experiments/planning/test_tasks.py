@@ -10,7 +10,8 @@ from srkd_bench.config.suite_file import load_suite
 from srkd_bench.core.progress import Display
 from srkd_bench.experiments.executors import serial
 from srkd_bench.experiments.planning import planner, status, tasks
-from srkd_bench.experiments.planning.agenda import Agenda, part, steps_made
+from srkd_bench.experiments.planning.agenda import Agenda, steps_made
+from srkd_bench.experiments.planning.parts import of_teachers, part
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.methods import sources, user_code
 from srkd_bench.methods.builtin.none import NoDistillation
@@ -24,7 +25,7 @@ Planned = Callable[..., Plan]
 
 @pytest.fixture
 def planned(store: ArtifactStore, display: Display, tmp_path: Path) -> Planned:
-    """Give the plan of the tiny suite with some keys changed."""
+    """Return the plan of the tiny suite with some keys changed."""
     store.begin()
     suite = tiny_suite(tmp_path)
 
@@ -46,14 +47,14 @@ def test_a_suite_is_a_teacher_then_a_group_a_seed_then_their_scores(
         "teacher": (),
         "seed 0: none, hkd": ("teacher",),
         "seed 1: none, hkd": ("teacher",),
-        "scores of what is here": (),  # bicubic
+        "scores of finished networks": (),  # bicubic
         "scores of teacher": ("teacher",),
         "scores of seed 0: none, hkd": ("seed 0: none, hkd",),
         "scores of seed 1: none, hkd": ("seed 1: none, hkd",),
     }
 
 
-def test_what_is_finished_is_no_task_and_done_again_makes_nothing(
+def test_finished_work_is_no_task_and_repeating_a_task_changes_nothing(
     planned: Planned, store: ArtifactStore, display: Display
 ) -> None:
     place = Workplace(store, display)
@@ -74,7 +75,7 @@ def test_what_is_finished_is_no_task_and_done_again_makes_nothing(
     assert status.finished(plan, store)
 
 
-def test_with_more_slots_than_seeds_groups_are_split_and_the_teacher_looks_in_as_few_as_possible(
+def test_with_more_slots_than_seeds_groups_are_split_with_the_teacher_in_as_few_as_possible(
     planned: Planned, store: ArtifactStore
 ) -> None:
     plan = planned("methods=[hkd,none,rkd,dml]", "seeds=[0,1]")
@@ -88,7 +89,7 @@ def test_with_more_slots_than_seeds_groups_are_split_and_the_teacher_looks_in_as
     assert whole == [["hkd", "none", "rkd", "dml"]] * 2
 
 
-def test_groups_that_look_at_the_teacher_stay_together_unless_that_takes_longer(
+def test_runs_that_use_the_teacher_stay_together_unless_that_takes_longer(
     planned: Planned, store: ArtifactStore
 ) -> None:
     def split(*settings: str) -> list[list[str]]:
@@ -98,7 +99,7 @@ def test_groups_that_look_at_the_teacher_stay_together_unless_that_takes_longer(
     assert split("methods=[none,hkd,ckd,rkd]") == [["none", "hkd"], ["ckd", "rkd"]]
 
 
-def test_groups_are_split_only_where_that_ends_sooner(planned: Planned, store: ArtifactStore) -> None:
+def test_groups_are_split_only_if_that_ends_sooner(planned: Planned, store: ArtifactStore) -> None:
     # Four slots for three seeds: whole groups take one round, halves two rounds of more than half.
     assert len(tasks.groups(planned("methods=[hkd,rkd]", "seeds=[0,1,2]"), store, 4)) == 3
     # Two slots: two rounds of wholes, three rounds of halves. Halves win unless the teacher's pass costs too much.
@@ -125,7 +126,7 @@ def test_the_operations_of_a_group_count_its_teachers_pass_once(
     assert tasks.tasks(plan, store)[-1].flops == 0  # scores
 
 
-def test_a_group_larger_than_memory_is_parts_of_different_names(
+def test_a_group_larger_than_memory_is_split_into_named_parts(
     planned: Planned, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = planned()
@@ -138,7 +139,7 @@ def test_a_group_larger_than_memory_is_parts_of_different_names(
     assert names == ["seed 1000000: hkd, hkd", "seed 1000000: hkd, hkd (part 2)"]
 
 
-def test_a_task_is_done_where_nothing_is_known_but_it_and_its_plan(
+def test_a_task_can_be_executed_from_its_plan_alone(
     planned: Planned, store: ArtifactStore, display: Display, tmp_path: Path
 ) -> None:
     method = tmp_path / "mine.py"
@@ -154,7 +155,7 @@ def test_a_task_is_done_where_nothing_is_known_but_it_and_its_plan(
     assert status.finished(plan, store)
 
 
-def test_students_of_a_teacher_that_failed_are_left_out_and_the_others_made(
+def test_students_of_a_failed_teacher_are_skipped_and_the_others_trained(
     planned: Planned, store: ArtifactStore, display: Display, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = planned("methods=[dml,hkd]")
@@ -166,7 +167,7 @@ def test_students_of_a_teacher_that_failed_are_left_out_and_the_others_made(
     assert status.unmeasured(plan, store) == [plan.teacher, plan.students[1]]
 
 
-def test_a_task_is_on_the_agenda_once_what_it_needs_is_done_and_before_those_that_come_later() -> None:
+def test_tasks_start_in_order_after_their_dependencies() -> None:
     first, second = (
         tasks.Task("first", "teacher", ()),
         tasks.Task("second", "group", (), ("first", "long ago")),
@@ -183,7 +184,7 @@ def test_a_task_is_on_the_agenda_once_what_it_needs_is_done_and_before_those_tha
     assert [agenda.take(), agenda.take()] == [last, None]
 
 
-def test_the_part_of_a_plan_that_a_task_needs_stays_small_and_makes_the_same(
+def test_a_plan_reduced_to_a_task_is_small_and_equivalent(
     planned: Planned, store: ArtifactStore, display: Display
 ) -> None:
     plan = planned("seeds=[0,1,2]")
@@ -224,6 +225,6 @@ def test_labels_are_a_task_between_the_teacher_and_the_students_that_use_them(
     assert apart[0].flops == 10 * 4 * 8 * 8 * 2 * 2 * 3 * plan.suite.student.multiply_adds
     nothing = planned("teacher.labels=images", "methods=[none, dml]")
     assert "teacher labels" not in named(tasks.tasks(nothing, store))
-    assert named(tasks.tasks(planner.teacher_alone(nothing), store))["teacher labels"] == ("teacher",)
-    assert serial.do_all(planner.teacher_alone(plan), Workplace(store, display)) == []
+    assert named(tasks.tasks(of_teachers(nothing), store))["teacher labels"] == ("teacher",)
+    assert serial.do_all(of_teachers(plan), Workplace(store, display)) == []
     assert tasks.tasks(plan, store)[0].name == "seed 0: none, hkd, fitnet"

@@ -11,10 +11,11 @@ from srkd_bench.core.errors import MissingError, SrkdError
 from srkd_bench.core.files import put
 from srkd_bench.core.progress import Display
 from srkd_bench.data.image_set import pixels_of
-from srkd_bench.evaluation import stored_scores
+from srkd_bench.evaluation.scores import measurement
 from srkd_bench.experiments.planning import planner, tuning
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import _fitting
+from srkd_bench.methods import sources
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.layout import FAILED
 from tests.support.tiny_suite import tiny_suite
@@ -31,23 +32,23 @@ def plan(store: ArtifactStore, display: Display, tmp_path: Path) -> Plan:
     return planner.plan(load_suite(str(write_suite(tmp_path))), store, display, ["hkd"])
 
 
-def scored(plan: Plan, store: ArtifactStore, values: list[float | str]) -> list[tuning.Trial]:
+def scored(
+    plan: Plan, store: ArtifactStore, values: list[float | str], column: str = "hkd"
+) -> list[tuning.Trial]:
     """Return a search whose trials have these PSNR-Y, or failed for that reason."""
-    for run, value in zip(planner.trial_runs(plan, "hkd", len(values)), values, strict=True):
+    for run, value in zip(planner.trial_runs(plan, column, len(values)), values, strict=True):
         if isinstance(value, str):
             store.work(run).mkdir(parents=True)
             put(store.work(run) / FAILED, json.dumps({"error": value}))
             continue
         pixels = pixels_of(store, "photos-valid") or ""
-        with store.writing(stored_scores.measurement(run, pixels, 2, self_ensemble=False)) as folder:
+        with store.writing(measurement(run, pixels, 2, self_ensemble=False)) as folder:
             images = {"a": {"psnr_y": value - 1}, "b": {"psnr_y": value + 1}}
             put(folder / "scores.json", json.dumps({"dataset": "photos-valid", "images": images}))
-    return tuning.trials(plan, "hkd", len(values), store)
+    return tuning.trials(plan, column, len(values), store)
 
 
-def test_a_best_that_stands_inside_and_above_the_noise_raises_no_doubt(
-    plan: Plan, store: ArtifactStore
-) -> None:
+def test_an_interior_best_above_the_noise_has_no_warning(plan: Plan, store: ArtifactStore) -> None:
     tried = scored(plan, store, [30.0, 30.1, 29.9, 29.0])  # trial 3 is below trial 1
     assert [one.number for one in tried if one.best] == [1]
     assert [one.psnr_y for one in tried] == [30.0, 30.1, 29.9, 29.0]
@@ -63,7 +64,7 @@ def test_a_best_that_stands_inside_and_above_the_noise_raises_no_doubt(
         ([30.0, "it blew up", 29.0, 29.5], "1 of 4 trials gave no network: it blew up"),
     ],
 )
-def test_what_speaks_against_a_best_is_said(
+def test_a_doubtful_best_has_a_warning(
     plan: Plan, store: ArtifactStore, values: list[float | str], doubt: str
 ) -> None:
     found = tuning.doubts(plan, scored(plan, store, values))
@@ -89,7 +90,7 @@ def test_a_failed_trial_counts_and_is_not_tried_again(
     assert len(found.trials["hkd"]) == 3
 
 
-def test_a_search_that_was_cut_short_is_not_taken_for_a_shorter_one(
+def test_an_interrupted_search_is_not_read_as_a_shorter_one(
     plan: Plan, store: ArtifactStore, display: Display
 ) -> None:
     scored(plan, store, [30.0])
@@ -97,6 +98,31 @@ def test_a_search_that_was_cut_short_is_not_taken_for_a_shorter_one(
     with pytest.raises(MissingError, match=r"hkd 1$") as caught:
         planner.plan(suite, store, display, ["hkd"])
     assert caught.value.hint == "srkd tune tiny --method hkd --trials 7"
+
+
+def test_a_best_learning_rate_at_the_edge_raises_a_doubt_that_names_its_key(
+    store: ArtifactStore, display: Display, tmp_path: Path
+) -> None:
+    store.begin()
+    suite = load_suite(str(write_suite(tmp_path)))
+    plan = planner.plan(suite, store, display, ["none", "none@2x"])
+    beyond = "a better one may lie beyond; more --trials"
+    for column, key in {"none": "train.learning_rate", "none@2x": "params.none@2x.learning_rate"}.items():
+        found = tuning.doubts(plan, scored(plan, store, [30.0, 29.9, 30.1], column))
+        assert [one.partition(", ")[0] for one in found] == [f"{column}: its best learning_rate"]
+        assert found[0].endswith(
+            f"is the largest that was tried: {beyond}, or begin there: --set {key}=0.002"
+        )
+
+
+def test_own_methods_are_searched_by_the_file_that_names_them(
+    store: ArtifactStore, display: Display, tmp_path: Path
+) -> None:
+    hkd = Path(str(sources.__file__)).parent / "builtin" / "hkd.py"
+    (tmp_path / "mine.py").write_text(hkd.read_text(encoding="utf-8"), encoding="utf-8")
+    own = str(tmp_path / "mine.py")
+    plan = planner.plan(load_suite(str(write_suite(tmp_path))), store, display, [own])
+    assert tuning.tunable(plan, [own]) == ["mine"]
 
 
 def test_a_search_never_measures_on_test_images(plan: Plan, store: ArtifactStore) -> None:
@@ -108,7 +134,9 @@ def test_a_search_never_measures_on_test_images(plan: Plan, store: ArtifactStore
         )
 
 
-def test_trials_are_trained_in_groups_that_memory_holds(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trials_are_trained_in_groups_that_fit_into_memory(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs: list[Run] = planner.trial_runs(plan, "hkd", 5)
     monkeypatch.setattr("srkd_bench.experiments.planning.tasks.MEMORY", 2.5 * 32 * runs[0].model.parameters)
     assert _fitting(runs) == [runs[:2], runs[2:4], runs[4:]]

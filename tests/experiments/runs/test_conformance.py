@@ -1,4 +1,4 @@
-"""The suite `conformance` on a network whose numbers are known; EDSR's own weights are not at hand."""
+"""The suite `conformance` on a network with known scores, since EDSR's own weights are not available."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ DATA = os.environ.get("SRKD_TEST_DATA", "")
 needs_data = pytest.mark.skipif(not DATA, reason="SRKD_TEST_DATA does not point to the real images")
 
 
-def test_the_suite_trains_nothing_and_claims_what_edsrs_authors_published() -> None:
+def test_the_conformance_suite_trains_nothing_and_claims_edsrs_published_scores() -> None:
     suite = load_suite("conformance")
     assert suite.methods == []
     images, teacher = suite.claims
@@ -23,9 +23,7 @@ def test_the_suite_trains_nothing_and_claims_what_edsrs_authors_published() -> N
 
 @needs_data
 @pytest.mark.parametrize(("claimed", "verdict"), [(37.801, "holds"), (37.83, "fails")])
-def test_a_pretrained_network_reads_what_the_protocol_says_of_it(
-    srkd: Srkd, claimed: float, verdict: str
-) -> None:
+def test_a_pretrained_network_has_its_published_scores(srkd: Srkd, claimed: float, verdict: str) -> None:
     weights = Path(DATA) / "weights" / "edsr_r8f64_x2.pt"
     srkd("download", "set5", "--from", str(Path(DATA) / "set5"))
     reading = f"{{claim: it reads so, of: teacher, margin: 0.001, reads: {{set5: {claimed}}}}}"
@@ -58,8 +56,8 @@ def test_bicubic_claims_are_checked_without_any_weights(srkd: Srkd, monkeypatch:
     code, text, _ = srkd("report", "conformance", "--claims", *wrong, "-f", "markdown")
     assert code == 0
     assert "| (1) bicubic | fails |" in text
-    assert "| (2) teacher | undecided |" in text
-    assert "0edfb8a3.pt is not here yet" in text
+    assert "| (2) teacher | not measured |" in text
+    assert "0edfb8a3.pt is not downloaded yet" in text
     assert srkd("report", "conformance", "--check", *right)[0] == 0
     assert srkd("report", "conformance", "--check", *wrong)[0] == 5
 
@@ -69,5 +67,5 @@ def test_a_suite_that_trains_nothing_has_no_student_budget_or_seed(srkd: Srkd) -
     weights = Path(DATA) / "weights" / "edsr_r8f64_x2.pt"
     text = srkd("report", "conformance", "--teacher", str(weights), "--claims", "-f", "markdown")[1]
     assert "Teacher: EDSR" in text
-    for word in ("Student", "student", "Budget", "underpowered", "w/o KD", "seed"):
+    for word in ("Student", "student", "Budget", "significant", "w/o KD", "seed"):
         assert word not in text

@@ -229,7 +229,7 @@ def test_a_disk_without_room_is_told_before_work_starts(
     needed = label_bytes(open_set(place.store, "photos-test", 2))
     monkeypatch.setattr("srkd_bench.core.files.free", lambda path: needed - 1)
     monkeypatch.setattr(labels_module, "load", lambda key, store: pytest.fail("work was started"))
-    with pytest.raises(SrkdError, match="no room in"):
+    with pytest.raises(SrkdError, match="not enough space in"):
         serial.do(task, plan, place)
 
 
@@ -271,10 +271,10 @@ def test_damaged_labels_are_removed_by_verify_and_computed_again(
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     code, _, messages = srkd("run", "tiny.yaml", "--seeds", "2")
     assert code != 0
-    assert "is not what was written" in messages
+    assert "is corrupted" in messages
     assert "hint: srkd store verify --repair" in messages
     code, text, _ = srkd("store", "verify", "--repair")
-    assert (code, "labels.i16 is not what was written; removed" in text) == (0, True)
+    assert (code, "labels.i16 is corrupted; removed" in text) == (0, True)
     code, _, messages = srkd("run", "tiny.yaml", "--seeds", "2")
     assert code == 0
     assert "Computing teacher labels of" in messages

@@ -1,4 +1,4 @@
-"""What is measured without a suite."""
+"""Measurements without a suite."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from srkd_bench.store.artifact_store import ArtifactStore
 from tests.conftest import Srkd
 
 
-def test_the_folder_one_is_in_has_a_name_in_the_table(
+def test_the_working_directory_has_a_name_in_the_table(
     srkd: Srkd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = open_set(ArtifactStore(tmp_path / "home"), "photos-test", 2)

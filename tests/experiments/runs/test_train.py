@@ -26,7 +26,7 @@ methods: [hkd]
 
 
 @pytest.mark.parametrize("stopped", [False, True])
-def test_the_teacher_cache_is_closed_however_a_training_ends(
+def test_the_teacher_cache_is_closed_after_success_and_failure(
     store: ArtifactStore, display: Display, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: bool
 ) -> None:
     (tmp_path / "tiny.yaml").write_text(SUITE, encoding="utf-8")

@@ -38,7 +38,7 @@ Files = dict[str, bytes]
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a store that has all of the tiny suite, and that suite's export."""
+    """A folder with a finished store of the tiny suite, and its export."""
     folder = tmp_path_factory.mktemp("finished")
     store, display = ArtifactStore(folder / "home"), Display(err)
     plan = planner.plan(load_suite(str(tiny_suite(folder))), store, display)
@@ -51,7 +51,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def srkd(srkd: Srkd, finished: Path, tmp_path: Path) -> Srkd:
-    """Call the command beside an export and an empty store, `away`."""
+    """Call the command in a folder with an export and an empty store, `away`."""
     shutil.copy(finished / "tiny.tar", tmp_path)
     tiny_suite(tmp_path)
     ArtifactStore(tmp_path / "away").begin()
@@ -80,7 +80,7 @@ def kept(home: Path) -> Files:
 
 
 @pytest.mark.usefixtures("home")
-def test_what_is_imported_is_what_was_exported_and_gives_the_same_table(srkd: Srkd, tmp_path: Path) -> None:
+def test_an_import_equals_the_export_and_gives_the_same_table(srkd: Srkd, tmp_path: Path) -> None:
     code, text, messages = srkd("store", "export", "tiny.yaml", "-o", "moved.tar")
     assert (code, text) == (0, "")
     assert messages.startswith("Wrote moved.tar: 3 runs, 4 sets of scores, ")
@@ -99,7 +99,7 @@ def test_what_is_imported_is_what_was_exported_and_gives_the_same_table(srkd: Sr
 
 
 @pytest.mark.usefixtures("home")
-def test_the_same_artifacts_are_the_same_tar_without_time_or_owner(srkd: Srkd, finished: Path) -> None:
+def test_the_same_artifacts_give_the_same_tar_without_time_or_owner(srkd: Srkd, finished: Path) -> None:
     for path in Path("home").rglob("*"):
         os.utime(path, (1, 1))
     srkd("store", "export", "tiny.yaml", "-o", "again.tar")
@@ -113,7 +113,7 @@ def test_the_same_artifacts_are_the_same_tar_without_time_or_owner(srkd: Srkd, f
 
 
 @pytest.mark.usefixtures("home")
-def test_a_run_is_exported_by_its_first_digits_with_its_scores(srkd: Srkd) -> None:
+def test_a_run_is_exported_by_its_id_prefix_with_its_scores(srkd: Srkd) -> None:
     name = min(path.name for path in Path("home/runs").iterdir())
     digest = hashlib.sha256(canonical(key_of(Path("home/runs") / name))).hexdigest()
     (score,) = (path for path in Path("home/scores").iterdir() if key_of(path)["network"] == digest)
@@ -139,7 +139,7 @@ def key_of(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("home")
-def test_weights_from_elsewhere_go_with_their_suite(srkd: Srkd, tmp_path: Path) -> None:
+def test_imported_weights_are_exported_with_their_suite(srkd: Srkd, tmp_path: Path) -> None:
     (tmp_path / "teacher.safetensors").write_bytes(
         to_safetensors(build(ModelSpec(n_feats=5, n_resblocks=4), 0))
     )
@@ -153,7 +153,7 @@ def test_weights_from_elsewhere_go_with_their_suite(srkd: Srkd, tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("home")
-def test_a_file_that_is_there_is_replaced_only_when_forced(srkd: Srkd) -> None:
+def test_an_existing_file_is_replaced_only_with_force(srkd: Srkd) -> None:
     Path("mine.tar").write_text("mine", encoding="utf-8")
     code, _, messages = srkd("store", "export", "tiny.yaml", "-o", "mine.tar")
     assert code == 1
@@ -165,25 +165,25 @@ def test_a_file_that_is_there_is_replaced_only_when_forced(srkd: Srkd) -> None:
 
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("file", ["weights.safetensors", MANIFEST, "card.json"])
-def test_what_has_changed_is_never_exported(srkd: Srkd, file: str) -> None:
+def test_corrupted_artifacts_are_never_exported(srkd: Srkd, file: str) -> None:
     run = min(Path("home/runs").iterdir())
     content = (run / file).read_bytes()
     at = content.index(b'"seed": 0') + 8 if file == MANIFEST else len(content) // 2
     (run / file).write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
     code, _, messages = srkd("store", "export", run.name, "-o", "bad.tar")
     assert code == 4
-    assert f"{file} is not what was written" in " ".join(messages.split())
+    assert f"{file} is corrupted" in " ".join(messages.split())
     (run / file).unlink()
     assert srkd("store", "export", "tiny.yaml", "-o", "bad.tar")[0] in (
         0,
         4,
-    )  # 0: that run is gone
+    )  # 0: that run is deleted
     assert not Path("bad.tar.part").exists()
     assert file == MANIFEST or not Path("bad.tar").exists()
 
 
 @pytest.mark.usefixtures("home")
-def test_a_full_disk_leaves_no_half_tar(srkd: Srkd, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_no_partial_tar(srkd: Srkd, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -209,7 +209,7 @@ def test_an_import_names_the_data_sets_that_a_report_needs(srkd: Srkd) -> None:
     assert "A report also needs their images: srkd download set5" in messages
 
 
-# Hostile tars: each is refused, and nothing is left of it.
+# Malicious tars: each is rejected, and leaves no files.
 
 
 def as_files(path: Path) -> Files:
@@ -252,7 +252,7 @@ def refused(srkd: Srkd, tmp_path: Path, message: str) -> None:
     code, text, messages = srkd("store", "import", "bad.tar", "--home", "away")
     assert (code, text) == (4, "")
     assert message in messages
-    assert messages.startswith("error: nothing is taken from bad.tar: ")
+    assert messages.startswith("error: nothing was imported from bad.tar: ")
     assert "\x1b" not in messages
     assert "Traceback" not in messages
     assert everything(tmp_path / "away") == before
@@ -277,32 +277,30 @@ SPARSE = tarfile.GNUTYPE_SPARSE
         (entry("pax", b"30 path=../../evil\n", tarfile.XHDTYPE), "is not a plain file"),
         (entry("pax", b"30 path=../../evil\n", tarfile.XGLTYPE), "is not a plain file"),
         (entry("././@LongLink", b"../evil\0", tarfile.GNUTYPE_LONGNAME), "is not a plain file"),
-        (entry("../evil"), "'../evil' is nothing that srkd exports"),
-        (entry("/tmp/evil"), "is nothing that srkd exports"),
-        (entry(f"runs/{RUN}/../../evil"), "is nothing that srkd exports"),
-        (entry(f"runs/../runs/{RUN}/card.json"), "is nothing that srkd exports"),
-        (entry(f"runs/{RUN}/evil"), "is nothing that srkd exports"),
+        (entry("../evil"), "'../evil' is not part of an export"),
+        (entry("/tmp/evil"), "is not part of an export"),
+        (entry(f"runs/{RUN}/../../evil"), "is not part of an export"),
+        (entry(f"runs/../runs/{RUN}/card.json"), "is not part of an export"),
+        (entry(f"runs/{RUN}/evil"), "is not part of an export"),
         (entry(f"runs/{RUN}/card.json/"), "is not"),
-        (entry(f"runs/{RUN}/card.json\n"), "is nothing that srkd exports"),
-        (entry(f"runs/{RUN}/\x1b[2Jcard.json"), "is nothing that srkd exports"),
-        (entry(f"runs/{20 * 'F'}/card.json"), "is nothing that srkd exports"),
-        (entry(f"runs/{19 * '0'}/card.json"), "is nothing that srkd exports"),
-        (entry(f"runs/{RUN}/scores.json"), "is nothing that srkd exports"),
-        (entry(f"data/{RUN}/artifact.json"), "is nothing that srkd exports"),
-        (entry("downloads/evil.zip"), "is nothing that srkd exports"),
-        (entry(f"runs/{RUN}/wéights"), "it is no plain tar"),
-        (entry(f"runs/{RUN}/card.json", b"{}") * 2, "stands twice"),
+        (entry(f"runs/{RUN}/card.json\n"), "is not part of an export"),
+        (entry(f"runs/{RUN}/\x1b[2Jcard.json"), "is not part of an export"),
+        (entry(f"runs/{20 * 'F'}/card.json"), "is not part of an export"),
+        (entry(f"runs/{19 * '0'}/card.json"), "is not part of an export"),
+        (entry(f"runs/{RUN}/scores.json"), "is not part of an export"),
+        (entry(f"data/{RUN}/artifact.json"), "is not part of an export"),
+        (entry("downloads/evil.zip"), "is not part of an export"),
+        (entry(f"runs/{RUN}/wéights"), "it is not a plain tar file"),
+        (entry(f"runs/{RUN}/card.json", b"{}") * 2, "occurs twice"),
         (entry(f"runs/{RUN}/artifact.json", bytes(1_000_001)), "is too large"),
         (entry(f"runs/{RUN}/card.json", bytes(1_000_001)), "is too large"),
         (entry(f"runs/{RUN}/weights.safetensors", size=10**15), "is too large"),
-        (entry(f"runs/{RUN}/weights.safetensors", size=3000), "it is cut short"),
+        (entry(f"runs/{RUN}/weights.safetensors", size=3000), "it is truncated"),
         (entry(f"runs/{RUN}/weights.safetensors", size=-512), "is too large"),
-        (b"x" * 512, "it is no plain tar"),
+        (b"x" * 512, "it is not a plain tar file"),
     ],
 )
-def test_a_tar_with_anything_but_plain_files_of_srkds_names_is_refused(
-    srkd: Srkd, tmp_path: Path, more: bytes, message: str
-) -> None:
+def test_a_tar_with_other_members_is_rejected(srkd: Srkd, tmp_path: Path, more: bytes, message: str) -> None:
     write(tmp_path / "bad.tar", as_files(tmp_path / "tiny.tar"), more)
     refused(srkd, tmp_path, message)
 
@@ -310,19 +308,19 @@ def test_a_tar_with_anything_but_plain_files_of_srkds_names_is_refused(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda tar: tar[:-1024], "it is cut short"),
-        (lambda tar: tar[: tar.index(b"scores/")], "it is cut short"),  # where a file ends
-        (lambda tar: tar[:3000], "it is cut short"),
-        (lambda tar: b"", "it is no plain tar"),
+        (lambda tar: tar[:-1024], "it is truncated"),
+        (lambda tar: tar[: tar.index(b"scores/")], "it is truncated"),  # where a file ends
+        (lambda tar: tar[:3000], "it is truncated"),
+        (lambda tar: b"", "it is not a plain tar file"),
         (lambda tar: bytes(1024), "it holds nothing"),
-        (lambda tar: gzip.compress(tar), "it is no plain tar"),
+        (lambda tar: gzip.compress(tar), "it is not a plain tar file"),
         (
             lambda tar: tar[:200] + b"7" + tar[201:],
-            "it is no plain tar",
-        ),  # a header that isn't what its sum says
+            "it is not a plain tar file",
+        ),  # a header that is not what its sum says
     ],
 )
-def test_a_tar_that_is_not_whole_or_none_is_refused(
+def test_a_truncated_or_invalid_tar_is_rejected(
     srkd: Srkd, tmp_path: Path, change: Callable[[bytes], bytes], message: str
 ) -> None:
     (tmp_path / "bad.tar").write_bytes(change((tmp_path / "tiny.tar").read_bytes()))
@@ -337,17 +335,17 @@ def test_a_tar_of_too_many_files_is_refused(
     refused(srkd, tmp_path, "it holds more than 23 files")
 
 
-def test_a_tar_that_would_not_fit_is_refused_before_it_is_read(
+def test_a_tar_larger_than_the_disk_is_rejected_before_it_is_read(
     srkd: Srkd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("srkd_bench.core.files.free", lambda path: 1000)
     code, _, messages = srkd("store", "import", "tiny.tar", "--home", "away")
     assert code == 1
-    assert "no room" in messages
+    assert "not enough space" in messages
     assert kept(tmp_path / "away") == {}
 
 
-def test_any_flipped_byte_of_a_tars_files_is_refused(srkd: Srkd, tmp_path: Path, display: Display) -> None:
+def test_any_flipped_byte_in_a_tar_is_rejected(srkd: Srkd, tmp_path: Path, display: Display) -> None:
     files = as_files(tmp_path / "tiny.tar")
     for i, (name, content) in enumerate(files.items()):
         at = (i * 7919) % len(content)
@@ -388,7 +386,7 @@ def with_image(content: bytes, name: str, **values: Any) -> bytes:
         (lambda old: b"\xff", "no scores of a data set"),
     ],
 )
-def test_scores_that_are_none_are_refused(
+def test_invalid_scores_are_rejected(
     srkd: Srkd, tmp_path: Path, change: Callable[[bytes], bytes], message: str
 ) -> None:
     files = as_files(tmp_path / "tiny.tar")
@@ -435,12 +433,12 @@ OTHER = build(ModelSpec(n_feats=4, n_resblocks=5), 0)
             lambda old: old + b'{"a": "' + 10**6 * b"x" + b'"}',
             "holds something else than events",
         ),
-        ("card.json", lambda old: b"[]", "card.json is no card"),
-        ("card.json", lambda old: b"[" * 9999, "card.json is no card"),
-        ("evil", lambda old: b"", "is nothing that srkd exports"),
+        ("card.json", lambda old: b"[]", "card.json is not a card"),
+        ("card.json", lambda old: b"[" * 9999, "card.json is not a card"),
+        ("evil", lambda old: b"", "is not part of an export"),
     ],
 )
-def test_runs_that_are_none_are_refused(
+def test_invalid_runs_are_rejected(
     srkd: Srkd, tmp_path: Path, file: str, change: Callable[[bytes], bytes], message: str
 ) -> None:
     files = as_files(tmp_path / "tiny.tar")
@@ -450,7 +448,7 @@ def test_runs_that_are_none_are_refused(
 
 
 def hkd(files: Files) -> str:
-    """The place of the student that is distilled."""
+    """The path of the distilled student."""
     (name,) = (
         name
         for name, content in files.items()
@@ -478,25 +476,25 @@ def hkd(files: Files) -> str:
         lambda key: {"network": "bicubic", "pixels": "0", "scale": 2, "self_ensemble": False, "recipe": 1},
     ],
 )
-def test_settings_that_are_none_are_refused(srkd: Srkd, tmp_path: Path, change: Callable[[Any], Any]) -> None:
+def test_invalid_settings_are_rejected(srkd: Srkd, tmp_path: Path, change: Callable[[Any], Any]) -> None:
     files = as_files(tmp_path / "tiny.tar")
     place = hkd(files)
     key = json.loads(files[f"{place}/{MANIFEST}"])["key"]
     write(tmp_path / "bad.tar", sign(files, place, {}, change(copy.deepcopy(key))))
-    refused(srkd, tmp_path, "its settings are none that this srkd knows")
+    refused(srkd, tmp_path, "its settings are unknown to this version of srkd")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: json.dumps(json.loads(text), indent=2).encode(), "missing or not what was written"),
-        (lambda text: b"[" * 9999, "missing or not what was written"),
-        (lambda text: b"{}", "missing or not what was written"),
+        (lambda text: json.dumps(json.loads(text), indent=2).encode(), "missing or corrupted"),
+        (lambda text: b"[" * 9999, "missing or corrupted"),
+        (lambda text: b"{}", "missing or corrupted"),
         (lambda text: text.replace(b'"card.json"', b'"../../evil"'), "has other files than srkd writes"),
         (lambda text: text.replace(b'"method": "hkd"', b'"method": "ckd"'), "it belongs to runs/"),
     ],
 )
-def test_manifests_that_are_none_are_refused(
+def test_invalid_manifests_are_rejected(
     srkd: Srkd, tmp_path: Path, change: Callable[[bytes], bytes], message: str
 ) -> None:
     files = as_files(tmp_path / "tiny.tar")
@@ -506,14 +504,14 @@ def test_manifests_that_are_none_are_refused(
 
 
 @pytest.mark.parametrize("file", [MANIFEST, "card.json", "weights.safetensors", "events.jsonl"])
-def test_a_run_that_lacks_a_file_is_refused(srkd: Srkd, tmp_path: Path, file: str) -> None:
+def test_an_incomplete_run_is_rejected(srkd: Srkd, tmp_path: Path, file: str) -> None:
     files = as_files(tmp_path / "tiny.tar")
     del files[f"{hkd(files)}/{file}"]
     write(tmp_path / "bad.tar", files)
     refused(srkd, tmp_path, f"{file} is missing")
 
 
-def test_what_is_here_is_never_replaced(srkd: Srkd, tmp_path: Path, display: Display) -> None:
+def test_existing_artifacts_are_never_replaced(srkd: Srkd, tmp_path: Path, display: Display) -> None:
     store = ArtifactStore(tmp_path / "away")
     key = Weights(sha256=64 * "0", model=ModelSpec(n_feats=3, n_resblocks=4))
     for number, home in enumerate((store, ArtifactStore(tmp_path / "other"))):

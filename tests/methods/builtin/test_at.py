@@ -43,14 +43,14 @@ def test_at_is_the_sum_of_the_levels_mean_squared_differences_times_its_weight()
     assert registry.build("at", {}).taps == TAPS
 
 
-def test_images_are_normalised_each_by_itself() -> None:
+def test_each_image_is_normalised_separately() -> None:
     features = torch.rand(3, 4, 5, 5, generator=torch.Generator().manual_seed(0))
     alone = torch.cat([attention(one[None]) for one in features])
     torch.testing.assert_close(attention(features), alone)
     torch.testing.assert_close(attention(features).norm(dim=1), torch.ones(3))
 
 
-def test_at_does_not_change_with_the_features_scale_or_their_number() -> None:
+def test_at_is_invariant_to_feature_scale_and_channel_count() -> None:
     features = torch.rand(2, 4, 5, 5, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(attention(40 * features), attention(features))
     torch.testing.assert_close(attention(torch.cat([features, features], dim=1)), attention(features))

@@ -20,13 +20,13 @@ def images(seed: int, height: int, width: int, n: int = 2) -> Tensor:
 
 
 def upscaled(lr: Tensor, gain: float) -> Tensor:
-    """Stand for a network: not the same when turned."""
+    """A fake network that is not equivariant to turns."""
     sr = F.interpolate(lr, scale_factor=2)
     return gain * sr * torch.linspace(0.1, 1, sr.shape[-1])
 
 
 class Lesson:
-    """A batch, and all that student and teacher are asked about."""
+    """A batch, and all inputs of student and teacher."""
 
     def __init__(self, method: Method, seed: int = 0) -> None:
         self.asked: dict[str, list[Tensor]] = {"student": [], "teacher": []}
@@ -43,7 +43,7 @@ class Lesson:
         return Output(upscaled(lr, {"student": 0.9, "teacher": 1.0}[who]), {})
 
 
-def test_a_turn_is_flips_and_then_a_transposition() -> None:
+def test_a_turn_flips_and_then_transposes() -> None:
     image = torch.tensor([[1, 2, 3], [4, 5, 6]]).view(1, 1, 2, 3)
     assert Turn(across=True)(image).tolist() == [[[[3, 2, 1], [6, 5, 4]]]]
     assert Turn(down=True)(image).tolist() == [[[[4, 5, 6], [1, 2, 3]]]]
@@ -52,19 +52,19 @@ def test_a_turn_is_flips_and_then_a_transposition() -> None:
 
 
 @pytest.mark.parametrize("turn", TURNS, ids=str)
-def test_turning_back_undoes_a_turn(turn: Turn) -> None:
+def test_back_inverts_a_turn(turn: Turn) -> None:
     image = images(0, 5, 5)
     assert torch.equal(turn.back(turn(image)), image)
 
 
-def test_of_a_flip_and_a_transposition_the_last_is_undone_first() -> None:
+def test_back_applies_the_inverses_in_reverse_order() -> None:
     image, turn = images(0, 5, 5), Turn(across=True, transpose=True)
-    wrong = turn(image).flip([3]).transpose(2, 3)  # undone in the order in which it was done
+    wrong = turn(image).flip([3]).transpose(2, 3)  # inverted in the wrong order
     assert not torch.equal(wrong, image)
     assert torch.equal(turn.back(turn(image)), image)
 
 
-def test_the_eight_turns_differ_and_all_are_drawn() -> None:
+def test_all_eight_turns_differ_and_are_drawn() -> None:
     image = images(0, 5, 5)
     turned = [turn(image) for turn in TURNS]
     assert not any(torch.equal(a, b) for a, b in itertools.combinations(turned, 2))
@@ -72,7 +72,7 @@ def test_the_eight_turns_differ_and_all_are_drawn() -> None:
     assert {Turn.drawn(own) for _ in range(100)} == set(TURNS)
 
 
-def test_zoomed_in_is_a_crop_of_hr_at_any_place() -> None:
+def test_zoomed_in_is_a_random_crop_of_hr() -> None:
     hr = torch.arange(4 * 5).view(1, 1, 4, 5).expand(2, 3, 4, 5)
     lr = torch.zeros(2, 3, 2, 3)
     own = torch.Generator().manual_seed(0)
@@ -81,7 +81,7 @@ def test_zoomed_in_is_a_crop_of_hr_at_any_place() -> None:
     assert zoomed_in(hr, lr, own).shape == lr.shape
 
 
-def test_zoomed_out_is_made_by_the_stretched_cubic_in_8_bits() -> None:
+def test_zoomed_out_is_antialiased_bicubic_in_8_bits() -> None:
     def keys(x: float) -> float:
         x = abs(x)
         return 1.5 * x**3 - 2.5 * x**2 + 1 if x < 1 else -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2 if x < 2 else 0
@@ -98,7 +98,7 @@ def test_zoomed_out_is_made_by_the_stretched_cubic_in_8_bits() -> None:
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_zoomed_out_is_a_pixel_at_least(scale: int) -> None:
+def test_zoomed_out_has_at_least_one_pixel(scale: int) -> None:
     assert zoomed_out(images(0, 1, 9), scale).shape == (2, 3, 1, 9 // scale)
 
 
@@ -114,7 +114,7 @@ def test_augkd_is_as_worked_by_hand() -> None:
         assert lesson.terms[term].item() == pytest.approx(by_hand, rel=1e-4), term
 
 
-def test_the_student_sees_images_turned_and_is_compared_with_the_teacher_that_sees_them_as_they_are() -> None:
+def test_the_student_gets_turned_images_and_the_teacher_the_originals() -> None:
     for seed in range(10):
         lesson = Lesson(AugKD(weight=1.0), seed)
         for i, term in ((1, "zoom_in"), (2, "zoom_out")):
@@ -129,13 +129,13 @@ def test_the_student_sees_images_turned_and_is_compared_with_the_teacher_that_se
             assert lesson.terms[term].item() == pytest.approx(gaps[0].item())
 
 
-def test_augkd_draws_from_its_own_numbers_alone() -> None:
+def test_augkd_uses_only_its_own_random_numbers() -> None:
     first, again, other = (Lesson(AugKD(), seed).terms for seed in (0, 0, 3))
     assert first == again
     assert first["zoom_in"] != other["zoom_in"]
 
 
-def test_a_student_that_equals_its_teacher_differs_only_where_it_is_turned() -> None:
+def test_a_student_equal_to_its_teacher_has_loss_only_from_turns() -> None:
     network = build(ModelSpec(n_feats=4, n_resblocks=2), 0)
     lr, hr = images(0, 6, 6), images(1, 12, 12)
 

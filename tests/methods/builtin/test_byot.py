@@ -15,7 +15,7 @@ TAPS = (0.25, 0.5, 0.75)
 
 
 def never(lr: Tensor) -> Output:
-    raise AssertionError("a teacher is asked")
+    raise AssertionError("a teacher is used")
 
 
 class Fixed(nn.Module):
@@ -49,7 +49,7 @@ def test_byot_is_as_worked_by_hand() -> None:
         assert terms == pytest.approx(expected)
 
 
-def test_the_deepest_output_teaches_and_is_not_taught() -> None:
+def test_the_deepest_output_gets_no_gradient_from_exits() -> None:
     student, exits = torch.full((1, 3, 2, 2), 0.1, requires_grad=True), Fixed(0.3, 0.2, 0.1)
     terms = losses(student, exits, torch.zeros(1, 3, 2, 2))
     (of_student,) = torch.autograd.grad(terms["byot"], student, retain_graph=True, allow_unused=True)
@@ -59,14 +59,14 @@ def test_the_deepest_output_teaches_and_is_not_taught() -> None:
     assert [one.sum().item() for one in gradients] == pytest.approx([0.12, 0.06, 0.0])
 
 
-def test_the_exits_learn_by_the_suites_loss_against_hr() -> None:
+def test_the_exits_use_the_suites_loss_against_hr() -> None:
     step = shown(torch.full((1, 3, 2, 2), 0.1), torch.zeros(1, 3, 2, 2))
     step = Step(**vars(step) | {"loss": F.l1_loss})
     terms = registry.build("byot", {}).losses(step, Fixed(0.3, 0.2, 0.1))
     assert terms["exits"].item() == pytest.approx(0.7 * 0.6)
 
 
-def test_an_exit_adds_what_its_convolution_finds_to_the_enlarged_image() -> None:
+def test_an_exit_adds_its_convolution_to_the_enlarged_image() -> None:
     exits = Exits([1], 2)
     tail = exits.tails[0]
     assert isinstance(tail, nn.Conv2d)
@@ -93,7 +93,7 @@ def test_exits_have_the_size_of_hr_at_every_scale(scale: int) -> None:
     assert light == 3 * (9 * 5 + 1) * 3 * scale**2
 
 
-def test_an_exit_trains_the_blocks_before_it_and_none_behind_it() -> None:
+def test_an_exit_trains_only_the_blocks_before_it() -> None:
     student = build(ModelSpec(n_feats=4, n_resblocks=4), 0)
     lr = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
     adapter = registry.build("byot", {}).adapter(None, student, lr)

@@ -64,7 +64,7 @@ def test_an_equal_image_is_a_negative_like_any_other(form: str) -> None:
 
 
 @pytest.mark.parametrize(("form", "factor"), [("A", 1 / 3), ("B", 3)])
-def test_among_equal_images_a_negative_counts_as_two_grey_levels_away(form: str, factor: float) -> None:
+def test_the_distance_to_an_equal_negative_is_two_grey_levels(form: str, factor: float) -> None:
     student = flat(0.5, 0.5, 0.5, 0.5).clone().requires_grad_()
     loss = contrastive_loss(student, flat(0.6, 0.6, 0.6, 0.6), form=form)
     assert loss.item() == pytest.approx(factor * 0.01 / FLOOR)
@@ -91,7 +91,7 @@ def gradient(student: Tensor, teacher: Tensor, *, neg_grad: bool) -> Tensor:
     return grad
 
 
-def test_negatives_carry_no_gradient_unless_asked_to() -> None:
+def test_negatives_carry_no_gradient_by_default() -> None:
     student, teacher = images(0), images(1)
     n, size = len(student), student[0].numel()
     expected = torch.empty_like(student)
@@ -104,7 +104,7 @@ def test_negatives_carry_no_gradient_unless_asked_to() -> None:
 
 
 @pytest.mark.parametrize("form", ["A", "B"])
-def test_with_neg_grad_the_gradient_is_the_whole_one(form: str) -> None:
+def test_neg_grad_gives_the_full_gradient(form: str) -> None:
     teacher = images(1)
 
     def loss(student: Tensor, *, neg_grad: bool) -> Tensor:
@@ -143,7 +143,7 @@ def test_the_weight_rises_linearly_over_the_warm_up() -> None:
         assert terms["ckd"].item() == pytest.approx(share * full)
 
 
-def test_without_a_warm_up_a_run_of_ckd_keeps_its_identity() -> None:
+def test_ckd_without_warm_up_keeps_its_identity() -> None:
     plain = registry.identity(registry.build("ckd", {}), "ckd")
     assert "warmup" not in plain["ckd"]
     assert registry.identity(registry.build("ckd", {"ckd": {"warmup": 0.02}}), "ckd")["ckd"]["warmup"] == 0.02

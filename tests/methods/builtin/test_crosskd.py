@@ -34,7 +34,7 @@ def made(student: EDSR, teacher: nn.Module, weight: float = 1.0) -> tuple[Cross,
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_a_tail_makes_of_the_networks_own_features_what_the_network_makes(scale: int) -> None:
+def test_a_tail_reproduces_the_networks_sr_from_its_features(scale: int) -> None:
     network = build(ModelSpec(n_feats=6, n_resblocks=3, res_scale=0.5, scale=scale), 1)  # type: ignore[arg-type]
     output = network(LR, (1.0,))
     assert torch.equal(network.lend_tail()(LR, output.feats[1.0]), output.sr)
@@ -59,12 +59,12 @@ def test_crosskd_is_the_teachers_tail_on_the_students_features_step_by_step() ->
     assert again["crosskd"].item() == pytest.approx(by_hand.item())
 
 
-def test_a_student_that_equals_its_teacher_has_nothing_to_learn() -> None:
+def test_crosskd_is_zero_for_a_student_equal_to_its_teacher() -> None:
     _, terms = made(build(TEACHER, 1), build(TEACHER, 1))
     assert terms["crosskd"].item() == pytest.approx(0, abs=1e-12)
 
 
-def test_the_convolution_learns_and_the_tail_does_not() -> None:
+def test_the_convolution_is_trained_and_the_tail_is_frozen() -> None:
     teacher = build(TEACHER, 1)
     adapter, terms = made(build(STUDENT, 0), teacher)
     terms["crosskd"].backward()  # type: ignore[no-untyped-call]
@@ -83,7 +83,7 @@ def test_the_students_own_tail_gets_no_gradient_from_the_teacher() -> None:
     assert all(weight.grad is not None for weight in student.body[:-1].parameters())
 
 
-def test_a_tail_is_a_copy_that_shares_nothing() -> None:
+def test_a_tail_shares_no_weights_with_the_network() -> None:
     teacher = build(TEACHER, 1)
     tail = teacher.lend_tail()
     own = {weight.data_ptr() for weight in teacher.state_dict().values()} | {teacher.mean.data_ptr()}
@@ -102,14 +102,14 @@ def test_the_sr_is_float32_under_bf16() -> None:
     assert not torch.equal(sr, adapter(LR, feats))
 
 
-def test_a_teacher_that_lends_no_tail_is_refused() -> None:
+def test_a_teacher_without_lend_tail_is_rejected() -> None:
     class Closed(nn.Module):
         def forward(self, lr: Tensor, taps: tuple[float, ...] = ()) -> Output:
             return Output(lr, {})
 
     assert isinstance(build(TEACHER, 1), HasTail)
     with pytest.raises(
-        SrkdError, match=r"^crosskd needs a teacher that can lend its tail; Closed can't$"
+        SrkdError, match=r"^crosskd needs a teacher with lend_tail; Closed has none$"
     ) as caught:
         CrossKD().adapter(Closed(), build(STUDENT, 0), LR)
     assert "lend_tail" in caught.value.hint
@@ -132,7 +132,7 @@ def learner(folder: Path, teacher: EDSR) -> Learner:
     return Learner(run, method, teacher, LR, folder, torch.device("cpu"))
 
 
-def test_a_checkpoint_brings_back_convolution_and_tail(tmp_path: Path) -> None:
+def test_a_checkpoint_restores_convolution_and_tail(tmp_path: Path) -> None:
     teacher = build(TEACHER, 1).requires_grad_(False)
     one = learner(tmp_path, teacher)
     before = {name: value.clone() for name, value in one.adapter.state_dict().items()}

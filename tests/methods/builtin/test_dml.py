@@ -17,7 +17,7 @@ from tests.methods import unseen
 
 
 class Fixed(nn.Module):
-    """A peer whose SR is the same whatever it sees."""
+    """A peer with constant SR."""
 
     def __init__(self, sr: Tensor) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ def row(*values: float) -> Tensor:
 
 
 def never(lr: Tensor) -> Output:
-    raise AssertionError("a teacher is asked")
+    raise AssertionError("a teacher is used")
 
 
 def shown(student: Tensor, hr: Tensor) -> Step:
@@ -52,7 +52,7 @@ def test_dml_is_as_worked_by_hand() -> None:
         assert terms == pytest.approx({"rec": 0.025, "dml": 0.02 * weight, "peer": 0.065 + 0.02 * weight})
 
 
-def test_each_peer_learns_from_hr_and_from_the_other_which_it_does_not_move() -> None:
+def test_each_peer_learns_from_hr_and_the_detached_other() -> None:
     student, peer, hr = row(0.1, 0.2).requires_grad_(), Fixed(row(0.3, 0.2)), row(0.0, 0.0)
     terms = losses(student, peer, hr, weight=1.0)
     torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
@@ -63,14 +63,14 @@ def test_each_peer_learns_from_hr_and_from_the_other_which_it_does_not_move() ->
     torch.testing.assert_close(peer.sr.grad, row(0.3 + 0.2, 0.2))
 
 
-def test_the_peer_learns_by_the_suites_loss_against_hr() -> None:
+def test_the_peer_uses_the_suites_loss_against_hr() -> None:
     step = shown(row(0.3, 0.2), row(0.0, 0.0))
     step = Step(**vars(step) | {"loss": F.l1_loss})
     terms = registry.build("dml", {}).losses(step, Fixed(row(0.3, 0.2)))
     assert terms["peer"].item() == pytest.approx(0.25)
 
 
-def test_the_peer_runs_at_the_trainings_precision() -> None:
+def test_the_peer_uses_the_trainings_precision() -> None:
     inside: list[bool] = []
 
     @contextmanager
@@ -94,7 +94,7 @@ def peer_of(student: nn.Module, method: Method | None = None) -> nn.Module:
         return (method or registry.build("dml", {})).adapter(None, student, torch.rand(2, 3, 8, 8))
 
 
-def test_the_peer_is_a_student_of_other_initial_weights() -> None:
+def test_the_peer_has_other_initial_weights() -> None:
     student = build(ModelSpec(n_feats=4, n_resblocks=4), 0)
     before = [weight.clone() for weight in student.parameters()]
     peer = peer_of(student)
@@ -109,7 +109,7 @@ def test_the_peer_is_a_student_of_other_initial_weights() -> None:
     assert all(map(torch.equal, again.parameters(), peer.parameters()))
 
 
-def test_a_student_that_cannot_be_drawn_anew_is_refused() -> None:
+def test_a_student_that_cannot_be_reinitialised_is_rejected() -> None:
     with pytest.raises(SrkdError, match="other initial weights") as caught:
         peer_of(Fixed(row(0.1)))
     assert "reset_parameters" in caught.value.hint

@@ -66,7 +66,7 @@ def test_fakd_agrees_with_plain_loops() -> None:
     assert terms["fakd"].item() == pytest.approx(by_loops, rel=1e-6)
 
 
-def test_the_papers_loss_is_what_its_parameters_give_here_but_for_a_constant() -> None:
+def test_the_papers_parameters_give_the_papers_loss_up_to_a_constant() -> None:
     params = {"weight": 20 / 255, "response": 1.0, "loss": "l1"}
     terms, levels, student, teacher = losses(registry.build("fakd", {"fakd": params}))
     paper = 0.5 * 255 * 0.25 + 0.5 * (255 * student - 255 * teacher).abs().mean().item()  # in 0..255
@@ -74,12 +74,12 @@ def test_the_papers_loss_is_what_its_parameters_give_here_but_for_a_constant() -
     assert sum(term.item() for term in terms.values()) == pytest.approx(2 * paper / 255, rel=1e-6)
 
 
-def test_the_srs_are_compared_by_mse_unless_asked_otherwise() -> None:
+def test_the_srs_are_compared_by_mse_by_default() -> None:
     terms, _, student, teacher = losses(registry.build("fakd", {"fakd": {"response": 3.0}}))
     assert terms["response"].item() == pytest.approx(3 * (student - teacher).square().mean().item())
 
 
-def test_the_length_of_a_pixels_vector_does_not_matter() -> None:
+def test_affinities_are_invariant_to_the_length_of_pixel_vectors() -> None:
     guided, hint = features(5, 0), features(6, 1)
     loss = affinity_loss(guided, hint).item()
     lengths = 0.1 + features(1, 2).abs()
@@ -106,7 +106,7 @@ def test_the_gradient_is_that_of_the_formula() -> None:
     )
 
 
-def test_no_matrix_is_larger_than_the_positions_asked_for() -> None:
+def test_no_matrix_exceeds_the_number_of_positions() -> None:
     chosen = torch.tensor([7, 2, 11])
     guided, hint = features(5, 0), features(6, 1)
     assert affinity(guided, chosen).shape == (2, 3, 3)
@@ -116,7 +116,7 @@ def test_no_matrix_is_larger_than_the_positions_asked_for() -> None:
     torch.testing.assert_close(affinity_loss(guided, hint, chosen), expected)
 
 
-def test_positions_are_drawn_from_the_methods_own_numbers_and_only_where_there_are_more() -> None:
+def test_positions_are_drawn_with_the_methods_generator_only_if_needed() -> None:
     whole, few = FAKD(positions=12), FAKD(positions=5)
     assert losses(whole, 0)[0]["fakd"] == losses(whole, 1)[0]["fakd"]
     assert losses(few, 0)[0]["fakd"] == losses(few, 0)[0]["fakd"]

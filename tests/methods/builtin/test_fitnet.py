@@ -46,7 +46,7 @@ def test_fitnet_is_worked_by_hand() -> None:
         hint.copy_(two(10.0, 10 + 8**0.5))
 
 
-def test_both_networks_features_are_brought_to_unit_scale_channel_by_channel() -> None:
+def test_features_of_both_networks_are_standardised_per_channel() -> None:
     guided, hint = 20 * features(5, 0, n=16) - 4, 3 + 30 * features(6, 1, n=16)
     regressor = Regressor(guided, hint)
     with torch.no_grad():
@@ -60,7 +60,7 @@ def test_both_networks_features_are_brought_to_unit_scale_channel_by_channel() -
         torch.testing.assert_close(deviation, torch.ones_like(mean), rtol=1e-4, atol=0)
 
 
-def test_a_channel_that_never_changes_divides_by_no_zero() -> None:
+def test_a_constant_channel_does_not_divide_by_zero() -> None:
     still = torch.ones(2, 3, 4, 4)
     regressed, standardised = Regressor(still, still)(still, still)
     assert regressed.isfinite().all()

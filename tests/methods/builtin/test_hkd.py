@@ -27,7 +27,7 @@ def test_hkd_is_the_mean_squared_error_to_the_teacher_times_its_weight() -> None
 
 
 @pytest.mark.parametrize("w", [0.5, 1.0, 3.0])
-def test_hkd_is_the_same_as_learning_from_a_mean_of_hr_and_teacher(w: float) -> None:
+def test_hkd_equals_learning_from_the_mean_of_hr_and_teacher(w: float) -> None:
     generator = torch.Generator().manual_seed(0)
     images = [torch.rand(2, 3, 4, 4, dtype=torch.float64, generator=generator) for _ in range(4)]
     first, second, teacher, hr = images
@@ -41,6 +41,6 @@ def test_hkd_is_the_same_as_learning_from_a_mean_of_hr_and_teacher(w: float) -> 
         return gap, grad
 
     (gap, grad), (same, _) = both(first), both(second)
-    assert gap.item() == pytest.approx(same.item(), abs=1e-15)  # constant: it doesn't depend on the student
+    assert gap.item() == pytest.approx(same.item(), abs=1e-15)  # constant: it does not depend on the student
     assert gap > 0.01
     assert grad.abs().max() < 1e-15

@@ -23,6 +23,6 @@ def test_no_distillation_is_the_loss_against_hr_and_nothing_else() -> None:
     assert (method.looks, method.taps, method.min_batch) == (False, (), 1)
 
 
-def test_no_distillation_stands_first_and_has_no_parameters() -> None:
+def test_no_distillation_is_listed_first_without_parameters() -> None:
     assert registry.names()[0] == "none"
     assert registry.identity(registry.build("none", {}), "none") == {"none": {"version": 1}}

@@ -64,7 +64,7 @@ def test_large_differences_count_linearly() -> None:
     assert distance_loss(student, teacher).item() == pytest.approx(by_loops(student, teacher), rel=1e-6)
 
 
-def test_rkd_does_not_change_when_all_images_are_multiplied_by_a_constant() -> None:
+def test_rkd_is_invariant_to_scaling_all_images() -> None:
     student, teacher = images(0), images(1)
     loss = distance_loss(student, teacher).item()
     assert loss > 1e-4
@@ -101,7 +101,7 @@ def test_an_image_is_at_distance_zero_from_itself() -> None:
     assert (relative_distances(images(0)).diagonal() == 0).all()
 
 
-def test_the_weight_of_rkd_is_a_quarter_unless_another_is_given() -> None:
+def test_the_default_weight_of_rkd_is_a_quarter() -> None:
     student, teacher = images(0), images(1)
     view = TeacherView(lambda lr: Output(teacher, {}), student)
     step = Step(
@@ -155,7 +155,7 @@ def test_angles_agree_with_plain_loops(n: int) -> None:
     assert angle_loss(student, teacher).item() == pytest.approx(angles_by_loops(student, teacher), rel=1e-10)
 
 
-def test_angles_do_not_change_when_all_images_are_multiplied_by_a_constant() -> None:
+def test_angles_are_invariant_to_scaling_all_images() -> None:
     student, teacher = images(0), images(1)
     loss = angle_loss(student, teacher).item()
     assert loss > 1e-4
@@ -187,7 +187,7 @@ def step_of(student: Tensor, teacher: Tensor) -> Step:
     )
 
 
-def test_angles_are_a_term_of_their_own_where_they_have_a_weight() -> None:
+def test_angles_are_a_separate_term_if_they_have_a_weight() -> None:
     student, teacher = images(0), images(1)
     terms = registry.build("rkd", {"rkd": {"angle": 50.0}}).losses(step_of(student, teacher), nn.Module())
     assert list(terms) == ["rec", "rkd", "angle"]
@@ -196,7 +196,7 @@ def test_angles_are_a_term_of_their_own_where_they_have_a_weight() -> None:
     assert list(registry.build("rkd", {}).losses(step_of(student, teacher), nn.Module())) == ["rec", "rkd"]
 
 
-def test_angles_need_three_images_and_distances_two() -> None:
+def test_angles_need_three_images_and_distances_need_two() -> None:
     assert registry.build("rkd", {}).min_batch == 2
     angles = registry.build("rkd", {"rkd": {"angle": 1.0}})
     assert angles.min_batch == 3
@@ -204,7 +204,7 @@ def test_angles_need_three_images_and_distances_two() -> None:
     assert hash(angles) != hash(registry.build("rkd", {}))
 
 
-def test_runs_of_rkd_from_before_it_had_angles_are_still_found() -> None:
+def test_runs_of_rkd_older_than_angles_are_still_found() -> None:
     assert registry.identity(registry.build("rkd", {}), "rkd") == {"rkd": {"version": 1, "weight": 0.25}}
     angles = registry.build("rkd", {"rkd": {"angle": 50.0}})
     said = registry.identity(angles, "rkd")

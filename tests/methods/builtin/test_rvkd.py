@@ -59,14 +59,14 @@ def test_context_loss_of_a_constant_difference_is_its_square() -> None:
     assert context_loss(hint, hint) == 0
 
 
-def test_a_fusion_brings_the_student_to_the_teachers_channels() -> None:
+def test_a_fusion_maps_the_student_to_the_teachers_channels() -> None:
     fusion = Fusion(5, 7, 6, fuse=True)
     output, onward = fusion(features(5, 0), features(7, 1, side=4))  # the deeper level may be smaller
     assert output.shape == (2, 6, 8, 8)
     assert onward.shape == (2, 7, 8, 8)
 
 
-def test_a_fusion_mixes_by_its_two_attention_maps() -> None:
+def test_a_fusion_weights_by_its_two_attention_maps() -> None:
     fusion = Fusion(5, 7, 6, fuse=True).eval()
     assert fusion.attention is not None
     convolution = fusion.attention[0]
@@ -81,7 +81,7 @@ def test_a_fusion_mixes_by_its_two_attention_maps() -> None:
     torch.testing.assert_close(output, fusion.leave(onward))
 
 
-def test_a_fusion_is_made_as_its_authors_make_it() -> None:
+def test_a_fusion_has_the_authors_layers() -> None:
     fusion = Fusion(5, 7, 6, fuse=True)
     kinds = [type(layer) for layer in (*fusion.enter, *fusion.leave)]
     assert kinds == [nn.Conv2d, nn.BatchNorm2d] * 2  # no ReLU
@@ -106,7 +106,7 @@ def test_the_deepest_level_has_no_attention() -> None:
     assert [fusion.attention is None for fusion in fusions] == [False, False, False, True]
 
 
-def test_the_teachers_features_are_brought_to_unit_scale_channel_by_channel() -> None:
+def test_the_teachers_features_are_standardised_per_channel() -> None:
     adapter, levels = review()
     _, hints = adapter([features(5, i, n=16) for i in range(4)], levels)
     for hint in hints:
@@ -115,20 +115,20 @@ def test_the_teachers_features_are_brought_to_unit_scale_channel_by_channel() ->
         torch.testing.assert_close(deviation, torch.ones(6), rtol=1e-4, atol=0)
 
 
-def test_a_channel_that_never_changes_divides_by_no_zero() -> None:
+def test_a_constant_channel_does_not_divide_by_zero() -> None:
     adapter = Review([5], 7, [torch.ones(2, 6, 4, 4)], raw=False)
     _, hints = adapter([features(5, 0)], [torch.ones(2, 6, 8, 8)])
     assert (hints[0] == 0).all()
 
 
-def test_raw_compares_with_the_features_as_they_are() -> None:
+def test_raw_compares_unscaled_features() -> None:
     adapter, levels = review(raw=True)
     _, hints = adapter([features(5, i, n=16) for i in range(4)], levels)
     assert all(map(torch.equal, hints, levels))
 
 
 @pytest.mark.parametrize("raw", [False, True])
-def test_the_teachers_statistics_are_kept_but_not_trained(raw: bool) -> None:
+def test_the_teachers_statistics_are_stored_but_not_trained(raw: bool) -> None:
     adapter, _ = review(raw=raw)
     names = {f"{kind}{i}" for kind in ("mean", "deviation") for i in range(4)}
     assert names <= {name for name, _ in adapter.named_buffers()}

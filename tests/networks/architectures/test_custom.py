@@ -1,4 +1,4 @@
-"""What every architecture must do to be trained, distilled from and measured, EDSR and others alike."""
+"""The requirements of every architecture for training, distillation and evaluation."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ from srkd_bench.methods import registry
 from srkd_bench.networks import probing, resolve
 from srkd_bench.networks.architectures import custom
 from srkd_bench.networks.base import Architecture, Output
-from srkd_bench.networks.inspection import looked_over
+from srkd_bench.networks.inspection import inspected
 from srkd_bench.networks.loading import build, load_weights, to_safetensors
 from srkd_bench.networks.stored import load
 from srkd_bench.store.artifact_store import ArtifactStore
@@ -48,7 +48,7 @@ every_scale = pytest.mark.parametrize("scale", [2, 3, 4])
 
 def ready(spec: ModelSpec | ForeignSpec, scale: int = 2) -> Architecture:
     model = build(spec.model_copy(update={"scale": scale}), 0)
-    return (looked_over(model) if isinstance(model, custom.Foreign) else model).eval()
+    return (inspected(model) if isinstance(model, custom.Foreign) else model).eval()
 
 
 def look(model: Architecture, lr: Tensor, *taps: float) -> Output:
@@ -72,7 +72,7 @@ def looks_nearby(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @every_scale
 @every_architecture
-def test_sr_is_larger_by_the_scale_and_the_batch_stays_as_it_is(
+def test_sr_is_larger_by_the_scale_and_the_batch_is_not_modified(
     spec: ModelSpec | ForeignSpec, scale: int
 ) -> None:
     lr = noise(2, 3, 10, 7)
@@ -84,7 +84,7 @@ def test_sr_is_larger_by_the_scale_and_the_batch_stays_as_it_is(
 
 
 @every_architecture
-def test_features_are_maps_of_the_patch_in_float32_that_lead_to_the_student(
+def test_features_are_float32_maps_with_gradients_to_the_student(
     spec: ModelSpec | ForeignSpec,
 ) -> None:
     model = ready(spec)
@@ -102,21 +102,21 @@ def test_features_are_maps_of_the_patch_in_float32_that_lead_to_the_student(
 
 @every_scale
 @every_architecture
-def test_a_network_that_has_a_halo_is_the_same_in_tiles(spec: ModelSpec | ForeignSpec, scale: int) -> None:
+def test_a_network_with_a_halo_is_identical_in_tiles(spec: ModelSpec | ForeignSpec, scale: int) -> None:
     model = ready(spec, scale)
     whole = {"Attentive", "Strided"}
     assert (model.halo is None) == (isinstance(spec, ForeignSpec) and str(spec) in whole)
     lr = noise(1, 3, 41, 57)
     with torch.no_grad():
         if model.halo is None:
-            with pytest.raises(ValueError, match="works on whole images only"):
+            with pytest.raises(ValueError, match="needs whole images"):
                 tiled(model, lr, 5)
             return
         torch.testing.assert_close(tiled(model, lr, 5), look(model, lr).sr, atol=1e-5, rtol=0)
 
 
 @every_architecture
-def test_what_is_written_is_read_back_bit_by_bit(spec: ModelSpec | ForeignSpec, tmp_path: Path) -> None:
+def test_written_weights_are_read_back_bit_identically(spec: ModelSpec | ForeignSpec, tmp_path: Path) -> None:
     model, file = ready(spec, 3), tmp_path / "x.safetensors"
     file.write_bytes(to_safetensors(model))
     loaded = load_weights(file)
@@ -127,7 +127,7 @@ def test_what_is_written_is_read_back_bit_by_bit(spec: ModelSpec | ForeignSpec, 
 
 
 @every_architecture
-def test_initial_weights_depend_on_the_seed_alone(spec: ModelSpec | ForeignSpec) -> None:
+def test_initial_weights_depend_only_on_the_seed(spec: ModelSpec | ForeignSpec) -> None:
     def first(seed: int) -> Tensor:
         return next(build(spec, seed).parameters())
 
@@ -139,7 +139,7 @@ def test_initial_weights_depend_on_the_seed_alone(spec: ModelSpec | ForeignSpec)
 
 
 class Noise(Patches):
-    """Patches of no images at all."""
+    """Patches of noise instead of images."""
 
     def __init__(self, train: TrainSpec) -> None:
         self.train = train
@@ -169,7 +169,7 @@ def learner(method: str, student: ModelSpec | ForeignSpec, teacher: Architecture
     ("student", "teacher"),
     [("Attentive", "Distiller"), ("Distiller", "EDSR"), ("EDSR", "Attentive")],
 )
-def test_students_of_any_architecture_learn_beside_others_what_they_learn_alone(
+def test_students_of_any_architecture_are_independent_of_other_learners(
     student: str, teacher: str, tmp_path: Path
 ) -> None:
     guide, own = (ready(EDSR if name == "EDSR" else named(name)) for name in (teacher, student))
@@ -187,7 +187,7 @@ def test_students_of_any_architecture_learn_beside_others_what_they_learn_alone(
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
-def test_a_student_with_dropout_and_batch_norm_goes_on_in_the_same_bits(tmp_path: Path) -> None:
+def test_a_student_with_dropout_and_batch_norm_resumes_bit_identically(tmp_path: Path) -> None:
     own = ready(named("Attentive")).spec
     whole = learner("none", own, ready(EDSR), tmp_path / "whole")
     fit([whole], None, Noise(whole.run.train), device=CPU)
@@ -203,7 +203,7 @@ def test_a_student_with_dropout_and_batch_norm_goes_on_in_the_same_bits(tmp_path
         assert torch.equal(value, again.student.state_dict()[name]), name
 
 
-def test_a_step_that_is_stopped_midway_leaves_a_students_batch_norms_as_they_were(tmp_path: Path) -> None:
+def test_an_interrupted_step_restores_batch_norm_statistics(tmp_path: Path) -> None:
     one = learner("none", ready(named("Attentive")).spec, ready(EDSR), tmp_path / "one")
     before = [buffer.clone() for buffer in one.student.buffers()]
     one._before = one.generator.get_state(), [buffer.clone() for buffer in one._buffers()]
@@ -213,7 +213,7 @@ def test_a_step_that_is_stopped_midway_leaves_a_students_batch_norms_as_they_wer
     assert all(torch.equal(a, b) for a, b in zip(before, one.student.buffers(), strict=True))
 
 
-def test_a_look_at_validation_images_leaves_a_student_in_training(
+def test_validation_keeps_a_student_in_training_mode(
     store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scoring, "VALIDATION_SIDE", 8)
@@ -225,7 +225,7 @@ def test_a_look_at_validation_images_leaves_a_student_in_training(
 # What is found in a network
 
 
-def test_the_counts_of_an_edsr_are_those_that_its_spec_says() -> None:
+def test_the_counts_of_an_edsr_match_its_spec() -> None:
     edsr = build(ModelSpec(n_feats=6, n_resblocks=3, scale=3), 0)
 
     class Wrapped(torch.nn.Module):
@@ -237,12 +237,12 @@ def test_the_counts_of_an_edsr_are_those_that_its_spec_says() -> None:
             sr: Tensor = self.edsr(x).sr
             return sr
 
-    spec = looked_over(custom.Foreign(named("Distiller", 3), Wrapped())).spec
+    spec = inspected(custom.Foreign(named("Distiller", 3), Wrapped())).spec
     assert (spec.parameters, spec.multiply_adds) == (edsr.spec.parameters, edsr.spec.multiply_adds)
     assert spec.blocks == ["edsr.body.0", "edsr.body.1", "edsr.body.2"]
 
 
-def test_the_halo_of_an_edsr_is_what_is_seen() -> None:
+def test_the_halo_of_an_edsr_equals_the_measured_one() -> None:
     edsr = build(ModelSpec(n_feats=4, n_resblocks=3, scale=2), 0)
     assert (
         probing.reach(lambda lr: look(edsr, lr).sr, 2, CPU) == 10
@@ -263,7 +263,7 @@ def test_the_halo_of_an_edsr_is_what_is_seen() -> None:
     ],
     ids=str,
 )
-def test_blocks_are_the_largest_list_of_like_modules_or_those_that_are_named(
+def test_blocks_are_the_largest_list_of_equal_modules_or_the_named_ones(
     spec: ForeignSpec, blocks: list[str]
 ) -> None:
     found = ready(spec).spec
@@ -271,7 +271,7 @@ def test_blocks_are_the_largest_list_of_like_modules_or_those_that_are_named(
     assert found.blocks == blocks
 
 
-def test_taps_are_depths_in_the_list_of_blocks_and_no_later_change_reaches_them() -> None:
+def test_taps_are_depths_in_the_list_of_blocks_unaffected_by_in_place_layers() -> None:
     model = ready(named("Careless"))
     outputs: dict[str, Tensor] = {}
     assert isinstance(model, custom.Foreign)
@@ -285,7 +285,7 @@ def test_taps_are_depths_in_the_list_of_blocks_and_no_later_change_reaches_them(
     assert feats[0.5].min() < 0  # the ReLU after it works in place
 
 
-def test_tokens_are_turned_to_maps() -> None:
+def test_tokens_are_reshaped_to_maps() -> None:
     model = ready(named("Attentive"))
     assert isinstance(model, custom.Foreign)
     seen: list[Tensor] = []
@@ -305,11 +305,11 @@ def test_tokens_are_turned_to_maps() -> None:
         (named("Channels", blocks=["layers.1"]), "'layers.1' gives 1×32×48×6", "embed, tail.0"),
         (named("SameSize"), "SameSize maps 1×3×32×48 to 1×3×32×48, not to 1×3×64×96", "enlarges by 2"),
         (named("Failing"), "Failing fails on an image of 32×48 pixels: a wire is loose", "one tensor"),
-        (named("Distiller", params={"width": "x"}), "can't be built", "called with width, scale"),
-        (named("Distiller", params={"depth": 3}), "can't be built: .*depth", "called with depth, scale"),
-        (named("no_class"), "is no network", "inherits torch.nn.Module"),
+        (named("Distiller", params={"width": "x"}), "cannot be built", "called with width, scale"),
+        (named("Distiller", params={"depth": 3}), "cannot be built: .*depth", "called with depth, scale"),
+        (named("no_class"), "is not a network", "inherits torch.nn.Module"),
         (named("Nothing"), "has no class 'Nothing'", ""),
-        (ForeignSpec(arch="subprocess:Popen", params={"args": "false"}), "is no network", "inherits"),
+        (ForeignSpec(arch="subprocess:Popen", params={"args": "false"}), "is not a network", "inherits"),
         (
             ForeignSpec(arch="spandrel:SPAN"),
             "SPAN is known by its weights alone",
@@ -318,25 +318,25 @@ def test_tokens_are_turned_to_maps() -> None:
     ],
     ids=str,
 )
-def test_a_class_that_will_not_do_is_refused_by_name(spec: ForeignSpec, message: str, hint: str) -> None:
+def test_an_unsuitable_class_is_rejected_by_name(spec: ForeignSpec, message: str, hint: str) -> None:
     with pytest.raises(SrkdError, match=message) as caught:
         ready(spec)
     assert hint in caught.value.hint
 
 
-def test_a_stated_overlap_is_taken_instead_of_what_is_seen() -> None:
+def test_a_given_overlap_replaces_the_measured_one() -> None:
     model = ready(named("Attentive", overlap=9))
     assert model.halo == 9
     assert tiled(model, noise(1, 3, 40, 40), 8).shape == (1, 3, 80, 80)
 
 
-def test_a_network_that_needs_much_memory_takes_smaller_tiles() -> None:
+def test_a_network_that_needs_much_memory_uses_smaller_tiles() -> None:
     wide, narrow = (ready(named("Distiller", params={"width": width})).pixel_bytes for width in (64, 8))
     assert wide == pytest.approx(3 * 4 * 4 * 64)  # what all four blocks gave, joined, in float32
     assert narrow < wide
 
 
-def test_an_image_that_is_too_large_for_a_network_without_tiles_says_what_to_do(
+def test_an_image_too_large_for_a_network_without_tiles_gets_a_hint(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = ready(named("Attentive"))
@@ -354,7 +354,7 @@ def test_an_image_that_is_too_large_for_a_network_without_tiles_says_what_to_do(
 # Identity
 
 
-def test_the_digests_of_edsr_runs_are_what_they_were() -> None:
+def test_digests_of_edsr_runs_are_unchanged() -> None:
     run = Run(
         model=ModelSpec(n_feats=16, n_resblocks=4),
         train=TrainSpec(steps=10),
@@ -369,7 +369,7 @@ def test_the_digests_of_edsr_runs_are_what_they_were() -> None:
     assert Run.model_validate(run.model_dump(mode="json")) == run
 
 
-def test_counts_are_no_part_of_a_digest_and_source_and_blocks_are() -> None:
+def test_a_digest_includes_source_and_blocks_but_not_counts() -> None:
     spec = ready(named("Distiller")).spec
     assert isinstance(spec, ForeignSpec)
     assert spec.counts is not None
@@ -397,7 +397,7 @@ class Mine(nn.Module):
 """
 
 
-def test_a_network_is_looked_over_once_and_again_when_its_file_changes(
+def test_a_network_is_inspected_once_and_again_when_its_file_changes(
     store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -418,9 +418,7 @@ def test_a_network_is_looked_over_once_and_again_when_its_file_changes(
     assert resolve.resolved(spec, store).parameters == first.parameters
 
 
-def test_code_that_lies_in_the_folder_runs_only_if_the_user_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_local_code_runs_only_if_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SRKD_TRUST", raising=False)
     (tmp_path / "mine_trap.py").write_text(
@@ -437,7 +435,7 @@ def test_code_that_lies_in_the_folder_runs_only_if_the_user_says_so(
     assert build(spec, 0).spec == spec
 
 
-def test_a_file_that_claims_a_huge_network_does_not_get_it(tmp_path: Path) -> None:
+def test_a_file_that_claims_a_huge_network_is_rejected(tmp_path: Path) -> None:
     model = ready(named("Distiller"))
     claims = model.spec.model_copy(update={"params": {"width": 3_000}})
     model.spec = claims
@@ -447,7 +445,7 @@ def test_a_file_that_claims_a_huge_network_does_not_get_it(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("honest", [True, False])
-def test_a_strangers_network_is_taken_in_without_importing_what_it_names(
+def test_an_imported_network_does_not_import_its_class(
     honest: bool, store: ArtifactStore, display: Display, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -500,21 +498,21 @@ def test_a_student_and_a_teacher_of_other_architectures_make_a_table(srkd: Srkd,
     assert srkd("distill", "-m", "hkd", *taught, "--dry-run", "--device", "cpu")[0] == 0
 
 
-def test_a_method_that_reads_features_says_before_work_that_there_are_none(srkd: Srkd) -> None:
+def test_a_method_that_needs_features_is_rejected_before_work_without_any(srkd: Srkd) -> None:
     words = [*TINY, "--set", f"student={{arch: '{HERE}Channels'}}"]
     words += ["--set", "teacher={model: {n_feats: 4, n_resblocks: 4}}", "--device", "cpu"]
     code, _, err = srkd("distill", "-m", "rvkd", *words)
     assert code == 1
-    assert "rvkd can't work here: no features of Channels can be read" in " ".join(err.split())
+    assert "rvkd does not work here: no features of Channels can be read" in " ".join(err.split())
     assert "[embed, tail.0]" in " ".join(err.split())
     assert "training" not in err
 
 
-def test_a_method_that_needs_the_teachers_tail_says_before_work_that_it_has_none(srkd: Srkd) -> None:
+def test_a_method_that_needs_the_teachers_tail_is_rejected_before_work_without_it(srkd: Srkd) -> None:
     words = [*TINY, "--set", f"teacher={{model: {{arch: '{HERE}Careless'}}}}", "--device", "cpu"]
     code, _, err = srkd("distill", "-m", "crosskd", *words)
     assert code == 1
-    assert "crosskd can't work here: crosskd needs a teacher that can lend its tail" in " ".join(err.split())
+    assert "crosskd does not work here: crosskd needs a teacher with lend_tail" in " ".join(err.split())
     assert "training" not in err
 
 

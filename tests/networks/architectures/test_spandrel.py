@@ -1,4 +1,4 @@
-"""Networks that spandrel recognises, as teachers; skipped where it can't be imported (`make test-spandrel`)."""
+"""Networks that spandrel recognises, as teachers; skipped where it cannot be imported (`make test-spandrel`)."""
 
 import importlib
 import json
@@ -21,7 +21,7 @@ from srkd_bench.store.artifact_store import ArtifactStore
 from tests.conftest import Srkd
 
 REASON = why_not()
-needs_spandrel = pytest.mark.skipif(bool(REASON), reason=f"spandrel can't be imported: {REASON}")
+needs_spandrel = pytest.mark.skipif(bool(REASON), reason=f"spandrel cannot be imported: {REASON}")
 
 
 def architecture(name: str, **params: object) -> nn.Module:
@@ -67,7 +67,9 @@ def noise(*shape: int) -> Tensor:
 @needs_spandrel
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_is_recognised_and_gives_what_its_network_gives(kind: str, scale: int, tmp_path: Path) -> None:
+def test_a_file_is_recognised_and_reproduces_its_networks_output(
+    kind: str, scale: int, tmp_path: Path
+) -> None:
     make, blocks = KINDS[kind]
     network = make(scale).eval()
     model = load_weights(saved(network, tmp_path / "x.pth"))
@@ -83,7 +85,7 @@ def test_a_file_is_recognised_and_gives_what_its_network_gives(kind: str, scale:
 
 @needs_spandrel
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_kept_in_the_store_is_the_same_network(kind: str, tmp_path: Path) -> None:
+def test_the_stored_network_is_the_same(kind: str, tmp_path: Path) -> None:
     model = load_weights(saved(KINDS[kind][0](2), tmp_path / "x.pth"))
     (tmp_path / "x.safetensors").write_bytes(to_safetensors(model))
     again = load_weights(tmp_path / "x.safetensors")
@@ -93,7 +95,7 @@ def test_what_is_kept_in_the_store_is_the_same_network(kind: str, tmp_path: Path
 
 
 @needs_spandrel
-def test_grey_rgba_and_restoring_networks_are_refused_by_what_they_are(tmp_path: Path) -> None:
+def test_grey_rgba_and_restoration_networks_are_rejected_by_type(tmp_path: Path) -> None:
     compact = {"num_feat": 8, "num_conv": 4, "act_type": "prelu"}
     for network, said in [
         (architecture("Compact", num_in_ch=1, num_out_ch=1, upscale=2, **compact), "for grey images"),
@@ -106,7 +108,7 @@ def test_grey_rgba_and_restoring_networks_are_refused_by_what_they_are(tmp_path:
 
 
 @needs_spandrel
-def test_files_that_would_make_a_huge_network_are_refused(tmp_path: Path) -> None:
+def test_files_of_huge_networks_are_rejected(tmp_path: Path) -> None:
     state = compact(2).state_dict()
     torch.save(state | {"body.999999.weight": torch.ones(1)}, tmp_path / "x.pth")
     with pytest.raises(SrkdError, match=r"worth of 'body\.999999\.weight'"):
@@ -116,7 +118,7 @@ def test_files_that_would_make_a_huge_network_are_refused(tmp_path: Path) -> Non
     with pytest.raises(SrkdError, match="far larger than its weights"):
         load_weights(tmp_path / "x.pth")
     torch.save(dict(list(state.items())[:-2]), tmp_path / "x.pth")
-    with pytest.raises(SrkdError, match=r"weights don't fit|no network that srkd recognises"):
+    with pytest.raises(SrkdError, match=r"weights do not fit|no network that srkd recognises"):
         load_weights(tmp_path / "x.pth")
 
 
@@ -130,7 +132,7 @@ TINY = [
 
 @needs_spandrel
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_any_checkpoint_is_a_teacher_and_any_class_a_student(srkd: Srkd, tmp_path: Path, scale: int) -> None:
+def test_any_checkpoint_can_teach_any_student_class(srkd: Srkd, tmp_path: Path, scale: int) -> None:
     saved(compact(scale), tmp_path / "pretrained.pth")
     sizes = "{num_in_ch: 3, num_out_ch: 3, feature_channels: 4}"
     student = f"{{arch: 'spandrel.architectures.SPAN:SPAN', params: {sizes}}}"
@@ -143,7 +145,7 @@ def test_any_checkpoint_is_a_teacher_and_any_class_a_student(srkd: Srkd, tmp_pat
 
 
 @needs_spandrel
-def test_an_archive_with_such_a_teacher_is_taken_in(srkd: Srkd, display: Display, tmp_path: Path) -> None:
+def test_an_archive_with_a_spandrel_teacher_is_imported(srkd: Srkd, display: Display, tmp_path: Path) -> None:
     saved(compact(2), tmp_path / "pretrained.pth")
     words = ["--set", "student={n_feats: 4, n_resblocks: 4}", "--teacher", "pretrained.pth"]
     code, _, err = srkd("distill", *TINY, *words, "-m", "hkd")
@@ -161,7 +163,7 @@ def test_a_known_checkpoint_is_loaded_again_only_for_trials(srkd: Srkd, tmp_path
     words = ["--set", "student={n_feats: 4, n_resblocks: 4}", "--teacher", "pretrained.pth"]
     code, _, err = srkd("distill", *TINY, *words, "-m", "none")
     assert code == 0, err
-    spandrel._SEEN.clear()  # as in a new process
+    spandrel._SEEN.clear()  # simulate a new process
     code, _, err = srkd("distill", *TINY, *words, "-m", "none", "--json")
     assert code == 0, err
     assert not spandrel._SEEN
@@ -170,7 +172,7 @@ def test_a_known_checkpoint_is_loaded_again_only_for_trials(srkd: Srkd, tmp_path
     assert spandrel._SEEN
 
 
-def test_without_spandrel_a_file_that_is_no_edsr_says_what_reads_others(
+def test_without_spandrel_an_unknown_file_suggests_installing_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -187,13 +189,13 @@ def test_without_spandrel_a_file_that_is_no_edsr_says_what_reads_others(
     assert "cannot be imported here (RuntimeError: no operator nms)" in caught.value.hint
 
 
-def test_a_spec_of_spandrels_says_so() -> None:
+def test_a_spandrel_spec_is_marked() -> None:
     assert ForeignSpec(arch="spandrel:SPAN").recognised
     assert not ForeignSpec(arch="spandrel.architectures.SPAN:SPAN").recognised
 
 
 @needs_spandrel
-def test_an_rcan_is_read_by_spandrel_with_the_range_that_its_mean_states(tmp_path: Path) -> None:
+def test_an_rcan_is_read_by_spandrel_with_the_range_of_its_mean(tmp_path: Path) -> None:
     sizes = {"n_resgroups": 2, "n_resblocks": 2, "n_feats": 16, "reduction": 4}
     state = architecture("RCAN", scale=2, **sizes).state_dict()
     for known in (255, 1):

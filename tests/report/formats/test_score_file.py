@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.evaluation.results import Results
-from srkd_bench.evaluation.scores import Score
-from srkd_bench.report.formats.score_file import COLUMNS, from_csv, to_csv
+from srkd_bench.evaluation.scores import Score, columns
+from srkd_bench.report.formats.score_file import from_csv, to_csv
 
 ROOT = Path(__file__).parents[3]
-HEAD = ",".join(COLUMNS)
+HEAD = ",".join(columns([]))
 OLD_HEAD = HEAD.removesuffix(",suite")
 SUITE = "smoke@" + "0123456789" * 2
 SCORES = [
@@ -46,6 +46,20 @@ def joined(lines: list[list[str]], delimiter: str = ",") -> str:
 
 def test_scores_are_read_as_they_were_written() -> None:
     assert from_csv(written(SCORES), "s.csv") == SCORES
+
+
+def test_the_seeds_of_several_teachers_are_a_last_column_that_other_files_lack() -> None:
+    of_two = [replace(SCORES[1], teacher_seed=teacher) for teacher in (0, 3)]
+    text = written([SCORES[0], *of_two])
+    assert rows(text)[0] == [*HEAD.split(","), "teacher_seed"]
+    assert [row[-1] for row in rows(text)] == ["teacher_seed", "", "0", "3"]
+    assert from_csv(text, "s.csv") == [SCORES[0], *of_two]
+    assert rows(written(SCORES))[0] == HEAD.split(",")
+    assert from_csv(text.replace(",3\n", ",3.0\n"), "s.csv") == [SCORES[0], *of_two]  # pandas' way with gaps
+    with pytest.raises(SrkdError, match=r"line 4 of .* repeats line 3"):
+        from_csv(text.replace(",3\n", ",0\n"), "s.csv")
+    with pytest.raises(SrkdError, match="'x' is no seed"):
+        from_csv(text.replace(",3\n", ",x\n"), "s.csv")
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("results/*/scores.csv")), ids=lambda path: path.parent.name)
@@ -161,7 +175,7 @@ names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8
 
 @settings(derandomize=True, deadline=None, database=None, max_examples=200)
 @given(model=names, image=names, value=st.floats(0, 200), seed=st.none() | st.integers(0, 2**32 - 1))
-def test_any_name_is_written_visibly_and_reads_back_as_it_was_written(
+def test_any_name_is_written_visibly_and_read_back_unchanged(
     model: str, image: str, value: float, seed: int | None
 ) -> None:
     text = written([Score(model, "set5", image, "psnr_y", "y@1", value, method=model, seed=seed)])

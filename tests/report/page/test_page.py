@@ -8,21 +8,27 @@ from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from srkd_bench.evaluation.controls import EQUAL_COST
 from srkd_bench.evaluation.regions import Crop, Panel, View
 from srkd_bench.evaluation.results import About, Network, Results, Training
-from srkd_bench.evaluation.scores import EQUAL_COST, Score
+from srkd_bench.evaluation.scores import Score
 from srkd_bench.evaluation.statistics import Difference
+from srkd_bench.evaluation.statistics import Verdict as ComparisonVerdict
 from srkd_bench.report.page.cards import cards
+from srkd_bench.report.page.citations import AUTHOR, TITLE, bibtex, known
+from srkd_bench.report.page.embedded import selection
 from srkd_bench.report.page.findings import findings, listed
-from srkd_bench.report.page.page import PAGE, to_html
+from srkd_bench.report.page.page import PAGE, SIGNS, to_html
 from srkd_bench.report.render import render
 from srkd_bench.report.study import study_claims
-from srkd_bench.report.tables.claims import check
+from srkd_bench.report.tables.claims import Answer, check
 from srkd_bench.report.tables.per_image import per_image
 from tests.support import made_up_results as madeup
 
@@ -88,6 +94,8 @@ def whole() -> str:
         scale=2,
         budget="every student is trained for 10 steps",
         about={model: About(f"What {model} does.", "response", "Someone 2020") for model in madeup.METHODS},
+        steps=dict.fromkeys(madeup.METHODS, 10),
+        step_costs=dict.fromkeys(madeup.METHODS[1:], 10.0),
     )
     panels = [panel(made.columns, dataset) for dataset in made.datasets for _ in range(2)]
     return render(made, "html", panels=panels, verdicts=check(made, study_claims()))
@@ -105,15 +113,56 @@ def test_the_page_is_whole_and_well_formed(whole: str) -> None:
     numbers = [text.split(".")[0] for text in page.texts("caption")]
     assert numbers == [f"Table {k}" for k in range(1, len(numbers) + 1)]
     for name in (
+        "Gains",
         "Scores",
-        "How sure it is",
-        "Claims, checked",
-        "Pictures",
-        "Image by image",
-        "Training",
+        "Differences by data set",
+        "Claims",
         "Cost",
+        "Image regions",
+        "Scores by image",
+        "Training curves",
+        "Settings",
+        "How to cite",
     ):
         assert name in page.texts("h2")
+
+
+def test_the_page_leads_with_gains_then_means_then_intervals_without_verdicts(whole: str) -> None:
+    page = Page(whole)
+    titles = [caption.partition(". ")[2] for caption in page.texts("caption")]
+    assert titles[0] == "Gain in PSNR-Y over w/o KD, in dB."
+    assert titles[1] == "PSNR-Y in dB; higher is better."
+    assert titles[3] == "PSNR-Y minus that of w/o KD, in dB, paired by seed and image."
+    tables = page.texts("table")
+    assert "Holm pVerdict" in tables[0]
+    assert "± " in tables[1]
+    assert "95 % interval, new images" in tables[3]
+    assert not re.search("better|worse|significant", tables[3])
+    assert page.texts("table", "differences")[0].index("All data sets") < tables[3].index("Set5")
+
+
+def test_the_page_says_what_intervals_cover_and_what_can_be_detected(whole: str) -> None:
+    notes = Page(whole).texts("li")
+    assert "Intervals cover the variation between seeds, for this teacher and these images." in notes
+    assert any(re.search(r"one of 0\.\d+ dB is detected with a probability of 80 %", note) for note in notes)
+    assert any("new images as well as new seeds: HKD [" in note for note in notes)
+
+
+def test_the_verdicts_have_one_vocabulary(whole: str) -> None:
+    page = Page(whole)
+    words = {text.split(" ", 1)[1] for text in page.texts("td", "verdict")}
+    assert words <= {"better", "worse", "not significant"}
+    assert len(words) > 1
+    assert {text.split(" ", 1)[1] for text in page.texts("span", "verdict")} <= {
+        "holds", "fails", "not significant", "not measured",
+    }  # fmt: skip
+    assert not re.search("apart|undecided|underpowered|too few|was shown", " ".join(page.texts("body")))
+
+
+def test_of_one_data_set_gains_say_all() -> None:
+    page = Page(to_html(madeup.study(seeds=3, datasets={"set5": (33.7, 3)})))
+    assert "Differences by data set" not in page.texts("h2")
+    assert "Gain on Set5" in page.texts("th")
 
 
 def test_nothing_on_the_page_is_fetched_and_its_policy_forbids_it(whole: str) -> None:
@@ -189,18 +238,25 @@ def test_names_of_strangers_are_shown_and_never_obeyed() -> None:
     assert "49" not in "".join(page.texts("p"))
 
 
-def test_the_table_has_marks_that_are_no_colours_and_words_for_them() -> None:
+def test_bold_means_best_and_nothing_else() -> None:
     means = {"none": 30.0, "hkd": 30.2, "ckd": 30.1, "rkd": 29.0}
     scores = [Score(m, "set5", "a", "psnr_y", "y@1", value, method=m, seed=0) for m, value in means.items()]
     page = Page(to_html(Results("demo", list(means), ["set5"], ["psnr_y"], scores)))
     cells = page.texts("td")
-    assert "30.200, best, above w/o KD" in cells
-    assert "30.100, second, above w/o KD" in cells
+    assert "30.200, best" in cells
+    assert "30.100, second" in cells
     assert "29.000" in cells
     css = (PAGE / "page.css").read_text(encoding="utf-8")
-    assert re.search(r"\.best \.value {[^}]*underline double", css)
+    assert re.search(r"\.best \.value {[^}]*font-weight: 700", css)
     assert re.search(r"\.second \.value {[^}]*underline", css)
-    assert re.search(r"\.beats \.value {[^}]*font-weight: 700", css)
+    heavy = re.findall(r"([^{}]*){[^}]*font-weight: [67]00", css)
+    assert not [rule for rule in heavy if re.search("verdict|spread|scores|gains", rule)]
+
+
+def test_the_columns_without_rank_are_named() -> None:
+    assert "Not ranked: Bicubic and Teacher." in " ".join(Page(to_html(small())).texts("p", "note"))
+    students = small(columns=["none", "hkd", "ckd"])
+    assert "Not ranked" not in to_html(students)
 
 
 def test_names_are_never_read_as_footnotes_or_as_rows_of_the_study() -> None:
@@ -211,8 +267,8 @@ def test_names_are_never_read_as_footnotes_or_as_rows_of_the_study() -> None:
     ]
     made = Results("demo", list(means), datasets, ["psnr_y"], scores, budget="ten steps", notes=["a note"])
     page = Page(to_html(made, highlight="significant", reference=True))
-    (note,) = (text for text in page.texts("p", "note") if "(study): " in text)
-    assert "Budget: mine: underpowered, 1 seed: nothing is highlighted" in note
+    (note,) = (text for text in page.texts("ul", "note") if "(study): " in text)
+    assert "Budget: mine: nothing is highlighted" in note
     assert "ten steps" not in note
     assert "a note" not in note
     assert "Protocol y@1" not in note
@@ -230,65 +286,78 @@ def test_all_colours_can_be_read(theme: int) -> None:
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    for name in ("ink", "soft", "best", "second"):
+    for name in ("ink", "soft"):
         light, dark = sorted((luminance(colours[name]), luminance(colours["paper"])), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 4.5, name
 
 
-def difference(
-    model: str, mean: float, *, seeds: int = 6, p: float | None = 0.031, holm: float = 0.2
-) -> Difference:
+def difference(model: str, mean: float, *, seeds: int = 6, holm: float | None = 0.01) -> Difference:
     low, high = (mean - 0.01, mean + 0.01) if seeds > 1 else (float("nan"), float("nan"))
-    return Difference(model, "none", "psnr_y", None, mean, low, high, seeds, 7, p, holm)
+    return Difference(model, "none", "psnr_y", None, mean, low, high, 0.01, seeds, 7, holm, holm)
 
 
-def test_the_answer_names_what_helped_and_says_when_correction_leaves_nothing() -> None:
-    found = findings(small(), "psnr_y", [difference("ckd", 0.05), difference("rkd", 0.0, p=0.9)])
-    assert found.verdict == "CKD helped, by its own test."
-    assert found.lead.startswith(
-        "Mean differences in PSNR-Y, over 6 seeds and the 7 images of Set5 and Set14"
+def test_the_findings_name_what_is_better_worse_and_not_significant() -> None:
+    found = findings(
+        small(),
+        "psnr_y",
+        [
+            difference("hkd", 0.03),
+            difference("ckd", 0.05),
+            difference("rvkd", -0.1),
+            difference("rkd", 0.2, holm=0.05),
+        ],
+    )
+    assert found.verdict == "CKD and HKD are better than w/o KD; RVKD is worse."
+    assert found.lead == (
+        "Mean differences in PSNR-Y from w/o KD, the same student trained without distillation, over 6 seeds and"
+        " the 7 images of Set5 and Set14, each data set with the same weight. A method is better or worse if a"
+        " paired t test over seeds gives p < 0.05 after Holm's adjustment for 4 comparisons."
     )
     assert found.groups == {
-        "Better": ["CKD +0.050 dB (95 % interval +0.040 to +0.060, p = 0.031)"],
-        "Not told apart": ["RKD 0.000 dB (95 % interval −0.010 to +0.010, p = 0.900)"],
+        "Better": "CKD +0.050 dB and HKD +0.030 dB",
+        "Worse": "RVKD −0.100 dB",
+        "Not significant": "RKD +0.200 dB",
     }
-    assert "corrected for 2 comparisons (Holm), none can stand with fewer than 7 seeds" in found.notes[0]
 
 
-def test_the_control_at_equal_cost_is_no_method_that_helped() -> None:
+@pytest.mark.parametrize(
+    ("found", "verdict"),
+    [
+        ([difference("ckd", 0.05)], "CKD is better than w/o KD."),
+        (
+            [difference("ckd", -0.05), difference("hkd", -0.1)],
+            "No method is better than w/o KD; CKD and HKD are worse.",
+        ),
+        ([difference("ckd", 0.05, holm=0.3)], "No method differs significantly from w/o KD."),
+        ([difference("ckd", 0.05, seeds=1, holm=None)], "No difference from w/o KD can be tested."),
+    ],
+)
+def test_the_verdict_is_one_sentence(found: list[Difference], verdict: str) -> None:
+    assert findings(small(), "psnr_y", found).verdict == verdict
+
+
+def test_controls_are_no_methods() -> None:
     results, longer = small(columns=["none", "ckd", EQUAL_COST]), difference(EQUAL_COST, 0.3)
     found = findings(results, "psnr_y", [longer, difference("ckd", 0.05)])
-    assert found.verdict == "CKD helped, by its own test."
-    assert [len(group) for group in found.groups.values()] == [1, 1]
-    assert found.groups["At equal cost"][0].endswith(" +0.300 dB (95 % interval +0.290 to +0.310, p = 0.031)")
-    assert findings(results, "psnr_y", [longer]).verdict == "No method was shown to help."
+    assert found.verdict == "CKD is better than w/o KD."
+    assert found.groups == {
+        "Better": "CKD +0.050 dB",
+        "Controls": "w/o KD at equal cost +0.300 dB (better)",
+    }
+    assert findings(results, "psnr_y", [longer]).verdict == "No method is compared with w/o KD."
 
 
-def test_what_stands_after_correction_is_said_without_reserve() -> None:
-    both = [difference(model, 0.05, seeds=8, p=0.008, holm=0.016) for model in ("hkd", "ckd")]
-    found = findings(small(), "psnr_y", both)
-    assert found.verdict == "HKD and CKD helped."
-    assert found.notes[0].endswith("HKD and CKD stand.")
+def test_what_cannot_be_tested_is_stated_with_the_reason() -> None:
+    found = findings(small(1), "psnr_y", [difference("ckd", 0.5, seeds=1, holm=None)])
+    assert found.lead.endswith("A test needs two seeds.")
+    assert found.groups == {"Not tested": "CKD +0.500 dB"}
+    equal = findings(small(), "psnr_y", [difference("ckd", 0.5, holm=None), difference("hkd", 0.1)])
+    assert list(equal.groups) == ["Better", "Not tested"]
+    page = Page(to_html(small(1)))
+    assert any("one seed" in note and "two" in note for note in page.texts("li"))
 
 
-def test_where_nothing_is_better_the_answer_says_so() -> None:
-    found = findings(small(), "psnr_y", [difference("ckd", -0.05), difference("rkd", 0.0, p=0.9)])
-    assert found.verdict == "No method was shown to help."
-    assert list(found.groups) == ["Worse", "Not told apart"]
-
-
-def test_fewer_than_six_seeds_are_said_to_be_too_few_and_nothing_is_claimed() -> None:
-    found = findings(small(1), "psnr_y", [difference("ckd", 0.5, seeds=1, p=None)])
-    assert found.verdict == "Too few seeds to tell."
-    assert found.lead.startswith("Only one seed was measured, and with fewer than 6 no difference")
-    assert found.groups == {"Measured": ["CKD +0.500 dB"]}
-    some = findings(small(5), "psnr_y", [difference("ckd", 0.5, seeds=5, p=0.06)])
-    assert some.lead.startswith("Only 5 seeds were measured")
-    mixed = findings(small(), "psnr_y", [difference("ckd", 0.5, seeds=5), difference("hkd", 0.1)])
-    assert list(mixed.groups) == ["Better", "Too few seeds"]
-
-
-def test_the_teachers_lead_is_the_mean_over_data_sets() -> None:
+def test_the_teachers_difference_is_the_mean_over_data_sets() -> None:
     scores = [
         Score("teacher", "a", "x", "psnr_y", "y@1", 31.0),
         Score("teacher", "b", "x", "psnr_y", "y@1", 35.0),
@@ -298,14 +367,16 @@ def test_the_teachers_lead_is_the_mean_over_data_sets() -> None:
     ]
     measured = Results("demo", ["teacher", "none", "hkd"], ["a", "b"], ["psnr_y"], scores)
     found = findings(measured, "psnr_y", [difference("hkd", 0.1)])
-    assert found.notes[-1] == "For scale: the teacher is at +3.000 dB from w/o KD."
+    assert found.notes == ["For comparison, the teacher differs from w/o KD by +3.000 dB."]
 
 
-def test_another_baseline_is_the_one_that_the_answer_is_about() -> None:
+def test_another_baseline_is_the_one_that_the_findings_are_about() -> None:
     found = findings(small(baseline="hkd"), "psnr_y", [difference("ckd", 0.1)])
-    assert found.verdict == "CKD did better than HKD, by its own test."
+    assert found.verdict == "CKD is better than HKD."
     assert "without distillation" not in found.lead
-    assert "without the teacher" not in to_html(small(baseline="hkd"))
+    page = to_html(small(baseline="hkd"))
+    assert "without a teacher" not in page
+    assert "All others are compared with HKD" in page
 
 
 def test_words_are_listed_as_in_a_sentence() -> None:
@@ -320,7 +391,7 @@ def test_words_are_listed_as_in_a_sentence() -> None:
 def test_a_page_of_nothing_says_so() -> None:
     nothing = Results("demo", ["teacher", "none"], ["set5"], ["psnr_y"], notes=["none: not trained yet"])
     page = Page(render(nothing, "html"))
-    assert "Nothing has been measured yet." in page.texts("p")
+    assert "Nothing is measured yet." in page.texts("p")
     assert "none: not trained yet" in page.texts("li")
     lonely = replace(
         nothing, scores=[Score("none", "set5", "a", "psnr_y", "y@1", 30.0, method="none", seed=0)]
@@ -367,12 +438,68 @@ def test_claims_are_shown_with_their_verdicts() -> None:
     made = small()
     page = Page(to_html(made, verdicts=check(made, study_claims())))
     first = page.texts("span", "claim").index("CKD is the best single method")
-    assert page.texts("span", "verdict")[first] in ("✓ holds", "✗ does not hold", "○ not decided")
+    assert page.texts("span", "verdict")[first] in ("✓ holds", "✗ fails", "○ not significant")
     assert "CKD against HKD on All" in page.texts("span", "because")[first]
+
+
+def test_every_verdict_has_a_sign_of_its_own() -> None:
+    answers = {*get_args(ComparisonVerdict), *get_args(Answer)}
+    assert set(SIGNS) == answers
+    assert len(set(SIGNS.values())) == len(answers)
 
 
 def test_every_method_is_explained_in_its_own_line() -> None:
     about = {"none": About("Nothing.", "none", "A 2017"), "hkd": About("Copies SR.", "response", "B 2014")}
     page = Page(to_html(small(about=about)))
     assert "Copies SR. Compares outputs. B 2014" in page.texts("dd")
-    assert {"A 2017", "B 2014"} <= set(page.texts("li"))
+
+
+def test_the_page_cites_srkd_the_study_and_the_source_of_every_method() -> None:
+    about = {
+        "none": About("Nothing.", "none", "Lim et al., CVPRW 2017, arXiv:1707.02921"),
+        "rkd+hkd": About("Both.", "composition", "the study's"),
+        "mine": About("Mine.", "feature", "Me {2026}, unpublished"),
+        "elsewhere": About("Not in the report.", "feature", "B 2014"),
+    }
+    results = small(columns=["none", "rkd+hkd", "mine"], about=about)
+    cited = bibtex(results, "2026")
+    assert re.findall(r"^@\w+{(\w+),$", cited, re.MULTILINE) == [
+        "srkd", "study", "lim2017edsr", "park2019rkd", "hinton2014hkd", "mine",
+    ]  # fmt: skip
+    assert "year      = {2026}," in cited
+    assert "note      = {Me 2026, unpublished}," in cited
+    assert cited.count("{") == cited.count("}")
+    ((_, _, texts),) = [element for element in Page(to_html(results)).elements if element[0] == "pre"]
+    assert "".join(texts) == bibtex(results, "")
+
+
+def test_every_built_in_method_has_a_bibtex_entry_with_its_identifier() -> None:
+    folder = Path(__file__).parents[3] / "srkd_bench" / "methods" / "builtin"
+    sources = {
+        file.stem: re.search(r'source = ".*(?:arXiv|doi):(\S+)"', file.read_text(encoding="utf-8"))
+        for file in folder.glob("[!_]*.py")
+    }
+    assert len(sources) > 10
+    for method, source in sources.items():
+        assert source is not None, method
+        assert f"{{{source[1]}}}" in known()[{"none": "edsr"}.get(method, method)]
+    for method in known().keys() - {"study"}:
+        assert {"author", "title", "year"} <= set(re.findall(r"^  (\w+) +=", known()[method], re.MULTILINE))
+
+
+def test_srkd_is_cited_as_its_citation_file_says() -> None:
+    citation = (Path(__file__).parents[3] / "CITATION.cff").read_text(encoding="utf-8")
+    assert f'title: "{TITLE}"' in citation
+    assert f"name: {AUTHOR}\n" in citation
+
+
+def test_regions_of_other_images_than_the_scored_ones_are_explained() -> None:
+    scored, other = panel(["none"], "set14"), panel(["none"], "photos-test", "coffee")
+    (chosen,) = selection(["set5", "set14@edsr"], [scored])
+    assert chosen.startswith("They were chosen automatically in each data set")
+    named, elsewhere, builtin = selection(["set5"], [replace(other, named=True)])
+    assert "--crop" in named
+    assert elsewhere.startswith("Images of photos-test do not belong to the scored data sets (Set5)")
+    assert builtin == "photos-test: photographs that come with scikit-image."
+    text = " ".join(Page(to_html(small(), [replace(other, named=True)])).texts("p"))
+    assert " ".join((named, elsewhere, builtin)).replace("(Set5)", "(Set5, Set14)") in text

@@ -1,5 +1,6 @@
 """The page in a real browser. Needs the extra `browser` and a Chromium on the PATH; see .ci/run."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -17,7 +18,7 @@ from srkd_bench.report.tables.claims import check
 from .test_page import HOSTILE, panel, small
 
 playwright = pytest.importorskip(
-    "playwright.sync_api", reason="playwright isn't installed: pip install '.[browser]'"
+    "playwright.sync_api", reason="playwright is not installed: pip install '.[browser]'"
 )
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
 if CHROMIUM is None:
@@ -161,7 +162,7 @@ def test_the_slider_moves_by_keys_and_pointer_and_says_where_it_is(visit: Visit)
     assert at() == "50%"
     page.keyboard.press("ArrowRight")
     assert at() == "51%"
-    assert slider.get_attribute("aria-valuetext") == "51 % w/o KD, then HR, the truth"
+    assert slider.get_attribute("aria-valuetext") == "51 % w/o KD, then HR (ground truth)"
     page.keyboard.press("Home")
     assert at() == "0%"
     stage = page.locator(".stage").first
@@ -201,6 +202,38 @@ def test_nothing_is_wider_than_the_window(browser: Any, file: Path, width: int) 
     visit = Visit(browser, file, viewport={"width": width, "height": 900})
     visit.page.locator("summary").evaluate_all("all => all.forEach(one => one.click())")
     assert visit.page.evaluate("document.documentElement.scrollWidth") == width
+    visit.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_verdicts_are_in_sight_without_scrolling_sideways(
+    browser: Any, file: Path, width: int, scheme: str
+) -> None:
+    visit = Visit(browser, file, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = visit.page
+    headline = page.locator(".headline").bounding_box()
+    assert headline["y"] + headline["height"] < 900
+    rows = page.locator(".gains >> nth=0 >> tbody tr")
+    assert rows.count() == 5
+    for i in range(rows.count()):
+        shown = (
+            rows.nth(i).get_by_text(re.compile("^. (better|worse|not significant)$")).locator("visible=true")
+        )
+        box = shown.bounding_box()  # of one element: no row has its verdict twice
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+    visit.context.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_wide_tables_and_figures_scroll_in_their_box(browser: Any, file: Path, width: int) -> None:
+    visit = Visit(browser, file, viewport={"width": width, "height": 900})
+    boxes = visit.page.locator(".scroll:visible")
+    edges = boxes.evaluate_all("all => all.map(one => one.getBoundingClientRect().right)")
+    assert max(edges) <= width
+    wider = boxes.evaluate_all("all => all.filter(one => one.scrollWidth > one.clientWidth).length")
+    assert wider > 0 if width == 390 else wider < len(edges)
     visit.context.close()
 
 

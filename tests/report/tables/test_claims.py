@@ -4,8 +4,11 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.special import stdtrit
 
+from srkd_bench.cli.commands.report import read_scores
 from srkd_bench.config.claims import Claim
 from srkd_bench.config.suite_file import load_suite
 from srkd_bench.core.errors import SrkdError
@@ -18,20 +21,38 @@ from srkd_bench.report.tables.claims import because, check, refuse_unknown_names
 BASE = Path(__file__).parent.parent.parent.parent / "suites" / "smoke.yaml"
 
 
+NOISE = (0.001, -0.001, 0.002, -0.002, 0.003, -0.003)  # of six seeds; each method begins at another one
+
+
 def results(seeds: int = 6, **gains: dict[str, float]) -> Results:
-    """Return methods that gain, on each data set, the same in all seeds; nan: anything between -1 and 1."""
+    """Return methods with these mean gains on each data set over six seeds; nan: 1 and -1 in turn."""
+    sets = next(iter(gains.values()))
+    of_seeds = {
+        method: {dataset: [_gain(gain, seed, i) for seed in range(seeds)] for dataset, gain in own.items()}
+        for i, (method, own) in enumerate(({"none": dict.fromkeys(sets, 0.0)} | gains).items())
+    }
+    return seeded(of_seeds, list(sets))
+
+
+def seeded(gains: dict[str, dict[str, list[float]]], datasets: list[str]) -> Results:
+    """Return methods with these gains in each seed."""
     scores = [
-        Score(method, dataset, "a", "psnr_y", "y@1", 30 + _seeds_gain(gain, seed), method=method, seed=seed)
-        for method, sets in ({"none": dict.fromkeys(next(iter(gains.values())), 0.0)} | gains).items()
-        for dataset, gain in sets.items()
-        for seed in range(seeds)
+        Score(method, dataset, "a", "psnr_y", "y@1", 30 + gain, method=method, seed=seed)
+        for method, own in gains.items()
+        for dataset, values in own.items()
+        for seed, gain in enumerate(values)
     ]
-    datasets = list(next(iter(gains.values())))
-    return Results("demo", ["teacher", "none", *gains], datasets, ["psnr_y"], scores)
+    return Results("demo", ["teacher", *gains], datasets, ["psnr_y"], scores)
 
 
-def _seeds_gain(gain: float, seed: int) -> float:
-    return (-1.0) ** seed if math.isnan(gain) else gain
+def _gain(gain: float, seed: int, shift: int) -> float:
+    return (-1.0) ** seed if math.isnan(gain) else gain + NOISE[(seed + shift) % len(NOISE)]
+
+
+def gains_of(p: float) -> list[float]:
+    """Return gains of six seeds whose two-sided paired t test has this p."""
+    noise = np.array(NOISE)
+    return list(noise + stdtrit(5, 1 - p / 2) * noise.std(ddof=1) / math.sqrt(6))
 
 
 def answer(measured: Results, **claim: object) -> str:
@@ -40,6 +61,7 @@ def answer(measured: Results, **claim: object) -> str:
 
 
 OPEN = math.nan
+NAMES = {"none": "w/o KD", "ckd": "CKD"}
 
 
 @pytest.mark.parametrize(
@@ -47,7 +69,7 @@ OPEN = math.nan
     [
         (0.2, 0.1, "holds", "fails"),
         (0.1, 0.2, "fails", "holds"),
-        (OPEN, 0.1, "undecided", "undecided"),
+        (OPEN, 0.1, "not significant", "not significant"),
     ],
 )
 def test_the_best_is_above_all_others_and_the_second_below_one(
@@ -69,13 +91,17 @@ def test_the_best_is_of_all_data_sets_together_or_of_each_that_is_named() -> Non
 @pytest.mark.parametrize(
     ("gain", "gains", "no_gain", "no_gain_of_much"),
     [
-        (0.01, "holds", "fails", "fails"),
+        (0.03, "holds", "fails", "fails"),
+        (0.022, "holds", "fails", "not significant"),
+        (0.005, "holds", "fails", "holds"),  # better than the baseline, and by less than the margin
         (-0.01, "fails", "holds", "holds"),
-        (0.0, "undecided", "undecided", "holds"),
-        (OPEN, "undecided", "undecided", "undecided"),
+        (0.0, "not significant", "not significant", "holds"),
+        (OPEN, "not significant", "not significant", "not significant"),
     ],
 )
-def test_no_gain_needs_evidence_too(gain: float, gains: str, no_gain: str, no_gain_of_much: str) -> None:
+def test_a_claim_of_no_gain_is_tested_against_its_margin(
+    gain: float, gains: str, no_gain: str, no_gain_of_much: str
+) -> None:
     measured = results(ckd={"a": gain})
     assert answer(measured, gain=["ckd"]) == gains
     assert answer(measured, no_gain=["ckd"]) == no_gain
@@ -95,7 +121,52 @@ def test_only_means_that_the_others_lack_a_gain_somewhere() -> None:
 
     assert only({"a": 1.0, "b": -1.0}) == "holds"
     assert only({"a": 1.0, "b": 1.0}) == "fails"
-    assert only({"a": 1.0, "b": OPEN}) == "undecided"
+    assert only({"a": 1.0, "b": OPEN}) == "not significant"
+
+
+def test_a_claim_that_needs_every_part_holds_without_adjustment() -> None:
+    methods = {name: {"a": gains_of(0.04)} for name in ("ckd", "hkd", "rkd", "rvkd")}
+    measured = seeded({"none": {"a": [0.0] * 6}} | methods, ["a"])
+    assert answer(measured, gain=list(methods)) == "holds"
+
+
+@pytest.mark.parametrize(("p", "verdict"), [(0.013, "not significant"), (0.012, "fails")])
+def test_a_claim_that_any_part_can_refute_is_adjusted_for_its_comparisons(p: float, verdict: str) -> None:
+    others = {name: {"a": gains_of(0.9)} for name in ("hkd", "rkd", "rvkd")}
+    measured = seeded({"none": {"a": [0.0] * 6}, "ckd": {"a": gains_of(p)}} | others, ["a"])
+    assert answer(measured, no_gain=["ckd", *others]) == verdict  # four comparisons: 0.05 / 4 = 0.0125
+    assert answer(measured, no_gain=["ckd"]) == "fails"
+
+
+def test_what_any_of_several_parts_can_show_is_adjusted_too() -> None:
+    """`only` holds for another method if it lacks a gain on any data set."""
+
+    def only(p: float) -> str:
+        losses = [-gain for gain in gains_of(p)]
+        measured = {
+            "none": {name: [0.0] * 6 for name in "abc"},
+            "ckd": {name: gains_of(0.001) for name in "abc"},
+            "hkd": {"a": losses, "b": gains_of(0.9), "c": gains_of(0.9)},
+        }
+        return answer(seeded(measured, ["a", "b", "c"]), only=["ckd"], among=["ckd", "hkd"])
+
+    assert only(0.03) == "not significant"  # the least of three that are left after those of 0.001
+    assert only(0.01) == "holds"
+
+
+def test_the_studys_claims_on_the_published_scores() -> None:
+    scores = read_scores(BASE.parent.parent / "results" / "bsds" / "scores.csv")
+    columns, datasets = (
+        list(dict.fromkeys(getattr(one, name) for one in scores)) for name in ("model", "dataset")
+    )
+    verdicts = check(Results("bsds", columns, datasets, ["psnr_y"], scores), study_claims())
+    assert [one.verdict for one in verdicts] == [
+        "fails",
+        "not significant",
+        "fails",
+        "not significant",
+        "fails",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -105,20 +176,20 @@ def test_only_means_that_the_others_lack_a_gain_somewhere() -> None:
 def test_what_a_network_reads_is_compared_with_what_is_claimed(
     claimed: dict[str, float], verdict: str
 ) -> None:
-    measured = results(seeds=1, ckd={"a": 0.3, "b": 0.1})
+    measured = results(ckd={"a": 0.3, "b": 0.1})
     assert answer(measured, reads=claimed, of="ckd", margin=0.0101) == verdict
 
 
 def test_a_reading_that_was_not_made_is_named_and_one_that_was_is_shown() -> None:
-    measured = results(seeds=1, ckd={"a": 0.3})
+    measured = results(ckd={"a": 0.3})
     claim = Claim(claim="it reads so", reads={"a": 30.3, "c": 30.1}, of="ckd", margin=0.01)
     (verdict,) = check(measured, [claim])
-    assert verdict.verdict == "undecided"
+    assert verdict.verdict == "not measured"
     assert because(verdict, {}) == "CKD on a 30.300, claimed 30.3; not measured: CKD on c"
 
 
 def test_a_reading_of_an_unknown_network_or_data_set_is_refused() -> None:
-    measured = results(seeds=1, ckd={"a": 0.3})
+    measured = results(ckd={"a": 0.3})
     for wrong in ({"of": "cdk", "reads": {"a": 30.0}}, {"of": "ckd", "reads": {"aa": 30.0}}):
         with pytest.raises(SrkdError, match="of the claim 'it reads so'"):
             refuse_unknown_names(
@@ -126,19 +197,39 @@ def test_a_reading_of_an_unknown_network_or_data_set_is_refused() -> None:
             )
 
 
-def test_too_few_seeds_are_called_so() -> None:
-    assert answer(results(5, ckd={"a": 1.0}), gain=["ckd"]) == "underpowered"
-    assert answer(results(1, ckd={"a": -1.0}), no_gain=["ckd"]) == "underpowered"
+def test_two_seeds_can_decide_a_claim_and_one_cannot() -> None:
+    assert answer(results(2, ckd={"a": 1.0}), gain=["ckd"]) == "holds"
+    (verdict,) = check(results(1, ckd={"a": -1.0}), [Claim(claim="x", no_gain=["ckd"])])
+    assert verdict.verdict == "not significant"
+    assert because(verdict, NAMES).endswith("; no test: one seed; a test needs two")
+
+
+def test_without_variance_there_is_no_test() -> None:
+    measured = seeded({"none": {"a": [0.0] * 6}, "ckd": {"a": [1.0] * 6}}, ["a"])
+    (verdict,) = check(measured, [Claim(claim="x", gain=["ckd"])])
+    assert verdict.verdict == "not significant"
+    assert because(verdict, NAMES).endswith(
+        "; no test: all seeds differ by the same amount, so their variance is 0"
+    )
+
+
+def test_an_answer_that_is_not_significant_states_what_can_be_detected() -> None:
+    (verdict,) = check(results(ckd={"a": 0.001}), [Claim(claim="x", gain=["ckd"])])
+    assert because(verdict, NAMES).endswith("; with 6 seeds, differences below 0.005 dB cannot be detected")
 
 
 def test_what_was_not_measured_leaves_a_claim_open_and_is_named() -> None:
     claim = Claim(claim="x", best="ckd", among=["ckd", "rkd"])
     (verdict,) = check(results(ckd={"a": 1.0}), [claim])
-    assert (verdict.verdict, verdict.evidence, verdict.missing) == ("undecided", [], ["CKD and rkd on All"])
+    assert (verdict.verdict, verdict.evidence, verdict.missing) == (
+        "not measured",
+        [],
+        ["CKD and rkd on All"],
+    )
 
 
 def test_the_studys_claims_can_be_checked_on_any_report() -> None:
-    assert [one.verdict for one in check(results(ckd={"a": 1.0}), study_claims())] == ["undecided"] * 5
+    assert [one.verdict for one in check(results(ckd={"a": 1.0}), study_claims())] == ["not measured"] * 5
     assert len(check(Results("demo", [], [], ["psnr_y"]), study_claims())) == 5
 
 
@@ -158,7 +249,7 @@ def test_names_that_a_suites_own_claims_misspell_are_refused() -> None:
     [
         ("{claim: x}", "give one of best, second, gain, no_gain, only, reads, not none"),
         ("{claim: x, best: ckd, gain: [hkd]}", "not best and gain"),
-        ("{claim: x, best: ckd, among: [ckd]}", "best needs others to compare with"),
+        ("{claim: x, best: ckd, among: [ckd]}", "best needs methods to compare with"),
         ("{claim: x, gain: [ckd], margin: -1}", "claims.0.margin"),
         ("{claim: x, reads: {set5: 37.8}}", "reads needs a margin"),
         ("{claim: x, bset: ckd}", "no key in .* named 'bset'"),
@@ -196,7 +287,8 @@ def test_json_has_the_verdicts_with_their_differences() -> None:
     verdicts = check(measured, [Claim(claim="CKD helps", gain=["ckd"])])
     (claim,) = json.loads(render(measured, "json", verdicts=verdicts))["claims"]
     assert (claim["claim"], claim["verdict"]) == ("CKD helps", "holds")
-    assert claim["evidence"][0]["mean"] == 0.25
+    assert claim["evidence"][0]["mean"] == pytest.approx(0.25)
+    assert claim["evidence"][0]["deviation"] > 0
 
 
 def test_the_claims_of_the_docs_can_be_read(tmp_path: Path) -> None:
@@ -218,7 +310,7 @@ READS = {"set5": 33.673, "bsd100": 29.560, "bsd100@edsr": 29.553}
         ({"set5": 33.673, "bsd100@edsr": 29.553}, "holds"),
         ({"set5": 33.673, "bsd100@edsr": 29.560}, "fails"),  # each copy has its own number
         ({"set5": 33.673, "bsd100": 29.560, "bsd100@edsr": 29.560}, "fails"),
-        ({"set5": 33.673, "bsd100@3f2a1b": 29.560}, "undecided"),  # an unknown copy is none of them
+        ({"set5": 33.673, "bsd100@3f2a1b": 29.560}, "not measured"),  # an unknown copy is none of them
     ],
 )
 def test_a_reading_is_of_the_copies_that_the_report_has(values: dict[str, float], verdict: str) -> None:

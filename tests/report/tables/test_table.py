@@ -11,7 +11,7 @@ def test_a_name_in_a_table_is_never_empty(name: str) -> None:
     assert label(name).isprintable()
 
 
-def test_names_that_cannot_be_seen_are_told_apart() -> None:
+def test_invisible_names_are_distinct() -> None:
     assert label("\u200b") != label("\u200c") != label("")
     assert one_line("\u200b") == r"\u200b"
     assert one_line("") == ""

@@ -1,4 +1,4 @@
-"""A bucket on a real S3-compatible server, with connections that break, and claims in it."""
+"""A bucket on a real S3-compatible server with broken connections, and its leases."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from srkd_bench.core.errors import IntegrityError, SrkdError
 from srkd_bench.store.remote import bucket as bucket_module
 from srkd_bench.store.remote import leases
 from srkd_bench.store.remote.bucket import Bucket, Unreachable
-from srkd_bench.store.remote.leases import Claims
+from srkd_bench.store.remote.leases import Leases
 from tests.support.bucket_server import Server
 
 
@@ -22,7 +22,7 @@ def bucket(server: Server) -> Bucket:
     return Bucket(os.environ["SRKD_STORE"])
 
 
-def test_an_object_is_made_only_where_there_is_none(bucket: Bucket) -> None:
+def test_an_object_is_created_only_if_missing(bucket: Bucket) -> None:
     assert bucket.read("x") is None
     assert bucket.create("x", b"1")
     assert bucket.create("x", b"1")  # as good as made
@@ -39,7 +39,7 @@ def test_an_object_is_made_only_where_there_is_none(bucket: Bucket) -> None:
     assert bucket.modified("x") is None
 
 
-def test_of_many_who_make_the_same_object_at_once_one_does(bucket: Bucket) -> None:
+def test_concurrent_creation_of_an_object_succeeds_once(bucket: Bucket) -> None:
     made: list[bytes] = []
     together = threading.Barrier(8)
 
@@ -58,7 +58,7 @@ def test_of_many_who_make_the_same_object_at_once_one_does(bucket: Bucket) -> No
     assert made == [found.content]
 
 
-def test_a_write_whose_answer_is_lost_is_known_as_ones_own(server: Server, bucket: Bucket) -> None:
+def test_a_write_with_a_lost_response_is_recognised(server: Server, bucket: Bucket) -> None:
     server.wire.lost_answers = 1
     assert bucket.create("x", b"mine")
     found = bucket.read("x")
@@ -68,7 +68,7 @@ def test_a_write_whose_answer_is_lost_is_known_as_ones_own(server: Server, bucke
     assert server.wire.cuts == 2
 
 
-def test_large_files_go_in_parts_over_connections_that_break(
+def test_large_files_are_transferred_in_parts_over_broken_connections(
     server: Server, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bucket_module, "PART", 5 << 20)  # S3 takes no smaller ones
@@ -82,11 +82,11 @@ def test_large_files_go_in_parts_over_connections_that_break(
     assert (tmp_path / "again").read_bytes() == content
     assert sha256 == hashlib.sha256(content).hexdigest()
     for size in (len(content) - 1, len(content) + 1):
-        with pytest.raises(IntegrityError, match="big is not what was written"):
+        with pytest.raises(IntegrityError, match="big is corrupted"):
             bucket.download("big", tmp_path / "again", size)
 
 
-def test_a_server_that_is_busy_or_slow_is_waited_for(server: Server, bucket: Bucket) -> None:
+def test_requests_to_a_busy_or_slow_server_are_retried(server: Server, bucket: Bucket) -> None:
     server.answer = "503 Slow Down"
     threading.Timer(0.5, server.settle).start()
     assert bucket.create("x", b"1")
@@ -95,13 +95,13 @@ def test_a_server_that_is_busy_or_slow_is_waited_for(server: Server, bucket: Buc
 
 
 @pytest.mark.parametrize("address", ["runs/lab", "s3://", "http://runs/lab", "s3://runs/lab?x=1"])
-def test_an_address_that_is_none_is_refused(address: str) -> None:
+def test_an_invalid_address_is_rejected(address: str) -> None:
     with pytest.raises(SrkdError, match="is no address of a shared store") as error:
         Bucket(address)
     assert error.value.hint == "SRKD_STORE=s3://BUCKET/PREFIX"
 
 
-def test_what_cannot_be_used_is_said_with_what_to_do(
+def test_an_unusable_bucket_gets_a_hint(
     server: Server, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(Unreachable, match="there is no bucket 'nowhere'"):
@@ -129,15 +129,18 @@ def test_what_cannot_be_used_is_said_with_what_to_do(
         Bucket(bucket.address).list("runs")
 
 
-def test_a_server_on_which_claims_would_hold_nobody_back_is_refused(server: Server, bucket: Bucket) -> None:
+def test_a_server_without_conditional_writes_is_rejected(server: Server, bucket: Bucket) -> None:
     server.heedless = True
-    with pytest.raises(SrkdError, match="writes also where"), Claims(bucket, print).held("run-1"):
+    with (
+        pytest.raises(SrkdError, match="does not support conditional writes"),
+        Leases(bucket, print).held("run-1"),
+    ):
         pass
 
 
-def test_a_claim_keeps_others_out_until_it_is_given_back(bucket: Bucket) -> None:
+def test_a_lease_excludes_others_until_released(bucket: Bucket) -> None:
     told: list[str] = []
-    one, two = Claims(bucket, told.append), Claims(bucket, told.append)
+    one, two = Leases(bucket, told.append), Leases(bucket, told.append)
     taken = threading.Event()
 
     def wait() -> None:
@@ -150,17 +153,17 @@ def test_a_claim_keeps_others_out_until_it_is_given_back(bucket: Bucket) -> None
         assert not taken.wait(1.5)
     waiting.join(timeout=20)
     assert taken.is_set()
-    assert told == ["waiting for another machine that makes the same (run-1)"]
+    assert told == ["waiting for another machine that works on the same artifact (run-1)"]
     assert not bucket.list("claims")
 
 
-def test_a_dead_workers_claim_is_taken_over_and_a_living_ones_is_not(
+def test_a_dead_workers_lease_is_taken_over_and_a_living_ones_is_not(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases, "BEAT", 0.3)
     monkeypatch.setattr(leases, "LIFE", timedelta(seconds=2.2))
     monkeypatch.setattr(leases, "LOOK", (0.2, 0.2))
-    first, second, third = (Claims(Bucket(bucket.address), print) for _ in range(3))
+    first, second, third = (Leases(Bucket(bucket.address), print) for _ in range(3))
     held = first.held("run-1")
     held.__enter__()
     owners: list[str] = []
@@ -173,23 +176,23 @@ def test_a_dead_workers_claim_is_taken_over_and_a_living_ones_is_not(
     taking = threading.Thread(target=take)
     taking.start()
     time.sleep(3)
-    assert not owners  # it gives signs of life
-    monkeypatch.setattr(first.bucket, "put", lambda name, content: None)  # none gets through any more
+    assert not owners  # it has a heartbeat
+    monkeypatch.setattr(first.bucket, "put", lambda name, content: None)  # none arrives any more
     taking.join(timeout=20)
     assert owners == [second.worker]
     with third.held("run-1"):
-        held.__exit__(None, None, None)  # the first one wakes up, and leaves another's claim alone
+        held.__exit__(None, None, None)  # the first one wakes up, and keeps another's lease
         assert bucket.read("claims/run-1").content == third.worker.encode()  # type: ignore[union-attr]
     assert not bucket.list("claims")
 
 
-def test_a_claim_that_could_not_be_given_back_is_given_back_later(
+def test_a_failed_release_of_a_lease_is_retried(
     server: Server, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases, "BEAT", 0.3)
     monkeypatch.setattr(bucket_module, "PATIENCE", 0.2)
     monkeypatch.setattr(bucket_module, "REST", 0.0)
-    claims = Claims(Bucket(bucket.address), print)
+    claims = Leases(Bucket(bucket.address), print)
     with claims.held("run-1"):
         server.wire.down = True
         server.wire.cut()

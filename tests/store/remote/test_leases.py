@@ -1,4 +1,4 @@
-"""Claims, by the clocks of a bucket and of a machine that sleeps."""
+"""Leases, with the clocks of a bucket and of a suspended machine."""
 
 import time
 from collections.abc import Callable
@@ -9,11 +9,11 @@ import pytest
 
 from srkd_bench.store.remote import leases
 from srkd_bench.store.remote.bucket import Bucket, Found
-from srkd_bench.store.remote.leases import BEAT, LIFE, Claims
+from srkd_bench.store.remote.leases import BEAT, LIFE, Leases
 
 
 class Clocks:
-    """The bucket's time, and this process's own, which stands while the machine is suspended."""
+    """The bucket's time, and that of this process, which stops while the machine is suspended."""
 
     def __init__(self) -> None:
         self.bucket, self.own = datetime(2026, 1, 1, tzinfo=UTC), 1000.0
@@ -68,35 +68,35 @@ class Memory:
 def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
     clocks = Clocks()
     monkeypatch.setattr(time, "monotonic", clocks.monotonic)
-    monkeypatch.setattr(Claims, "_beat", lambda claims: None)  # the test gives the signs of life
+    monkeypatch.setattr(Leases, "_beat", lambda claims: None)  # the test writes the heartbeats
     monkeypatch.setattr(leases, "_living", [])
     return clocks
 
 
 @pytest.fixture
-def workers(clocks: Clocks) -> Callable[[], Claims]:
+def workers(clocks: Clocks) -> Callable[[], Leases]:
     bucket = Memory(clocks)
 
-    def begun() -> Claims:
-        claims = Claims(cast(Bucket, bucket), print)
+    def begun() -> Leases:
+        claims = Leases(cast(Bucket, bucket), print)
         claims._begin()
         return claims
 
     return begun
 
 
-def beat(claims: Claims) -> None:
+def beat(claims: Leases) -> None:
     claims.bucket.put(f"workers/{claims.worker}", b"")
 
 
-def test_after_a_suspend_a_dead_workers_claim_is_taken_over(
-    clocks: Clocks, workers: Callable[[], Claims]
+def test_after_a_suspend_a_dead_workers_lease_is_taken_over(
+    clocks: Clocks, workers: Callable[[], Leases]
 ) -> None:
     dead, living, waiting = workers(), workers(), workers()
     assert dead._taken("run-1")
     assert living._taken("run-2")
     clocks.run(5)
-    assert not waiting._taken("run-1")  # it gave a sign of life five seconds ago
+    assert not waiting._taken("run-1")  # its last heartbeat is five seconds old
     clocks.suspend(3600)  # longer than LIFE, and by the waiting worker's own clock no time at all
     beat(living)
     clocks.run(BEAT)
@@ -104,7 +104,9 @@ def test_after_a_suspend_a_dead_workers_claim_is_taken_over(
     assert waiting._taken("run-1")
 
 
-def test_the_buckets_time_is_asked_at_most_once_a_beat(clocks: Clocks, workers: Callable[[], Claims]) -> None:
+def test_the_buckets_time_is_requested_at_most_once_per_heartbeat(
+    clocks: Clocks, workers: Callable[[], Leases]
+) -> None:
     holder, waiting = workers(), workers()
     assert holder._taken("run-1")
     bucket = cast(Memory, waiting.bucket)

@@ -53,7 +53,7 @@ def gets(server: Server) -> list[str]:
     return [path.rpartition("-")[2] for path in paths if path.endswith((".json", ".safetensors", ".u8"))]
 
 
-def test_what_one_machine_makes_another_finds_and_fetches_once(
+def test_artifacts_of_one_machine_are_fetched_once_by_another(
     server: Server, one: ArtifactStore, two: ArtifactStore
 ) -> None:
     assert not two.has(KEY)
@@ -65,19 +65,19 @@ def test_what_one_machine_makes_another_finds_and_fetches_once(
     assert two.read(KEY.place, "scores.json") == b'{"a": 1}'
     assert two.read(KEY.place, "scores.json") == b'{"a": 1}'
     assert gets(server) == ["scores.json"]
-    assert not two.path(KEY).exists()  # a part of it isn't it
+    assert not two.path(KEY).exists()  # only a part of it is local
     assert two.file(KEY, "card.json").read_text(encoding="utf-8") == "{}"
     assert gets(server) == ["scores.json", "card.json"]
     assert two.file(KEY, "scores.json").read_text(encoding="utf-8") == '{"a": 1}'
     assert len(gets(server)) == 2
     assert {path.name for path in two.path(KEY).iterdir()} == {"artifact.json", "scores.json", "card.json"}
     server.wire.down = True
-    assert ArtifactStore(two.home).has(KEY)  # what is here needs nobody
+    assert ArtifactStore(two.home).has(KEY)  # local artifacts need no other machine
 
 
-def test_files_go_first_and_the_manifest_last(server: Server, one: ArtifactStore) -> None:
+def test_files_are_uploaded_before_the_manifest(server: Server, one: ArtifactStore) -> None:
     write(one)
-    # A worker says now and then that it lives.
+    # A worker writes heartbeats.
     kinds = [path.split("/")[3] for method, path in server.asked if method == "PUT"]
     kept = [kind for kind in kinds if kind in ("scores", "manifests")]
     assert kept == ["scores", "scores", "manifests"]
@@ -89,7 +89,7 @@ def test_a_finished_run_and_its_scores_take_as_many_requests_as_the_documentatio
     monkeypatch.delenv("SRKD_STORE")
     run, _ = pair(tmp_path / "elsewhere")
     with one.locked(["data-x"]):
-        pass  # the first one says that this worker lives
+        pass  # the first one is the heartbeat
     one.has(KEY), one.has(run)
     server.asked.clear()
     with one.locked([run.lock]), one.writing(run) as folder:
@@ -101,7 +101,7 @@ def test_a_finished_run_and_its_scores_take_as_many_requests_as_the_documentatio
     assert len(server.asked) == 8 + 7
 
 
-def test_of_two_who_make_the_same_at_once_one_stays_and_nothing_is_mixed(
+def test_of_two_concurrent_uploads_one_is_kept_unmixed(
     server: Server, one: ArtifactStore, two: ArtifactStore, tmp_path: Path
 ) -> None:
     together = threading.Barrier(2)
@@ -124,7 +124,7 @@ def test_of_two_who_make_the_same_at_once_one_stays_and_nothing_is_mixed(
     assert not sharing(one).unsent() + sharing(two).unsent()
 
 
-def test_a_killed_upload_leaves_nothing_half_and_is_made_good_by_the_next_command(
+def test_a_killed_upload_leaves_nothing_partial_and_is_repeated(
     server: Server, one: ArtifactStore, two: ArtifactStore
 ) -> None:
     code = f"""
@@ -151,7 +151,7 @@ with store.writing(Measurement(network="bicubic", pixels="0", scale=2)) as folde
     assert two.file(KEY, "scores.json").read_bytes() == one.file(KEY, "scores.json").read_bytes()
 
 
-def test_work_goes_on_through_an_outage_and_is_sent_when_it_is_over(
+def test_work_continues_during_an_outage_and_is_uploaded_afterwards(
     server: Server, one: ArtifactStore, two: ArtifactStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bucket_module, "PATIENCE", 0.3)
@@ -162,7 +162,7 @@ def test_work_goes_on_through_an_outage_and_is_sent_when_it_is_over(
     write(alone)
     assert told == [told[0]]
     assert told[0].startswith(f"cannot reach {os.environ['SRKD_STORE']}: ")
-    assert told[0].endswith(f"; {KEY.place} is kept here, and sent later")
+    assert told[0].endswith(f"; {KEY.place} is kept here and uploaded later")
     tries = server.wire.tries
     alone.send()  # not tried again at once
     assert server.wire.tries == tries
@@ -192,13 +192,13 @@ def test_before_work_starts_an_outage_is_an_error_with_a_hint(
     assert "hint: python -m pip install '.[s3]'" in srkd("ls", "runs")[2]
 
 
-def test_bytes_that_changed_on_the_server_are_noticed_and_mended(
+def test_corrupted_bytes_on_the_server_are_detected_and_repaired(
     server: Server, one: ArtifactStore, two: ArtifactStore, srkd: Srkd, tmp_path: Path
 ) -> None:
     write(one)
     (name,) = (name for name in sharing(one).bucket.list(KEY.place) if name.endswith("scores.json"))
     sharing(one).bucket.put(name, b"[]")
-    with pytest.raises(IntegrityError, match=r"scores\.json is not what was written") as error:
+    with pytest.raises(IntegrityError, match=r"scores\.json is corrupted") as error:
         two.file(KEY, "scores.json")
     assert error.value.hint == "srkd store verify --shared --repair"
     with pytest.raises(IntegrityError):
@@ -207,7 +207,7 @@ def test_bytes_that_changed_on_the_server_are_noticed_and_mended(
     assert not list((two.home / "tmp").iterdir())
     assert not list((two.home / "peeked").rglob("*scores.json*"))
     status, out, _ = srkd("store", "verify", "--shared")
-    assert (status, out.splitlines()[0]) == (4, f"{KEY.place}: scores.json is not what was written")
+    assert (status, out.splitlines()[0]) == (4, f"{KEY.place}: scores.json is corrupted")
     assert srkd("store", "verify", "--shared", "--repair", "--home", str(one.home))[0] == 0
     assert two.file(KEY, "scores.json").read_text(encoding="utf-8") == "{}"  # sent again: it was whole here
     assert srkd("store", "verify", "--shared")[1].endswith("0 broken\n")
@@ -221,7 +221,7 @@ def test_a_manifest_that_is_damaged_or_names_files_elsewhere_is_refused(
     text = (one.path(KEY) / "artifact.json").read_text(encoding="utf-8")
     for changed in (text[:-1], text.replace("scores.json", "../../evil"), text.replace("bicubic", "another")):
         sharing(one).bucket.put(manifest, changed.encode())
-        with pytest.raises(IntegrityError, match=f"{manifest} is not what was written"):
+        with pytest.raises(IntegrityError, match=f"{manifest} is corrupted"):
             two.file(KEY, "card.json")
         assert not two.path(KEY).exists()
     sharing(one).bucket.delete(manifest)
@@ -229,7 +229,7 @@ def test_a_manifest_that_is_damaged_or_names_files_elsewhere_is_refused(
         two.file(KEY, "card.json")
 
 
-def test_other_images_under_a_data_sets_name_stay_this_machines_own(
+def test_other_images_of_a_data_sets_name_stay_local(
     server: Server, one: ArtifactStore, two: ArtifactStore
 ) -> None:
     told: list[str] = []
@@ -242,7 +242,7 @@ def test_other_images_under_a_data_sets_name_stay_this_machines_own(
     assert told == [f"{os.environ['SRKD_STORE']} has other images of data/set5; this machine uses its own"]
 
 
-def test_what_was_finished_before_is_pushed(
+def test_earlier_finished_work_is_uploaded(
     server: Server, srkd: Srkd, tmp_path: Path, two: ArtifactStore
 ) -> None:
     address = os.environ.pop("SRKD_STORE")
@@ -261,7 +261,7 @@ def test_what_was_finished_before_is_pushed(
     assert json.loads(srkd("store", "push", "--json")[1]) == {"schema": 1, "sent": [], "left": []}
 
 
-def test_offline_nothing_is_shared(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_shared_offline(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SRKD_OFFLINE", "1")
     assert ArtifactStore(tmp_path).shared is None
 
@@ -290,7 +290,7 @@ def test_two_machines_at_once_train_nothing_twice_and_print_the_same(
     assert {method for method, _ in server.asked} == {"GET"}
 
 
-def test_another_machine_goes_on_from_the_checkpoint_and_ends_in_the_same_bits(
+def test_another_machine_resumes_from_the_checkpoint_bit_identically(
     server: Server, tmp_path: Path, srkd: Srkd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny_suite(tmp_path, "one", teacher={"train": {"steps": 300}})
@@ -317,7 +317,7 @@ def test_another_machine_goes_on_from_the_checkpoint_and_ends_in_the_same_bits(
     assert bits[0] == bits[1]
 
 
-def test_a_training_goes_on_without_the_bucket_and_is_not_done_again(
+def test_a_training_continues_without_the_bucket_and_is_not_repeated(
     server: Server, tmp_path: Path, srkd: Srkd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bucket_module, "PATIENCE", 0.3)
@@ -335,7 +335,7 @@ def test_a_training_goes_on_without_the_bucket_and_is_not_done_again(
     status, _, err = srkd("run", "one.yaml", "--checkpoint-seconds", "0.05")
     assert status == 1
     assert "Trained teacher EDSR 6×4 (1 of 2)" in err
-    assert "is kept here, and sent later" in err
+    assert "is kept here and uploaded later" in err
     assert "error: cannot reach s3://runs/" in err
     server.settle()
     status, _, err = srkd("run", "one.yaml")

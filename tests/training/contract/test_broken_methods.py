@@ -1,4 +1,4 @@
-"""Methods that are broken on purpose: the contract says what is wrong, in which line, and what to do."""
+"""Intentionally broken methods: the contract reports the fault, its line and a hint."""
 
 import json
 import re
@@ -52,7 +52,7 @@ class Whole(Method):
 
 KEY = '"broken": self.weight * loss'
 
-# What is changed, into what; then the check that fails, what it says, the line that it names, and its hint.
+# The original and the changed code; then the failing check, its message, the line that it names, and its hint.
 BROKEN = {
     "undeclared_features": (
         ("taps = (0.5,)", 'taps = (0.5,)\n    needs = ("sr", "network")'),
@@ -66,18 +66,18 @@ BROKEN = {
         "Every term gives the student",
         "term 'broken' gives the student no gradient",
         '"broken": self.weight * torch.tensor(loss.item())',
-        "keep the way from step.student to the loss free of detach()",
+        "do not use detach(), item(), torch.tensor(...) or no_grad() between",
     ),
     "detached_student": (
         ("adapter(step.student.feats[0.5])", "adapter(step.student.feats[0.5].detach())"),
         "Every term gives the student",
         "term 'broken' gives the student no gradient",
         KEY,
-        "keep the way from step.student to the loss free of detach()",
+        "do not use detach(), item(), torch.tensor(...) or no_grad() between",
     ),
     "in_place": (
         ("hint = step.teacher.feats[0.5]", "hint = step.teacher.feats[0.5]\n        hint += 1"),
-        "Images and features that others see",
+        "Images and features that other methods share",
         "losses() changes the teacher's features at 0.5 in place",
         "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
         "write x = x + y, not x += y",
@@ -87,32 +87,32 @@ BROKEN = {
         "The teacher gets no gradient",
         "the teacher is trained: its weights are in the adapter",
         "adapter.teacher = teacher",
-        "the teacher stays outside of the adapter",
+        "keep the teacher out of the adapter",
     ),
     "teacher_moved": (
         ("hint = step", "self.__dict__['teacher'].train()\n        hint = step"),
         "The teacher gets no gradient",
         "losses() changes the teacher's weights or its mode",
         "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
-        "the teacher stays outside of the adapter",
+        "keep the teacher out of the adapter",
     ),
     "adapter_exported": (
         ("        return adapter\n", "        student.regressor = adapter\n        return adapter\n"),
-        "What is trained beside the student",
+        "Modules trained beside the student",
         "'regressor.weight' would be exported with the student",
         "student.regressor = adapter",
         "set nothing on the student",
     ),
     "global_random_state": (
         ("hint = step", "noise = torch.rand_like(guided)\n        hint = step"),
-        "The losses draw nothing",
+        "The losses do not use the global random state",
         "losses() draws from global random numbers",
         "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
         "generator=step.generator",
     ),
     "pythons_random_state": (
         ("hint = step", "noise = random.random()\n        hint = step"),
-        "The losses draw nothing",
+        "The losses do not use the global random state",
         "losses() draws from global random numbers",
         "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
         "generator=step.generator",
@@ -147,14 +147,14 @@ BROKEN = {
     ),
     "another_rec": (
         ('"rec": step.rec', '"rec": 2 * step.rec'),
-        "The loss against HR is there",
+        "The loss against HR appears exactly once",
         "the term 'rec' is not step.rec",
         '"rec": 2 * step.rec,',
         'return "rec": step.rec',
     ),
     "not_zero": (
         ('never_zero = "the student\'s features pass through a convolution"', "pass"),
-        "A student that equals its teacher",
+        "A student that equals its teacher has zero distillation loss",
         "for a student that equals its teacher",
         KEY,
         "never_zero",
@@ -168,7 +168,7 @@ BROKEN = {
     ),
     "one_image": (
         ("F.mse_loss(guided, hint)", "F.mse_loss(guided, hint) / (len(guided) - 1)"),
-        "It works on the least batch",
+        "It works on its smallest batch",
         "with a batch of 1: term 'broken' is inf",
         KEY,
         "write min_batch = 2",
@@ -186,8 +186,8 @@ BROKEN = {
             "adapter.count = getattr(adapter, 'count', 0) + 1\n"
             "        loss = adapter.count * F.mse_loss(guided, hint)",
         ),
-        "A training that was interrupted",
-        "it goes on otherwise after a pause",
+        "Interrupted training resumes",
+        "training differs after an interruption",
         "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
         "register_buffer",
     ),
@@ -196,8 +196,8 @@ BROKEN = {
             "hint = step.teacher.feats[0.5]",
             "hint = step.teacher.see(step.lr).feats[0.5] + step.teacher.feats[0.5]",
         ),
-        "The teacher is asked about the batch",
-        "the teacher is asked 2 times about the batch",
+        "The batch needs at most one teacher forward pass",
+        "2 teacher forward passes for one batch",
         "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
         "see() is for other images",
     ),
@@ -217,7 +217,7 @@ def written(folder: Path, name: str, change: tuple[str, str]) -> Path:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_method_is_told_what_to_mend_in_which_line(name: str, tmp_path: Path) -> None:
+def test_a_broken_method_gets_its_line_and_a_hint(name: str, tmp_path: Path) -> None:
     change, check, problem, line, hint = BROKEN[name]
     path = written(tmp_path, name, change)
     (broken,) = (one for one in checks.CHECKS if one.startswith(check))
@@ -233,7 +233,7 @@ def test_a_broken_method_is_told_what_to_mend_in_which_line(name: str, tmp_path:
     assert hint in caught.value.hint
 
 
-def test_the_method_that_they_are_made_of_keeps_the_contract(tmp_path: Path) -> None:
+def test_the_unbroken_method_fulfils_the_contract(tmp_path: Path) -> None:
     (tmp_path / "whole.py").write_text(WHOLE, encoding="utf-8")
     verdicts = list(checks.examine(checks.subject(str(tmp_path / "whole.py"))))
     assert [verdict.check for verdict in verdicts] == list(checks.CHECKS)
@@ -244,7 +244,7 @@ def test_the_method_that_they_are_made_of_keeps_the_contract(tmp_path: Path) -> 
     )
 
 
-def test_the_command_prints_a_line_a_check_and_fails_if_one_does(srkd: Srkd, tmp_path: Path) -> None:
+def test_the_command_prints_one_line_per_check_and_fails_if_any_fails(srkd: Srkd, tmp_path: Path) -> None:
     written(tmp_path, "not_zero", BROKEN["not_zero"][0])
     code, text, messages = srkd("method", "check", "./not_zero.py")
     assert code == 1
@@ -252,10 +252,10 @@ def test_the_command_prints_a_line_a_check_and_fails_if_one_does(srkd: Srkd, tmp
     assert [line[0] for line in lines if line[0] in "✓✗"] == ["✓"] * 9 + ["✗"] + ["✓"] * 7
     at = next(i for i, line in enumerate(lines) if line.startswith("✗"))
     assert lines[at].startswith(
-        "✗ A student that equals its teacher has nothing to learn from it: term 'broken' is "
+        "✗ A student that equals its teacher has zero distillation loss: term 'broken' is "
     )
     assert re.fullmatch(r'    not_zero.py, line \d+: "broken": self.weight \* loss,', lines[at + 1])
-    assert lines[at + 2].startswith("    hint: if that is meant")
+    assert lines[at + 2].startswith("    hint: if that is intended")
     assert messages.startswith("error: ./not_zero.py fails 1 of 17 checks\n")
 
 
@@ -270,7 +270,7 @@ def test_optimised_python_has_the_same_checks_and_summaries() -> None:
     assert registry.summary("hkd").startswith("Output distillation (HKD)")
 
 
-def test_what_cannot_take_a_step_is_checked_no_further(srkd: Srkd, tmp_path: Path) -> None:
+def test_checks_stop_if_a_method_cannot_take_a_step(srkd: Srkd, tmp_path: Path) -> None:
     written(tmp_path, "wrong_shape", BROKEN["wrong_shape"][0])
     code, text, _ = srkd("method", "check", "wrong_shape.py")
     assert code == 1

@@ -1,4 +1,4 @@
-"""What every installed method must do, without being named here."""
+"""The contract for every installed method, found without a list of names."""
 
 import math
 import re
@@ -40,7 +40,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.mark.parametrize("check", checks.CHECKS)
 @every_method
-def test_a_method_keeps_the_contract(name: str, check: str) -> None:
+def test_a_method_fulfils_the_contract(name: str, check: str) -> None:
     checks.CHECKS[check](checks.subject(name))
 
 
@@ -50,7 +50,7 @@ def test_every_term_is_positive(name: str) -> None:
 
 
 @every_method
-def test_only_what_says_so_is_not_zero_for_a_student_that_equals_its_teacher(name: str) -> None:
+def test_only_methods_with_never_zero_have_a_loss_for_equal_networks(name: str) -> None:
     method = registry.build(name, {})
     if method.looks and method.never_zero:
         terms = lesson(method, equal=True).losses()
@@ -58,7 +58,7 @@ def test_only_what_says_so_is_not_zero_for_a_student_that_equals_its_teacher(nam
 
 
 @every_method
-def test_a_batch_that_is_too_small_is_refused_before_anything_starts(name: str, tmp_path: Path) -> None:
+def test_a_too_small_batch_is_rejected_before_work(name: str, tmp_path: Path) -> None:
     method = registry.build(name, {})
     store, display = ArtifactStore(tmp_path), Display(Console(file=sys.stderr))
 
@@ -81,7 +81,7 @@ def test_a_batch_that_is_too_small_is_refused_before_anything_starts(name: str, 
 
 
 @every_installed_method
-def test_a_method_says_what_it_is_and_where_it_comes_from(name: str) -> None:
+def test_a_method_has_a_kind_and_a_source(name: str) -> None:
     method = registry.find(name)
     assert method.kind in KINDS
     assert re.search(r"\b(19|20)\d\d, (arXiv:\d{4}\.\d{5}|doi:10\.\d{4,}/\S+)$", method.source)
@@ -109,7 +109,7 @@ def test_every_parameter_has_a_default_and_bounds(name: str) -> None:
 def test_a_method_does_not_change_once_it_is_built(name: str) -> None:
     method = registry.build(name, {})
     assert method == registry.build(name, {})
-    assert hash(method) == hash(registry.build(name, {}))  # dataclasses that aren't frozen have no hash
+    assert hash(method) == hash(registry.build(name, {}))  # dataclasses that are not frozen have no hash
 
 
 @pytest.fixture(scope="module")
@@ -119,9 +119,7 @@ def together() -> dict[str, Taught]:
 
 
 @every_method
-def test_a_student_learns_beside_all_others_what_it_learns_alone(
-    name: str, together: dict[str, Taught]
-) -> None:
+def test_a_student_is_independent_of_all_other_methods(name: str, together: dict[str, Taught]) -> None:
     torch.manual_seed(2)
     alone = trained({name: registry.build(name, {})})[name]
     assert len(alone.terms) == 4

@@ -1,0 +1,26 @@
+"""Write srkd_bench/methods/traits.json, so that reports and plans of built-in methods do not import torch.
+
+Run `python -m docs_generators.traits` after a built-in method or a suite has changed.
+"""
+
+from collections.abc import Iterator
+
+from srkd_bench.config.base import Params
+from srkd_bench.config.suite_file import load_suite
+from srkd_bench.config.suite_names import suite_files
+from srkd_bench.methods import metadata, sources
+
+
+def requests() -> Iterator[tuple[str, dict[str, Params]]]:
+    """Yield the built-in methods with their defaults, and those of the built-in suites with their parameters."""
+    for name in sorted(sources.builtin()):
+        yield name, {}
+    for path in suite_files().values():
+        suite = load_suite(str(path))
+        for name in suite.methods:
+            if "@" not in name and name != "all":
+                yield name, dict(suite.params)
+
+
+if __name__ == "__main__":
+    metadata.ship(requests())

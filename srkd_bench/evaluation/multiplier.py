@@ -1,0 +1,136 @@
+"""Training multiplier: what a method is worth in training time of the student alone."""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from scipy.special import stdtrit
+
+from srkd_bench.evaluation.controls import is_control
+from srkd_bench.evaluation.results import Results
+from srkd_bench.evaluation.statistics import LEVEL, Array
+
+
+@dataclass(frozen=True)
+class Multiplier:
+    """The factor k by which the student alone has to be trained longer to gain as much as by a method.
+
+    Attributes:
+        k: between 1 and `largest`, where it is cut: 1 stands for 1 or less, `largest` for that or more.
+        low, high: its 95 % interval, cut likewise.
+        largest: the longest training of the student alone that was measured, over the suite's.
+        cost: cost c of a training step with the method over one without, in multiply-adds; None if not known.
+        seeds: number of paired seeds.
+    """
+
+    model: str
+    k: float
+    low: float
+    high: float
+    largest: float
+    cost: float | None
+    seeds: int
+
+
+def multipliers(results: Results, metric: str) -> dict[str, Multiplier]:
+    """Return the training multiplier of each method on all data sets, by method.
+
+    The gain of the student alone is interpolated linearly in the logarithm of its steps, between the lengths that
+    the suite trains it with (`none`, `none@2x`, `none@equal-cost`). The interval holds every k at which a paired
+    t test over seeds does not reject that both gain as much: Fieller's interval, if there are two lengths.
+
+    Returns:
+        Nothing for results without `none` at two lengths, or whose baseline is another method.
+    Source: Fieller, J. R. Stat. Soc. B 16, 1954; Davidson et al., arXiv:2312.07413 (compute-equivalent gain).
+    """
+    curve = _curve(results, metric)
+    if results.baseline != "none" or len(curve) < 2:
+        return {}
+    columns = {model for _, model in curve}
+    found = (_multiplier(results, metric, model, curve) for model in results.columns if model not in columns)
+    return {one.model: one for one in found if one is not None}
+
+
+def _curve(results: Results, metric: str) -> list[tuple[float, str]]:
+    """Return (steps over those of `none`, column) of the student alone, shortest first, each length once."""
+    base = results.steps.get("none")
+    if not base:
+        return []
+    known = (model for model in results.columns if model in results.steps)
+    alone = {results.steps[model] / base: model for model in known if model == "none" or is_control(model)}
+    return sorted((length, model) for length, model in alone.items() if length >= 1)
+
+
+def _multiplier(
+    results: Results, metric: str, model: str, curve: list[tuple[float, str]]
+) -> Multiplier | None:
+    """Return k of one method, over the seeds and images that it shares with every length of the curve."""
+    means = [_seed_gains(results, metric, model, alone) for _, alone in curve]
+    seeds = sorted(set.intersection(*(set(own) for own in means)))
+    if not seeds:
+        return None
+    lengths = [length for length, _ in curve]
+    gains = np.array([[own[seed] for seed in seeds] for own in means])
+    k = _crossing(lengths, gains.mean(axis=1))
+    low, high = _interval(lengths, gains)
+    return Multiplier(model, k, low, high, lengths[-1], results.step_costs.get(model), len(seeds))
+
+
+def _seed_gains(results: Results, metric: str, model: str, alone: str) -> dict[int, float]:
+    """Return by seed the method's mean difference from one length of the student alone, on all data sets."""
+    pairs = [results.pairs(metric, model, alone, dataset) for dataset in results.datasets]
+    of_seeds = [
+        dict(zip(own.units, own.values.mean(axis=1).tolist(), strict=True))
+        for own in pairs
+        if own.values.size
+    ]
+    if len(of_seeds) < len(pairs) or not pairs:
+        return {}
+    shared = set.intersection(*(set(own) for own in of_seeds))
+    return {seed: float(np.mean([own[seed] for own in of_seeds])) for seed in shared}
+
+
+def _crossing(lengths: list[float], gains: Array) -> float:
+    """Return the first length at which the student alone gains as much; the last one if it never does.
+
+    Args:
+        gains: (lengths,) of the method over the student alone.
+    """
+    if gains[0] <= 0:
+        return lengths[0]
+    for (x0, x1), (y0, y1) in zip(pairwise(lengths), pairwise(gains), strict=True):
+        if y1 <= 0:
+            return float(x0 * (x1 / x0) ** (y0 / (y0 - y1)))
+    return lengths[-1]
+
+
+def _interval(lengths: list[float], gains: Array) -> tuple[float, float]:
+    """Return the shortest and longest length that a paired t test over seeds does not reject; nan for one seed.
+
+    Args:
+        gains: (lengths, seeds) of the method over the student alone.
+    """
+    n = gains.shape[1]
+    if n < 2:
+        return math.nan, math.nan
+    critical = float(stdtrit(n - 1, 1 - LEVEL / 2))
+    kept: list[float] = []
+    if gains[0].mean() < critical * gains[0].std(ddof=1) / math.sqrt(n):
+        kept.append(lengths[0])
+    if gains[-1].mean() > -critical * gains[-1].std(ddof=1) / math.sqrt(n):
+        kept.append(lengths[-1])
+    for (x0, x1), (y0, y1) in zip(pairwise(lengths), pairwise(gains), strict=True):
+        roots = [root for root in _roots(y0, y1, critical) if 0 <= root <= 1]
+        kept += [min(x0 * (x1 / x0) ** root, lengths[-1]) for root in roots]
+    return (min(kept), max(kept)) if kept else (math.nan, math.nan)
+
+
+def _roots(start: Array, end: Array, critical: float) -> list[float]:
+    """Return where between two lengths, from 0 to 1, the t statistic equals its critical value."""
+    step, n = end - start, len(start)
+    covariance = np.cov(start, step) / n
+    a = step.mean() ** 2 - critical**2 * covariance[1, 1]
+    b = 2 * (start.mean() * step.mean() - critical**2 * covariance[0, 1])
+    c = start.mean() ** 2 - critical**2 * covariance[0, 0]
+    return [float(root.real) for root in np.roots([a, b, c]) if abs(root.imag) < 1e-12]
