@@ -246,7 +246,7 @@ def test_each_process_gets_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     assert names("auto") == names("all") == names("cuda:0, cuda:1") == ["cuda:0", "cuda:1"]
     assert names("auto", 3) == ["cuda:0", "cuda:1", "cuda:0"]
     assert names("all", 1) == ["cuda:0"]
-    for wrong, message in {"cuda:0,cuda:2": "'cuda:2' is not available", "cpu,cpu": "named twice"}.items():
+    for wrong, message in {"cuda:0,cuda:2": "'cuda:2' is not available", "cpu,cpu": "listed twice"}.items():
         with pytest.raises(SrkdError, match=message):
             names(wrong)
 

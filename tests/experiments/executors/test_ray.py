@@ -151,7 +151,7 @@ def test_a_node_without_the_store_or_with_another_version_is_named(
     monkeypatch.setattr(sys, "argv", ["worker"])
     monkeypatch.setenv("SRKD_OFFLINE", "0")
     for wrong, why in (
-        (replace(desk, mark=tmp_path / "elsewhere"), "does not see the store"),
+        (replace(desk, mark=tmp_path / "elsewhere"), "cannot access the store"),
         (replace(desk, version="0.0.1"), "has srkd"),
     ):
         error = carry_out(None, tiny, wrong, post(lambda task, news: None))
