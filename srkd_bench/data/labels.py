@@ -45,39 +45,26 @@ def from_levels(levels: Tensor) -> Tensor:
 
 
 class LabelReader:
-    """Finished labels in a memory map; those of an image are verified when they are first read.
+    """Finished labels in a memory map, verified when they are opened.
 
     Args:
         images: the training images that the labels are of.
     Raises:
-        MissingError: the store has no such labels. IntegrityError: they are damaged, or of images of other sizes.
+        MissingError: the store has no such labels. IntegrityError: they are corrupted, or of images of other sizes.
     """
 
     def __init__(self, store: ArtifactStore, key: Labels, images: ImageSet) -> None:
-        index = store.file(key, INDEX)
-        self._path, self._names = index.with_name(LEVELS), images.names
+        index, path = store.file(key, INDEX), store.file(key, LEVELS)
+        self._shapes, self._offsets = label_shapes(images), _offsets(label_shapes(images))
         entries: list[dict[str, Any]] = json.loads(index.read_bytes())["images"]
-        self._sums = [entry["sha256"] for entry in entries]
-        self._shapes = label_shapes(images)
-        is_theirs = [(entry["height"], entry["width"], 3) for entry in entries] == self._shapes
-        if not is_theirs or not self._path.is_file() or self._path.stat().st_size != label_bytes(images):
-            raise IntegrityError(f"{self._path} is corrupted", REPAIR)
-        self._offsets = _offsets(self._shapes)
-        self._levels: Levels = np.asarray(np.memmap(self._path, dtype="<i2", mode="r"))
-        self._checked: set[int] = set()
+        fits = [(entry["height"], entry["width"], 3) for entry in entries] == self._shapes
+        if not fits or path.stat().st_size != label_bytes(images):
+            raise IntegrityError(f"{path} is corrupted", REPAIR)
+        self._levels: Levels = np.asarray(np.memmap(path, dtype="<i2", mode="r"))
 
     def __getitem__(self, i: int) -> Levels:
-        """Return the labels of image `i` as levels: (H, W, 3), not writable.
-
-        Raises:
-            IntegrityError: they are corrupted.
-        """
+        """Return the labels of image `i` as levels: (H, W, 3), not writable."""
         levels: Levels = self._levels[self._offsets[i] : self._offsets[i + 1]].reshape(self._shapes[i])
-        if i not in self._checked:
-            if hashlib.sha256(levels.tobytes()).hexdigest() != self._sums[i]:
-                image = self._names[i]
-                raise IntegrityError(f"{self._path}: image '{image}' is corrupted", REPAIR)
-            self._checked.add(i)
         return levels
 
 

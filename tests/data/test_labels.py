@@ -24,7 +24,7 @@ from srkd_bench.data.labels import (
 )
 from srkd_bench.data.patches import Patches, turned
 from srkd_bench.store.artifact_store import ArtifactStore
-from srkd_bench.store.layout import CARD, LEVELS
+from srkd_bench.store.layout import CARD, INDEX, LEVELS
 
 KEY = Labels(teacher="0" * 64, pixels="1" * 64, scale=2, precision="fp32", ensemble=False)
 TRAIN = TrainSpec(batch=16, patch=12, steps=1)
@@ -113,19 +113,18 @@ def test_finished_images_survive_and_damaged_or_half_written_ones_do_not(
     assert finished_images(folder / "nowhere") == {}
 
 
-def test_damaged_labels_are_refused_when_their_image_is_read(store: ArtifactStore, images: ImageSet) -> None:
-    levels = made(store, images)
+def test_damaged_labels_are_refused(store: ArtifactStore, images: ImageSet) -> None:
+    made(store, images)
     path = store.path(KEY) / LEVELS
-    content = bytearray(path.read_bytes())
-    content[2 * levels[0].size + 10] ^= 1  # of the second image
+    content = path.read_bytes()
+    for damaged in (content[:10] + bytes([content[10] ^ 1]) + content[11:], content[:-2], b""):
+        path.write_bytes(damaged)
+        with pytest.raises(IntegrityError, match=r"labels\.i16 is corrupted") as caught:
+            LabelReader(store, KEY, images)
+        assert caught.value.hint == "srkd store verify --repair"
     path.write_bytes(content)
-    reader = LabelReader(store, KEY, images)
-    assert np.array_equal(reader[0], levels[0])
-    with pytest.raises(IntegrityError, match=f"image '{images.names[1]}' is corrupted") as caught:
-        reader[1]
-    assert caught.value.hint == "srkd store verify --repair"
-    path.write_bytes(content[:-2])
-    with pytest.raises(IntegrityError, match="is corrupted"):
+    (store.path(KEY) / INDEX).write_text("{", encoding="utf-8")
+    with pytest.raises(IntegrityError, match=r"index\.json is corrupted"):
         LabelReader(store, KEY, images)
 
 

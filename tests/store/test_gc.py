@@ -234,7 +234,9 @@ def test_a_pack_replaced_during_verification_is_no_fault(
 
     class Busy(Display):
         @contextmanager
-        def bar(self, title: str, *, bytes: bool = False) -> Iterator[Callable[[int, int | None], None]]:
+        def bar(
+            self, title: str, unit: str = "", *, bytes: bool = False
+        ) -> Iterator[Callable[[int, int | None], None]]:
             yield self.tick
 
         def tick(self, done: int, total: int | None) -> None:

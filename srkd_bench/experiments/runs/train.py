@@ -27,6 +27,7 @@ from srkd_bench.data.patches import Patches
 from srkd_bench.evaluation.scoring import validation
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.trials import in_words, varied
+from srkd_bench.experiments.runs.labels import open_labels
 from srkd_bench.methods import registry
 from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.loading import to_safetensors
@@ -174,8 +175,7 @@ def _fit(
     runs, group = [one.run for one in learners.values()], list(learners.values())
     train, seed, ranks = runs[0].train, runs[0].seed, group[0].ranks
     first = min(learner.step for learner in group)
-    key = next((run.teacher_labels for run in runs if run.teacher_labels), None)
-    labels = LabelReader(place.store, key, images) if key else None
+    labels = _labels(runs, images, place)
     validate = None
     if data.validation is not None:
         validate = validation(open_set(place.store, data.validation, data.scale), place.device)
@@ -194,6 +194,14 @@ def _fit(
             watch=lambda step: move(step, learners),
             hand_on=lambda last: place.store.hand_on(runs, last=last),
         )
+
+
+def _labels(runs: list[Run], images: ImageSet, place: Workplace) -> LabelReader | None:
+    """Open the labels that the runs of a group share; None if they use none."""
+    for run in runs:
+        if run.teacher is not None and (key := run.teacher_labels) is not None:
+            return open_labels(key, run.teacher, run.train, images, place)
+    return None
 
 
 def sample_of(images: ImageSet, train: TrainSpec) -> Tensor:
