@@ -18,6 +18,7 @@ from benchmarks.measure import Row
 SCRIPTS = (
     "lockstep",
     "kept",
+    "labels",
     "precision",
     "patches",
     "waiting",

@@ -16,6 +16,7 @@ from benchmarks.measure import Row, by_turns, lacks_bf16, ratio
 from srkd_bench.config.artifacts import Run
 from srkd_bench.config.network import ModelSpec
 from srkd_bench.config.training import TrainSpec
+from srkd_bench.data.labels import on_grid
 from srkd_bench.methods import registry
 from srkd_bench.methods.base import TeacherView
 from srkd_bench.networks.architectures.edsr import EDSR
@@ -23,7 +24,6 @@ from srkd_bench.networks.base import Output
 from srkd_bench.networks.loading import build
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.precision import autocast
-from srkd_bench.training.teacher_cache import on_grid
 
 METHODS = ["none", "hkd", "ckd", "rkd", "rvkd", "rkd+hkd"]
 CPU = torch.device("cpu")

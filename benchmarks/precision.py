@@ -19,11 +19,11 @@ from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.progress import Display
 from srkd_bench.data import ingest
 from srkd_bench.data.image_set import ImageSet, open_set
+from srkd_bench.data.labels import on_grid
 from srkd_bench.evaluation.metrics import measure
 from srkd_bench.networks.loading import load_weights
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.training.precision import autocast
-from srkd_bench.training.teacher_cache import on_grid
 
 
 def psnr(weights: Path, images: ImageSet, precision: str, *, grid: bool = False) -> float:

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from srkd_bench.config.base import Artifact, Params
+from srkd_bench.config.base import Artifact, LabelSource, Params, Precision
 from srkd_bench.config.network import NetworkSpec
 from srkd_bench.config.training import TrainSpec
 
@@ -35,6 +35,7 @@ class Run(Artifact):
         method: `none` for teachers and controls; `a+b` for a composition.
         params: of each part of the method, defaults written out, with its `version`.
         teacher: None if no part of the method uses one.
+        labels: source of the teacher's SR, as in a suite; `patches` if the method does not use it.
     """
 
     folder: ClassVar[str] = "runs"
@@ -48,7 +49,52 @@ class Run(Artifact):
     params: dict[str, Params]
     seed: int
     teacher: "Run | Weights | None"
+    labels: LabelSource = Field(default="patches", exclude_if=lambda chosen: chosen == "patches")
     recipe: int = RECIPE
+
+    @property
+    def teacher_labels(self) -> "Labels | None":
+        """The stored labels that it is trained with; None if it uses none."""
+        if self.teacher is None or self.labels == "patches":
+            return None
+        return Labels(
+            teacher=self.teacher.digest,
+            pixels=self.pixels,
+            scale=self.model.scale,
+            precision=self.train.precision,
+            ensemble=self.labels == "ensemble",
+        )
+
+
+class Labels(Artifact):
+    """A teacher's SR of every whole image of a training set. The machine that computed it is in its card.
+
+    Args:
+        teacher: digest of a `Run` or `Weights`.
+        pixels: digest of the training set's decoded pixels.
+        ensemble: the mean over eight flips and rotations.
+        recipe: raise it when the same settings would give other labels.
+    """
+
+    folder: ClassVar[str] = "labels"
+    kind: ClassVar[str] = "labels"
+
+    teacher: str
+    pixels: str
+    scale: int
+    precision: Precision
+    ensemble: bool
+    recipe: int = 1
+
+    @property
+    def passes(self) -> int:
+        """Forward passes of the teacher over each image."""
+        return 8 if self.ensemble else 1
+
+    @property
+    def unfinished(self) -> str:
+        """Name of the folder in `work/`; it begins with the kind, since the others there are of runs."""
+        return self.lock
 
 
 class Measurement(Artifact):
@@ -90,4 +136,4 @@ class Pack(Artifact):
         return f"{self.kind}-{self.dataset}"
 
 
-ARTIFACTS: dict[str, type[Artifact]] = {one.folder: one for one in (Run, Weights, Measurement, Pack)}
+ARTIFACTS: dict[str, type[Artifact]] = {one.folder: one for one in (Run, Weights, Measurement, Labels, Pack)}

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Count = Annotated[int, Field(ge=1, le=100_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+LabelSource = Literal["patches", "images", "ensemble"]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Params = dict[str, int | float | bool | str]
 DIGITS = 20  # of a digest, in the names of folders and files
@@ -72,3 +73,8 @@ class Artifact(Spec):
     def lock(self) -> str:
         """Name of the lock that the process making the artifact holds."""
         return f"{self.kind}-{self.name}"
+
+    @property
+    def unfinished(self) -> str:
+        """Name of the folder in `work/` that holds unfinished work on the artifact."""
+        return self.name

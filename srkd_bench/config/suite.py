@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from srkd_bench.config.base import Params, Rate, Seed, Spec, digest_of, short
+from srkd_bench.config.base import LabelSource, Params, Rate, Seed, Spec, digest_of, short
 from srkd_bench.config.claims import Claim
 from srkd_bench.config.distinct import Distinct
 from srkd_bench.config.messages import shown
@@ -76,6 +76,12 @@ class TeacherSpec(Spec):
     res_scale: Annotated[Rate | None, Field(examples=[0.1], exclude_if=lambda chosen: chosen is None)] = None
     """Residual scale of the EDSR in `weights`, which its file does not state. Without it, 0.1 from 256 filters on
     and 1 below."""
+    labels: Annotated[
+        LabelSource, Field(examples=["images"], exclude_if=lambda chosen: chosen == "patches")
+    ] = "patches"
+    """Source of the teacher's SR of training patches. `patches`: a forward pass on every batch. `images`: crops of
+    the teacher's SR of whole training images, computed once and stored. `ensemble`: the same, with the mean over
+    eight flips and rotations of each image."""
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:

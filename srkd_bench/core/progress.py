@@ -63,12 +63,18 @@ class Display:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     @contextmanager
-    def bar(self, title: str, *, bytes: bool = False) -> Iterator[Callable[[int, int | None], None]]:
-        """Show a progress bar; yield its update function: (done, total) in items or bytes, None if unknown."""
+    def bar(
+        self, title: str, unit: str = "", *, bytes: bool = False
+    ) -> Iterator[Callable[[int, int | None], None]]:
+        """Show a progress bar; yield its update function: (done, total) in items or bytes, None if unknown.
+
+        Args:
+            unit: names the items.
+        """
         if not is_live(self.console):
-            yield self.lines(title)
+            yield self.lines(title, unit=unit)
             return
-        with bars(self.console, "items" if not bytes else "MB") as progress:
+        with bars(self.console, "MB" if bytes else unit or "items") as progress:
             task = progress.add_task(title, total=None)
             factor = 1e6 if bytes else 1
             yield lambda done, total: progress.update(
@@ -98,7 +104,7 @@ class Display:
 
             yield move
 
-    def lines(self, title: str, first: int = 0) -> Callable[..., None]:
+    def lines(self, title: str, first: int = 0, unit: str = "") -> Callable[..., None]:
         """Return a function that prints a line every 15 s, with speed and time left."""
         shown = deque([(time.monotonic(), first)], RECENT)
 
@@ -110,7 +116,7 @@ class Display:
             shown.append((now, done))
             speed = (done - before) / (now - begun)
             left = f", {clock((total - done) / speed)} left" if total and speed else ""
-            of = f"/{total:,}" if total else ""
+            of = (f" of {total:,} {unit}" if unit else f"/{total:,}") if total else ""
             self.say(f"{title}: {done:,}{of}, {speed:,.1f}/s{left}{more}")
 
         return move

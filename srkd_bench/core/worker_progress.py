@@ -23,12 +23,14 @@ class News:
         text: the line, or the title of the task.
         done, total: progress; None for a line; total is None if unknown.
         more: the losses.
+        unit: names the items that are counted; or empty.
     """
 
     text: str
     done: int | None = None
     total: int | None = None
     more: str = ""
+    unit: str = ""
 
 
 class Relay(Display):
@@ -47,9 +49,11 @@ class Relay(Display):
         self._send(News(text))
 
     @contextmanager
-    def bar(self, title: str, *, bytes: bool = False) -> Iterator[Callable[[int, int | None], None]]:
+    def bar(
+        self, title: str, unit: str = "", *, bytes: bool = False
+    ) -> Iterator[Callable[[int, int | None], None]]:
         """Yield a function that sends the progress of a task."""
-        yield lambda done, total: self._now_and_then(lambda: News(title, done, total))
+        yield lambda done, total: self._now_and_then(lambda: News(title, done, total, unit=unit))
 
     @contextmanager
     def training(
@@ -90,7 +94,7 @@ class Board:
             self._titles[worker] = news.text
             title = f"{worker}: {news.text}"
             if self._bars is None:
-                self._lines[worker] = self._display.lines(title, news.done)
+                self._lines[worker] = self._display.lines(title, news.done, news.unit)
             else:
                 self._rows[worker] = self._bars.add_task(title, total=news.total)
         if self._bars is None:

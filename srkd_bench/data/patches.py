@@ -1,5 +1,7 @@
 """Training patches as a pure function of seed and step."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -8,6 +10,7 @@ from torch import Tensor
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.seeding import seed_of
 from srkd_bench.data.image_set import ImageSet, check_patch
+from srkd_bench.data.labels import LabelReader, from_levels
 
 
 class Patches:
@@ -17,18 +20,27 @@ class Patches:
         train: batch, patch and augment are used.
         seed: streams with the same seed give the same patches.
         part: the slice of each batch that is returned; the rest is not read.
+        labels: of the images, whose crops are returned with each batch; or None.
     """
 
     def __init__(
-        self, images: ImageSet, train: TrainSpec, seed: int | str, part: slice = slice(None)
+        self,
+        images: ImageSet,
+        train: TrainSpec,
+        seed: int | str,
+        part: slice = slice(None),
+        labels: LabelReader | None = None,
     ) -> None:
         check_patch(images, train.patch)
-        self.images, self.train = images, train
+        self.images, self.train, self.labels = images, train, labels
         self._key = seed_of("patches", seed)
         self._part = part
 
-    def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return LR (N, 3, patch, patch) and HR (N, 3, scale*patch, scale*patch) in [0, 1], float32."""
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        """Return LR (N, 3, patch, patch) and HR (N, 3, scale*patch, scale*patch) in [0, 1], float32.
+
+        With `labels`, the third tensor is their crops, like HR: the same places, flips and rotations.
+        """
         n, patch, scale = self.train.batch, self.train.patch, self.images.scale
         random = np.random.Generator(np.random.Philox(key=[self._key, step]))
         chosen = random.integers(len(self.images), size=n)
@@ -37,6 +49,7 @@ class Patches:
         chosen, places, turns = chosen[self._part], places[self._part], turns[self._part]
         lr = np.empty((len(chosen), patch, patch, 3), np.uint8)
         hr = np.empty((len(chosen), scale * patch, scale * patch, 3), np.uint8)
+        levels = np.empty(hr.shape if self.labels is not None else (0,), np.int16)
         for i in range(len(chosen)):
             image = self.images.lr(chosen[i])
             rooms = (side - patch + 1 for side in image.shape[:2])
@@ -44,15 +57,18 @@ class Patches:
             lr[i] = turned(image[y : y + patch, x : x + patch], turns[i])
             y, x, side = scale * y, scale * x, scale * patch
             hr[i] = turned(self.images.hr(chosen[i])[y : y + side, x : x + side], turns[i])
-        return _tensor(lr), _tensor(hr)
+            if self.labels is not None:
+                levels[i] = turned(self.labels[chosen[i]][y : y + side, x : x + side], turns[i])
+        pair = _tensor(lr) / 255, _tensor(hr) / 255
+        return pair if self.labels is None else (*pair, from_levels(_tensor(levels)))
 
 
-def turned(patch: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
+def turned(patch: NDArray[Any], turn: int) -> NDArray[Any]:
     """Return a square patch (H, H, 3) in one of its eight flips and rotations; 0 is the original."""
     patch = patch[::-1] if turn & 1 else patch
     patch = patch[:, ::-1] if turn & 2 else patch
     return patch.swapaxes(0, 1) if turn & 4 else patch
 
 
-def _tensor(images: NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(images).permute(0, 3, 1, 2) / 255
+def _tensor(images: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(images).permute(0, 3, 1, 2)

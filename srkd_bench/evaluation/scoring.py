@@ -105,13 +105,14 @@ def network(
     def upscale(name: str, lr: Image) -> Image:
         x = torch.from_numpy(np.array(lr)).to(device).permute(2, 0, 1)[None].float() / 255
         with tf32(allowed=False):
-            sr = _self_ensemble(tiled, x) if self_ensemble else tiled(x)
+            sr = self_ensemble_of(tiled, x) if self_ensemble else tiled(x)
         return sr[0].mul_(255).clamp_(0, 255).round_().byte().permute(1, 2, 0).cpu().numpy()
 
     return upscale
 
 
-def _self_ensemble(upscale: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+def self_ensemble_of(upscale: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Return the mean of the SR of all eight flips and rotations of an image (1, 3, h, w), turned back."""
     total = torch.zeros(())
     for turns in range(4):
         for flip in (False, True):

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Protocol, runtime_checkable
+from typing import Annotated, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +22,7 @@ Width = Annotated[int, Field(ge=1, le=4096)]
 # Metadata of a field that was added to a method later. At its default it changes nothing and is omitted from a
 # run's identity, so that earlier runs are still found.
 LATER = {"later": True}
+Need = Literal["sr", "features", "network"]
 
 
 class TeacherView:
@@ -30,7 +31,7 @@ class TeacherView:
     Args:
         forward: maps LR (N, 3, h, w) in [0, 1] to the teacher's output, without gradient.
         lr: the step's batch.
-        kept: returns the batch's SR if an earlier run stored it, which saves the forward pass.
+        kept: returns the batch's SR if the store has it, as labels or in the teacher cache; None otherwise.
     """
 
     def __init__(
@@ -61,8 +62,8 @@ class TeacherView:
     def sr(self) -> Tensor:
         """The teacher's SR of the batch, as in `Output`."""
         if self._sr is None:
-            self._sr = self._kept() if self._output is None else None
-            self._sr = self.output.sr if self._sr is None else self._sr
+            kept = self._kept()
+            self._sr = self.output.sr if kept is None else kept
         return self._sr
 
     @property
@@ -122,6 +123,9 @@ class Method(ABC):
         version: raise it when the same parameters would give other numbers.
         taps: depths in (0, 1] at which features of student and teacher are read.
         looks: whether the method uses the teacher.
+        needs: what is used of the teacher: `sr` of the batch (`step.teacher.sr`), `features` of the batch
+            (`step.teacher.feats`), or the `network` itself (in `adapter`, or by `step.teacher.see`). With stored
+            labels, a method that needs only `sr` is trained without loading a teacher.
         beside: terms that train the adapter only; all others give the student a gradient.
         never_zero: why its terms are not zero for a student that equals its teacher; empty if they are.
         min_batch: the minimum batch size.
@@ -132,9 +136,14 @@ class Method(ABC):
     version: ClassVar[int] = 1
     taps: ClassVar[tuple[float, ...]] = ()
     looks: ClassVar[bool] = True
+    needs: ClassVar[tuple[Need, ...]] = ("sr", "features", "network")
     beside: ClassVar[tuple[str, ...]] = ()
     never_zero: ClassVar[str] = ""
     min_batch: ClassVar[int] = 1
+
+    def uses(self, *needs: Need) -> bool:
+        """Return whether any of these is used of a teacher."""
+        return self.looks and any(one in self.needs for one in needs)
 
     def adapter(self, teacher: nn.Module | None, student: nn.Module, lr: Tensor) -> nn.Module:
         """Return modules that are trained with the student and discarded afterwards; none by default.
@@ -142,7 +151,7 @@ class Method(ABC):
         Weights without `requires_grad` stay constant.
 
         Args:
-            teacher: None for methods that do not use one.
+            teacher: None for methods that use neither its features nor its network.
             lr: (64, 3, h, w) in [0, 1]: fixed training patches, for statistics.
         """
         return nn.Module()

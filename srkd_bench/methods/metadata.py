@@ -21,6 +21,8 @@ class Traits(Spec):
         params: what its results depend on: version and parameters of each part, defaults written out, and the
             sha256 of the source of a user's own part.
         looks: whether it uses the teacher.
+        labels: whether it uses the teacher's SR, which may come from stored labels.
+        live: whether it needs a teacher's forward pass on each batch even with such labels: it uses features.
         weights: names of the weights of its loss terms, by part.
         min_batch: the minimum batch size.
         summary: a description in one line.
@@ -30,6 +32,8 @@ class Traits(Spec):
     params: dict[str, Params]
     weights: dict[str, list[str]]
     looks: bool
+    labels: bool
+    live: bool
     min_batch: int
     summary: str
     kind: str
@@ -110,6 +114,8 @@ def _ask(name: str, params: Mapping[str, Params]) -> Traits:
         params=registry.identity(method, name),
         weights=registry.weights(method, name),
         looks=bool(method.looks),
+        labels=method.uses("sr"),
+        live=method.uses("features") and bool(method.taps),
         min_batch=int(method.min_batch),
         summary=registry.summary(name),
         kind=method.kind,

@@ -27,9 +27,10 @@ FORMAT = "2"
 class ArtifactStore:
     """Folders of finished artifacts and of unfinished work.
 
-    `runs/`, `weights/` and `scores/` hold one folder per artifact, named by the first 20 digits of its digest, and
-    `data/` image packs by name; each has a manifest with its key and the sha256 of its files. `downloads/` holds
-    verified files unchanged, `work/` checkpoints of unfinished runs, `tmp/` files that are being written.
+    `runs/`, `weights/`, `scores/` and `labels/` hold one folder per artifact, named by the first 20 digits of its
+    digest, and `data/` image packs by name; each has a manifest with its key and the sha256 of its files.
+    `downloads/` holds verified files unchanged, `work/` checkpoints of unfinished runs and unfinished labels,
+    `tmp/` files that are being written.
 
     With SRKD_STORE, an address in a bucket, machines share finished artifacts: each uploads its own and fetches
     those of others when they are read.
@@ -77,7 +78,7 @@ class ArtifactStore:
 
     def work(self, key: Artifact) -> Path:
         """Return the folder for unfinished work on an artifact."""
-        return self.home / "work" / key.name
+        return self.home / "work" / key.unfinished
 
     def failure(self, key: Artifact) -> str | None:
         """Return why the latest work on an artifact failed; None if it did not.

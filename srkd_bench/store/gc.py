@@ -30,6 +30,7 @@ from srkd_bench.store.locks import alone, is_held
 from srkd_bench.store.manifest import read_manifest
 from srkd_bench.store.verify import delete, entries, identity, size_of
 
+_LEFT = {"runs": "checkpoint of a finished run", "labels": "draft of finished labels"}  # by kind, in `work/`
 HOUR = 3600.0  # seconds, after which no process still writes a small file
 
 
@@ -74,8 +75,9 @@ def _halves(home: Path) -> Iterator[tuple[Path, str]]:
             if part.suffix == PART and time.time() - part.stat().st_mtime > HOUR:
                 yield part, "incomplete file"
     for folder in entries(home / "work"):
-        if (home / "runs" / folder.name / MANIFEST).is_file():
-            yield folder, f"checkpoint of a finished run: {describe(home / 'runs' / folder.name)}"
+        place = place_of_lock(lock_of(home, folder).name) or ""
+        if (home / place / MANIFEST).is_file():
+            yield folder, f"{_LEFT[place.partition('/')[0]]}: {describe(home / place)}"
         else:
             yield from ((part, "incomplete checkpoint") for part in entries(folder) if part.suffix == PART)
     for kind in ARTIFACTS:
@@ -116,6 +118,8 @@ def remove_locks(store: ArtifactStore) -> int:
 def describe(path: Path) -> str:
     """Describe a finished artifact or unfinished work by its manifest."""
     kind = path.parent.name
+    if kind == "work" and path.name.startswith("labels-"):
+        return "unfinished teacher labels"
     if kind == "work":
         state = "failed" if (path / FAILED).exists() else "unfinished"
         return f"{state} run, {checkpoints.steps_done(path):,} steps done"
@@ -127,6 +131,9 @@ def describe(path: Path) -> str:
             return f"{network_spec(key['model'])}, trained elsewhere"
         if kind == "data":
             return f"{'HR' if key['scale'] == 1 else 'LR'} images of {key['dataset']}"
+        if kind == "labels":
+            how = " (self-ensemble)" if key["ensemble"] else ""
+            return f"labels of training images by {_owner(key['teacher'], path)}{how}"
         return _scores(key, path)
     except (IntegrityError, OSError, ValueError, LookupError, TypeError):
         return "broken: see `srkd store verify`"
@@ -134,10 +141,14 @@ def describe(path: Path) -> str:
 
 def _scores(key: dict[str, Any], path: Path) -> str:
     dataset = json.loads((path / SCORES).read_bytes())["dataset"]
-    owners = (path.parents[1] / kind / short(key["network"]) for kind in ("runs", "weights"))
-    owner = next((describe(folder) for folder in owners if folder.is_dir()), "a deleted network")
-    name = "bicubic" if key["network"] == "bicubic" else owner
+    name = "bicubic" if key["network"] == "bicubic" else _owner(key["network"], path)
     return f"scores on {dataset} of {name}" + (" (self-ensemble)" if key["self_ensemble"] else "")
+
+
+def _owner(digest: str, path: Path) -> str:
+    """Describe the network that an artifact at a path was made with."""
+    owners = (path.parents[1] / kind / short(digest) for kind in ("runs", "weights"))
+    return next((describe(folder) for folder in owners if folder.is_dir()), "a deleted network")
 
 
 def refuse_other_suites(home: Path, keep: set[str]) -> None:

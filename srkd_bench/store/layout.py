@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from srkd_bench.config.artifacts import ARTIFACTS, Pack, Run
+from srkd_bench.config.artifacts import ARTIFACTS, Labels, Pack, Run
 
-MANIFEST, INDEX, PIXELS = "artifact.json", "index.json", "images.u8"
+MANIFEST, INDEX, PIXELS, LEVELS = "artifact.json", "index.json", "images.u8", "labels.i16"
 WEIGHTS, CARD, SCORES, EVENTS, FAILED = (
     "weights.safetensors", "card.json", "scores.json", "events.jsonl", "failed.json",
 )  # fmt: skip
@@ -13,6 +13,7 @@ FILES = {  # of an artifact besides its manifest, by the store's folder
     "runs": {CARD, EVENTS, WEIGHTS},
     "weights": {CARD, WEIGHTS},
     "scores": {CARD, SCORES},
+    "labels": {CARD, INDEX, LEVELS},
     "data": {INDEX, PIXELS},
 }
 FOLDERS = (*ARTIFACTS, "downloads", "work", "cache", "peeked", "tmp", "locks")
@@ -31,6 +32,8 @@ def lock_of(home: Path, path: Path) -> Path:
         return home / "locks" / f"{ARTIFACTS[folder].kind}-{name}"
     if folder == "cache":
         return home / "locks" / CACHE_LOCK
+    if folder == "work" and name.startswith(f"{Labels.kind}-"):
+        return home / "locks" / name
     return home / "locks" / (f"{Run.kind if folder == 'work' else folder}-{name}" if name else "format")
 
 

@@ -38,12 +38,13 @@ def adapter_of(
     """Return a method's auxiliary modules, with initial weights that depend on the seed only.
 
     Args:
-        teacher: passed only to methods that use one.
+        teacher: passed only to methods that use its features or its network.
         sample: (64, 3, h, w) in [0, 1], fixed training patches, on the student's device.
     """
     student.eval()  # so that trial passes of the method do not change batch normalisation statistics
     with seeded("adapter", *seed):
-        adapter = method.adapter(teacher if method.looks else None, student, sample).to(sample.device)
+        given = teacher if method.uses("features", "network") else None
+        adapter = method.adapter(given, student, sample).to(sample.device)
     student.train()
     return adapter
 
@@ -55,7 +56,7 @@ class Learner:
 
     Args:
         method: of the run; built from `run.method` and `run.params` if None.
-        teacher: passed only to methods that use one.
+        teacher: passed only to methods that use its features or its network.
         sample: (64, 3, h, w) in [0, 1], fixed training patches for the method's adapter.
         folder: for its checkpoints; created with the first one.
         ranks: the processes that train it together. Only rank 0 writes checkpoints.

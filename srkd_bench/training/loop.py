@@ -41,6 +41,7 @@ def fit(
     A learner that fails keeps its `error` and stops; the others continue. Signals write checkpoints.
 
     Args:
+        teacher: None if no method needs one, or only the labels that come with the patches.
         patches: for the learners' common seed and training spec; each rank has its part.
         checkpoint_seconds: between checkpoints; None: 300, or more if writing them takes over 1 % of the time.
         cache: of the teacher's SR for these patches; cached SR is not recomputed.
@@ -78,15 +79,15 @@ def _run(
 ) -> None:
     """Execute the training steps of all learners."""
 
-    def kept(step: int) -> Tensor | None:
-        sr = cache.read(step) if cache is not None else None
+    def kept(step: int, labels: Sequence[Tensor]) -> Tensor | None:
+        sr = labels[0] if labels else cache.read(step) if cache is not None else None
         return None if sr is None else sr.to(device)
 
     for step in range(log.step, patches.train.steps):
         log.begin(step)
-        lr, hr = (images.to(device) for images in patches.batch(step))
+        lr, hr, *labels = (images.to(device) for images in patches.batch(step))
         log.batch_is_here()
-        view = TeacherView(forward, lr, partial(kept, step))
+        view = TeacherView(forward, lr, partial(kept, step, labels))
         active = [one for one in learners if one.error is None and one.step == step]
         for learner in active:
             learner.advance(lr, hr, view, log.of(learner))

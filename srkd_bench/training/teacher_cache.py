@@ -1,7 +1,8 @@
 """Cache of the teacher's SR for the batches of a seed.
 
-SR is rounded to a 16-bit grid before students use it, so that cached and computed SR are bit-identical. A file has
-one record per step, each with its number and checksum: missing, incomplete or damaged records are recomputed.
+SR is rounded to the 16-bit grid of `data.labels` before students use it, so that cached and computed SR are
+bit-identical. A file has one record per step, each with its number and checksum: missing, incomplete or damaged
+records are recomputed.
 """
 
 import os
@@ -19,21 +20,12 @@ from srkd_bench.config.base import Artifact, Precision, short
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.files import free
 from srkd_bench.core.units import size
+from srkd_bench.data.labels import from_levels, to_levels
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.layout import CACHE_LOCK
 
-GRID = 2**15  # steps per unit: 128 between two levels of an 8-bit image
 HEADER = struct.Struct("<QI")  # step + 1, crc32 of step and content
 ROOM = 2_000_000_000  # bytes to keep free on the disk
-
-
-def on_grid(sr: Tensor) -> Tensor:
-    """Return SR, about [0, 1], on the grid: multiples of 2^-15 in [-0.5, 1.5), float32; nan stays nan."""
-    return _levels(sr) / GRID + 0.5
-
-
-def _levels(sr: Tensor) -> Tensor:
-    return ((sr.float() - 0.5) * GRID).round().clamp(-GRID, GRID - 1)
 
 
 class TeacherSR(Artifact):
@@ -93,7 +85,7 @@ class TeacherCache:
                 self._put(bytes(HEADER.size), step)
             return None
         levels = np.frombuffer(record, "<i2", offset=HEADER.size).reshape(self.shape)
-        return torch.from_numpy(levels.astype(np.float32)) / GRID + 0.5
+        return from_levels(torch.from_numpy(levels.astype(np.float32)))
 
     def has(self, step: int) -> bool:
         """Return whether a record was written for a step; only `read` verifies it."""
@@ -104,7 +96,7 @@ class TeacherCache:
 
     def write(self, step: int, sr: Tensor) -> None:
         """Write the SR of a step's batch, unless it is not finite or the disk is full."""
-        levels = _levels(sr).cpu()
+        levels = to_levels(sr).cpu()
         if self._file is None or not levels.isfinite().all():
             return
         content = bytes(HEADER.size) + levels.numpy().astype("<i2").tobytes()

@@ -33,6 +33,21 @@ def test_progress_lines_show_the_recent_speed(
     assert last == "training: 440/1,000, 2.0/s, 5 min left"
 
 
+def test_progress_lines_name_the_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    text = StringIO()
+    display = Display(Console(file=text))
+    board = Board(display)
+    with display.bar("Computing teacher labels", "images") as tick:
+        board.see("worker 1", News("Computing teacher labels", 0, 399, unit="images"))
+        now = 30.0
+        tick(120, 399)
+        board.see("worker 1", News("Computing teacher labels", 120, 399, unit="images"))
+    line = "Computing teacher labels: 120 of 399 images, 4.0/s, 70 s left"
+    assert text.getvalue().splitlines() == [line, f"worker 1: {line}"]
+
+
 class Output:
     """A fake of ipywidgets' output area: inside its context, it collects what IPython displays."""
 

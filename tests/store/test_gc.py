@@ -234,7 +234,9 @@ def test_a_pack_replaced_during_verification_is_no_fault(
 
     class Busy(Display):
         @contextmanager
-        def bar(self, title: str, *, bytes: bool = False) -> Iterator[Callable[[int, int | None], None]]:
+        def bar(
+            self, title: str, unit: str = "", *, bytes: bool = False
+        ) -> Iterator[Callable[[int, int | None], None]]:
             yield self.tick
 
         def tick(self, done: int, total: int | None) -> None:
@@ -628,6 +630,7 @@ def test_du_sums_all_files(store: ArtifactStore, srkd: Srkd) -> None:
         "runs": 4,
         "weights": 0,
         "scores": 4,
+        "labels": 0,
         "data": 2,
         "downloads": 1,
         "work": 2,
@@ -651,6 +654,8 @@ def test_locks_and_errors_name_their_artifact(tmp_path: Path) -> None:
         f"runs/{UNFINISHED}": f"locks/run-{UNFINISHED}",
         f"work/{UNFINISHED}/step-1.pt": f"locks/run-{UNFINISHED}",
         f"scores/{UNFINISHED}": f"locks/score-{UNFINISHED}",
+        f"labels/{UNFINISHED}": f"locks/labels-{UNFINISHED}",
+        f"work/labels-{UNFINISHED}/labels.i16": f"locks/labels-{UNFINISHED}",
         "data/photos-test_x2": "locks/data-photos-test",
         "data/photos-test": "locks/data-photos-test",
         "downloads/a.zip": "downloads/a.zip.lock",

@@ -10,6 +10,7 @@ from srkd_bench.config.artifacts import Run
 from srkd_bench.config.network import ModelSpec
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.data.image_set import ImageSet, open_set
+from srkd_bench.data.labels import on_grid
 from srkd_bench.data.patches import Patches
 from srkd_bench.evaluation.metrics import measure
 from srkd_bench.methods import registry
@@ -19,7 +20,7 @@ from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.training import teacher_cache
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import fit
-from srkd_bench.training.teacher_cache import TeacherCache, TeacherSR, on_grid, open_cache
+from srkd_bench.training.teacher_cache import TeacherCache, TeacherSR, open_cache
 
 CPU = torch.device("cpu")
 TRAIN = TrainSpec(batch=4, patch=8, steps=6, learning_rate=1e-3)

@@ -61,6 +61,17 @@ Trained = Annotated[
 ]
 
 
+OnlySeed = Annotated[
+    int | None,
+    typer.Option(
+        "--only-seed",
+        metavar="SEED",
+        min=0,
+        help="Train this one of the suite's seeds; the suite is not changed.",
+    ),
+]
+
+
 def train_teacher(
     suite: SuiteArgument = DEFAULT_SUITE,
     settings: Settings = None,
@@ -71,16 +82,21 @@ def train_teacher(
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
-    """Train and evaluate the suite's teachers, or load its weights. Under torchrun, all processes train one."""
+    """Train and evaluate the suite's teachers, or load its weights, and compute labels if the suite uses them.
+
+    Under torchrun, all processes train one teacher.
+    """
     if torchrun_env.rank():
         if not dry_run:
             from srkd_bench.experiments.executors.torchrun import follow
 
             follow(open_store(home), device)
         return
+    from srkd_bench.experiments.planning.parts import of_teachers
+
     changes = with_teacher(settings, weights)
     plan, store, display = find_plan(suite, changes, home, ["none"], readonly=dry_run)
-    plan, options = replace(plan, students=()), run_options(device, None, checkpoint_seconds)
+    plan, options = of_teachers(plan), run_options(device, None, checkpoint_seconds)
     if dry_run:
         from srkd_bench.experiments.executors.torchrun import check_ranks
 
@@ -107,12 +123,17 @@ def distill(
     checkpoint_seconds: Checkpoint = None,
     teacher_cache: TeacherCache = CACHE_GB,
     tensorboard: TensorBoard = None,
+    only_seed: OnlySeed = None,
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
     """Train and evaluate students of some methods, side by side. The teacher comes first if a method needs it."""
+    from srkd_bench.experiments.planning.parts import of_seed
+
     changes = with_teacher(settings, teacher)
     plan, store, display = find_plan(suite, changes, home, method, readonly=dry_run)
+    if only_seed is not None:
+        plan = of_seed(plan, only_seed)
     looks = any(run.teacher for run in plan.students)
     plan = replace(plan, with_teacher=looks or all(map(store.has, plan.teachers)))
     options = run_options(device, jobs, checkpoint_seconds, teacher_cache)

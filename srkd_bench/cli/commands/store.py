@@ -178,6 +178,9 @@ def export(
     ] = None,
     old_suite: OldSuite = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+    no_labels: Annotated[
+        bool, typer.Option("--no-labels", help="Leave out the suite's teacher labels, which are large.")
+    ] = False,
     home: Home = None,
     json_: Json = False,
 ) -> None:
@@ -196,7 +199,8 @@ def export(
     if output.exists() and not force:
         raise SrkdError(f"'{output}' exists", "--force overwrites it")
     store, display = _store(home)
-    places = bundle.finished(store, runs, load_suite(suite) if suite else None, display)
+    named = load_suite(suite) if suite else None
+    places = bundle.finished(store, runs, named, display, labels=not no_labels)
     written = bundle.export(store, places, output, display)
     if json_:
         print_json({"schema": 1, "file": str(output), "bytes": written, "holds": places})
@@ -245,6 +249,7 @@ def _remedy(path: Path) -> str:
     return {
         "runs": "the next `srkd run` of a suite that needs it trains it again",
         "weights": "the next `srkd run` of a suite that names them takes them in again",
+        "labels": "the next `srkd run` of a suite that needs them computes them again",
         "scores": "the next `srkd run` or `srkd evaluate` that needs them measures again",
         "data": "the next command that needs it packs it again",
         "downloads": "the next command that needs it fetches it again",

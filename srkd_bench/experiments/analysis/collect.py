@@ -69,7 +69,14 @@ def results(
         networks=networks,
         seeds=list(suite.seeds) if plan.students else [],
         budget=f"every student is trained for {suite.train} of {suite.data.train}" if plan.students else "",
-        notes=[*notes, *_several_teachers(plan), *_controls(plan), *_chosen(plan), *_tuned(plan)]
+        notes=[
+            *notes,
+            *_several_teachers(plan),
+            *_labels(plan),
+            *_controls(plan),
+            *_chosen(plan),
+            *_tuned(plan),
+        ]
         + ensemble * suite.evaluate.self_ensemble,
         trainings=_trainings(plan, store) if trainings else [],
         scale=suite.data.scale,
@@ -227,23 +234,38 @@ def _several_teachers(plan: Plan) -> list[str]:
     ]
 
 
+def _labels(plan: Plan) -> list[str]:
+    """Return what students learn from instead of the teacher's SR of each patch, if any do."""
+    how = {run.labels for run in plan.students}
+    words = "Teacher labels: crops of the teacher's SR of whole training images"
+    more = {"images": "", "ensemble": ", mean over eight flips and rotations"}
+    return [words + more[one] for one in more if one in how]
+
+
 def _controls(plan: Plan) -> list[str]:
     """Return how long each control was trained, and its learning rate if it is known."""
     trained = {plan.column(run): run.train for run in plan.students}
     rate, known = bool(plan.trials) or not plan.suite.tuned, _steps(plan)
-    return [budgets.note(name, trained[name], rate=rate) for name in plan.controls if name in known]
+    return [
+        budgets.note(name, trained[name], rate=rate, share=plan.shares.equal)
+        for name in plan.controls
+        if name in known
+    ]
 
 
 def _steps(plan: Plan) -> dict[str, int]:
-    """Return the training steps of each column; those at equal cost need the teacher to be known."""
+    """Return the training steps of each column; those at equal cost need the teacher and its share to be known."""
     steps = {plan.column(run): run.train.steps for run in plan.students}
-    return {name: one for name, one in steps.items() if plan.knows_teacher or name != EQUAL_COST}
+    known = plan.knows_teacher and plan.shares.equal is not None
+    return {name: one for name, one in steps.items() if known or name != EQUAL_COST}
 
 
 def _step_costs(plan: Plan) -> dict[str, float]:
     """Return what a training step of each column costs over the student's alone, where that is known."""
     student, teacher = plan.suite.student, plan.teacher.model if plan.knows_teacher else None
-    costs = {name: budgets.method_cost(plan.traits[name], student, teacher) for name in plan.methods}
+    costs = {
+        name: budgets.method_cost(plan.traits[name], student, teacher, plan.shares) for name in plan.methods
+    }
     return {name: cost for name, cost in costs.items() if cost is not None}
 
 

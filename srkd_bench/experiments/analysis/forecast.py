@@ -1,6 +1,7 @@
 """Predict time and disk use of a plan by timing a few steps."""
 
 import json
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -12,13 +13,15 @@ from typing import Literal
 import numpy as np
 import torch
 
-from srkd_bench.config.artifacts import Run
+from srkd_bench.config.artifacts import Labels, Run
 from srkd_bench.config.metrics import METRICS
 from srkd_bench.config.network import ForeignSpec, ModelSpec
 from srkd_bench.data.image_set import hr_sizes, packed, pixels_of, spec_of
+from srkd_bench.data.labels import finished_images, on_grid
 from srkd_bench.evaluation.metrics import measure
 from srkd_bench.evaluation.scores import measurement
 from srkd_bench.evaluation.scoring import VALIDATION_SIDE, bicubic, network
+from srkd_bench.experiments.planning.label_cost import lr_pixels, steps_paid
 from srkd_bench.experiments.planning.planner import MISSING, Plan
 from srkd_bench.experiments.planning.tasks import Task, duration, tasks
 from srkd_bench.experiments.runs.preflight import check_unpacked
@@ -51,7 +54,7 @@ class Job:
         flops: floating-point operations of the remaining training, as `Task.flops` counts them.
     """
 
-    kind: Literal["data", "teacher", "group", "scores"]
+    kind: Literal["data", "teacher", "labels", "group", "scores"]
     what: str
     state: str
     seconds: float | None = 0.0
@@ -83,8 +86,8 @@ class Forecast:
 
     @property
     def seconds_together(self) -> float:
-        """The time on all devices: first the teachers, then the groups, then the scores."""
-        kinds = ("data", "teacher", "group", "scores")
+        """The time on all devices: first the teachers, then their labels, the groups and the scores."""
+        kinds = ("data", "teacher", "labels", "group", "scores")
         times = ([job.seconds or 0.0 for job in self.jobs if job.kind == kind] for kind in kinds)
         return sum(duration(costs, self.slots) for costs in times)
 
@@ -132,6 +135,8 @@ def forecast(plan: Plan, place: Workplace, slots: int = 1) -> Forecast:
     jobs = [_data(name, suite.data.scale, store) for name in suite.data.names]
     for key in (key for key in plan.networks if store.has(key)):
         jobs.append(Job("teacher" if key in plan.teachers else "group", plan.title(key), "cached"))
+    labels = dict.fromkeys(run.teacher_labels for run in plan.students if run.teacher_labels)
+    jobs += [Job("labels", plan.labels_title(key), "cached") for key in labels if store.has(key)]
     jobs += [*_trainings(plan, place, slots), *_scores(plan, place)]
     return Forecast(suite.name, jobs, slots, str(place.device), store.home)
 
@@ -139,6 +144,9 @@ def forecast(plan: Plan, place: Workplace, slots: int = 1) -> Forecast:
 def _trainings(plan: Plan, place: Workplace, slots: int) -> list[Job]:
     jobs, alike = list[Job](), dict[tuple[str, ...], Job]()
     for task in (task for task in tasks(plan, place.store, slots) if task.kind != "scores"):
+        if task.labels is not None:
+            jobs.append(_labels(task.labels, plan, place))
+            continue
         if not task.runs:  # weights
             model = plan.teacher.model
             jobs.append(Job("teacher", f"teacher {model}", "to load", 0.0, 4 * model.parameters))
@@ -149,6 +157,24 @@ def _trainings(plan: Plan, place: Workplace, slots: int) -> list[Job]:
         if job.state == "to do":
             alike.setdefault(methods, job)
     return jobs
+
+
+def _labels(key: Labels, plan: Plan, place: Workplace) -> Job:
+    """Return what computing teacher labels takes, and the number of steps whose teacher passes cost as much."""
+    data, train, model = plan.suite.data, plan.suite.train, plan.teacher.model
+    sizes, pixels = hr_sizes(place.store, data.train), lr_pixels(place.store, data.train, data.scale)
+    if sizes is None or pixels is None:
+        return Job("labels", "teacher labels", "to do", None)
+    done = len(finished_images(place.store.work(key))) / len(sizes)
+    network = build(model, 0).to(place.device).requires_grad_(False).eval()
+    forward = teacher_pass(network, [], train, place.device)
+    lr = torch.rand(1, 3, TRIAL_SIDE, TRIAL_SIDE, device=place.device)
+    work = key.passes * pixels * (1 - done)
+    seconds = work * _median(lambda: forward(lr), place) / TRIAL_SIDE**2
+    steps = math.ceil(steps_paid(train, pixels, key.passes))
+    what = f"teacher labels of {len(sizes)} images, which pay off after {steps:,} training steps"
+    disk, state = 2 * 3 * pixels * data.scale**2, f"{done:.0%} done" if done else "to do"
+    return Job("labels", what, state, seconds, int(disk * (1 - done)), int(2 * model.multiply_adds * work))
 
 
 def _data(name: str, scale: int, store: ArtifactStore) -> Job:
@@ -177,7 +203,8 @@ def _group(task: Task, plan: Plan, place: Workplace, alike: Job | None) -> Job:
     events = (train.steps - done) / event_every(train)
     seconds = (train.steps - done) * pace.step + events * pace.event
     seconds += events / VALIDATE * len(runs) * pace.validation
-    kept = bytes_for(train, plan.suite.data.scale) if any(run.teacher for run in runs) else 0
+    cached = any(run.teacher for run in runs) and not any(run.teacher_labels for run in runs)
+    kept = bytes_for(train, plan.suite.data.scale) if cached else 0
     disk = sum(4 * run.model.parameters for run in runs)
     disk += int(train.steps / event_every(train)) * pace.event_bytes
     disk += kept if kept <= place.options.teacher_cache else 0
@@ -239,9 +266,10 @@ def _trial(
     hr = torch.rand(images, 3, scale * train.patch, scale * train.patch, device=place.device)
     learners = [Learner(run, None, teacher, lr, folder, place.device) for run in runs]
     forward = teacher_pass(teacher, [one.method for one in learners], train, place.device)
+    labels = on_grid(hr) if any(run.teacher_labels for run in runs) else None
 
     def step(log: dict[str, float] | None = None) -> None:
-        view = TeacherView(forward, lr)
+        view = TeacherView(forward, lr, lambda: labels)
         for learner in learners:
             learner.advance(lr, hr, view, log)
 

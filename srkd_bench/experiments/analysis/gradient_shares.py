@@ -108,7 +108,7 @@ class _Lesson:
         self.batches = 0
 
     def steps(
-        self, batch: tuple[Tensor, Tensor], progress: float, probes: Sequence[_Probe]
+        self, batch: Sequence[Tensor], progress: float, probes: Sequence[_Probe]
     ) -> tuple[Tensor, list[Step]]:
         """Return the loss against HR, and each probe's input: one forward pass of student and teacher for all."""
         lr, hr = (images.to(self.device) for images in batch)

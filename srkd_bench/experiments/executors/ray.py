@@ -23,7 +23,8 @@ from srkd_bench.core.worker_progress import Board, News
 from srkd_bench.experiments.executors.serial import do
 from srkd_bench.experiments.executors.worker import Desk, WorkerProcess, stopping
 from srkd_bench.experiments.planning import status
-from srkd_bench.experiments.planning.agenda import Agenda, part
+from srkd_bench.experiments.planning.agenda import Agenda
+from srkd_bench.experiments.planning.parts import part
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import Task, tasks
 from srkd_bench.store.artifact_store import ArtifactStore

@@ -43,23 +43,43 @@ def steps(
     for source in plan.code:
         sources.check_allowed(source)
     first = ["srkd", *(["--trust"] if trusted() else [])]
-    made = []
+    made = list[Step]()
     for task in (task for task in found if task.kind != "scores"):
+        if task.kind == "labels" and task.needs:
+            continue  # the teacher's command computes its labels
         teacher = next((seed for seed in map(plan.teacher_seed, _teachers(task)) if seed is not None), None)
         only = [] if teacher is None else ["--set", f"teacher.seeds=[{teacher}]"]
         command = [*first, "train-teacher", *options, *only]
         if task.kind == "group":
-            seed = ["--set", f"seeds=[{task.runs[0].seed}]", *only]
-            command = [*first, "distill", *_methods(task, plan), *options, *seed, *training]
-        runs = [network.digest for network in task.networks if network]
-        made.append(Step(task.name, task.kind, command, runs, list(task.needs), task.flops))
+            command = [
+                *first,
+                "distill",
+                *_methods(task, plan),
+                *options,
+                *_seed(task, plan),
+                *only,
+                *training,
+            ]
+        kind, networks = ("teacher", ()) if task.kind == "labels" else (task.kind, task.networks)
+        runs = [network.digest for network in networks if network]
+        needs = [step.name for step in made if step.name in task.needs]
+        made.append(Step(task.name, kind, command, runs, needs, task.flops))
     last = Step("scores", "scores", [*first, "evaluate", *options], [], [step.name for step in made])
     return [*made, last]
 
 
 def _teachers(task: Task) -> list[Run | Weights | None]:
-    """Return the teacher that a task makes, or those that its students learn from."""
-    return list(task.networks) if task.kind == "teacher" else [run.teacher for run in task.runs]
+    """Return the teacher that a task makes or labels, or those that its students learn from."""
+    alone = task.kind in ("teacher", "labels")
+    return list(task.networks) if alone else [run.teacher for run in task.runs]
+
+
+def _seed(task: Task, plan: Plan) -> list[str]:
+    """Return the options that limit a command to the seed of a group."""
+    seed, teacher = task.runs[0].seed, plan.suite.teacher
+    # Seeds that share a teacher's labels share their cost, which decides the steps of none@equal-cost.
+    shared = teacher.labels != "patches" and teacher.seeds != "paired"
+    return ["--only-seed", str(seed)] if shared else ["--set", f"seeds=[{seed}]"]
 
 
 def _methods(task: Task, plan: Plan) -> list[str]:

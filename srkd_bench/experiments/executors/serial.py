@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from srkd_bench.config.artifacts import Run, Weights
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.progress import Display
 from srkd_bench.experiments.executors.worker import begin
@@ -34,11 +35,12 @@ def do_all(plan: Plan, place: Workplace, ranks: Ranks | None = None) -> list[Srk
 def do(task: Task, plan: Plan, place: Workplace, ranks: Ranks | None = None) -> list[SrkdError]:
     """Create the artifacts of a task that are missing in the store and return the failures.
 
-    Students without a teacher are skipped: the teacher's task has failed.
+    Tasks that need a missing teacher are skipped: the teacher's own task has failed.
 
     Raises:
         SrkdError: data is missing, or a network cannot be read. Stopped: a signal arrived; checkpoints are written.
     """
+    from srkd_bench.experiments.runs.labels import ensure_labels
     from srkd_bench.experiments.runs.preflight import prepare
     from srkd_bench.experiments.runs.score import ensure_scores
     from srkd_bench.experiments.runs.train import ensure_students, ensure_teacher
@@ -51,5 +53,10 @@ def do(task: Task, plan: Plan, place: Workplace, ranks: Ranks | None = None) -> 
         return []
     if task.kind == "teacher":
         return [error for one in task.networks for error in ensure_teacher(plan, images, place, ranks, one)]
+    if task.labels is not None:
+        (teacher,) = task.networks
+        if isinstance(teacher, Run | Weights) and place.store.has(teacher):
+            ensure_labels(task.labels, teacher, plan.suite.train, images, place)
+        return []
     possible = [run for run in task.runs if run.teacher is None or place.store.has(run.teacher)]
     return ensure_students(possible, plan, images, place)

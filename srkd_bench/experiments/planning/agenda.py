@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from heapq import heappop, heappush
 
-from srkd_bench.config.artifacts import Run
-from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.data.labels import finished_images
 from srkd_bench.experiments.planning.tasks import Task
 from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore
@@ -46,14 +44,10 @@ class Agenda:
                 heappush(self._ready, number)
 
 
-def part(plan: Plan, task: Task) -> Plan:
-    """Return the part of a plan that is about a task: however large the plan is, it can be sent with each."""
-    students = tuple(run for run in task.networks if isinstance(run, Run) and run not in plan.teachers)
-    return replace(plan, students=students, trials={})
-
-
 def steps_made(task: Task, store: ArtifactStore) -> int:
-    """Return how many steps of a task's trainings are done and kept."""
+    """Return how many steps of a task's trainings, or images of its labels, are done and kept."""
+    if task.labels is not None:
+        return len(finished_images(store.work(task.labels)))
     return sum(
         run.train.steps if store.has(run) else checkpoints.steps_done(store.work(run)) for run in task.runs
     )

@@ -12,17 +12,21 @@ from srkd_bench.config.suite_file import validated
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import SrkdError, unknown
 from srkd_bench.evaluation.controls import EQUAL_COST, control_label, is_control, times
+from srkd_bench.experiments.planning.label_cost import TeacherShares
 from srkd_bench.experiments.planning.trials import RATE
 from srkd_bench.methods.metadata import Traits
 
 CONTROL = "The control, trained for as long as a distillation's multiply-adds pay for."
 
 
-def control_trainings(suite: Suite, columns: Iterable[str], teacher: NetworkSpec) -> dict[str, TrainSpec]:
+def control_trainings(
+    suite: Suite, columns: Iterable[str], teacher: NetworkSpec, share: float | None = 1.0
+) -> dict[str, TrainSpec]:
     """Return how the control columns among these are trained, by name; no two have the same number of steps.
 
     Args:
         teacher: whose forward passes count for `none@equal-cost`.
+        share: of these passes that a distillation pays for; all if None.
     Raises:
         SrkdError: a learning rate out of bounds, another parameter, or columns that are trained equally long.
     """
@@ -30,7 +34,7 @@ def control_trainings(suite: Suite, columns: Iterable[str], teacher: NetworkSpec
     found: dict[str, TrainSpec] = {}
     taken = {suite.train.steps: "none"}
     for name in filter(is_control, columns):
-        factor = times(name) or step_cost(suite.student, teacher)
+        factor = times(name) or step_cost(suite.student, teacher, 1.0 if share is None else share)
         train = _longer(suite.train, factor, name).model_copy(update={RATE: rates[name]})
         if (other := taken.setdefault(train.steps, name)) != name:
             raise SrkdError(f"{name} is trained for {train.steps:,} steps, as {other} is", "name one of them")
@@ -38,23 +42,29 @@ def control_trainings(suite: Suite, columns: Iterable[str], teacher: NetworkSpec
     return found
 
 
-def step_cost(student: NetworkSpec, teacher: NetworkSpec) -> float:
+def step_cost(student: NetworkSpec, teacher: NetworkSpec, share: float = 1.0) -> float:
     """Return what a step of a distillation costs over a step of the student alone, in multiply-adds.
 
     A student's step is a pass forward and about two backward; a distillation adds a pass of the teacher, which no
     other method shares here. What a method computes beside, and Adam, is left out.
+
+    Args:
+        share: of the teacher's passes that a distillation pays for; below 1 where labels replace them.
     """
-    return 1 + teacher.multiply_adds / (3 * student.multiply_adds)
+    return 1 + share * teacher.multiply_adds / (3 * student.multiply_adds)
 
 
-def method_cost(method: Traits, student: NetworkSpec, teacher: NetworkSpec | None) -> float | None:
+def method_cost(
+    method: Traits, student: NetworkSpec, teacher: NetworkSpec | None, shares: TeacherShares
+) -> float | None:
     """Return what a step of a method costs, as `step_cost` counts; None if it is not known.
 
     Args:
         teacher: None if it is not known.
     """
     if method.looks:
-        return step_cost(student, teacher) if teacher else None
+        share = shares.of(method)
+        return None if teacher is None or share is None else step_cost(student, teacher, share)
     return {"none": 1.0, "mutual": 2.0}.get(method.kind)  # a peer is trained as the student is
 
 
@@ -65,10 +75,15 @@ def summary(control: str) -> str:
     return f"The control, trained for {times(control):g} times as many steps."
 
 
-def note(control: str, train: TrainSpec, *, rate: bool) -> str:
-    """Return how long a control was trained, and at which learning rate where that is known."""
+def note(control: str, train: TrainSpec, *, rate: bool, share: float | None) -> str:
+    """Return how long a control was trained, and at which learning rate where that is known.
+
+    Args:
+        share: of the teacher's passes that a distillation pays for.
+    """
     at = f" at a learning rate of {train.learning_rate:g}" if rate else ""
-    equal = "; a student and its teacher's passes take as many multiply-adds"
+    passes = "its teacher's passes" if share == 1 else "its share of the teacher labels"
+    equal = f"; a student and {passes} take as many multiply-adds"
     return f"{control_label(control)}: {train.steps:,} steps{at}{equal if control == EQUAL_COST else ''}"
 
 

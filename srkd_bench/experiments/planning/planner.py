@@ -7,7 +7,7 @@ from math import inf
 from pathlib import Path
 from statistics import fmean
 
-from srkd_bench.config.artifacts import Run, Weights
+from srkd_bench.config.artifacts import Labels, Run, Weights
 from srkd_bench.config.distinct import check_distinct
 from srkd_bench.config.suite import Suite
 from srkd_bench.config.training import TrainSpec
@@ -19,6 +19,7 @@ from srkd_bench.data.packs import packed_as
 from srkd_bench.evaluation.controls import check_control, is_control
 from srkd_bench.evaluation.scores import kept_scores, measurement
 from srkd_bench.experiments.planning.budgets import control_trainings, summary
+from srkd_bench.experiments.planning.label_cost import ALL_PASSES, TeacherShares, teacher_shares
 from srkd_bench.experiments.planning.trials import (
     FEWEST,
     MOST,
@@ -51,6 +52,8 @@ class Plan:
         with_teacher: whether the teachers are to be made and measured, too.
         lacking: why the teacher's weights are missing, for a suite without methods, which does not need them.
         controls: training steps of the control columns, by name; no two are equal.
+        shares: of the teacher's passes, which a distillation pays for.
+        labels: teacher labels to compute whether a student of the plan needs them or not.
     """
 
     suite: Suite
@@ -62,6 +65,8 @@ class Plan:
     with_teacher: bool = True
     lacking: MissingError | None = None
     controls: Mapping[str, int] = field(default_factory=dict)
+    shares: TeacherShares = ALL_PASSES
+    labels: tuple[Labels, ...] = ()
 
     @property
     def networks(self) -> tuple[Run | Weights, ...]:
@@ -83,6 +88,12 @@ class Plan:
         assert isinstance(key, Run)
         return f"{self.column(key)} {self.seeds_in_words(key)}"
 
+    def labels_title(self, key: Labels) -> str:
+        """Return what messages call the labels of one of the plan's teachers."""
+        if len(self.teachers) < 2:
+            return "teacher labels"
+        return f"labels of {next(self.title(one) for one in self.teachers if one.digest == key.teacher)}"
+
     def seeds_in_words(self, run: Run) -> str:
         """Return a student's seed, and its teacher's where teachers are crossed with seeds."""
         crossed = len(self.teachers) > 1 and self.suite.teacher.seeds != "paired"
@@ -93,6 +104,10 @@ class Plan:
     def teacher_seed(self, teacher: Run | Weights | None) -> int | None:
         """Return a teacher's seed where the suite says which its teachers have, as scores state it."""
         return teacher.seed if isinstance(teacher, Run) and self.suite.teacher.seeds is not None else None
+
+    def is_live(self, run: Run) -> bool:
+        """Whether the teacher makes a forward pass on each batch of a student: labels do not replace it."""
+        return run.teacher is not None and (run.labels == "patches" or self.traits[run.method].live)
 
     @property
     def knows_teacher(self) -> bool:
@@ -152,10 +167,13 @@ def plan(
     _check_batches(named, suite.train.batch)
     pixels = _known_pixels(suite, store, scored=scored)[suite.data.train] or MISSING
     teachers, lacking = _teachers(suite, pixels, known["none"], store, display, readonly, scored or not named)
-    controls = control_trainings(suite, columns, teachers[0].model)
+    sharing = _spread(suite.methods) if suite.teacher.labels != "patches" else []
+    shares = teacher_shares(suite, sharing, store, here=pixels != MISSING, readonly=readonly)
+    controls = control_trainings(suite, columns, teachers[0].model, shares.equal)
     students, code = _students(suite, pixels, teachers, named, controls), _code(named.values())
     found = Plan(suite, teachers, students, named, {}, code, with_teacher=lacking is None, lacking=lacking)
-    found = replace(found, controls={name: train.steps for name, train in controls.items()})
+    steps = {name: train.steps for name, train in controls.items()}
+    found = replace(found, controls=steps, shares=shares)
     if scored or not suite.tuned:
         return found
     references = {sources.name_of(reference): reference for reference in columns}
@@ -226,6 +244,7 @@ def _students(
                 params=method.params,
                 seed=seed,
                 teacher=teacher if method.looks else None,
+                labels=suite.teacher.labels if method.labels else "patches",
             )
             found.append(run)
     return tuple(found)

@@ -30,7 +30,7 @@ def unneeded(store: ArtifactStore, suites: Iterable[Suite], display: Display) ->
     for asked in suites:
         suite = planner.with_data(asked, store, display, readonly=True)
         keys = needed(store, suite, display)
-        keep |= {key.place for key in keys} | {f"work/{key.name}" for key in keys}
+        keep |= {key.place for key in keys} | {f"work/{key.unfinished}" for key in keys}
         keep |= {f"downloads/{path.name}" for path in _sources(store, suite)}
     refuse_other_suites(home, keep)
     found = {waste.path: waste for waste in leftovers(store)}
@@ -52,7 +52,7 @@ def unneeded(store: ArtifactStore, suites: Iterable[Suite], display: Display) ->
 
 
 def needed(store: ArtifactStore, suite: Suite, display: Display) -> list[Artifact]:
-    """Return the keys of all that a suite needs: networks, trials of tuned weights, scores, image packs.
+    """Return the keys of all that a suite needs: networks, trials of tuned weights, scores, labels, image packs.
 
     Raises:
         MissingError: data or the teacher's weights are missing, so that the keys are unknown.
@@ -77,8 +77,9 @@ def needed(store: ArtifactStore, suite: Suite, display: Display) -> list[Artifac
     ]
     validation = pixels.get(suite.data.validation or "") or ""
     scores += [measurement(run, validation, scale, self_ensemble=False) for run in trials]
+    labels = [key for run in (*plan.students, *trials) if (key := run.teacher_labels) is not None]
     packs = [Pack(dataset=name, scale=one) for name in names for one in (1, scale)]
-    return [*networks, *trials, *scores, *packs]
+    return [*networks, *trials, *scores, *dict.fromkeys(labels), *packs]
 
 
 def _sources(store: ArtifactStore, suite: Suite) -> Iterator[Path]:

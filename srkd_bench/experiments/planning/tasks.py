@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapreplace
 from itertools import pairwise
 from typing import Literal
 
-from srkd_bench.config.artifacts import Run, Weights
+from srkd_bench.config.artifacts import Labels, Run, Weights
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.status import unmeasured
@@ -26,29 +26,35 @@ class Task:
     Args:
         name: tells it from the plan's other tasks: `teacher`, `seed 0: none, hkd`, `scores of seed 0: none, hkd`;
             `teacher seed 1` and `seed 0, teacher 1: hkd` where there are several teachers.
-        kind: `teacher` trains or loads it, `group` trains students of one seed that share the teacher's pass, and
-            `scores` measures what is finished.
+        kind: `teacher` trains or loads it, `labels` computes `labels` of the teacher in `networks`, `group` trains
+            students of one seed that share the teacher's pass, and `scores` measures what is finished.
         networks: what is made, or measured.
         needs: names of the tasks that have to be done before.
+        live: whether the teacher makes a forward pass on each batch.
+        labels: what a task of kind `labels` computes.
     """
 
     name: str
-    kind: Literal["teacher", "group", "scores"]
+    kind: Literal["teacher", "labels", "group", "scores"]
     networks: tuple[Network, ...]
     needs: tuple[str, ...] = ()
+    live: bool = False
+    labels: Labels | None = None
 
     @property
     def runs(self) -> list[Run]:
         """What it trains."""
-        return [one for one in self.networks if isinstance(one, Run) and self.kind != "scores"]
+        trains = self.kind in ("teacher", "group")
+        return [one for one in self.networks if isinstance(one, Run) and trains]
 
     @property
     def flops(self) -> int:
         """Floating-point operations of its trainings: of the networks, not of what a method does beside them.
 
-        A multiply-add is two, a backward pass two forward passes, and the teacher makes one forward pass per batch.
+        A multiply-add is two, a backward pass two forward passes, and the teacher makes one forward pass per batch
+        if it is needed live.
         """
-        return training_flops(self.runs)
+        return training_flops(self.runs, live=self.live)
 
 
 def tasks(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[Task]:
@@ -59,7 +65,11 @@ def tasks(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[Task]:
     """
     teachers = [one for one in plan.teachers if plan.with_teacher and not store.has(one)]
     made = [Task(plan.title(one), "teacher", (one,)) for one in teachers]
-    first = {one.digest: (task.name,) for one, task in zip(teachers, made, strict=True)}
+    before: dict[str, tuple[str, ...]] = {
+        one.digest: (task.name,) for one, task in zip(teachers, made, strict=True)
+    }
+    labels = {task.labels.teacher: task for task in _labels(plan, store, before) if task.labels}
+    made += labels.values()
     names: Counter[str] = Counter()
     for group in groups(plan, store, slots):
         teacher = next((run.teacher for run in group if run.teacher), None)
@@ -67,11 +77,36 @@ def tasks(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[Task]:
         name = f"{seed}: {', '.join(map(plan.column, group))}"
         names[name] += 1
         name += f" (part {names[name]})" if names[name] > 1 else ""
-        made.append(Task(name, "group", tuple(group), first.get(teacher.digest, ()) if teacher else ()))
+        needs = before.get(teacher.digest, ()) if teacher else ()
+        if any(run.teacher_labels for run in group) and teacher and teacher.digest in labels:
+            needs += (labels[teacher.digest].name,)
+        made.append(Task(name, "group", tuple(group), needs, live=any(map(plan.is_live, group))))
     here = [one for one in unmeasured(plan, store) if one is None or store.has(one)]
     scores = [Task("scores of finished networks", "scores", tuple(here))] if here else []
-    scores += [Task(f"scores of {one.name}", "scores", one.networks, (one.name,)) for one in made]
+    networks = [one for one in made if one.kind != "labels"]
+    scores += [Task(f"scores of {one.name}", "scores", one.networks, (one.name,)) for one in networks]
     return [*made, *scores]
+
+
+def _labels(plan: Plan, store: ArtifactStore, before: Mapping[str, tuple[str, ...]]) -> list[Task]:
+    """Return the tasks that compute the labels which are needed and missing, one for each teacher.
+
+    Args:
+        before: names of the tasks that make a teacher, by its digest.
+    """
+    needed = (run.teacher_labels for run in plan.students if not store.has(run))
+    keys = dict.fromkeys(key for key in (*plan.labels, *needed) if key and not store.has(key))
+    teachers = {one.digest: one for one in plan.teachers}
+    return [
+        Task(
+            plan.labels_title(key),
+            "labels",
+            (teachers[key.teacher],),
+            before.get(key.teacher, ()),
+            labels=key,
+        )
+        for key in keys
+    ]
 
 
 def groups(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[list[Run]]:
@@ -79,7 +114,7 @@ def groups(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[list[Run]]:
 
     Students without teacher are trained with those of their seed's first teacher. All groups are split in the
     same way: for the shortest time on the given slots by counted operations, and then with the fewest parts.
-    Each part that uses the teacher pays for its forward pass.
+    Each part that needs the teacher's forward passes pays for them.
     """
     alike: dict[tuple[int, str, TrainSpec], list[Run]] = {}
     first: dict[int, str] = {}  # the digest of each seed's first teacher
@@ -93,23 +128,24 @@ def groups(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[list[Run]]:
     todo = list(alike.values())
     most = min(slots, max(map(len, todo), default=1))
     choices = [
-        [part for runs in todo for part in _parts(runs, count, apart)]
+        [part for runs in todo for part in _parts(runs, plan, count, apart)]
         for count in range(1, most + 1)
         for apart in range(count)
     ]
 
     def price(choice: list[list[Run]]) -> tuple[float, int]:
-        costs = [training_flops(part) for part in choice]
+        costs = [training_flops(part, live=any(map(plan.is_live, part))) for part in choice]
         return duration(costs, slots), sum(costs)
 
     return [part for group in min(choices, key=price) for part in _fitting(group)]
 
 
-def _parts(runs: list[Run], count: int, apart: int) -> list[list[Run]]:
-    """Split a seed's runs evenly; `apart` parts have only runs without a teacher. If 0, parts are mixed."""
+def _parts(runs: list[Run], plan: Plan, count: int, apart: int) -> list[list[Run]]:
+    """Split a seed's runs evenly; `apart` parts have only runs without teacher passes. If 0, parts are mixed."""
     if count == 1:
         return [runs]
-    alone, looking = [run for run in runs if run.teacher is None], [run for run in runs if run.teacher]
+    looking = [run for run in runs if plan.is_live(run)]
+    alone = [run for run in runs if not plan.is_live(run)]
     if apart and alone and looking:
         return _evenly(alone, apart) + _evenly(looking, count - apart)
     return _evenly(alone + looking, count)
@@ -128,11 +164,11 @@ def _fitting(runs: list[Run]) -> list[list[Run]]:
     return [runs[first : first + many] for first in range(0, len(runs), many)]
 
 
-def training_flops(runs: Sequence[Run]) -> int:
+def training_flops(runs: Sequence[Run], *, live: bool) -> int:
     """Return the operations of trainings side by side, as `Task.flops` counts them."""
     if not runs:
         return 0
-    train, known = runs[0].train, next((run.teacher for run in runs if run.teacher), None)
+    train, known = runs[0].train, next((run.teacher for run in runs if run.teacher and live), None)
     multiply_adds = sum(3 * run.model.multiply_adds for run in runs)
     multiply_adds += known.model.multiply_adds if known else 0
     return 2 * multiply_adds * train.steps * train.batch * train.patch**2

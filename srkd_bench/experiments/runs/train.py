@@ -22,10 +22,13 @@ from srkd_bench.core.provenance import device_name, provenance
 from srkd_bench.core.units import clock
 from srkd_bench.data.catalog import copy_name
 from srkd_bench.data.image_set import ImageSet, open_set
+from srkd_bench.data.labels import LabelReader
 from srkd_bench.data.patches import Patches
 from srkd_bench.evaluation.scoring import validation
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.trials import in_words, varied
+from srkd_bench.experiments.runs.labels import open_labels
+from srkd_bench.methods import registry
 from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.loading import to_safetensors
 from srkd_bench.networks.stored import adopt_weights, load
@@ -125,13 +128,20 @@ def ensure_group(
 
 
 def _teacher_of(runs: list[Run], place: Workplace) -> Architecture | None:
-    """Return the teacher that the runs of a group share, None if no run uses one."""
-    if (known := _known_teacher(runs)) is None:
+    """Return the teacher that the runs of a group share, None if no run needs more of it than labels."""
+    known = _known_teacher(runs)
+    if known is None or not any(map(_needs_network, runs)):
         return None
     teacher = load(known, place.store).to(place.device).requires_grad_(False)
     if runs[0].train.compile:
         compile_network(teacher)
     return teacher
+
+
+def _needs_network(run: Run) -> bool:
+    """Return whether a training needs its teacher's network; labels replace it for methods that use only its SR."""
+    method = registry.rebuild(run.method, run.params)
+    return method.uses("features", "network") or (run.teacher_labels is None and method.uses("sr"))
 
 
 def _known_teacher(runs: list[Run]) -> Run | Weights | None:
@@ -165,6 +175,7 @@ def _fit(
     runs, group = [one.run for one in learners.values()], list(learners.values())
     train, seed, ranks = runs[0].train, runs[0].seed, group[0].ranks
     first = min(learner.step for learner in group)
+    labels = _labels(runs, images, place)
     validate = None
     if data.validation is not None:
         validate = validation(open_set(place.store, data.validation, data.scale), place.device)
@@ -175,7 +186,7 @@ def _fit(
         fit(
             group,
             teacher,
-            Patches(images, train, seed, ranks.part(train.batch)),
+            Patches(images, train, seed, ranks.part(train.batch), labels),
             device=place.device,
             checkpoint_seconds=place.options.checkpoint_seconds,
             cache=cache,
@@ -183,6 +194,14 @@ def _fit(
             watch=lambda step: move(step, learners),
             hand_on=lambda last: place.store.hand_on(runs, last=last),
         )
+
+
+def _labels(runs: list[Run], images: ImageSet, place: Workplace) -> LabelReader | None:
+    """Open the labels that the runs of a group share; None if they use none."""
+    for run in runs:
+        if run.teacher is not None and (key := run.teacher_labels) is not None:
+            return open_labels(key, run.teacher, run.train, images, place)
+    return None
 
 
 def sample_of(images: ImageSet, train: TrainSpec) -> Tensor:
@@ -207,9 +226,9 @@ def _methods(columns: Iterable[str]) -> str:
 
 @contextmanager
 def _teacher_cache(runs: list[Run], scale: int, place: Workplace) -> Iterator[TeacherCache | None]:
-    """Open the cache of the teacher's SR for the batches of a group; None without a teacher or free space."""
+    """Open the cache of the teacher's SR for a group's batches; None with labels, or without a teacher or space."""
     teacher, train = _known_teacher(runs), runs[0].train
-    if teacher is None:
+    if teacher is None or any(run.teacher_labels for run in runs):
         yield None
         return
     key = TeacherSR(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from srkd_bench.config.artifacts import Pack
+from srkd_bench.config.artifacts import Labels, Pack
 from srkd_bench.config.base import DIGITS, short
 from srkd_bench.config.suite import Suite
 from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError
@@ -44,11 +44,14 @@ class Imported:
     datasets: list[str]
 
 
-def finished(store: ArtifactStore, digits: Iterable[str], suite: Suite | None, display: Display) -> list[str]:
+def finished(
+    store: ArtifactStore, digits: Iterable[str], suite: Suite | None, display: Display, *, labels: bool = True
+) -> list[str]:
     """Return the paths in the store of the given runs with their scores, and of a suite's finished artifacts.
 
     Args:
         digits: an unambiguous prefix of each run's id.
+        labels: include the suite's teacher labels, which are large.
     Raises:
         MissingError: no run has this prefix, nothing of the suite is finished, or its data is missing.
         SrkdError: several runs have this prefix.
@@ -62,7 +65,7 @@ def finished(store: ArtifactStore, digits: Iterable[str], suite: Suite | None, d
         keys = [key for key in needed(store, suite, display) if key.folder in KINDS and store.has(key)]
         if not any(key.folder == "runs" for key in keys):
             raise MissingError(f"no run of suite {suite.name} is finished", "srkd ls runs")
-        places |= {key.place for key in keys}
+        places |= {key.place for key in keys if labels or key.folder != Labels.folder}
     return sorted(places)
 
 
@@ -71,6 +74,7 @@ def contents(places: Iterable[str]) -> str:
     counts = Counter(place.partition("/")[0] for place in places)
     words = {"runs": ("run", "runs"), "weights": ("loaded network", "loaded networks")}
     words["scores"] = ("set of scores", "sets of scores")
+    words["labels"] = ("set of teacher labels", "sets of teacher labels")
     listed = (f"{counts[kind]} {words[kind][counts[kind] > 1]}" for kind in KINDS if counts[kind])
     return ", ".join(listed) or "nothing"
 

@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from srkd_bench.config.artifacts import ARTIFACTS, Measurement, Pack, Run, Weights
+from srkd_bench.config.artifacts import ARTIFACTS, Labels, Measurement, Pack, Run, Weights
 from srkd_bench.config.metrics import METRICS
 from srkd_bench.config.network import ForeignSpec
 from srkd_bench.core.errors import IntegrityError, SrkdError
 from srkd_bench.data.catalog import DATASETS, base, is_name
-from srkd_bench.store.layout import CARD, EVENTS, FILES, MANIFEST, SCORES, WEIGHTS
+from srkd_bench.store.layout import CARD, EVENTS, FILES, INDEX, LEVELS, MANIFEST, SCORES, WEIGHTS
 from srkd_bench.store.manifest import parsed
 from srkd_bench.store.verify import artifact_problem
 
@@ -19,7 +19,12 @@ KINDS = {
     folder: one for folder, one in ARTIFACTS.items() if one is not Pack
 }  # kinds of artifacts in a bundle
 _METHOD, _SHA256 = re.compile(r"[a-z][a-z0-9_]{0,39}"), re.compile(r"[0-9a-f]{64}")
-LARGEST = {MANIFEST: 10**6, CARD: 10**6, SCORES: 10**7}  # bytes of files that are read into memory
+LARGEST = {
+    MANIFEST: 10**6,
+    CARD: 10**6,
+    SCORES: 10**7,
+    INDEX: 10**7,
+}  # bytes of files that are read into memory
 LONGEST_EVENT = 10**6  # bytes
 
 
@@ -45,6 +50,9 @@ def checked(folder: Path, place: str) -> str:
         raise IntegrityError(f"{place}: {CARD} is not a card")
     if isinstance(spec, Measurement):
         return _measured_on(path / SCORES, place)
+    if isinstance(spec, Labels):
+        _check_labels(path, place)
+        return ""
     assert isinstance(spec, Run | Weights)
     _check_network(path, place, spec)
     return spec.data if isinstance(spec, Run) else ""
@@ -88,6 +96,26 @@ def _check_network(path: Path, place: str, spec: Run | Weights) -> None:
             while line := file.readline(LONGEST_EVENT):
                 if not _is_record(line):
                     raise IntegrityError(f"{place}: {EVENTS} holds something else than events")
+
+
+def _check_labels(path: Path, place: str) -> None:
+    """Check that an index describes the labels in the same folder: sizes and checksums of all images."""
+    try:
+        read = json.loads((path / INDEX).read_bytes().decode())
+        images = read["images"]
+        right = list(read) == ["images"] and all(
+            sorted(one) == ["height", "sha256", "width"]
+            and type(one["height"]) is type(one["width"]) is int
+            and min(one["height"], one["width"]) > 0
+            and _SHA256.fullmatch(one["sha256"])
+            for one in images
+        )
+        size = sum(2 * 3 * one["height"] * one["width"] for one in images)
+        right = right and (path / LEVELS).stat().st_size == size
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        right = False
+    if not right:
+        raise IntegrityError(f"{place}: {INDEX} does not describe {LEVELS}")
 
 
 def _measured_on(path: Path, place: str) -> str:

@@ -23,6 +23,7 @@ class AT(Method):
 
     kind = "feature"
     source = "Zagoruyko and Komodakis, ICLR 2017, arXiv:1612.03928"
+    needs = ("features",)
     taps = (0.25, 0.5, 0.75, 1.0)
 
     weight: Weight = 0.25

@@ -30,6 +30,7 @@ class AugKD(Method):
 
     kind = "response"
     source = "Zhang et al., preprint (DUKD) 2023, arXiv:2309.14162"
+    needs = ("sr", "network")
     never_zero = "the student sees images turned, and a network's SR of those is not its SR turned"
 
     weight: Weight = 0.25

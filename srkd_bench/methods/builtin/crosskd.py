@@ -29,6 +29,7 @@ class CrossKD(Method):
 
     kind = "response"
     source = "Wang et al., CVPR 2024, arXiv:2306.11369"
+    needs = ("sr", "network")
     taps = (1.0,)
 
     weight: Weight = 1.0

@@ -33,6 +33,7 @@ class FAKD(Method):
 
     kind = "feature"
     source = "He et al., ICIP 2020, doi:10.1109/ICIP40778.2020.9190917"
+    needs = ("sr", "features")
     taps = (1 / 3, 2 / 3, 1.0)
 
     weight: Weight = 0.0006

@@ -28,6 +28,7 @@ class FitNet(Method):
 
     kind = "feature"
     source = "Romero et al., ICLR 2015, arXiv:1412.06550"
+    needs = ("features",)
     taps = (MIDDLE,)
     never_zero = "the student's features pass through a regressor, which is random at first"
 

@@ -20,6 +20,7 @@ class HKD(Method):
 
     kind = "response"
     source = "Hinton et al., NIPS workshop 2014, arXiv:1503.02531"
+    needs = ("sr",)
 
     weight: Weight = 1.0
 

@@ -26,6 +26,7 @@ class RVKD(Method):
 
     kind = "feature"
     source = "Chen et al., CVPR 2021, arXiv:2104.09044"
+    needs = ("features",)
     taps = (0.25, 0.5, 0.75, 1.0)
     never_zero = "the student's features pass through fusions, which are random at first"
 

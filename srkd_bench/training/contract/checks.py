@@ -6,8 +6,8 @@ CHECKS[name](subject("./mymethod.py"))  # raises Broken, with the line to fix an
 import math
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.seeding import seeded
 from srkd_bench.methods import composition, registry
-from srkd_bench.methods.base import Losses, Step
+from srkd_bench.methods.base import Losses, Step, TeacherView
 from srkd_bench.networks.loading import build, to_safetensors
 from srkd_bench.training.contract.harness import STUDENT, TRAIN, lesson, trained
 from srkd_bench.training.contract.overhead import overhead
@@ -172,6 +172,36 @@ def _teacher_has_one_pass(one: Subject) -> None:
         raise Broken(
             "the teacher is never used", place, "write looks = False, which saves the teacher's forward pass"
         )
+
+
+class _Watched:
+    """A teacher's view that notes what is read of it."""
+
+    NEEDS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "sr": ("sr",),
+        "feats": ("features",),
+        "output": ("sr", "features"),
+        "see": ("network",),
+    }
+
+    def __init__(self, view: TeacherView) -> None:
+        self._view, self.read = view, set[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        self.read |= set(self.NEEDS.get(name, ()))
+        return getattr(self._view, name)
+
+
+@_check("Of the teacher, only what `needs` names is used")
+def _uses_what_it_needs(one: Subject) -> None:
+    start = one.lesson(batch=one.batch)
+    view = _Watched(start.step.teacher)
+    start.step = replace(start.step, teacher=cast(TeacherView, view))
+    one.losses(start)
+    if one.method.looks and (more := view.read - set(one.method.needs)):
+        problem = f"losses() uses the teacher's {min(more)}, which needs does not name"
+        hint = f"add {min(more)!r} to needs, or leave out needs: then everything may be used"
+        raise Broken(problem, one.files.of_function("losses"), hint)
 
 
 @_check("Modules trained beside the student are separate from it and are not saved with it")

@@ -24,7 +24,7 @@ from srkd_bench.core.progress import Display
 from srkd_bench.core.worker_progress import News
 from srkd_bench.experiments.executors.ray import Preempted, RayDesk, carry_out
 from srkd_bench.experiments.planning import planner, tasks
-from srkd_bench.experiments.planning.agenda import part
+from srkd_bench.experiments.planning.parts import part
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.methods import user_code
 from srkd_bench.store.artifact_store import ArtifactStore

@@ -10,6 +10,7 @@ from srkd_bench.config.suite import Suite
 from srkd_bench.config.suite_file import load_suite
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.progress import Display
+from srkd_bench.data.image_set import hr_sizes
 from srkd_bench.evaluation.controls import EQUAL_COST, is_control
 from srkd_bench.evaluation.scores import Score
 from srkd_bench.experiments.analysis import collect
@@ -179,3 +180,59 @@ def test_controls_are_trained_measured_and_reported_beside_the_others(srkd: Srkd
     assert "| Bicubic | Teacher | w/o KD | HKD | w/o KD, 1.5× steps | w/o KD at equal cost |" in table
     again = srkd("distill", "tiny.yaml", *chosen)
     assert "5 of 5 networks are in the store, 0 to train" in again[2]
+
+
+def steps(suite: Suite, store: ArtifactStore, display: Display, chosen: tuple[str, ...] = ()) -> set[int]:
+    """Return the steps of the control at equal cost."""
+    plan = planner.plan(suite, store, display, chosen)
+    return {run.train.steps for run in plan.students if plan.column(run) == EQUAL_COST}
+
+
+def test_with_labels_it_pays_for_its_share_of_them(
+    tmp_path: Path, store: ArtifactStore, display: Display
+) -> None:
+    path = str(tiny_suite(tmp_path))
+    settings = [f"methods=[none, hkd, ckd, dml, {EQUAL_COST}]", "seeds=[0,1,2]", "train.steps=10000"]
+
+    def asked(*more: str) -> Suite:
+        return load_suite(path, [*settings, *more])
+
+    sizes = hr_sizes(store, "photos-test")
+    assert sizes is not None
+    pixels = sum((height // 2) * (width // 2) for height, width in sizes.values())
+    suite = asked("teacher.labels=images")
+    assert suite.teacher.model is not None
+    ratio = suite.teacher.model.multiply_adds / (3 * suite.student.multiply_adds)
+    share = pixels / (4 * 8 * 8) / 10_000 / (2 * 3)  # two methods use labels, with three seeds
+    assert steps(suite, store, display) == {round(10_000 * (1 + share * ratio))}
+    assert steps(suite, store, display, ("none", EQUAL_COST)) == steps(suite, store, display)
+    assert steps(asked("teacher.labels=ensemble"), store, display) == {
+        round(10_000 * (1 + 8 * share * ratio))
+    }
+    live = {round(10_000 * (1 + ratio))}
+    assert steps(asked(), store, display) == live
+    features = f"methods=[none, hkd, fitnet, {EQUAL_COST}]"
+    assert steps(asked("teacher.labels=images", features), store, display) == live
+
+
+def test_a_script_trains_the_same_control_although_each_command_trains_one_seed(
+    srkd: Srkd, tmp_path: Path
+) -> None:
+    tiny_suite(tmp_path, teacher={"labels": "images"}, methods=["none", "hkd", EQUAL_COST], seeds=[0, 1])
+    code, text, messages = srkd("plan", "tiny.yaml", "-f", "json")
+    assert code == 0, messages
+    made = json.loads(text)["tasks"]
+    assert [(task["name"], task["kind"]) for task in made][:2] == [
+        ("teacher", "teacher"),
+        ("seed 0: none, hkd", "group"),
+    ]
+    assert [task["needs"] for task in made if task["kind"] == "group"] == [["teacher"], [], ["teacher"], []]
+    controls = [task for task in made if EQUAL_COST in task["command"]]
+    for task in (made[0], *controls):
+        code, _, messages = srkd(*task["command"][1:])
+        assert code == 0, messages
+        assert ("Computing teacher labels" in messages) == (task["kind"] == "teacher")
+    runs = {path.name for path in (tmp_path / "home" / "runs").iterdir()}
+    assert runs == {run[:20] for task in (made[0], *controls) for run in task["runs"]}
+    code, _, messages = srkd("distill", "tiny.yaml", "-m", "hkd", "--only-seed", "7")
+    assert (code, "hint: its seeds are 0, 1" in messages) == (1, True)

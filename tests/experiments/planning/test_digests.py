@@ -64,8 +64,16 @@ DIGESTS = {
         "rkd+hkd seed 3": "61809ec7289b2da17cac332f8f4b92c911388e0d101ed6834f70a30b9d9b0cde",
     },
 }
-
-
+IDENTITIES = {  # of the suites that come with srkd, as files of published scores state them
+    "bsds": "bsds@aafbb314aaa0202ab5a2",
+    "bsds-pretrained": "bsds-pretrained@28433dd4f8367056b55d",
+    "bsds-tuned": "bsds-tuned@f06e80cfc74ba33276be",
+    "bsds-warmup": "bsds-warmup@9a29e777a0438ffc28b2",
+    "conformance": "conformance@abae8247eb5895255671",
+    "demo": "demo@901c7ed89ef1ae8edeae",
+    "paper": "paper@c9d658f8023cfe111e54",
+    "smoke": "smoke@fe04751d49bf9dfbf523",
+}
 TRAINED_SCORES = "e18e01de31cd8e374447a176641d10bbf587ce23475e58d309ad124198ebb078"
 BICUBIC_SCORES = "aac0418a957c1b85b70dd29a592ed497c2a40da05788612a9b2f303643ae8781"
 
@@ -79,6 +87,11 @@ def planned(name: str, store: ArtifactStore, display: Display, folder: Path) -> 
 def test_run_digests_are_unchanged(store: ArtifactStore, display: Display, tmp_path: Path, name: str) -> None:
     plan = planned(name, store, display, tmp_path)
     assert {plan.title(key): key.digest for key in plan.networks} == DIGESTS[name]
+
+
+@pytest.mark.parametrize("name", IDENTITIES)
+def test_suite_identities_are_unchanged(name: str) -> None:
+    assert load_suite(name).identity == IDENTITIES[name]
 
 
 def test_score_digests_are_unchanged(store: ArtifactStore, display: Display, tmp_path: Path) -> None:

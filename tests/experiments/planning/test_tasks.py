@@ -10,7 +10,8 @@ from srkd_bench.config.suite_file import load_suite
 from srkd_bench.core.progress import Display
 from srkd_bench.experiments.executors import serial
 from srkd_bench.experiments.planning import planner, status, tasks
-from srkd_bench.experiments.planning.agenda import Agenda, part, steps_made
+from srkd_bench.experiments.planning.agenda import Agenda, steps_made
+from srkd_bench.experiments.planning.parts import of_teachers, part
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.methods import sources, user_code
 from srkd_bench.methods.builtin.none import NoDistillation
@@ -203,3 +204,27 @@ def test_the_steps_of_a_task_are_those_in_checkpoints_and_in_the_store(
     checkpoints.write(store.work(plan.students[0]), 1, b"state")
     serial.do(teacher, plan, Workplace(store, display))
     assert (steps_made(group, store), steps_made(teacher, store)) == (1, 12)
+
+
+def test_labels_are_a_task_between_the_teacher_and_the_students_that_use_them(
+    planned: Planned, store: ArtifactStore, display: Display
+) -> None:
+    plan = planned("teacher.labels=images", "methods=[none, hkd, fitnet]")
+    assert {
+        name: needs for name, needs in named(tasks.tasks(plan, store)).items() if "scores" not in name
+    } == {
+        "teacher": (),
+        "teacher labels": ("teacher",),
+        "seed 0: none, hkd, fitnet": ("teacher", "teacher labels"),
+    }
+    apart = [task for task in tasks.tasks(plan, store, 2) if task.kind == "group"]
+    assert [(task.name, task.needs, task.live) for task in apart] == [
+        ("seed 0: none, hkd", ("teacher", "teacher labels"), False),
+        ("seed 0: fitnet", ("teacher",), True),
+    ]
+    assert apart[0].flops == 10 * 4 * 8 * 8 * 2 * 2 * 3 * plan.suite.student.multiply_adds
+    nothing = planned("teacher.labels=images", "methods=[none, dml]")
+    assert "teacher labels" not in named(tasks.tasks(nothing, store))
+    assert named(tasks.tasks(of_teachers(nothing), store))["teacher labels"] == ("teacher",)
+    assert serial.do_all(of_teachers(plan), Workplace(store, display)) == []
+    assert tasks.tasks(plan, store)[0].name == "seed 0: none, hkd, fitnet"

@@ -13,6 +13,7 @@ from srkd_bench.core.progress import Display
 from srkd_bench.experiments.analysis import collect
 from srkd_bench.experiments.executors import serial, torchrun
 from srkd_bench.experiments.planning import planner, requirements, tasks, tuning
+from srkd_bench.experiments.planning.parts import of_seed, of_teachers
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.report.formats.score_file import from_csv, to_csv
 from srkd_bench.store.artifact_store import ArtifactStore
@@ -229,3 +230,71 @@ def test_scripts_restrict_each_command_to_its_seed_and_teacher(srkd: Srkd, tmp_p
         assert all((tmp_path / "home" / "runs" / digest[:20]).is_dir() for digest in step["runs"])
     assert len(list((tmp_path / "home" / "runs").iterdir())) == 8
     assert "Training" not in srkd("run", "tiny.yaml")[2]
+
+
+def test_one_seed_needs_its_own_teachers_only(planned: Planned) -> None:
+    assert list(map(planned(*PAIRED).title, of_seed(planned(*PAIRED), 1).networks))[1:] == [
+        f"{name} seed 1" for name in ("none", "dml", "hkd", "rkd")
+    ]
+    assert of_seed(planned(*PAIRED), 1).teachers == planned(*PAIRED).teachers[1:]
+    assert of_seed(planned(*CROSSED), 1).teachers == planned(*CROSSED).teachers
+    assert of_seed(planned(*PAIRED, "methods=[none]"), 1).teachers == planned(*PAIRED).teachers
+
+
+LABELS = ["teacher.labels=images", "methods=[none, hkd, none@equal-cost]", "train.steps=10000"]
+
+
+def test_each_teacher_has_labels_of_its_own(planned: Planned, store: ArtifactStore, display: Display) -> None:
+    steps = {
+        "teacher seed 0": (),
+        "teacher seed 5": (),
+        "labels of teacher seed 0": ("teacher seed 0",),
+        "labels of teacher seed 5": ("teacher seed 5",),
+        "seed 0, teacher 0: none, hkd": ("teacher seed 0", "labels of teacher seed 0"),
+        "seed 0: none@equal-cost": (),
+        "seed 0, teacher 5: hkd": ("teacher seed 5", "labels of teacher seed 5"),
+        "seed 1, teacher 0: none, hkd": ("teacher seed 0", "labels of teacher seed 0"),
+        "seed 1: none@equal-cost": (),
+        "seed 1, teacher 5: hkd": ("teacher seed 5", "labels of teacher seed 5"),
+    }
+    assert needs(planned(*CROSSED, *LABELS), store) == steps
+    plan = planned(*PAIRED, *LABELS)
+    found = tasks.tasks(plan, store)
+    assert {task.name: task.needs for task in found if "hkd" in task.name and task.kind == "group"} == {
+        "seed 0: none, hkd": ("teacher seed 0", "labels of teacher seed 0"),
+        "seed 1: none, hkd": ("teacher seed 1", "labels of teacher seed 1"),
+    }
+    assert [task.labels.teacher for task in found if task.labels] == [one.digest for one in plan.teachers]
+    needed = {key.digest for key in requirements.needed(store, plan.suite, display)}
+    assert {run.teacher_labels.digest for run in plan.students if run.teacher_labels} <= needed
+    assert [task.kind for task in tasks.tasks(of_teachers(plan), store)][:4] == ["teacher"] * 2 + [
+        "labels"
+    ] * 2
+
+
+def test_seeds_share_the_cost_of_labels_unless_each_has_its_own_teacher(
+    planned: Planned, store: ArtifactStore
+) -> None:
+    single, crossed, paired = (
+        planned(*settings, *LABELS) for settings in (["seeds=[0, 1]"], CROSSED, PAIRED)
+    )
+    assert single.shares.labels is not None
+    assert crossed.shares == single.shares
+    assert paired.shares.labels == 2 * single.shares.labels
+    costs = collect.results(paired, store, scores=[]).step_costs
+    model = paired.teacher.model.multiply_adds / (3 * paired.suite.student.multiply_adds)
+    assert costs["hkd"] == pytest.approx(1 + 2 * single.shares.labels * model)
+
+
+@pytest.mark.parametrize(("seeds", "networks"), [([0, 5], 10), ("paired", 8)])
+def test_scripts_train_the_same_networks_with_labels(
+    srkd: Srkd, tmp_path: Path, seeds: object, networks: int
+) -> None:
+    teacher, methods = {"seeds": seeds, "labels": "images"}, ["none", "hkd", "none@equal-cost"]
+    tiny_suite(tmp_path, teacher=teacher, methods=methods, seeds=[0, 1])
+    for step in json.loads(srkd("plan", "tiny.yaml", "--format", "json")[1])["tasks"]:
+        code, _, messages = srkd(*step["command"][1:])
+        assert (code, messages.count("Computing teacher labels")) == (0, step["kind"] == "teacher"), messages
+        assert all((tmp_path / "home" / "runs" / digest[:20]).is_dir() for digest in step["runs"])
+    assert len(list((tmp_path / "home" / "runs").iterdir())) == networks
+    assert len(list((tmp_path / "home" / "labels").iterdir())) == 2

@@ -26,7 +26,16 @@ def rkd_hkd(store: ArtifactStore) -> Traits:
 def one_weight(weight: float, **others: float | str) -> Traits:
     params: dict[str, Params] = {"m": {"version": 1, "weight": weight, **others}}
     names = {"m": ["weight", *(name for name, value in others.items() if type(value) is float)]}
-    return Traits(params=params, weights=names, looks=True, min_batch=1, summary="", kind="", source="")
+    about = {
+        "looks": True,
+        "labels": True,
+        "live": False,
+        "min_batch": 1,
+        "summary": "",
+        "kind": "",
+        "source": "",
+    }
+    return Traits.model_validate({"params": params, "weights": names, **about})
 
 
 def tried(method: Traits, part: str, name: str, count: int) -> list[float]:

@@ -54,6 +54,13 @@ KEY = '"broken": self.weight * loss'
 
 # The original and the changed code; then the failing check, its message, the line that it names, and its hint.
 BROKEN = {
+    "undeclared_features": (
+        ("taps = (0.5,)", 'taps = (0.5,)\n    needs = ("sr", "network")'),
+        "Of the teacher, only what `needs` names",
+        "losses() uses the teacher's features, which needs does not name",
+        "def losses",
+        "add 'features' to needs",
+    ),
     "detached_loss": (
         ("self.weight * loss", "self.weight * torch.tensor(loss.item())"),
         "Every term gives the student",
@@ -242,14 +249,14 @@ def test_the_command_prints_one_line_per_check_and_fails_if_any_fails(srkd: Srkd
     code, text, messages = srkd("method", "check", "./not_zero.py")
     assert code == 1
     lines = text.splitlines()
-    assert [line[0] for line in lines if line[0] in "✓✗"] == ["✓"] * 8 + ["✗"] + ["✓"] * 7
+    assert [line[0] for line in lines if line[0] in "✓✗"] == ["✓"] * 9 + ["✗"] + ["✓"] * 7
     at = next(i for i, line in enumerate(lines) if line.startswith("✗"))
     assert lines[at].startswith(
         "✗ A student that equals its teacher has zero distillation loss: term 'broken' is "
     )
     assert re.fullmatch(r'    not_zero.py, line \d+: "broken": self.weight \* loss,', lines[at + 1])
     assert lines[at + 2].startswith("    hint: if that is intended")
-    assert messages.startswith("error: ./not_zero.py fails 1 of 16 checks\n")
+    assert messages.startswith("error: ./not_zero.py fails 1 of 17 checks\n")
 
 
 def test_optimised_python_has_the_same_checks_and_summaries() -> None:
@@ -259,7 +266,7 @@ def test_optimised_python_has_the_same_checks_and_summaries() -> None:
     )
     printed = subprocess.check_output([sys.executable, "-OO", "-c", code], text=True)
     assert json.loads(printed) == [[*checks.CHECKS], registry.summary("hkd")]
-    assert len(checks.CHECKS) == 16
+    assert len(checks.CHECKS) == 17
     assert registry.summary("hkd").startswith("Output distillation (HKD)")
 
 

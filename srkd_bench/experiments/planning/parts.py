@@ -1,0 +1,40 @@
+"""Parts of a plan: of a task, of one seed, of the teachers."""
+
+from dataclasses import replace
+
+from srkd_bench.config.artifacts import Run
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.experiments.planning.tasks import Task
+
+
+def part(plan: Plan, task: Task) -> Plan:
+    """Return the part of a plan that is about a task: however large the plan is, it can be sent with each."""
+    students = tuple(run for run in task.networks if isinstance(run, Run) and run not in plan.teachers)
+    return replace(plan, students=students, trials={})
+
+
+def of_seed(plan: Plan, seed: int) -> Plan:
+    """Return the part of a plan with the students of one seed and the teachers that they learn from.
+
+    Raises:
+        SrkdError: the suite does not have this seed.
+    """
+    students = tuple(run for run in plan.students if run.seed == seed)
+    if not students:
+        seeds = ", ".join(map(str, plan.suite.seeds))
+        raise SrkdError(f"--only-seed {seed} is not a seed of the suite", f"its seeds are {seeds}")
+    used = [run.teacher for run in students]
+    teachers = tuple(one for one in plan.teachers if one in used)
+    return replace(plan, students=students, teachers=teachers or plan.teachers)
+
+
+def of_teachers(plan: Plan) -> Plan:
+    """Return the teachers of a plan without students, with the labels that the suite uses.
+
+    Args:
+        plan: with at least one student.
+    """
+    like = plan.students[0].model_copy(update={"labels": plan.suite.teacher.labels})
+    keys = (like.model_copy(update={"teacher": one}).teacher_labels for one in plan.teachers)
+    return replace(plan, students=(), labels=tuple(key for key in keys if key is not None))
