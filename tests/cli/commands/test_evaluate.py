@@ -22,7 +22,7 @@ def test_bicubic_is_measured_without_a_suite(srkd: Srkd) -> None:
     code, text, _ = srkd("evaluate", "--model", "bicubic", "--datasets", "photos-test", "--json")
     assert code == 0
     result = json.loads(text)
-    assert (result["schema"], result["protocol"]) == (2, "y@1")
+    assert (result["schema"], result["protocol"]) == (3, "y@1")
     rows = {row["metric"]: row for row in result["scores"]}
     assert set(rows) == {"psnr_y", "ssim_y", "psnr_rgb"}
     assert rows["psnr_y"]["n"] == 3
