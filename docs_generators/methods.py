@@ -182,9 +182,12 @@ def paper(source: str) -> str:
 
 
 def prose(text: str) -> str:
-    """Return a docstring's text for Markdown: what is not `code` is taken literally."""
+    """Return a docstring's text for Markdown: what is neither `code` nor a page is taken literally."""
     parts = re.split(r"(``?[^`]+``?)", text)
-    return "".join(part if i % 2 else re.sub(r"([*_<|\[\]#])", r"\\\1", part) for i, part in enumerate(parts))
+    literal = "".join(
+        part if i % 2 else re.sub(r"([*_<|\[\]#])", r"\\\1", part) for i, part in enumerate(parts)
+    )
+    return re.sub(r"\bdocs/(\w+)\.md", r"[\1](../\1.md)", literal)
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -41,8 +41,14 @@ A suite is a YAML file that describes a whole study: data sets, teacher, student
 
 ```yaml
 name: my-study
-data: {train: photos, validation: photos-valid, test: [photos-test], scale: 2}
-teacher: {model: {n_feats: 32, n_resblocks: 8}, train: {steps: 2000, learning_rate: 1e-3}}
+data:
+  train: photos
+  validation: photos-valid
+  test: [photos-test]
+  scale: 2
+teacher:
+  model: {n_feats: 32, n_resblocks: 8}
+  train: {steps: 2000, learning_rate: 1e-3}
 student: {n_feats: 16, n_resblocks: 4}
 train: {batch: 8, patch: 24, steps: 1200, learning_rate: 2e-3, schedule: cosine}
 methods: [none, hkd, ckd]

@@ -129,7 +129,7 @@ _add(profile, "srkd profile 4f1a --size 320x180", panel=NETWORKS, online=True)
 
 store_app = typer.Typer(
     cls=Group,
-    help="Verify, clean, measure and move the artifact store: runs, weights, scores, images.",
+    help="Verify, clean, measure and move the artifact store.",
     no_args_is_help=True,
 )
 _store = partial(registration.register, store_app)
@@ -142,7 +142,7 @@ _store(store.import_, "srkd store import demo.tar", name="import")
 app.add_typer(store_app, name="store", rich_help_panel=STORE)
 
 method_app = typer.Typer(
-    cls=Group, help="Write a distillation method of your own, and check it.", no_args_is_help=True
+    cls=Group, help="Create and check a distillation method of your own.", no_args_is_help=True
 )
 _method = partial(registration.register, method_app)
 _method(method.new, "srkd method new mymethod")

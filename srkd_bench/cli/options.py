@@ -150,7 +150,7 @@ Teacher = Annotated[
     typer.Option(
         "--teacher",
         metavar="FILE|URL",
-        help="Teacher weights instead of the suite's: an EDSR, or a network that spandrel recognizes.",
+        help="Teacher weights instead of the suite's: an EDSR, or a network that spandrel recognises.",
     ),
 ]
 TensorBoard = Annotated[

@@ -52,7 +52,10 @@ def _go_offline(chosen: bool) -> bool:
 
 
 OFFLINE = Annotated[
-    bool, typer.Option("--offline", envvar="SRKD_OFFLINE", help="Open no connection.", callback=_go_offline)
+    bool,
+    typer.Option(
+        "--offline", envvar="SRKD_OFFLINE", help="Make no network connection.", callback=_go_offline
+    ),
 ]
 TRUST = Annotated[
     bool,

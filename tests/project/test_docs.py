@@ -139,7 +139,7 @@ def test_every_command_has_a_page_with_its_options_and_the_exit_codes_are_those_
             options = [word for option in shown for word in option.opts if word.startswith("-")]
             assert all(re.search(rf"(?<![\w-]){option}(?![\w-])", page) for option in options)
     assert (
-        "`--scale`\n:   Upscaling factor of bicubic, --sr-dir and a class. Default: 2. *2<=x<=4*"
+        "`--scale N`\n:   Upscaling factor of bicubic, --sr-dir or a class. Default: 2. *2<=x<=4*"
         in pages["commands/evaluate.md"]
     )
     assert set(commands.exit_codes()) == {0, 1, 2, 3, 4, 5, 6, 75, 130}

@@ -55,7 +55,7 @@ def compared(suite: str, other: str) -> str:
     for row in json.loads(srkd("compare", *files, "--json"))["differences"]:
         if row["dataset"] is None and row["metric"] == "psnr_y" and row["mean"]:
             name = label(capitals(row["model"]))
-            lines.append(f"| {name} | {' | '.join(as_printed(row))} |")
+            lines.append(f"| {name} | {' | '.join(verdict_cells(row))} |")
     return "\n".join(lines)
 
 
@@ -64,11 +64,11 @@ def summary(suite: str) -> str:
     lines = ["| Method | Gain (dB) | 95 % interval | Holm p | Verdict |", "| :-- | --: | --: | --: | :-- |"]
     for row in json.loads(reported(suite, "--format json"))["differences"]:
         if row["dataset"] is None and row["metric"] == "psnr_y":
-            lines.append(f"| {NAMES[row['model']]} | {' | '.join(as_printed(row))} |")
+            lines.append(f"| {NAMES[row['model']]} | {' | '.join(verdict_cells(row))} |")
     return "\n".join(lines)
 
 
-def as_printed(row: dict[str, Any]) -> list[str]:
+def verdict_cells(row: dict[str, Any]) -> list[str]:
     """Return a difference of the JSON report as printed: mean, interval, p adjusted by Holm, verdict."""
     low, high, mean = (signed(row[name], 3) for name in ("low", "high", "mean"))
     return [mean, f"{low} to {high}", probability(row["p_holm"]), row["verdict"]]

@@ -43,9 +43,10 @@ def compare(
     home: Home = None,
     json_: Json = False,
 ) -> None:
-    """Compare two methods of a suite, or two runs: paired differences, images, settings.
+    """Compare two methods, two runs or two score files.
 
-    Two score files are compared method by method: the effect of a setting.
+    Shows paired differences, the images that differ most, and different settings. Two score files are compared
+    method by method, which shows the effect of a setting.
     """
     if len(names) not in (2, 3):
         raise SrkdError("compare takes two names, after an optional suite", "srkd compare demo hkd none")

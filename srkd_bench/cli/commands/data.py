@@ -31,18 +31,18 @@ def download(
         typer.Option(
             "--from",
             metavar="DIR|ARCHIVE",
-            help="Import a local copy, or your own images. LR ones are ignored.",
+            help="Import a local copy, or your own images. LR images are ignored.",
         ),
     ] = None,
     listing: Annotated[bool, typer.Option("--list", help="List the data sets and their state.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace data sets that are present.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing data sets.")] = False,
     home: Home = None,
     json_: Json = False,
 ) -> None:
-    """Download data sets, or import a local copy or your own images. Without NAME, list them.
+    """Download data sets, or import local copies or own images.
 
-    With --from, NAME may be new: all HR images of the folder are then registered under it, for suites and
-    `srkd evaluate --datasets NAME`.
+    Without NAME, the data sets are listed. With --from, NAME may be new: all HR images of the folder are then
+    registered under it, for suites and `srkd evaluate --datasets NAME`.
     """
     from srkd_bench.core.progress import Display
     from srkd_bench.data.image_set import spec_of

@@ -33,7 +33,7 @@ Model = Annotated[
     typer.Option(
         "--model",
         metavar="bicubic|MODULE:CLASS",
-        help="Evaluate bicubic upscaling; or the class of the network in --weights, as mynets.small:FSRCNN.",
+        help="Evaluate bicubic upscaling; or the class of the network in --weights, such as mynets.small:FSRCNN.",
     ),
 ]
 Weights = Annotated[
@@ -58,11 +58,15 @@ Datasets = Annotated[
 Scale = Annotated[
     int | None,
     typer.Option(
-        "--scale", min=2, max=4, help="Upscaling factor of bicubic, --sr-dir and a class. Default: 2."
+        "--scale",
+        metavar="N",
+        min=2,
+        max=4,
+        help="Upscaling factor of bicubic, --sr-dir or a class. Default: 2.",
     ),
 ]
 SelfEnsemble = Annotated[
-    bool, typer.Option("--self-ensemble", help="Average over eight flips and rotations.")
+    bool, typer.Option("--self-ensemble", help="Average SR over eight flips and rotations.")
 ]
 
 
@@ -81,7 +85,10 @@ def evaluate(
     device: Device = "auto",
     json_: Json = False,
 ) -> None:
-    """Evaluate a suite's finished runs, or bicubic, a weights file or a folder of SR images."""
+    """Evaluate finished runs, bicubic, weights or SR images.
+
+    Without --model, --weights and --sr-dir, the finished runs of a suite are evaluated.
+    """
     names = datasets or []
     network = weights_of(weights, range_, res_scale, model if model != "bicubic" else None, scale)
     chosen = [one for one in (weights or model, sr_dir) if one is not None]

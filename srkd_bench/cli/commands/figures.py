@@ -61,6 +61,7 @@ CropsOf = Annotated[
     str | None,
     typer.Option(
         "--dataset",
+        metavar="NAME",
         autocompletion=completion.datasets,
         help="Data set to choose regions from. Default: the suite's first test set.",
     ),
@@ -76,14 +77,16 @@ def crops(
     crop: Crops = None,
     dataset: CropsOf = None,
     count: Annotated[
-        int | None, typer.Option("--count", min=1, max=20, help=f"Number of regions. Default: {REGIONS}.")
+        int | None,
+        typer.Option("--count", metavar="N", min=1, max=20, help=f"Number of regions. Default: {REGIONS}."),
     ] = None,
     home: Home = None,
     device: Device = "auto",
 ) -> None:
-    """Draw image crops of every network side by side, with PSNR-Y and error maps.
+    """Draw image regions of every network side by side.
 
-    Without --crop, the regions where the methods differ most are chosen.
+    Each region has its PSNR-Y and an error map. Without --crop, the regions where the methods differ most are
+    chosen.
     """
     from srkd_bench.experiments.analysis.crops import Gallery, choose, panels, parse
     from srkd_bench.report.figures.crop_sheet import sheet

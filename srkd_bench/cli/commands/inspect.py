@@ -43,7 +43,7 @@ def list_(
     device: Device = "auto",
     json_: Json = False,
 ) -> None:
-    """List runs, methods (also your own), data sets or suites."""
+    """List runs, methods, data sets or suites."""
     from srkd_bench.experiments.analysis import listing
 
     if measure and what != What.METHODS:
@@ -74,7 +74,10 @@ def show(
     home: Home = None,
     json_: Json = False,
 ) -> None:
-    """Show a run: settings, provenance and scores. Or print a suite file."""
+    """Show a run, or print a suite file.
+
+    A run is shown with its settings, provenance and scores.
+    """
     from srkd_bench.config.suite_names import suite_files
     from srkd_bench.experiments.analysis.listing import one_run
 

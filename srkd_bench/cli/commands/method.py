@@ -18,7 +18,10 @@ def new(
         str, typer.Argument(metavar="NAME", help="Name of the method: lower-case letters, digits and _.")
     ],
 ) -> None:
-    """Write a method template, NAME.py, and its test, test_NAME.py, into this folder."""
+    """Create a method and its test from a template.
+
+    Writes NAME.py and test_NAME.py into the working directory.
+    """
     from srkd_bench.training.contract.template import write
 
     for path in write(name):
@@ -37,7 +40,10 @@ def check(
     ],
     json_: Json = False,
 ) -> None:
-    """Check a method against the contract that every built-in method passes. Exit code 1 if a check fails."""
+    """Check a method against the contract of all methods.
+
+    Every built-in method passes these checks. The exit code is 1 if a check fails.
+    """
     from srkd_bench.training.contract import checks
 
     verdicts = []

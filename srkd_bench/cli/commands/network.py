@@ -69,11 +69,11 @@ def upscale(
     home: Home = None,
     device: Device = "auto",
 ) -> None:
-    """Upscale images with a trained network and write DIR/NAME_x2.png.
+    """Upscale images with a trained network.
 
-    An alpha channel is upscaled with MATLAB's bicubic, grey images stay grey, RGB and grey profiles are kept, and
-    the EXIF orientation is applied. 16-bit and CMYK images are refused. Images that this network has already
-    upscaled are skipped; other existing files need --force.
+    The output of NAME.png at scale 2 is DIR/NAME_x2.png. An alpha channel is upscaled with MATLAB's bicubic, grey
+    images stay grey, RGB and grey profiles are kept, and the EXIF orientation is applied. 16-bit and CMYK images
+    are refused. Images that this network has already upscaled are skipped; other existing files need --force.
     """
     from srkd_bench.evaluation.inference.upscale import upscale as work
     from srkd_bench.networks.stored import choose
@@ -102,11 +102,11 @@ def export(
     home: Home = None,
     json_: Json = False,
 ) -> None:
-    """Export a network to ONNX, safetensors or PT2, after comparing it with PyTorch on photographs.
+    """Export a network to ONNX, safetensors or PT2.
 
     The exported network maps float32 RGB in [0, 1] of shape (batch, 3, height, width), any size, to SR; the file's
-    metadata describe this. Nothing is written if SR differs by more than 0.0001 or PSNR-Y by more than 0.001 dB.
-    ONNX needs an extra: python -m pip install 'srkd-bench[onnx]'.
+    metadata describe this. It is first compared with PyTorch on photographs. Nothing is written if SR differs by
+    more than 0.0001 or PSNR-Y by more than 0.001 dB. ONNX needs the extra srkd-bench[onnx].
     """
     from srkd_bench.evaluation.inference.export import check_request, describe
     from srkd_bench.evaluation.inference.export import export as write
@@ -132,17 +132,17 @@ def profile(
     res_scale: ResScale = None,
     size: Annotated[str, typer.Option("--size", metavar="WxH", help="Size of the LR image.")] = "128x128",
     runs: Annotated[
-        int, typer.Option("--runs", min=1, max=10_000, help="Number of timed forward passes.")
+        int, typer.Option("--runs", metavar="N", min=1, max=10_000, help="Number of timed forward passes.")
     ] = 10,
     home: Home = None,
     device: Device = "auto",
     json_: Json = False,
 ) -> None:
-    """Measure a network's cost next to its teacher's: parameters, multiply-adds, time and memory.
+    """Measure a network's size, multiply-adds, time and memory.
 
-    After three warm-up passes, student and teacher alternate; time is the median with quartiles of a forward pass.
-    Memory is the peak with the weights, without torch itself: on the CPU the memory of a separate process, on CUDA
-    what torch allocated.
+    The student is measured next to its teacher. After three warm-up passes, student and teacher alternate; time is
+    the median with quartiles of a forward pass. Memory is the peak with the weights, without torch itself: on the
+    CPU the memory of a separate process, on CUDA what torch allocated.
     """
     from srkd_bench.evaluation.inference.profile import profile as measure
     from srkd_bench.networks.stored import choose, find_teacher

@@ -61,7 +61,7 @@ Detect = Annotated[
         "--detect",
         metavar="DB",
         callback=_check_difference,
-        help="Also show how many seeds detect this difference in PSNR-Y, in dB, with 80 % power.",
+        help="Also show how many seeds detect this difference in PSNR-Y (dB) with 80 % power.",
     ),
 ]
 
@@ -77,7 +77,9 @@ def plan(
     device: Device = "auto",
     teacher_cache: TeacherCache = CACHE_GB,
 ) -> None:
-    """Show what is cached and what runs, with FLOPs, time and disk space, or print it as a script. Nothing runs.
+    """Show what a suite needs, or print it as a script.
+
+    Shows what is cached and what would run, with FLOPs, time and disk space. Nothing runs.
 
     Also shows the smallest difference from no distillation that the suite's seeds detect with a power of 80 %.
 

@@ -77,11 +77,11 @@ Source = Annotated[
     typer.Option(
         "--from",
         metavar="FILE.csv",
-        help="Report a score file (written by -o FILE.csv) instead of the store.",
+        help="Report a score file, written by -o FILE.csv, instead of the store.",
     ),
 ]
 Reference = Annotated[
-    bool, typer.Option("--reference", help="Show the numbers that the study published, too.")
+    bool, typer.Option("--reference", help="Also show the numbers that the study published.")
 ]
 Baseline = Annotated[
     str,
@@ -94,7 +94,7 @@ Baseline = Annotated[
 ]
 Highlight = Annotated[
     HighlightBy,
-    typer.Option("--highlight", help="Highlight the best by printed value, or by statistical significance."),
+    typer.Option("--highlight", help="Highlight the best by printed value or by statistical significance."),
 ]
 Claims = Annotated[
     bool,
@@ -102,14 +102,14 @@ Claims = Annotated[
 ]
 Check = Annotated[
     bool,
-    typer.Option("--check", help="As --claims; end with exit code 5 if a claim fails, 3 if no claim holds."),
+    typer.Option("--check", help="Check the claims, and exit with code 5 if one fails or 3 if none holds."),
 ]
 FailIf = Annotated[
     list[str] | None,
     typer.Option(
         "--fail-if",
         metavar="CONDITION",
-        help="End with exit code 5 if this holds: 'ckd.set5 < none.set5 - 0.05'; repeatable.",
+        help="Exit with code 5 if this holds: 'ckd.set5 < none.set5 - 0.05'; repeatable.",
     ),
 ]
 Figures = Annotated[
@@ -151,7 +151,10 @@ def report(
     home: Home = None,
     json_: Json = False,
 ) -> None:
-    """Print or write the comparison of a suite's finished runs. In GitHub Actions, also to the job summary."""
+    """Print or write a comparison of a suite's finished runs.
+
+    In GitHub Actions, the report is also written to the job summary.
+    """
     from srkd_bench.experiments.analysis import collect
     from srkd_bench.report.conditions import check_names, parse
 

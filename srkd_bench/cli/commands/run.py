@@ -45,7 +45,7 @@ TeacherWeights = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE|URL|NAME",
-        help="Load these weights instead of training; NAME: edsr-official.",
+        help="Load these weights instead of training, such as edsr-official.",
     ),
 ]
 Trained = Annotated[
@@ -56,7 +56,7 @@ Trained = Annotated[
         metavar="METHOD[,METHOD…]",
         callback=lists.methods,
         autocompletion=completion.methods,
-        help="Methods: a name, a+b, FILE.py or MODULE:CLASS, whose code is run, or all (installed); repeatable.",
+        help="Methods: a name, a+b, all (installed), or FILE.py or MODULE:CLASS, whose code is run; repeatable.",
     ),
 ]
 
@@ -82,9 +82,9 @@ def train_teacher(
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
-    """Train and evaluate the suite's teachers, or load its weights, and compute labels if the suite uses them.
+    """Train and evaluate a suite's teachers, or load weights.
 
-    Under torchrun, all processes train one teacher.
+    Teacher labels are computed if the suite uses them. Under torchrun, all processes train one teacher together.
     """
     if torchrun_env.rank():
         if not dry_run:
@@ -127,7 +127,10 @@ def distill(
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
-    """Train and evaluate students of some methods, side by side. The teacher comes first if a method needs it."""
+    """Train and evaluate students of selected methods.
+
+    The students of a seed are trained side by side. The teacher is trained first if a method needs it.
+    """
     from srkd_bench.experiments.planning.parts import of_seed
 
     changes = with_teacher(settings, teacher)
@@ -158,7 +161,10 @@ def run(
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
-    """Run a suite: teacher, students, evaluation, report. Finished work is reused."""
+    """Run a suite: teacher, students, evaluation, report.
+
+    Finished work is reused, and interrupted training resumes from its checkpoint.
+    """
     if executor == "local" and address:
         raise SrkdError("--address goes with --executor ray", "--executor ray")
     if executor != "local" and dry_run:

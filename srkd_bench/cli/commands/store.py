@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 Repair = Annotated[
-    bool, typer.Option("--repair", help="Delete corrupted files, so that they are made again.")
+    bool, typer.Option("--repair", help="Delete corrupted artifacts, so that they are recreated.")
 ]
 InBucket = Annotated[bool, typer.Option("--shared", help="Verify the shared store (SRKD_STORE) instead.")]
 
@@ -91,7 +91,7 @@ Keep = Annotated[
         metavar="SUITE[,SUITE…]",
         callback=lists.suites,
         autocompletion=completion.suite_lists,
-        help="Suites to keep: delete everything else, too; repeatable.",
+        help="Suites to keep: also delete everything that none of them needs; repeatable.",
     ),
 ]
 
@@ -104,7 +104,10 @@ def gc(
     home: Home = None,
     json_: Json = False,
 ) -> None:
-    """Collect garbage: leftovers of killed processes and, with --keep, all that no kept suite needs."""
+    """List or delete artifacts that are not needed.
+
+    Lists leftovers of killed processes and, with --keep, everything that no kept suite needs. --yes deletes them.
+    """
     from srkd_bench.config.suite_file import load_suite
     from srkd_bench.experiments.planning.requirements import unneeded
     from srkd_bench.store.gc import leftovers, remove, remove_locks, unused_locks
@@ -214,7 +217,10 @@ def import_(
     home: Home = None,
     json_: Json = False,
 ) -> None:
-    """Import runs and scores of another store after checking all of them. Existing ones stay as they are."""
+    """Import runs and scores from a file of `srkd store export`.
+
+    Everything is validated before anything is stored. Existing runs and scores are unchanged.
+    """
     from srkd_bench.experiments.transfer import bundle
 
     store, display = _store(home)

@@ -68,11 +68,12 @@ def tune(
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
-    """Search the methods' loss weights on the suite's validation images, from a tenth to ten times the default.
+    """Search loss weights on a suite's validation images.
 
-    Of `none@2x`, `none@equal-cost` and, if named, `none`, search the learning rate, from a quarter to four times
-    the default. Every method has the same number of trials; the first is its default. All trials have a seed of
-    their own, and the store keeps them. A suite with `params: tuned` uses the best trial of each method but `none`.
+    Loss weights are searched from a tenth to ten times the default. For `none@2x`, `none@equal-cost` and, if named,
+    `none`, the learning rate is searched, from a quarter to four times the default. Every method has the same
+    number of trials; the first is its default. All trials have a separate seed and remain in the store. A suite
+    with `params: tuned` uses the best trial of each method except `none`.
     """
     from srkd_bench.config.suite_file import load_suite
     from srkd_bench.core.progress import Display
