@@ -30,12 +30,14 @@ class Task:
             `scores` measures what is finished.
         networks: what is made, or measured.
         needs: names of the tasks that have to be done before.
+        datasets: what a task of kind `scores` measures on; empty for all of the suite's test sets.
     """
 
     name: str
     kind: Literal["teacher", "group", "scores"]
     networks: tuple[Network, ...]
     needs: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
 
     @property
     def runs(self) -> list[Run]:
@@ -55,7 +57,8 @@ def tasks(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[Task]:
     """Return what a plan needs and the store does not have, in an order in which it can be done.
 
     Args:
-        slots: how many processes will work on it; groups are split where it is done sooner then.
+        slots: how many processes will work on it; groups are split where it is done sooner then, and scores by
+            network and data set.
     """
     teachers = [one for one in plan.teachers if plan.with_teacher and not store.has(one)]
     made = [Task(plan.title(one), "teacher", (one,)) for one in teachers]
@@ -71,7 +74,18 @@ def tasks(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[Task]:
     here = [one for one in unmeasured(plan, store) if one is None or store.has(one)]
     scores = [Task("scores of finished networks", "scores", tuple(here))] if here else []
     scores += [Task(f"scores of {one.name}", "scores", one.networks, (one.name,)) for one in made]
+    if slots > 1:
+        scores = [part for task in scores for part in _by_network_and_set(task, plan)]
     return [*made, *scores]
+
+
+def _by_network_and_set(task: Task, plan: Plan) -> list[Task]:
+    """Split a task of kind `scores`."""
+    return [
+        Task(f"scores of {plan.title(network)} on {name}", "scores", (network,), task.needs, (name,))
+        for network in task.networks
+        for name in plan.suite.data.test
+    ]
 
 
 def groups(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[list[Run]]:
