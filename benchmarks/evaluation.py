@@ -100,8 +100,8 @@ def rows(quick: bool) -> list[Row]:
     torch.set_num_threads(threads)
     student = model if quick else build(ModelSpec(n_feats=16, n_resblocks=8), 0)
     return [
-        two_threads("16×8", student, 2 if quick else 24, rounds),
-        two_threads("64×16", model, 2 if quick else 8, rounds),
+        two_threads("16×8", student, 2 if quick else 16, rounds),
+        two_threads("64×16", model, 2 if quick else 4, rounds),
         Row(
             "6. evaluating / the 64×16 network's own time, Set14's mean size, one thread",
             ratio(times["whole"], times["forward"]),

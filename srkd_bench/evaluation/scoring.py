@@ -76,7 +76,7 @@ def concurrency(images: ImageSet, model: Architecture | None = None, device: tor
     if model is not None and (device.type != "cpu" or not model.reentrant):
         return 1
     pixels = max(math.prod(images.full_size(i)) for i in range(len(images)))
-    each = METRIC_BYTES * pixels
+    each: float = METRIC_BYTES * pixels
     if model is not None:
         each += min(TILE_BYTES, model.pixel_bytes * pixels / images.scale**2)
     return max(1, min(torch.get_num_threads(), len(images), int(MEMORY / each)))

@@ -82,10 +82,9 @@ def test_scores_are_identical_with_any_number_of_threads_and_each_image_is_upsca
     kind: str, store: ArtifactStore, threads: Callable[[int], None]
 ) -> None:
     images, stateful = open_set(store, "photos-test", 2), Stateful()
-    model: Architecture | None = {
-        "bicubic": lambda: None,
-        "stateful": lambda: wrapped(stateful, 2),
-    }.get(kind, lambda: build(ModelSpec(n_feats=8, n_resblocks=4), 0))()
+    model: Architecture | None = build(ModelSpec(n_feats=8, n_resblocks=4), 0)
+    if kind in ("stateful", "bicubic"):
+        model = wrapped(stateful, 2) if kind == "stateful" else None
     upscale: Upscaler = (
         bicubic(2) if model is None else network(model, device=CPU, self_ensemble=kind == "ensemble")
     )

@@ -62,7 +62,8 @@ class Tiled:
             raise SrkdError(f"{lacking} tiles of {side}×{side} pixels", hint)
         if side is None:
             side = max(SMALLEST_TILE, self.whole - 2 * self.model.halo)
-        return max(SMALLEST_TILE, min(side, *lr.shape[-2:]) // 2)
+        shortest: int = min(side, *lr.shape[-2:])
+        return max(SMALLEST_TILE, shortest // 2)
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -8,6 +8,7 @@ import pytest
 
 from srkd_bench.config.suite_file import load_suite
 from srkd_bench.core.progress import Display
+from srkd_bench.evaluation import scoring
 from srkd_bench.evaluation.scoring import Image, Upscaler
 from srkd_bench.experiments.executors import serial
 from srkd_bench.experiments.planning import planner, status
@@ -27,7 +28,7 @@ def test_no_image_is_measured_twice_even_if_the_evaluation_is_interrupted(
     store.begin()
     plan, place = planner.plan(suite, store, display), Workplace(store, display)
     counts = Counter[tuple[str, str]]()
-    finished, original = score.score, score.network
+    finished, original = scoring.score, scoring.network
     measured = 0
 
     def counting(model: Any, **words: Any) -> Upscaler:
