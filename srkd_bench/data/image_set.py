@@ -74,7 +74,8 @@ class ImageSet:
         if i in self._luma:
             return self._luma[i]
         made = luma(self.hr(i))
-        if sum(one.nbytes for one in self._luma.values()) + made.nbytes <= LUMA_BYTES:
+        kept = list(self._luma.values())  # a copy: other threads add to it
+        if sum(one.nbytes for one in kept) + made.nbytes <= LUMA_BYTES:
             self._luma[i] = made
         return made
 

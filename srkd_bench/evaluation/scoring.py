@@ -1,6 +1,9 @@
 """Measure a model on every image of a data set."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from statistics import fmean
 
 import numpy as np
@@ -10,37 +13,100 @@ from torch import Tensor
 
 from srkd_bench.config.metrics import METRICS
 from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.parallel import in_order
 from srkd_bench.data import images as images_module
 from srkd_bench.data.image_set import ImageSet, Tick
-from srkd_bench.evaluation.inference.tiling import Tiled
+from srkd_bench.evaluation.inference.tiling import TILE_BYTES, Tiled
 from srkd_bench.evaluation.metrics import measure
 from srkd_bench.evaluation.scores import Scores
 from srkd_bench.networks.base import Architecture, tf32
 
 Image = NDArray[np.uint8]
 Upscaler = Callable[[str, Image], Image]
+CPU = torch.device("cpu")
 VALIDATION_SIDE = 128  # LR pixels
+MEMORY = 4e9  # bytes that images measured concurrently may take
+METRIC_BYTES = 100  # per HR pixel
+Measured = tuple[str, dict[str, float]]  # an image's name, and its metrics
 
 
-def score(upscale: Upscaler, images: ImageSet, tick: Tick = lambda done, total: None) -> Scores:
+def score(
+    upscale: Upscaler, images: ImageSet, tick: Tick = lambda done, total: None, *, concurrent: int = 1
+) -> Scores:
     """Return every metric of every image, by image and metric.
 
     Args:
         upscale: maps an image's name and LR (h, w, 3) to SR (scale*h, scale*w, 3), both uint8.
+        concurrent: number of images upscaled at once, from `concurrency`; they share torch's threads. With 1, the
+            calling thread upscales one image after another while others compute the metrics.
     Raises:
         SrkdError: an SR image has another size than HR.
     """
+
+    def upscaled(i: int) -> tuple[int, Image]:
+        return i, upscale(images.names[i], images.lr(i))
+
+    def judged(found: tuple[int, Image]) -> Measured:
+        return _measured(*found, images)
+
+    # The largest first, so that no thread is left with it at the end.
+    order = sorted(range(len(images)), key=lambda i: -math.prod(images.full_size(i)))
+    threads = min(torch.get_num_threads(), concurrency(images))
+    results: Generator[Measured, None, None]
+    if concurrent > 1:
+        results = _concurrently(lambda i: judged(upscaled(i)), order, concurrent)
+    elif threads > 1:
+        results = in_order(judged, map(upscaled, order), threads=threads)
+    else:
+        results = (judged(upscaled(i)) for i in order)
     scores: Scores = {}
-    for i, name in enumerate(images.names):
-        sr, hr = upscale(name, images.lr(i)), images.hr(i)
-        if sr.shape != hr.shape:
-            size, wanted = ("×".join(map(str, one.shape[1::-1])) for one in (sr, hr))
-            raise SrkdError(
-                f"SR of '{name}' ({images.name}) is {size} pixels, HR is {wanted}", _size_hint(sr, images, i)
-            )
-        scores[name] = measure(sr, hr, scale=images.scale, metrics=METRICS, hr_luma=images.hr_luma(i))
-        tick(i + 1, len(images))
+    with closing(results):  # a signal ends the threads, too
+        for name, values in results:
+            scores[name] = values
+            tick(len(scores), len(images))
     return dict(sorted(scores.items()))
+
+
+def concurrency(images: ImageSet, model: Architecture | None = None, device: torch.device = CPU) -> int:
+    """Return how many images can be measured at once with torch's threads and bounded memory.
+
+    Args:
+        model: the network that upscales them, if any; 1 on a GPU, and for networks that may keep state.
+    """
+    if model is not None and (device.type != "cpu" or not model.reentrant):
+        return 1
+    pixels = max(math.prod(images.full_size(i)) for i in range(len(images)))
+    each: float = METRIC_BYTES * pixels
+    if model is not None:
+        each += min(TILE_BYTES, model.pixel_bytes * pixels / images.scale**2)
+    return max(1, min(torch.get_num_threads(), len(images), int(MEMORY / each)))
+
+
+def _concurrently(
+    work: Callable[[int], Measured], order: list[int], workers: int
+) -> Generator[Measured, None, None]:
+    """Yield the results of several threads as they come; torch's threads are divided among them."""
+    threads = torch.get_num_threads()
+    share = (max(1, threads // workers),)
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=share)
+    try:
+        with tf32(allowed=False):  # it is global, and each thread would restore what another one has set
+            for future in as_completed([pool.submit(work, i) for i in order]):
+                yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)  # a thread's setting is also the default of later threads
+
+
+def _measured(i: int, sr: Image, images: ImageSet) -> Measured:
+    """Return the name and the metrics of image `i`, given its SR."""
+    name, hr = images.names[i], images.hr(i)
+    if sr.shape != hr.shape:
+        size, wanted = ("×".join(map(str, one.shape[1::-1])) for one in (sr, hr))
+        raise SrkdError(
+            f"SR of '{name}' ({images.name}) is {size} pixels, HR is {wanted}", _size_hint(sr, images, i)
+        )
+    return name, measure(sr, hr, scale=images.scale, metrics=METRICS, hr_luma=images.hr_luma(i))
 
 
 def _size_hint(sr: Image, images: ImageSet, i: int) -> str:

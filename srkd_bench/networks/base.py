@@ -31,11 +31,13 @@ class Architecture(nn.Module, ABC):
     Attributes:
         spec: what it is built from.
         draws: whether it may draw random numbers during training (dropout).
+        reentrant: whether several threads may run its forward pass at once, because the pass keeps no state.
         file_range: value range of an EDSR's original file.
     """
 
     spec: ModelSpec | ForeignSpec
     draws: ClassVar[bool] = True
+    reentrant: ClassVar[bool] = False
     file_range: Literal[1, 255] = 255
 
     @abstractmethod

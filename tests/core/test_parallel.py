@@ -32,7 +32,7 @@ def test_no_more_items_are_started_than_can_be_held() -> None:
     for done in range(1, 20):
         next(results)
         assert taken <= done + 3
-    results.close()  # type: ignore[attr-defined]  # it is a generator
+    results.close()
     assert taken < 100
 
 

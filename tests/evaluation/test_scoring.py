@@ -1,12 +1,16 @@
 import re
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import fmean
+from threading import Event, current_thread, main_thread
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from srkd_bench.config.metrics import METRICS
 from srkd_bench.config.network import ModelSpec
@@ -14,9 +18,11 @@ from srkd_bench.core.errors import SrkdError
 from srkd_bench.data.image_set import open_set
 from srkd_bench.data.images import upscale
 from srkd_bench.evaluation import scoring
-from srkd_bench.evaluation.inference.tiling import tiled
+from srkd_bench.evaluation.inference.module import wrapped
+from srkd_bench.evaluation.inference.tiling import Tiled, tiled
 from srkd_bench.evaluation.metrics import measure
-from srkd_bench.evaluation.scoring import bicubic, network, score, validation
+from srkd_bench.evaluation.scoring import Upscaler, bicubic, concurrency, network, score, validation
+from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.loading import build
 from srkd_bench.store.artifact_store import ArtifactStore
 
@@ -46,6 +52,109 @@ def test_scores_are_those_of_each_image(store: ArtifactStore) -> None:
     scores = score(bicubic(2), images)
     for i, name in enumerate(images.names):
         assert scores[name] == measure(upscale(images.lr(i), 2), images.hr(i), scale=2, metrics=METRICS)
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Return `torch.set_num_threads`; the test's setting ends with it."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+class Stateful(nn.Module):
+    """A network that must not run in several threads: it keeps the size of its input until the end of the pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 12, 3, padding=1)
+        self.threads = set[str]()
+
+    def forward(self, lr: Tensor) -> Tensor:
+        self.threads.add(current_thread().name)
+        self.size = lr.shape[-2:]
+        sr: Tensor = nn.functional.pixel_shuffle(self.conv(lr), 2)
+        return sr[..., : 2 * self.size[0], : 2 * self.size[1]]
+
+
+@pytest.mark.parametrize("kind", ["edsr", "ensemble", "stateful", "bicubic"])
+def test_scores_are_identical_with_any_number_of_threads_and_each_image_is_upscaled_once(
+    kind: str, store: ArtifactStore, threads: Callable[[int], None]
+) -> None:
+    images, stateful = open_set(store, "photos-test", 2), Stateful()
+    model: Architecture | None = build(ModelSpec(n_feats=8, n_resblocks=4), 0)
+    if kind in ("stateful", "bicubic"):
+        model = wrapped(stateful, 2) if kind == "stateful" else None
+    upscale: Upscaler = (
+        bicubic(2) if model is None else network(model, device=CPU, self_ensemble=kind == "ensemble")
+    )
+    passes: Counter[str] = Counter()
+
+    def counted(name: str, lr: scoring.Image) -> scoring.Image:
+        passes[name] += 1
+        return upscale(name, lr)
+
+    found, ticks = [], list[tuple[int, int | None]]()
+    for count in (1, 2, 4):
+        threads(count)
+        at_once = concurrency(images, model)
+        assert at_once == (1 if kind == "stateful" else min(count, len(images)))
+        found.append(score(counted, images, lambda *done: ticks.append(done), concurrent=at_once))
+        assert torch.get_num_threads() == count
+    assert found[0] == found[1] == found[2]
+    assert ticks == 3 * [(i, len(images)) for i in range(1, len(images) + 1)]
+    assert passes == dict.fromkeys(images.names, 3)
+    assert stateful.threads <= {main_thread().name}
+
+
+def test_concurrent_images_fit_in_memory_and_a_gpu_upscales_one_at_a_time(
+    store: ArtifactStore, threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, model = open_set(store, "photos-test", 2), build(ModelSpec(n_feats=8, n_resblocks=4), 0)
+    threads(2)
+    assert concurrency(images, model, torch.device("cuda")) == 1
+    pixels = max(images.hr(i)[..., 0].size for i in range(len(images)))
+    each = pixels * (scoring.METRIC_BYTES + model.pixel_bytes / 4)
+    for images_that_fit in (2.1, 1.9, 0.1):
+        monkeypatch.setattr(scoring, "MEMORY", images_that_fit * each)
+        assert concurrency(images, model) == (2 if images_that_fit > 2 else 1)
+
+
+def test_a_signal_ends_concurrent_measurements(store: ArtifactStore, threads: Callable[[int], None]) -> None:
+    images, begun, stopping = open_set(store, "photos", 2), list[str](), Event()
+
+    def upscale_until_stopped(name: str, lr: scoring.Image) -> scoring.Image:
+        begun.append(name)
+        if len(begun) > 1:
+            stopping.wait(60)
+        return bicubic(2)(name, lr)
+
+    def stop(done: int, total: int | None) -> None:
+        stopping.set()
+        raise KeyboardInterrupt
+
+    threads(2)
+    with pytest.raises(KeyboardInterrupt):
+        score(upscale_until_stopped, images, stop, concurrent=2)
+    assert len(begun) == 3 < len(images)  # one measured, two under way
+    assert torch.get_num_threads() == 2
+
+
+def test_threads_that_run_out_of_memory_together_make_tiles_smaller_once() -> None:
+    model = build(ModelSpec(n_feats=4, n_resblocks=1), 0)
+    shrunk = Tiled(model, {})
+    calls = Counter[str]()
+
+    def short(module: nn.Module, given: tuple[Tensor, ...]) -> None:
+        calls["passes"] += 1
+        if calls["passes"] == 1:
+            shrunk.side = 50  # another thread ran out of memory meanwhile
+            raise RuntimeError("DefaultCPUAllocator: not enough memory")
+
+    model.register_forward_pre_hook(short)
+    with torch.inference_mode():
+        shrunk(torch.rand(1, 3, 60, 60))
+    assert shrunk.side == 50
 
 
 def test_validation_is_the_mean_psnr_of_centre_crops(

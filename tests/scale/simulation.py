@@ -88,7 +88,7 @@ class Laborer:
                 for name in self.plan.suite.data.names:
                     open_set(self.store, name, self.plan.suite.data.scale)
                 if task.kind == "scores":
-                    self._measure(task.networks)
+                    self._measure(task.networks, task.datasets)
                 else:
                     self._train(task.runs)
                 took = time.monotonic() - begun - self.slept
@@ -115,9 +115,9 @@ class Laborer:
                     write(folder / layout.CARD, "{}")
                 self._note(made=store.path(run).name)
 
-    def _measure(self, networks: Iterable[Network]) -> None:
+    def _measure(self, networks: Iterable[Network], names: Iterable[str]) -> None:
         data, store = self.plan.suite.data, self.store
-        for name in data.test:
+        for name in names or data.test:
             pixels = pixels_of(store, name) or ""
             for network in networks:
                 wanted = measurement(network, pixels, data.scale, self_ensemble=False)

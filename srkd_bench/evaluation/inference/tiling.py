@@ -2,6 +2,7 @@
 
 import math
 import re
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ _OUT_OF_MEMORY = re.compile(  # error messages of torch's CPU allocator, CUDA, c
 
 
 class Tiled:
-    """A network applied in tiles, which become smaller when memory runs out.
+    """A network applied in tiles, which become smaller when memory runs out; threads may share it.
 
     Args:
         card: receives `tile`, the side in LR pixels, when tiles become smaller.
@@ -28,6 +29,7 @@ class Tiled:
         self.model, self.card = model, card
         self.whole = int(math.sqrt(TILE_BYTES / model.pixel_bytes))
         self.side: int | None = None  # the receptive field is measured only if tiles are needed
+        self._shrinking = Lock()
 
     def __call__(self, lr: Tensor) -> Tensor:
         """Return the SR of (1, 3, h, w).
@@ -38,22 +40,30 @@ class Tiled:
         if self.side is None and max(lr.shape[-2:]) > self.whole and self.model.halo is not None:
             self.side = max(SMALLEST_TILE, self.whole - 2 * self.model.halo)
         while True:
+            side = self.side
             try:
-                return self.model(lr).sr if self.side is None else tiled(self.model, lr, self.side)
+                return self.model(lr).sr if side is None else tiled(self.model, lr, side)
             except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
                 if not is_out_of_memory(error):
                     raise
-            lacking = f"not enough memory for {self.model.spec} on"
-            if self.model.halo is None:
-                size = "×".join(map(str, lr.shape[:1:-1]))
-                hint = "set overlap, the LR pixels around a tile, together with blocks"
-                raise SrkdError(f"{lacking} a whole image of {size} pixels", hint)
-            if self.side is not None and self.side <= SMALLEST_TILE:
-                hint = "free some memory, or choose another --device"
-                raise SrkdError(f"{lacking} tiles of {self.side}×{self.side} pixels", hint)
-            side = max(SMALLEST_TILE, self.whole - 2 * self.model.halo) if self.side is None else self.side
-            self.side = max(SMALLEST_TILE, min(side, *lr.shape[-2:]) // 2)
-            self.card["tile"] = self.side
+            with self._shrinking:
+                if self.side == side:  # no other thread was faster
+                    self.side = self.card["tile"] = self._smaller(side, lr)
+
+    def _smaller(self, side: int | None, lr: Tensor) -> int:
+        """Return the next smaller side of tiles for (1, 3, h, w)."""
+        lacking = f"not enough memory for {self.model.spec} on"
+        if self.model.halo is None:
+            size = "×".join(map(str, lr.shape[:1:-1]))
+            hint = "set overlap, the LR pixels around a tile, together with blocks"
+            raise SrkdError(f"{lacking} a whole image of {size} pixels", hint)
+        if side is not None and side <= SMALLEST_TILE:
+            hint = "free some memory, or choose another --device"
+            raise SrkdError(f"{lacking} tiles of {side}×{side} pixels", hint)
+        if side is None:
+            side = max(SMALLEST_TILE, self.whole - 2 * self.model.halo)
+        shortest: int = min(side, *lr.shape[-2:])
+        return max(SMALLEST_TILE, shortest // 2)
 
 
 def is_out_of_memory(error: Exception) -> bool:

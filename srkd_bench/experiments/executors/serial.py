@@ -49,7 +49,9 @@ def do(task: Task, plan: Plan, place: Workplace, ranks: Ranks | None = None) -> 
     place.store.look_again()  # the tasks that this one depends on may have run on other machines
     images, tests = prepare(plan, place)
     if task.kind == "scores":
-        ensure_scores(task.networks, plan, tests, place)
+        named = zip(plan.suite.data.test, tests, strict=True)
+        chosen = [one for name, one in named if not task.datasets or name in task.datasets]
+        ensure_scores(task.networks, plan, chosen, place)
         return []
     if task.kind == "teacher":
         return [error for one in task.networks for error in ensure_teacher(plan, images, place, ranks, one)]

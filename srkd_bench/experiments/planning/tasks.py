@@ -32,6 +32,7 @@ class Task:
         needs: names of the tasks that have to be done before.
         live: whether the teacher makes a forward pass on each batch.
         labels: what a task of kind `labels` computes.
+        datasets: what a task of kind `scores` measures on; empty for all of the suite's test sets.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Task:
     needs: tuple[str, ...] = ()
     live: bool = False
     labels: Labels | None = None
+    datasets: tuple[str, ...] = ()
 
     @property
     def runs(self) -> list[Run]:
@@ -61,7 +63,8 @@ def tasks(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[Task]:
     """Return what a plan needs and the store does not have, in an order in which it can be done.
 
     Args:
-        slots: how many processes will work on it; groups are split where it is done sooner then.
+        slots: how many processes will work on it; groups are split where it is done sooner then, and scores by
+            network and data set.
     """
     teachers = [one for one in plan.teachers if plan.with_teacher and not store.has(one)]
     made = [Task(plan.title(one), "teacher", (one,)) for one in teachers]
@@ -85,7 +88,24 @@ def tasks(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[Task]:
     scores = [Task("scores of finished networks", "scores", tuple(here))] if here else []
     networks = [one for one in made if one.kind != "labels"]
     scores += [Task(f"scores of {one.name}", "scores", one.networks, (one.name,)) for one in networks]
+    if slots > 1:
+        scores = [part for task in scores for part in _by_network_and_set(task, plan)]
     return [*made, *scores]
+
+
+def _by_network_and_set(task: Task, plan: Plan) -> list[Task]:
+    """Split a task of kind `scores`."""
+    return [
+        Task(
+            f"scores of {plan.title(network)} on {name}",
+            "scores",
+            (network,),
+            task.needs,
+            datasets=(name,),
+        )
+        for network in task.networks
+        for name in plan.suite.data.test
+    ]
 
 
 def _labels(plan: Plan, store: ArtifactStore, before: Mapping[str, tuple[str, ...]]) -> list[Task]:

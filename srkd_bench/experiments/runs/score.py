@@ -8,7 +8,7 @@ from srkd_bench.core.files import write
 from srkd_bench.core.provenance import provenance
 from srkd_bench.data.image_set import ImageSet
 from srkd_bench.evaluation.scores import Scores, kept_scores, measurement
-from srkd_bench.evaluation.scoring import Upscaler, bicubic, network, score
+from srkd_bench.evaluation.scoring import Upscaler, bicubic, concurrency, network, score
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.networks.stored import load
 from srkd_bench.store.layout import CARD, SCORES
@@ -32,11 +32,13 @@ def measured(
             return found
         card = provenance(place.device) | {"dataset": images.name, "pixels": images.pixels}
         upscale: Upscaler = bicubic(images.scale)
+        concurrent = concurrency(images)
         if key is not None:
             model = load(key, place.store)
             upscale = network(model, device=place.device, self_ensemble=self_ensemble, card=card)
+            concurrent = concurrency(images, model, place.device)
         with place.display.bar(f"measuring {title} on {images.name}") as tick:
-            scores = score(upscale, images, tick)
+            scores = score(upscale, images, tick, concurrent=concurrent)
         with place.store.writing(wanted) as folder:
             write(folder / SCORES, json.dumps({"dataset": images.name, "images": scores}))
             write(folder / CARD, json.dumps(card, indent=1))

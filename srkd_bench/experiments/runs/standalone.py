@@ -14,7 +14,7 @@ from srkd_bench.data.image_set import ImageSet, image_notes, missing, open_set
 from srkd_bench.evaluation.inference.module import kept_mode, wrapped
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.scores import Score, Scores, below_bicubic
-from srkd_bench.evaluation.scoring import network, score
+from srkd_bench.evaluation.scoring import concurrency, network, score
 from srkd_bench.evaluation.sr_images import folder_of, pair
 from srkd_bench.experiments.runs.score import measured
 from srkd_bench.networks import stored
@@ -93,7 +93,8 @@ def _of_module(
 ) -> Scores:
     with kept_mode(module), place.display.bar(f"measuring {title} on {images.name}") as tick:
         model = wrapped(module, images.scale)
-        return score(network(model, device=place.device, self_ensemble=self_ensemble), images, tick)
+        upscale = network(model, device=place.device, self_ensemble=self_ensemble)
+        return score(upscale, images, tick, concurrent=concurrency(images, model, place.device))
 
 
 def _of_folder(sr_dir: Path, images: ImageSet, place: workspace.Workplace) -> tuple[Scores, list[str]]:
@@ -101,7 +102,7 @@ def _of_folder(sr_dir: Path, images: ImageSet, place: workspace.Workplace) -> tu
     pairing = pair(folder_of(sr_dir, images.name), images)
     for line in pairing.lines:
         place.display.say(f"{images.name}, {line}")
-    found = score(pairing.upscale, images)
+    found = score(pairing.upscale, images, concurrent=concurrency(images))
     notes = [f"{images.name}: {note}" for note in pairing.notes]
     equal = [name for name, values in found.items() if math.isinf(values["psnr_rgb"])]
     if equal:

@@ -50,6 +50,7 @@ class EDSR(Architecture):
 
     spec: ModelSpec
     draws = False
+    reentrant = True
     mean: Tensor
 
     def __init__(self, spec: ModelSpec) -> None:

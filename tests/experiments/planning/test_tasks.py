@@ -54,6 +54,25 @@ def test_a_suite_is_a_teacher_then_a_group_a_seed_then_their_scores(
     }
 
 
+def test_scores_are_split_by_network_and_data_set_for_several_processes(
+    planned: Planned, store: ArtifactStore
+) -> None:
+    plan = planned("data.test=[photos-test,photos-valid]")
+    made = tasks.tasks(plan, store, 2)
+    found = {task.name: (task.networks, task.needs, task.datasets) for task in made if task.kind == "scores"}
+    none, hkd = plan.students
+    assert found == {
+        f"scores of {title} on {name}": ((network,), needs, (name,))
+        for name in ("photos-test", "photos-valid")
+        for title, network, needs in (
+            ("bicubic", None, ()),
+            ("teacher", plan.teacher, ("teacher",)),
+            ("none seed 0", none, ("seed 0: none",)),
+            ("hkd seed 0", hkd, ("seed 0: hkd",)),
+        )
+    }
+
+
 def test_finished_work_is_no_task_and_repeating_a_task_changes_nothing(
     planned: Planned, store: ArtifactStore, display: Display
 ) -> None:
