@@ -15,7 +15,7 @@ from srkd_bench.data.image_set import ImageSet, Tick
 from srkd_bench.evaluation.inference.tiling import Tiled
 from srkd_bench.evaluation.metrics import measure
 from srkd_bench.evaluation.scores import Scores
-from srkd_bench.networks.base import Architecture, tf32
+from srkd_bench.networks.base import Architecture, convolutions
 
 Image = NDArray[np.uint8]
 Upscaler = Callable[[str, Image], Image]
@@ -104,7 +104,7 @@ def network(
     @torch.inference_mode()
     def upscale(name: str, lr: Image) -> Image:
         x = torch.from_numpy(np.array(lr)).to(device).permute(2, 0, 1)[None].float() / 255
-        with tf32(allowed=False):
+        with convolutions():
             sr = _self_ensemble(tiled, x) if self_ensemble else tiled(x)
         return sr[0].mul_(255).clamp_(0, 255).round_().byte().permute(1, 2, 0).cpu().numpy()
 

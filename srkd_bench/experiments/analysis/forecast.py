@@ -16,6 +16,7 @@ from srkd_bench.config.artifacts import Run
 from srkd_bench.config.metrics import METRICS
 from srkd_bench.config.network import ForeignSpec, ModelSpec
 from srkd_bench.data.image_set import hr_sizes, packed, pixels_of, spec_of
+from srkd_bench.evaluation.inference.profile import wait
 from srkd_bench.evaluation.metrics import measure
 from srkd_bench.evaluation.scores import measurement
 from srkd_bench.evaluation.scoring import VALIDATION_SIDE, bicubic, network
@@ -272,7 +273,6 @@ def _median(work: Callable[[], object], place: Workplace) -> float:
     while not times or (len(times) < TRIAL_STEPS and sum(times) < TRIAL_SECONDS):
         begun = time.perf_counter()
         work()
-        if place.device.type == "cuda":
-            torch.cuda.synchronize(place.device)
+        wait(place.device)
         times.append(time.perf_counter() - begun)
     return median(times)
