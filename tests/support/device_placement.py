@@ -85,6 +85,6 @@ def on_meta() -> Iterator[torch.device]:
         patch("srkd_bench.training.teacher.autocast", nothing),
         patch("srkd_bench.networks.architectures.edsr._float32", nothing),
         patch("torch.optim.optimizer._get_fused_kernels_supported_devices", lambda: ["cpu", "meta"]),
-        _Placement(),
+        _Placement(),  # type: ignore[no-untyped-call]  # likewise
     ):
         yield META

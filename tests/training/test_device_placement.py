@@ -60,7 +60,7 @@ def train(name: str, method: Method, folder: Path, stop: int | None = None) -> N
 
 
 def validate(model: nn.Module) -> float:
-    return model(torch.zeros(1, 3, 8, 8, device=META)).sr.mean().item()
+    return float(model(torch.zeros(1, 3, 8, 8, device=META)).sr.mean().item())
 
 
 @pytest.mark.parametrize(("name", "params"), VARIANTS, ids=lambda value: str(value))

@@ -23,6 +23,7 @@ from srkd_bench.methods.base import TeacherView
 from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.loading import build
 from srkd_bench.store.workspace import Workplace
+from srkd_bench.training.compilation import check_compiler
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.precision import obstacle
 from srkd_bench.training.teacher import teacher_pass
@@ -41,6 +42,9 @@ def check(plan: Plan, place: Workplace) -> None:
     for note in image_notes(place.store, plan.suite.data.test, [plan.suite.data.train]):
         place.display.say(note)
     check_methods(plan, place)
+    missing_runs = (key for key in plan.networks if isinstance(key, Run) and not place.store.has(key))
+    if any(run.train.compile for run in missing_runs):
+        check_compiler(place.device)
     rehearse(plan, place)
 
 
