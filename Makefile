@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 FUZZ_SECONDS ?= 600
 
-.PHONY: demo test test-spandrel check smoke bench chaos scale docs clean
+.PHONY: demo test test-spandrel check smoke bench gpu chaos scale docs clean
 
 demo: .venv/ready
 	$(BIN)/srkd run demo
@@ -35,6 +35,10 @@ smoke: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks -o bench.json
+
+# On one GPU, in under 8 minutes: agreement with the CPU, resuming, precisions, speed. Without one, the parts for the CPU.
+gpu: .venv/ready
+	$(BIN)/python -m benchmarks gpu --markdown -o gpu.json > gpu.md; status=$$?; cat gpu.md; exit $$status
 
 # Read it by opening site/index.html; no server is needed.
 docs: .venv/ready

@@ -19,6 +19,7 @@ class Row:
         more: more is better.
         peer: what the other way of doing it takes, measured in the same run.
         note: what the reader must know.
+        error: why it could not be measured although it should have been.
     """
 
     target: str
@@ -28,6 +29,7 @@ class Row:
     more: bool = False
     peer: float | None = None
     note: str = ""
+    error: str = ""
 
     @property
     def kept(self) -> bool | None:

@@ -47,7 +47,7 @@ def datasets(context: typer.Context, incomplete: str) -> list[str]:
 def devices(context: typer.Context, incomplete: str) -> list[str]:
     """Complete devices, also in a list `a,b`. GPUs are counted without CUDA."""
     count = len([*Path("/proc/driver/nvidia/gpus").glob("*")])
-    known = ["auto", "cpu", "cuda", *(f"cuda:{index}" for index in range(count)), "all"]
+    known = ["auto", "cpu", "cuda", *(f"cuda:{index}" for index in range(count)), "mps", "xpu", "all"]
     return _after_the_last(",", incomplete, lambda part: known)
 
 

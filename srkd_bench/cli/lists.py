@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from srkd_bench.core.errors import SrkdError
+from srkd_bench.store.workspace import DEVICE_NAME, DEVICE_NAMES
 
 MOST_SEEDS = 1000
-_DEVICE = re.compile(r"auto|all|cpu|cuda(:(0|[1-9]\d{0,3}))?")
 _SEEDS = re.compile(r"(\d{1,10})(?:-(\d{1,10}))?")
 SEEDS_EXAMPLE = "--seeds 6 (0 to 5), --seeds 0-5 or --seeds 0,2,4"
 
@@ -56,10 +56,10 @@ def device(value: str) -> str:
     """Return the name of one device, refused before any work if no device has such a name.
 
     Raises:
-        SrkdError: it is not auto, cpu, cuda or cuda:N.
+        SrkdError: it is not auto, cpu, or an accelerator's type with an optional index.
     """
-    if not _DEVICE.fullmatch(value) or value == "all":
-        raise SrkdError(f"--device: no device named '{value[:40]}'", "--device auto, cpu, cuda or cuda:1")
+    if not DEVICE_NAME.fullmatch(value):
+        raise SrkdError(f"--device: no device named '{value[:40]}'", f"--device {DEVICE_NAMES}")
     return value
 
 
@@ -69,11 +69,11 @@ def devices(values: Sequence[str]) -> list[str]:
     Raises:
         SrkdError: no device has such a name, or a list holds `auto` or `all`.
     """
-    found, example = split(values), "--device cpu, --device cuda:0,cuda:1 or --device all"
+    found, example = split(values), "--device cpu, cuda, cuda:0,cuda:1, mps, xpu or all"
     if not found:
         raise SrkdError("--device names nothing", example)
     for one in found:
-        if not _DEVICE.fullmatch(one):
+        if one != "all" and not DEVICE_NAME.fullmatch(one):
             raise SrkdError(f"--device: no device named '{one[:40]}'", example)
     if len(found) > 1 and {"auto", "all"} & set(found):
         raise SrkdError("--device: auto and all stand alone, not in a list", example)

@@ -81,7 +81,7 @@ Device = Annotated[
         metavar="NAME",
         callback=lists.device,
         autocompletion=completion.devices,
-        help="auto, cpu, cuda or cuda:1.",
+        help="auto, cpu, cuda, mps or xpu, with an optional index (cuda:1).",
     ),
 ]
 Devices = Annotated[
@@ -92,7 +92,7 @@ Devices = Annotated[
         metavar="NAME[,NAME…]",
         callback=lists.devices,
         autocompletion=completion.devices,
-        help="cpu, cuda, or several devices with one process each: cuda:0,cuda:1. all: every GPU. "
+        help="cpu, cuda, mps, xpu, or several devices with one process each: cuda:0,cuda:1. all: every GPU. "
         "auto: every GPU, or the CPU if there is none.",
     ),
 ]

@@ -36,7 +36,7 @@ class TrainSpec(Spec):
     """Steps at which a cosine restarts (Loshchilov and Hutter, ICLR 2017), at `decay_factor` times the previous
     rate and with a reset optimizer."""
     precision: Annotated[Precision, Field(examples=["bf16"])] = "fp32"
-    """Arithmetic of forward and backward passes. `tf32` and `fp16` need a CUDA device, where `fp32` excludes
+    """Arithmetic of forward and backward passes. `tf32` needs an NVIDIA GPU, and `fp16` a GPU; `fp32` excludes
     TF32."""
     augment: Annotated[bool, Field(examples=[False])] = True
     """Flip and rotate patches, each of the eight ways equally often."""

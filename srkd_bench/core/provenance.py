@@ -33,6 +33,9 @@ def device_name(device: torch.device) -> str:
     """Return the hardware that determines rounding: the GPU, or the instruction set that torch uses on this CPU."""
     import torch
 
-    cuda = device.type == "cuda"
-    name = torch.cuda.get_device_name(device) if cuda else torch.backends.cpu.get_cpu_capability()
-    return f"{device.type} {name}"
+    if device.type == "cpu":
+        return f"cpu {torch.backends.cpu.get_cpu_capability()}"
+    named = getattr(torch.get_device_module(device), "get_device_name", None)
+    return (
+        f"{device.type} {named(device) if named else platform.processor()}"  # Apple's GPU is part of its chip
+    )

@@ -19,7 +19,7 @@ from srkd_bench.data.image_set import ImageSet, Tick
 from srkd_bench.evaluation.inference.tiling import TILE_BYTES, Tiled
 from srkd_bench.evaluation.metrics import measure
 from srkd_bench.evaluation.scores import Scores
-from srkd_bench.networks.base import Architecture, tf32
+from srkd_bench.networks.base import Architecture, convolutions
 
 Image = NDArray[np.uint8]
 Upscaler = Callable[[str, Image], Image]
@@ -90,7 +90,7 @@ def _concurrently(
     share = (max(1, threads // workers),)
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=share)
     try:
-        with tf32(allowed=False):  # it is global, and each thread would restore what another one has set
+        with convolutions():  # the setting is global, and each thread would restore what another one has set
             for future in as_completed([pool.submit(work, i) for i in order]):
                 yield future.result()
     finally:
@@ -170,7 +170,7 @@ def network(
     @torch.inference_mode()
     def upscale(name: str, lr: Image) -> Image:
         x = torch.from_numpy(np.array(lr)).to(device).permute(2, 0, 1)[None].float() / 255
-        with tf32(allowed=False):
+        with convolutions():
             sr = self_ensemble_of(tiled, x) if self_ensemble else tiled(x)
         return sr[0].mul_(255).clamp_(0, 255).round_().byte().permute(1, 2, 0).cpu().numpy()
 

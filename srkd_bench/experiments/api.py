@@ -66,7 +66,7 @@ def run(
         settings: changes of the suite by key, such as `{"train.steps": 200}`.
         baseline: the method that all others are compared with.
         home: folder of the artifact store; `SRKD_HOME` or the user's cache folder if not given.
-        device: `auto`, `cpu`, `cuda`, `cuda:1`, or several divided by commas; `all` is every GPU.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`, `xpu`, or several divided by commas; `all` is every GPU.
         jobs: number of worker processes; one for each device if not given.
         checkpoint_seconds: time between checkpoints; 300, or more where checkpoints would take over 1 % of it.
         teacher_cache: GB of stored teacher labels; 0 stores none.
@@ -136,7 +136,7 @@ def load(
         run: an unambiguous prefix of a finished run's id, as `srkd ls` prints it.
         weights: instead of a run: a file, an address or `edsr-official`; it is imported into the store.
         home: folder of the artifact store; `SRKD_HOME` or the user's cache folder if not given.
-        device: `cpu`, `cuda`, `cuda:1` or `auto`; `module.to(device)` moves it later.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps` or `xpu`; `module.to(device)` moves it later.
     Returns:
         The network in evaluation mode. `module(lr)` maps (N, 3, h, w) float32 in [0, 1] to
         (N, 3, scale*h, scale*w); `module.upscale(image)` maps an image to an image; `module.scale` is 2, 3 or 4.
@@ -176,7 +176,7 @@ def evaluate(
         self_ensemble: whether SR is the mean over eight flips and rotations.
         name: of a module in tables and data frames; its class's name if not given.
         home: folder of the artifact store; `SRKD_HOME` or the user's cache folder if not given.
-        device: `auto`, `cpu`, `cuda` or `cuda:1`; a module's own device if not given, else `auto`.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps` or `xpu`; a module's own device if not given, else `auto`.
         progress: whether progress is shown on standard error, or below the cell of a notebook.
     Returns:
         All metrics of every image. Scores of a module are not stored, since its weights may change.

@@ -82,7 +82,7 @@ class Step:
         teacher: the teacher's output for the same batch; methods must declare `looks` to use it.
         rec: the suite's loss against HR (`train.loss`), with gradient.
         progress: the completed fraction of the training, in [0, 1).
-        generator: the method's own random numbers.
+        generator: the method's own random numbers, drawn on the CPU so that they are equal on all devices.
         see: returns the student's output for other LR images, with gradient and features at the method's taps.
         autocast: returns the autocast context for auxiliary networks of the method.
         loss: the suite's loss function of SR and HR, for auxiliary networks.

@@ -67,11 +67,15 @@ class Architecture(nn.Module, ABC):
 
 
 @contextmanager
-def tf32(*, allowed: bool) -> Iterator[None]:
-    """Allow or forbid TF32 for convolutions on CUDA inside the block; PyTorch's default is TF32."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = allowed
+def convolutions(*, tf32: bool = False) -> Iterator[None]:
+    """Make CUDA's convolutions reproducible inside the block: deterministic, and in TF32 only on request.
+
+    PyTorch's default is TF32 with algorithms that may round differently each time.
+    """
+    cudnn = torch.backends.cudnn
+    before = cudnn.allow_tf32, cudnn.deterministic
+    cudnn.allow_tf32, cudnn.deterministic = tf32, True
     try:
         yield
     finally:
-        torch.backends.cudnn.allow_tf32 = before
+        cudnn.allow_tf32, cudnn.deterministic = before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,10 @@ if TYPE_CHECKING:
 
     from srkd_bench.core.progress import Display
     from srkd_bench.store.artifact_store import ArtifactStore
+
+# torch keeps eight bits of an index: cuda:256 would be cuda:0.
+DEVICE_NAME = re.compile(r"auto|cpu|(cuda|mps|xpu)(:(0|[1-9]\d?))?")
+DEVICE_NAMES = "auto, cpu, cuda, cuda:1, mps or xpu"
 
 
 def _cpu() -> torch.device:

@@ -1,9 +1,10 @@
-"""Choose devices by name."""
+"""Choose devices by name: the CPU, or the accelerator that PyTorch finds (CUDA, MPS or XPU)."""
 
 import torch
 
 from srkd_bench.core import torchrun_env
 from srkd_bench.core.errors import SrkdError
+from srkd_bench.store.workspace import DEVICE_NAME, DEVICE_NAMES
 
 
 def check_device_name(name: str) -> None:
@@ -12,56 +13,61 @@ def check_device_name(name: str) -> None:
     Raises:
         SrkdError: it is invalid.
     """
-    _named(name)
+    if not DEVICE_NAME.fullmatch(name):
+        raise SrkdError(f"no device named '{name[:40]}'", f"--device {DEVICE_NAMES}")
 
 
-def _named(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise SrkdError(f"no device named '{name}'", "auto, cpu, cuda or cuda:1") from None
-    if device.type not in ("cpu", "cuda"):
-        raise SrkdError(f"device '{name}' is not supported", "--device cpu or cuda")
-    if str(device) != name:  # torch keeps eight bits of the index: cuda:256 would be cuda:0
-        raise SrkdError(f"device '{name}' is not available", "--device cpu")
-    return device
+def default_kind() -> str:
+    """Return the type of this machine's accelerator; `cpu` if there is none, or none that srkd supports."""
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return found.type if found is not None and DEVICE_NAME.fullmatch(found.type) else "cpu"
 
 
 def choose_device(name: str) -> torch.device:
-    """Return a device by its name; `auto` is CUDA if available. Each rank of torchrun has its own GPU.
+    """Return a device by its name; `auto` is the accelerator if available. Each rank of torchrun has its own GPU.
 
     Raises:
         SrkdError: it does not exist.
     """
-    device = _named(name)
-    if device.type == "cuda" and torchrun_env.ranks() > 1:
-        if device.index is not None or torchrun_env.local_ranks() > torch.cuda.device_count():
-            raise SrkdError(
-                f"{torchrun_env.local_ranks()} ranks need a GPU each: {torch.cuda.device_count()} are available",
-                "torchrun --nproc-per-node gpu -m srkd_bench … --device cuda",
-            )
-        device = torch.device("cuda", torchrun_env.local_rank())
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise SrkdError(f"device '{name}' is not available", "--device cpu")
+    check_device_name(name)
+    device = torch.device(default_kind() if name == "auto" else name)
+    if device.type != "cpu" and torchrun_env.ranks() > 1:
+        device = _of_this_rank(device)
+    kind, count = default_kind(), torch.accelerator.device_count()
+    if device.type != "cpu" and (device.type != kind or (device.index or 0) >= count):
+        found = "the CPU only" if kind == "cpu" else f"{count} × {kind}"
+        problem = f"device '{name}' is not available: PyTorch {torch.__version__} finds {found}"
+        raise SrkdError(problem, f"--device {kind}")
     return device
+
+
+def _of_this_rank(device: torch.device) -> torch.device:
+    if device.type != "cuda":
+        raise SrkdError(f"torchrun trains on CUDA devices or the CPU, not on {device.type}", "--device cpu")
+    ranks, count = torchrun_env.local_ranks(), torch.accelerator.device_count()
+    if device.index is not None or ranks > count:
+        raise SrkdError(
+            f"{ranks} ranks need a GPU each: {count} are available",
+            "torchrun --nproc-per-node gpu -m srkd_bench … --device cuda",
+        )
+    return torch.device("cuda", torchrun_env.local_rank())
 
 
 def choose_devices(names: str, jobs: int | None = None) -> list[torch.device]:
     """Return a device for each parallel process.
 
     Args:
-        names: comma-separated; `auto` is every CUDA device, or the CPU without any, and `all` requires CUDA.
+        names: comma-separated; `auto` is every accelerator, or the CPU without any, and `all` requires one.
         jobs: number of processes, assigned to these devices in turn; one per device by default.
     Raises:
         SrkdError: a device does not exist, or is named twice.
     """
-    count = torch.cuda.device_count()
+    kind = default_kind()
+    count = 0 if kind == "cpu" else torch.accelerator.device_count()
     if names == "all" and not count:
-        raise SrkdError("there is no CUDA device here", "--device cpu --jobs 2")
+        raise SrkdError("there is no GPU here", "--device cpu --jobs 2")
     if names in ("auto", "all") and count > 1:
-        found = [torch.device("cuda", i) for i in range(count)]
+        found = [torch.device(kind, i) for i in range(count)]
     else:
         found = [choose_device("auto" if name == "all" else name.strip()) for name in names.split(",")]
     if len(set(found)) < len(found):

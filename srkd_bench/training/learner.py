@@ -85,7 +85,7 @@ class Learner:
         self.run, self.method, self.folder, self.device, self.ranks = run, method, folder, device, ranks
         self.student = build(run.model, run.seed).to(device)
         self.adapter = adapter_of(method, teacher, self.student, sample.to(device), run.seed, run.method)
-        self.generator = torch.Generator(device).manual_seed(seed_of("method", run.seed, run.method))
+        self.generator = torch.Generator().manual_seed(seed_of("method", run.seed, run.method))
         weights = [*self.student.parameters(), *self.adapter.parameters()]
         trained = [weight for weight in weights if weight.requires_grad]
         self.optimizer = torch.optim.Adam(trained, run.train.learning_rate, betas=(0.9, 0.999), fused=True)
@@ -150,8 +150,8 @@ class Learner:
 
     def _see(self, lr: Tensor) -> Output:
         # Dropout: the masks depend on seed and step alone, not on the other learners or on resuming.
-        own = seeded("forward", self.run.seed, self.step) if self.student.draws else nullcontext()
-        with own, autocast(self.run.train, self.device):
+        masks = seeded("forward", self.run.seed, self.step, device=self.device)
+        with masks if self.student.draws else nullcontext(), autocast(self.run.train, self.device):
             output: Output = self._network(lr, self.method.taps)
         return output
 
@@ -197,9 +197,9 @@ class Learner:
         content = checkpoints.read(self.folder)
         if content is None:
             return
-        state = torch.load(BytesIO(content), map_location=self.device, weights_only=True)
+        state = torch.load(BytesIO(content), map_location="cpu", weights_only=True)
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
-        self.generator.set_state(state["generator"].cpu())
+        self.generator.set_state(state["generator"])
         self.watch = Watch(**state["watch"])
         self.step, self.seconds, self.events = state["step"], state["seconds"], state["events"]

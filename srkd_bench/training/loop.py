@@ -12,7 +12,7 @@ from srkd_bench.core.errors import Stopped
 from srkd_bench.core.signals import Interrupted, shielded
 from srkd_bench.data.patches import Patches
 from srkd_bench.methods.base import TeacherView
-from srkd_bench.networks.base import Architecture, Output, tf32
+from srkd_bench.networks.base import Architecture, Output, convolutions
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.schedule import event_every
 from srkd_bench.training.teacher import teacher_pass
@@ -56,7 +56,7 @@ def fit(
     log = _Log(train, min(one.step for one in learners), validate)
     checkpoints = _Checkpoints(checkpoint_seconds, hand_on)
     try:
-        with tf32(allowed=train.precision == "tf32"), ranks.interruptible():
+        with convolutions(tf32=train.precision == "tf32"), ranks.interruptible():
             _run(learners, patches, forward, cache, device, log, checkpoints, watch)
     except Interrupted as signal:
         checkpoints.save_last(learners)

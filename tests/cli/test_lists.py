@@ -34,7 +34,10 @@ def test_lists_are_repeated_options_or_comma_separated() -> None:
     assert lists.methods(["ckd,hkd", " rkd"]) == ["ckd", "hkd", "rkd"]
     assert lists.methods(None) is None
     assert lists.devices(["cuda:0", "cuda:1,cpu"]) == ["cuda:0", "cuda:1", "cpu"]
+    assert lists.devices(["all"]) == ["all"]
+    for one in ("auto", "mps", "xpu:1", "cuda"):
+        assert lists.devices([one]) == [lists.device(one)] == [one]
     for wrong in (["gpu"], ["cuda:"], ["cuda:0,auto"], [","], ["cuda:01"]):
         with pytest.raises(SrkdError, match="--device") as caught:
             lists.devices(wrong)
-        assert "--device cuda:0,cuda:1" in caught.value.hint
+        assert "cuda:0,cuda:1" in caught.value.hint

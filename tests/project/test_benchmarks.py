@@ -1,12 +1,17 @@
 """Check that each benchmark runs, not how fast it is."""
 
+import json
 import math
+import sys
 from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from benchmarks.__main__ import SCRIPTS, markdown, table
+from benchmarks.__main__ import SCRIPTS, main, markdown, table
+from benchmarks.gpu import SECTIONS
 from benchmarks.measure import Row, by_turns, ratio
 
 
@@ -23,6 +28,50 @@ def test_each_benchmark_measures_something(name: str) -> None:
         assert row.measured != 0  # what is left between two times may be below it
     assert torch.get_num_threads() == threads
     assert table(rows).row_count == len(rows)
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_each_section_of_the_gpu_check_runs_its_cpu_part(name: str) -> None:
+    threads = torch.get_num_threads()
+    rows: list[Row] = import_module(f"benchmarks.{name}").rows(True)
+    assert [row.target for row in rows if row.error or row.kept is False] == []
+    assert any(row.measured is not None for row in rows)
+    assert all(row.measured is not None or row.note for row in rows)
+    assert torch.get_num_threads() == threads
+
+
+def test_a_failed_section_is_reported_and_the_others_continue(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def section(name: str) -> SimpleNamespace:
+        def rows(quick: bool) -> list[Row]:
+            if name.endswith("agreement"):
+                raise RuntimeError("CUDA error: no kernel image is available")
+            return [Row(name, 1.0, "", 1.0)]
+
+        return SimpleNamespace(rows=rows)
+
+    monkeypatch.setattr("benchmarks.__main__.import_module", section)
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "gpu", "--markdown", "-o", str(tmp_path / "gpu.json")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    rows = json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))["rows"]
+    assert [row["measured"] for row in rows] == [None, *[1.0] * (len(SECTIONS) - 1)]
+    printed = capsys.readouterr().out
+    assert "| failed: RuntimeError: CUDA error: no kernel image is available |" in printed
+
+
+@pytest.mark.parametrize(("name", "code"), [("gpu.resume", 1), ("patches", 0)])
+def test_only_a_missed_limit_of_the_gpu_check_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, name: str, code: int
+) -> None:
+    missed = SimpleNamespace(rows=lambda quick: [Row("x", 2.0, "s", 1.0)])
+    monkeypatch.setattr("benchmarks.__main__.import_module", lambda name: missed)
+    monkeypatch.setattr(sys, "argv", ["benchmarks", name])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == code
 
 
 def test_limits_are_upper_or_lower_bounds() -> None:

@@ -41,6 +41,23 @@ def test_compiled_learners_of_a_large_group_are_all_compiled(monkeypatch: pytest
     assert trained({"rvkd": methods["rvkd"]}, train=COMPILED)["rvkd"].equals(together["rvkd"])
 
 
+def test_a_compiler_that_does_not_work_is_reported_before_work_starts(
+    srkd: Srkd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*words: object) -> None:
+        raise RuntimeError("No working C++ compiler found")
+
+    torch.compiler.reset()
+    monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend=fail))
+    tiny_suite(tmp_path)
+    code, _, err = srkd("distill", "-m", "hkd", "tiny.yaml", "--set", "train.compile=true")
+    assert code == 1
+    assert "error: torch.compile does not work on cpu: " in err
+    assert "No working C++ compiler found" in err
+    assert "hint: --set train.compile=false" in err
+    assert not list((tmp_path / "home").glob("runs/*"))
+
+
 def test_the_default_backend_compiles_teacher_and_student(srkd: Srkd, tmp_path: Path) -> None:
     torch.compiler.reset()
     tiny_suite(tmp_path)

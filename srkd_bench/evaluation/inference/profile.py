@@ -29,7 +29,8 @@ class Cost:
         role: `student` or `teacher`; `network` for one without a role.
         multiply_adds: of the whole image.
         seconds: median, lower and upper quartile.
-        peak_bytes: memory beyond what torch itself takes, weights included; None on a CPU under Windows.
+        peak_bytes: memory beyond what torch itself takes, weights included; None on MPS, and on a CPU
+            under Windows.
     """
 
     role: str
@@ -44,7 +45,8 @@ class Cost:
 def profile(networks: dict[str, Chosen], size: tuple[int, int], runs: int, place: Workplace) -> list[Cost]:
     """Measure networks on an LR image of a size (width, height), in rounds of one forward pass each.
 
-    Memory is that of one pass: on CUDA as torch reports it, on the CPU as the system reports it for a new process.
+    Memory is that of one pass: on CUDA and XPU as torch reports it, on the CPU as the system reports it for a new
+    process.
 
     Raises:
         SrkdError: memory runs out.
@@ -79,10 +81,10 @@ def rounds(models: dict[str, nn.Module], lr: Tensor, runs: int) -> dict[str, lis
     for number in range(runs):
         order = list(models.items())
         for name, model in order if number % 2 else reversed(order):
-            _wait(lr.device)
+            wait(lr.device)
             begun = time.perf_counter()
             model(lr)
-            _wait(lr.device)
+            wait(lr.device)
             seconds[name].append(time.perf_counter() - begun)
     return seconds
 
@@ -95,28 +97,33 @@ def middle(values: list[float]) -> tuple[float, float, float]:
     return median, low, high
 
 
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+def wait(device: torch.device) -> None:
+    """Wait until an accelerator has done all its work; its operations run asynchronously."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
 
 
 def _peak(chosen: Chosen, lr: Tensor, place: Workplace) -> int | None:
-    if lr.device.type == "cuda":
-        return _cuda_peak(chosen.model, lr)
+    if lr.device.type != "cpu":
+        return _accelerator_peak(chosen.model, lr)
     shape, threads = tuple(lr.shape), torch.get_num_threads()
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         return process.submit(_own_peak, chosen.key, place.store.home, shape, threads).result()
 
 
 @torch.inference_mode()
-def _cuda_peak(model: nn.Module, lr: Tensor) -> int:
+def _accelerator_peak(model: nn.Module, lr: Tensor) -> int | None:
     """Return torch's peak memory in a pass: the network's weights, activations and SR."""
-    torch.cuda.empty_cache()
+    memory_of = torch.get_device_module(lr.device)
+    if not hasattr(memory_of, "max_memory_allocated"):  # MPS
+        return None
+    memory_of.empty_cache()
     weights = sum(one.nbytes for one in (*model.parameters(), *model.buffers()))
-    torch.cuda.reset_peak_memory_stats(lr.device)
-    before = torch.cuda.memory_allocated(lr.device)
+    memory_of.reset_peak_memory_stats(lr.device)
+    before = memory_of.memory_allocated(lr.device)
     model(lr)
-    return torch.cuda.max_memory_allocated(lr.device) - before + weights
+    peak: int = memory_of.max_memory_allocated(lr.device) - before + weights
+    return peak
 
 
 @torch.inference_mode()

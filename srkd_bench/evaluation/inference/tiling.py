@@ -12,9 +12,9 @@ from srkd_bench.networks.base import Architecture
 
 TILE_BYTES = 1.2e9
 SMALLEST_TILE = 32  # LR pixels a side
-_OUT_OF_MEMORY = re.compile(  # error messages of torch's CPU allocator, CUDA, cuDNN and cuBLAS, oneDNN
+_OUT_OF_MEMORY = re.compile(  # error messages of torch's CPU allocator, CUDA, cuDNN and cuBLAS, MPS, oneDNN
     r"DefaultCPUAllocator: (can.t allocate|not enough) memory|CUDA error: out of memory"
-    r"|CU(DNN|BLAS)_STATUS_ALLOC_FAILED|could not create a (primitive|memory object)$"
+    r"|CU(DNN|BLAS)_STATUS_ALLOC_FAILED|MPS backend out of memory|could not create a (primitive|memory object)$"
 )
 
 

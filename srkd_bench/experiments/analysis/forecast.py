@@ -18,6 +18,7 @@ from srkd_bench.config.metrics import METRICS
 from srkd_bench.config.network import ForeignSpec, ModelSpec
 from srkd_bench.data.image_set import hr_sizes, packed, pixels_of, spec_of
 from srkd_bench.data.labels import finished_images, on_grid
+from srkd_bench.evaluation.inference.profile import wait
 from srkd_bench.evaluation.metrics import measure
 from srkd_bench.evaluation.scores import measurement
 from srkd_bench.evaluation.scoring import VALIDATION_SIDE, bicubic, network
@@ -236,14 +237,16 @@ def _scores(plan: Plan, place: Workplace) -> list[Job]:
 def paced(runs: list[Run], validation: str | None, place: Workplace) -> Pace:
     """Measure the cost of runs that are trained together, from a few real steps on noise.
 
-    Large networks are timed with a part of the batch; the time is assumed to be proportional.
+    On a CPU, large networks are timed with a part of the batch; the time is assumed to be proportional. A GPU takes
+    the whole batch, since a part would not occupy it.
     """
     train, scale = runs[0].train, runs[0].model.scale
     known = next((run.teacher for run in runs if run.teacher), None)
     work = sum(3 * run.model.multiply_adds for run in runs) + (known.model.multiply_adds if known else 0)
-    images = int(min(train.batch, max(2, TRIAL_MULTIPLY_ADDS / (work * train.patch**2))))
+    fitting = int(min(train.batch, max(2, TRIAL_MULTIPLY_ADDS / (work * train.patch**2))))
+    images = fitting if place.device.type == "cpu" else train.batch
     with tempfile.TemporaryDirectory() as folder:
-        learners, step = _trial(runs, images, Path(folder), place)
+        learners, step = trial(runs, images, Path(folder), place)
         seconds = _median(step, place)
         logged = _median(lambda: step({}), place)
     whole = train.batch / images
@@ -255,7 +258,7 @@ def paced(runs: list[Run], validation: str | None, place: Workplace) -> Pace:
     return Pace(whole * seconds, max(0.0, whole * (logged - seconds)), looked, event)
 
 
-def _trial(
+def trial(
     runs: list[Run], images: int, folder: Path, place: Workplace
 ) -> tuple[list[Learner], Callable[..., None]]:
     """Return learners of these runs, and a function that trains all of them for one step on a batch of noise."""
@@ -300,7 +303,6 @@ def _median(work: Callable[[], object], place: Workplace) -> float:
     while not times or (len(times) < TRIAL_STEPS and sum(times) < TRIAL_SECONDS):
         begun = time.perf_counter()
         work()
-        if place.device.type == "cuda":
-            torch.cuda.synchronize(place.device)
+        wait(place.device)
         times.append(time.perf_counter() - begun)
     return median(times)

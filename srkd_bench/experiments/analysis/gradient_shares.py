@@ -179,7 +179,7 @@ def _params(plan: Plan, name: str) -> list[Mapping[str, Params]]:
 def _probe(name: str, method: Method, lesson: _Lesson, sample: Tensor) -> _Probe:
     device = lesson.device
     adapter = adapter_of(method, lesson.teacher, lesson.student, sample.to(device), SEED, name)
-    generator = torch.Generator(device).manual_seed(seed_of("method", SEED, name))
+    generator = torch.Generator().manual_seed(seed_of("method", SEED, name))
     trained = [weight for weight in adapter.parameters() if weight.requires_grad]
     optimizer = torch.optim.Adam(trained, lesson.train.learning_rate) if trained else None
     return _Probe(name, method, adapter, generator, trained, optimizer)

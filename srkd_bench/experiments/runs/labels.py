@@ -18,7 +18,7 @@ from srkd_bench.data.image_set import ImageSet
 from srkd_bench.data.labels import LabelDraft, LabelReader, Levels, label_bytes, to_levels
 from srkd_bench.evaluation.inference.tiling import Tiled
 from srkd_bench.evaluation.scoring import Image, self_ensemble_of
-from srkd_bench.networks.base import tf32
+from srkd_bench.networks.base import convolutions
 from srkd_bench.networks.stored import load
 from srkd_bench.store.layout import CARD
 from srkd_bench.store.verify import delete
@@ -111,7 +111,7 @@ def labels_of(
         SrkdError: the teacher's SR is not finite.
     """
     x = torch.from_numpy(np.array(lr)).to(device).permute(2, 0, 1)[None] / 255
-    with tf32(allowed=train.precision == "tf32"), autocast(train, device):
+    with convolutions(tf32=train.precision == "tf32"), autocast(train, device):
         levels = to_levels(upscale(x)[0]).permute(1, 2, 0).cpu()
     if not levels.isfinite().all():
         raise SrkdError(

@@ -23,7 +23,9 @@ from srkd_bench.methods.base import TeacherView
 from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.loading import build
 from srkd_bench.store.workspace import Workplace
+from srkd_bench.training.compilation import check_compiler
 from srkd_bench.training.learner import Learner
+from srkd_bench.training.precision import obstacle
 from srkd_bench.training.teacher import teacher_pass
 
 PATCH = 16  # LR pixels, at most
@@ -40,6 +42,9 @@ def check(plan: Plan, place: Workplace) -> None:
     for note in image_notes(place.store, plan.suite.data.test, [plan.suite.data.train]):
         place.display.say(note)
     check_methods(plan, place)
+    missing_runs = (key for key in plan.networks if isinstance(key, Run) and not place.store.has(key))
+    if any(run.train.compile for run in missing_runs):
+        check_compiler(place.device)
     rehearse(plan, place)
 
 
@@ -63,9 +68,12 @@ def check_precision(plan: Plan, device: torch.device) -> None:
     Raises:
         SrkdError: it does not.
     """
-    asked = {spec.precision for spec in _trainings(plan)}
-    if device.type == "cpu" and (lacking := asked & {"tf32", "fp16"}):
-        raise SrkdError(f"precision {min(lacking)} needs a CUDA device", "--set train.precision=bf16")
+    for precision in sorted({spec.precision for spec in _trainings(plan)}):
+        if reason := obstacle(precision, device):
+            other = {"fp32": "--device cpu", "bf16": "--set train.precision=fp32"}
+            raise SrkdError(
+                f"precision {precision} {reason}", other.get(precision, "--set train.precision=bf16")
+            )
 
 
 def _trainings(plan: Plan) -> list[TrainSpec]:

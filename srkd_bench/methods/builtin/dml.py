@@ -38,11 +38,12 @@ class DML(Method):
         Raises:
             SrkdError: none of its layers can be reinitialised, so that the two would stay equal.
         """
-        peer = deepcopy(student)
+        own = deepcopy(student).cpu()  # another device draws other initial weights from the same seed
+        peer = deepcopy(own)
         for module in peer.modules():
             if callable(draw := getattr(module, "reset_parameters", None)):
                 draw()
-        if all(map(torch.equal, peer.parameters(), student.parameters())):
+        if all(map(torch.equal, peer.parameters(), own.parameters())):
             hint = "give its layers a method reset_parameters, as torch's own have"
             raise SrkdError("dml cannot give its second student other initial weights", hint)
         return peer

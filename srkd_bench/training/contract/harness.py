@@ -123,13 +123,19 @@ class Noise(Patches):
 
 
 def learner_of(
-    name: str, method: Method, teacher: EDSR, folder: Path, train: TrainSpec, student: ModelSpec = STUDENT
+    name: str,
+    method: Method,
+    teacher: EDSR,
+    folder: Path,
+    train: TrainSpec,
+    student: ModelSpec = STUDENT,
+    device: torch.device = CPU,
 ) -> Learner:
     """Return a student resumed from its checkpoint, or at its first step if the folder has none."""
     made_of: dict[str, Any] = {"data": "noise", "pixels": "", "params": {}, "seed": 3, "teacher": None}
     run = Run(model=student, train=train, method=name, **made_of)
     sample, _ = Noise(train.model_copy(update={"batch": 8})).batch(99)
-    return Learner(run, method, teacher, sample, folder, CPU)
+    return Learner(run, method, teacher, sample, folder, device)
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,11 @@ class Taught:
 
 
 def trained(
-    methods: Mapping[str, Method], *, train: TrainSpec = TRAIN, stop: Iterable[int] = ()
+    methods: Mapping[str, Method],
+    *,
+    train: TrainSpec = TRAIN,
+    stop: Iterable[int] = (),
+    device: torch.device = CPU,
 ) -> dict[str, Taught]:
     """Train students with some methods together for a few steps.
 
@@ -155,7 +165,7 @@ def trained(
     Raises:
         SrkdError: a student failed.
     """
-    teacher = build(TEACHER, 1).requires_grad_(False).eval()
+    teacher = build(TEACHER, 1).to(device).requires_grad_(False).eval()
     with tempfile.TemporaryDirectory() as folder:
         homes = {name: Path(folder) / str(i) for i, name in enumerate(methods)}
         for home in homes.values():
@@ -167,10 +177,11 @@ def trained(
                     raise Interrupted(SIGINT)
 
             learners = {
-                name: learner_of(name, methods[name], teacher, homes[name], train) for name in methods
+                name: learner_of(name, methods[name], teacher, homes[name], train, device=device)
+                for name in methods
             }
             with suppress(Stopped):
-                fit(list(learners.values()), teacher, Noise(train), device=CPU, watch=watch)
+                fit(list(learners.values()), teacher, Noise(train), device=device, watch=watch)
             if failed := [learner.error for learner in learners.values() if learner.error]:
                 raise SrkdError(failed[0].message, failed[0].hint)
     return {

@@ -105,7 +105,7 @@ def test_a_nan_loss_fails_only_its_run(srkd: Srkd, monkeypatch: pytest.MonkeyPat
     [
         (["--set", "train.patch=4096"], "a patch of 4096 LR pixels is larger than image"),
         (["--set", "teacher.train.patch=4096"], "a patch of 4096 LR pixels is larger than image"),
-        (["--set", "train.precision=fp16", "--device", "cpu"], "precision fp16 needs a CUDA device"),
+        (["--set", "train.precision=fp16", "--device", "cpu"], "precision fp16 needs a GPU"),
         (["--device", "gpu"], "no device named 'gpu'"),
     ],
 )

@@ -26,6 +26,10 @@ SHORT = [
     ),
     RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
     RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError(
+        "MPS backend out of memory (MPS allocated: 8.00 GB, max allowed: 9.07 GB). Tried to allocate"
+    ),
+    torch.OutOfMemoryError("XPU out of memory. Tried to allocate 2.00 GiB"),
     RuntimeError("could not create a primitive"),
 ]
 WRONG = [

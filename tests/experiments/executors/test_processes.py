@@ -25,7 +25,6 @@ from srkd_bench.core.worker_progress import Board, News, Relay
 from srkd_bench.experiments.executors.processes import Answer, Crew, Worker
 from srkd_bench.experiments.planning.agenda import Agenda
 from srkd_bench.experiments.planning.tasks import Task
-from srkd_bench.training import devices as devices_module
 from tests.conftest import Srkd
 from tests.support.tiny_suite import tiny_suite
 
@@ -228,30 +227,6 @@ def test_an_error_outside_a_run_stops_all_workers(display: Display) -> None:
     crew = crew_of(display, Acted("one", [], IntegrityError("weights are corrupted")), Acted("two", []))
     with pytest.raises(IntegrityError, match="weights are corrupted"):
         crew.work()
-
-
-def test_each_process_gets_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    def names(devices: str, jobs: int | None = None) -> list[str]:
-        return [str(device) for device in devices_module.choose_devices(devices, jobs)]
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    assert (names("auto"), names("cpu", 3)) == (["cpu"], ["cpu"] * 3)
-    with pytest.raises(SrkdError, match="no CUDA device here"):
-        names("all")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert names("auto") == names("all") == ["cuda"]
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert names("auto") == names("all") == names("cuda:0, cuda:1") == ["cuda:0", "cuda:1"]
-    assert names("auto", 3) == ["cuda:0", "cuda:1", "cuda:0"]
-    assert names("all", 1) == ["cuda:0"]
-    for wrong, message in {
-        "cuda:0,cuda:2": "'cuda:2' is not available",
-        "cpu,cpu": "a device is listed twice",
-    }.items():
-        with pytest.raises(SrkdError, match=message):
-            names(wrong)
 
 
 def test_each_worker_has_a_progress_row(monkeypatch: pytest.MonkeyPatch) -> None:
