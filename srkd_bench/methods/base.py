@@ -81,7 +81,7 @@ class Step:
         teacher: the teacher's output for the same batch; methods must declare `looks` to use it.
         rec: the suite's loss against HR (`train.loss`), with gradient.
         progress: the completed fraction of the training, in [0, 1).
-        generator: the method's own random numbers.
+        generator: the method's own random numbers, on the CPU, so that they do not depend on the device.
         see: returns the student's output for other LR images, with gradient and features at the method's taps.
         autocast: returns the autocast context for auxiliary networks of the method.
         loss: the suite's loss function of SR and HR, for auxiliary networks.

@@ -17,6 +17,7 @@ from srkd_bench.training.learner import Learner
 from srkd_bench.training.schedule import event_every
 from srkd_bench.training.teacher import teacher_pass
 from srkd_bench.training.teacher_cache import TeacherCache
+from srkd_bench.training.transfers import Readout, upload
 
 VALIDATE = 5  # number of events between two validations
 CHECKPOINT_SECONDS = 300.0
@@ -53,10 +54,13 @@ def fit(
     train, ranks = patches.train, learners[0].ranks
     forward = teacher_pass(teacher, [one.method for one in learners], train, device)
     log = _Log(train, min(one.step for one in learners), validate)
-    checkpoints = _Checkpoints(checkpoint_seconds, hand_on)
+    readout = Readout()
+    checkpoints = _Checkpoints(checkpoint_seconds, hand_on, readout)
     try:
         with tf32(allowed=train.precision == "tf32"), ranks.interruptible():
-            _run(learners, patches, forward, cache, device, log, checkpoints, watch)
+            _run(learners, patches, forward, cache, device, log, checkpoints, readout, watch)
+            with shielded():
+                readout.finish(learners)
     except Interrupted as signal:
         checkpoints.save_last(learners)
         ranks.leave()
@@ -74,6 +78,7 @@ def _run(
     device: torch.device,
     log: "_Log",
     checkpoints: "_Checkpoints",
+    readout: Readout,
     watch: Callable[[int], None],
 ) -> None:
     """Execute the training steps of all learners."""
@@ -84,7 +89,7 @@ def _run(
 
     for step in range(log.step, patches.train.steps):
         log.begin(step)
-        lr, hr = (images.to(device) for images in patches.batch(step))
+        lr, hr = (upload(images, device) for images in patches.batch(step))
         log.batch_is_here()
         view = TeacherView(forward, lr, partial(kept, step))
         active = [one for one in learners if one.error is None and one.step == step]
@@ -92,6 +97,8 @@ def _run(
             learner.advance(lr, hr, view, log.of(learner))
         if cache is not None and view.has_looked and not cache.has(step):
             cache.write(step, view.sr)
+        with shielded():
+            readout.step(active)
         log.end(active)
         watch(step + 1)
         if all(learner.error for learner in learners):
@@ -143,14 +150,16 @@ class _Log:
 class _Checkpoints:
     """Write checkpoints at intervals."""
 
-    def __init__(self, seconds: float | None, hand_on: Callable[[bool], None]) -> None:
-        self._seconds, self._hand_on = seconds, hand_on
+    def __init__(self, seconds: float | None, hand_on: Callable[[bool], None], readout: Readout) -> None:
+        self._seconds, self._hand_on, self._readout = seconds, hand_on, readout
         self._pause = CHECKPOINT_SECONDS if seconds is None else seconds
         self._saved = time.monotonic()
 
     def save_if_due(self, learners: Sequence[Learner]) -> None:
         if (now := time.monotonic()) - self._saved <= self._pause:
             return
+        with shielded():
+            self._readout.finish(learners)
         for learner in learners:
             learner.save()
         self._saved = time.monotonic()
@@ -161,6 +170,7 @@ class _Checkpoints:
     def save_last(self, learners: Sequence[Learner]) -> None:
         """Write the checkpoints of an interrupted training, without the interrupted step."""
         with shielded():  # a second signal waits until every learner is saved
+            self._readout.finish(learners)
             for learner in learners:
                 learner.rewind()
                 learner.save()

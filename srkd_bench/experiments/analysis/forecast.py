@@ -32,6 +32,7 @@ from srkd_bench.training.loop import VALIDATE
 from srkd_bench.training.schedule import event_every
 from srkd_bench.training.teacher import teacher_pass
 from srkd_bench.training.teacher_cache import bytes_for
+from srkd_bench.training.transfers import settle
 
 TRIAL_STEPS = 20
 TRIAL_SECONDS = 3.0  # time limit of a trial
@@ -244,6 +245,7 @@ def _trial(
         view = TeacherView(forward, lr)
         for learner in learners:
             learner.advance(lr, hr, view, log)
+        settle(*learners)
 
     return learners, step
 

@@ -61,7 +61,7 @@ class Turn:
     @classmethod
     def drawn(cls, generator: torch.Generator) -> "Turn":
         """Draw one of the eight with equal probability."""
-        return cls(*torch.randint(2, (3,), generator=generator, device=generator.device).bool().tolist())
+        return cls(*torch.randint(2, (3,), generator=generator).bool().tolist())
 
     def __call__(self, images: Tensor) -> Tensor:
         """Transform images (N, C, H, W)."""
@@ -80,7 +80,7 @@ def zoomed_in(hr: Tensor, lr: Tensor, generator: torch.Generator) -> Tensor:
     """Return a crop of HR with LR's size, at a random position."""
     height, width = lr.shape[-2:]
     top, left = (
-        int(torch.randint(room + 1, (), generator=generator, device=generator.device))
+        int(torch.randint(room + 1, (), generator=generator))
         for room in (hr.shape[-2] - height, hr.shape[-1] - width)
     )
     return hr[..., top : top + height, left : left + width]

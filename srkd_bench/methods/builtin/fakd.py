@@ -46,8 +46,8 @@ class FAKD(Method):
         pixels = step.lr.shape[-2] * step.lr.shape[-1]
         chosen: Tensor | None = None
         if pixels > self.positions:
-            generator = step.generator
-            chosen = torch.randperm(pixels, generator=generator, device=generator.device)[: self.positions]
+            drawn = torch.randperm(pixels, generator=step.generator)[: self.positions]
+            chosen = drawn.to(step.lr.device, non_blocking=True)
         levels = [
             affinity_loss(step.student.feats[tap], step.teacher.feats[tap], chosen) for tap in self.taps
         ]
