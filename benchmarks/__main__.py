@@ -17,6 +17,7 @@ from benchmarks.measure import Row
 
 SCRIPTS = (
     "lockstep",
+    "stops",
     "kept",
     "precision",
     "patches",
