@@ -63,9 +63,9 @@ class Learner:
 
     Attributes:
         step: number of completed steps.
-        events: the log: step, learning rate, loss terms by name, gradient share; for the steps since the previous
-            event, if any, `seconds_a_step` and the fraction of it spent `waiting` for data; in some events
-            `validation`, the student's PSNR-Y in dB before the step.
+        events: the log: step, learning rate, loss terms by name, last measured gradient share; for the steps since
+            the previous event, if any, `seconds_a_step` and the fraction of it spent `waiting` for data; in some
+            events `validation`, the student's PSNR-Y in dB before the step.
         error: why it stopped early; `step` is then the failed one.
         unread: losses of the latest steps that the host does not know yet.
     Raises:
@@ -112,8 +112,18 @@ class Learner:
         """The latest event."""
         return self.events[-1] if self.events else {}
 
-    def advance(self, lr: Tensor, hr: Tensor, view: TeacherView, log: dict[str, float] | None = None) -> None:
+    def advance(
+        self,
+        lr: Tensor,
+        hr: Tensor,
+        view: TeacherView,
+        log: dict[str, float] | None = None,
+        *,
+        share: bool = True,
+    ) -> None:
         """Take one training step on a batch; with `log`, record an event that includes these values.
+
+        With `share`, the event's gradient share is measured; otherwise the event repeats that of the previous one.
 
         The host does not wait for the device: losses stay in `unread` until `Readout` delivers them. Then the
         event is recorded, and `error` says if a loss was not finite or has diverged. A loss that is not finite
@@ -131,7 +141,7 @@ class Learner:
         values = self.ranks.agreed(torch.stack([rec.detach(), *(term.detach() for term in terms.values())]))
         self._finite &= values.isfinite().all().to(self.device)
         rate = learning_rate(train, self.step)
-        if log is not None:
+        if log is not None and share:
             values = torch.cat([values, gradient_share(rec, terms, self.student).to(values)[None]])
         if self.step in train.restarts:
             self.optimizer.state.clear()
@@ -154,7 +164,7 @@ class Learner:
         optimizer.found_inf = skip  # type: ignore[attr-defined]  # read by the fused Adam
 
     def _take(self, step: int, names: list[str], log: dict[str, float] | None, values: list[float]) -> None:
-        """Receive a step's losses: `rec`, the terms by name, and the gradient share if the step is logged."""
+        """Receive a step's losses: `rec`, the terms by name, and the gradient share if it was measured."""
         if self.error is not None:
             return
         terms = dict(zip(names, values[1:], strict=False))
@@ -165,7 +175,8 @@ class Learner:
         self.watch.see(step, values[0])
         if log is not None:
             rate = learning_rate(self.run.train, step)
-            event = {"step": step, "learning_rate": rate, "terms": terms, "share": values[-1]}
+            share = values[-1] if len(values) > 1 + len(names) else self.last["share"]
+            event = {"step": step, "learning_rate": rate, "terms": terms, "share": share}
             self.events.append(event | log)
         if diverged := self.watch.verdict(step, last=step + 1 == self.run.train.steps):
             self._fail(step + 1, diverged)

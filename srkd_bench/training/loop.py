@@ -14,7 +14,7 @@ from srkd_bench.data.patches import Patches
 from srkd_bench.methods.base import TeacherView
 from srkd_bench.networks.base import Architecture, Output, tf32
 from srkd_bench.training.learner import Learner
-from srkd_bench.training.schedule import event_every
+from srkd_bench.training.schedule import event_every, share_every
 from srkd_bench.training.teacher import teacher_pass
 from srkd_bench.training.teacher_cache import TeacherCache
 from srkd_bench.training.transfers import Readout, upload
@@ -94,7 +94,7 @@ def _run(
         view = TeacherView(forward, lr, partial(kept, step))
         active = [one for one in learners if one.error is None and one.step == step]
         for learner in active:
-            learner.advance(lr, hr, view, log.of(learner))
+            learner.advance(lr, hr, view, log.of(learner), share=log.measures_share)
         if cache is not None and view.has_looked and not cache.has(step):
             cache.write(step, view.sr)
         with shielded():
@@ -107,10 +107,11 @@ def _run(
 
 
 class _Log:
-    """Decide which steps are logged, and time the steps between two events."""
+    """Decide which steps are logged and which measure the gradient share; time the steps between two events."""
 
     def __init__(self, train: TrainSpec, step: int, validate: Validate | None) -> None:
-        self.step, self._steps, self._every, self._validate = step, train.steps, event_every(train), validate
+        self.step, self._steps, self._validate = step, train.steps, validate
+        self._every, self._share_every = event_every(train), share_every(train)
         self._since, self._waited = step, 0.0
         self._logged = self._begun = time.monotonic()
         self._times: dict[str, float] = {}
@@ -118,6 +119,11 @@ class _Log:
     @property
     def _due(self) -> bool:
         return self.step % self._every == 0 or self.step == self._steps - 1
+
+    @property
+    def measures_share(self) -> bool:
+        """Whether an event of this step measures the gradient share."""
+        return self.step % self._share_every == 0 or self.step == self._steps - 1
 
     def begin(self, step: int) -> None:
         self.step, self._begun = step, time.monotonic()

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial, partialmethod
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import fit
-from srkd_bench.training.schedule import learning_rate
+from srkd_bench.training.schedule import learning_rate, share_every
 from srkd_bench.training.teacher_cache import on_grid
 from srkd_bench.training.transfers import settle
 
@@ -450,6 +451,27 @@ def test_compiling_changes_the_digest_and_the_default_does_not() -> None:
     plain = TRAIN.model_dump(mode="json")
     assert "compile" not in plain
     assert TRAIN.model_copy(update={"compile": True}).model_dump(mode="json") == plain | {"compile": True}
+
+
+def test_the_gradient_share_is_measured_every_hundred_steps_and_repeated_by_other_events(lab: Lab) -> None:
+    train = TrainSpec(batch=2, patch=8, steps=450, learning_rate=1e-4)  # an event every 4 steps
+
+    def stop(step: int) -> None:
+        if step == 150:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    events = lab.fit(["hkd"], "whole", train)["hkd"].events
+    changes = [b["step"] for a, b in pairwise(events) if a["share"] != b["share"]]
+    assert changes == [100, 200, 300, 400, 449]
+    with pytest.raises(Stopped):
+        lab.fit(["hkd"], "stopped", train, watch=stop)
+    resumed = lab.fit(["hkd"], "stopped", train)["hkd"].events
+    assert [event["share"] for event in resumed] == [event["share"] for event in events]
+
+
+@pytest.mark.parametrize(("steps", "every"), [(8, 100), (1200, 108), (10_000, 100), (100_000, 1000)])
+def test_the_gradient_share_is_measured_at_events(steps: int, every: int) -> None:
+    assert share_every(TrainSpec(steps=steps)) == every
 
 
 def test_the_gradient_share_of_hkd_with_the_truth_as_teacher_is_its_weight(lab: Lab) -> None:
