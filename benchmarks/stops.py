@@ -73,12 +73,13 @@ class Count:
     allocations: int = 0
 
 
-class _Operators(TorchDispatchMode):
+class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Count operators, new storages, and reads that operators make."""
 
     def __init__(self, count: Count) -> None:
         super().__init__()
-        self.count, self.host = count, WeakIdKeyDictionary()
+        self.count = count
+        self.host = WeakIdKeyDictionary()  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
