@@ -77,9 +77,9 @@ class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Count operators, new storages, and reads that operators make."""
 
     def __init__(self, count: Count) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count = count
-        self.host = WeakIdKeyDictionary()  # type: ignore[no-untyped-call]
+        self.host = WeakIdKeyDictionary()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
