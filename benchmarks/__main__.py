@@ -26,6 +26,7 @@ from srkd_bench.core.units import clock
 
 SCRIPTS = (
     "lockstep",
+    "stops",
     "kept",
     "labels",
     "precision",

@@ -20,7 +20,7 @@ from srkd_bench.networks.base import Output
 from srkd_bench.networks.loading import build
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.training.loop import fit
-from srkd_bench.training.schedule import event_every
+from srkd_bench.training.schedule import share_every
 from srkd_bench.training.teacher_cache import TeacherCache
 
 
@@ -57,8 +57,8 @@ def rows(quick: bool) -> list[Row]:
             for step in range(count):
                 batch, hr = patches.batch(step)
                 view = TeacherView(partial(_known, Output(hr, {})), batch)
-                # An event computes the gradient share: the loop has as many.
-                learner.advance(batch, hr, view, {} if step % event_every(train) == 0 else None)
+                # The gradient share is measured as often as the loop does.
+                learner.advance(batch, hr, view, {} if step % share_every(train) == 0 else None)
 
         torch.manual_seed(0)
         training(cache)

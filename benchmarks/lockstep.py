@@ -24,6 +24,8 @@ from srkd_bench.networks.base import Output
 from srkd_bench.networks.loading import build
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.precision import autocast
+from srkd_bench.training.schedule import share_every
+from srkd_bench.training.transfers import settle
 
 METHODS = ["none", "hkd", "ckd", "rkd", "rvkd", "rkd+hkd"]
 CPU = torch.device("cpu")
@@ -40,7 +42,11 @@ def learner_of(name: str, student: ModelSpec, train: TrainSpec, teacher: EDSR, l
 
 
 def steps(teacher: ModelSpec, student: ModelSpec, train: TrainSpec) -> dict[str, Callable[[], object]]:
-    """Return what can be timed: `whole`, a step of all methods; `teacher`, its pass; and each method's own step."""
+    """Return what can be timed.
+
+    `whole` is a step of all methods, `logged` the same with the gradient shares, `teacher` its pass; then each
+    method's own step.
+    """
     network = build(teacher, 0).requires_grad_(False).eval()
     lr = torch.rand(train.batch, 3, train.patch, train.patch)
     hr = torch.rand(train.batch, 3, 2 * train.patch, 2 * train.patch)
@@ -53,17 +59,18 @@ def steps(teacher: ModelSpec, student: ModelSpec, train: TrainSpec) -> dict[str,
             output: Output = network(images, taps)
         return Output(on_grid(output.sr), output.feats)
 
-    def whole() -> None:
+    def whole(log: dict[str, float] | None = None) -> None:
         view = TeacherView(look, lr)
         for learner in learners:
-            learner.advance(lr, hr, view)
+            learner.advance(lr, hr, view, log)
+        settle(*learners)
 
     known = look(lr)
     alone = {
         learner.run.method: partial(learner.advance, lr, hr, TeacherView(lambda images: known, lr))
         for learner in learners
     }
-    return {"whole": whole, "teacher": partial(look, lr), **alone}
+    return {"whole": whole, "logged": partial(whole, {}), "teacher": partial(look, lr), **alone}
 
 
 def compared(name: str, teacher: ModelSpec, student: ModelSpec, train: TrainSpec, rounds: int) -> list[Row]:
@@ -74,7 +81,9 @@ def compared(name: str, teacher: ModelSpec, student: ModelSpec, train: TrainSpec
     own = [sum(each) for each in zip(*(times[method] for method in METHODS), strict=True)]
     parts = [a + b for a, b in zip(times["teacher"], own, strict=True)]
     separate = [len(METHODS[1:]) * a + b for a, b in zip(times["teacher"], own, strict=True)]
+    logging = (ratio(times["logged"], times["whole"]) - 1) / share_every(train)
     return [
+        Row(f"9. measuring gradient shares / a training of all six methods, {name}", logging, "x", 0.01),
         Row(f"1. all six methods' step / its parts, {name}", ratio(times["whole"], parts), "x", 1.05),
         Row(
             f"1. six separate trainings / side by side, {name}",

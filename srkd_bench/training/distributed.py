@@ -4,14 +4,14 @@ Each rank has an equal part of every batch. Losses are means and gradients are a
 that one process would take with the whole batch.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from srkd_bench.config.artifacts import Run
@@ -64,21 +64,23 @@ class Ranks:
         )
         return shared
 
-    def agreed(self, values: Sequence[float]) -> list[float]:
-        """Return the means over all ranks, so that all make the same decisions.
+    def agreed(self, values: Tensor) -> Tensor:
+        """Return the means of values (n,) over all ranks, so that all make the same decisions.
+
+        With several ranks the host waits for the values, and the means are in float64 on the CPU.
 
         Raises:
             Interrupted: on every rank, when a signal arrived at any of them.
         """
         if self.size == 1:
-            return list(values)
+            return values
         came = [float(number in self._signals) for number in EXIT_CODES]
-        sums = torch.tensor([*values, *came], dtype=torch.float64)
+        sums = torch.tensor([*values.tolist(), *came], dtype=torch.float64)
         dist.all_reduce(sums)
         for number, count in zip(EXIT_CODES, sums[len(values) :].tolist(), strict=True):
             if count:
                 raise Interrupted(number)
-        return [total / self.size for total in sums[: len(values)].tolist()]
+        return sums[: len(values)] / self.size
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:

@@ -19,15 +19,16 @@ from srkd_bench.core.seeding import seed_of, seeded
 from srkd_bench.core.signals import shielded
 from srkd_bench.methods import registry
 from srkd_bench.methods.base import Method, Step, TeacherView
+from srkd_bench.methods.gradients import gradient_share
 from srkd_bench.networks.base import Architecture, Output
 from srkd_bench.networks.loading import build
 from srkd_bench.store import checkpoints
 from srkd_bench.training.compilation import compile_network
 from srkd_bench.training.distributed import ALONE, Ranks
 from srkd_bench.training.divergence import Watch
-from srkd_bench.training.gradients import gradient_share
 from srkd_bench.training.precision import autocast
 from srkd_bench.training.schedule import learning_rate
+from srkd_bench.training.transfers import Reading, settle
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": F.mse_loss, "l1": F.l1_loss}
 
@@ -63,10 +64,11 @@ class Learner:
 
     Attributes:
         step: number of completed steps.
-        events: the log: step, learning rate, loss terms by name, gradient share; for the steps since the previous
-            event, if any, `seconds_a_step` and the fraction of it spent `waiting` for data; in some events
-            `validation`, the student's PSNR-Y in dB before the step.
-        error: why it stopped early.
+        events: the log: step, learning rate, loss terms by name, last measured gradient share; for the steps since
+            the previous event, if any, `seconds_a_step` and the fraction of it spent `waiting` for data; in some
+            events `validation`, the student's PSNR-Y in dB before the step.
+        error: why it stopped early; `step` is then the failed one.
+        unread: losses of the latest steps that the host does not know yet.
     Raises:
         SrkdError: the source of a user's method is missing, or may not run.
     """
@@ -89,6 +91,7 @@ class Learner:
         weights = [*self.student.parameters(), *self.adapter.parameters()]
         trained = [weight for weight in weights if weight.requires_grad]
         self.optimizer = torch.optim.Adam(trained, run.train.learning_rate, betas=(0.9, 0.999), fused=True)
+        self.optimizer.register_step_pre_hook(self._mask)
         if run.train.compile:
             compile_network(self.student)
         self._network = ranks.share(self.student)
@@ -98,6 +101,8 @@ class Learner:
         self.seconds = 0.0
         self.events: list[dict[str, Any]] = []
         self.error: SrkdError | None = None
+        self.unread: list[Reading] = []
+        self._finite = torch.ones((), dtype=torch.bool, device=device)
         self._before: tuple[Tensor, list[Tensor]] | None = None
         self._resume()
         for parameter in trained:  # a backward pass is one long call: hooks let Python handle signals
@@ -108,11 +113,22 @@ class Learner:
         """The latest event."""
         return self.events[-1] if self.events else {}
 
-    def advance(self, lr: Tensor, hr: Tensor, view: TeacherView, log: dict[str, float] | None = None) -> None:
+    def advance(
+        self,
+        lr: Tensor,
+        hr: Tensor,
+        view: TeacherView,
+        log: dict[str, float] | None = None,
+        *,
+        share: bool = True,
+    ) -> None:
         """Take one training step on a batch; with `log`, record an event that includes these values.
 
-        If the loss is not finite or has diverged, `error` says so; if it is not finite, the student keeps its state
-        before the step. After `Interrupted`, `rewind` restores the state before the step.
+        With `share`, the event's gradient share is measured; otherwise the event repeats that of the previous one.
+
+        The host does not wait for the device: losses stay in `unread` until `Readout` delivers them. Then the
+        event is recorded, and `error` says if a loss was not finite or has diverged. A loss that is not finite
+        stops all updates of the weights at once. After `Interrupted`, `rewind` restores the state before the step.
         """
         train = self.run.train
         self._before = self.generator.get_state(), [buffer.clone() for buffer in self._buffers()]
@@ -123,13 +139,11 @@ class Learner:
         progress = self.step / train.steps
         step = Step(lr, hr, output, view, rec, progress, self.generator, self._see, precision, loss)
         terms = self.method.losses(step, self.adapter)
-        seen, *means = self.ranks.agreed([rec.item(), *(term.item() for term in terms.values())])
-        values = dict(zip(terms, means, strict=True))
-        if broken := [name for name, value in values.items() if not math.isfinite(value)]:
-            self._fail(f"loss '{broken[0]}' is {values[broken[0]]} at step {self.step}")
-            return
+        values = self.ranks.agreed(torch.stack([rec.detach(), *(term.detach() for term in terms.values())]))
+        self._finite &= values.isfinite().all().to(self.device)
         rate = learning_rate(train, self.step)
-        share = gradient_share(rec, terms, self.student) if log is not None else 0.0
+        if log is not None and share:
+            values = torch.cat([values, gradient_share(rec, terms, self.student).to(values)[None]])
         if self.step in train.restarts:
             self.optimizer.state.clear()
         for group in self.optimizer.param_groups:
@@ -139,14 +153,34 @@ class Learner:
         with shielded():
             self.scaler.step(self.optimizer)
             self.scaler.update()
-            self.watch.see(self.step, seen)
-            if log is not None:
-                event = {"step": self.step, "learning_rate": rate, "terms": values, "share": share}
-                self.events.append(event | log)
+            self.unread.append(Reading(values, partial(self._take, self.step, list(terms), log)))
             self.step += 1
             self._before = None
-        if diverged := self.watch.verdict(self.step - 1, last=self.step == train.steps):
-            self._fail(diverged)
+
+    def _mask(self, optimizer: torch.optim.Optimizer, *arguments: object) -> None:
+        """Let the device skip the update if a loss of this or an earlier step is not finite."""
+        skip = (~self._finite).float()
+        if self.scaler.is_enabled():  # it skips steps in which gradients overflow
+            skip = torch.maximum(skip, optimizer.found_inf)  # type: ignore[attr-defined]
+        optimizer.found_inf = skip  # type: ignore[attr-defined]  # read by the fused Adam
+
+    def _take(self, step: int, names: list[str], log: dict[str, float] | None, values: list[float]) -> None:
+        """Receive a step's losses: `rec`, the terms by name, and the gradient share if it was measured."""
+        if self.error is not None:
+            return
+        terms = dict(zip(names, values[1:], strict=False))
+        for name, value in [("rec", values[0]), *terms.items()]:
+            if not math.isfinite(value):
+                self._fail(step, f"loss '{name}' is {value} at step {step}")
+                return
+        self.watch.see(step, values[0])
+        if log is not None:
+            rate = learning_rate(self.run.train, step)
+            share = values[-1] if len(values) > 1 + len(names) else self.last["share"]
+            event = {"step": step, "learning_rate": rate, "terms": terms, "share": share}
+            self.events.append(event | log)
+        if diverged := self.watch.verdict(step, last=step + 1 == self.run.train.steps):
+            self._fail(step + 1, diverged)
 
     def _see(self, lr: Tensor) -> Output:
         # Dropout: the masks depend on seed and step alone, not on the other learners or on resuming.
@@ -168,18 +202,20 @@ class Learner:
             self._before = None
 
     def save(self) -> None:
-        """Replace the checkpoint, unless the training is possibly diverging.
+        """Replace the checkpoint, unless the training is possibly diverging. Unread losses are delivered first.
 
         Raises:
             SrkdError: it cannot be written; the previous one is kept.
         """
+        settle(self)
         if self.ranks.rank or self.error is not None or self.watch.uneasy:
             return
         content = BytesIO()
         torch.save({name: part.state_dict() for name, part in self._parts().items()} | self._rest(), content)
         checkpoints.write(self.folder, self.step, content.getbuffer())
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, step: int, reason: str) -> None:
+        self.step = step
         self.error = SrkdError(
             f"{self.run.method} seed {self.run.seed}: {reason}",
             "try a smaller train.learning_rate, a smaller weight of the method, or train.precision=fp32",

@@ -14,9 +14,10 @@ from srkd_bench.data.patches import Patches
 from srkd_bench.methods.base import TeacherView
 from srkd_bench.networks.base import Architecture, Output, convolutions
 from srkd_bench.training.learner import Learner
-from srkd_bench.training.schedule import event_every
+from srkd_bench.training.schedule import event_every, share_every
 from srkd_bench.training.teacher import teacher_pass
 from srkd_bench.training.teacher_cache import TeacherCache
+from srkd_bench.training.transfers import Readout, upload
 
 VALIDATE = 5  # number of events between two validations
 CHECKPOINT_SECONDS = 300.0
@@ -54,10 +55,13 @@ def fit(
     train, ranks = patches.train, learners[0].ranks
     forward = teacher_pass(teacher, [one.method for one in learners], train, device)
     log = _Log(train, min(one.step for one in learners), validate)
-    checkpoints = _Checkpoints(checkpoint_seconds, hand_on)
+    readout = Readout()
+    checkpoints = _Checkpoints(checkpoint_seconds, hand_on, readout)
     try:
         with convolutions(tf32=train.precision == "tf32"), ranks.interruptible():
-            _run(learners, patches, forward, cache, device, log, checkpoints, watch)
+            _run(learners, patches, forward, cache, device, log, checkpoints, readout, watch)
+            with shielded():
+                readout.finish(learners)
     except Interrupted as signal:
         checkpoints.save_last(learners)
         ranks.leave()
@@ -75,6 +79,7 @@ def _run(
     device: torch.device,
     log: "_Log",
     checkpoints: "_Checkpoints",
+    readout: Readout,
     watch: Callable[[int], None],
 ) -> None:
     """Execute the training steps of all learners."""
@@ -85,14 +90,16 @@ def _run(
 
     for step in range(log.step, patches.train.steps):
         log.begin(step)
-        lr, hr, *labels = (images.to(device) for images in patches.batch(step))
+        lr, hr, *labels = (upload(images, device) for images in patches.batch(step))
         log.batch_is_here()
         view = TeacherView(forward, lr, partial(kept, step, labels))
         active = [one for one in learners if one.error is None and one.step == step]
         for learner in active:
-            learner.advance(lr, hr, view, log.of(learner))
+            learner.advance(lr, hr, view, log.of(learner), share=log.measures_share)
         if cache is not None and view.has_looked and not cache.has(step):
             cache.write(step, view.sr)
+        with shielded():
+            readout.step(active)
         log.end(active)
         watch(step + 1)
         if all(learner.error for learner in learners):
@@ -101,10 +108,11 @@ def _run(
 
 
 class _Log:
-    """Decide which steps are logged, and time the steps between two events."""
+    """Decide which steps are logged and which measure the gradient share; time the steps between two events."""
 
     def __init__(self, train: TrainSpec, step: int, validate: Validate | None) -> None:
-        self.step, self._steps, self._every, self._validate = step, train.steps, event_every(train), validate
+        self.step, self._steps, self._validate = step, train.steps, validate
+        self._every, self._share_every = event_every(train), share_every(train)
         self._since, self._waited = step, 0.0
         self._logged = self._begun = time.monotonic()
         self._times: dict[str, float] = {}
@@ -112,6 +120,11 @@ class _Log:
     @property
     def _due(self) -> bool:
         return self.step % self._every == 0 or self.step == self._steps - 1
+
+    @property
+    def measures_share(self) -> bool:
+        """Whether an event of this step measures the gradient share."""
+        return self.step % self._share_every == 0 or self.step == self._steps - 1
 
     def begin(self, step: int) -> None:
         self.step, self._begun = step, time.monotonic()
@@ -144,14 +157,16 @@ class _Log:
 class _Checkpoints:
     """Write checkpoints at intervals."""
 
-    def __init__(self, seconds: float | None, hand_on: Callable[[bool], None]) -> None:
-        self._seconds, self._hand_on = seconds, hand_on
+    def __init__(self, seconds: float | None, hand_on: Callable[[bool], None], readout: Readout) -> None:
+        self._seconds, self._hand_on, self._readout = seconds, hand_on, readout
         self._pause = CHECKPOINT_SECONDS if seconds is None else seconds
         self._saved = time.monotonic()
 
     def save_if_due(self, learners: Sequence[Learner]) -> None:
         if (now := time.monotonic()) - self._saved <= self._pause:
             return
+        with shielded():
+            self._readout.finish(learners)
         for learner in learners:
             learner.save()
         self._saved = time.monotonic()
@@ -162,6 +177,7 @@ class _Checkpoints:
     def save_last(self, learners: Sequence[Learner]) -> None:
         """Write the checkpoints of an interrupted training, without the interrupted step."""
         with shielded():  # a second signal waits until every learner is saved
+            self._readout.finish(learners)
             for learner in learners:
                 learner.rewind()
                 learner.save()

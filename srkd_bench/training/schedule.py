@@ -6,11 +6,18 @@ from bisect import bisect_right
 from srkd_bench.config.training import TrainSpec
 
 EVENTS_A_RUN = 100
+SHARE_STEPS = 100  # at least, between two measurements of the gradient share: each takes longer than a step
 
 
 def event_every(train: TrainSpec) -> int:
     """Return the number of steps between two logged events."""
     return max(1, train.steps // EVENTS_A_RUN)
+
+
+def share_every(train: TrainSpec) -> int:
+    """Return the number of steps between two measurements of the gradient share; each is at an event."""
+    every = event_every(train)
+    return every * math.ceil(SHARE_STEPS / every)
 
 
 def learning_rate(train: TrainSpec, step: int) -> float:

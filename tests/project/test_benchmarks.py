@@ -3,16 +3,21 @@
 import json
 import math
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import Tensor
 
 from benchmarks.__main__ import SCRIPTS, main, markdown, table
 from benchmarks.gpu import SECTIONS
 from benchmarks.measure import Row, by_turns, ratio
+from benchmarks.stops import CALLS, alone, counted, side_by_side
+from benchmarks.stops import TRAIN as STEPS
+from srkd_bench.methods import registry
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -72,6 +77,45 @@ def test_only_a_missed_limit_of_the_gpu_check_is_an_error(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == code
+
+
+def test_a_step_of_all_methods_reads_from_the_device_once() -> None:
+    assert side_by_side(list(CALLS)).reads == STEPS.steps
+
+
+@pytest.mark.parametrize("name", [*registry.names(), "rkd+hkd"])
+def test_each_methods_operator_calls_are_within_the_limit(name: str) -> None:
+    count = alone(name)
+    assert count.reads == 1
+    assert 0.9 * CALLS[name] <= count.calls <= 1.1 * CALLS[name]
+    assert 0 < count.allocations < count.calls
+
+
+@pytest.mark.parametrize(
+    ("work", "reads"),
+    [
+        (lambda one, mask: one.sum().item(), 1),
+        (lambda one, mask: float(one[0]) + int(one[1]), 2),
+        (lambda one, mask: one.tolist(), 1),
+        (lambda one, mask: one.numpy(), 1),
+        (lambda one, mask: one[mask], 1),
+        (lambda one, mask: one.clone().index_put_((mask,), torch.zeros(())), 1),
+        (lambda one, mask: mask.nonzero(), 1),
+        (lambda one, mask: one[1:] + one[:-1] * mask[1:], 0),
+        (lambda one, mask: torch.randint(9, (3,), generator=torch.Generator()).tolist(), 0),
+        (lambda one, mask: one[int(torch.randint(3, (), generator=torch.Generator()))], 0),
+        (lambda one, mask: (one + torch.rand(3, generator=torch.Generator())).tolist(), 1),
+    ],
+)
+def test_host_reads_are_counted(work: Callable[[Tensor, Tensor], object], reads: int) -> None:
+    one, mask = torch.arange(3.0), torch.tensor([True, False, True])
+    assert counted(lambda: work(one, mask)).reads == reads
+
+
+def test_allocations_are_new_storages() -> None:
+    one = torch.arange(4.0)
+    count = counted(lambda: (one + 1).view(2, 2).t().mul_(2))
+    assert (count.calls, count.allocations) == (4, 1)
 
 
 def test_limits_are_upper_or_lower_bounds() -> None:

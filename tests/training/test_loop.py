@@ -1,13 +1,16 @@
 import errno
+import math
 import os
 import signal
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import partialmethod
+from functools import partial, partialmethod
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from pydantic import ValidationError
 from torch import Tensor, nn
 
@@ -18,7 +21,7 @@ from srkd_bench.core.errors import IntegrityError, SrkdError, Stopped
 from srkd_bench.core.signals import interruptible
 from srkd_bench.data.image_set import open_set
 from srkd_bench.data.patches import Patches
-from srkd_bench.methods import registry
+from srkd_bench.methods import builtin, registry
 from srkd_bench.methods.base import Losses, Method, Step, TeacherView
 from srkd_bench.methods.builtin.dml import DML
 from srkd_bench.networks.architectures.edsr import EDSR
@@ -28,8 +31,11 @@ from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import fit
-from srkd_bench.training.schedule import learning_rate
+from srkd_bench.training.schedule import learning_rate, share_every
+from srkd_bench.training.teacher_cache import on_grid
+from srkd_bench.training.transfers import settle
 
+METHODS = sorted(path.stem for path in Path(builtin.__file__).parent.glob("[!_]*.py"))
 ALL = ["none", "hkd", "ckd", "rkd", "rvkd", "rkd+hkd"]
 TRAIN = TrainSpec(batch=4, patch=8, steps=8, learning_rate=1e-3)
 CPU = torch.device("cpu")
@@ -128,6 +134,7 @@ def test_auxiliary_networks_use_the_suites_loss_against_hr(lab: Lab) -> None:
         peer, student = learner.adapter(lr).sr.detach(), learner.student(lr).sr.detach()
         expected = (peer - hr).abs().mean() if loss == "l1" else (peer - hr).square().mean()
         learner.advance(lr, hr, TeacherView(learner.student, lr), {})
+        settle(learner)
         assert isinstance(learner.method, DML)
         assert learner.last["terms"]["peer"] == pytest.approx(
             (expected + learner.method.weight * (peer - student).square().mean()).item(), rel=1e-4
@@ -363,6 +370,56 @@ def test_a_loss_that_is_not_finite_stops_only_its_learner(lab: Lab, monkeypatch:
     assert same(whole["none"], learners["none"])
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_one_bad_loss_never_reaches_weights_or_checkpoints(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    train = TRAIN.model_copy(update={"precision": precision})
+    short = lab.fit(["hkd"], "short", train.model_copy(update={"steps": 3}))["hkd"]
+    learner = lab.learner("hkd", "x", train)
+
+    def losses(self: Method, step: Step, adapter: torch.nn.Module) -> Losses:
+        loss = F.mse_loss(step.student.sr, step.teacher.sr)
+        only_here = step.progress == 3 / TRAIN.steps  # and with a finite gradient
+        return {"rec": step.rec, "hkd": loss + math.inf if only_here else loss}
+
+    monkeypatch.setattr(type(learner.method), "losses", losses)
+    patches = Patches(lab.images, train, 0)
+    fit([learner], lab.teacher, patches, device=CPU, checkpoint_seconds=-1)
+    assert learner.error is not None
+    assert learner.error.message == "hkd seed 0: loss 'hkd' is inf at step 3"
+    assert learner.step == 3
+    assert [event["step"] for event in learner.events] == [0, 1, 2]
+    assert checkpoints.steps_done(learner.folder) == 3
+    assert same(learner, short)
+    assert same(lab.learner("hkd", "x", train), short)
+
+
+@pytest.mark.parametrize("name", [*METHODS, "rkd+hkd"])
+def test_a_training_equals_the_plain_loop_bit_for_bit(lab: Lab, name: str) -> None:
+    learner, plain = lab.fit([name], "x")[name], lab.learner(name, "plain")
+    method, taps, patches = plain.method, plain.method.taps, Patches(lab.images, TRAIN, 0)
+    weights = [*plain.student.parameters(), *plain.adapter.parameters()]
+    optimizer = torch.optim.Adam([one for one in weights if one.requires_grad], 1e-3, fused=True)
+    every = tuple(sorted({*taps, 0.5}))
+    for number in range(TRAIN.steps):
+        lr, hr = patches.batch(number)
+        output = plain.student(lr, taps)
+
+        @torch.no_grad()
+        def look(images: Tensor) -> Output:
+            seen: Output = lab.teacher(images, every)
+            return Output(on_grid(seen.sr), seen.feats)
+
+        rec, progress = F.mse_loss(output.sr, hr), number / TRAIN.steps
+        view, see = TeacherView(look, lr), partial(plain.student, taps=taps)
+        step = Step(lr, hr, output, view, rec, progress, plain.generator, see)
+        optimizer.zero_grad()
+        torch.stack(list(method.losses(step, plain.adapter).values())).sum().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    assert same(learner, plain)
+
+
 def test_bf16_and_l1_are_valid_and_change_the_digest(lab: Lab) -> None:
     plain = lab.fit(["hkd"], "fp32")["hkd"]
     for change in ({"precision": "bf16"}, {"loss": "l1"}, {"augment": False}):
@@ -396,10 +453,32 @@ def test_compiling_changes_the_digest_and_the_default_does_not() -> None:
     assert TRAIN.model_copy(update={"compile": True}).model_dump(mode="json") == plain | {"compile": True}
 
 
+def test_the_gradient_share_is_measured_every_hundred_steps_and_repeated_by_other_events(lab: Lab) -> None:
+    train = TrainSpec(batch=2, patch=8, steps=450, learning_rate=1e-4)  # an event every 4 steps
+
+    def stop(step: int) -> None:
+        if step == 150:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    events = lab.fit(["hkd"], "whole", train)["hkd"].events
+    changes = [b["step"] for a, b in pairwise(events) if a["share"] != b["share"]]
+    assert changes == [100, 200, 300, 400, 449]
+    with pytest.raises(Stopped):
+        lab.fit(["hkd"], "stopped", train, watch=stop)
+    resumed = lab.fit(["hkd"], "stopped", train)["hkd"].events
+    assert [event["share"] for event in resumed] == [event["share"] for event in events]
+
+
+@pytest.mark.parametrize(("steps", "every"), [(8, 100), (1200, 108), (10_000, 100), (100_000, 1000)])
+def test_the_gradient_share_is_measured_at_events(steps: int, every: int) -> None:
+    assert share_every(TrainSpec(steps=steps)) == every
+
+
 def test_the_gradient_share_of_hkd_with_the_truth_as_teacher_is_its_weight(lab: Lab) -> None:
     learner = lab.learner("hkd", "x")
     lr, hr = Patches(lab.images, TRAIN, 0).batch(0)
     learner.advance(lr, hr, TeacherView(lambda _: Output(hr, {}), lr), log={})
+    settle(learner)
     assert learner.last["share"] == pytest.approx(1.0, rel=1e-5)
 
 

@@ -33,9 +33,10 @@ from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import Workplace
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import VALIDATE
-from srkd_bench.training.schedule import event_every
+from srkd_bench.training.schedule import event_every, share_every
 from srkd_bench.training.teacher import teacher_pass
 from srkd_bench.training.teacher_cache import bytes_for
+from srkd_bench.training.transfers import settle
 
 TRIAL_STEPS = 20
 TRIAL_SECONDS = 3.0  # time limit of a trial
@@ -114,7 +115,7 @@ class Pace:
 
     Args:
         step: a training step of all.
-        event: additional time of a logged step.
+        event: additional time of a logged step that measures the gradient share.
         validation: time to validate one network.
         event_bytes: size of a logged event in the store.
     """
@@ -201,9 +202,9 @@ def _group(task: Task, plan: Plan, place: Workplace, alike: Job | None) -> Job:
     if alike is not None and not done:
         return replace(alike, what=task.name)
     pace = paced(runs, plan.suite.data.validation, place)
-    events = (train.steps - done) / event_every(train)
-    seconds = (train.steps - done) * pace.step + events * pace.event
-    seconds += events / VALIDATE * len(runs) * pace.validation
+    rest = train.steps - done
+    seconds = rest * pace.step + rest / share_every(train) * pace.event
+    seconds += rest / event_every(train) / VALIDATE * len(runs) * pace.validation
     cached = any(run.teacher for run in runs) and not any(run.teacher_labels for run in runs)
     kept = bytes_for(train, plan.suite.data.scale) if cached else 0
     disk = sum(4 * run.model.parameters for run in runs)
@@ -275,6 +276,7 @@ def trial(
         view = TeacherView(forward, lr, lambda: labels)
         for learner in learners:
             learner.advance(lr, hr, view, log)
+        settle(*learners)
 
     return learners, step
 

@@ -26,11 +26,11 @@ from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.runs.train import sample_of
 from srkd_bench.methods import registry
 from srkd_bench.methods.base import Method, Step, TeacherView
+from srkd_bench.methods.gradients import gradient_share
 from srkd_bench.networks.base import Architecture, Output
 from srkd_bench.networks.loading import build
 from srkd_bench.networks.stored import load
 from srkd_bench.store.workspace import Workplace
-from srkd_bench.training.gradients import gradient_share
 from srkd_bench.training.learner import LOSSES, adapter_of
 from srkd_bench.training.precision import autocast
 from srkd_bench.training.schedule import learning_rate
@@ -204,7 +204,8 @@ def _measure(lesson: _Lesson, probes: list[_Probe], patches: Patches, moment: fl
     for i in range(BATCHES):
         rec, seen = lesson.steps(patches.batch(lesson.train.steps + i), progress, probes)
         for probe, step, shares in zip(probes, seen, found, strict=True):
-            shares.append(gradient_share(rec, probe.method.losses(step, probe.adapter), lesson.student))
+            share = gradient_share(rec, probe.method.losses(step, probe.adapter), lesson.student)
+            shares.append(share.item())
     for probe, shares in zip(probes, found, strict=True):
         probe.found[moment] = fmean(shares)
 

@@ -27,6 +27,7 @@ from srkd_bench.training.compilation import check_compiler
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.precision import obstacle
 from srkd_bench.training.teacher import teacher_pass
+from srkd_bench.training.transfers import settle
 
 PATCH = 16  # LR pixels, at most
 
@@ -112,6 +113,7 @@ def _try(run: Run, teacher: Architecture | None, place: Workplace) -> None:
             learner = Learner(run, None, teacher, lr, Path(folder), place.device)
             forward = teacher_pass(teacher, [learner.method], train, place.device)
             learner.advance(lr, hr, TeacherView(forward, lr))
+            settle(learner)
         except SrkdError as error:
             raise SrkdError(f"{run.method} does not work here: {error.message}", error.hint) from error
         except (RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError) as error:

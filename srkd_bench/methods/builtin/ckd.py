@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from srkd_bench.methods.base import LATER, Losses, Method, Share, Step, Weight
+from srkd_bench.methods.pairs import off_diagonal
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,11 @@ def contrastive_loss(student: Tensor, teacher: Tensor, *, form: str = "A", neg_g
         neg_grad: propagate the gradient through the negatives too.
     """
     floor = (2 / 255) ** 2
-    others = ~torch.eye(len(student), dtype=torch.bool, device=student.device)
     positive = (student - teacher).square().mean(dim=(1, 2, 3))
     negatives = student if neg_grad else student.detach()
     distances = (student[:, None] - negatives[None]).square().mean(dim=(2, 3, 4))
     if form == "B":
-        return (positive[:, None] / distances.clamp_min(floor))[others].view(len(student), -1).sum(1).mean()
+        return off_diagonal(positive[:, None] / distances.clamp_min(floor)).sum(1).mean()
+    others = ~torch.eye(len(student), dtype=torch.bool, device=student.device)
     total = (distances * others).sum(1)
     return (positive / total.clamp_min(floor * (len(student) - 1))).mean()

@@ -48,7 +48,7 @@ class FAKD(Method):
         chosen: Tensor | None = None
         if pixels > self.positions:
             drawn = torch.randperm(pixels, generator=step.generator)[: self.positions]
-            chosen = drawn.to(step.lr.device)
+            chosen = drawn.to(step.lr.device, non_blocking=True)
         levels = [
             affinity_loss(step.student.feats[tap], step.teacher.feats[tap], chosen) for tap in self.taps
         ]

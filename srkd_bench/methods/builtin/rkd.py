@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srkd_bench.methods.base import LATER, Losses, Method, Step, Weight
+from srkd_bench.methods.pairs import off_diagonal
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def relative_distances(images: Tensor) -> Tensor:
     squares = (vectors[:, None] - vectors[None]).square().sum(2)
     others = ~torch.eye(len(images), dtype=torch.bool, device=images.device)
     distances = squares.clamp_min(1e-12).sqrt() * others
-    return distances / distances[others].mean()
+    return distances / off_diagonal(distances).mean()
 
 
 def angle_loss(student: Tensor, teacher: Tensor) -> Tensor:

@@ -193,7 +193,7 @@ def test_a_student_with_dropout_and_batch_norm_resumes_bit_identically(tmp_path:
     fit([whole], None, Noise(whole.run.train), device=CPU)
     half = learner("none", own, ready(EDSR), tmp_path / "half")
     for step in range(2):
-        half.advance(*Noise(half.run.train).batch(step), None)  # type: ignore[arg-type]  # `none` asks no view
+        half.advance(*Noise(half.run.train).batch(step), None, {})  # type: ignore[arg-type]  # `none` asks no view
     half.save()
     torch.manual_seed(9)
     again = learner("none", own, ready(EDSR), tmp_path / "half")
