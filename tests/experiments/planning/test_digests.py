@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from srkd_bench.config.base import digest_of
 from srkd_bench.config.suite_file import load_suite
 from srkd_bench.core.progress import Display
 from srkd_bench.data.catalog import find
@@ -66,6 +67,16 @@ DIGESTS = {
 }
 
 
+# Of all runs of the published suites: the digest of their digests, in order.
+PUBLISHED = {
+    "bsds": "fb0b1f4653f81226a145f5d2d726ddf087161103d2218984ab93d7d8821a2a0f",
+    "bsds-more": "9ba34b0f8410ad2366c4687cc265914a12f686f0462a0ce1dc13963cf02d7e21",
+    "bsds-tuned": "8128a68b8355ec3292fbb20d4b2c4292c4af966d972d4b64190080e07e3b3ab3",
+    "bsds-warmup": "2a52f5870ca33c3e24ce9631d006f375f07a261b4eb4a7ad2648a990417da659",
+    "bsds-pretrained": "e877764d5c8cd5d0820eeb48f7b8870e1c130945cf47b63f6286aaaa1a6023f1",
+}
+TRIALS = 4  # of each method of bsds-tuned
+
 TRAINED_SCORES = "e18e01de31cd8e374447a176641d10bbf587ce23475e58d309ad124198ebb078"
 BICUBIC_SCORES = "aac0418a957c1b85b70dd29a592ed497c2a40da05788612a9b2f303643ae8781"
 
@@ -79,6 +90,17 @@ def planned(name: str, store: ArtifactStore, display: Display, folder: Path) -> 
 def test_run_digests_are_unchanged(store: ArtifactStore, display: Display, tmp_path: Path, name: str) -> None:
     plan = planned(name, store, display, tmp_path)
     assert {plan.title(key): key.digest for key in plan.networks} == DIGESTS[name]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_runs_of_published_suites_are_unchanged(
+    store: ArtifactStore, display: Display, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(planner, "pixels_of", lambda store, name: find(name).pixels)
+    plan = planner.plan(load_suite(name), store, display, scored=True)  # without the weights of bsds-pretrained
+    trials = [run for column in plan.methods for run in planner.trial_runs(plan, column, TRIALS)]
+    runs = [*plan.networks, *(trials if plan.suite.tuned else [])]
+    assert digest_of([run.digest for run in runs]) == PUBLISHED[name]
 
 
 def test_score_digests_are_unchanged(store: ArtifactStore, display: Display, tmp_path: Path) -> None:
