@@ -3,14 +3,18 @@
 from srkd_bench.methods.base import (
     KINDS,
     LATER,
+    PIXEL_LOSSES,
+    Factor,
     HasTail,
     Losses,
     Method,
+    PixelLoss,
     Share,
     Step,
     TeacherView,
     Weight,
     Width,
+    originally,
 )
 from srkd_bench.methods.features import channel_statistics, sample_features
 from srkd_bench.networks.base import Output
@@ -18,15 +22,19 @@ from srkd_bench.networks.base import Output
 __all__ = [
     "KINDS",
     "LATER",
+    "PIXEL_LOSSES",
+    "Factor",
     "HasTail",
     "Losses",
     "Method",
     "Output",
+    "PixelLoss",
     "Share",
     "Step",
     "TeacherView",
     "Weight",
     "Width",
     "channel_statistics",
+    "originally",
     "sample_features",
 ]

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from srkd_bench.config.base import Loss
 from srkd_bench.networks.base import Output
 
 Losses = dict[str, Tensor]
@@ -19,9 +20,19 @@ KINDS = ("none", "response", "relation", "feature", "mutual", "self")
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Width = Annotated[int, Field(ge=1, le=4096)]
-# Metadata of a field that was added to a method later. At its default it changes nothing and is omitted from a
-# run's identity, so that earlier runs are still found.
+Factor = Annotated[float, Field(gt=0, le=1e6)]
+# The distance between two SRs. A parameter of this type has the suite's `train.loss`, unless the suite sets it.
+PixelLoss = Annotated[Loss, "follows train.loss"]
+PIXEL_LOSSES: dict[Loss, Callable[[Tensor, Tensor], Tensor]] = {"mse": F.mse_loss, "l1": F.l1_loss}
+# Metadata of a field that was added to a method later. At its original default it changes nothing and is omitted
+# from a run's identity, so that earlier runs are still found. If the default changes afterwards, `originally` keeps
+# the first one.
 LATER = {"later": True}
+
+
+def originally(default: float | str) -> dict[str, object]:
+    """Return the metadata of a later field whose default was another at first."""
+    return {**LATER, "original": default}
 
 
 class TeacherView:

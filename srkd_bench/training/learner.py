@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from io import BytesIO
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srkd_bench.config.artifacts import Run
@@ -18,7 +16,7 @@ from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.seeding import seed_of, seeded
 from srkd_bench.core.signals import shielded
 from srkd_bench.methods import registry
-from srkd_bench.methods.base import Method, Step, TeacherView
+from srkd_bench.methods.base import PIXEL_LOSSES, Method, Step, TeacherView
 from srkd_bench.networks.base import Architecture, Output
 from srkd_bench.networks.loading import build
 from srkd_bench.store import checkpoints
@@ -28,8 +26,6 @@ from srkd_bench.training.divergence import Watch
 from srkd_bench.training.gradients import gradient_share
 from srkd_bench.training.precision import autocast
 from srkd_bench.training.schedule import learning_rate
-
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": F.mse_loss, "l1": F.l1_loss}
 
 
 def adapter_of(
@@ -116,7 +112,7 @@ class Learner:
         train = self.run.train
         self._before = self.generator.get_state(), [buffer.clone() for buffer in self._buffers()]
         output = self._see(lr)
-        loss = LOSSES[train.loss]
+        loss = PIXEL_LOSSES[train.loss]
         rec = loss(output.sr, hr)
         precision = partial(autocast, train, self.device)
         progress = self.step / train.steps

@@ -1,12 +1,12 @@
 """Augmented distillation (AugKD): also distil on zoomed-in crops of HR and on zoomed-out LR images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srkd_bench.methods.base import Losses, Method, Step, Weight
+from srkd_bench.methods.base import LATER, PIXEL_LOSSES, Losses, Method, PixelLoss, Step, Weight
 
 
 @dataclass(frozen=True)
@@ -35,19 +35,23 @@ class AugKD(Method):
     weight: Weight = 0.25
     response: Weight = 0.25
     turn: bool = True
+    loss: PixelLoss = field(default="mse", metadata=LATER)
 
     def losses(self, step: Step, adapter: nn.Module) -> Losses:
         """Return `rec`, `response` for the batch, `zoom_in` and `zoom_out`."""
         return {
             "rec": step.rec,
-            "response": self.response * F.mse_loss(step.student.sr, step.teacher.sr),
+            "response": self.response * self._distance(step.student.sr, step.teacher.sr),
             "zoom_in": self.weight * self._compared(step, zoomed_in(step.hr, step.lr, step.generator)),
             "zoom_out": self.weight * self._compared(step, zoomed_out(step.lr, _scale(step))),
         }
 
     def _compared(self, step: Step, images: Tensor) -> Tensor:
         turn = Turn.drawn(step.generator) if self.turn else Turn()
-        return F.mse_loss(turn.back(step.see(turn(images)).sr), step.teacher.see(images).sr)
+        return self._distance(turn.back(step.see(turn(images)).sr), step.teacher.see(images).sr)
+
+    def _distance(self, student: Tensor, teacher: Tensor) -> Tensor:
+        return PIXEL_LOSSES[self.loss](student, teacher)
 
 
 @dataclass(frozen=True)

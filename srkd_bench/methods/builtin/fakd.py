@@ -1,13 +1,12 @@
 """Feature affinity distillation (FAKD): match the similarity of pixels in feature maps, and the SR."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srkd_bench.methods.base import Losses, Method, Step, Weight, Width
+from srkd_bench.methods.base import PIXEL_LOSSES, Losses, Method, PixelLoss, Step, Weight, Width
 
 
 @dataclass(frozen=True)
@@ -37,12 +36,11 @@ class FAKD(Method):
 
     weight: Weight = 0.0006
     response: Weight = 0.5
-    loss: Literal["mse", "l1"] = "mse"
+    loss: PixelLoss = "mse"
     positions: Width = 576
 
     def losses(self, step: Step, adapter: nn.Module) -> Losses:
         """Return `rec`, `response` for the SRs and `fakd` for the affinities, summed over the levels."""
-        distance = F.mse_loss if self.loss == "mse" else F.l1_loss
         pixels = step.lr.shape[-2] * step.lr.shape[-1]
         chosen: Tensor | None = None
         if pixels > self.positions:
@@ -53,7 +51,7 @@ class FAKD(Method):
         ]
         return {
             "rec": step.rec,
-            "response": self.response * distance(step.student.sr, step.teacher.sr),
+            "response": self.response * PIXEL_LOSSES[self.loss](step.student.sr, step.teacher.sr),
             "fakd": self.weight * torch.stack(levels).sum(),
         }
 

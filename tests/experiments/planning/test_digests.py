@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from srkd_bench.config.artifacts import Run
 from srkd_bench.config.base import digest_of
 from srkd_bench.config.suite_file import load_suite
 from srkd_bench.core.progress import Display
@@ -13,6 +14,9 @@ from srkd_bench.evaluation.scores import measurement
 from srkd_bench.experiments.analysis.forecast import Pace
 from srkd_bench.experiments.planning import planner
 from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.methods import registry
+from srkd_bench.methods.builtin.hkd import HKD
+from srkd_bench.methods.composition import Composition
 from srkd_bench.store.artifact_store import ArtifactStore
 from tests.conftest import Srkd
 
@@ -36,7 +40,7 @@ student: {n_feats: 4, n_resblocks: 4}
 train:
   {loss: l1, batch: 4, patch: 8, steps: 10, learning_rate: 1e-3, schedule: cosine, precision: bf16, augment: false}
 methods: [none, ckd, rkd+hkd]
-params: {ckd: {warmup: 0.5}, hkd: {weight: 0.5}}
+params: {ckd: {warmup: 0.5}, hkd: {weight: 0.5, loss: mse}}  # until 2026, HKD was MSE whatever the loss
 seeds: [3]
 """,
 }
@@ -92,12 +96,37 @@ def test_run_digests_are_unchanged(store: ArtifactStore, display: Display, tmp_p
     assert {plan.title(key): key.digest for key in plan.networks} == DIGESTS[name]
 
 
+def test_pixel_terms_follow_the_loss_and_their_runs_have_digests_of_their_own(
+    store: ArtifactStore, display: Display, tmp_path: Path
+) -> None:
+    (tmp_path / "suite.yaml").write_text(SUITES["methods"], encoding="utf-8")
+
+    def runs(*settings: str) -> dict[str, Run]:
+        chosen = ["train.loss=l1", *settings]
+        plan = planner.plan(load_suite(str(tmp_path / "suite.yaml"), chosen), store, display)
+        return {run.method: run for run in plan.students if plan.column(run) == run.method}
+
+    following = {"hkd", "rkd+hkd", "fakd", "augkd", "crosskd", "dml", "byot"}
+    parts = sorted(following - {"rkd+hkd"})
+    new, named = runs(), runs(*(f"params.{part}.loss=mse" for part in parts))
+    assert {name for name, run in new.items() if run.digest != named[name].digest} == following
+    assert named["hkd"].params == {"hkd": {"version": 1, "weight": 1.0}}  # as runs had it before
+    assert new["hkd"].params == {"hkd": {"version": 1, "weight": 1.0, "loss": "l1"}}
+    assert new["rkd+hkd"].params["rkd"] == {"version": 1, "weight": 0.25}
+    method = registry.rebuild("rkd+hkd", new["rkd+hkd"].params)
+    assert isinstance(method, Composition)
+    assert method.parts["hkd"] == HKD(loss="l1")
+    assert registry.rebuild("hkd", named["hkd"].params) == HKD(loss="mse")
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_runs_of_published_suites_are_unchanged(
     store: ArtifactStore, display: Display, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(planner, "pixels_of", lambda store, name: find(name).pixels)
-    plan = planner.plan(load_suite(name), store, display, scored=True)  # without the weights of bsds-pretrained
+    plan = planner.plan(
+        load_suite(name), store, display, scored=True
+    )  # without the weights of bsds-pretrained
     trials = [run for column in plan.methods for run in planner.trial_runs(plan, column, TRIALS)]
     runs = [*plan.networks, *(trials if plan.suite.tuned else [])]
     assert digest_of([run.digest for run in runs]) == PUBLISHED[name]
