@@ -30,6 +30,7 @@ teacher: {model: {n_feats: 6, n_resblocks: 4}, train: {steps: 12}}
 student: {n_feats: 4, n_resblocks: 4}
 train: {batch: 4, patch: 8, steps: 10, learning_rate: 1e-3}
 methods: [none, hkd, ckd, rkd, rvkd, fakd, augkd, crosskd, fitnet, at, dml, byot, rkd+hkd, none@equal-cost]
+params: {ckd: {warmup: 0.0}}
 seeds: [0]
 """,
     "settings": """
