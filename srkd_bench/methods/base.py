@@ -158,6 +158,10 @@ class Method(ABC):
         """
         return nn.Module()
 
+    def rates(self, adapter: nn.Module) -> list[tuple[nn.Module, float]]:
+        """Return the modules of an adapter, each with the factor on its learning rate, `adapter_rate`."""
+        return [(adapter, getattr(self, "adapter_rate", 1.0))]
+
     @abstractmethod
     def losses(self, step: Step, adapter: nn.Module) -> Losses:
         """Return the weighted loss terms by name; `rec` is the loss against HR. The loop sums and logs them."""

@@ -5,6 +5,7 @@ import math
 from contextlib import nullcontext
 from functools import partial
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,14 @@ def adapter_of(
     return adapter
 
 
+def adapter_groups(method: Method, adapter: nn.Module) -> dict[float, list[nn.Parameter]]:
+    """Return the trained weights of an adapter by the factor on their learning rate."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for module, factor in method.rates(adapter):
+        groups.setdefault(factor, []).extend(one for one in module.parameters() if one.requires_grad)
+    return {factor: weights for factor, weights in groups.items() if weights}
+
+
 class Learner:
     """A student in training: network, adapter, optimizer, and its own random numbers.
 
@@ -81,9 +90,11 @@ class Learner:
         self.student = build(run.model, run.seed).to(device)
         self.adapter = adapter_of(method, teacher, self.student, sample.to(device), run.seed, run.method)
         self.generator = torch.Generator(device).manual_seed(seed_of("method", run.seed, run.method))
-        weights = [*self.student.parameters(), *self.adapter.parameters()]
-        trained = [weight for weight in weights if weight.requires_grad]
-        self.optimizer = torch.optim.Adam(trained, run.train.learning_rate, betas=(0.9, 0.999), fused=True)
+        groups = {1.0: [weight for weight in self.student.parameters() if weight.requires_grad]}
+        for factor, weights in adapter_groups(method, self.adapter).items():
+            groups.setdefault(factor, []).extend(weights)
+        parameters = [{"params": weights, "factor": factor} for factor, weights in groups.items()]
+        self.optimizer = torch.optim.Adam(parameters, run.train.learning_rate, betas=(0.9, 0.999), fused=True)
         if run.train.compile:
             compile_network(self.student)
         self._network = ranks.share(self.student)
@@ -95,7 +106,8 @@ class Learner:
         self.error: SrkdError | None = None
         self._before: tuple[Tensor, list[Tensor]] | None = None
         self._resume()
-        for parameter in trained:  # a backward pass is one long call: hooks let Python handle signals
+        # A backward pass is one long call: hooks let Python handle signals.
+        for parameter in chain.from_iterable(groups.values()):
             parameter.register_hook(lambda grad: None)  # type: ignore[no-untyped-call]
 
     @property
@@ -128,7 +140,7 @@ class Learner:
         if self.step in train.restarts:
             self.optimizer.state.clear()
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("factor", 1.0)  # earlier checkpoints have no factor
         self.optimizer.zero_grad()
         torch.autograd.backward(self.scaler.scale(torch.stack(list(terms.values())).sum()))
         with shielded():

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from statistics import fmean
 from typing import Any
 
@@ -31,7 +32,7 @@ from srkd_bench.networks.loading import build
 from srkd_bench.networks.stored import load
 from srkd_bench.store.workspace import Workplace
 from srkd_bench.training.gradients import gradient_share
-from srkd_bench.training.learner import adapter_of
+from srkd_bench.training.learner import adapter_groups, adapter_of
 from srkd_bench.training.precision import autocast
 from srkd_bench.training.schedule import learning_rate
 from srkd_bench.training.teacher import teacher_pass
@@ -93,7 +94,7 @@ class _Probe:
         for weight, gradient in zip(self.trained, gradients, strict=True):
             weight.grad = gradient
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
         self.optimizer.step()
 
 
@@ -182,8 +183,10 @@ def _probe(name: str, method: Method, lesson: _Lesson, sample: Tensor) -> _Probe
     device = lesson.device
     adapter = adapter_of(method, lesson.teacher, lesson.student, sample.to(device), SEED, name)
     generator = torch.Generator(device).manual_seed(seed_of("method", SEED, name))
-    trained = [weight for weight in adapter.parameters() if weight.requires_grad]
-    optimizer = torch.optim.Adam(trained, lesson.train.learning_rate) if trained else None
+    groups = adapter_groups(method, adapter)
+    trained = list(chain.from_iterable(groups.values()))
+    parameters = [{"params": weights, "factor": factor} for factor, weights in groups.items()]
+    optimizer = torch.optim.Adam(parameters, lesson.train.learning_rate) if trained else None
     return _Probe(name, method, adapter, generator, trained, optimizer)
 
 

@@ -6,7 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srkd_bench.methods.base import LATER, PIXEL_LOSSES, Losses, Method, PixelLoss, Share, Step, Weight
+from srkd_bench.methods.base import (
+    LATER,
+    PIXEL_LOSSES,
+    Factor,
+    Losses,
+    Method,
+    PixelLoss,
+    Share,
+    Step,
+    Weight,
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,7 @@ class BYOT(Method):
     weight: Weight = 1.0
     alpha: Share = 0.3
     loss: PixelLoss = field(default="mse", metadata=LATER)
+    adapter_rate: Factor = field(default=1.0, metadata=LATER)
 
     def adapter(self, teacher: nn.Module | None, student: nn.Module, lr: Tensor) -> nn.Module:
         """Return the exits."""
