@@ -4,6 +4,7 @@ from srkd_bench.methods.base import (
     KINDS,
     LATER,
     PIXEL_LOSSES,
+    Depth,
     Factor,
     HasTail,
     Losses,
@@ -17,12 +18,15 @@ from srkd_bench.methods.base import (
     originally,
 )
 from srkd_bench.methods.features import channel_statistics, sample_features
-from srkd_bench.networks.base import Output
+from srkd_bench.networks.base import BODY, HEAD, Output
 
 __all__ = [
+    "BODY",
+    "HEAD",
     "KINDS",
     "LATER",
     "PIXEL_LOSSES",
+    "Depth",
     "Factor",
     "HasTail",
     "Losses",

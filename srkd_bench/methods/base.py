@@ -20,6 +20,7 @@ KINDS = ("none", "response", "relation", "feature", "mutual", "self")
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Width = Annotated[int, Field(ge=1, le=4096)]
+Depth = Annotated[float, Field(gt=0, le=1)]
 Factor = Annotated[float, Field(gt=0, le=1e6)]
 # The distance between two SRs. A parameter of this type has the suite's `train.loss`, unless the suite sets it.
 PixelLoss = Annotated[Loss, "follows train.loss"]
@@ -131,7 +132,8 @@ class Method(ABC):
             `mutual` or `self`.
         source: authors, venue and year, arXiv number.
         version: raise it when the same parameters would give other numbers.
-        taps: depths in (0, 1] at which features of student and teacher are read.
+        taps: depths in (0, 1] at which features of student and teacher are read; `HEAD` and `BODY`, after the head
+            and after the body's last convolution, exist in EDSR only.
         looks: whether the method uses the teacher.
         beside: terms that train the adapter only; all others give the student a gradient.
         never_zero: why its terms are not zero for a student that equals its teacher; empty if they are.
