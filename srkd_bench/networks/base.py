@@ -48,7 +48,8 @@ class Architecture(nn.Module, ABC):
 
         Args:
             lr: (N, 3, h, w) in [0, 1].
-            taps: depths in (0, 1] to read features at: the output of block `round(depth * blocks)`; `HEAD` or `BODY`.
+            taps: depths in (0, 1] to read features at: the output of block `round(depth * blocks)`; `HEAD` or
+                `BODY`.
         Returns:
             SR (N, 3, scale*h, scale*w) in float32, not clipped, and the features (N, C, h, w) in float32 by tap.
         Raises:

@@ -12,6 +12,9 @@ class HKD(Method):
     """Distance between the student's and the teacher's SR: mean squared error, or L1 as `loss`.
 
     Deviation: Hinton et al. compare class probabilities by KL divergence; for images the study uses MSE.
+    Reading: with RKD, Park et al. give the KL divergence a weight of 16 at a temperature of 4, on CIFAR. That is
+    the square of the temperature, which restores the size of softened gradients. Images have no temperature, so
+    its counterpart is 1; `weight: 16` is the other reading of RKD+HKD.
     Default: 1, as the study's "ratios of the original papers"; other super-resolution papers use 0.5 or 1, in L1.
     Its gradient share (`srkd ls methods --measure`) is 1 while the teacher's SR is much closer to HR than the
     student's, and then decreases: 1.0, 1.0 and 0.86 on the demo; 1.0, 1.0 and 0.98 on BSDS500.

@@ -30,7 +30,9 @@ teacher: {model: {n_feats: 6, n_resblocks: 4}, train: {steps: 12}}
 student: {n_feats: 4, n_resblocks: 4}
 train: {batch: 4, patch: 8, steps: 10, learning_rate: 1e-3}
 methods: [none, hkd, ckd, rkd, rvkd, fakd, augkd, crosskd, fitnet, at, dml, byot, rkd+hkd, none@equal-cost]
-params: {ckd: {warmup: 0.0}}
+params:
+  ckd: {warmup: 0.0}
+  augkd: {weight: 0.25, response: 0.25, crops: 0, changes: batch, truth: 0.0}
 seeds: [0]
 """,
     "settings": """
