@@ -17,9 +17,9 @@ class CKD(Method):
     the first steps the gradient share is 8 to 98 on BSDS500, which lowers the final PSNR. `warmup` therefore raises
     the weight linearly over the first 2 % of training (docs/results.md).
 
+    Deviation: distances are mean squared errors of pixels, as in the study; CSD uses L1 on VGG features.
     Deviation: neither the study nor CSD mentions a warm-up. `warmup: 0` is theirs, and that of the suites `bsds`,
     `bsds-pretrained`, `bsds-tuned` and `paper`.
-    Deviation: distances are mean squared errors of pixels, as in the study; CSD uses L1 on VGG features.
     Reading: positive is the teacher's SR of the same image, negatives are the student's SRs of the batch's other
     images. The study does not state whether negatives carry a gradient; as in CSD, they do not unless `neg_grad`.
     Reading: the study's equation lost its symbols; form A divides by the sum over the negatives, form B sums the
