@@ -5,21 +5,22 @@ Run `python -m docs_generators.traits` after a built-in method or a suite has ch
 
 from collections.abc import Iterator
 
-from srkd_bench.config.base import Params
+from srkd_bench.config.base import Loss, Params
 from srkd_bench.config.suite_file import load_suite
 from srkd_bench.config.suite_names import suite_files
 from srkd_bench.methods import metadata, sources
 
 
-def requests() -> Iterator[tuple[str, dict[str, Params]]]:
-    """Yield the built-in methods with their defaults, and those of the built-in suites with their parameters."""
+def requests() -> Iterator[tuple[str, dict[str, Params], Loss]]:
+    """Yield the built-in methods with their defaults, and those of the built-in suites with their
+    parameters and loss."""
     for name in sorted(sources.builtin()):
-        yield name, {}
+        yield name, {}, "mse"
     for path in suite_files().values():
         suite = load_suite(str(path))
         for name in suite.methods:
             if "@" not in name and name != "all":
-                yield name, dict(suite.params)
+                yield name, dict(suite.params), suite.train.loss
 
 
 if __name__ == "__main__":

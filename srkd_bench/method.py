@@ -3,30 +3,42 @@
 from srkd_bench.methods.base import (
     KINDS,
     LATER,
+    PIXEL_LOSSES,
+    Depth,
+    Factor,
     HasTail,
     Losses,
     Method,
+    PixelLoss,
     Share,
     Step,
     TeacherView,
     Weight,
     Width,
+    originally,
 )
 from srkd_bench.methods.features import channel_statistics, sample_features
-from srkd_bench.networks.base import Output
+from srkd_bench.networks.base import BODY, HEAD, Output
 
 __all__ = [
+    "BODY",
+    "HEAD",
     "KINDS",
     "LATER",
+    "PIXEL_LOSSES",
+    "Depth",
+    "Factor",
     "HasTail",
     "Losses",
     "Method",
     "Output",
+    "PixelLoss",
     "Share",
     "Step",
     "TeacherView",
     "Weight",
     "Width",
     "channel_statistics",
+    "originally",
     "sample_features",
 ]

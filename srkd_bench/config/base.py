@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Count = Annotated[int, Field(ge=1, le=100_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Loss = Literal["mse", "l1"]
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 LabelSource = Literal["patches", "images", "ensemble"]
 Rate = Annotated[float, Field(gt=0, le=1)]

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from srkd_bench.config.base import Count, Precision, Rate, Spec
+from srkd_bench.config.base import Count, Loss, Precision, Rate, Spec
 
 
 class TrainSpec(Spec):
@@ -14,8 +14,8 @@ class TrainSpec(Spec):
     `epochs` (of `steps_per_epoch` steps, 1000 unless given) may replace `steps`.
     """
 
-    loss: Annotated[Literal["mse", "l1"], Field(examples=["l1"])] = "mse"
-    """Loss against HR: the mean over all elements in [0, 1]."""
+    loss: Annotated[Loss, Field(examples=["l1"])] = "mse"
+    """Loss against HR: the mean over all elements in [0, 1]. Methods that compare SR with SR use it too."""
     batch: Annotated[int, Field(ge=1, le=4096, examples=[16])] = 8
     """Patches per step."""
     patch: Annotated[int, Field(ge=1, le=4096, examples=[24])] = 48

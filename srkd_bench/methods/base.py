@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from srkd_bench.config.base import Loss
 from srkd_bench.networks.base import Output
 
 Losses = dict[str, Tensor]
@@ -19,10 +20,21 @@ KINDS = ("none", "response", "relation", "feature", "mutual", "self")
 Weight = Annotated[float, Field(ge=0, le=1e6)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Width = Annotated[int, Field(ge=1, le=4096)]
-# Metadata of a field that was added to a method later. At its default it changes nothing and is omitted from a
-# run's identity, so that earlier runs are still found.
+Depth = Annotated[float, Field(gt=0, le=1)]
+Factor = Annotated[float, Field(gt=0, le=1e6)]
+# The distance between two SRs. A parameter of this type has the suite's `train.loss`, unless the suite sets it.
+PixelLoss = Annotated[Loss, "follows train.loss"]
+PIXEL_LOSSES: dict[Loss, Callable[[Tensor, Tensor], Tensor]] = {"mse": F.mse_loss, "l1": F.l1_loss}
+# Metadata of a field that was added to a method later. At its original default it changes nothing and is omitted
+# from a run's identity, so that earlier runs are still found. If the default changes afterwards, `originally` keeps
+# the first one.
 LATER = {"later": True}
 Need = Literal["sr", "features", "network"]
+
+
+def originally(default: float | str) -> dict[str, object]:
+    """Return the metadata of a later field whose default was another at first."""
+    return {**LATER, "original": default}
 
 
 class TeacherView:
@@ -121,7 +133,8 @@ class Method(ABC):
             `mutual` or `self`.
         source: authors, venue and year, arXiv number.
         version: raise it when the same parameters would give other numbers.
-        taps: depths in (0, 1] at which features of student and teacher are read.
+        taps: depths in (0, 1] at which features of student and teacher are read; `HEAD` and `BODY`, after the head
+            and after the body's last convolution, exist in EDSR only.
         looks: whether the method uses the teacher.
         needs: what is used of the teacher: `sr` of the batch (`step.teacher.sr`), `features` of the batch
             (`step.teacher.feats`), or the `network` itself (in `adapter`, or by `step.teacher.see`). With stored
@@ -155,6 +168,10 @@ class Method(ABC):
             lr: (64, 3, h, w) in [0, 1]: fixed training patches, for statistics.
         """
         return nn.Module()
+
+    def rates(self, adapter: nn.Module) -> list[tuple[nn.Module, float]]:
+        """Return the modules of an adapter, each with the factor on its learning rate, `adapter_rate`."""
+        return [(adapter, getattr(self, "adapter_rate", 1.0))]
 
     @abstractmethod
     def losses(self, step: Step, adapter: nn.Module) -> Losses:

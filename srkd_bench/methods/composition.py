@@ -29,6 +29,11 @@ class Composition(Method):
         """Return the parts' adapters, by name."""
         return nn.ModuleDict({name: part.adapter(teacher, student, lr) for name, part in self.parts.items()})
 
+    def rates(self, adapter: nn.Module) -> list[tuple[nn.Module, float]]:
+        """Return the parts' adapters, each with the factor on its learning rate."""
+        parts = self.parts.items()
+        return [pair for name, part in parts for pair in part.rates(adapter.get_submodule(name))]
+
     def losses(self, step: Step, adapter: nn.Module) -> Losses:
         """Return the first part's ground-truth term and all other terms of all parts."""
         terms: Losses = {}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from srkd_bench.config.base import Params, Spec
+from srkd_bench.config.base import Loss, Params, Spec
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.sealed_cache import SealedCache, code_digest
 from srkd_bench.methods import sources
@@ -52,6 +52,7 @@ def traits(
     params: Mapping[str, Params],
     store: ArtifactStore,
     *,
+    loss: Loss = "mse",
     readonly: bool = False,
     allowed: Collection[str] | None = None,
 ) -> dict[str, Traits]:
@@ -60,6 +61,7 @@ def traits(
     Args:
         references: names, or paths of own methods, as in `sources.find`.
         params: hyper-parameters by the name of a part.
+        loss: the suite's, as in `registry.build`.
         allowed: references whose code may run; all by default.
     Raises:
         SrkdError: no such method or parameter, a value out of bounds, or code that may not run.
@@ -75,7 +77,7 @@ def traits(
         origins = [part for part in parts if part is not None]
         own += origins
         sources.check_distinct(own)
-        found[sources.name_of(reference)] = _look_up(reference, params, origins, kept)
+        found[sources.name_of(reference)] = _look_up(reference, params, loss, origins, kept)
     latest.update({origin.name: origin.sha256 for origin in own})
     new = _Known(traits={key: one for key, one in kept.items() if key not in shipped}, own=latest)
     if new != known and not readonly:
@@ -86,16 +88,24 @@ def traits(
 
 
 def _look_up(
-    reference: str, params: Mapping[str, Params], origins: Sequence[sources.Source], kept: dict[str, Traits]
+    reference: str,
+    params: Mapping[str, Params],
+    loss: Loss,
+    origins: Sequence[sources.Source],
+    kept: dict[str, Traits],
 ) -> Traits:
     """Return the traits of one method from the cache; on a miss, import the method and add them."""
     name = sources.name_of(reference)
-    about = [name, {part: params.get(part, {}) for part in name.split("+")}]
+    about = [
+        name,
+        {part: params.get(part, {}) for part in name.split("+")},
+        *([] if loss == "mse" else [loss]),
+    ]
     question = json.dumps([*about, *(origin.sha256 for origin in origins)])
     if question not in kept:
         for origin in origins:
             sources.check_allowed(origin)
-        kept[question] = _ask(reference, params)
+        kept[question] = _ask(reference, params, loss)
     return kept[question]
 
 
@@ -106,10 +116,10 @@ def own_methods(store: ArtifactStore) -> dict[str, Traits]:
     return {name: one for name, one in parts if known.own.get(name) == one.params[name].get("sha256")}
 
 
-def _ask(name: str, params: Mapping[str, Params]) -> Traits:
+def _ask(name: str, params: Mapping[str, Params], loss: Loss) -> Traits:
     from srkd_bench.methods import registry
 
-    method = registry.build(name, params)
+    method = registry.build(name, params, loss)
     return Traits(
         params=registry.identity(method, name),
         weights=registry.weights(method, name),
@@ -132,15 +142,15 @@ def _shipped() -> SealedCache[_Known]:
     return SealedCache(Path(__file__).with_name("traits.json"), _Known, _code())
 
 
-def ship(requests: Iterable[tuple[str, Mapping[str, Params]]]) -> None:
+def ship(requests: Iterable[tuple[str, Mapping[str, Params], Loss]]) -> None:
     """Write the cache that comes with srkd.
 
     Args:
-        requests: methods with the parameters of their parts.
+        requests: methods with the parameters of their parts and the suite's loss.
     """
     kept: dict[str, Traits] = {}
-    for name, params in requests:
-        _look_up(name, params, [], kept)
+    for name, params, loss in requests:
+        _look_up(name, params, loss, [], kept)
     _shipped().write(_Known(traits=kept))
 
 

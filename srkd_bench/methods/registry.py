@@ -11,10 +11,11 @@ from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from srkd_bench.config.base import Loss
 from srkd_bench.config.messages import problem, shown
 from srkd_bench.core.errors import SrkdError, unknown
 from srkd_bench.methods import sources, user_code
-from srkd_bench.methods.base import Method, Weight
+from srkd_bench.methods.base import Method, PixelLoss, Weight
 from srkd_bench.methods.composition import Composition
 
 
@@ -40,18 +41,21 @@ def _builtin(name: str) -> type[Method]:
     return next(c for c in classes if issubclass(c, Method) and c.__module__ == module.__name__)
 
 
-def build(name: str, params: Mapping[str, Mapping[str, Any]]) -> Method:
+def build(name: str, params: Mapping[str, Mapping[str, Any]], loss: Loss = "mse") -> Method:
     """Return a method, or a composition `a+b`, with hyper-parameters by the name of its part.
 
     Args:
         name: parts may be paths of code, as in `find`.
+        loss: the suite's, which parameters of type `PixelLoss` have by default.
     Raises:
         SrkdError: no such method or parameter, a wrong type, or a number out of bounds.
     """
     parts = name.split("+")
     if len(parts) > 1 and (len(set(map(sources.name_of, parts))) < len(parts) or "none" in parts):
         raise SrkdError(f"'{name}' is not a composition", "join different methods, as in rkd+hkd")
-    return _joined({sources.name_of(part): find(part) for part in parts}, params)
+    found = {sources.name_of(part): find(part) for part in parts}
+    following = {part: dict.fromkeys(typed(method, PixelLoss), loss) for part, method in found.items()}
+    return _joined(found, {part: following[part] | dict(params.get(part, {})) for part in found})
 
 
 def _joined(found: Mapping[str, type[Method]], params: Mapping[str, Mapping[str, Any]]) -> Method:
@@ -85,8 +89,8 @@ def check_parameter(method: type[Method], name: str, key: str, value: object) ->
 def identity(method: Method, name: str) -> dict[str, dict[str, Any]]:
     """Return the identity of a method: version and parameters of each part.
 
-    Defaults are written out, except those of fields marked `LATER`. The identity of a user's own method includes
-    the sha256 of its source, but not its path.
+    Defaults are written out, except the original ones of fields marked `LATER`. The identity of a user's own method
+    includes the sha256 of its source, but not its path.
     """
     parts = name.split("+")
     built = method.parts.values() if isinstance(method, Composition) else [method]
@@ -99,18 +103,27 @@ def identity(method: Method, name: str) -> dict[str, dict[str, Any]]:
 
 
 def _parameters(method: Method) -> dict[str, Any]:
-    values = [(field, getattr(method, field.name)) for field in fields(method)]  # type: ignore[arg-type]  # a dataclass
-    return {one.name: value for one, value in values if "later" not in one.metadata or value != one.default}
+    values = {field.name: getattr(method, field.name) for field in fields(method)}  # type: ignore[arg-type]  # a dataclass
+    omitted = _originals(type(method))
+    return {name: value for name, value in values.items() if name not in omitted or value != omitted[name]}
+
+
+def _originals(method: type[Method]) -> dict[str, Any]:
+    """Return the first defaults of a method's later fields, which its identity omits."""
+    later = [field for field in fields(method) if "later" in field.metadata]  # type: ignore[arg-type]  # a dataclass
+    return {field.name: field.metadata.get("original", field.default) for field in later}
+
+
+def typed(method: type[Method], kind: object) -> list[str]:
+    """Return the names of a method's parameters of a type."""
+    hints = get_type_hints(method, include_extras=True)
+    return [field.name for field in fields(method) if hints[field.name] == kind]  # type: ignore[arg-type]  # a dataclass
 
 
 def weights(method: Method, name: str) -> dict[str, list[str]]:
     """Return the names of the parameters that are weights of loss terms, by part."""
     parts = method.parts if isinstance(method, Composition) else {sources.name_of(name): method}
-    hints = {part: get_type_hints(type(one), include_extras=True) for part, one in parts.items()}
-    return {
-        part: [field.name for field in fields(one) if hints[part][field.name] == Weight]  # type: ignore[arg-type]
-        for part, one in parts.items()
-    }
+    return {part: typed(type(one), Weight) for part, one in parts.items()}
 
 
 def summary(name: str) -> str:
@@ -135,6 +148,7 @@ def rebuild(name: str, params: Mapping[str, Mapping[str, Any]]) -> Method:
         for part in name.split("+")
     }
     rest = {
-        part: {k: v for k, v in one.items() if k not in ("version", "sha256")} for part, one in params.items()
+        part: _originals(found[part]) | {k: v for k, v in one.items() if k not in ("version", "sha256")}
+        for part, one in params.items()
     }
     return _joined(found, rest)

@@ -11,6 +11,10 @@ from torch import Tensor, nn
 
 from srkd_bench.config.network import ForeignSpec, ModelSpec
 
+# Taps beside the depths in (0, 1], of networks with these layers.
+HEAD = 0.0  # after the head, before the first block
+BODY = 2.0  # after the body's last convolution, before the global skip connection
+
 
 @dataclass(frozen=True)
 class Output:
@@ -18,7 +22,7 @@ class Output:
 
     Args:
         sr: (N, 3, scale*h, scale*w) float32, about [0, 1], not clipped.
-        feats: (N, n_feats, h, w) float32 by tap, a depth in (0, 1].
+        feats: (N, n_feats, h, w) float32 by tap: a depth in (0, 1], `HEAD` or `BODY`.
     """
 
     sr: Tensor
@@ -46,9 +50,12 @@ class Architecture(nn.Module, ABC):
 
         Args:
             lr: (N, 3, h, w) in [0, 1].
-            taps: depths in (0, 1] to read features at: the output of block `round(depth * blocks)`.
+            taps: depths in (0, 1] to read features at: the output of block `round(depth * blocks)`; `HEAD` or
+                `BODY`.
         Returns:
             SR (N, 3, scale*h, scale*w) in float32, not clipped, and the features (N, C, h, w) in float32 by tap.
+        Raises:
+            SrkdError: it has no such features.
         """
 
     @property

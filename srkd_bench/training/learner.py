@@ -2,15 +2,14 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srkd_bench.config.artifacts import Run
@@ -18,7 +17,7 @@ from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.seeding import seed_of, seeded
 from srkd_bench.core.signals import shielded
 from srkd_bench.methods import registry
-from srkd_bench.methods.base import Method, Step, TeacherView
+from srkd_bench.methods.base import PIXEL_LOSSES, Method, Step, TeacherView
 from srkd_bench.methods.gradients import gradient_share
 from srkd_bench.networks.base import Architecture, Output
 from srkd_bench.networks.loading import build
@@ -29,8 +28,6 @@ from srkd_bench.training.divergence import Watch
 from srkd_bench.training.precision import autocast
 from srkd_bench.training.schedule import learning_rate
 from srkd_bench.training.transfers import Reading, settle
-
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": F.mse_loss, "l1": F.l1_loss}
 
 
 def adapter_of(
@@ -48,6 +45,14 @@ def adapter_of(
         adapter = method.adapter(given, student, sample).to(sample.device)
     student.train()
     return adapter
+
+
+def adapter_groups(method: Method, adapter: nn.Module) -> dict[float, list[nn.Parameter]]:
+    """Return the trained weights of an adapter by the factor on their learning rate."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for module, factor in method.rates(adapter):
+        groups.setdefault(factor, []).extend(one for one in module.parameters() if one.requires_grad)
+    return {factor: weights for factor, weights in groups.items() if weights}
 
 
 class Learner:
@@ -88,9 +93,11 @@ class Learner:
         self.student = build(run.model, run.seed).to(device)
         self.adapter = adapter_of(method, teacher, self.student, sample.to(device), run.seed, run.method)
         self.generator = torch.Generator().manual_seed(seed_of("method", run.seed, run.method))
-        weights = [*self.student.parameters(), *self.adapter.parameters()]
-        trained = [weight for weight in weights if weight.requires_grad]
-        self.optimizer = torch.optim.Adam(trained, run.train.learning_rate, betas=(0.9, 0.999), fused=True)
+        groups = {1.0: [weight for weight in self.student.parameters() if weight.requires_grad]}
+        for factor, weights in adapter_groups(method, self.adapter).items():
+            groups.setdefault(factor, []).extend(weights)
+        parameters = [{"params": weights, "factor": factor} for factor, weights in groups.items()]
+        self.optimizer = torch.optim.Adam(parameters, run.train.learning_rate, betas=(0.9, 0.999), fused=True)
         self.optimizer.register_step_pre_hook(self._mask)
         if run.train.compile:
             compile_network(self.student)
@@ -105,7 +112,8 @@ class Learner:
         self._finite = torch.ones((), dtype=torch.bool, device=device)
         self._before: tuple[Tensor, list[Tensor]] | None = None
         self._resume()
-        for parameter in trained:  # a backward pass is one long call: hooks let Python handle signals
+        # A backward pass is one long call: hooks let Python handle signals.
+        for parameter in chain.from_iterable(groups.values()):
             parameter.register_hook(lambda grad: None)  # type: ignore[no-untyped-call]
 
     @property
@@ -133,7 +141,7 @@ class Learner:
         train = self.run.train
         self._before = self.generator.get_state(), [buffer.clone() for buffer in self._buffers()]
         output = self._see(lr)
-        loss = LOSSES[train.loss]
+        loss = PIXEL_LOSSES[train.loss]
         rec = loss(output.sr, hr)
         precision = partial(autocast, train, self.device)
         progress = self.step / train.steps
@@ -147,7 +155,7 @@ class Learner:
         if self.step in train.restarts:
             self.optimizer.state.clear()
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("factor", 1.0)  # earlier checkpoints have no factor
         self.optimizer.zero_grad()
         torch.autograd.backward(self.scaler.scale(torch.stack(list(terms.values())).sum()))
         with shielded():

@@ -10,6 +10,7 @@ from srkd_bench.core.seeding import seeded
 from srkd_bench.methods import registry
 from srkd_bench.methods.base import Losses, Step, TeacherView
 from srkd_bench.networks.loading import build
+from srkd_bench.training.learner import adapter_groups
 from tests.methods import unseen
 
 Params = dict[str, dict[str, float]]
@@ -50,6 +51,16 @@ def test_a_composition_has_the_adapter_of_each_part() -> None:
     alone, beside = losses("rvkd", {}), losses("ckd+rvkd", {})
     assert list(beside) == ["rec", "ckd", "rvkd"]
     assert torch.equal(alone["rvkd"], beside["rvkd"])
+
+
+def test_a_composition_keeps_the_adapter_rate_of_each_part() -> None:
+    both = registry.build("hkd+rvkd+fitnet", {"rvkd": {"adapter_rate": 0.1}})
+    student, teacher = (build(ModelSpec(n_feats=n, n_resblocks=4), n) for n in (4, 6))
+    adapter = both.adapter(teacher, student, torch.rand(3, 3, 8, 8))
+    groups = adapter_groups(both, adapter)
+    assert groups.keys() == {0.1, 1.0}
+    assert set(groups[0.1]) == set(adapter.get_submodule("rvkd").parameters())
+    assert set(groups[1.0]) == set(adapter.get_submodule("fitnet").parameters())
 
 
 def test_a_composition_combines_the_needs_of_its_parts() -> None:

@@ -123,8 +123,8 @@ def test_the_shipped_traits_are_those_of_the_code() -> None:
     """If this fails, run `python -m docs_generators.traits`."""
     shipped = metadata._shipped().read().traits
     wanted: dict[str, metadata.Traits] = {}
-    for name, params in traits.requests():
-        metadata._look_up(name, params, [], wanted)
+    for name, params, loss in traits.requests():
+        metadata._look_up(name, params, loss, [], wanted)
     assert shipped == wanted
 
 

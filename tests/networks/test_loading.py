@@ -20,7 +20,7 @@ from srkd_bench.evaluation.metrics import measure
 from srkd_bench.evaluation.scoring import network
 from srkd_bench.networks import loading
 from srkd_bench.networks.architectures.edsr import DIV2K_MEAN, EDSR
-from srkd_bench.networks.base import Architecture, Output
+from srkd_bench.networks.base import BODY, HEAD, Architecture, Output
 from srkd_bench.networks.loading import build, load_weights, to_safetensors
 from srkd_bench.networks.resolve import Hints
 from srkd_bench.networks.weight_files import WeightFile
@@ -92,6 +92,22 @@ def test_a_block_adds_its_residual_times_res_scale() -> None:
     x = noise(1, 4, 5, 5)
     torch.testing.assert_close(weak(x) - x, 0.1 * (strong(x) - x), rtol=1e-4, atol=1e-6)
     assert (strong(x) - x).abs().max() > 0.01
+
+
+def test_features_are_read_after_the_head_and_after_the_bodys_last_convolution() -> None:
+    model = build(ModelSpec(n_feats=4, n_resblocks=3), 0)
+    lr = torch.rand(2, 3, 6, 5, generator=torch.Generator().manual_seed(0))
+    seen: dict[str, Tensor] = {}
+    for path in ("head.0", "body.3"):
+        model.get_submodule(path).register_forward_hook(
+            lambda module, inputs, output, path=path: seen.update({path: output.clone()})
+        )
+    feats = model(lr, (HEAD, 1.0, BODY)).feats
+    assert torch.equal(feats[HEAD], seen["head.0"])
+    assert torch.equal(feats[BODY], seen["body.3"])
+    assert torch.equal(model.body[-1](feats[1.0]), feats[BODY])
+    with torch.autocast("cpu", torch.bfloat16):
+        assert all(one.dtype == torch.float32 for one in model(lr, (HEAD, 1.0, BODY)).feats.values())
 
 
 def test_taps_give_the_blocks_outputs_and_nothing_changes_them_afterwards() -> None:

@@ -20,6 +20,7 @@ from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import IntegrityError, SrkdError, Stopped
 from srkd_bench.core.signals import interruptible
 from srkd_bench.data.image_set import open_set
+from srkd_bench.data.labels import on_grid
 from srkd_bench.data.patches import Patches
 from srkd_bench.methods import builtin, registry
 from srkd_bench.methods.base import Losses, Method, Step, TeacherView
@@ -32,7 +33,6 @@ from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import fit
 from srkd_bench.training.schedule import learning_rate, share_every
-from srkd_bench.training.teacher_cache import on_grid
 from srkd_bench.training.transfers import settle
 
 METHODS = sorted(path.stem for path in Path(builtin.__file__).parent.glob("[!_]*.py"))

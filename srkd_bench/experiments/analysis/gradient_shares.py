@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from statistics import fmean
 from typing import Any
 
@@ -25,13 +26,13 @@ from srkd_bench.evaluation.controls import is_control
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.runs.train import sample_of
 from srkd_bench.methods import registry
-from srkd_bench.methods.base import Method, Step, TeacherView
+from srkd_bench.methods.base import PIXEL_LOSSES, Method, Step, TeacherView
 from srkd_bench.methods.gradients import gradient_share
 from srkd_bench.networks.base import Architecture, Output
 from srkd_bench.networks.loading import build
 from srkd_bench.networks.stored import load
 from srkd_bench.store.workspace import Workplace
-from srkd_bench.training.learner import LOSSES, adapter_of
+from srkd_bench.training.learner import adapter_groups, adapter_of
 from srkd_bench.training.precision import autocast
 from srkd_bench.training.schedule import learning_rate
 from srkd_bench.training.teacher import teacher_pass
@@ -93,7 +94,7 @@ class _Probe:
         for weight, gradient in zip(self.trained, gradients, strict=True):
             weight.grad = gradient
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
         self.optimizer.step()
 
 
@@ -116,7 +117,7 @@ class _Lesson:
         output = self.see(sorted({tap for probe in probes for tap in probe.method.taps}), lr)
         methods = [probe.method for probe in probes]
         view = TeacherView(teacher_pass(self.teacher, methods, self.train, self.device), lr)
-        loss, precision = LOSSES[self.train.loss], partial(autocast, self.train, self.device)
+        loss, precision = PIXEL_LOSSES[self.train.loss], partial(autocast, self.train, self.device)
         rec, steps = loss(output.sr, hr), []
         for one in probes:
             taps = one.method.taps
@@ -153,7 +154,8 @@ def measure(plan: Plan, images: ImageSet, place: Workplace) -> list[Shares]:
     sample = sample_of(images, train)
     distilled = [name for name in plan.methods if name != "none" and not is_control(name)]
     asked = [(name, params) for name in distilled for params in _params(plan, name)]
-    probes = [_probe(name, registry.build(name, params), lesson, sample) for name, params in asked]
+    built = [(name, registry.build(name, params, train.loss)) for name, params in asked]
+    probes = [_probe(name, method, lesson, sample) for name, method in built]
     patches = Patches(images, train, SEED)
     moments = {round(moment * train.steps): moment for moment in MOMENTS}
     with place.display.bar("training a plain student") as tick:
@@ -172,7 +174,8 @@ def measure(plan: Plan, images: ImageSet, place: Workplace) -> list[Shares]:
 
 def _params(plan: Plan, name: str) -> list[Mapping[str, Params]]:
     """Return the parameters to measure a method with: its defaults, and the suite's if they differ."""
-    alike = registry.rebuild(name, plan.traits[name].params) == registry.build(name, {})
+    default = registry.build(name, {}, plan.suite.train.loss)
+    alike = registry.rebuild(name, plan.traits[name].params) == default
     return [{}] if alike else [{}, plan.suite.params]
 
 
@@ -180,8 +183,10 @@ def _probe(name: str, method: Method, lesson: _Lesson, sample: Tensor) -> _Probe
     device = lesson.device
     adapter = adapter_of(method, lesson.teacher, lesson.student, sample.to(device), SEED, name)
     generator = torch.Generator().manual_seed(seed_of("method", SEED, name))
-    trained = [weight for weight in adapter.parameters() if weight.requires_grad]
-    optimizer = torch.optim.Adam(trained, lesson.train.learning_rate) if trained else None
+    groups = adapter_groups(method, adapter)
+    trained = list(chain.from_iterable(groups.values()))
+    parameters = [{"params": weights, "factor": factor} for factor, weights in groups.items()]
+    optimizer = torch.optim.Adam(parameters, lesson.train.learning_rate) if trained else None
     return _Probe(name, method, adapter, generator, trained, optimizer)
 
 

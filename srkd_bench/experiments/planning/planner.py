@@ -158,7 +158,7 @@ def plan(
             check_control(name)
     asked = [one for one in columns if not is_control(one)]
     about = [*asked, *_named_parameters(suite, asked), "none"]
-    known = traits(about, suite.params, store, readonly=readonly, allowed=chosen)
+    known = traits(about, suite.params, store, loss=suite.train.loss, readonly=readonly, allowed=chosen)
     check_distinct("methods", map(sources.name_of, named_methods))
     for name in filter(is_control, columns):
         known[name] = known["none"].model_copy(update={"summary": summary(name)})

@@ -1,12 +1,22 @@
 """Self-distillation (BYOT): early exits of the student learn from HR and from its final output."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srkd_bench.methods.base import Losses, Method, Share, Step, Weight
+from srkd_bench.methods.base import (
+    LATER,
+    PIXEL_LOSSES,
+    Factor,
+    Losses,
+    Method,
+    PixelLoss,
+    Share,
+    Step,
+    Weight,
+)
 
 
 @dataclass(frozen=True)
@@ -19,7 +29,8 @@ class BYOT(Method):
     suite demo's first batch their mean squared error is 0.007 each, the student's own 0.056.
 
     Deviation: Zhang et al. compare class probabilities, by cross entropy and KL divergence; here the suite's loss
-    and the mean squared error are used. Their third term, on features, is omitted.
+    against HR and a pixel distance are used, the mean squared error or L1 as `loss`. Their third term, on
+    features, is omitted.
     Default: 1, with alpha 0.3 as in public code of the paper: 0.7 against HR and 0.3 against the deepest.
     Its gradient share (`srkd ls methods --measure`) is 0.40, 0.28 and 0.57 on the demo; in training it is 0.14 to
     0.43 (medians of tenths) over 1,200 steps there.
@@ -34,6 +45,8 @@ class BYOT(Method):
 
     weight: Weight = 1.0
     alpha: Share = 0.3
+    loss: PixelLoss = field(default="mse", metadata=LATER)
+    adapter_rate: Factor = field(default=1.0, metadata=LATER)
 
     def adapter(self, teacher: nn.Module | None, student: nn.Module, lr: Tensor) -> nn.Module:
         """Return the exits."""
@@ -47,7 +60,7 @@ class BYOT(Method):
         exits = adapter(step.lr, [step.student.feats[tap] for tap in self.taps])
         deepest = step.student.sr.detach()
         against_hr = torch.stack([step.loss(sr, step.hr) for sr in exits]).sum()
-        against_deepest = torch.stack([F.mse_loss(sr, deepest) for sr in exits]).sum()
+        against_deepest = torch.stack([PIXEL_LOSSES[self.loss](sr, deepest) for sr in exits]).sum()
         return {
             "rec": step.rec,
             "exits": self.weight * (1 - self.alpha) * against_hr,

@@ -1,13 +1,22 @@
 """Cross-network distillation (CrossKD): the teacher's frozen tail super-resolves the student's features."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srkd_bench.core.errors import SrkdError
-from srkd_bench.methods.base import HasTail, Losses, Method, Step, Weight
+from srkd_bench.methods.base import (
+    LATER,
+    PIXEL_LOSSES,
+    Factor,
+    HasTail,
+    Losses,
+    Method,
+    PixelLoss,
+    Step,
+    Weight,
+)
 
 
 @dataclass(frozen=True)
@@ -21,8 +30,13 @@ class CrossKD(Method):
     the student's features after its last block: last convolution of the body, its own global skip, upsampler. Fang
     et al. (Dual Cross Knowledge Distillation, 2022) chain EDSRs in a similar way.
     Deviation: the numbers of channels differ, so a 1×1 convolution maps between them, trained at the student's
-    learning rate. It starts as the identity on shared channels: a student that equals its teacher has zero loss.
-    Deviation: the distance is a mean squared error, as in the study's HKD.
+    learning rate times `adapter_rate`. It starts as the identity on shared channels: a student that equals its
+    teacher has zero loss.
+    Deviation: the authors' `align_scale` gives each channel of the student's features the teacher's mean and
+    deviation over the batch before the teacher's head. `align` does so after the 1×1 convolution; it is off by
+    default.
+    Deviation: the distance is a pixel distance, the mean squared error or L1 as `loss`; the paper's are a focal
+    loss and an IoU loss.
     Default: 1; its gradient share (`srkd ls methods --measure`) is 0.15, 0.22 and 0.56 on the demo. In training it
     was 0.05 to 0.23 over 400 steps there (means over parts of it), increasing until the end.
     """
@@ -33,6 +47,14 @@ class CrossKD(Method):
     taps = (1.0,)
 
     weight: Weight = 1.0
+    loss: PixelLoss = field(default="mse", metadata=LATER)
+    align: bool = field(default=False, metadata=LATER)
+    adapter_rate: Factor = field(default=1.0, metadata=LATER)
+
+    def __post_init__(self) -> None:
+        """Require the teacher's features if the student's are aligned with them."""
+        if self.align:
+            object.__setattr__(self, "needs", ("sr", "features", "network"))
 
     def adapter(self, teacher: nn.Module | None, student: nn.Module, lr: Tensor) -> nn.Module:
         """Return the 1×1 convolution with the teacher's tail, frozen.
@@ -52,8 +74,8 @@ class CrossKD(Method):
     def losses(self, step: Step, adapter: nn.Module) -> Losses:
         """Return `rec` and `crosskd`."""
         with step.autocast():
-            sr = adapter(step.lr, step.student.feats[1.0])
-        return {"rec": step.rec, "crosskd": self.weight * F.mse_loss(sr, step.teacher.sr)}
+            sr = adapter(step.lr, step.student.feats[1.0], step.teacher.feats[1.0] if self.align else None)
+        return {"rec": step.rec, "crosskd": self.weight * PIXEL_LOSSES[self.loss](sr, step.teacher.sr)}
 
 
 class Cross(nn.Module):
@@ -66,7 +88,25 @@ class Cross(nn.Module):
         nn.init.zeros_(self.widen.bias)  # type: ignore[arg-type]  # it has one
         self.tail = tail.requires_grad_(False)
 
-    def forward(self, lr: Tensor, feats: Tensor) -> Tensor:
-        """Map LR (N, 3, h, w) and features (N, inputs, h, w) to SR in float32."""
-        sr: Tensor = self.tail(lr, self.widen(feats))
+    def forward(self, lr: Tensor, feats: Tensor, like: Tensor | None = None) -> Tensor:
+        """Map LR (N, 3, h, w) and features (N, inputs, h, w) to SR in float32.
+
+        Args:
+            like: the teacher's features (N, outputs, h, w), if the student's are to be aligned with them.
+        """
+        wide = self.widen(feats)
+        sr: Tensor = self.tail(lr, wide if like is None else aligned(wide, like))
         return sr
+
+
+def aligned(features: Tensor, like: Tensor) -> Tensor:
+    """Return features with the mean and deviation of others in each channel, over batch and pixels.
+
+    Args:
+        features, like: (N, C, h, w).
+    Source: `align_scale` of the authors' code.
+    """
+    features = features.float()
+    deviation, mean = torch.std_mean(features, dim=(0, 2, 3), keepdim=True)
+    wanted_deviation, wanted_mean = torch.std_mean(like, dim=(0, 2, 3), keepdim=True)
+    return (features - mean) / (deviation + 1e-6) * wanted_deviation + wanted_mean

@@ -1,21 +1,22 @@
 """Deep mutual learning (DML): two students learn from HR and from each other's SR."""
 
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srkd_bench.core.errors import SrkdError
-from srkd_bench.methods.base import Losses, Method, Step, Weight
+from srkd_bench.methods.base import LATER, PIXEL_LOSSES, Losses, Method, PixelLoss, Step, Weight
 
 
 @dataclass(frozen=True)
 class DML(Method):
-    """Each of two peers adds the mean squared error to the other's SR, detached; there is no teacher.
+    """Each of two peers adds the distance to the other's SR, detached; there is no teacher.
 
-    Deviation: Zhang et al. compare class probabilities by KL divergence; for images it is the squared error.
+    The distance is the mean squared error, or L1 as `loss`.
+
+    Deviation: Zhang et al. compare class probabilities by KL divergence; for images it is a pixel distance.
     Deviation: both peers take their step on the same outputs; in the paper the second uses the first's new ones.
     Reading: the study mentions mutual distillation as future work only. The first peer has the same initial weights
     as every other method's student and is the one that is reported; the second has its own initial weights.
@@ -31,6 +32,7 @@ class DML(Method):
     beside = ("peer",)
 
     weight: Weight = 0.4
+    loss: PixelLoss = field(default="mse", metadata=LATER)
 
     def adapter(self, teacher: nn.Module | None, student: nn.Module, lr: Tensor) -> nn.Module:
         """Return the peer: the student's architecture with other initial weights.
@@ -52,6 +54,6 @@ class DML(Method):
         """Return `rec` and `dml`, which train the student, and `peer`, both losses of the peer."""
         with step.autocast():
             peer: Tensor = adapter(step.lr).sr
-        student = step.student.sr
-        own = step.loss(peer, step.hr) + self.weight * F.mse_loss(peer, student.detach())
-        return {"rec": step.rec, "dml": self.weight * F.mse_loss(student, peer.detach()), "peer": own}
+        student, distance = step.student.sr, PIXEL_LOSSES[self.loss]
+        own = step.loss(peer, step.hr) + self.weight * distance(peer, student.detach())
+        return {"rec": step.rec, "dml": self.weight * distance(student, peer.detach()), "peer": own}

@@ -1,11 +1,11 @@
 """Hints (FitNets): match the student's middle features to the teacher's through a regressor."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srkd_bench.methods.base import Losses, Method, Step, Weight
+from srkd_bench.methods.base import LATER, Factor, Losses, Method, Step, Weight
 from srkd_bench.methods.features import channel_statistics, sample_features
 
 MIDDLE = 0.5
@@ -33,6 +33,7 @@ class FitNet(Method):
     never_zero = "the student's features pass through a regressor, which is random at first"
 
     weight: Weight = 0.0015
+    adapter_rate: Factor = field(default=1.0, metadata=LATER)
 
     def adapter(self, teacher: nn.Module | None, student: nn.Module, lr: Tensor) -> nn.Module:
         """Return the regressor, with the statistics of both networks as frozen buffers."""

@@ -1,18 +1,20 @@
 """Output distillation (HKD): match the student's SR to the teacher's as well as to HR."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import torch.nn.functional as F
 from torch import nn
 
-from srkd_bench.methods.base import Losses, Method, Step, Weight
+from srkd_bench.methods.base import LATER, PIXEL_LOSSES, Losses, Method, PixelLoss, Step, Weight
 
 
 @dataclass(frozen=True)
 class HKD(Method):
-    """Mean squared error between the student's and the teacher's SR.
+    """Distance between the student's and the teacher's SR: mean squared error, or L1 as `loss`.
 
     Deviation: Hinton et al. compare class probabilities by KL divergence; for images the study uses MSE.
+    Reading: with RKD, Park et al. give the KL divergence a weight of 16 at a temperature of 4, on CIFAR. That is
+    the square of the temperature, which restores the size of softened gradients. Images have no temperature, so
+    its counterpart is 1; `weight: 16` is the other reading of RKD+HKD.
     Default: 1, as the study's "ratios of the original papers"; other super-resolution papers use 0.5 or 1, in L1.
     Its gradient share (`srkd ls methods --measure`) is 1 while the teacher's SR is much closer to HR than the
     student's, and then decreases: 1.0, 1.0 and 0.86 on the demo; 1.0, 1.0 and 0.98 on BSDS500.
@@ -23,7 +25,9 @@ class HKD(Method):
     needs = ("sr",)
 
     weight: Weight = 1.0
+    loss: PixelLoss = field(default="mse", metadata=LATER)
 
     def losses(self, step: Step, adapter: nn.Module) -> Losses:
         """Return `rec` and `hkd`."""
-        return {"rec": step.rec, "hkd": self.weight * F.mse_loss(step.student.sr, step.teacher.sr)}
+        distance = PIXEL_LOSSES[self.loss](step.student.sr, step.teacher.sr)
+        return {"rec": step.rec, "hkd": self.weight * distance}

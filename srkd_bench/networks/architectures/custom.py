@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from srkd_bench.config.network import ForeignSpec
 from srkd_bench.core.errors import SrkdError
-from srkd_bench.networks.base import Architecture, Output
+from srkd_bench.networks.base import BODY, HEAD, Architecture, Output
 from srkd_bench.networks.class_import import find, source_of
 from srkd_bench.networks.probing import SIZE, Allowance, largest, reach
 from srkd_bench.networks.weight_files import fitting
@@ -88,6 +88,12 @@ class Foreign(Architecture):
         if taps and not blocks:
             raise SrkdError(
                 f"no features of {self.spec} can be read: it has no list of equal blocks", self._hint()
+            )
+        if ends := {HEAD, BODY} & set(taps):
+            where = "head" if HEAD in ends else "body's last convolution"
+            raise SrkdError(
+                f"features of {self.spec} after its {where} cannot be read",
+                "only those of its blocks can, at depths in (0, 1]",
             )
         return {tap: blocks[max(1, round(tap * len(blocks))) - 1] for tap in taps}
 

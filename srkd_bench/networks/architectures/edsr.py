@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from srkd_bench.config.network import ModelSpec
 from srkd_bench.core.errors import SrkdError
-from srkd_bench.networks.base import Architecture, Output
+from srkd_bench.networks.base import BODY, HEAD, Architecture, Output
 from srkd_bench.networks.weight_files import WeightFile, fitting
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
@@ -73,17 +73,20 @@ class EDSR(Architecture):
 
         Args:
             lr: (N, 3, h, w) in [0, 1].
-            taps: depths in (0, 1] to read features at: the output of block `round(depth * n_resblocks)`.
+            taps: depths in (0, 1] to read features at: the output of block `round(depth * n_resblocks)`; `HEAD` or
+                `BODY`.
         Returns:
             SR (N, 3, scale*h, scale*w) in float32, not clipped, and the features (N, n_feats, h, w) by tap.
         """
-        wanted = {tap: max(1, round(tap * self.spec.n_resblocks)) for tap in taps}
-        feats: dict[int, Tensor] = {}
+        blocks = self.spec.n_resblocks
+        ends = {HEAD: 0, BODY: blocks + 1}
+        wanted = {tap: ends[tap] if tap in ends else max(1, round(tap * blocks)) for tap in taps}
         x = head = _shallow(self.head, self.mean, lr)
+        feats = {0: head}
         for i, block in enumerate(self.body, start=1):
             x = block(x)
             if i in wanted.values():
-                feats[i] = x
+                feats[i] = x.float()
         sr = _upscaled(self.tail, self.mean, head + x)
         return Output(sr, {tap: feats[i] for tap, i in wanted.items()})
 

@@ -68,10 +68,14 @@ def test_the_paper_suite_can_be_planned_without_its_data(srkd: Srkd, monkeypatch
     monkeypatch.setattr(
         "srkd_bench.experiments.analysis.forecast.seconds_a_pixel", lambda spec, scale, place: 1e-6
     )
-    code, text, _ = srkd("run", "paper", "--dry-run")
+    code, _, messages = srkd("run", "paper", "--dry-run")
+    assert code == 3
+    assert "edsr_x2-0edfb8a3.pt is not downloaded yet" in messages
+    trained = ("--set", "teacher={model: {n_feats: 256, n_resblocks: 32, res_scale: 0.1}}")
+    code, text, _ = srkd("run", "paper", "--dry-run", *trained)
     assert code == 0
     assert "srkd download div2k" in text
-    jobs = json.loads(srkd("run", "paper", "--dry-run", "--json")[1])["jobs"]
+    jobs = json.loads(srkd("run", "paper", "--dry-run", "--json", *trained)[1])["jobs"]
     students = next(job for job in jobs if job["what"] == "seed 0: none, hkd, ckd, rkd, rvkd, rkd+hkd")
     assert students["seconds"] == 200_000 + 100  # a hundred events
     assert students["disk"] == 6 * 4 * 1_369_859 + 100 * 100  # the teacher's SR would be too large to keep

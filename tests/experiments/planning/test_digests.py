@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from srkd_bench.config.artifacts import Run
+from srkd_bench.config.base import digest_of
 from srkd_bench.config.suite_file import load_suite
 from srkd_bench.core.progress import Display
 from srkd_bench.data.catalog import find
@@ -12,6 +14,9 @@ from srkd_bench.evaluation.scores import measurement
 from srkd_bench.experiments.analysis.forecast import Pace
 from srkd_bench.experiments.planning import planner
 from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.methods import registry
+from srkd_bench.methods.builtin.hkd import HKD
+from srkd_bench.methods.composition import Composition
 from srkd_bench.store.artifact_store import ArtifactStore
 from tests.conftest import Srkd
 
@@ -25,6 +30,9 @@ teacher: {model: {n_feats: 6, n_resblocks: 4}, train: {steps: 12}}
 student: {n_feats: 4, n_resblocks: 4}
 train: {batch: 4, patch: 8, steps: 10, learning_rate: 1e-3}
 methods: [none, hkd, ckd, rkd, rvkd, fakd, augkd, crosskd, fitnet, at, dml, byot, rkd+hkd, none@equal-cost]
+params:
+  ckd: {warmup: 0.0}
+  augkd: {weight: 0.25, response: 0.25, crops: 0, changes: batch, truth: 0.0}
 seeds: [0]
 """,
     "settings": """
@@ -35,7 +43,7 @@ student: {n_feats: 4, n_resblocks: 4}
 train:
   {loss: l1, batch: 4, patch: 8, steps: 10, learning_rate: 1e-3, schedule: cosine, precision: bf16, augment: false}
 methods: [none, ckd, rkd+hkd]
-params: {ckd: {warmup: 0.5}, hkd: {weight: 0.5}}
+params: {ckd: {warmup: 0.5}, hkd: {weight: 0.5, loss: mse}}  # until 2026, HKD was MSE whatever the loss
 seeds: [3]
 """,
 }
@@ -64,6 +72,17 @@ DIGESTS = {
         "rkd+hkd seed 3": "61809ec7289b2da17cac332f8f4b92c911388e0d101ed6834f70a30b9d9b0cde",
     },
 }
+
+
+# Of all runs of the published suites: the digest of their digests, in order.
+PUBLISHED = {
+    "bsds": "fb0b1f4653f81226a145f5d2d726ddf087161103d2218984ab93d7d8821a2a0f",
+    "bsds-more": "9ba34b0f8410ad2366c4687cc265914a12f686f0462a0ce1dc13963cf02d7e21",
+    "bsds-tuned": "8128a68b8355ec3292fbb20d4b2c4292c4af966d972d4b64190080e07e3b3ab3",
+    "bsds-warmup": "2a52f5870ca33c3e24ce9631d006f375f07a261b4eb4a7ad2648a990417da659",
+    "bsds-pretrained": "e877764d5c8cd5d0820eeb48f7b8870e1c130945cf47b63f6286aaaa1a6023f1",
+}
+TRIALS = 4  # of each method of bsds-tuned
 IDENTITIES = {  # of the suites that come with srkd, as files of published scores state them
     "bsds": "bsds@aafbb314aaa0202ab5a2",
     "bsds-pretrained": "bsds-pretrained@28433dd4f8367056b55d",
@@ -73,6 +92,15 @@ IDENTITIES = {  # of the suites that come with srkd, as files of published score
     "demo": "demo@901c7ed89ef1ae8edeae",
     "paper": "paper@c9d658f8023cfe111e54",
     "smoke": "smoke@fe04751d49bf9dfbf523",
+}
+EARLIER = {  # settings of suites that name more parameters since defaults changed, or another teacher
+    "bsds": ["params={}"],
+    "bsds-pretrained": ["params={}"],
+    "bsds-tuned": ["params=tuned"],
+    "paper": [
+        "teacher={model: {n_feats: 256, n_resblocks: 32, res_scale: 0.1}}",
+        "params={ckd: {weight: 1.0}, rkd: {weight: 25.0}, rvkd: {weight: 1.0}}",
+    ],
 }
 TRAINED_SCORES = "e18e01de31cd8e374447a176641d10bbf587ce23475e58d309ad124198ebb078"
 BICUBIC_SCORES = "aac0418a957c1b85b70dd29a592ed497c2a40da05788612a9b2f303643ae8781"
@@ -91,7 +119,43 @@ def test_run_digests_are_unchanged(store: ArtifactStore, display: Display, tmp_p
 
 @pytest.mark.parametrize("name", IDENTITIES)
 def test_suite_identities_are_unchanged(name: str) -> None:
-    assert load_suite(name).identity == IDENTITIES[name]
+    assert load_suite(name, EARLIER.get(name, [])).identity == IDENTITIES[name]
+
+
+def test_pixel_terms_follow_the_loss_and_their_runs_have_digests_of_their_own(
+    store: ArtifactStore, display: Display, tmp_path: Path
+) -> None:
+    (tmp_path / "suite.yaml").write_text(SUITES["methods"], encoding="utf-8")
+
+    def runs(*settings: str) -> dict[str, Run]:
+        chosen = ["train.loss=l1", *settings]
+        plan = planner.plan(load_suite(str(tmp_path / "suite.yaml"), chosen), store, display)
+        return {run.method: run for run in plan.students if plan.column(run) == run.method}
+
+    following = {"hkd", "rkd+hkd", "fakd", "augkd", "crosskd", "dml", "byot"}
+    parts = sorted(following - {"rkd+hkd"})
+    new, named = runs(), runs(*(f"params.{part}.loss=mse" for part in parts))
+    assert {name for name, run in new.items() if run.digest != named[name].digest} == following
+    assert named["hkd"].params == {"hkd": {"version": 1, "weight": 1.0}}  # as runs had it before
+    assert new["hkd"].params == {"hkd": {"version": 1, "weight": 1.0, "loss": "l1"}}
+    assert new["rkd+hkd"].params["rkd"] == {"version": 1, "weight": 0.25}
+    method = registry.rebuild("rkd+hkd", new["rkd+hkd"].params)
+    assert isinstance(method, Composition)
+    assert method.parts["hkd"] == HKD(loss="l1")
+    assert registry.rebuild("hkd", named["hkd"].params) == HKD(loss="mse")
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_runs_of_published_suites_are_unchanged(
+    store: ArtifactStore, display: Display, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(planner, "pixels_of", lambda store, name: find(name).pixels)
+    plan = planner.plan(
+        load_suite(name), store, display, scored=True
+    )  # without the weights of bsds-pretrained
+    trials = [run for column in plan.methods for run in planner.trial_runs(plan, column, TRIALS)]
+    runs = [*plan.networks, *(trials if plan.suite.tuned else [])]
+    assert digest_of([run.digest for run in runs]) == PUBLISHED[name]
 
 
 def test_score_digests_are_unchanged(store: ArtifactStore, display: Display, tmp_path: Path) -> None:

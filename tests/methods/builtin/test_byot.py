@@ -35,7 +35,7 @@ def shown(student: Tensor, hr: Tensor) -> Step:
     return Step(lr, hr, Output(student, feats), TeacherView(never, lr), rec, 0.5, torch.Generator(), unseen)
 
 
-def losses(student: Tensor, exits: nn.Module, hr: Tensor, **params: float) -> Losses:
+def losses(student: Tensor, exits: nn.Module, hr: Tensor, **params: float | str) -> Losses:
     return registry.build("byot", {"byot": params}).losses(shown(student, hr), exits)
 
 
@@ -43,10 +43,16 @@ def test_byot_is_as_worked_by_hand() -> None:
     hr, student = torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.1)
     exits = Fixed(0.3, 0.2, 0.1)
     # Against HR .09 + .04 + .01, against the student's SR .04 + .01 + 0.
-    for params, weight, alpha in (({}, 1.0, 0.3), ({"weight": 2.0, "alpha": 0.5}, 2.0, 0.5)):
+    cases: list[tuple[dict[str, float | str], float, float]] = [
+        ({}, 1.0, 0.3),
+        ({"weight": 2.0, "alpha": 0.5}, 2.0, 0.5),
+    ]
+    for params, weight, alpha in cases:
         terms = {name: term.item() for name, term in losses(student, exits, hr, **params).items()}
         expected = {"rec": 0.01, "exits": weight * (1 - alpha) * 0.14, "byot": weight * alpha * 0.05}
         assert terms == pytest.approx(expected)
+    # In L1, against the student's SR .2 + .1 + 0.
+    assert losses(student, exits, hr, loss="l1")["byot"].item() == pytest.approx(0.3 * 0.3)
 
 
 def test_the_deepest_output_gets_no_gradient_from_exits() -> None:

@@ -143,7 +143,11 @@ def test_the_weight_rises_linearly_over_the_warm_up() -> None:
         assert terms["ckd"].item() == pytest.approx(share * full)
 
 
-def test_ckd_without_warm_up_keeps_its_identity() -> None:
-    plain = registry.identity(registry.build("ckd", {}), "ckd")
-    assert "warmup" not in plain["ckd"]
-    assert registry.identity(registry.build("ckd", {"ckd": {"warmup": 0.02}}), "ckd")["ckd"]["warmup"] == 0.02
+def test_ckd_without_warm_up_keeps_the_identity_of_runs_before_its_default_had_one() -> None:
+    earlier = {"ckd": {"version": 1, "weight": 0.25, "form": "A", "neg_grad": False}}
+    without = registry.build("ckd", {"ckd": {"warmup": 0.0}})
+    assert registry.identity(without, "ckd") == earlier
+    assert registry.rebuild("ckd", earlier) == without
+    default = registry.build("ckd", {})
+    assert registry.identity(default, "ckd") == {"ckd": earlier["ckd"] | {"warmup": 0.02}}
+    assert registry.rebuild("ckd", registry.identity(default, "ckd")) == default

@@ -40,16 +40,20 @@ def shown(student: Tensor, hr: Tensor) -> Step:
     return Step(hr, hr, Output(student, {}), TeacherView(never, hr), rec, 0.5, torch.Generator(), unseen)
 
 
-def losses(student: Tensor, peer: nn.Module, hr: Tensor, **params: float) -> Losses:
+def losses(student: Tensor, peer: nn.Module, hr: Tensor, **params: float | str) -> Losses:
     return registry.build("dml", {"dml": params}).losses(shown(student, hr), peer)
 
 
 def test_dml_is_as_worked_by_hand() -> None:
     student, peer, hr = row(0.1, 0.2), Fixed(row(0.3, 0.2)), row(0.0, 0.0)
     # Student to HR (.01 + .04)/2, peer to HR (.09 + .04)/2, one to the other (.04 + 0)/2.
-    for params, weight in (({}, 0.4), ({"weight": 3.0}, 3.0)):
+    cases: list[tuple[dict[str, float | str], float]] = [({}, 0.4), ({"weight": 3.0}, 3.0)]
+    for params, weight in cases:
         terms = {name: term.item() for name, term in losses(student, peer, hr, **params).items()}
         assert terms == pytest.approx({"rec": 0.025, "dml": 0.02 * weight, "peer": 0.065 + 0.02 * weight})
+    # In L1, one to the other is (.2 + 0)/2; the peer to HR is still by the step's loss.
+    terms = {name: term.item() for name, term in losses(student, peer, hr, loss="l1").items()}
+    assert terms == pytest.approx({"rec": 0.025, "dml": 0.4 * 0.1, "peer": 0.065 + 0.4 * 0.1})
 
 
 def test_each_peer_learns_from_hr_and_the_detached_other() -> None:

@@ -4,10 +4,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from srkd_bench.config.network import ModelSpec
+from srkd_bench.core.errors import SrkdError
 from srkd_bench.methods import registry
 from srkd_bench.methods.base import Losses, Method, Step, TeacherView
 from srkd_bench.methods.builtin.fakd import FAKD, affinity, affinity_loss
-from srkd_bench.networks.base import Output
+from srkd_bench.networks.base import BODY, HEAD, Output
+from srkd_bench.networks.loading import build
 from tests.methods import unseen
 
 
@@ -67,16 +70,45 @@ def test_fakd_agrees_with_plain_loops() -> None:
 
 
 def test_the_papers_parameters_give_the_papers_loss_up_to_a_constant() -> None:
-    params = {"weight": 20 / 255, "response": 1.0, "loss": "l1"}
-    terms, levels, student, teacher = losses(registry.build("fakd", {"fakd": params}))
+    params = {"weight": 20 / 255, "response": 1.0}
+    terms, levels, student, teacher = losses(registry.build("fakd", {"fakd": params}, "l1"))
     paper = 0.5 * 255 * 0.25 + 0.5 * (255 * student - 255 * teacher).abs().mean().item()  # in 0..255
     paper += 10 * sum(loss_by_loops(*level) for level in levels.values())
     assert sum(term.item() for term in terms.values()) == pytest.approx(2 * paper / 255, rel=1e-6)
 
 
+@pytest.mark.parametrize(("blocks", "theirs"), [(16, (5, 10)), (32, (10, 21))])
+def test_parameters_give_the_authors_levels(blocks: int, theirs: tuple[int, int]) -> None:
+    method = FAKD(first=0.3125, second=0.65, skip=True)
+    network = build(ModelSpec(n_feats=2, n_resblocks=blocks), 0)
+    lr = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    output = network(lr, method.taps)
+    *cuts, last = method._levels(output.feats)
+    at = [block / blocks for block in theirs]
+    assert all(map(torch.equal, cuts, (network(lr, at).feats[tap] for tap in at)))
+    assert torch.equal((network.tail(last) + network.mean) / 255, output.sr)  # the upsampler's input
+
+
+def test_skip_compares_the_upsamplers_input() -> None:
+    method = registry.build("fakd", {"fakd": {"weight": 20.0, "skip": True}})
+    terms, levels, _, _ = losses(method)
+    head, first, second, body = (levels[tap] for tap in (HEAD, 1 / 3, 2 / 3, BODY))
+    third = head[0] + body[0], head[1] + body[1]
+    by_loops = 20 * sum(loss_by_loops(*level) for level in (first, second, third))
+    assert terms["fakd"].item() == pytest.approx(by_loops, rel=1e-6)
+
+
+def test_levels_out_of_order_are_rejected() -> None:
+    for first, second in ((0.6, 0.5), (0.5, 0.5), (0.5, 1.0)):
+        with pytest.raises(SrkdError, match=r"^params\.fakd: first \(0\.\d\) must be less than second"):
+            registry.build("fakd", {"fakd": {"first": first, "second": second}})
+
+
 def test_the_srs_are_compared_by_mse_by_default() -> None:
     terms, _, student, teacher = losses(registry.build("fakd", {"fakd": {"response": 3.0}}))
     assert terms["response"].item() == pytest.approx(3 * (student - teacher).square().mean().item())
+    terms, _, student, teacher = losses(registry.build("fakd", {"fakd": {"response": 3.0}}, "l1"))
+    assert terms["response"].item() == pytest.approx(3 * (student - teacher).abs().mean().item())
 
 
 def test_affinities_are_invariant_to_the_length_of_pixel_vectors() -> None:

@@ -9,7 +9,7 @@ from srkd_bench.networks.base import Output
 from tests.methods import unseen
 
 
-def losses(student: Tensor, teacher: Tensor, hr: Tensor, **params: float) -> Losses:
+def losses(student: Tensor, teacher: Tensor, hr: Tensor, **params: float | str) -> Losses:
     rec = F.mse_loss(student, hr)
     view = TeacherView(lambda lr: Output(teacher, {}), hr)
     step = Step(hr, hr, Output(student, {}), view, rec, 0.5, torch.Generator(), unseen)
@@ -24,6 +24,8 @@ def test_hkd_is_the_mean_squared_error_to_the_teacher_times_its_weight() -> None
     assert list(terms) == ["rec", "hkd"]
     assert terms["hkd"].item() == pytest.approx(by_hand)  # the weight is 1 unless another is given
     assert losses(student, teacher, student, weight=2.5)["hkd"].item() == pytest.approx(2.5 * by_hand)
+    by_hand = (0 + 0.2 + 0.1 + 0.3) / 4
+    assert losses(student, teacher, student, loss="l1")["hkd"].item() == pytest.approx(by_hand)
 
 
 @pytest.mark.parametrize("w", [0.5, 1.0, 3.0])

@@ -184,3 +184,5 @@ def test_the_parameters_of_rvkd_reach_its_adapter() -> None:
     assert tuple(lesson.adapter.state_dict()["fusions.0.enter.0.weight"].shape) == (9, 5, 1, 1)
     assert all(map(torch.equal, lesson.adapter(lesson.guided, lesson.hints)[1], lesson.hints))
     assert registry.build("rvkd", {}).taps == TAPS
+    own = Lesson(mid=0).adapter.state_dict()  # min(512, the student's channels)
+    assert tuple(own["fusions.3.enter.0.weight"].shape) == (5, 5, 1, 1)

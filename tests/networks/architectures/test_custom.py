@@ -23,7 +23,7 @@ from srkd_bench.experiments.transfer import bundle
 from srkd_bench.methods import registry
 from srkd_bench.networks import probing, resolve
 from srkd_bench.networks.architectures import custom
-from srkd_bench.networks.base import Architecture, Output
+from srkd_bench.networks.base import BODY, HEAD, Architecture, Output
 from srkd_bench.networks.inspection import inspected
 from srkd_bench.networks.loading import build, load_weights, to_safetensors
 from srkd_bench.networks.stored import load
@@ -283,6 +283,12 @@ def test_taps_are_depths_in_the_list_of_blocks_unaffected_by_in_place_layers() -
     assert torch.equal(feats[0.5], outputs["body.2"])
     assert torch.equal(feats[1.0], outputs["body.4"])
     assert feats[0.5].min() < 0  # the ReLU after it works in place
+
+
+@pytest.mark.parametrize(("tap", "where"), [(HEAD, "head"), (BODY, "body's last convolution")])
+def test_only_features_of_blocks_can_be_read(tap: float, where: str) -> None:
+    with pytest.raises(SrkdError, match=f"after its {where} cannot be read"):
+        look(ready(named("Careless")), noise(1, 3, 6, 5), tap)
 
 
 def test_tokens_are_reshaped_to_maps() -> None:
