@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from docs_generators.methods import bounds, table, written
 from srkd_bench.config.base import Spec
 from srkd_bench.config.claims import Claim
-from srkd_bench.config.network import ForeignSpec, ModelSpec
+from srkd_bench.config.network import ForeignSpec, ModelSpec, RcanSpec
 from srkd_bench.config.suite import DataSpec, EvaluateSpec, Suite, TeacherSpec
 from srkd_bench.config.training import TrainSpec
 
@@ -22,6 +22,7 @@ SECTIONS: dict[str, tuple[str, type[Spec]]] = {
     "Data": ("data", DataSpec),
     "Teacher": ("teacher", TeacherSpec),
     "Student": ("student", ModelSpec),
+    "RCAN": ("student", RcanSpec),
     "Custom architectures": ("student", ForeignSpec),
     "Training": ("train", TrainSpec),
     "Evaluation": ("evaluate", EvaluateSpec),
@@ -29,8 +30,9 @@ SECTIONS: dict[str, tuple[str, type[Spec]]] = {
 }
 NOTES = {
     "Student": "An EDSR. `teacher.model` takes the same keys.",
+    "RCAN": "An RCAN as student. `teacher.model` takes the same keys.",
     "Custom architectures": "A network of any other class. `teacher.model` takes the same keys. "
-    "[Custom networks](../guides/networks.md) explains the requirements.",
+    "[Networks](../guides/networks.md) explains the requirements.",
     "Claims": "Exactly one of `best`, `second`, `gain`, `no_gain`, `only` and `reads` is required in each claim. "
     "[Statistical tests](../statistics.md#claims) explains the evidence that each form needs.",
 }
@@ -116,7 +118,7 @@ def _words(schema: dict[str, Any]) -> str:
     if schema.get("type") == "array":
         least = ", not empty" if schema.get("minItems") else ""
         return f"list: {_words(schema['items'])}{least}"
-    return bounds(schema) or "mapping"  # networks have no schema: a function tells their two kinds apart
+    return bounds(schema) or "mapping"  # networks have no schema: a function distinguishes their kinds
 
 
 def default(field: FieldInfo) -> str:

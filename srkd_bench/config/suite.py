@@ -64,15 +64,15 @@ class TeacherSpec(Spec):
     """Existing weights instead of a training: a file, an address, `edsr-official` or `edsr-baseline-official`.
     Without `model`, the network is recognised from the file."""
     blocks: Annotated[str | list[str], Field(examples=[["conv_first", "layers.2"]])] = []
-    """Where features are read in a network of `weights` that is no EDSR: module paths, from shallow to deep, or the
-    path of the module that holds them."""
+    """Where features are read in a network of `weights` that is not built in: module paths, from shallow to deep,
+    or the path of the module that holds them."""
     overlap: Annotated[Annotated[int, Field(ge=1, le=4096)] | None, Field(examples=[32])] = None
     """LR pixels around a tile for such a network. Without it, the receptive field."""
 
     range: Annotated[
         Literal[1, 255] | None, Field(examples=[255], exclude_if=lambda chosen: chosen is None)
     ] = None
-    """Range of the values that the EDSR in `weights` works on. Without it, read from the file."""
+    """Range of the values that the EDSR or RCAN in `weights` works on. Without it, read from the file."""
     res_scale: Annotated[Rate | None, Field(examples=[0.1], exclude_if=lambda chosen: chosen is None)] = None
     """Residual scale of the EDSR in `weights`, which its file does not state. Without it, 0.1 from 256 filters on
     and 1 below."""
@@ -84,7 +84,9 @@ class TeacherSpec(Spec):
         if self.model is not None and (self.blocks or self.overlap or self.res_scale):
             raise ValueError("with a model, give blocks, overlap and res_scale in model")
         if self.range and (self.weights is None or isinstance(self.model, ForeignSpec)):
-            raise ValueError("range is of an EDSR's weights; for another network, give it in model")
+            raise ValueError(
+                "range is of the weights of an EDSR or RCAN; for another network, give it in model"
+            )
         if self.weights is not None and self.train is not None:
             raise ValueError("train cannot be given with weights: such a teacher is not trained")
         if self.weights is not None and self.seeds is not None:

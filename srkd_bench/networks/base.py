@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from srkd_bench.config.network import ForeignSpec, ModelSpec
+from srkd_bench.config.network import NetworkSpec
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Architecture(nn.Module, ABC):
     Attributes:
         spec: what it is built from.
         draws: whether it may draw random numbers during training (dropout).
-        file_range: value range of an EDSR's original file.
+        file_range: value range of the original file of an EDSR or RCAN.
     """
 
-    spec: ModelSpec | ForeignSpec
+    spec: NetworkSpec
     draws: ClassVar[bool] = True
     file_range: Literal[1, 255] = 255
 

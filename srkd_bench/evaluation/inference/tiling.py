@@ -6,6 +6,7 @@ import re
 import torch
 from torch import Tensor
 
+from srkd_bench.config.network import ForeignSpec
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.networks.base import Architecture
 
@@ -46,7 +47,11 @@ class Tiled:
             lacking = f"not enough memory for {self.model.spec} on"
             if self.model.halo is None:
                 size = "×".join(map(str, lr.shape[:1:-1]))
+                foreign = isinstance(self.model.spec, ForeignSpec)
                 hint = "set overlap, the LR pixels around a tile, together with blocks"
+                hint = (
+                    hint if foreign else "RCAN needs whole images: choose smaller ones, or another --device"
+                )
                 raise SrkdError(f"{lacking} a whole image of {size} pixels", hint)
             if self.side is not None and self.side <= SMALLEST_TILE:
                 hint = "free some memory, or choose another --device"

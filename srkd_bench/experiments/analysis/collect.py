@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from srkd_bench.config.artifacts import Measurement, Run, Weights
 from srkd_bench.config.metrics import METRICS
-from srkd_bench.config.network import ForeignSpec, ModelSpec
+from srkd_bench.config.network import NetworkSpec
 from srkd_bench.config.suite import Suite
 from srkd_bench.core.errors import MissingError, unknown
 from srkd_bench.core.progress import Display
@@ -316,7 +316,7 @@ def _note(problem: str, seeds: list[int]) -> str:
     return f"{problem} (seed{'s' * (',' in listed)} {listed})"
 
 
-def _network(role: str, model: ModelSpec | ForeignSpec) -> Network:
+def _network(role: str, model: NetworkSpec) -> Network:
     return Network(
         role="teacher" if role == "teacher" else "student",
         description=str(model),

@@ -14,7 +14,7 @@ import torch
 
 from srkd_bench.config.artifacts import Run
 from srkd_bench.config.metrics import METRICS
-from srkd_bench.config.network import ForeignSpec, ModelSpec
+from srkd_bench.config.network import NetworkSpec
 from srkd_bench.data.image_set import hr_sizes, packed, pixels_of, spec_of
 from srkd_bench.evaluation.metrics import measure
 from srkd_bench.evaluation.scores import measurement
@@ -190,7 +190,7 @@ def _scores(plan: Plan, place: Workplace) -> list[Job]:
     """Predict the cost of evaluation, one job per data set."""
     store, suite = place.store, plan.suite
     scale, ensemble = suite.data.scale, suite.evaluate.self_ensemble
-    jobs, paces = list[Job](), dict[ModelSpec | ForeignSpec | None, float]()
+    jobs, paces = list[Job](), dict[NetworkSpec | None, float]()
     for name in suite.data.test:
         digest, pixels = pixels_of(store, name) or MISSING, _hr_pixels(store, name)
         todo = [
@@ -249,7 +249,7 @@ def _trial(
 
 
 def seconds_a_pixel(
-    spec: ModelSpec | ForeignSpec | None,
+    spec: NetworkSpec | None,
     scale: int,
     place: Workplace,
     metrics: Iterable[str] = tuple(METRICS),
