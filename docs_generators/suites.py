@@ -74,7 +74,7 @@ def keys(prefix: str, spec: type[Spec]) -> str:
     said = meanings(spec)
     rows = [
         (
-            f"`{prefix}.{name}`" if prefix else f"`{name}`",
+            f"`{prefix}.{name}`" if prefix else f"`{name.replace('student_init', 'student.init')}`",
             kind(field),
             "*required*" if field.is_required() else f"`{default(field)}`",
             said[name].replace("|", "\\|"),
@@ -117,7 +117,8 @@ def kind(field: FieldInfo) -> str:
 def _words(schema: dict[str, Any]) -> str:
     if schema.get("type") == "array":
         least = ", not empty" if schema.get("minItems") else ""
-        return f"list: {_words(schema['items'])}{least}"
+        each = schema.get("items") or schema["prefixItems"][0]
+        return f"list: {_words(each)}{least}"
     return bounds(schema) or "mapping"  # networks have no schema: a function distinguishes their kinds
 
 
@@ -126,7 +127,9 @@ def default(field: FieldInfo) -> str:
     value = field.default
     if value is None or isinstance(value, Spec):
         return "–"
-    return written(value).replace("()", "[]") if not isinstance(value, (list, dict)) else flow(value)
+    if isinstance(value, (list, tuple, dict)):
+        return flow(list(value) if isinstance(value, tuple) else value)
+    return written(value)
 
 
 def flow(value: Any) -> str:

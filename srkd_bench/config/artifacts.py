@@ -35,6 +35,7 @@ class Run(Artifact):
         method: `none` for teachers and controls; `a+b` for a composition.
         params: of each part of the method, defaults written out, with its `version`.
         teacher: None if no part of the method uses one.
+        init: network whose weights the training starts from; None: weights that the seed draws.
     """
 
     folder: ClassVar[str] = "runs"
@@ -48,6 +49,7 @@ class Run(Artifact):
     params: dict[str, Params]
     seed: int
     teacher: "Run | Weights | None"
+    init: "Run | Weights | None" = Field(default=None, exclude_if=lambda chosen: chosen is None)
     recipe: int = RECIPE
 
 

@@ -127,6 +127,11 @@ class Suite(Spec):
     """The fixed network that students learn from."""
     student: Annotated[NetworkSpec, Field(examples=[{"n_feats": 16, "n_resblocks": 8}])]
     """The network that every method trains."""
+    student_init: Annotated[
+        str | None, Field(min_length=1, examples=["edsr_x2.pt"], exclude_if=lambda chosen: chosen is None)
+    ] = None
+    """Initial weights of the students: the id of a finished run or a file as under `teacher.weights`, of a network
+    of their size and of their scale or 2. Without it, the seed draws them."""
     train: Annotated[TrainSpec, Field(examples=[{"steps": 10000, "schedule": "cosine"}])]
     """Training settings of all students, and of the teacher unless `teacher.train` differs."""
     methods: Annotated[Distinct[str], Field(examples=[["none", "hkd", "rkd+hkd"]])]
@@ -159,9 +164,11 @@ class Suite(Spec):
                 if teacher.get("weights") is None:
                     teacher["train"] = overridden(raw["train"], teacher.get("train") or {})
             methods = ["all"] if raw["methods"] == "all" else raw["methods"]
-            tuned = {"params": {}, "tuned": True} if raw.get("params") == "tuned" else {}
-            whole = {"student": scale | raw["student"], "teacher": teacher, "methods": methods}
-            return raw | whole | tuned
+            more: dict[str, Any] = {"params": {}, "tuned": True} if raw.get("params") == "tuned" else {}
+            student = scale | raw["student"]
+            if (init := student.pop("init", None)) is not None:  # an id of digits only is a number in YAML
+                more["student_init"] = str(init) if type(init) is int else init
+            return raw | {"student": student, "teacher": teacher, "methods": methods} | more
         except (KeyError, TypeError, AttributeError, ValueError):
             return raw  # a key is missing or no mapping: the fields' own validation reports it
 
@@ -176,7 +183,7 @@ class Suite(Spec):
     def identity(self) -> str:
         """The suite's name, and the digest of the settings that decide its networks and their scores: `demo@3f…`.
 
-        Display settings, seeds, methods and test sets are not included; a weights file is included by name.
+        Display settings, seeds, methods and test sets are not included; weights files are included by name.
         """
         settings = self.model_dump(
             mode="json",
@@ -184,6 +191,7 @@ class Suite(Spec):
                 "data": {"train", "scale"},
                 "teacher": True,
                 "student": True,
+                "student_init": True,
                 "train": True,
                 "params": True,
                 "tuned": True,
@@ -192,4 +200,6 @@ class Suite(Spec):
         )
         if self.teacher.weights is not None:
             settings["teacher"]["weights"] = self.teacher.weights.rpartition("/")[2]
+        if self.student_init is not None:
+            settings["student_init"] = self.student_init.rpartition("/")[2]
         return f"{self.name}@{short(digest_of(settings))}"

@@ -69,7 +69,14 @@ def results(
         networks=networks,
         seeds=list(suite.seeds) if plan.students else [],
         budget=f"every student is trained for {suite.train} of {suite.data.train}" if plan.students else "",
-        notes=[*notes, *_several_teachers(plan), *_controls(plan), *_chosen(plan), *_tuned(plan)]
+        notes=[
+            *notes,
+            *_several_teachers(plan),
+            *_weights(plan),
+            *_controls(plan),
+            *_chosen(plan),
+            *_tuned(plan),
+        ]
         + ensemble * suite.evaluate.self_ensemble,
         trainings=_trainings(plan, store) if trainings else [],
         scale=suite.data.scale,
@@ -225,6 +232,25 @@ def _several_teachers(plan: Plan) -> list[str]:
         f"{number} teachers (seeds {seeds}), each with every student seed: means and spreads of the teachers and of"
         " methods that need one are over teachers"
     ]
+
+
+def _weights(plan: Plan) -> list[str]:
+    """Return which networks are measured with averages of their weights, and what the students start from."""
+    first = plan.students[0] if plan.students else None
+    trained = {"the students": first, "the teacher": plan.teacher if isinstance(plan.teacher, Run) else None}
+    decays = {name: run.train.ema for name, run in trained.items() if run is not None}
+    said = [
+        f"{name} with the exponential moving average of the weights (decay {decay:g})"
+        if decay
+        else f"{name} with the weights of the last step"
+        for name, decay in decays.items()
+    ]
+    notes = [f"EMA: measured are {', '.join(said)}"] if any(decays.values()) else []
+    if first is not None and (init := first.init) is not None:
+        notes.append(
+            f"every student starts from {plan.suite.student_init} ({init.model} ×{init.model.scale})"
+        )
+    return notes
 
 
 def _controls(plan: Plan) -> list[str]:

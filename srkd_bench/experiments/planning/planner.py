@@ -19,6 +19,7 @@ from srkd_bench.data.packs import packed_as
 from srkd_bench.evaluation.controls import check_control, is_control
 from srkd_bench.evaluation.scores import kept_scores, measurement
 from srkd_bench.experiments.planning.budgets import control_trainings, summary
+from srkd_bench.experiments.planning.initial import initial_network
 from srkd_bench.experiments.planning.trials import (
     FEWEST,
     MOST,
@@ -153,7 +154,8 @@ def plan(
     pixels = _known_pixels(suite, store, scored=scored)[suite.data.train] or MISSING
     teachers, lacking = _teachers(suite, pixels, known["none"], store, display, readonly, scored or not named)
     controls = control_trainings(suite, columns, teachers[0].model)
-    students, code = _students(suite, pixels, teachers, named, controls), _code(named.values())
+    init = initial_network(suite, store, display, readonly=readonly, scored=scored)
+    students, code = _students(suite, pixels, teachers, named, controls, init), _code(named.values())
     found = Plan(suite, teachers, students, named, {}, code, with_teacher=lacking is None, lacking=lacking)
     found = replace(found, controls={name: train.steps for name, train in controls.items()})
     if scored or not suite.tuned:
@@ -209,6 +211,7 @@ def _students(
     teachers: Sequence[Run | Weights],
     methods: Mapping[str, Traits],
     controls: Mapping[str, TrainSpec],
+    init: Run | Weights | None,
 ) -> tuple[Run, ...]:
     """Return a run for each seed, teacher and method, seed by seed; those without teacher beside the first."""
     found = []
@@ -226,6 +229,7 @@ def _students(
                 params=method.params,
                 seed=seed,
                 teacher=teacher if method.looks else None,
+                init=init,
             )
             found.append(run)
     return tuple(found)

@@ -86,7 +86,7 @@ def test_channel_attention_multiplies_channels_by_the_sigmoid_of_a_bottleneck_of
 def test_blocks_and_groups_add_their_input() -> None:
     model = network(rcan(1, 1, 4, 2))
     group = model.body[0]
-    block = group.body[0]  # type: ignore[union-attr,index]
+    block = group.body[0]  # type: ignore[index]
     x = noise(1, 4, 5, 5)
     torch.testing.assert_close(block(x), x + block.body(x))  # type: ignore[operator,union-attr]
     torch.testing.assert_close(group(x), x + group.body(x))  # type: ignore[operator]
