@@ -81,7 +81,11 @@ Source = Annotated[
     ),
 ]
 Reference = Annotated[
-    bool, typer.Option("--reference", help="Show the numbers that the study published, too.")
+    bool,
+    typer.Option(
+        "--reference",
+        help="Show published numbers, too: the suite's own or the study's.",
+    ),
 ]
 Baseline = Annotated[
     str,

@@ -237,15 +237,13 @@ def _several_teachers(plan: Plan) -> list[str]:
 def _weights(plan: Plan) -> list[str]:
     """Return which networks are measured with averages of their weights, and what the students start from."""
     first = plan.students[0] if plan.students else None
-    trained = {"the students": first, "the teacher": plan.teacher if isinstance(plan.teacher, Run) else None}
+    trained = {"students'": first, "teacher's": plan.teacher if isinstance(plan.teacher, Run) else None}
     decays = {name: run.train.ema for name, run in trained.items() if run is not None}
     said = [
-        f"{name} with the exponential moving average of the weights (decay {decay:g})"
-        if decay
-        else f"{name} with the weights of the last step"
+        f"{name} exponential moving average (decay {decay:g})" if decay else f"{name} last step"
         for name, decay in decays.items()
     ]
-    notes = [f"EMA: measured are {', '.join(said)}"] if any(decays.values()) else []
+    notes = [f"Measured weights (EMA): {', '.join(said)}"] if any(decays.values()) else []
     if first is not None and (init := first.init) is not None:
         notes.append(
             f"every student starts from {plan.suite.student_init} ({init.model} ×{init.model.scale})"

@@ -126,12 +126,11 @@ def test_init_is_a_text_of_the_student_only(planned: Planned, settings: str) -> 
 
 def test_a_report_states_which_networks_are_moving_averages(planned: Planned, store: ArtifactStore) -> None:
     def notes(*settings: str) -> list[str]:
-        return [note for note in collect.results(planned(*settings), store).notes if note.startswith("EMA")]
+        found = collect.results(planned(*settings), store).notes
+        return [note for note in found if note.startswith("Measured weights")]
 
-    average = "with the exponential moving average of the weights (decay 0.999)"
+    average = "exponential moving average (decay 0.999)"
     assert notes() == []
-    assert notes("train.ema=0.999") == [f"EMA: measured are the students {average}, the teacher {average}"]
+    assert notes("train.ema=0.999") == [f"Measured weights (EMA): students' {average}, teacher's {average}"]
     mixed = notes("train.ema=0.999", "teacher.train.ema=null")
-    assert mixed == [
-        f"EMA: measured are the students {average}, the teacher with the weights of the last step"
-    ]
+    assert mixed == [f"Measured weights (EMA): students' {average}, teacher's last step"]
