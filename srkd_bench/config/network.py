@@ -40,9 +40,9 @@ class RcanSpec(Spec):
 
     arch: Annotated[Literal["rcan"], Field(examples=["rcan"])]
     """`rcan`."""
-    n_resgroups: Annotated[int, Field(ge=1, le=256, examples=[10])]
+    n_resgroups: Annotated[int, Field(ge=1, le=64, examples=[10])]
     """Residual groups. Features are read after them."""
-    n_resblocks: Annotated[int, Field(ge=1, le=256, examples=[6])]
+    n_resblocks: Annotated[int, Field(ge=1, le=64, examples=[6])]
     """Residual channel attention blocks of a group."""
     n_feats: Annotated[int, Field(ge=1, le=1024, examples=[64])]
     """Filters of a convolution."""

@@ -135,7 +135,7 @@ def _srkd(file: WeightFile) -> Architecture | None:
     if isinstance(spec, ModelSpec):
         return filled(EDSR, spec, file.state, file.path)
     if isinstance(spec, RcanSpec):
-        return filled(RCAN, spec, file.state, file.path)
+        return rcan.load(spec, file.state, file.path)
     check_numbers(file.state, file.path)
     if spec.recognised:
         blocks = spec.blocks if isinstance(spec.blocks, str) else tuple(spec.blocks)

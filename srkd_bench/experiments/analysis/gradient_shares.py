@@ -104,7 +104,7 @@ class _Lesson:
         self, train: TrainSpec, student: Architecture, teacher: Architecture, device: torch.device
     ) -> None:
         self.train, self.student, self.teacher, self.device = train, student, teacher, device
-        self.optimizer = torch.optim.Adam(student.parameters(), train.learning_rate)
+        self.optimizer = torch.optim.Adam(student.parameters(), train.learning_rate, betas=train.betas)
         self.batches = 0
 
     def steps(
@@ -181,7 +181,8 @@ def _probe(name: str, method: Method, lesson: _Lesson, sample: Tensor) -> _Probe
     adapter = adapter_of(method, lesson.teacher, lesson.student, sample.to(device), SEED, name)
     generator = torch.Generator(device).manual_seed(seed_of("method", SEED, name))
     trained = [weight for weight in adapter.parameters() if weight.requires_grad]
-    optimizer = torch.optim.Adam(trained, lesson.train.learning_rate) if trained else None
+    rate, betas = lesson.train.learning_rate, lesson.train.betas
+    optimizer = torch.optim.Adam(trained, rate, betas=betas) if trained else None
     return _Probe(name, method, adapter, generator, trained, optimizer)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from srkd_bench.networks.architectures.residual import (
     parted,
     upsampling,
 )
-from srkd_bench.networks.weight_files import WeightFile
+from srkd_bench.networks.weight_files import Unfit, WeightFile
 
 NAMES = "RCAN (names such as sub_mean.bias and body.0.body.0.body.3.conv_du.0.weight)"
 _SQUEEZE = "body.0.body.0.body.3.conv_du.0.weight"
@@ -110,7 +111,18 @@ def detect(file: WeightFile) -> RCAN | None:
     if _SQUEEZE not in state or not (shift or stated or file.hints.range):
         return None
     spec = stated or _spec_of(state)
-    return None if spec is None else in_known_range(filled(RCAN, spec, state, file.path), shift, file)
+    return None if spec is None else in_known_range(load(spec, state, file.path), shift, file)
+
+
+def load(spec: RcanSpec, state: Mapping[str, Tensor], path: Path) -> RCAN:
+    """Return an RCAN with the weights of a file that works on 0..255.
+
+    Raises:
+        SrkdError: they do not fit.
+    """
+    if spec.n_resgroups * spec.n_resblocks > len(state):  # building what a few names claim could take minutes
+        raise Unfit(f"{path.name} does not fit {spec}: it has only {len(state)} weights")
+    return filled(RCAN, spec, state, path)
 
 
 def _spec_of(state: Mapping[str, Tensor]) -> RcanSpec | None:

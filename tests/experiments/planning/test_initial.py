@@ -124,6 +124,22 @@ def test_init_is_a_text_of_the_student_only(planned: Planned, settings: str) -> 
         planned(settings)
 
 
+def test_the_moving_average_is_what_is_stored(
+    planned: Planned, store: ArtifactStore, display: Display
+) -> None:
+    settings = (
+        "train.steps=1",
+        "train.learning_rate=0.5",
+        "methods=[none]",
+    )  # Adam moves a weight by the rate
+    start = build(ModelSpec(n_feats=4, n_resblocks=4), 0)
+    for more, moved in (((), 0.5), (("train.ema=0.999",), 0.0005)):
+        plan = planned(*settings, *more)
+        assert serial.do_all(plan, Workplace(store, display)) == []
+        pairs = zip(load(plan.students[0], store).parameters(), start.parameters(), strict=True)
+        assert max((new - old).abs().max().item() for new, old in pairs) == pytest.approx(moved, rel=0.01)
+
+
 def test_a_report_states_which_networks_are_moving_averages(planned: Planned, store: ArtifactStore) -> None:
     def notes(*settings: str) -> list[str]:
         found = collect.results(planned(*settings), store).notes

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -138,6 +139,20 @@ def test_a_network_of_range_0_to_1_is_converted_exactly(tmp_path: Path) -> None:
     assert loaded.file_range == 1
     torch.testing.assert_close(loaded(lr).sr, sr, atol=1e-6, rtol=1e-5)
     assert (model(lr).sr - sr).abs().max() > 1e-4
+
+
+def test_a_file_that_claims_more_blocks_than_it_has_weights_is_not_built(tmp_path: Path) -> None:
+    state = released(network(rcan(1, 1, 4, 2)))
+    first = "body.0.body.0.body.0.weight"
+    state |= {f"body.{i}.body.0.body.0.weight": state[first] for i in range(64)}
+    state |= {f"body.0.body.{i}.body.0.weight": state[first] for i in range(64)}
+    with pytest.raises(SrkdError, match=r"does not fit RCAN 64×64×4: it has only \d+ weights"):
+        load_weights(saved(state, tmp_path / "x.pt"))
+    claim = {"srkd": rcan(64, 64, 4, 2).model_dump_json()}
+    small = {name: value.contiguous() for name, value in network(rcan(1, 1, 4, 2)).weights().items()}
+    save_file(small, tmp_path / "x.safetensors", metadata=claim)
+    with pytest.raises(SrkdError, match=r"does not fit RCAN 64×64×4: it has only 18 weights"):
+        load_weights(tmp_path / "x.safetensors")
 
 
 def test_a_file_that_does_not_fit_is_rejected_by_weight(tmp_path: Path) -> None:
