@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from docs_generators.methods import bounds, table, written
 from srkd_bench.config.base import Spec
 from srkd_bench.config.claims import Claim
-from srkd_bench.config.network import ForeignSpec, ModelSpec
+from srkd_bench.config.network import ForeignSpec, ModelSpec, RcanSpec
 from srkd_bench.config.suite import DataSpec, EvaluateSpec, Suite, TeacherSpec
 from srkd_bench.config.training import TrainSpec
 
@@ -22,6 +22,7 @@ SECTIONS: dict[str, tuple[str, type[Spec]]] = {
     "Data": ("data", DataSpec),
     "Teacher": ("teacher", TeacherSpec),
     "Student": ("student", ModelSpec),
+    "RCAN": ("student", RcanSpec),
     "Custom architectures": ("student", ForeignSpec),
     "Training": ("train", TrainSpec),
     "Evaluation": ("evaluate", EvaluateSpec),
@@ -29,8 +30,9 @@ SECTIONS: dict[str, tuple[str, type[Spec]]] = {
 }
 NOTES = {
     "Student": "An EDSR. `teacher.model` takes the same keys.",
+    "RCAN": "An RCAN as student. `teacher.model` takes the same keys.",
     "Custom architectures": "A network of any other class. `teacher.model` takes the same keys. "
-    "[Custom networks](../guides/networks.md) explains the requirements.",
+    "[Networks](../guides/networks.md) explains the requirements.",
     "Claims": "Exactly one of `best`, `second`, `gain`, `no_gain`, `only` and `reads` is required in each claim. "
     "[Statistical tests](../statistics.md#claims) explains the evidence that each form needs.",
 }
@@ -78,7 +80,7 @@ def keys(prefix: str, spec: type[Spec]) -> str:
     said = meanings(spec)
     rows = [
         (
-            f"`{prefix}.{name}`" if prefix else f"`{name}`",
+            f"`{prefix}.{name}`" if prefix else f"`{name.replace('student_init', 'student.init')}`",
             kind(field),
             "*required*" if field.is_required() else f"`{default(field)}`",
             said[name].replace("|", "\\|"),
@@ -121,8 +123,9 @@ def kind(field: FieldInfo) -> str:
 def _words(schema: dict[str, Any]) -> str:
     if schema.get("type") == "array":
         least = ", not empty" if schema.get("minItems") else ""
-        return f"list: {_words(schema['items'])}{least}"
-    return bounds(schema) or "mapping"  # networks have no schema: a function tells their two kinds apart
+        each = schema.get("items") or schema["prefixItems"][0]
+        return f"list: {_words(each)}{least}"
+    return bounds(schema) or "mapping"  # networks have no schema: a function distinguishes their kinds
 
 
 def default(field: FieldInfo) -> str:
@@ -130,7 +133,9 @@ def default(field: FieldInfo) -> str:
     value = field.default
     if value is None or isinstance(value, Spec):
         return "–"
-    return written(value).replace("()", "[]") if not isinstance(value, (list, dict)) else flow(value)
+    if isinstance(value, (list, tuple, dict)):
+        return flow(list(value) if isinstance(value, tuple) else value)
+    return written(value)
 
 
 def flow(value: Any) -> str:

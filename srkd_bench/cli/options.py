@@ -242,7 +242,7 @@ def weights_of(
         network = parse_yaml(model, "--model") if model.lstrip().startswith("{") else {"arch": model}
         if network == {"arch": model} and ":" not in model:
             raise SrkdError(f"--model {model} names no class", "--model package.module:Class")
-        if "arch" in network and range_:
+        if ":" in str(network.get("arch")) and range_:
             network["range"] = said.pop("range")
         said["model"] = {"scale": scale or 2} | network
     return validated(TeacherSpec, {"weights": file, **said}, "--weights")

@@ -36,6 +36,7 @@ class Run(Artifact):
         params: of each part of the method, defaults written out, with its `version`.
         teacher: None if no part of the method uses one.
         labels: source of the teacher's SR, as in a suite; `patches` if the method does not use it.
+        init: network whose weights the training starts from; None: weights that the seed draws.
     """
 
     folder: ClassVar[str] = "runs"
@@ -50,6 +51,7 @@ class Run(Artifact):
     seed: int
     teacher: "Run | Weights | None"
     labels: LabelSource = Field(default="patches", exclude_if=lambda chosen: chosen == "patches")
+    init: "Run | Weights | None" = Field(default=None, exclude_if=lambda chosen: chosen is None)
     recipe: int = RECIPE
 
     @property

@@ -1,8 +1,8 @@
 """Specs of networks and their sizes."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PlainSerializer, PlainValidator
+from pydantic import Field, PlainSerializer, PlainValidator, model_validator
 
 from srkd_bench.config.base import Rate, Spec
 
@@ -22,21 +22,77 @@ class ModelSpec(Spec):
     def __str__(self) -> str:
         return f"EDSR {self.n_feats}×{self.n_resblocks}"
 
-    def _convolutions(self) -> list[tuple[int, int, int]]:
-        """Return (inputs, outputs, pixels per LR pixel) of every 3x3 convolution."""
-        n, s = self.n_feats, self.scale
-        up = [(n, 4 * n, 1), (n, 4 * n, 4)] if s == 4 else [(n, s * s * n, 1)]
-        return [(3, n, 1), *[(n, n, 1)] * (2 * self.n_resblocks + 1), *up[: s // 2], (n, 3, s * s)]
-
     @property
     def parameters(self) -> int:
         """Number of trainable weights; the fixed mean shift is not counted."""
-        return sum(9 * i * o + o for i, o, _ in self._convolutions())
+        layers = _convolutions(self.n_feats, self.scale, 2 * self.n_resblocks + 1)
+        return sum(9 * i * o + o for i, o, _ in layers)
 
     @property
     def multiply_adds(self) -> int:
         """Multiply-adds for one LR pixel, biases left out."""
-        return sum(9 * i * o * pixels for i, o, pixels in self._convolutions())
+        layers = _convolutions(self.n_feats, self.scale, 2 * self.n_resblocks + 1)
+        return sum(9 * i * o * pixels for i, o, pixels in layers)
+
+
+class RcanSpec(Spec):
+    """An RCAN: `n_resgroups` groups of `n_resblocks` residual channel attention blocks with `n_feats` filters."""
+
+    arch: Annotated[Literal["rcan"], Field(examples=["rcan"])]
+    """`rcan`."""
+    n_resgroups: Annotated[int, Field(ge=1, le=64, examples=[10])]
+    """Residual groups. Features are read after them."""
+    n_resblocks: Annotated[int, Field(ge=1, le=64, examples=[6])]
+    """Residual channel attention blocks of a group."""
+    n_feats: Annotated[int, Field(ge=1, le=1024, examples=[64])]
+    """Filters of a convolution."""
+    reduction: Annotated[int, Field(ge=1, le=1024, examples=[16])] = 16
+    """Factor by which channel attention reduces `n_feats`, which is a multiple of it."""
+    scale: Annotated[Literal[2, 3, 4], Field(examples=[4])] = 2
+    """Upscaling factor; the suite's `data.scale` unless given."""
+
+    def __str__(self) -> str:
+        return f"RCAN {self.n_resgroups}×{self.n_resblocks}×{self.n_feats}"
+
+    @model_validator(mode="after")
+    def _reducible(self) -> Self:
+        if self.n_feats % self.reduction:
+            raise ValueError(
+                f"n_feats must be a multiple of reduction, {self.n_feats} is none of {self.reduction}"
+            )
+        return self
+
+    @property
+    def _layers(self) -> list[tuple[int, int, int]]:
+        inner = self.n_resgroups * (2 * self.n_resblocks + 1) + 1
+        return _convolutions(self.n_feats, self.scale, inner)
+
+    @property
+    def parameters(self) -> int:
+        """Number of trainable weights; the fixed mean shift is not counted."""
+        n, squeezed = self.n_feats, self.n_feats // self.reduction
+        attention = 2 * n * squeezed + n + squeezed
+        layers = sum(9 * i * o + o for i, o, _ in self._layers)
+        return layers + self.n_resgroups * self.n_resblocks * attention
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds for one LR pixel, biases left out; channel attention, once an image, is not counted."""
+        return sum(9 * i * o * pixels for i, o, pixels in self._layers)
+
+
+BuiltInSpec = ModelSpec | RcanSpec
+
+
+def _convolutions(n_feats: int, scale: int, inner: int) -> list[tuple[int, int, int]]:
+    """Return (inputs, outputs, pixels per LR pixel) of every 3x3 convolution.
+
+    Args:
+        inner: number of convolutions between head and upsampler.
+    """
+    n, s = n_feats, scale
+    up = [(n, 4 * n, 1), (n, 4 * n, 4)] if s == 4 else [(n, s * s * n, 1)]
+    return [(3, n, 1), *[(n, n, 1)] * inner, *up[: s // 2], (n, 3, s * s)]
 
 
 class Counts(Spec):
@@ -106,20 +162,25 @@ class ForeignSpec(Spec):
         return self.counts
 
 
-def network_spec(raw: Any) -> "ModelSpec | ForeignSpec":
-    """Return plain data as the spec of an EDSR, or of another network if the key `arch` is present.
+def network_spec(raw: Any) -> "ModelSpec | RcanSpec | ForeignSpec":
+    """Return plain data as the spec of an EDSR, or of the network that the key `arch` names.
 
     Raises:
         ValidationError: the data are neither.
     """
-    if isinstance(raw, ModelSpec | ForeignSpec):
+    if isinstance(raw, ModelSpec | RcanSpec | ForeignSpec):
         return raw
-    kind = ForeignSpec if isinstance(raw, dict) and "arch" in raw else ModelSpec
-    return kind.model_validate(raw)
+    return kind_of(raw).model_validate(raw)
+
+
+def kind_of(raw: Any) -> "type[ModelSpec | RcanSpec | ForeignSpec]":
+    """Return the kind of spec that plain data are meant to be."""
+    arch = raw.get("arch") if isinstance(raw, dict) else None
+    return ModelSpec if arch is None else RcanSpec if arch == "rcan" else ForeignSpec
 
 
 NetworkSpec = Annotated[
-    ModelSpec | ForeignSpec,
+    ModelSpec | RcanSpec | ForeignSpec,
     PlainValidator(network_spec),
     PlainSerializer(lambda spec: spec.model_dump(mode="json")),
 ]

@@ -64,15 +64,15 @@ class TeacherSpec(Spec):
     """Existing weights instead of a training: a file, an address, `edsr-official` or `edsr-baseline-official`.
     Without `model`, the network is recognised from the file."""
     blocks: Annotated[str | list[str], Field(examples=[["conv_first", "layers.2"]])] = []
-    """Where features are read in a network of `weights` that is no EDSR: module paths, from shallow to deep, or the
-    path of the module that holds them."""
+    """Where features are read in a network of `weights` that is not built in: module paths, from shallow to deep,
+    or the path of the module that holds them."""
     overlap: Annotated[Annotated[int, Field(ge=1, le=4096)] | None, Field(examples=[32])] = None
     """LR pixels around a tile for such a network. Without it, the receptive field."""
 
     range: Annotated[
         Literal[1, 255] | None, Field(examples=[255], exclude_if=lambda chosen: chosen is None)
     ] = None
-    """Range of the values that the EDSR in `weights` works on. Without it, read from the file."""
+    """Range of the values that the EDSR or RCAN in `weights` works on. Without it, read from the file."""
     res_scale: Annotated[Rate | None, Field(examples=[0.1], exclude_if=lambda chosen: chosen is None)] = None
     """Residual scale of the EDSR in `weights`, which its file does not state. Without it, 0.1 from 256 filters on
     and 1 below."""
@@ -90,7 +90,9 @@ class TeacherSpec(Spec):
         if self.model is not None and (self.blocks or self.overlap or self.res_scale):
             raise ValueError("with a model, give blocks, overlap and res_scale in model")
         if self.range and (self.weights is None or isinstance(self.model, ForeignSpec)):
-            raise ValueError("range is of an EDSR's weights; for another network, give it in model")
+            raise ValueError(
+                "range is of the weights of an EDSR or RCAN; for another network, give it in model"
+            )
         if self.weights is not None and self.train is not None:
             raise ValueError("train cannot be given with weights: such a teacher is not trained")
         if self.weights is not None and self.seeds is not None:
@@ -131,6 +133,11 @@ class Suite(Spec):
     """The fixed network that students learn from."""
     student: Annotated[NetworkSpec, Field(examples=[{"n_feats": 16, "n_resblocks": 8}])]
     """The network that every method trains."""
+    student_init: Annotated[
+        str | None, Field(min_length=1, examples=["edsr_x2.pt"], exclude_if=lambda chosen: chosen is None)
+    ] = None
+    """Initial weights of the students: the id of a finished run or a file as under `teacher.weights`, of a network
+    of their size and of their scale or 2. Without it, the seed draws them."""
     train: Annotated[TrainSpec, Field(examples=[{"steps": 10000, "schedule": "cosine"}])]
     """Training settings of all students, and of the teacher unless `teacher.train` differs."""
     methods: Annotated[Distinct[str], Field(examples=[["none", "hkd", "rkd+hkd"]])]
@@ -163,9 +170,11 @@ class Suite(Spec):
                 if teacher.get("weights") is None:
                     teacher["train"] = overridden(raw["train"], teacher.get("train") or {})
             methods = ["all"] if raw["methods"] == "all" else raw["methods"]
-            tuned = {"params": {}, "tuned": True} if raw.get("params") == "tuned" else {}
-            whole = {"student": scale | raw["student"], "teacher": teacher, "methods": methods}
-            return raw | whole | tuned
+            more: dict[str, Any] = {"params": {}, "tuned": True} if raw.get("params") == "tuned" else {}
+            student = scale | raw["student"]
+            if (init := student.pop("init", None)) is not None:  # an id of digits only is a number in YAML
+                more["student_init"] = str(init) if type(init) is int else init
+            return raw | {"student": student, "teacher": teacher, "methods": methods} | more
         except (KeyError, TypeError, AttributeError, ValueError):
             return raw  # a key is missing or no mapping: the fields' own validation reports it
 
@@ -180,7 +189,7 @@ class Suite(Spec):
     def identity(self) -> str:
         """The suite's name, and the digest of the settings that decide its networks and their scores: `demo@3f…`.
 
-        Display settings, seeds, methods and test sets are not included; a weights file is included by name.
+        Display settings, seeds, methods and test sets are not included; weights files are included by name.
         """
         settings = self.model_dump(
             mode="json",
@@ -188,6 +197,7 @@ class Suite(Spec):
                 "data": {"train", "scale"},
                 "teacher": True,
                 "student": True,
+                "student_init": True,
                 "train": True,
                 "params": True,
                 "tuned": True,
@@ -196,4 +206,6 @@ class Suite(Spec):
         )
         if self.teacher.weights is not None:
             settings["teacher"]["weights"] = self.teacher.weights.rpartition("/")[2]
+        if self.student_init is not None:
+            settings["student_init"] = self.student_init.rpartition("/")[2]
         return f"{self.name}@{short(digest_of(settings))}"

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from srkd_bench.config.base import Spec
 from srkd_bench.config.messages import problem, unquoted
-from srkd_bench.config.network import ForeignSpec, ModelSpec
+from srkd_bench.config.network import ModelSpec, kind_of
 from srkd_bench.config.suite import Suite
 from srkd_bench.config.suite_names import suite_files
 from srkd_bench.config.training import TrainSpec, overridden
@@ -201,6 +201,6 @@ def _spec_at(kind: type[BaseModel], parents: list[str], raw: Any) -> type[BaseMo
             continue
         annotation = str(kind.model_fields[part].annotation)
         kind = next(spec for spec in Spec.__subclasses__() if f".{spec.__name__}" in annotation)
-        if kind is ModelSpec and isinstance(raw, dict) and "arch" in raw:
-            kind = ForeignSpec
+        if kind is ModelSpec:
+            kind = kind_of(raw)
     return kind

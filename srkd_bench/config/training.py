@@ -7,6 +7,9 @@ from pydantic import Field, model_validator
 
 from srkd_bench.config.base import Count, Loss, Precision, Rate, Spec
 
+Beta = Annotated[float, Field(ge=0, lt=1)]
+ADAM = (0.9, 0.999)
+
 
 class TrainSpec(Spec):
     """How a network is trained, with Adam.
@@ -24,10 +27,18 @@ class TrainSpec(Spec):
     """Number of optimizer steps. `epochs` may be given instead, with `steps_per_epoch` (1000)."""
     learning_rate: Annotated[Rate, Field(examples=[1.5e-3])] = 1e-4
     """Learning rate of the first step."""
+    betas: Annotated[tuple[Beta, Beta], Field(examples=[[0.9, 0.99]])] = Field(
+        default=ADAM, strict=False, exclude_if=lambda chosen: chosen == ADAM
+    )
+    """Decay rates of Adam's averages of the gradient and of its square."""
     schedule: Annotated[Literal["constant", "step", "cosine"], Field(examples=["cosine"])] = "constant"
     """`constant`; `step` multiplies the rate by `decay_factor` every `decay_every` steps; `cosine` falls to 0."""
     decay_every: Annotated[Count, Field(examples=[50000])] = 200_000
-    """Steps between two decays of `schedule: step`."""
+    """Steps between two decays of `schedule: step`, unless there are `milestones`."""
+    milestones: Annotated[tuple[Count, ...], Field(examples=[[100000, 200000]])] = Field(
+        default=(), strict=False, exclude_if=lambda chosen: not chosen
+    )
+    """Steps at which `schedule: step` decays, instead of every `decay_every`."""
     decay_factor: Annotated[Rate, Field(examples=[0.1])] = 0.5
     """Factor of a decay, and of each restart of a cosine."""
     restarts: Annotated[tuple[Count, ...], Field(examples=[[20000]])] = Field(
@@ -38,6 +49,11 @@ class TrainSpec(Spec):
     precision: Annotated[Precision, Field(examples=["bf16"])] = "fp32"
     """Arithmetic of forward and backward passes. `tf32` needs an NVIDIA GPU, and `fp16` a GPU; `fp32` excludes
     TF32."""
+    ema: Annotated[
+        float | None, Field(gt=0, lt=1, examples=[0.999], exclude_if=lambda chosen: chosen is None)
+    ] = None
+    """Decay of an exponential moving average of the weights: after each step, `ema` times the average plus
+    `1 - ema` times the weights. The average is what is stored and measured. Without it, the weights themselves."""
     augment: Annotated[bool, Field(examples=[False])] = True
     """Flip and rotate patches, each of the eight ways equally often."""
     compile: Annotated[bool, Field(examples=[True])] = Field(
@@ -46,11 +62,15 @@ class TrainSpec(Spec):
     """Compile networks with torch.compile. Rounding differs, so it is part of a run's digest when it is on."""
 
     @model_validator(mode="after")
-    def _restarts_lie_within(self) -> Self:
-        if self.restarts and self.schedule != "cosine":
-            raise ValueError("restarts need schedule: cosine")
-        if not all(a < b for a, b in pairwise([0, *self.restarts, self.steps])):
-            raise ValueError("restarts must increase and be less than steps")
+    def _steps_of_the_schedule(self) -> Self:
+        for name, given, schedule in (
+            ("restarts", self.restarts, "cosine"),
+            ("milestones", self.milestones, "step"),
+        ):
+            if given and self.schedule != schedule:
+                raise ValueError(f"{name} need schedule: {schedule}")
+            if not all(a < b for a, b in pairwise([0, *given, self.steps])):
+                raise ValueError(f"{name} must increase and be less than steps")
         return self
 
     @model_validator(mode="before")

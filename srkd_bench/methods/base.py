@@ -134,7 +134,7 @@ class Method(ABC):
         source: authors, venue and year, arXiv number.
         version: raise it when the same parameters would give other numbers.
         taps: depths in (0, 1] at which features of student and teacher are read; `HEAD` and `BODY`, after the head
-            and after the body's last convolution, exist in EDSR only.
+            and after the body's last convolution, exist in EDSR and RCAN only.
         looks: whether the method uses the teacher.
         needs: what is used of the teacher: `sr` of the batch (`step.teacher.sr`), `features` of the batch
             (`step.teacher.feats`), or the `network` itself (in `adapter`, or by `step.teacher.see`). With stored

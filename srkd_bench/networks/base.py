@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from srkd_bench.config.network import ForeignSpec, ModelSpec
+from srkd_bench.config.network import NetworkSpec
 
 # Taps beside the depths in (0, 1], of networks with these layers.
 HEAD = 0.0  # after the head, before the first block
@@ -36,10 +36,10 @@ class Architecture(nn.Module, ABC):
         spec: what it is built from.
         draws: whether it may draw random numbers during training (dropout).
         reentrant: whether several threads may run its forward pass at once, because the pass keeps no state.
-        file_range: value range of an EDSR's original file.
+        file_range: value range of the original file of an EDSR or RCAN.
     """
 
-    spec: ModelSpec | ForeignSpec
+    spec: NetworkSpec
     draws: ClassVar[bool] = True
     reentrant: ClassVar[bool] = False
     file_range: Literal[1, 255] = 255

@@ -9,11 +9,13 @@ from typing import overload
 from pydantic import TypeAdapter
 from safetensors.torch import save
 
-from srkd_bench.config.network import ForeignSpec, ModelSpec, NetworkSpec
+from srkd_bench.config.network import ForeignSpec, ModelSpec, NetworkSpec, RcanSpec
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.seeding import seeded
-from srkd_bench.networks.architectures import custom, edsr, spandrel
+from srkd_bench.networks.architectures import custom, edsr, rcan, spandrel
 from srkd_bench.networks.architectures.edsr import EDSR
+from srkd_bench.networks.architectures.rcan import RCAN
+from srkd_bench.networks.architectures.residual import filled
 from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.inspection import inspected
 from srkd_bench.networks.resolve import NO_HINTS, RECOGNISED, Hints
@@ -25,10 +27,10 @@ def build(spec: ModelSpec, *seed: int | str) -> EDSR: ...
 
 
 @overload
-def build(spec: ModelSpec | ForeignSpec, *seed: int | str) -> Architecture: ...
+def build(spec: NetworkSpec, *seed: int | str) -> Architecture: ...
 
 
-def build(spec: ModelSpec | ForeignSpec, *seed: int | str) -> Architecture:
+def build(spec: NetworkSpec, *seed: int | str) -> Architecture:
     """Build a network whose initial weights depend on the seed only; spandrel's networks have those of their file.
 
     Raises:
@@ -40,7 +42,9 @@ def build(spec: ModelSpec | ForeignSpec, *seed: int | str) -> Architecture:
             load_weights(RECOGNISED[spec.digest], Hints(blocks, spec.overlap))
         return spandrel.again(spec)
     with seeded("model", *seed):
-        return EDSR(spec) if isinstance(spec, ModelSpec) else custom.build(spec)
+        if isinstance(spec, ForeignSpec):
+            return custom.build(spec)
+        return EDSR(spec) if isinstance(spec, ModelSpec) else RCAN(spec)
 
 
 def to_safetensors(model: Architecture) -> bytes:
@@ -86,7 +90,7 @@ def _tried(files: Sequence[WeightFile]) -> str:
     """Return the hint for a file that no detector reads."""
     names = ", ".join(ascii(name[:40]) for name in list(files[0].state)[:3])
     return (
-        f"tried: {edsr.NAMES}; {spandrel.tried()}. Its weights are {names}, …; "
+        f"tried: {edsr.NAMES}; {rcan.NAMES}; {spandrel.tried()}. Its weights are {names}, …; "
         "name the class of another network: --model package.module:Class"
     )
 
@@ -98,13 +102,14 @@ def _check_hints(model: Architecture, hints: Hints, path: Path) -> None:
         raise SrkdError(
             f"'{path}' is {spec}, not {hints.model}", "leave out teacher.model, or give another file"
         )
-    if isinstance(spec, ModelSpec):
+    if not isinstance(spec, ForeignSpec):
         if hints.blocks or hints.overlap:
             hint = "leave out teacher.blocks and overlap"
-            raise SrkdError(f"'{path}' is an EDSR, which has its own blocks", hint)
-        if hints.range not in (None, model.file_range) or hints.res_scale not in (None, spec.res_scale):
+            raise SrkdError(f"'{path}' is {spec}, which has its own blocks", hint)
+        res_scale = spec.res_scale if isinstance(spec, ModelSpec) else 1.0
+        if hints.range not in (None, model.file_range) or hints.res_scale not in (None, res_scale):
             raise SrkdError(
-                f"'{path}' holds a network for values up to {model.file_range}, residual scale {spec.res_scale:g}",
+                f"'{path}' holds a network for values up to {model.file_range}, residual scale {res_scale:g}",
                 "leave out --range and --res-scale",
             )
     elif hints.range or hints.res_scale:
@@ -128,7 +133,9 @@ def _srkd(file: WeightFile) -> Architecture | None:
         return None
     spec = spec_in(file.metadata, file.path)
     if isinstance(spec, ModelSpec):
-        return edsr.load(spec, file.state, file.path)
+        return filled(EDSR, spec, file.state, file.path)
+    if isinstance(spec, RcanSpec):
+        return rcan.load(spec, file.state, file.path)
     check_numbers(file.state, file.path)
     if spec.recognised:
         blocks = spec.blocks if isinstance(spec.blocks, str) else tuple(spec.blocks)
@@ -141,17 +148,22 @@ def _srkd(file: WeightFile) -> Architecture | None:
 
 # Tried in this order. A detector returns the network in a file, or None if the file is of another format; it raises
 # an SrkdError if the format is its own and the file is damaged, and Unfit if another detector may recognise it.
-DETECTORS: tuple[Callable[[WeightFile], Architecture | None], ...] = (_srkd, edsr.detect, spandrel.detect)
+DETECTORS: tuple[Callable[[WeightFile], Architecture | None], ...] = (
+    _srkd,
+    edsr.detect,
+    rcan.detect,
+    spandrel.detect,
+)
 
 
-def spec_in(metadata: Mapping[str, str], path: Path) -> ModelSpec | ForeignSpec:
+def spec_in(metadata: Mapping[str, str], path: Path) -> NetworkSpec:
     """Return the spec that srkd wrote into a file.
 
     Raises:
         SrkdError: the spec is invalid.
     """
     try:
-        return TypeAdapter[ModelSpec | ForeignSpec](NetworkSpec).validate_json(metadata["srkd"])
+        return TypeAdapter[NetworkSpec](NetworkSpec).validate_json(metadata["srkd"])
     except (KeyError, ValueError):
         hint = "its metadata are none that srkd writes"
         raise SrkdError(f"'{path}' holds no network that srkd recognises", hint) from None

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from srkd_bench.config.artifacts import Weights
 from srkd_bench.config.base import Spec
-from srkd_bench.config.network import Counts, ForeignSpec, ModelSpec, NetworkSpec
+from srkd_bench.config.network import Counts, ForeignSpec, NetworkSpec
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.sealed_cache import SealedCache, code_digest
 from srkd_bench.store.artifact_store import ArtifactStore
@@ -27,7 +27,7 @@ class Hints:
     overlap: int | None = None
     range: Literal[1, 255] | None = None
     res_scale: float | None = None
-    model: ModelSpec | ForeignSpec | None = None
+    model: NetworkSpec | None = None
 
 
 NO_HINTS = Hints()
@@ -56,9 +56,7 @@ class _Known(Spec):
     files: dict[str, _InFile] = Field(default_factory=dict)
 
 
-def resolved(
-    spec: ModelSpec | ForeignSpec, store: ArtifactStore, *, readonly: bool = False
-) -> ModelSpec | ForeignSpec:
+def resolved(spec: NetworkSpec, store: ArtifactStore, *, readonly: bool = False) -> NetworkSpec:
     """Return a network's spec completed by everything its output depends on (source, blocks), and its counts.
 
     A class is imported and run on a small image unless the result is cached for the same file.
@@ -68,7 +66,7 @@ def resolved(
     Raises:
         SrkdError: no such class, it does not accept the arguments, or its output has a wrong shape.
     """
-    if isinstance(spec, ModelSpec):
+    if not isinstance(spec, ForeignSpec):
         return spec
     cache = _cache(store, readonly=readonly)
     known = cache.read()

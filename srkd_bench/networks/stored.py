@@ -57,7 +57,7 @@ def choose(run: str | None, weights: TeacherSpec | None, place: Workplace) -> Ch
     if run is not None:
         key: Run | Weights = Run.model_validate(find_run(place.store, run)[1])
         assert isinstance(key, Run)
-        title = f"{key.method} seed {key.seed}"
+        title = f"{key.method} seed {key.seed}" + ", EMA" * bool(key.train.ema)
     elif weights is None:
         raise SrkdError("no network is named: a run or --weights FILE", "srkd ls runs")
     else:

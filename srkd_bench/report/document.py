@@ -10,6 +10,7 @@ from srkd_bench.report.tables.comparison import comparison
 from srkd_bench.report.tables.costs import costs
 from srkd_bench.report.tables.differences import paired
 from srkd_bench.report.tables.gains import gains
+from srkd_bench.report.tables.published import published_table
 from srkd_bench.report.tables.table import Highlight, Table
 
 
@@ -35,6 +36,8 @@ class Document:
         for metric in results.metrics:
             tables.append(gains(results, metric))
             tables.append(comparison(results, metric, reference=self.reference, highlight=self.highlight))
+            if self.reference and metric == "psnr_y":
+                tables.append(published_table(results))
             tables.append(paired(results, metric))
         tables.append(claims_table(results, self.verdicts) if self.verdicts else None)
         tables.append(costs(results) if results.networks else None)

@@ -75,7 +75,7 @@ def render(
 
     Args:
         format: a key of `FORMATS`.
-        reference: show the study's numbers too; csv and json hold measured scores only.
+        reference: show published numbers too; csv and json hold measured scores only.
         highlight: what ranks are based on, see `comparison`.
         verdicts: on claims; csv has none.
         panels: regions of images as each model renders them; html has them.

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from srkd_bench.config.claims import Claim, Claims
 from srkd_bench.config.suite_file import parse_yaml, validated
-from srkd_bench.data.catalog import DATASETS, base
 
 SOURCE = (
     "A Comparative Study of Knowledge Distillation Methods in Lightening a Super-Resolution Model, Table 2"
@@ -20,11 +19,6 @@ PSNR_Y_X2 = {
     "urban100": (32.967, 31.594, 31.671, 31.604, 31.486, 31.569, 31.671),
 }
 """dB at scale 2, one run each; by data set, in the order of `COLUMNS`."""
-
-
-def of(dataset: str) -> tuple[float, ...]:
-    """Return the study's numbers on a data set, in any known copy; none on others."""
-    return PSNR_Y_X2.get(base(dataset), ()) if dataset in DATASETS else ()
 
 
 def study_claims() -> list[Claim]:

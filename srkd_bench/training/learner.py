@@ -1,12 +1,15 @@
 """Learner: a student, its method, its adapter and its optimizer."""
 
+import copy
 import dataclasses
 import math
+from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import partial
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -66,6 +69,8 @@ class Learner:
         sample: (64, 3, h, w) in [0, 1], fixed training patches for the method's adapter.
         folder: for its checkpoints; created with the first one.
         ranks: the processes that train it together. Only rank 0 writes checkpoints.
+        init: weights of the network that `run.init` names. Those that the student has in the same shape replace its
+            own; a student of scale 4 has one layer more than one of scale 2.
 
     Attributes:
         step: number of completed steps.
@@ -87,18 +92,26 @@ class Learner:
         folder: Path,
         device: torch.device,
         ranks: Ranks = ALONE,
+        init: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> None:
         method = registry.rebuild(run.method, run.params) if method is None else method
         self.run, self.method, self.folder, self.device, self.ranks = run, method, folder, device, ranks
-        self.student = build(run.model, run.seed).to(device)
+        self.student = build(run.model, run.seed)
+        own = self.student.state_dict()
+        fitting = {name: new for name, new in init.items() if name in own and new.shape == own[name].shape}
+        self.student.load_state_dict(own | fitting)
+        self.student.to(device)
         self.adapter = adapter_of(method, teacher, self.student, sample.to(device), run.seed, run.method)
         self.generator = torch.Generator().manual_seed(seed_of("method", run.seed, run.method))
         groups = {1.0: [weight for weight in self.student.parameters() if weight.requires_grad]}
         for factor, weights in adapter_groups(method, self.adapter).items():
             groups.setdefault(factor, []).extend(weights)
         parameters = [{"params": weights, "factor": factor} for factor, weights in groups.items()]
-        self.optimizer = torch.optim.Adam(parameters, run.train.learning_rate, betas=(0.9, 0.999), fused=True)
+        self.optimizer = torch.optim.Adam(
+            parameters, run.train.learning_rate, betas=run.train.betas, fused=True
+        )
         self.optimizer.register_step_pre_hook(self._mask)
+        self.average = copy.deepcopy(self.student).requires_grad_(False) if run.train.ema else None
         if run.train.compile:
             compile_network(self.student)
         self._network = ranks.share(self.student)
@@ -115,6 +128,11 @@ class Learner:
         # A backward pass is one long call: hooks let Python handle signals.
         for parameter in chain.from_iterable(groups.values()):
             parameter.register_hook(lambda grad: None)  # type: ignore[no-untyped-call]
+
+    @property
+    def result(self) -> Architecture:
+        """What is stored and measured: the student, or the moving average of its weights (`train.ema`)."""
+        return self.student if self.average is None else self.average
 
     @property
     def last(self) -> dict[str, Any]:
@@ -161,6 +179,7 @@ class Learner:
         with shielded():
             self.scaler.step(self.optimizer)
             self.scaler.update()
+            self._average_weights()
             self.unread.append(Reading(values, partial(self._take, self.step, list(terms), log)))
             self.step += 1
             self._before = None
@@ -189,6 +208,15 @@ class Learner:
             self.events.append(event | log)
         if diverged := self.watch.verdict(step, last=step + 1 == self.run.train.steps):
             self._fail(step + 1, diverged)
+
+    @torch.no_grad()
+    def _average_weights(self) -> None:
+        if self.average is None or self.run.train.ema is None:
+            return
+        averages, weights = ([*one.parameters()] for one in (self.average, self.student))
+        torch._foreach_lerp_(averages, weights, 1 - self.run.train.ema)  # type: ignore[arg-type]  # invariant list
+        for kept, new in zip(self.average.buffers(), self.student.buffers(), strict=True):
+            kept.copy_(new)
 
     def _see(self, lr: Tensor) -> Output:
         # Dropout: the masks depend on seed and step alone, not on the other learners or on resuming.
@@ -230,7 +258,8 @@ class Learner:
         )
 
     def _parts(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("student", "adapter", "optimizer", "scaler")}
+        names = ("student", "adapter", "optimizer", "scaler", *["average"] * (self.average is not None))
+        return {name: getattr(self, name) for name in names}
 
     def _rest(self) -> dict[str, Any]:
         kept = {"generator": self.generator.get_state(), "watch": dataclasses.asdict(self.watch)}

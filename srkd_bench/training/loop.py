@@ -144,7 +144,7 @@ class _Log:
         validated = self.step // self._every % VALIDATE == 0 or self.step == self._steps - 1
         if self._validate is None or not validated or not self.step:
             return self._times
-        return self._times | {"validation": self._validate(learner.student)}
+        return self._times | {"validation": self._validate(learner.result)}
 
     def end(self, active: Sequence[Learner]) -> None:
         now = time.monotonic()

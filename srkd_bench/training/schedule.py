@@ -23,7 +23,8 @@ def share_every(train: TrainSpec) -> int:
 def learning_rate(train: TrainSpec, step: int) -> float:
     """Return the learning rate of a step, counted from 0."""
     if train.schedule == "step":
-        return train.learning_rate * train.decay_factor ** (step // train.decay_every)
+        decays = bisect_right(train.milestones, step) if train.milestones else step // train.decay_every
+        return train.learning_rate * train.decay_factor**decays
     if train.schedule == "cosine":
         cycle = bisect_right(train.restarts, step)
         begin, end = [0, *train.restarts, train.steps][cycle : cycle + 2]

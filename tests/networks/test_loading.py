@@ -19,7 +19,8 @@ from srkd_bench.data.images import cut, downscale, read_rgb
 from srkd_bench.evaluation.metrics import measure
 from srkd_bench.evaluation.scoring import network
 from srkd_bench.networks import loading
-from srkd_bench.networks.architectures.edsr import DIV2K_MEAN, EDSR
+from srkd_bench.networks.architectures.edsr import EDSR
+from srkd_bench.networks.architectures.residual import DIV2K_MEAN
 from srkd_bench.networks.base import BODY, HEAD, Architecture, Output
 from srkd_bench.networks.loading import build, load_weights, to_safetensors
 from srkd_bench.networks.resolve import Hints

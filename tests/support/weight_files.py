@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from srkd_bench.networks.architectures.edsr import DIV2K_MEAN
+from srkd_bench.networks.architectures.residual import DIV2K_MEAN
 
 
 def released(model: nn.Module, range: float = 255) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from torch.multiprocessing.spawn import spawn
 
 from srkd_bench.cli.session import find_plan
 from srkd_bench.config.artifacts import Run
-from srkd_bench.config.network import ForeignSpec, ModelSpec
+from srkd_bench.config.network import ForeignSpec, ModelSpec, NetworkSpec
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import SrkdError, Stopped, command_line
 from srkd_bench.data.image_set import open_set
@@ -48,7 +48,7 @@ def write_suite(folder: Path) -> Path:
     return tiny_suite(folder, "shared", data=data, teacher=teacher, train={"batch": 8})
 
 
-def run_of(model: ModelSpec | ForeignSpec = EDSR) -> Run:
+def run_of(model: NetworkSpec = EDSR) -> Run:
     return Run(
         model=model, train=TRAIN, data="photos", pixels="", method="none",
         params=registry.identity(NoDistillation(), "none"), seed=0, teacher=None,

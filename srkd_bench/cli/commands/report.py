@@ -81,7 +81,7 @@ Source = Annotated[
     ),
 ]
 Reference = Annotated[
-    bool, typer.Option("--reference", help="Also show the numbers that the study published.")
+    bool, typer.Option("--reference", help="Also show published numbers: the suite's own, or the study's.")
 ]
 Baseline = Annotated[
     str,

@@ -7,6 +7,7 @@ from threading import Lock
 import torch
 from torch import Tensor
 
+from srkd_bench.config.network import ForeignSpec
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.networks.base import Architecture
 
@@ -55,7 +56,9 @@ class Tiled:
         lacking = f"not enough memory for {self.model.spec} on"
         if self.model.halo is None:
             size = "×".join(map(str, lr.shape[:1:-1]))
-            hint = "set overlap, the LR pixels around a tile, together with blocks"
+            hint = "RCAN needs whole images: choose smaller ones, or another --device"
+            if isinstance(self.model.spec, ForeignSpec):
+                hint = "set overlap, the LR pixels around a tile, together with blocks"
             raise SrkdError(f"{lacking} a whole image of {size} pixels", hint)
         if side is not None and side <= SMALLEST_TILE:
             hint = "free some memory, or choose another --device"

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from srkd_bench.config.artifacts import Measurement, Run, Weights
 from srkd_bench.config.metrics import METRICS
-from srkd_bench.config.network import ForeignSpec, ModelSpec
+from srkd_bench.config.network import NetworkSpec
 from srkd_bench.config.suite import Suite
 from srkd_bench.core.errors import MissingError, unknown
 from srkd_bench.core.progress import Display
@@ -73,6 +73,7 @@ def results(
             *notes,
             *_several_teachers(plan),
             *_labels(plan),
+            *_weights(plan),
             *_controls(plan),
             *_chosen(plan),
             *_tuned(plan),
@@ -242,6 +243,23 @@ def _labels(plan: Plan) -> list[str]:
     return [words + more[one] for one in more if one in how]
 
 
+def _weights(plan: Plan) -> list[str]:
+    """Return which networks are measured with averages of their weights, and what the students start from."""
+    first = plan.students[0] if plan.students else None
+    trained = {"students'": first, "teacher's": plan.teacher if isinstance(plan.teacher, Run) else None}
+    decays = {name: run.train.ema for name, run in trained.items() if run is not None}
+    said = [
+        f"{name} exponential moving average (decay {decay:g})" if decay else f"{name} last step"
+        for name, decay in decays.items()
+    ]
+    notes = [f"Measured weights (EMA): {', '.join(said)}"] if any(decays.values()) else []
+    if first is not None and (init := first.init) is not None:
+        notes.append(
+            f"every student starts from {plan.suite.student_init} ({init.model} ×{init.model.scale})"
+        )
+    return notes
+
+
 def _controls(plan: Plan) -> list[str]:
     """Return how long each control was trained, and its learning rate if it is known."""
     trained = {plan.column(run): run.train for run in plan.students}
@@ -338,7 +356,7 @@ def _note(problem: str, seeds: list[int]) -> str:
     return f"{problem} (seed{'s' * (',' in listed)} {listed})"
 
 
-def _network(role: str, model: ModelSpec | ForeignSpec) -> Network:
+def _network(role: str, model: NetworkSpec) -> Network:
     return Network(
         role="teacher" if role == "teacher" else "student",
         description=str(model),

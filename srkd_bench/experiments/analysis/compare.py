@@ -80,7 +80,10 @@ def _named(found: list[Difference], results: Results) -> list[Difference]:
 def _runs(first: str, second: str, store: ArtifactStore) -> Comparison:
     """Compare two runs as one pair, even if their seeds differ."""
     found = [find_run(store, digits) for digits in (first, second)]
-    names = [f"{key['method']} seed {key['seed']} ({folder[:12]})" for folder, key in found]
+    names = [
+        f"{key['method']} seed {key['seed']}{', EMA' * bool(key['train'].get('ema'))} ({folder[:12]})"
+        for folder, key in found
+    ]
     ours, theirs = (measured(store, folder) for folder, _ in found)
     shared = [(one, other) for one in ours for other in theirs if one.rules == other.rules]
     scores = [

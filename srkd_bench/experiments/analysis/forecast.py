@@ -15,7 +15,7 @@ import torch
 
 from srkd_bench.config.artifacts import Labels, Run
 from srkd_bench.config.metrics import METRICS
-from srkd_bench.config.network import ForeignSpec, ModelSpec
+from srkd_bench.config.network import NetworkSpec
 from srkd_bench.data.image_set import hr_sizes, packed, pixels_of, spec_of
 from srkd_bench.data.labels import finished_images, on_grid
 from srkd_bench.evaluation.inference.profile import wait
@@ -219,7 +219,7 @@ def _scores(plan: Plan, place: Workplace) -> list[Job]:
     """Predict the cost of evaluation, one job per data set."""
     store, suite = place.store, plan.suite
     scale, ensemble = suite.data.scale, suite.evaluate.self_ensemble
-    jobs, paces = list[Job](), dict[ModelSpec | ForeignSpec | None, float]()
+    jobs, paces = list[Job](), dict[NetworkSpec | None, float]()
     for name in suite.data.test:
         digest, pixels = pixels_of(store, name) or MISSING, _hr_pixels(store, name)
         todo = [
@@ -282,7 +282,7 @@ def trial(
 
 
 def seconds_a_pixel(
-    spec: ModelSpec | ForeignSpec | None,
+    spec: NetworkSpec | None,
     scale: int,
     place: Workplace,
     metrics: Iterable[str] = tuple(METRICS),

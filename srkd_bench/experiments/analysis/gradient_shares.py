@@ -105,7 +105,7 @@ class _Lesson:
         self, train: TrainSpec, student: Architecture, teacher: Architecture, device: torch.device
     ) -> None:
         self.train, self.student, self.teacher, self.device = train, student, teacher, device
-        self.optimizer = torch.optim.Adam(student.parameters(), train.learning_rate)
+        self.optimizer = torch.optim.Adam(student.parameters(), train.learning_rate, betas=train.betas)
         self.batches = 0
 
     def steps(
@@ -186,7 +186,8 @@ def _probe(name: str, method: Method, lesson: _Lesson, sample: Tensor) -> _Probe
     groups = adapter_groups(method, adapter)
     trained = list(chain.from_iterable(groups.values()))
     parameters = [{"params": weights, "factor": factor} for factor, weights in groups.items()]
-    optimizer = torch.optim.Adam(parameters, lesson.train.learning_rate) if trained else None
+    rate, betas = lesson.train.learning_rate, lesson.train.betas
+    optimizer = torch.optim.Adam(parameters, rate, betas=betas) if trained else None
     return _Probe(name, method, adapter, generator, trained, optimizer)
 
 

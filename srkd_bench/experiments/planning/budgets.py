@@ -96,6 +96,7 @@ def _longer(train: TrainSpec, factor: float, name: str) -> TrainSpec:
     steps = {
         "steps": round(factor * train.steps),
         "restarts": [round(factor * one) for one in train.restarts],
+        "milestones": [round(factor * one) for one in train.milestones],
     }
     return validated(TrainSpec, train.model_dump() | steps, name)
 

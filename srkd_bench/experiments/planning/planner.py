@@ -19,6 +19,7 @@ from srkd_bench.data.packs import packed_as
 from srkd_bench.evaluation.controls import check_control, is_control
 from srkd_bench.evaluation.scores import kept_scores, measurement
 from srkd_bench.experiments.planning.budgets import control_trainings, summary
+from srkd_bench.experiments.planning.initial import initial_network
 from srkd_bench.experiments.planning.label_cost import ALL_PASSES, TeacherShares, teacher_shares
 from srkd_bench.experiments.planning.trials import (
     FEWEST,
@@ -170,7 +171,8 @@ def plan(
     sharing = _spread(suite.methods) if suite.teacher.labels != "patches" else []
     shares = teacher_shares(suite, sharing, store, here=pixels != MISSING, readonly=readonly)
     controls = control_trainings(suite, columns, teachers[0].model, shares.equal)
-    students, code = _students(suite, pixels, teachers, named, controls), _code(named.values())
+    init = initial_network(suite, store, display, readonly=readonly, scored=scored)
+    students, code = _students(suite, pixels, teachers, named, controls, init), _code(named.values())
     found = Plan(suite, teachers, students, named, {}, code, with_teacher=lacking is None, lacking=lacking)
     steps = {name: train.steps for name, train in controls.items()}
     found = replace(found, controls=steps, shares=shares)
@@ -227,6 +229,7 @@ def _students(
     teachers: Sequence[Run | Weights],
     methods: Mapping[str, Traits],
     controls: Mapping[str, TrainSpec],
+    init: Run | Weights | None,
 ) -> tuple[Run, ...]:
     """Return a run for each seed, teacher and method, seed by seed; those without teacher beside the first."""
     found = []
@@ -245,6 +248,7 @@ def _students(
                 seed=seed,
                 teacher=teacher if method.looks else None,
                 labels=suite.teacher.labels if method.labels else "patches",
+                init=init,
             )
             found.append(run)
     return tuple(found)

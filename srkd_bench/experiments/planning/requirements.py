@@ -69,6 +69,7 @@ def needed(store: ArtifactStore, suite: Suite, display: Display) -> list[Artifac
     networks = [*plan.teachers, *plan.students]
     trials = [run for runs in plan.trials.values() for run in runs]
     networks += [planner.tuning_teacher(plan)] if trials else []
+    networks += [run.init for run in plan.students[:1] if run.init is not None]
     ensemble = suite.evaluate.self_ensemble
     scores = [
         measurement(network, pixels[name] or "", scale, self_ensemble=ensemble)
@@ -88,5 +89,6 @@ def _sources(store: ArtifactStore, suite: Suite) -> Iterator[Path]:
 
     for name in suite.data.names:
         yield from (ingest.kept_at(store, source) for source in spec_of(store, name).sources)
-    if suite.teacher.weights is not None and (path := pretrained.kept_at(store, suite.teacher.weights)):
-        yield path
+    for weights in filter(None, (suite.teacher.weights, suite.student_init)):
+        if path := pretrained.kept_at(store, weights):
+            yield path

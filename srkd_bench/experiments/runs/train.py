@@ -25,6 +25,7 @@ from srkd_bench.data.image_set import ImageSet, open_set
 from srkd_bench.data.labels import LabelReader
 from srkd_bench.data.patches import Patches
 from srkd_bench.evaluation.scoring import validation
+from srkd_bench.experiments.planning.initial import initial_weights
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.trials import in_words, varied
 from srkd_bench.experiments.runs.labels import open_labels
@@ -75,6 +76,8 @@ def ensure_students(runs: list[Run], plan: Plan, images: ImageSet, place: Workpl
     """Train the students of a seed and a teacher that are missing; see `ensure_group`."""
     seeds = list(dict.fromkeys(run.seed for run in plan.students))
     missing = [run for run in runs if not place.store.has(run)]
+    if missing and isinstance(missing[0].init, Weights) and not place.store.has(missing[0].init):
+        adopt_weights(initial_weights(plan.suite), 2, place)
     title = f"{len(missing)} student{'s' * (len(missing) != 1)}"
     if missing:
         title += f", {max(map(plan.seeds_in_words, missing), key=len)}"
@@ -154,12 +157,13 @@ def _learners(
     """Return the learners of a group by name, at their first step or resumed from their checkpoints."""
     store, sample = place.store, sample_of(images, runs[0].train)
     store.take_up(runs)
+    init = load(runs[0].init, store).state_dict() if runs[0].init else {}
     room_for(store.home, sum(2 * 16 * run.model.parameters for run in runs))  # two checkpoints
     ranks.tell(Training(runs[0], checkpoints.steps_done(store.work(runs[0]))))
     for run in runs:
         (store.work(run) / FAILED).unlink(missing_ok=True)
     return {
-        name: Learner(run, None, teacher, sample, store.work(run), place.device, ranks)
+        name: Learner(run, None, teacher, sample, store.work(run), place.device, ranks, init)
         for run, name in zip(runs, _names(runs), strict=True)
     }
 
@@ -254,7 +258,7 @@ def _keep(learner: Learner, role: str, group: list[str], store: ArtifactStore) -
         put(learner.folder / FAILED, json.dumps({"error": learner.error.message}))
         return
     with store.writing(learner.run) as folder:
-        write(folder / WEIGHTS, to_safetensors(learner.student))
+        write(folder / WEIGHTS, to_safetensors(learner.result))
         write(folder / EVENTS, "".join(json.dumps(event) + "\n" for event in learner.events))
         card = provenance(learner.device) | {"role": role, "seconds": round(learner.seconds, 1)}
         card["trained beside"] = group

@@ -28,7 +28,8 @@ class FAKD(Method):
     Deviation: levels are read after 1/3, 2/3 and 3/3 of the blocks, rounded to the nearest; the authors round down:
     blocks 5, 10 and 16 of 16, and 10, 21 and 32 of 32, which `first: 0.3125`, `second: 0.65` give.
     Deviation: the authors' third level is the upsampler's input, after the body's last convolution and the global
-    skip connection, which they add in place after storing the features. `skip: true` reads it, in EDSR only.
+    skip connection, which they add in place after storing the features. `skip: true` reads it, in EDSR and
+    RCAN only.
     Default: 0.0006 for affinities, which do not decrease as errors do: with MSE against HR, a weight of 1 had a
     gradient share of 9 to 100 over 400 steps of the demo (means over parts of it, increasing). The SRs have 0.5,
     half of the authors' 1 beside HR. Both together have 0.50, 0.52 and 0.77 on the demo (`srkd ls methods

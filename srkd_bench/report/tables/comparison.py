@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 from srkd_bench.config.metrics import METRICS, rules
 from srkd_bench.core.errors import SrkdError, unknown
 from srkd_bench.evaluation.results import Results
-from srkd_bench.report import study
+from srkd_bench.report.tables import published
 from srkd_bench.report.tables.differences import TOGETHER, where
 from srkd_bench.report.tables.ranks import Ranks, by_difference, by_print
 from srkd_bench.report.tables.table import (
@@ -74,9 +74,9 @@ def comparison(
     images than the row's largest set is not ranked.
 
     Args:
-        reference: put the study's row below each data set that it has; it has PSNR-Y only.
+        reference: put the published row below each data set that has one; only PSNR-Y is published.
         highlight: `printed`: the two highest values, as the study does; `significant`: the best with all that are
-            not significantly worse. The study's rows, one run each, are highlighted by printed value only.
+            not significantly worse. Published rows, one run each, are highlighted by printed value only.
         general: add the report's protocol, budget and notes to the footnotes.
     Raises:
         SrkdError: the metric is unknown, or its scores were measured by more than one protocol.
@@ -85,14 +85,15 @@ def comparison(
     measured = {score.seed for score in results.scores if score.metric == metric and score.seed is not None}
     seeds = sorted({*results.seeds, *measured})
     reference = reference and metric == "psnr_y"
+    known = published.published(results) if reference else None
     rows, marks = list[list[Cell]](), list[str]()
     together = [None] * (len(results.datasets) > 1)
     for dataset in (*together, *results.datasets):
         row, own_marks = _row(results, metric, dataset, highlight)
         rows.append(row)
         marks += own_marks
-        if reference and dataset and study.of(dataset):
-            rows.append(_study_row(results, dataset, highlight))
+        if known is not None and dataset and known.of(dataset):
+            rows.append(_published_row(known, results, dataset, highlight))
     notes = _notes(results, protocol, seeds, reference, general)
     return Table(
         title=title(results, metric),
@@ -110,7 +111,7 @@ def _notes(results: Results, protocol: str, seeds: list[int], reference: bool, g
         _seeds_in_words(seeds),
         TOGETHER * (len(results.datasets) > 1),
         f"Budget: {results.budget}" if general and results.budget else "",
-        f"(study): {study.SOURCE}, x2, one run each" if reference else "",
+        *(published.notes(results) if reference else []),
         *(results.notes if general else []),
     ]
 
@@ -172,15 +173,16 @@ def _measured(results: Results, metric: str, model: str, datasets: Sequence[str]
     )
 
 
-def _study_row(results: Results, dataset: str, highlight: Highlight) -> list[Cell]:
-    """Return the study's own row of a data set, ranked among the report's columns."""
-    values = dict(zip(study.COLUMNS, study.of(dataset), strict=True))
-    decimals = METRICS["psnr_y"].decimals
+def _published_row(
+    known: published.Published, results: Results, dataset: str, highlight: Highlight
+) -> list[Cell]:
+    """Return the published row of a data set, ranked among the report's columns."""
+    values, decimals = known.of(dataset), known.decimals
     ranked = [model for model in results.columns if model in values and model not in UNRANKED]
     competing = {model: values[model] for model in ranked}
     ranks = by_print(competing, decimals) if highlight == "printed" else Ranks()
     cells = {model: Cell(f"{value:.{decimals}f}") for model, value in values.items()}
-    name = Cell(f"{label(dataset)} (study)", reference=True)
+    name = Cell(f"{label(dataset)} ({known.name})", reference=True)
     return [name, *_ranked(cells, results.columns, ranks)]
 
 

@@ -33,7 +33,7 @@ class Cell:
         value: a name, or a number as printed.
         rank: 1 for the best, 2 for the second, 0 for others.
         spread: the number's standard deviation as printed, or empty.
-        reference: whether it names a row of the study's own numbers.
+        reference: whether it names a row of published numbers.
     """
 
     value: str

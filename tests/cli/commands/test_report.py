@@ -247,6 +247,13 @@ def test_an_unfinished_suite_can_be_reported_in_every_format(srkd: Srkd, tmp_pat
     assert "| photos-test |" in text
 
 
+def test_published_numbers_are_printed_without_any_run(srkd: Srkd) -> None:
+    code, text, messages = srkd("report", "rcan-x2", "--reference", "--format", "markdown")
+    assert code == 0
+    assert "| Set5 | 38.27 | 38.13 | 38.17 | 38.17 | 38.21 | 38.25 |" in text
+    assert "No run of suite rcan-x2 is finished yet" in messages
+
+
 def test_a_page_is_written_to_a_file_or_stdout_with_or_without_crops(srkd: Srkd, tmp_path: Path) -> None:
     srkd("distill", "tiny.yaml", "--method", "hkd")
     code, text, messages = srkd("report", "tiny.yaml", "--format", "html", "-o", "a.html")

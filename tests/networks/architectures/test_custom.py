@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from srkd_bench.config.artifacts import Run, Weights
-from srkd_bench.config.network import ForeignSpec, ModelSpec, network_spec
+from srkd_bench.config.network import ForeignSpec, ModelSpec, NetworkSpec, RcanSpec, network_spec
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError
 from srkd_bench.core.files import put
@@ -41,12 +41,13 @@ def named(name: str, scale: int = 2, **rest: object) -> ForeignSpec:
 
 
 EDSR = ModelSpec(n_feats=4, n_resblocks=4)
-SPECS = [EDSR, *(named(name) for name in ("Distiller", "Careless", "Attentive", "Strided"))]
+RCAN = RcanSpec(arch="rcan", n_resgroups=4, n_resblocks=1, n_feats=4, reduction=2)
+SPECS = [EDSR, RCAN, *(named(name) for name in ("Distiller", "Careless", "Attentive", "Strided"))]
 every_architecture = pytest.mark.parametrize("spec", SPECS, ids=str)
 every_scale = pytest.mark.parametrize("scale", [2, 3, 4])
 
 
-def ready(spec: ModelSpec | ForeignSpec, scale: int = 2) -> Architecture:
+def ready(spec: NetworkSpec, scale: int = 2) -> Architecture:
     model = build(spec.model_copy(update={"scale": scale}), 0)
     return (inspected(model) if isinstance(model, custom.Foreign) else model).eval()
 
@@ -72,9 +73,7 @@ def looks_nearby(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @every_scale
 @every_architecture
-def test_sr_is_larger_by_the_scale_and_the_batch_is_not_modified(
-    spec: ModelSpec | ForeignSpec, scale: int
-) -> None:
+def test_sr_is_larger_by_the_scale_and_the_batch_is_not_modified(spec: NetworkSpec, scale: int) -> None:
     lr = noise(2, 3, 10, 7)
     before = lr.clone()
     sr = look(ready(spec, scale), lr).sr
@@ -85,7 +84,7 @@ def test_sr_is_larger_by_the_scale_and_the_batch_is_not_modified(
 
 @every_architecture
 def test_features_are_float32_maps_with_gradients_to_the_student(
-    spec: ModelSpec | ForeignSpec,
+    spec: NetworkSpec,
 ) -> None:
     model = ready(spec)
     if isinstance(model.spec, ForeignSpec) and not model.spec.blocks:
@@ -102,10 +101,9 @@ def test_features_are_float32_maps_with_gradients_to_the_student(
 
 @every_scale
 @every_architecture
-def test_a_network_with_a_halo_is_identical_in_tiles(spec: ModelSpec | ForeignSpec, scale: int) -> None:
+def test_a_network_with_a_halo_is_identical_in_tiles(spec: NetworkSpec, scale: int) -> None:
     model = ready(spec, scale)
-    whole = {"Attentive", "Strided"}
-    assert (model.halo is None) == (isinstance(spec, ForeignSpec) and str(spec) in whole)
+    assert (model.halo is None) == (str(spec) in {"Attentive", "Strided", "RCAN 4×1×4"})
     lr = noise(1, 3, 41, 57)
     with torch.no_grad():
         if model.halo is None:
@@ -116,7 +114,7 @@ def test_a_network_with_a_halo_is_identical_in_tiles(spec: ModelSpec | ForeignSp
 
 
 @every_architecture
-def test_written_weights_are_read_back_bit_identically(spec: ModelSpec | ForeignSpec, tmp_path: Path) -> None:
+def test_written_weights_are_read_back_bit_identically(spec: NetworkSpec, tmp_path: Path) -> None:
     model, file = ready(spec, 3), tmp_path / "x.safetensors"
     file.write_bytes(to_safetensors(model))
     loaded = load_weights(file)
@@ -127,7 +125,7 @@ def test_written_weights_are_read_back_bit_identically(spec: ModelSpec | Foreign
 
 
 @every_architecture
-def test_initial_weights_depend_only_on_the_seed(spec: ModelSpec | ForeignSpec) -> None:
+def test_initial_weights_depend_only_on_the_seed(spec: NetworkSpec) -> None:
     def first(seed: int) -> Tensor:
         return next(build(spec, seed).parameters())
 
@@ -149,7 +147,7 @@ class Noise(Patches):
         return lr, F.interpolate(lr, scale_factor=2)
 
 
-def learner(method: str, student: ModelSpec | ForeignSpec, teacher: Architecture, folder: Path) -> Learner:
+def learner(method: str, student: NetworkSpec, teacher: Architecture, folder: Path) -> Learner:
     built = registry.build(method, {})
     run = Run(
         model=student,
@@ -167,12 +165,13 @@ def learner(method: str, student: ModelSpec | ForeignSpec, teacher: Architecture
 
 @pytest.mark.parametrize(
     ("student", "teacher"),
-    [("Attentive", "Distiller"), ("Distiller", "EDSR"), ("EDSR", "Attentive")],
+    [("Attentive", "Distiller"), ("Distiller", "EDSR"), ("EDSR", "Attentive"), ("RCAN", "EDSR")],
 )
 def test_students_of_any_architecture_are_independent_of_other_learners(
     student: str, teacher: str, tmp_path: Path
 ) -> None:
-    guide, own = (ready(EDSR if name == "EDSR" else named(name)) for name in (teacher, student))
+    built_in: dict[str, NetworkSpec] = {"EDSR": EDSR, "RCAN": RCAN}
+    guide, own = (ready(built_in.get(name) or named(name)) for name in (teacher, student))
     guide.requires_grad_(False)
     results: list[list[Tensor]] = []
     for names in (["none", "hkd", "rvkd"], ["rvkd"]):

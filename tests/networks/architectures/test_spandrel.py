@@ -15,6 +15,7 @@ from srkd_bench.core.progress import Display
 from srkd_bench.experiments.transfer import bundle
 from srkd_bench.networks.architectures import spandrel
 from srkd_bench.networks.architectures.custom import Foreign
+from srkd_bench.networks.architectures.rcan import RCAN
 from srkd_bench.networks.architectures.spandrel import why_not
 from srkd_bench.networks.loading import load_weights, to_safetensors
 from srkd_bench.store.artifact_store import ArtifactStore
@@ -195,9 +196,9 @@ def test_a_spandrel_spec_is_marked() -> None:
 
 
 @needs_spandrel
-def test_an_rcan_is_read_by_spandrel_with_the_range_of_its_mean(tmp_path: Path) -> None:
+def test_a_variant_of_rcan_is_read_by_spandrel_with_the_range_of_its_mean(tmp_path: Path) -> None:
     sizes = {"n_resgroups": 2, "n_resblocks": 2, "n_feats": 16, "reduction": 4}
-    state = architecture("RCAN", scale=2, **sizes).state_dict()
+    state = architecture("RCAN", scale=2, unshuffle_mod=True, **sizes).state_dict()
     for known in (255, 1):
         own = {
             name: value * (known / 255) if "_mean.bias" in name else value for name, value in state.items()
@@ -207,3 +208,29 @@ def test_an_rcan_is_read_by_spandrel_with_the_range_of_its_mean(tmp_path: Path) 
         assert isinstance(model, Foreign)
         assert model.spec.arch == "spandrel:RCAN"
         assert model.network.rgb_range == known
+
+
+@needs_spandrel
+def test_an_rcan_without_mean_shift_is_read_by_spandrel(tmp_path: Path) -> None:
+    sizes = {"n_resgroups": 2, "n_resblocks": 2, "n_feats": 16, "reduction": 4}
+    network = architecture("RCAN", scale=2, norm=False, **sizes).eval()
+    model = load_weights(saved(network, tmp_path / "x.pth"))
+    assert model.spec.arch == "spandrel:RCAN"  # type: ignore[union-attr]
+    lr = noise(1, 3, 8, 8)
+    torch.testing.assert_close(model(lr).sr, network(lr))
+
+
+@needs_spandrel
+@pytest.mark.parametrize("rgb_range", [1, 255])
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_built_in_rcan_equals_spandrels_on_the_same_weights(
+    scale: int, rgb_range: int, tmp_path: Path
+) -> None:
+    sizes = {"n_resgroups": 3, "n_resblocks": 2, "n_feats": 16, "reduction": 4}
+    network = architecture("RCAN", **sizes, scale=scale, rgb_range=rgb_range).eval()
+    model = load_weights(saved(network, tmp_path / "x.pth"))
+    assert isinstance(model, RCAN)
+    assert model.file_range == rgb_range
+    lr = noise(2, 3, 20, 17)
+    sr = model(lr).sr
+    torch.testing.assert_close(sr, network(lr.clone()), atol=1e-6, rtol=0)  # spandrel's modifies its input
