@@ -3,6 +3,7 @@ import re
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,14 +14,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from srkd_bench.config.metrics import METRICS
-from srkd_bench.config.network import ModelSpec
+from srkd_bench.config.network import ModelSpec, network_spec
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.data.images import cut, downscale, read_rgb
 from srkd_bench.evaluation.metrics import measure
 from srkd_bench.evaluation.scoring import network
 from srkd_bench.networks import loading
 from srkd_bench.networks.architectures.edsr import EDSR
-from srkd_bench.networks.architectures.residual import DIV2K_MEAN
+from srkd_bench.networks.architectures.residual import DIV2K_MEAN, ResidualNetwork
 from srkd_bench.networks.base import BODY, HEAD, Architecture, Output
 from srkd_bench.networks.loading import build, load_weights, to_safetensors
 from srkd_bench.networks.resolve import Hints
@@ -95,8 +96,14 @@ def test_a_block_adds_its_residual_times_res_scale() -> None:
     assert (strong(x) - x).abs().max() > 0.01
 
 
-def test_features_are_read_after_the_head_and_after_the_bodys_last_convolution() -> None:
-    model = build(ModelSpec(n_feats=4, n_resblocks=3), 0)
+@pytest.mark.parametrize(
+    "size",
+    [{"n_resblocks": 3}, {"arch": "rcan", "n_resgroups": 3, "n_resblocks": 1, "reduction": 2}],
+    ids=["edsr", "rcan"],
+)
+def test_features_are_read_after_the_head_and_after_the_bodys_last_convolution(size: dict[str, Any]) -> None:
+    model = build(network_spec({"n_feats": 4} | size), 0)
+    assert isinstance(model, ResidualNetwork)
     lr = torch.rand(2, 3, 6, 5, generator=torch.Generator().manual_seed(0))
     seen: dict[str, Tensor] = {}
     for path in ("head.0", "body.3"):
