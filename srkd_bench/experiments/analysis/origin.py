@@ -9,6 +9,14 @@ from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.scores import Score
 from srkd_bench.experiments.planning.planner import MISSING, Plan
 
+EARLIER = {
+    "bsds@71a46234611bba82096c": "bsds@aafbb314aaa0202ab5a2",
+    "bsds-more@95e0fa0148c17bdcdb86": "bsds-more@aafbb314aaa0202ab5a2",
+    "bsds-pretrained@d761ff1af522f05f1e3d": "bsds-pretrained@28433dd4f8367056b55d",
+    "bsds-tuned@e99e16a2fb7a78e172e3": "bsds-tuned@f06e80cfc74ba33276be",
+}
+"""Identities of suites that name parameters since defaults have changed, and those of the same settings before."""
+
 
 def suite_of(scores: Sequence[Score], path: Path) -> str:
     """Return the built-in suite of a score file.
@@ -42,7 +50,8 @@ def refuse_other_settings(scores: Sequence[Score], plan: Plan, path: Path) -> No
     if name and name != suite.name:
         hint = f"srkd report {name if name in suite_files() else f'{name}.yaml'} --from {path}"
         raise SrkdError(f"{path} is of suite {name}, not {suite.name}", hint)
-    differs = scores[0].suite != suite.identity if name else _other_runs(scores, plan)
+    same = (suite.identity, EARLIER.get(suite.identity))
+    differs = scores[0].suite not in same if name else _other_runs(scores, plan)
     if differs:
         raise SrkdError(
             f"{path} was measured under other settings than this report's of suite {suite.name}",

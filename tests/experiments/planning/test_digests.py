@@ -11,6 +11,7 @@ from srkd_bench.config.suite_file import load_suite
 from srkd_bench.core.progress import Display
 from srkd_bench.data.catalog import find
 from srkd_bench.evaluation.scores import measurement
+from srkd_bench.experiments.analysis import origin
 from srkd_bench.experiments.analysis.forecast import Pace
 from srkd_bench.experiments.planning import planner
 from srkd_bench.experiments.planning.planner import Plan
@@ -120,6 +121,12 @@ def test_run_digests_are_unchanged(store: ArtifactStore, display: Display, tmp_p
 @pytest.mark.parametrize("name", IDENTITIES)
 def test_suite_identities_are_unchanged(name: str) -> None:
     assert load_suite(name, EARLIER.get(name, [])).identity == IDENTITIES[name]
+
+
+def test_score_files_from_before_a_suite_named_its_parameters_are_accepted() -> None:
+    for name in ("bsds", "bsds-pretrained", "bsds-tuned"):
+        assert origin.EARLIER[load_suite(name).identity] == IDENTITIES[name]
+    assert origin.EARLIER[load_suite("bsds-more").identity].startswith("bsds-more@")
 
 
 def test_pixel_terms_follow_the_loss_and_their_runs_have_digests_of_their_own(
