@@ -40,7 +40,7 @@ CPU = torch.device("cpu")
 CALLS = {
     "none": 105,
     "at": 276,
-    "augkd": 410,
+    "augkd": 456,
     "byot": 175,
     "ckd": 158,
     "crosskd": 133,

@@ -45,7 +45,7 @@ class _Copy:
     def __post_init__(self) -> None:
         together = torch.cat([one.values for one in self.readings])
         self.values = together.to("cpu", non_blocking=True)
-        if together.device.type != "cpu":
+        if together.device.type not in ("cpu", "meta"):
             self.done = torch.Event(together.device)
             self.done.record()
 
