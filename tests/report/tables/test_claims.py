@@ -297,7 +297,7 @@ def test_the_claims_of_the_docs_can_be_read(tmp_path: Path) -> None:
     path.write_text(
         BASE.read_text(encoding="utf-8") + page.split("```yaml\n")[1].split("```")[0], encoding="utf-8"
     )
-    assert [one.claim for one in load_suite(str(path)).claims][1] == "HKD is the second"
+    assert [one.claim for one in load_suite(str(path)).claims][1] == "HKD is second"
 
 
 READS = {"set5": 33.673, "bsd100": 29.560, "bsd100@edsr": 29.553}
