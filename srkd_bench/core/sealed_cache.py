@@ -38,7 +38,7 @@ class SealedCache(Generic[Content]):
         """Replace the content. A missing or read-only folder is no error."""
         if self.readonly or not self.path.parent.is_dir():
             return
-        text = content.model_dump_json(indent=1)
+        text = content.model_dump_json()
         with suppress(SrkdError):
             put(self.path, f"{self._seal(text)}\n{text}")
 
