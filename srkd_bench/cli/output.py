@@ -65,13 +65,13 @@ def print_sensitivity(found: Sensitivity) -> None:
     methods = f"{found.methods} method{'s' * (found.methods > 1)}"
     known = f"{methods}; standard deviation {found.deviation:.3f} dB, from the {found.source}"
     if found.detectable is None:
-        print(f"Detectable difference: none with one seed ({known})")
+        print(f"Detectable difference: none with one {found.unit} ({known})")
     else:
         size = f"{found.detectable:.3f} dB on all data sets with 80 % power"
-        print(f"Detectable difference: {size} ({found.seeds} seeds, {known})")
+        print(f"Detectable difference: {size} ({found.seeds} {found.unit}s, {known})")
     if found.difference is not None:
         needed = "more than 10,000" if found.seeds_needed is None else f"{found.seeds_needed:,}"
-        print(f"Seeds needed to detect {found.difference:g} dB: {needed}")
+        print(f"{found.unit.capitalize()}s needed to detect {found.difference:g} dB: {needed}")
 
 
 def print_rows(what: str, rows: list[dict[str, Any]], json_: bool) -> None:

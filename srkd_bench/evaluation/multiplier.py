@@ -44,7 +44,7 @@ def multipliers(results: Results, metric: str) -> dict[str, Multiplier]:
         Nothing for results without `none` at two lengths, or whose baseline is another method.
     Source: Fieller, J. R. Stat. Soc. B 16, 1954; Davidson et al., arXiv:2312.07413 (compute-equivalent gain).
     """
-    curve = _curve(results, metric)
+    curve = _curve(results)
     if results.baseline != "none" or len(curve) < 2:
         return {}
     columns = {model for _, model in curve}
@@ -52,7 +52,7 @@ def multipliers(results: Results, metric: str) -> dict[str, Multiplier]:
     return {one.model: one for one in found if one is not None}
 
 
-def _curve(results: Results, metric: str) -> list[tuple[float, str]]:
+def _curve(results: Results) -> list[tuple[float, str]]:
     """Return (steps over those of `none`, column) of the student alone, shortest first, each length once."""
     base = results.steps.get("none")
     if not base:
@@ -81,9 +81,7 @@ def _seed_gains(results: Results, metric: str, model: str, alone: str) -> dict[i
     """Return by seed the method's mean difference from one length of the student alone, on all data sets."""
     pairs = [results.pairs(metric, model, alone, dataset) for dataset in results.datasets]
     of_seeds = [
-        dict(zip(own.units, own.values.mean(axis=1).tolist(), strict=True))
-        for own in pairs
-        if own.values.size
+        dict(zip(own.units, own.values.mean(axis=1), strict=True)) for own in pairs if own.values.size
     ]
     if len(of_seeds) < len(pairs) or not pairs:
         return {}

@@ -38,6 +38,7 @@ class Difference:
         deviation: sample standard deviation over seeds of the difference of a seed; nan for one seed.
         seeds, images: number of pairs.
         unit: `teacher` where several teachers are crossed with the student seeds: `seeds` then is their number.
+        unit_means: the difference of each seed, or teacher, in order; `mean` is their mean.
         covers_teachers: whether each seed has another teacher, so that the interval covers new teachers.
         p: of the two-sided paired t test over seeds; None for one seed, and where all seeds differ by the same
             amount, so that there is no variance to test against.
@@ -70,6 +71,7 @@ class Difference:
     new_images: Interval | None = None
     left_out: tuple[str, ...] = ()
     unit: Unit = "seed"
+    unit_means: tuple[float, ...] = ()
     covers_teachers: bool = False
 
     @property
@@ -140,6 +142,7 @@ def reverse(one: Difference) -> Difference:
         model=one.baseline,
         baseline=one.model,
         mean=-one.mean,
+        unit_means=tuple(-value for value in one.unit_means),
         low=-one.high,
         high=-one.low,
         simultaneous=one.simultaneous and (-one.simultaneous[1], -one.simultaneous[0]),
@@ -267,6 +270,7 @@ def _difference(
         new_images=new_images_interval(values),
         left_out=tuple(dict.fromkeys(lost for own in pairs.values() for lost in own.left_out)),
         unit=next(iter(pairs.values())).unit,
+        unit_means=tuple(of_seeds.tolist()),
         covers_teachers=all(own.covers_teachers for own in pairs.values()),
     )
 

@@ -302,6 +302,8 @@ def _changes(
 ) -> list[str]:
     """Return settings in the form of `--set`."""
     changes = dict(settings or {})
+    if isinstance(seeds, str):
+        raise SrkdError(f"seeds is {seeds!r}", "give a number of seeds (6), or the seeds themselves ([0, 2])")
     if seeds is not None:
         changes["seeds"] = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     try:

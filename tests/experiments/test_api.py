@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 import srkd_bench as srkd
 from srkd_bench.config.metrics import METRICS
-from srkd_bench.core.errors import MissingError
+from srkd_bench.core.errors import MissingError, SrkdError
 from srkd_bench.data.image_set import open_set
 from srkd_bench.data.images import cut, luma, read_rgb
 from srkd_bench.evaluation.metrics import psnr, ssim
@@ -457,3 +457,9 @@ def test_the_documentation_names_every_argument(public: Callable[..., Any]) -> N
     assert public.__name__ in text
     for name in inspect.signature(public).parameters:
         assert name == "self" or re.search(rf"`{name}`|[(, ]{name}[=,)]", text), name
+
+
+def test_seeds_in_words_are_refused() -> None:
+    with pytest.raises(SrkdError, match="seeds is '0-5'") as error:
+        srkd.run("smoke", seeds="0-5")  # type: ignore[arg-type]
+    assert error.value.hint == "give a number of seeds (6), or the seeds themselves ([0, 2])"

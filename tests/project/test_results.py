@@ -30,7 +30,7 @@ NAMES = {
     "none@equal-cost": "No distillation, equal multiply-adds",
 }
 BLOCK = re.compile(
-    r"(?<=<!-- )(report|scores|gains|summary|compare) (\S+)(.*?) -->\n(.*?)(?=\n<!-- end -->)",
+    r"(?<=<!-- )(report|scores|gains|summary|compare) (\S+)(.*?) -->\n((?:(?!<!-- ).)*?)\n?(?=<!-- end -->)",
     flags=re.DOTALL,
 )
 
@@ -120,7 +120,7 @@ if __name__ == "__main__":
     for name in PAGES:
         path = ROOT / name
         text = BLOCK.sub(
-            lambda found: f"{found[1]} {found[2]}{found[3]} -->\n{wanted(found[1], found[2], found[3])}",
+            lambda found: f"{found[1]} {found[2]}{found[3]} -->\n{wanted(found[1], found[2], found[3])}\n",
             path.read_text(encoding="utf-8"),
         )
         path.write_text(text, encoding="utf-8", newline="\n")

@@ -50,9 +50,8 @@ def refuse_other_settings(scores: Sequence[Score], plan: Plan, path: Path) -> No
     if name and name != suite.name:
         hint = f"srkd report {name if name in suite_files() else f'{name}.yaml'} --from {path}"
         raise SrkdError(f"{path} is of suite {name}, not {suite.name}", hint)
-    same = (suite.identity, EARLIER.get(suite.identity))
-    differs = scores[0].suite not in same if name else _other_runs(scores, plan)
-    if differs:
+    known = not name or scores[0].suite in (suite.identity, EARLIER.get(suite.identity))
+    if not known or _other_runs(scores, plan):
         raise SrkdError(
             f"{path} was measured under other settings than this report's of suite {suite.name}",
             "give --set and --teacher as for the command that wrote it; `srkd compare` compares two files",
@@ -86,7 +85,10 @@ def _suite(scores: Sequence[Score]) -> str:
 
 
 def _other_runs(scores: Sequence[Score], plan: Plan) -> bool:
-    """Return whether scores of an older file are of other runs than the plan's, if the runs can be identified."""
+    """Return whether scores are of other runs than the plan's, if the runs can be identified.
+
+    The identity of a suite does not tell: the default of a method's parameter may have changed since.
+    """
     if plan.suite.tuned or not plan.knows_teacher or any(run.pixels == MISSING for run in plan.students):
         return False
     digests: dict[tuple[str, int | None], set[str]] = {}

@@ -5,6 +5,7 @@ from typing import Literal
 
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.evaluation.power import USUAL_DEVIATION, detectable, pooled_deviation, seeds_needed
+from srkd_bench.evaluation.results import Unit
 from srkd_bench.evaluation.statistics import differences
 from srkd_bench.experiments.analysis.collect import results
 from srkd_bench.experiments.planning.planner import Plan
@@ -23,7 +24,7 @@ class Sensitivity:
         deviation: standard deviation over seeds of a method's difference.
         source: where the deviation comes from.
         methods: number of methods that are compared with `none`.
-        seeds: number of seeds; of teachers where they are crossed with the seeds.
+        seeds: number of seeds, or of teachers where they are crossed with the seeds (`unit`).
         detectable: the smallest difference that the plan's seeds detect; None for one seed.
         difference: one that is to be detected.
         seeds_needed: to detect it; None above 10,000, or if there is none.
@@ -32,6 +33,7 @@ class Sensitivity:
     deviation: float
     source: Literal["finished runs", "published study"]
     seeds: int
+    unit: Unit
     methods: int
     detectable: float | None
     difference: float | None = None
@@ -63,6 +65,7 @@ def sensitivity(plan: Plan, store: ArtifactStore, difference: float | None = Non
         deviation,
         "finished runs" if measured else "published study",
         seeds,
+        "teacher" if crossed else "seed",
         methods,
         detectable(deviation, seeds, methods) if seeds > 1 else None,
         difference,

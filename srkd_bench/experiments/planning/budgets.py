@@ -16,7 +16,7 @@ from srkd_bench.experiments.planning.label_cost import TeacherShares
 from srkd_bench.experiments.planning.trials import RATE
 from srkd_bench.methods.metadata import Traits
 
-CONTROL = "The control, trained for as long as a distillation's multiply-adds pay for."
+CONTROL = "The control, trained for as many steps as cost the multiply-adds of a distillation."
 
 
 def control_trainings(
@@ -45,8 +45,8 @@ def control_trainings(
 def step_cost(student: NetworkSpec, teacher: NetworkSpec, share: float = 1.0) -> float:
     """Return what a step of a distillation costs over a step of the student alone, in multiply-adds.
 
-    A student's step is a pass forward and about two backward; a distillation adds a pass of the teacher, which no
-    other method shares here. What a method computes beside, and Adam, is left out.
+    A student's step is a forward pass and a backward pass of about twice its cost; a distillation adds a forward
+    pass of the teacher. The method's other computations and the optimizer are not counted.
 
     Args:
         share: of the teacher's passes that a distillation pays for; below 1 where labels replace them.

@@ -45,16 +45,16 @@ class Plan:
     """A suite with its data, teachers and methods looked up.
 
     Args:
-        teachers: the suite's, whether a student looks at them or not; all have the same network.
-        students: methods × seeds, seed by seed, and with each of crossed teachers if a method looks at one.
+        teachers: the suite's teachers, also those that no student uses; all have the same network.
+        students: methods × seeds, seed by seed; with crossed teachers, once for each teacher that a method uses.
         traits: of the methods, by name.
         trials: by method, the runs that the best weights were chosen from; empty unless the suite says `tuned`.
-        code: where own methods come from, so that another process can run them.
-        with_teacher: whether the teachers are to be made and measured, too.
+        code: sources of own methods, so that another process can run them.
+        with_teacher: whether the teachers are trained and measured.
         lacking: why the teacher's weights are missing, for a suite without methods, which does not need them.
         controls: training steps of the control columns, by name; no two are equal.
-        shares: of the teacher's passes, which a distillation pays for.
-        labels: teacher labels to compute whether a student of the plan needs them or not.
+        shares: fraction of the teacher's forward passes that counts as cost of a distillation.
+        labels: teacher labels to compute even if no student of the plan needs them.
     """
 
     suite: Suite
@@ -71,16 +71,16 @@ class Plan:
 
     @property
     def networks(self) -> tuple[Run | Weights, ...]:
-        """All that is to be made, the teachers first."""
+        """All networks to train or load, the teachers first."""
         return (self.teachers if self.with_teacher else ()) + self.students
 
     @property
     def teacher(self) -> Run | Weights:
-        """The first teacher, where any will do."""
+        """The first teacher."""
         return self.teachers[0]
 
     def title(self, key: Run | Weights | None) -> str:
-        """Return what messages call a network of the plan; None is bicubic."""
+        """Return the name of a network in messages; None is bicubic."""
         if key is None:
             return "bicubic"
         if key in self.teachers:
@@ -90,7 +90,7 @@ class Plan:
         return f"{self.column(key)} {self.seeds_in_words(key)}"
 
     def labels_title(self, key: Labels) -> str:
-        """Return what messages call the labels of one of the plan's teachers."""
+        """Return the name of the labels of a teacher in messages."""
         if len(self.teachers) < 2:
             return "teacher labels"
         return f"labels of {next(self.title(one) for one in self.teachers if one.digest == key.teacher)}"
@@ -103,7 +103,7 @@ class Plan:
         )
 
     def teacher_seed(self, teacher: Run | Weights | None) -> int | None:
-        """Return a teacher's seed where the suite says which its teachers have, as scores state it."""
+        """Return a teacher's seed as in scores; None if the suite has no `teacher.seeds`."""
         return teacher.seed if isinstance(teacher, Run) and self.suite.teacher.seeds is not None else None
 
     def is_live(self, run: Run) -> bool:
@@ -121,7 +121,7 @@ class Plan:
         return list(dict.fromkeys(map(self.column, self.students)))
 
     def column(self, run: Run) -> str:
-        """Return what a student, or a trial of it, is called beside the others: its method, or a control."""
+        """Return the column of a student or trial: its method, or a control."""
         if run.method != "none":
             return run.method
         return next((name for name, steps in self.controls.items() if steps == run.train.steps), "none")
@@ -140,14 +140,14 @@ def plan(
     """Resolve the names in a suite, without training. Missing data has the digest `missing`.
 
     Args:
-        chosen: methods instead of the suite's; `all` is every installed one. Only their code may run unasked:
-            a suite may be untrusted.
+        chosen: methods instead of the suite's; `all` is every installed one. Their code may run; that of the
+            suite's own methods may not, since a suite may be untrusted.
         readonly: leave the store as it is, and download no weights that the suite names by their address.
-        scored: the scores come from elsewhere: neither the teacher's weights nor trials of weights need be here.
-        options: how the command line names the suite, for hints; its name if not given.
+        scored: the scores are from a file; the teacher's weights and tuning trials may then be missing.
+        options: words of the command line that name the suite, for hints; the suite's name by default.
     Raises:
         SrkdError: an unknown method, parameter or data set, or settings that a method cannot work with.
-        MissingError: the suite wants tuned weights, and its methods have not all had the same number of trials.
+        MissingError: the suite needs tuned weights, and its methods do not have the same number of trials.
     """
     suite = with_data(suite, store, display, readonly=readonly, scored=scored)
     suite = _resolved(suite, store, readonly=readonly)
@@ -195,7 +195,7 @@ def with_data(
 ) -> Suite:
     """Return the suite with the names of its folders' images, and without missing copies of test sets.
 
-    A copy is left out only if another copy that the suite lists is here.
+    A copy is left out only if another copy that the suite lists is available.
 
     Args:
         readonly, scored: as in `plan`.
@@ -231,7 +231,7 @@ def _students(
     controls: Mapping[str, TrainSpec],
     init: Run | Weights | None,
 ) -> tuple[Run, ...]:
-    """Return a run for each seed, teacher and method, seed by seed; those without teacher beside the first."""
+    """Return a run for each seed, teacher and method, seed by seed; without a teacher, one for each seed."""
     found = []
     for number, seed in enumerate(suite.seeds):
         own = teachers[number : number + 1] if suite.teacher.seeds == "paired" else teachers
@@ -301,7 +301,7 @@ def _tuned(plan: Plan, store: ArtifactStore, options: str, references: Mapping[s
         counts = ", ".join(f"{name} {len(tried)}" for name, tried in done.items())
         asked = " ".join(f"--method {references[name]}" for name in lacking)
         raise MissingError(
-            f"suite {plan.suite.name} wants tuned weights, the same number of trials a method; there are: {counts}",
+            f"suite {plan.suite.name} needs the same number of tuning trials for each method; available: {counts}",
             f"srkd tune {options} {asked} --trials {most if most >= FEWEST else USUAL}",
         )
     best = {name: max(tried, key=lambda one: one[1])[0] for name, tried in done.items()}

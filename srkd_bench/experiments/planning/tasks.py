@@ -21,15 +21,15 @@ Network = Run | Weights | None  # None is bicubic
 
 @dataclass(frozen=True)
 class Task:
-    """What one process makes at a time: it can be done anywhere, again and again, and is made once.
+    """A unit of work for one process. It can be repeated on any machine; finished work is reused.
 
     Args:
-        name: tells it from the plan's other tasks: `teacher`, `seed 0: none, hkd`, `scores of seed 0: none, hkd`;
+        name: unique in the plan: `teacher`, `seed 0: none, hkd`, `scores of seed 0: none, hkd`;
             `teacher seed 1` and `seed 0, teacher 1: hkd` where there are several teachers.
         kind: `teacher` trains or loads it, `labels` computes `labels` of the teacher in `networks`, `group` trains
             students of one seed that share the teacher's pass, and `scores` measures what is finished.
-        networks: what is made, or measured.
-        needs: names of the tasks that have to be done before.
+        networks: what is trained, loaded or measured.
+        needs: names of the tasks that must finish first.
         live: whether the teacher makes a forward pass on each batch.
         labels: what a task of kind `labels` computes.
         datasets: what a task of kind `scores` measures on; empty for all of the suite's test sets.
@@ -45,13 +45,13 @@ class Task:
 
     @property
     def runs(self) -> list[Run]:
-        """What it trains."""
+        """The trainings of this task."""
         trains = self.kind in ("teacher", "group")
         return [one for one in self.networks if isinstance(one, Run) and trains]
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of its trainings: of the networks, not of what a method does beside them.
+        """Floating-point operations of its trainings, without what a method computes beyond the networks.
 
         A multiply-add is two, a backward pass two forward passes, and the teacher makes one forward pass per batch
         if it is needed live.
@@ -60,10 +60,10 @@ class Task:
 
 
 def tasks(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[Task]:
-    """Return what a plan needs and the store does not have, in an order in which it can be done.
+    """Return the work of a plan that is not in the store, in an order that satisfies all dependencies.
 
     Args:
-        slots: how many processes will work on it; groups are split where it is done sooner then, and scores by
+        slots: number of worker processes. With several, groups are split if this shortens the work, and scores by
             network and data set.
     """
     teachers = [one for one in plan.teachers if plan.with_teacher and not store.has(one)]

@@ -12,7 +12,7 @@ from srkd_bench.evaluation.controls import is_control
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.statistics import Difference
 from srkd_bench.report.figures.palette import INK, Look, palette
-from srkd_bench.report.figures.series import names_of, seed_differences, short
+from srkd_bench.report.figures.series import names_of, short
 from srkd_bench.report.figures.style import FAINT, SMALL, TWO_COLUMNS, axis_label, new, rows_only, styled
 from srkd_bench.report.tables.differences import in_words
 
@@ -51,9 +51,8 @@ def forest(results: Results, metric: str) -> Figure | None:
             _panel(axes, rows, METRICS[metric].unit)
             for y, (_, one) in enumerate(rows):
                 if one is not None:
-                    seeds = seed_differences(results, metric, one.model, one.dataset)
                     alpha = 1 if one.model in significant else PALE
-                    _interval(axes, y, one, seeds, looks[one.model], alpha)
+                    _interval(axes, y, one, looks[one.model], alpha)
             axes.margins(x=0.03)
         grid[-1].set_xlabel(axis_label(metric, f" minus that of {base}"))
     return figure
@@ -105,7 +104,7 @@ def _panel(axes: Axes, rows: Sequence[Row], unit: str) -> None:
     axes.locator_params(axis="x", nbins=9)
 
 
-def _interval(axes: Axes, y: int, one: Difference, seeds: Sequence[float], look: Look, alpha: float) -> None:
+def _interval(axes: Axes, y: int, one: Difference, look: Look, alpha: float) -> None:
     """Draw a row: its seeds, intervals and mean, and the numbers with the verdict at the right.
 
     The simultaneous interval does not extend the axis: with few seeds it is many times as wide as the other.
@@ -117,7 +116,15 @@ def _interval(axes: Axes, y: int, one: Difference, seeds: Sequence[float], look:
         axes.add_artist(Line2D(one.simultaneous, [y, y], lw=0.7, **style))
     if math.isfinite(one.low):
         axes.plot([one.low, one.high], [y, y], lw=2.2, **style)
-    axes.plot(seeds, [y + 0.3] * len(seeds), "o", color=look.colour, alpha=0.6 * alpha, ms=2, mew=0)
+    axes.plot(
+        one.unit_means,
+        [y + 0.3] * len(one.unit_means),
+        "o",
+        color=look.colour,
+        alpha=0.6 * alpha,
+        ms=2,
+        mew=0,
+    )
     axes.plot([one.mean], [y], look.marker, color=look.colour, alpha=alpha, ms=4.5, mew=0)
     axes.annotate(
         f"{in_words(one, METRICS[one.metric].decimals)} {one.verdict or ''}", (1, y), (4, 0),

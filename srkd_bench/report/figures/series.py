@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from statistics import fmean
 
 from srkd_bench.evaluation.controls import is_control
 from srkd_bench.evaluation.results import Results
@@ -24,23 +23,6 @@ def means(results: Results, metric: str) -> Means:
         for model in results.columns
         if (found := results.seed_means(metric, model, dataset))
     }
-
-
-def seed_differences(results: Results, metric: str, model: str, dataset: str | None) -> list[float]:
-    """Return a model's difference from the baseline for each seed, as `statistics.differences` averages them.
-
-    Args:
-        dataset: None for the mean over data sets, of the seeds that all of them share.
-    """
-    datasets = results.datasets if dataset is None else [dataset]
-    pairs = [results.pairs(metric, model, results.baseline, name) for name in datasets]
-    of_seeds = [
-        dict(zip(own.units, own.values.mean(axis=1).tolist(), strict=True))
-        for own in pairs
-        if own.values.size
-    ]
-    shared = set.intersection(*map(set, of_seeds)) if of_seeds else set[int]()
-    return [fmean(own[seed] for own in of_seeds) for seed in sorted(shared)]
 
 
 def short(name: str) -> str:

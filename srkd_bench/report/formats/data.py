@@ -75,7 +75,9 @@ def _card(one: Training) -> dict[str, object]:
 
 def difference_row(one: Difference) -> dict[str, object]:
     """Return a difference with its verdict as JSON can hold it; what is not known is null."""
-    return {**_strict(asdict(one)), "mean": one.mean, "verdict": one.verdict}
+    row = {**_strict(asdict(one)), "mean": one.mean, "verdict": one.verdict}
+    del row["unit_means"]  # the scores give them
+    return row
 
 
 def _detectable(found: Sequence[Difference]) -> float | None:

@@ -128,7 +128,7 @@ def _notes(
     return [
         *left_out_notes(results, known),
         *_untested(results, metric, rows),
-        *(_tests(tested, metric) if tested else []),
+        *(_tests(tested, names, metric) if tested else []),
         _new_images(tested, names, METRICS[metric].decimals),
         *(_every_set(tested, names) if len(results.datasets) > 1 else []),
         *(f"k: {FACTOR.format(alone, one.largest)}" for one in [*worth.values()][:1]),
@@ -137,34 +137,46 @@ def _notes(
     ]
 
 
-def _tests(tested: Sequence[Difference], metric: str) -> list[str]:
+def _tests(tested: Sequence[Difference], names: Mapping[str, str], metric: str) -> list[str]:
     """Return notes on what intervals cover, what verdicts rest on, and which differences can be detected."""
-    seeds, decimals, unit = [one.seeds for one in tested], METRICS[metric].decimals, METRICS[metric].unit
-    number = f"{min(seeds)}" if min(seeds) == max(seeds) else f"{min(seeds)} to {max(seeds)}"
+    decimals, unit = METRICS[metric].decimals, METRICS[metric].unit
     family = f", p adjusted for {len(tested)} comparisons (Holm)" if len(tested) > 1 else ""
-    units = "teachers" if any(one.unit == "teacher" for one in tested) else "seeds"
     notes = [
-        f"Intervals cover {_variation(tested)}",
-        f"Verdicts: paired t test over {number} {units}{family}; better or worse if p < {LEVEL}",
+        f"Intervals cover {_variation(tested, names)}",
+        f"Verdicts: paired t test over {_units(tested)}{family}; better or worse if p < {LEVEL}",
     ]
     size = least_detectable(tested)
     if size is not None:
+        fewest = min(tested, key=lambda one: one.seeds)
         width = f"{median(one.half_width for one in tested):.{decimals}f} {unit}".rstrip()
         least = f"{size:.{decimals}f} {unit}".rstrip()
         notes.append(
-            f"With {min(seeds)} {units}, differences below about {width} cannot be detected; one of {least} is"
+            f"With {_units([fewest])}, differences below about {width} cannot be detected; one of {least} is"
             " detected with a probability of 80 %"
         )
     return notes
 
 
-def _variation(tested: Sequence[Difference]) -> str:
+def _units(tested: Sequence[Difference]) -> str:
+    """Return the number of seeds, or of teachers, that tests are over: `6 seeds`, `3 to 6 seeds and 4 teachers`."""
+    numbers = {unit: [one.seeds for one in tested if one.unit == unit] for unit in ("seed", "teacher")}
+    return " and ".join(
+        f"{min(own)} to {max(own)} {unit}s" if min(own) < max(own) else f"{min(own)} {unit}s"
+        for unit, own in numbers.items()
+        if own
+    )
+
+
+def _variation(tested: Sequence[Difference], names: Mapping[str, str]) -> str:
     """Return what varies in the intervals, and what they hold for."""
-    if any(one.unit == "teacher" for one in tested):
-        return "the variation between teachers, for these student seeds and images"
-    if any(one.covers_teachers for one in tested):
-        return "the variation between seeds and teachers, for these images"
-    return "the variation between seeds, for this teacher and these images"
+    wider = [one for one in tested if one.covers_teachers]
+    if not wider:
+        return "the variation between seeds, for this teacher and these images"
+    crossed = wider[0].unit == "teacher"
+    found = "the variation between teachers, for these student seeds and images"
+    found = found if crossed else "the variation between seeds and teachers, for these images"
+    rest = ", ".join(names[one.model] for one in tested if not one.covers_teachers)
+    return f"{found}; for {rest}, which use no teacher, the variation between seeds" if rest else found
 
 
 def _new_images(tested: Sequence[Difference], names: Mapping[str, str], decimals: int) -> str:
@@ -173,7 +185,8 @@ def _new_images(tested: Sequence[Difference], names: Mapping[str, str], decimals
         for one in tested
         if one.new_images is not None
     ]
-    return f"95 % intervals for new images as well as new seeds: {', '.join(wider)}" if wider else ""
+    units = " and ".join(dict.fromkeys(f"new {one.unit}s" for one in tested))
+    return f"95 % intervals for new images as well as {units}: {', '.join(wider)}" if wider else ""
 
 
 def _every_set(tested: Sequence[Difference], names: Mapping[str, str]) -> list[str]:

@@ -83,6 +83,7 @@ def test_a_plan_states_the_difference_that_its_seeds_detect_and_the_seeds_that_a
         "deviation": 0.028,
         "source": "published study",
         "seeds": 6,
+        "unit": "seed",
         "methods": 2,
         "detectable": detectable(0.028, 6, 2),
         "difference": 0.02,

@@ -1,5 +1,6 @@
 """`srkd report` on the command line, mostly with made-up scores."""
 
+import csv
 import json
 import re
 from collections.abc import Callable
@@ -135,6 +136,19 @@ def test_a_file_of_a_built_in_suite_is_reported_with_that_suites_settings(srkd: 
     assert f"Budget: every student is trained for {load_suite('smoke').train.steps:,} steps" in text
     assert srkd("report", "smoke", "--from", "s.csv")[1] == text
     assert srkd("report", "demo", "--from", "s.csv")[0] == 1
+
+
+def test_a_file_of_other_runs_of_the_same_suite_is_rejected(
+    srkd: Srkd, kept: list[str], tmp_path: Path
+) -> None:
+    """As after the default of a method's parameter has changed."""
+    assert srkd("report", *SUITE, "-o", "scores.csv")[0] == 0
+    scores = tmp_path / "scores.csv"
+    rows = list(csv.DictReader(scores.open(encoding="utf-8")))
+    (run,) = {row["run"] for row in rows if (row["method"], row["seed"]) == ("hkd", "0")}
+    scores.write_text(scores.read_text(encoding="utf-8").replace(run, "0" * len(run)), encoding="utf-8")
+    code, _, said = srkd("report", "tiny.yaml", "--from", "scores.csv")
+    assert (code, "scores.csv was measured under other settings" in said) == (1, True)
 
 
 def test_a_file_without_a_suite_is_matched_by_its_runs(srkd: Srkd, kept: list[str], tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from srkd_bench.evaluation.statistics import Difference, differences
 from srkd_bench.report.figures.curves import curves
 from srkd_bench.report.figures.palette import KNOWN, OTHERS, palette
 from srkd_bench.report.figures.registry import CAPTIONS, FIGURES, figures, save
-from srkd_bench.report.figures.series import means, methods, seed_differences
+from srkd_bench.report.figures.series import means, methods
 from srkd_bench.report.figures.style import apart, within
 from srkd_bench.report.figures.svg import to_svg
 from srkd_bench.report.tables.differences import signed
@@ -139,10 +139,8 @@ def test_the_differences_of_seeds_are_those_that_the_statistics_average(dataset:
     found = next(
         one for one in differences(partial, "psnr_y") if (one.model, one.dataset) == ("hkd", dataset)
     )
-    of_seeds = seed_differences(partial, "psnr_y", "hkd", dataset)
-    assert len(of_seeds) == found.seeds == (5 if dataset is None else 6)
-    assert fmean(of_seeds) == pytest.approx(found.mean)
-    assert seed_differences(partial, "psnr_y", "bicubic", dataset) == []
+    assert len(found.unit_means) == found.seeds == (5 if dataset is None else 6)
+    assert fmean(found.unit_means) == pytest.approx(found.mean)
 
 
 def test_means_that_are_infinite_are_left_out() -> None:
@@ -210,7 +208,8 @@ def test_the_forest_has_a_dot_for_each_seed_and_all_data_sets_first() -> None:
     assert rows[:2] == ["All data sets", "HKD"]
     assert rows.index("All data sets") < rows.index("Set5") < rows.index("BSD100")
     dots = [line for line in lines(axes, KNOWN["hkd"].colour) if len(line) == 6]
-    expected = [seed_differences(small(), "psnr_y", "hkd", dataset) for dataset in (None, *SMALL)]
+    found = {one.dataset: one for one in differences(small(), "psnr_y") if one.model == "hkd"}
+    expected = [found[dataset].unit_means for dataset in (None, *SMALL)]
     assert [[x for x, _ in line] for line in dots] == [pytest.approx(own) for own in expected]
     assert [round(line[0][1]) for line in dots] == [y for y, row in enumerate(rows) if row == "HKD"]
     width, _ = drawn()["forest-psnr_y"].get_size_inches()

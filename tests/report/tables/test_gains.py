@@ -89,6 +89,30 @@ def test_the_footnotes_state_what_intervals_cover_and_verdicts_rest_on() -> None
     assert notes[5] == "Worse on every data set (Holm p): CKD (p = 0.034)"
 
 
+def test_the_footnotes_name_methods_whose_intervals_do_not_cover_other_teachers() -> None:
+    """HKD has a teacher per seed, or four teachers crossed with two seeds; DML has none."""
+    ours = measured({"hkd": 0.1, "dml": 0.1})
+    paired = [replace(one, teacher_seed=one.seed) if one.model == "hkd" else one for one in ours.scores]
+    notes = table(replace(ours, scores=paired)).footnotes
+    assert notes[0] == (
+        "Intervals cover the variation between seeds and teachers, for these images; for DML, which use no teacher,"
+        " the variation between seeds"
+    )
+    assert notes[1].startswith("Verdicts: paired t test over 6 seeds, p adjusted for 2 comparisons")
+    crossed = [
+        replace(one, teacher_seed=teacher, value=one.value + 0.01 * teacher)
+        for one in ours.scores
+        for teacher in range(4 if one.model == "hkd" else 1)
+    ]
+    crossed = [one if one.model == "hkd" else replace(one, teacher_seed=None) for one in crossed]
+    notes = table(replace(ours, scores=crossed)).footnotes
+    assert notes[0].startswith(
+        "Intervals cover the variation between teachers, for these student seeds and images; for"
+    )
+    assert notes[1].startswith("Verdicts: paired t test over 6 seeds and 4 teachers, p adjusted")
+    assert any(note.startswith("95 % intervals for new images as well as new ") for note in notes)
+
+
 def test_a_row_has_the_training_multiplier_and_the_cost_of_a_step() -> None:
     """Of the published scores, with the lengths and costs of their suite."""
     trained = dict.fromkeys(["none", *METHODS], 10_000) | {"none@equal-cost": 100_522}
