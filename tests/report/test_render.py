@@ -502,6 +502,12 @@ def test_report_is_imported_without_torch_and_pandas() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_every_key_of_a_difference_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/files.md").read_text(encoding="utf-8")
+    row = json.loads(render_seeds("json"))["differences"][0]
+    assert [key for key in row if f"`{key}`" not in page and f"`{key}[]`" not in page] == []
+
+
 if __name__ == "__main__":
     for format in TEXTS:
         suffix = FORMATS[format].suffix
