@@ -311,7 +311,7 @@ def _tuned(plan: Plan) -> list[str]:
     trials = next(iter(plan.trials.values()))
     rates = " and the learning rates of w/o KD with more steps" if plan.trials.keys() & plan.controls else ""
     return [
-        f"weights{rates} are the best of {len(trials)} trials a method by PSNR-Y on {plan.suite.data.validation}"
+        f"weights{rates} are the best of {len(trials)} trials per method by PSNR-Y on {plan.suite.data.validation}"
         f" (seed {trials[0].seed}): {found}"
     ]
 

@@ -45,7 +45,7 @@ def test_a_search_is_stored_and_a_suite_uses_its_best_weights(srkd: Srkd, tmp_pa
     code, text, messages = srkd("run", "tiny.yaml", "--set", "params=tuned", "--json")
     assert code == 0, messages
     results = json.loads(text)
-    assert any("the best of 3 trials a method by PSNR-Y on photos-valid" in note for note in results["notes"])
+    assert any("the best of 3 trials per method by PSNR-Y on photos-valid" in note for note in results["notes"])
     runs = {row["method"]: row["run"] for row in results["scores"] if row["method"]}
     for method, row in best.items():
         (settings,) = (
@@ -69,7 +69,7 @@ def test_a_search_is_stored_and_a_suite_uses_its_best_weights(srkd: Srkd, tmp_pa
     assert more["trials"][:3] == [row | {"best": more["trials"][i]["best"]} for i, row in enumerate(rows[:3])]
 
     code, _, messages = srkd("run", "tiny.yaml")
-    assert (code, "there are: hkd 4, ckd 3" in messages) == (3, True)
+    assert (code, "available: hkd 4, ckd 3" in messages) == (3, True)
     (hint,) = (line for line in messages.splitlines() if line.startswith("hint: "))
     assert hint == "hint: srkd tune tiny.yaml --method ckd --trials 4"
     assert srkd(*shlex.split(hint)[2:])[0] == 0
@@ -119,7 +119,7 @@ def test_the_learning_rate_of_controls_is_searched_as_weights_are(srkd: Srkd, tm
     assert "this learning rate is one of 3 trials with seed 1000000" in srkd("show", double_run[:12])[1]
 
     code, _, messages = srkd("run", "tiny.yaml", *chosen, "--set", "methods=[hkd, none@2x, none@3x]")
-    assert (code, "there are: hkd 3, none@2x 3, none@3x 0" in messages) == (3, True)
+    assert (code, "available: hkd 3, none@2x 3, none@3x 0" in messages) == (3, True)
     assert "--method none@3x --trials 3" in messages
 
 
