@@ -45,7 +45,9 @@ def test_a_search_is_stored_and_a_suite_uses_its_best_weights(srkd: Srkd, tmp_pa
     code, text, messages = srkd("run", "tiny.yaml", "--set", "params=tuned", "--json")
     assert code == 0, messages
     results = json.loads(text)
-    assert any("the best of 3 trials per method by PSNR-Y on photos-valid" in note for note in results["notes"])
+    assert any(
+        "the best of 3 trials per method by PSNR-Y on photos-valid" in note for note in results["notes"]
+    )
     runs = {row["method"]: row["run"] for row in results["scores"] if row["method"]}
     for method, row in best.items():
         (settings,) = (
