@@ -88,16 +88,18 @@ def note(control: str, train: TrainSpec, *, rate: bool, share: float | None) -> 
 
 
 def _longer(train: TrainSpec, factor: float, name: str) -> TrainSpec:
-    """Return a training with a multiple of the steps.
+    """Return a training with a multiple of the steps, whose learning rate follows the same course.
 
     Raises:
         SrkdError: these are more than a training can have.
     """
-    steps = {
+    steps: dict[str, object] = {
         "steps": round(factor * train.steps),
         "restarts": [round(factor * one) for one in train.restarts],
         "milestones": [round(factor * one) for one in train.milestones],
     }
+    if train.schedule == "step" and not train.milestones:
+        steps["decay_every"] = round(factor * train.decay_every)
     return validated(TrainSpec, train.model_dump() | steps, name)
 
 

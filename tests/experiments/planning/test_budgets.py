@@ -60,6 +60,14 @@ def test_a_control_is_the_run_of_none_with_as_many_steps(
     assert plan.students[3].digest == none.digest
 
 
+def test_the_interval_between_decays_is_scaled_as_steps_are(
+    store: ArtifactStore, display: Display, tmp_path: Path
+) -> None:
+    train = {"schedule": "step", "decay_every": 4}
+    found = planner.plan(suite_with(tmp_path, "none@2.5x", train=train), store, display)
+    assert (found.students[0].train.steps, found.students[0].train.decay_every) == (25, 10)
+
+
 def test_restarts_are_scaled_as_steps_are(store: ArtifactStore, display: Display, tmp_path: Path) -> None:
     train = {"schedule": "cosine", "restarts": [3, 6]}
     found = planner.plan(suite_with(tmp_path, "none@2.5x", train=train), store, display)
