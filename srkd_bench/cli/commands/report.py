@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -15,6 +15,7 @@ import typer
 
 from srkd_bench.cli import completion
 from srkd_bench.cli.commands.figures import write_figures
+from srkd_bench.cli.grids import GridContent, of_file
 from srkd_bench.cli.options import (
     Crops,
     Home,
@@ -33,6 +34,8 @@ from srkd_bench.core.errors import ConditionMet, MissingError, SrkdError, unknow
 from srkd_bench.experiments.workflow import naming, with_teacher
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from srkd_bench.core.progress import Display
     from srkd_bench.evaluation.regions import Panel
     from srkd_bench.evaluation.results import Results
@@ -168,6 +171,11 @@ def report(
         refuse("--no-crops", {"--crop": crop})
     if not targets.have_page:
         refuse("a report that is not HTML", {"--crop": crop}, "-o report.html, or srkd crops -o crops.png")
+    if source is not None and (grid := of_file(source, suite, method or (), baseline)):
+        refuse("the scores of a grid", {"--set": settings, "--teacher": teacher, "--fail-if": fail_if})
+        refuse("the scores of a grid", {"--reference": reference, "--claims": claims, "--check": check})
+        _write(targets, grid)
+        return
     asked = Asked(suite, with_teacher(settings, teacher), method or (), baseline, home)
     plan, store, display, results = _found(asked, source, targets.need_trainings)
     for condition in conditions:
@@ -185,7 +193,16 @@ def report(
         _check(verdicts, plan)
 
 
-def _summarise(content: Content) -> None:
+def _write(targets: Targets, grid: GridContent) -> None:
+    """Write and print the report of a grid."""
+    from srkd_bench.cli.output import err
+    from srkd_bench.core.progress import Display
+
+    targets.write(grid, Display(err))
+    _summarise(grid)
+
+
+def _summarise(content: Content | GridContent) -> None:
     """Append the report to the job summary in GitHub Actions."""
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         _append(Path(summary), content.text("markdown"))
@@ -206,6 +223,12 @@ class Content:
     claims: bool
     reference: bool
     highlight: HighlightBy
+
+    def figures(self) -> Mapping[str, Figure]:
+        """Return the figures by name."""
+        from srkd_bench.report.figures.registry import figures
+
+        return figures(self.results)
 
     def text(self, format: str) -> str:
         """Return it in a format of `FORMATS`."""
@@ -266,17 +289,19 @@ class Targets:
         """Whether the training of networks is shown anywhere."""
         return self.have_page or self.figures is not None or self.cards is not None
 
-    def write(self, content: Content, display: Display) -> None:
+    def write(self, content: Content | GridContent, display: Display) -> None:
         """Write the files, and print what is not in one of them."""
         from srkd_bench.core.files import put
         from srkd_bench.report.formats.data import to_cards
         from srkd_bench.report.render import write_report
 
-        if self.cards:
+        if self.cards and isinstance(content, Content):
             put(self.cards, to_cards(content.results))
             display.say(f"Wrote {self.cards}")
         if self.figures:
-            display.say(f"Wrote {len(write_figures(content.results, self.figures))} files to {self.figures}")
+            display.say(
+                f"Wrote {len(write_figures(content.figures(), self.figures))} files to {self.figures}"
+            )
         for path, chosen in self.files:
             write_report(path, content.text(chosen))
             display.say(f"Wrote {path}")
