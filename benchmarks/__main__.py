@@ -27,7 +27,6 @@ from srkd_bench.core.units import clock
 SCRIPTS = (
     "lockstep",
     "stops",
-    "kept",
     "labels",
     "precision",
     "patches",

@@ -11,7 +11,6 @@ import typer
 from srkd_bench.cli import completion, lists
 from srkd_bench.cli.options import (
     AUTO,
-    CACHE_GB,
     Address,
     Checkpoint,
     Device,
@@ -24,7 +23,6 @@ from srkd_bench.cli.options import (
     Settings,
     SuiteArgument,
     Teacher,
-    TeacherCache,
     TensorBoard,
     run_options,
 )
@@ -121,7 +119,6 @@ def distill(
     device: Devices = AUTO,
     jobs: Jobs = None,
     checkpoint_seconds: Checkpoint = None,
-    teacher_cache: TeacherCache = CACHE_GB,
     tensorboard: TensorBoard = None,
     only_seed: OnlySeed = None,
     dry_run: DryRun = False,
@@ -139,7 +136,7 @@ def distill(
         plan = of_seed(plan, only_seed)
     looks = any(run.teacher for run in plan.students)
     plan = replace(plan, with_teacher=looks or all(map(store.has, plan.teachers)))
-    options = run_options(device, jobs, checkpoint_seconds, teacher_cache)
+    options = run_options(device, jobs, checkpoint_seconds)
     if dry_run:
         _forecast(plan, store, display, options, json_)
     else:
@@ -156,7 +153,6 @@ def run(
     executor: Executor = "local",
     address: Address = None,
     checkpoint_seconds: Checkpoint = None,
-    teacher_cache: TeacherCache = CACHE_GB,
     tensorboard: TensorBoard = None,
     dry_run: DryRun = False,
     json_: Json = False,
@@ -174,7 +170,7 @@ def run(
         )
     changes = with_teacher(settings, teacher)
     found = find_plan(suite, changes, home, readonly=dry_run)
-    options = run_options(device, jobs, checkpoint_seconds, teacher_cache, address)
+    options = run_options(device, jobs, checkpoint_seconds, address)
     if dry_run:
         _forecast(*found, options, json_)
     else:

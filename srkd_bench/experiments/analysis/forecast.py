@@ -35,7 +35,6 @@ from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import VALIDATE
 from srkd_bench.training.schedule import event_every, share_every
 from srkd_bench.training.teacher import teacher_pass
-from srkd_bench.training.teacher_cache import bytes_for
 from srkd_bench.training.transfers import settle
 
 TRIAL_STEPS = 20
@@ -205,11 +204,8 @@ def _group(task: Task, plan: Plan, place: Workplace, alike: Job | None) -> Job:
     rest = train.steps - done
     seconds = rest * pace.step + rest / share_every(train) * pace.event
     seconds += rest / event_every(train) / VALIDATE * len(runs) * pace.validation
-    cached = any(run.teacher for run in runs) and not any(run.teacher_labels for run in runs)
-    kept = bytes_for(train, plan.suite.data.scale) if cached else 0
     disk = sum(4 * run.model.parameters for run in runs)
     disk += int(train.steps / event_every(train)) * pace.event_bytes
-    disk += kept if kept <= place.options.teacher_cache else 0
     flops = task.flops * (train.steps - done) // train.steps
     state = f"{done / train.steps:.0%} done" if done else "to do"
     return Job(task.kind, task.name, state, seconds, disk, flops)
@@ -273,7 +269,7 @@ def trial(
     labels = on_grid(hr) if any(run.teacher_labels for run in runs) else None
 
     def step(log: dict[str, float] | None = None) -> None:
-        view = TeacherView(forward, lr, lambda: labels)
+        view = TeacherView(forward, lr, labels)
         for learner in learners:
             learner.advance(lr, hr, view, log)
         settle(*learners)
