@@ -42,6 +42,9 @@ def lock_for(what: str, place: str) -> str:
 def place_of_lock(name: str) -> str | None:
     """Return the path of the artifact of a lock (HR images for data); None for other locks."""
     kind, _, rest = name.partition("-")
+    rest = (
+        rest.partition("-")[0] if kind == Labels.kind else rest
+    )  # a process or an image of its own behind it
     return next((f"{folder}/{rest}" for folder, one in ARTIFACTS.items() if one.kind == kind), None)
 
 

@@ -84,15 +84,17 @@ def train_teacher(
 
     Teacher labels are computed if the suite uses them. Under torchrun, all processes train one teacher together.
     """
-    if torchrun_env.rank():
-        if not dry_run:
-            from srkd_bench.experiments.executors.torchrun import follow
-
-            follow(open_store(home), device)
-        return
     from srkd_bench.experiments.planning.parts import of_teachers
 
     changes = with_teacher(settings, weights)
+    if torchrun_env.rank():
+        if not dry_run:
+            from srkd_bench.experiments.executors.torchrun import follow, label
+
+            follow(open_store(home), device)
+            plan, store, _ = find_plan(suite, changes, home, ["none"], readonly=True)
+            label(of_teachers(plan), store, device)
+        return
     plan, store, display = find_plan(suite, changes, home, ["none"], readonly=dry_run)
     plan, options = of_teachers(plan), run_options(device, None, checkpoint_seconds)
     if dry_run:

@@ -88,9 +88,10 @@ class Forecast:
     @property
     def seconds_together(self) -> float:
         """The time on all devices: first the teachers, then their labels, the groups and the scores."""
-        kinds = ("data", "teacher", "labels", "group", "scores")
+        kinds = ("data", "teacher", "group", "scores")
         times = ([job.seconds or 0.0 for job in self.jobs if job.kind == kind] for kind in kinds)
-        return sum(duration(costs, self.slots) for costs in times)
+        labels = sum(job.seconds or 0.0 for job in self.jobs if job.kind == "labels")  # each by all devices
+        return sum(duration(costs, self.slots) for costs in times) + labels / self.slots
 
     @property
     def disk(self) -> int:
@@ -143,11 +144,10 @@ def forecast(plan: Plan, place: Workplace, slots: int = 1) -> Forecast:
 
 
 def _trainings(plan: Plan, place: Workplace, slots: int) -> list[Job]:
-    jobs, alike = list[Job](), dict[tuple[str, ...], Job]()
-    for task in (task for task in tasks(plan, place.store, slots) if task.kind != "scores"):
-        if task.labels is not None:
-            jobs.append(_labels(task.labels, plan, place))
-            continue
+    todo = [task for task in tasks(plan, place.store, slots) if task.kind != "scores"]
+    labels = dict.fromkeys(task.labels for task in todo if task.labels)  # each has a task for every process
+    jobs, alike = [_labels(key, plan, place) for key in labels], dict[tuple[str, ...], Job]()
+    for task in (task for task in todo if task.labels is None):
         if not task.runs:  # weights
             model = plan.teacher.model
             jobs.append(Job("teacher", f"teacher {model}", "to load", 0.0, 4 * model.parameters))
