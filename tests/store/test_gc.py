@@ -538,6 +538,7 @@ def test_gc_keeps_all_artifacts_of_a_suite(store: ArtifactStore, srkd: Srkd, tmp
         for path in (store.home / "scores").iterdir()
         if gc.describe(path).endswith("hkd seed 0, EDSR 4×4")
     )
+    (store.home / "cache").mkdir()
     put(store.home / "cache" / "0.sr", b"of an earlier version")
     removed = json.loads(srkd("store", "gc", "--keep", "less.yaml", "--yes", "--json")[1])
     named = {one["path"]: one["what"] for one in removed["things"]}

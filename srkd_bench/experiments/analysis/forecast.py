@@ -4,8 +4,8 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Literal
@@ -33,6 +33,7 @@ from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import Workplace
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import VALIDATE
+from srkd_bench.training.precision import has_bf16_arithmetic
 from srkd_bench.training.schedule import event_every, share_every
 from srkd_bench.training.teacher import teacher_pass
 from srkd_bench.training.transfers import settle
@@ -72,6 +73,8 @@ class Forecast:
         slots: number of devices used in parallel.
         device: the device on which the speeds were measured.
         home: folder of the store.
+        precisions: seconds of a training step of the first group in `fp32` and in `bf16`; empty if nothing is to be
+            trained, or for a processor without bfloat16 arithmetic and for a GPU.
     """
 
     suite: str
@@ -79,6 +82,7 @@ class Forecast:
     slots: int
     device: str
     home: Path
+    precisions: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -140,14 +144,31 @@ def forecast(plan: Plan, place: Workplace, slots: int = 1) -> Forecast:
     labels = dict.fromkeys(run.teacher_labels for run in plan.students if run.teacher_labels)
     jobs += [Job("labels", plan.labels_title(key), "cached") for key in labels if store.has(key)]
     jobs += [*_trainings(plan, place, slots), *_scores(plan, place)]
-    return Forecast(suite.name, jobs, slots, str(place.device), store.home)
+    return Forecast(suite.name, jobs, slots, str(place.device), store.home, _precisions(plan, place))
+
+
+def _precisions(plan: Plan, place: Workplace) -> dict[str, float]:
+    """Time a step of the first group in both precisions of a CPU: which one is faster depends on the processor."""
+    groups = [task.runs for task in tasks(plan, place.store) if task.kind == "group"]
+    if not groups or place.device.type != "cpu" or not has_bf16_arithmetic():
+        return {}
+
+    def step(precision: str) -> float:
+        train = groups[0][0].train.model_copy(update={"precision": precision})
+        return paced([run.model_copy(update={"train": train}) for run in groups[0]], None, place).step
+
+    return {precision: step(precision) for precision in ("fp32", "bf16")}
 
 
 def _trainings(plan: Plan, place: Workplace, slots: int) -> list[Job]:
     todo = [task for task in tasks(plan, place.store, slots) if task.kind != "scores"]
-    labels = dict.fromkeys(task.labels for task in todo if task.labels)  # each has a task for every process
-    jobs, alike = [_labels(key, plan, place) for key in labels], dict[tuple[str, ...], Job]()
-    for task in (task for task in todo if task.labels is None):
+    jobs, alike, labelled = list[Job](), dict[tuple[str, ...], Job](), set[Labels]()
+    for task in todo:
+        if task.labels is not None:
+            if task.labels not in labelled:  # each process has a task for the same labels
+                labelled.add(task.labels)
+                jobs.append(_labels(task.labels, plan, place))
+            continue
         if not task.runs:  # weights
             model = plan.teacher.model
             jobs.append(Job("teacher", f"teacher {model}", "to load", 0.0, 4 * model.parameters))

@@ -27,8 +27,8 @@ class Task:
         name: unique in the plan: `teacher`, `seed 0: none, hkd`, `scores of seed 0: none, hkd`;
             `teacher seed 1` and `seed 0, teacher 1: hkd` where there are several teachers.
         kind: `teacher` trains or loads it, `labels` computes `labels` of the teacher in `networks` together with
-            the other tasks of the same labels, `group` trains students of one seed that share the teacher's pass, and
-            `scores` measures what is finished.
+            the other tasks of the same labels, `group` trains students of one seed that share the teacher's pass,
+            and `scores` measures what is finished.
         networks: what is trained, loaded or measured.
         needs: names of the tasks that must finish first.
         live: whether the teacher makes a forward pass on each batch.
