@@ -96,8 +96,8 @@ def rows(quick: bool) -> list[Row]:
             ratio(times["labels"], times["none"]),
             "x",
             1.10,
-            peer=ratio(times["live"], times["none"]),
-            note="other way: with the teacher's passes",
+            before=ratio(times["live"], times["none"]),
+            note="before: with the teacher's passes",
         ),
         Row(
             "2. labels of an image / the teacher's passes over as many patch pixels, bsds's sizes, one thread",

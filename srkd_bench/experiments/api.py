@@ -86,9 +86,11 @@ def run(
     display = _display(progress)
     with _interruptible(display):
         changes = _changes(settings, seeds, teacher)
-        plan, store = workflow.find_plan(str(suite), changes, _path(home), display, _names(methods))
-        collect.check_baseline(baseline, plan)
         options = RunOptions(device, jobs, None, checkpoint_seconds)
+        plan, store = workflow.find_plan(
+            str(suite), changes, _path(home), display, _names(methods), execution=options
+        )
+        collect.check_baseline(baseline, plan)
         if failed := workflow.complete(plan, store, display, options):
             raise failed
     return _results(plan, store, display, baseline)

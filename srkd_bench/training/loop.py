@@ -12,6 +12,7 @@ from srkd_bench.core.signals import Interrupted, shielded
 from srkd_bench.data.patches import Patches
 from srkd_bench.methods.base import TeacherView
 from srkd_bench.networks.base import Architecture, Output, convolutions
+from srkd_bench.training.compilation import begin_step
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.schedule import event_every, share_every
 from srkd_bench.training.teacher import teacher_pass
@@ -80,6 +81,7 @@ def _run(
     """Execute the training steps of all learners."""
     for step in range(log.step, patches.train.steps):
         log.begin(step)
+        begin_step(patches.train.compile)
         lr, hr, *labels = (upload(images, device) for images in patches.batch(step))
         log.batch_is_here()
         view = TeacherView(forward, lr, labels[0] if labels else None)

@@ -95,8 +95,11 @@ def train_teacher(
             plan, store, _ = find_plan(suite, changes, home, ["none"], readonly=True)
             label(of_teachers(plan), store, device)
         return
-    plan, store, display = find_plan(suite, changes, home, ["none"], readonly=dry_run)
-    plan, options = of_teachers(plan), run_options(device, None, checkpoint_seconds)
+    options = run_options(device, None, checkpoint_seconds)
+    plan, store, display = find_plan(
+        suite, changes, home, ["none"], readonly=dry_run, execution=None if dry_run else options
+    )
+    plan = of_teachers(plan)
     if dry_run:
         from srkd_bench.experiments.executors.torchrun import check_ranks
 
@@ -133,12 +136,13 @@ def distill(
     from srkd_bench.experiments.planning.parts import of_seed
 
     changes = with_teacher(settings, teacher)
-    plan, store, display = find_plan(suite, changes, home, method, readonly=dry_run)
+    options = run_options(device, jobs, checkpoint_seconds)
+    execution = None if dry_run else options
+    plan, store, display = find_plan(suite, changes, home, method, readonly=dry_run, execution=execution)
     if only_seed is not None:
         plan = of_seed(plan, only_seed)
     looks = any(run.teacher for run in plan.students)
     plan = replace(plan, with_teacher=looks or all(map(store.has, plan.teachers)))
-    options = run_options(device, jobs, checkpoint_seconds)
     if dry_run:
         _forecast(plan, store, display, options, json_)
     else:
@@ -171,8 +175,9 @@ def run(
             f"srkd plan {shlex.quote(suite)}, or leave out --executor",
         )
     changes = with_teacher(settings, teacher)
-    found = find_plan(suite, changes, home, readonly=dry_run)
     options = run_options(device, jobs, checkpoint_seconds, address)
+    execution = options if executor == "local" and not dry_run else None
+    found = find_plan(suite, changes, home, readonly=dry_run, execution=execution)
     if dry_run:
         _forecast(*found, options, json_)
     else:

@@ -31,6 +31,7 @@ from srkd_bench.networks.loading import build
 from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import Workplace
+from srkd_bench.training.compilation import begin_step
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import VALIDATE
 from srkd_bench.training.precision import has_bf16_arithmetic
@@ -290,6 +291,7 @@ def trial(
     labels = on_grid(hr) if any(run.teacher_labels for run in runs) else None
 
     def step(log: dict[str, float] | None = None) -> None:
+        begin_step(train.compile)
         view = TeacherView(forward, lr, labels)
         for learner in learners:
             learner.advance(lr, hr, view, log)

@@ -132,8 +132,7 @@ def _teacher_of(runs: list[Run], place: Workplace) -> Architecture | None:
     if known is None or not any(map(_needs_network, runs)):
         return None
     teacher = load(known, place.store).to(place.device).requires_grad_(False)
-    if runs[0].train.compile:
-        compile_network(teacher)
+    compile_network(teacher, runs[0].train.compile)
     return teacher
 
 
