@@ -1,11 +1,13 @@
 # `make demo` and `make test` set up all they need: Python 3.11 or newer is enough.
 PYTHON ?= python3
+# Modules are compiled when they are first imported, which saves half of the time: most never are.
+PIP := -m pip install --quiet --disable-pip-version-check --no-compile
 BIN := .venv/bin
 FUZZ_SECONDS ?= 600
 
 .PHONY: demo test test-spandrel check smoke bench gpu chaos scale docs clean
 
-demo: .venv/ready
+demo: .venv/srkd
 	$(BIN)/srkd run demo
 	$(BIN)/srkd report demo -o demo.html
 
@@ -19,7 +21,7 @@ test-spandrel: .venv-spandrel/ready
 
 .venv-spandrel/ready: pyproject.toml
 	$(PYTHON) -m venv .venv-spandrel
-	.venv-spandrel/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,spandrel]'
+	.venv-spandrel/bin/python $(PIP) -e '.[dev,spandrel]'
 	touch $@
 
 check: .venv/ready
@@ -47,19 +49,24 @@ docs: .venv/ready
 # The long tests: kills in every phase, then each door for strangers' files under the fuzzer; half an hour or so.
 chaos: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.chaos --kills 50
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	$(BIN)/python $(PIP) -e '.[fuzz]'
 	for door in suites weights images archives; do \
 		OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz $$door --seconds $(FUZZ_SECONDS) 2>/dev/null || exit 1; \
 	done
 
 # Several machines' work on this one, with faults: a Ray cluster, torchrun, an S3 server, 10,000 runs without training.
 scale: .venv/ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bucket,ray]'
+	$(BIN)/python $(PIP) -c constraints.txt -e '.[bucket,ray]'
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.scale
 
-.venv/ready: pyproject.toml constraints.txt
+# srkd without the developers' tools, which the demo does not need.
+.venv/srkd: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python $(PIP) -c constraints.txt -e .
+	touch $@
+
+.venv/ready: .venv/srkd
+	$(BIN)/python $(PIP) -c constraints.txt -e '.[dev]'
 	touch $@
 
 clean:

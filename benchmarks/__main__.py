@@ -27,7 +27,6 @@ from srkd_bench.core.units import clock
 SCRIPTS = (
     "lockstep",
     "stops",
-    "kept",
     "labels",
     "precision",
     "patches",
@@ -48,7 +47,7 @@ def shown(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
-HEADS = ("target", "measured", "limit", "other way", "")
+HEADS = ("target", "measured", "limit", "before", "other way", "")
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -57,7 +56,7 @@ def cells(row: Row) -> tuple[str, ...]:
     verdict = {True: "", False: "missed; ", None: ""}[row.kept]
     measured = "–" if row.measured is None else f"{shown(row.measured)} {row.unit}"
     note = f"failed: {row.error}" if row.error else verdict + row.note
-    return row.target, measured, limit, shown(row.peer), note
+    return row.target, measured, limit, shown(row.before), shown(row.peer), note
 
 
 def table(rows: list[Row]) -> Table:
@@ -71,7 +70,7 @@ def table(rows: list[Row]) -> Table:
 
 def markdown(rows: list[Row]) -> str:
     """Return the table as docs/developer/benchmarks.md has it."""
-    lines = [HEADS, (":--", "--:", "--:", "--:", ":--"), *map(cells, rows)]
+    lines = [HEADS, (":--", "--:", "--:", "--:", "--:", ":--"), *map(cells, rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -36,7 +36,7 @@ def smooth_set(count: int, height: int, width: int) -> Iterator[ImageSet]:
 
 
 def two_threads(name: str, model: Architecture, count: int, rounds: int) -> Row:
-    """Measure images of BSD100's size with one thread and with two; the other way is two threads in each image."""
+    """Measure images of BSD100's size with one thread and with two; before, both threads worked on each image."""
     before, found = torch.get_num_threads(), []
 
     def scores(images: ImageSet, threads: int, at_once: int) -> None:
@@ -57,9 +57,9 @@ def two_threads(name: str, model: Architecture, count: int, rounds: int) -> Row:
         "x",
         1.8,
         more=True,
-        peer=one / min(times["within"]),
+        before=one / min(times["within"]),
         note=f"fastest of {rounds}: {one:.2f} s and {two:.2f} s; median ratio {median:.2f};"
-        " other way: two threads in each image",
+        " before: two threads in each image",
     )
 
 

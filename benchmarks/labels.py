@@ -2,12 +2,10 @@
 
 import tempfile
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from benchmarks.lockstep import CPU, learner_of
 from benchmarks.measure import Row, by_turns, ratio
@@ -52,7 +50,7 @@ def trainings(
         learner = learner_of(method, student, train, network, plain.batch(0)[0])
         for step in range(count):
             lr, hr, *labels = patches.batch(step)
-            view = TeacherView(forward, lr, partial(_first, labels))
+            view = TeacherView(forward, lr, labels[0] if labels else None)
             learner.advance(lr, hr, view, {} if step % event_every(train) == 0 else None)
 
     return {
@@ -60,10 +58,6 @@ def trainings(
         "labels": lambda: steps("hkd", labelled),
         "live": lambda: steps("hkd", plain),
     }
-
-
-def _first(labels: list[Tensor]) -> Tensor | None:
-    return labels[0] if labels else None
 
 
 def rows(quick: bool) -> list[Row]:
@@ -102,8 +96,8 @@ def rows(quick: bool) -> list[Row]:
             ratio(times["labels"], times["none"]),
             "x",
             1.10,
-            peer=ratio(times["live"], times["none"]),
-            note="other way: with the teacher's passes",
+            before=ratio(times["live"], times["none"]),
+            note="before: with the teacher's passes",
         ),
         Row(
             "2. labels of an image / the teacher's passes over as many patch pixels, bsds's sizes, one thread",

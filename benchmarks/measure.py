@@ -14,9 +14,10 @@ class Row:
 
     Args:
         target: its number in docs/developer/benchmarks.md and what is measured.
-        unit: of `measured`, `limit` and `peer`; `x` for a ratio.
+        unit: of `measured`, `limit`, `before` and `peer`; `x` for a ratio.
         limit: None where nothing was promised.
         more: more is better.
+        before: what srkd's earlier way of doing it takes, measured in the same run, or counted once.
         peer: what the other way of doing it takes, measured in the same run.
         note: what the reader must know.
         error: why it could not be measured although it should have been.
@@ -27,6 +28,7 @@ class Row:
     unit: str
     limit: float | None = None
     more: bool = False
+    before: float | None = None
     peer: float | None = None
     note: str = ""
     error: str = ""

@@ -1,4 +1,4 @@
-"""Each precision, and torch.compile: a step of `none` and `hkd` against fp32, and the loss after the same steps."""
+"""Each precision, torch.compile and CUDA graphs: a step of `none` and `hkd` against fp32, and the loss."""
 
 import tempfile
 import time
@@ -13,7 +13,8 @@ from srkd_bench.experiments.analysis.forecast import trial
 from srkd_bench.training.precision import PRECISIONS, obstacle
 
 SUITE = "paper" if ON_GPU else "demo"
-SETTINGS = {name: f"train.precision={name}" for name in PRECISIONS} | {"compile": "train.compile=true"}
+COMPILED = {"compile": "train.compile=true", "CUDA graphs": "train.compile=reduce-overhead"}
+SETTINGS = {name: f"train.precision={name}" for name in PRECISIONS} | COMPILED
 WARM_UP = 3
 
 
@@ -26,8 +27,8 @@ def rows(quick: bool) -> list[Row]:
 def compared(name: str, steps: int, exact: tuple[float, float]) -> Row:
     """Return how many times as fast as fp32 a precision is, or why it was not measured."""
     target = f"{name}: speed against fp32 at {SUITE}'s sizes, {NAME}"
-    reason = "" if name == "compile" else obstacle(name, DEVICE)
-    if name == "compile" and not ON_GPU:
+    reason = "" if name in COMPILED else obstacle(name, DEVICE)
+    if name in COMPILED and not ON_GPU:
         reason = "is measured on a GPU only"
     if reason:
         return Row(target, None, "x", note=f"{name} {reason}")

@@ -16,8 +16,6 @@ from srkd_bench.store.workspace import RunOptions
 if TYPE_CHECKING:
     from srkd_bench.config.suite import TeacherSpec
 
-CACHE_GB = 2.0  # where --teacher-cache is not given
-
 
 def choice(*flags: str, names: Iterable[str], help: str) -> Any:
     """Return an option whose value is one of some names."""
@@ -135,16 +133,6 @@ Checkpoint = Annotated[
         help="Seconds between checkpoints. Default: 300, or more if writing takes over 1 % of the time.",
     ),
 ]
-TeacherCache = Annotated[
-    float,
-    typer.Option(
-        "--teacher-cache",
-        metavar="GB",
-        min=0,
-        envvar="SRKD_TEACHER_CACHE",
-        help="Disk space for cached teacher outputs, which methods added later reuse; 0: no cache.",
-    ),
-]
 Teacher = Annotated[
     str | None,
     typer.Option(
@@ -206,12 +194,11 @@ def run_options(
     devices: str | Sequence[str],
     jobs: int | None = None,
     checkpoint_seconds: float | None = None,
-    teacher_cache: float = 0.0,
     address: str | None = None,
 ) -> RunOptions:
-    """Return how a command works as its options say; the teacher's cache is given in GB."""
+    """Return how a command works as its options say."""
     names = devices if isinstance(devices, str) else ",".join(devices)
-    return RunOptions(names, jobs, address, checkpoint_seconds, 1e9 * teacher_cache)
+    return RunOptions(names, jobs, address, checkpoint_seconds)
 
 
 def weights_of(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from srkd_bench.evaluation.results import Results
     from srkd_bench.experiments.analysis.forecast import Forecast
     from srkd_bench.experiments.analysis.sensitivity import Sensitivity
@@ -38,6 +40,7 @@ def print_forecast(found: Forecast, json_: bool, more: dict[str, Any] | None = N
     if json_:
         total = {"seconds": round(found.seconds), "disk": found.disk, "flops": found.flops}
         rows = [vars(job) for job in found.jobs]
+        total["precisions"] = dict(found.precisions)
         print_json({"schema": 1, "suite": found.suite, "jobs": rows, **total, **(more or {})})
         return
     shown = [
@@ -57,7 +60,18 @@ def print_forecast(found: Forecast, json_: bool, more: dict[str, Any] | None = N
     print(f"Total: about {clock(found.seconds)} on {found.device}, {needs}")
     if found.slots > 1:
         print(f"With {found.slots} such devices: about {clock(found.seconds_together)}")
+    if found.precisions:
+        print(_precision_advice(found.precisions))
     print(f"Store: {found.home}")
+
+
+def _precision_advice(seconds: Mapping[str, float]) -> str:
+    """Return which precision is faster, given the seconds of a training step in each."""
+    best = min(seconds, key=seconds.__getitem__)
+    ratio = seconds["bf16"] / seconds["fp32"]
+    return (
+        f"Precision: a step in bf16 takes {ratio:.2f} of a step in fp32 here; faster: train.precision={best}"
+    )
 
 
 def print_sensitivity(found: Sensitivity) -> None:

@@ -32,12 +32,15 @@ def find_plan(
     *,
     readonly: bool = False,
     scored: bool = False,
+    execution: RunOptions | None = None,
 ) -> tuple[Plan, ArtifactStore, Display]:
-    """Return a suite's plan, and the store and display that it was made with."""
+    """Return a suite's plan, and the store and display that it was made with; see `workflow.find_plan`."""
     from srkd_bench.core.progress import Display
 
     display = Display(err)
-    found = workflow.find_plan(suite, settings, home, display, chosen, readonly=readonly, scored=scored)
+    found = workflow.find_plan(
+        suite, settings, home, display, chosen, readonly=readonly, scored=scored, execution=execution
+    )
     return *found, display
 
 

@@ -56,10 +56,11 @@ class TrainSpec(Spec):
     `1 - ema` times the weights. The average is what is stored and measured. Without it, the weights themselves."""
     augment: Annotated[bool, Field(examples=[False])] = True
     """Flip and rotate patches, each of the eight ways equally often."""
-    compile: Annotated[bool, Field(examples=[True])] = Field(
+    compile: Annotated[bool | Literal["reduce-overhead"], Field(examples=[True])] = Field(
         default=False, exclude_if=lambda chosen: not chosen
     )
-    """Compile networks with torch.compile. Rounding differs, so it is part of a run's digest when it is on."""
+    """Compile networks with torch.compile; `reduce-overhead` also records CUDA graphs. Rounding differs, so it is
+    part of a run's digest when it is on."""
 
     @model_validator(mode="after")
     def _steps_of_the_schedule(self) -> Self:

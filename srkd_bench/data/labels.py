@@ -69,25 +69,46 @@ class LabelReader:
 
 
 class LabelDraft:
-    """Unfinished labels in a folder. Finished images survive an interruption.
+    """Unfinished labels in a folder, which several processes may fill at once. Finished images survive a kill.
 
     Attributes:
-        done: the checksums of the finished images by number, without damaged ones.
+        done: the checksums of the finished images by number. `look` adds those of other processes, and `verify`
+            removes damaged ones.
     """
 
     def __init__(self, folder: Path, images: ImageSet) -> None:
         self._path, self._log = folder / LEVELS, folder / DONE
         self._shapes = label_shapes(images)
         self._offsets = _offsets(self._shapes)
+        self._whole, self._damaged = set[tuple[int, str]](), set[tuple[int, str]]()
         with writable(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._path.touch()
-        self.done = {i: sha256 for i, sha256 in finished_images(folder).items() if self._is_whole(i, sha256)}
-        put(self._log, "".join(map(_line, self.done.items())))
+        self.done: dict[int, str] = {}
+        self.look()
+        self.verify()
+
+    def look(self) -> None:
+        """Find out which images other processes have finished in the meantime."""
+        found = finished_images(self._path.parent).items()
+        known = {
+            (i, sha256)
+            for i, sha256 in found
+            if 0 <= i < len(self._shapes) and (i, sha256) not in self._damaged
+        }
+        self.done = dict(known | self._whole)
+
+    def verify(self) -> bool:
+        """Compare the images of other processes with their checksums; return whether all images are finished."""
+        for i, sha256 in set(self.done.items()) - self._whole:
+            if self._is_whole(i, sha256):
+                self._whole.add((i, sha256))
+            else:
+                self._damaged.add((i, sha256))
+                del self.done[i]
+        return len(self.done) == len(self._shapes)
 
     def _is_whole(self, i: int, sha256: str) -> bool:
-        if not 0 <= i < len(self._shapes):
-            return False
         with self._path.open("rb") as file:
             file.seek(2 * self._offsets[i])
             content = file.read(2 * (self._offsets[i + 1] - self._offsets[i]))
@@ -106,8 +127,9 @@ class LabelDraft:
                 file.seek(2 * self._offsets[i])
                 file.write(content)
             self.done[i] = hashlib.sha256(content).hexdigest()
+            self._whole.add((i, self.done[i]))
             with self._log.open("a", encoding="utf-8") as log:
-                log.write(_line((i, self.done[i])))
+                log.write(f"\n{json.dumps((i, self.done[i]))}\n")  # the line before may be half written
 
     def finish(self, folder: Path) -> None:
         """Put the labels, all of them finished, and their index into a folder."""
@@ -128,7 +150,7 @@ def finished_images(folder: Path) -> dict[int, str]:
     found = {}
     with suppress(OSError):
         for line in (folder / DONE).read_text(encoding="utf-8", errors="replace").splitlines():
-            with suppress(ValueError, TypeError):  # the last line may be half written
+            with suppress(ValueError, TypeError):  # a line may be half written
                 number, sha256 = json.loads(line)
                 found[int(number)] = str(sha256)
     return found
@@ -149,7 +171,3 @@ def label_bytes(images: ImageSet) -> int:
 def _offsets(shapes: list[tuple[int, int, int]]) -> list[int]:
     """Return where each image's labels begin, in levels, and where the last ones end."""
     return [0, *np.cumsum([height * width * depth for height, width, depth in shapes]).tolist()]
-
-
-def _line(entry: tuple[int, str]) -> str:
-    return json.dumps(entry) + "\n"

@@ -50,7 +50,6 @@ def run(
     device: str = "auto",
     jobs: int | None = None,
     checkpoint_seconds: float | None = None,
-    teacher_cache: float = 2.0,
     progress: bool = True,
 ) -> StudyResults:
     """Train and evaluate a suite's teacher and students, and return the results, as `srkd run` does.
@@ -69,7 +68,6 @@ def run(
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`, `xpu`, or several divided by commas; `all` is every GPU.
         jobs: number of worker processes; one for each device if not given.
         checkpoint_seconds: time between checkpoints; 300, or more where checkpoints would take over 1 % of it.
-        teacher_cache: GB of stored teacher labels; 0 stores none.
         progress: whether progress is shown on standard error, or below the cell of a notebook.
     Raises:
         FailedRuns: some runs failed; `results` returns what is finished.
@@ -84,13 +82,15 @@ def run(
             "a worker process called srkd.run while importing the script",
             'put the call under `if __name__ == "__main__":`',
         )
-    _check_least(jobs=(jobs, 1), checkpoint_seconds=(checkpoint_seconds, 0), teacher_cache=(teacher_cache, 0))
+    _check_least(jobs=(jobs, 1), checkpoint_seconds=(checkpoint_seconds, 0))
     display = _display(progress)
     with _interruptible(display):
         changes = _changes(settings, seeds, teacher)
-        plan, store = workflow.find_plan(str(suite), changes, _path(home), display, _names(methods))
+        options = RunOptions(device, jobs, None, checkpoint_seconds)
+        plan, store = workflow.find_plan(
+            str(suite), changes, _path(home), display, _names(methods), execution=options
+        )
         collect.check_baseline(baseline, plan)
-        options = RunOptions(device, jobs, None, checkpoint_seconds, 1e9 * teacher_cache)
         if failed := workflow.complete(plan, store, display, options):
             raise failed
     return _results(plan, store, display, baseline)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srkd_bench.core.errors import FailedRuns, failed_runs
+from srkd_bench.core.errors import FailedRuns, SrkdError, failed_runs
 
 if TYPE_CHECKING:
     from srkd_bench.core.progress import Display
@@ -44,12 +44,15 @@ def find_plan(
     *,
     readonly: bool = False,
     scored: bool = False,
+    execution: RunOptions | None = None,
 ) -> tuple[Plan, ArtifactStore]:
     """Return a suite's plan and its store.
 
     Args:
         settings: changes of the suite, `KEY=VALUE` each.
         chosen, readonly, scored: as in `planner.plan`.
+        execution: if the plan is executed on this machine. If it needs torch.compile, which does not work here, the
+            plan is that of the suite without it.
     """
     from srkd_bench.config.suite_file import load_suite
     from srkd_bench.experiments.planning import planner
@@ -57,7 +60,33 @@ def find_plan(
     read = load_suite(suite, settings or [])
     store, options = open_store(home, display), shlex.join(naming(suite, settings))
     plan = planner.plan(read, store, display, chosen, readonly=readonly, scored=scored, options=options)
+    if execution is not None and (fallback := _without_compiler(plan, store, display, execution)):
+        return find_plan(
+            suite, [*(settings or []), *fallback], home, display, chosen, readonly=readonly, scored=scored
+        )
     return plan, store
+
+
+def _without_compiler(plan: Plan, store: ArtifactStore, display: Display, options: RunOptions) -> list[str]:
+    """Return the settings that turn torch.compile off if a plan needs it and it does not work here; else none."""
+    trainings = {"train": plan.suite.train, "teacher.train": plan.suite.teacher.train}
+    settings = [f"{key}.compile=false" for key, one in trainings.items() if one is not None and one.compile]
+    if not settings:
+        return []
+    from srkd_bench.experiments.runs.preflight import compilations
+    from srkd_bench.training.compilation import check_compiler
+    from srkd_bench.training.devices import choose_devices
+
+    try:
+        for how in compilations(plan, store):
+            check_compiler(choose_devices(options.devices, options.jobs)[0], how)
+    except SrkdError as error:
+        if not error.hint.startswith("--set train.compile"):
+            raise
+        words = shlex.join(word for one in settings for word in ("--set", one))
+        display.say(f"{error.message}. Training without it, which later commands find by {words}")
+        return settings
+    return []
 
 
 def workplace(store: ArtifactStore, display: Display, options: RunOptions) -> Workplace:

@@ -43,25 +43,19 @@ class TeacherView:
     Args:
         forward: maps LR (N, 3, h, w) in [0, 1] to the teacher's output, without gradient.
         lr: the step's batch.
-        kept: returns the batch's SR if the store has it, as labels or in the teacher cache; None otherwise.
+        labels: the teacher's SR of the batch if the store has it (N, 3, H, W); `sr` then needs no forward pass.
     """
 
     def __init__(
         self,
         forward: Callable[[Tensor], Output],
         lr: Tensor,
-        kept: Callable[[], Tensor | None] = lambda: None,
+        labels: Tensor | None = None,
     ) -> None:
         self.see = forward
         self._lr = lr
-        self._kept = kept
-        self._sr: Tensor | None = None
+        self._labels = labels
         self._output: Output | None = None
-
-    @property
-    def has_looked(self) -> bool:
-        """Whether the teacher's forward pass on the batch was computed."""
-        return self._output is not None
 
     @property
     def output(self) -> Output:
@@ -73,10 +67,7 @@ class TeacherView:
     @property
     def sr(self) -> Tensor:
         """The teacher's SR of the batch, as in `Output`."""
-        if self._sr is None:
-            kept = self._kept()
-            self._sr = self.output.sr if kept is None else kept
-        return self._sr
+        return self.output.sr if self._labels is None else self._labels
 
     @property
     def feats(self) -> dict[float, Tensor]:

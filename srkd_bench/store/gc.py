@@ -61,7 +61,7 @@ def usage(store: ArtifactStore) -> list[tuple[str, int, int]]:
 
 
 def leftovers(store: ArtifactStore) -> list[Waste]:
-    """Return the leftovers of killed processes, which no process uses any more."""
+    """Return the leftovers of killed processes and of earlier versions, which no process uses any more."""
     # A folder in `tmp/` is locked before it is created, and deleted before its lock is released.
     found = ((path, what) for path, what in _halves(store.home) if not is_held(lock_of(store.home, path)))
     return [waste_at(path, what) for path, what in found if path.exists()]
@@ -84,6 +84,8 @@ def _halves(home: Path) -> Iterator[tuple[Path, str]]:
         for folder in entries(home / kind):
             if folder.is_dir() and not (folder / MANIFEST).exists():
                 yield folder, f"incomplete: it has no {MANIFEST}"
+    for path in entries(home / "cache"):
+        yield path, "SR of a teacher, kept by an earlier version"
     for part in entries(home / "downloads"):
         whole = part.with_name(download_of(part))
         if part.suffix == PART and (whole.exists() or part != beside(whole, PART)):

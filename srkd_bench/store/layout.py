@@ -17,7 +17,6 @@ FILES = {  # of an artifact besides its manifest, by the store's folder
     "data": {INDEX, PIXELS},
 }
 FOLDERS = (*ARTIFACTS, "downloads", "work", "cache", "peeked", "tmp", "locks")
-CACHE_LOCK = "teacher-cache"
 PART, LOCK, SHA256 = ".part", ".lock", ".sha256"  # suffixes of companion files
 _BESIDE = re.compile(r"((\.sha256)?(\.[0-9a-f]{8})?\.part|\.sha256|\.lock)$")
 
@@ -30,8 +29,6 @@ def lock_of(home: Path, path: Path) -> Path:
     if folder in ARTIFACTS:
         name = re.sub(r"_x[234]$", "", name) if folder == Pack.folder else name
         return home / "locks" / f"{ARTIFACTS[folder].kind}-{name}"
-    if folder == "cache":
-        return home / "locks" / CACHE_LOCK
     if folder == "work" and name.startswith(f"{Labels.kind}-"):
         return home / "locks" / name
     return home / "locks" / (f"{Run.kind if folder == 'work' else folder}-{name}" if name else "format")
@@ -45,6 +42,9 @@ def lock_for(what: str, place: str) -> str:
 def place_of_lock(name: str) -> str | None:
     """Return the path of the artifact of a lock (HR images for data); None for other locks."""
     kind, _, rest = name.partition("-")
+    rest = (
+        rest.partition("-")[0] if kind == Labels.kind else rest
+    )  # a process or an image of its own behind it
     return next((f"{folder}/{rest}" for folder, one in ARTIFACTS.items() if one.kind == kind), None)
 
 

@@ -32,14 +32,12 @@ class RunOptions:
         jobs: number of parallel tasks; the number of devices if None.
         address: of a Ray cluster, `HOST:PORT`; see `executors.ray`.
         checkpoint_seconds: seconds between checkpoints; see `fit`.
-        teacher_cache: maximum bytes of the teacher's cached SR.
     """
 
     devices: str = "auto"
     jobs: int | None = None
     address: str | None = None
     checkpoint_seconds: float | None = None
-    teacher_cache: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -112,8 +112,7 @@ class Learner:
         )
         self.optimizer.register_step_pre_hook(self._mask)
         self.average = copy.deepcopy(self.student).requires_grad_(False) if run.train.ema else None
-        if run.train.compile:
-            compile_network(self.student)
+        compile_network(self.student, run.train.compile)
         self._network = ranks.share(self.student)
         self.scaler = torch.amp.GradScaler(device.type, enabled=run.train.precision == "fp16")
         self.watch = Watch.of(run.train.loss, run.train.steps)

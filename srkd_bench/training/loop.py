@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,10 +12,10 @@ from srkd_bench.core.signals import Interrupted, shielded
 from srkd_bench.data.patches import Patches
 from srkd_bench.methods.base import TeacherView
 from srkd_bench.networks.base import Architecture, Output, convolutions
+from srkd_bench.training.compilation import begin_step
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.schedule import event_every, share_every
 from srkd_bench.training.teacher import teacher_pass
-from srkd_bench.training.teacher_cache import TeacherCache
 from srkd_bench.training.transfers import Readout, upload
 
 VALIDATE = 5  # number of events between two validations
@@ -32,7 +31,6 @@ def fit(
     *,
     device: torch.device,
     checkpoint_seconds: float | None = None,
-    cache: TeacherCache | None = None,
     validate: Validate | None = None,
     watch: Callable[[int], None] = lambda step: None,
     hand_on: Callable[[bool], None] = lambda last: None,
@@ -45,7 +43,6 @@ def fit(
         teacher: None if no method needs one, or only the labels that come with the patches.
         patches: for the learners' common seed and training spec; each rank has its part.
         checkpoint_seconds: between checkpoints; None: 300, or more if writing them takes over 1 % of the time.
-        cache: of the teacher's SR for these patches; cached SR is not recomputed.
         validate: returns a network's PSNR-Y in dB on validation images, for the log only.
         watch: called after each step with its number, counted from 1.
         hand_on: called after checkpoints were written; with True if a signal arrived and they are the last.
@@ -59,7 +56,7 @@ def fit(
     checkpoints = _Checkpoints(checkpoint_seconds, hand_on, readout)
     try:
         with convolutions(tf32=train.precision == "tf32"), ranks.interruptible():
-            _run(learners, patches, forward, cache, device, log, checkpoints, readout, watch)
+            _run(learners, patches, forward, device, log, checkpoints, readout, watch)
             with shielded():
                 readout.finish(learners)
     except Interrupted as signal:
@@ -75,7 +72,6 @@ def _run(
     learners: Sequence[Learner],
     patches: Patches,
     forward: Callable[[Tensor], Output],
-    cache: TeacherCache | None,
     device: torch.device,
     log: "_Log",
     checkpoints: "_Checkpoints",
@@ -83,21 +79,15 @@ def _run(
     watch: Callable[[int], None],
 ) -> None:
     """Execute the training steps of all learners."""
-
-    def kept(step: int, labels: Sequence[Tensor]) -> Tensor | None:
-        sr = labels[0] if labels else cache.read(step) if cache is not None else None
-        return None if sr is None else sr.to(device)
-
     for step in range(log.step, patches.train.steps):
         log.begin(step)
+        begin_step(patches.train.compile)
         lr, hr, *labels = (upload(images, device) for images in patches.batch(step))
         log.batch_is_here()
-        view = TeacherView(forward, lr, partial(kept, step, labels))
+        view = TeacherView(forward, lr, labels[0] if labels else None)
         active = [one for one in learners if one.error is None and one.step == step]
         for learner in active:
             learner.advance(lr, hr, view, log.of(learner), share=log.measures_share)
-        if cache is not None and view.has_looked and not cache.has(step):
-            cache.write(step, view.sr)
         with shielded():
             readout.step(active)
         log.end(active)

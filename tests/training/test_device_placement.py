@@ -26,7 +26,6 @@ from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import Workplace
 from srkd_bench.training.contract.harness import STUDENT, TEACHER, TRAIN, Noise, learner_of
 from srkd_bench.training.loop import fit
-from srkd_bench.training.teacher_cache import TeacherCache
 from tests.support.device_placement import META, on_meta
 from tests.support.finished_runs import pair
 
@@ -42,18 +41,16 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
 
 
 def train(name: str, method: Method, folder: Path, stop: int | None = None) -> None:
-    """Train on the `meta` device, with validation and a teacher cache."""
+    """Train on the `meta` device, with validation."""
 
     def watch(step: int) -> None:
         if step == stop:
             raise Interrupted(2)
 
-    cache = TeacherCache(folder / "sr", (TRAIN.batch, 3, 2 * TRAIN.patch, 2 * TRAIN.patch))
     with on_meta() as device:
         teacher = build(TEACHER, 1).to(device).requires_grad_(False).eval()
         learner = learner_of(name, method, teacher, folder, TRAIN, device=device)
-        fit([learner], teacher, Noise(TRAIN), device=device, cache=cache, validate=validate, watch=watch)
-    cache.close()
+        fit([learner], teacher, Noise(TRAIN), device=device, validate=validate, watch=watch)
     assert (learner.step, learner.error) == (TRAIN.steps, None)
     weights = [*learner.student.parameters(), *learner.adapter.parameters()]
     assert {weight.device for weight in weights} == {META}

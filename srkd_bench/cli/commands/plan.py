@@ -10,13 +10,11 @@ from typing import Annotated
 import typer
 
 from srkd_bench.cli.options import (
-    CACHE_GB,
     Device,
     Home,
     Settings,
     SuiteArgument,
     Teacher,
-    TeacherCache,
     choice,
     run_options,
 )
@@ -75,7 +73,6 @@ def plan(
     settings: Settings = None,
     home: Home = None,
     device: Device = "auto",
-    teacher_cache: TeacherCache = CACHE_GB,
 ) -> None:
     """Show what a suite needs, or print it as a script.
 
@@ -96,7 +93,7 @@ def plan(
         )
     changes = with_teacher(settings, teacher)
     found, store, display = find_plan(suite, changes, home, readonly=True)
-    options, slots = run_options(device, None, None, teacher_cache), jobs or 1
+    options, slots = run_options(device), jobs or 1
     if device != "auto":
         from srkd_bench.training.devices import check_device_name
 
@@ -108,8 +105,7 @@ def plan(
             print_sensitivity(power)
         return
     words = _words(suite, changes, store.home, device)
-    cache = [] if teacher_cache == CACHE_GB else ["--teacher-cache", f"{teacher_cache:g}"]
-    todo = steps(found, tasks(found, store, slots), words, training=cache)
+    todo = steps(found, tasks(found, store, slots), words)
     if format_ == "json":
         more = {"power": power and asdict(power), "tasks": [vars(step) for step in todo]}
         show_forecast(found, workplace(store, display, options), True, slots, more)

@@ -11,7 +11,6 @@ import typer
 from srkd_bench.cli import completion, lists
 from srkd_bench.cli.options import (
     AUTO,
-    CACHE_GB,
     Address,
     Checkpoint,
     Device,
@@ -24,7 +23,6 @@ from srkd_bench.cli.options import (
     Settings,
     SuiteArgument,
     Teacher,
-    TeacherCache,
     TensorBoard,
     run_options,
 )
@@ -86,17 +84,22 @@ def train_teacher(
 
     Teacher labels are computed if the suite uses them. Under torchrun, all processes train one teacher together.
     """
-    if torchrun_env.rank():
-        if not dry_run:
-            from srkd_bench.experiments.executors.torchrun import follow
-
-            follow(open_store(home), device)
-        return
     from srkd_bench.experiments.planning.parts import of_teachers
 
     changes = with_teacher(settings, weights)
-    plan, store, display = find_plan(suite, changes, home, ["none"], readonly=dry_run)
-    plan, options = of_teachers(plan), run_options(device, None, checkpoint_seconds)
+    if torchrun_env.rank():
+        if not dry_run:
+            from srkd_bench.experiments.executors.torchrun import follow, label
+
+            follow(open_store(home), device)
+            plan, store, _ = find_plan(suite, changes, home, ["none"], readonly=True)
+            label(of_teachers(plan), store, device)
+        return
+    options = run_options(device, None, checkpoint_seconds)
+    plan, store, display = find_plan(
+        suite, changes, home, ["none"], readonly=dry_run, execution=None if dry_run else options
+    )
+    plan = of_teachers(plan)
     if dry_run:
         from srkd_bench.experiments.executors.torchrun import check_ranks
 
@@ -121,7 +124,6 @@ def distill(
     device: Devices = AUTO,
     jobs: Jobs = None,
     checkpoint_seconds: Checkpoint = None,
-    teacher_cache: TeacherCache = CACHE_GB,
     tensorboard: TensorBoard = None,
     only_seed: OnlySeed = None,
     dry_run: DryRun = False,
@@ -134,12 +136,13 @@ def distill(
     from srkd_bench.experiments.planning.parts import of_seed
 
     changes = with_teacher(settings, teacher)
-    plan, store, display = find_plan(suite, changes, home, method, readonly=dry_run)
+    options = run_options(device, jobs, checkpoint_seconds)
+    execution = None if dry_run else options
+    plan, store, display = find_plan(suite, changes, home, method, readonly=dry_run, execution=execution)
     if only_seed is not None:
         plan = of_seed(plan, only_seed)
     looks = any(run.teacher for run in plan.students)
     plan = replace(plan, with_teacher=looks or all(map(store.has, plan.teachers)))
-    options = run_options(device, jobs, checkpoint_seconds, teacher_cache)
     if dry_run:
         _forecast(plan, store, display, options, json_)
     else:
@@ -156,7 +159,6 @@ def run(
     executor: Executor = "local",
     address: Address = None,
     checkpoint_seconds: Checkpoint = None,
-    teacher_cache: TeacherCache = CACHE_GB,
     tensorboard: TensorBoard = None,
     dry_run: DryRun = False,
     json_: Json = False,
@@ -173,8 +175,9 @@ def run(
             f"srkd plan {shlex.quote(suite)}, or leave out --executor",
         )
     changes = with_teacher(settings, teacher)
-    found = find_plan(suite, changes, home, readonly=dry_run)
-    options = run_options(device, jobs, checkpoint_seconds, teacher_cache, address)
+    options = run_options(device, jobs, checkpoint_seconds, address)
+    execution = options if executor == "local" and not dry_run else None
+    found = find_plan(suite, changes, home, readonly=dry_run, execution=execution)
     if dry_run:
         _forecast(*found, options, json_)
     else:

@@ -12,7 +12,6 @@ import typer
 
 from srkd_bench.cli import completion, lists
 from srkd_bench.cli.options import (
-    CACHE_GB,
     Checkpoint,
     Device,
     DryRun,
@@ -21,7 +20,6 @@ from srkd_bench.cli.options import (
     Settings,
     SuiteArgument,
     Teacher,
-    TeacherCache,
     run_options,
 )
 from srkd_bench.cli.output import err, print_json, print_table
@@ -64,7 +62,6 @@ def tune(
     home: Home = None,
     device: Device = "auto",
     checkpoint_seconds: Checkpoint = None,
-    teacher_cache: TeacherCache = CACHE_GB,
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
@@ -80,7 +77,7 @@ def tune(
     from srkd_bench.experiments.planning import planner, tuning
 
     changes = with_teacher(settings, teacher)
-    asked, options = load_suite(suite, changes), run_options(device, None, checkpoint_seconds, teacher_cache)
+    asked, options = load_suite(suite, changes), run_options(device, None, checkpoint_seconds)
     store, display = open_store(home), Display(err)
     plan = planner.plan(tuning.searchable(asked), store, display, method or (), readonly=dry_run)
     names = tuning.tunable(plan, method or [])

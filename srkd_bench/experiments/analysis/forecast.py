@@ -4,8 +4,8 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Literal
@@ -31,11 +31,12 @@ from srkd_bench.networks.loading import build
 from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import Workplace
+from srkd_bench.training.compilation import begin_step
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import VALIDATE
+from srkd_bench.training.precision import has_bf16_arithmetic
 from srkd_bench.training.schedule import event_every, share_every
 from srkd_bench.training.teacher import teacher_pass
-from srkd_bench.training.teacher_cache import bytes_for
 from srkd_bench.training.transfers import settle
 
 TRIAL_STEPS = 20
@@ -73,6 +74,8 @@ class Forecast:
         slots: number of devices used in parallel.
         device: the device on which the speeds were measured.
         home: folder of the store.
+        precisions: seconds of a training step of the first group in `fp32` and in `bf16`; empty if nothing is to be
+            trained, or for a processor without bfloat16 arithmetic and for a GPU.
     """
 
     suite: str
@@ -80,6 +83,7 @@ class Forecast:
     slots: int
     device: str
     home: Path
+    precisions: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -89,9 +93,10 @@ class Forecast:
     @property
     def seconds_together(self) -> float:
         """The time on all devices: first the teachers, then their labels, the groups and the scores."""
-        kinds = ("data", "teacher", "labels", "group", "scores")
+        kinds = ("data", "teacher", "group", "scores")
         times = ([job.seconds or 0.0 for job in self.jobs if job.kind == kind] for kind in kinds)
-        return sum(duration(costs, self.slots) for costs in times)
+        labels = sum(job.seconds or 0.0 for job in self.jobs if job.kind == "labels")  # each by all devices
+        return sum(duration(costs, self.slots) for costs in times) + labels / self.slots
 
     @property
     def disk(self) -> int:
@@ -140,14 +145,30 @@ def forecast(plan: Plan, place: Workplace, slots: int = 1) -> Forecast:
     labels = dict.fromkeys(run.teacher_labels for run in plan.students if run.teacher_labels)
     jobs += [Job("labels", plan.labels_title(key), "cached") for key in labels if store.has(key)]
     jobs += [*_trainings(plan, place, slots), *_scores(plan, place)]
-    return Forecast(suite.name, jobs, slots, str(place.device), store.home)
+    return Forecast(suite.name, jobs, slots, str(place.device), store.home, _precisions(plan, place))
+
+
+def _precisions(plan: Plan, place: Workplace) -> dict[str, float]:
+    """Time a step of the first group in both precisions of a CPU: which one is faster depends on the processor."""
+    groups = [task.runs for task in tasks(plan, place.store) if task.kind == "group"]
+    if not groups or place.device.type != "cpu" or not has_bf16_arithmetic():
+        return {}
+
+    def step(precision: str) -> float:
+        train = groups[0][0].train.model_copy(update={"precision": precision})
+        return paced([run.model_copy(update={"train": train}) for run in groups[0]], None, place).step
+
+    return {precision: step(precision) for precision in ("fp32", "bf16")}
 
 
 def _trainings(plan: Plan, place: Workplace, slots: int) -> list[Job]:
-    jobs, alike = list[Job](), dict[tuple[str, ...], Job]()
-    for task in (task for task in tasks(plan, place.store, slots) if task.kind != "scores"):
+    todo = [task for task in tasks(plan, place.store, slots) if task.kind != "scores"]
+    jobs, alike, labelled = list[Job](), dict[tuple[str, ...], Job](), set[Labels]()
+    for task in todo:
         if task.labels is not None:
-            jobs.append(_labels(task.labels, plan, place))
+            if task.labels not in labelled:  # each process has a task for the same labels
+                labelled.add(task.labels)
+                jobs.append(_labels(task.labels, plan, place))
             continue
         if not task.runs:  # weights
             model = plan.teacher.model
@@ -205,11 +226,8 @@ def _group(task: Task, plan: Plan, place: Workplace, alike: Job | None) -> Job:
     rest = train.steps - done
     seconds = rest * pace.step + rest / share_every(train) * pace.event
     seconds += rest / event_every(train) / VALIDATE * len(runs) * pace.validation
-    cached = any(run.teacher for run in runs) and not any(run.teacher_labels for run in runs)
-    kept = bytes_for(train, plan.suite.data.scale) if cached else 0
     disk = sum(4 * run.model.parameters for run in runs)
     disk += int(train.steps / event_every(train)) * pace.event_bytes
-    disk += kept if kept <= place.options.teacher_cache else 0
     flops = task.flops * (train.steps - done) // train.steps
     state = f"{done / train.steps:.0%} done" if done else "to do"
     return Job(task.kind, task.name, state, seconds, disk, flops)
@@ -273,7 +291,8 @@ def trial(
     labels = on_grid(hr) if any(run.teacher_labels for run in runs) else None
 
     def step(log: dict[str, float] | None = None) -> None:
-        view = TeacherView(forward, lr, lambda: labels)
+        begin_step(train.compile)
+        view = TeacherView(forward, lr, labels)
         for learner in learners:
             learner.advance(lr, hr, view, log)
         settle(*learners)

@@ -214,7 +214,7 @@ def _work(plan: Plan, desk: Desk, all_threads: int, orders: Connection, answers:
     """Execute tasks until their connection is closed: the main function of a worker.
 
     Args:
-        all_threads: of torch, for the only teacher and its labels, which are made alone.
+        all_threads: of torch, for the only teacher, which is trained alone.
     """
     only_once()
     try:
@@ -235,7 +235,7 @@ def _do_orders(orders: Connection, answers: Connection, plan: Plan, desk: Desk, 
     Thread(target=_receive, args=(orders, received), daemon=True).start()
     while True:
         task = received.get()
-        alone = task.kind in ("teacher", "labels") and len(plan.teachers) == 1
+        alone = task.kind == "teacher" and len(plan.teachers) == 1
         place = process.workplace(task.name, tell, all_threads if alone else None)
         try:
             tell(do(task, plan, place))

@@ -29,14 +29,11 @@ class Step:
     flops: int = 0
 
 
-def steps(
-    plan: Plan, found: Sequence[Task], options: Sequence[str], training: Sequence[str] = ()
-) -> list[Step]:
+def steps(plan: Plan, found: Sequence[Task], options: Sequence[str]) -> list[Step]:
     """Return a plan's tasks as commands, in order.
 
     Args:
         options: of all commands: suite, settings, store and device.
-        training: options of `srkd distill`.
     Raises:
         SrkdError: the suite names untrusted code, which an option of a printed command would run as trusted.
     """
@@ -51,15 +48,7 @@ def steps(
         only = [] if teacher is None else ["--set", f"teacher.seeds=[{teacher}]"]
         command = [*first, "train-teacher", *options, *only]
         if task.kind == "group":
-            command = [
-                *first,
-                "distill",
-                *_methods(task, plan),
-                *options,
-                *_seed(task, plan),
-                *only,
-                *training,
-            ]
+            command = [*first, "distill", *_methods(task, plan), *options, *_seed(task, plan), *only]
         kind, networks = ("teacher", ()) if task.kind == "labels" else (task.kind, task.networks)
         runs = [network.digest for network in networks if network]
         needs = [step.name for step in made if step.name in task.needs]

@@ -1,15 +1,19 @@
 """Train a teacher in the processes that torchrun started."""
 
+import time
+
 from srkd_bench.config.artifacts import Run
 from srkd_bench.core import torchrun_env
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.progress import Display
 from srkd_bench.core.signals import deadly
+from srkd_bench.core.worker_progress import Relay
 from srkd_bench.data.image_set import open_set
 from srkd_bench.data.patches import Patches
-from srkd_bench.experiments.executors.serial import do_all
+from srkd_bench.experiments.executors.serial import do, do_all
 from srkd_bench.experiments.executors.worker import begin
 from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.experiments.planning.tasks import tasks
 from srkd_bench.experiments.runs.train import sample_of
 from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore
@@ -18,6 +22,8 @@ from srkd_bench.training.devices import choose_device
 from srkd_bench.training.distributed import ALONE, Ranks, check_shareable, join
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import fit
+
+LOOK_SECONDS = 0.5  # between two looks for the teacher of rank 0
 
 
 def execute(plan: Plan, store: ArtifactStore, display: Display, options: RunOptions) -> list[SrkdError]:
@@ -60,6 +66,18 @@ def check_ranks(plan: Plan, store: ArtifactStore) -> None:
 def _missing(plan: Plan, store: ArtifactStore) -> list[Run]:
     """Return the teachers that are to be trained."""
     return [one for one in plan.teachers if isinstance(one, Run) and not store.has(one)]
+
+
+def label(plan: Plan, store: ArtifactStore, device_name: str) -> None:
+    """Compute labels together with rank 0, once it has stored the teacher they are of; print nothing."""
+    place = Workplace(store, Relay(lambda news: None, ""), choose_device(device_name))
+    for task in tasks(plan, store):
+        if task.labels is not None:
+            (teacher,) = task.networks
+            while teacher is not None and not store.has(teacher):  # torchrun ends this rank if rank 0 fails
+                time.sleep(LOOK_SECONDS)
+                store.look_again()
+            do(task, plan, place)
 
 
 def follow(store: ArtifactStore, device_name: str) -> None:

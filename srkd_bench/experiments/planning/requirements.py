@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from srkd_bench.config.artifacts import ARTIFACTS, Pack
-from srkd_bench.config.base import Artifact, short
+from srkd_bench.config.base import Artifact
 from srkd_bench.config.suite import Suite
 from srkd_bench.core.errors import MissingError
 from srkd_bench.core.progress import Display
@@ -42,10 +42,6 @@ def unneeded(store: ArtifactStore, suites: Iterable[Suite], display: Display) ->
         stays = f"downloads/{download_of(path)}" in keep or path.suffix in (LOCK, SHA256)
         if not stays and path not in found and not is_held(lock_of(home, path)):
             found[path] = waste_at(path, "half a download" if path.suffix == PART else "download")
-    for path in entries(home / "cache"):
-        teacher = short(path.name)
-        if not keep & {f"runs/{teacher}", f"weights/{teacher}"}:
-            found[path] = waste_at(path, "SR of a teacher, kept to save time")
     for path in entries(home / "peeked"):
         found[path] = waste_at(path, "single files of the shared store, fetched when they are needed")
     return [found[path] for path in sorted(found) if path.parent not in found]

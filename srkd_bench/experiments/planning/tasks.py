@@ -26,8 +26,9 @@ class Task:
     Args:
         name: unique in the plan: `teacher`, `seed 0: none, hkd`, `scores of seed 0: none, hkd`;
             `teacher seed 1` and `seed 0, teacher 1: hkd` where there are several teachers.
-        kind: `teacher` trains or loads it, `labels` computes `labels` of the teacher in `networks`, `group` trains
-            students of one seed that share the teacher's pass, and `scores` measures what is finished.
+        kind: `teacher` trains or loads it, `labels` computes `labels` of the teacher in `networks` together with
+            the other tasks of the same labels, `group` trains students of one seed that share the teacher's pass,
+            and `scores` measures what is finished.
         networks: what is trained, loaded or measured.
         needs: names of the tasks that must finish first.
         live: whether the teacher makes a forward pass on each batch.
@@ -63,16 +64,16 @@ def tasks(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[Task]:
     """Return the work of a plan that is not in the store, in an order that satisfies all dependencies.
 
     Args:
-        slots: number of worker processes. With several, groups are split if this shortens the work, and scores by
-            network and data set.
+        slots: number of worker processes. With several, groups are split if this shortens the work, labels are
+            computed by all, and scores are split by network and data set.
     """
     teachers = [one for one in plan.teachers if plan.with_teacher and not store.has(one)]
     made = [Task(plan.title(one), "teacher", (one,)) for one in teachers]
     before: dict[str, tuple[str, ...]] = {
         one.digest: (task.name,) for one, task in zip(teachers, made, strict=True)
     }
-    labels = {task.labels.teacher: task for task in _labels(plan, store, before) if task.labels}
-    made += labels.values()
+    labels = _labels(plan, store, before, slots)
+    made += labels
     names: Counter[str] = Counter()
     for group in groups(plan, store, slots):
         teacher = next((run.teacher for run in group if run.teacher), None)
@@ -81,8 +82,8 @@ def tasks(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[Task]:
         names[name] += 1
         name += f" (part {names[name]})" if names[name] > 1 else ""
         needs = before.get(teacher.digest, ()) if teacher else ()
-        if any(run.teacher_labels for run in group) and teacher and teacher.digest in labels:
-            needs += (labels[teacher.digest].name,)
+        if any(run.teacher_labels for run in group):
+            needs += tuple(task.name for task in labels if teacher in task.networks)
         made.append(Task(name, "group", tuple(group), needs, live=any(map(plan.is_live, group))))
     here = [one for one in unmeasured(plan, store) if one is None or store.has(one)]
     scores = [Task("scores of finished networks", "scores", tuple(here))] if here else []
@@ -108,8 +109,12 @@ def _by_network_and_set(task: Task, plan: Plan) -> list[Task]:
     ]
 
 
-def _labels(plan: Plan, store: ArtifactStore, before: Mapping[str, tuple[str, ...]]) -> list[Task]:
-    """Return the tasks that compute the labels which are needed and missing, one for each teacher.
+def _labels(
+    plan: Plan, store: ArtifactStore, before: Mapping[str, tuple[str, ...]], slots: int
+) -> list[Task]:
+    """Return the tasks that compute the labels which are needed and missing: for each teacher one in each process.
+
+    Processes that compute the same labels share the images.
 
     Args:
         before: names of the tasks that make a teacher, by its digest.
@@ -119,13 +124,14 @@ def _labels(plan: Plan, store: ArtifactStore, before: Mapping[str, tuple[str, ..
     teachers = {one.digest: one for one in plan.teachers}
     return [
         Task(
-            plan.labels_title(key),
+            plan.labels_title(key) + (f" (process {number} of {slots})" if slots > 1 else ""),
             "labels",
             (teachers[key.teacher],),
             before.get(key.teacher, ()),
             labels=key,
         )
         for key in keys
+        for number in range(1, slots + 1)
     ]
 
 

@@ -22,8 +22,9 @@ from srkd_bench.methods import registry, sources
 from srkd_bench.methods.base import TeacherView
 from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.loading import build
+from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import Workplace
-from srkd_bench.training.compilation import check_compiler
+from srkd_bench.training.compilation import Compilation, check_compiler
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.precision import obstacle
 from srkd_bench.training.teacher import teacher_pass
@@ -43,10 +44,15 @@ def check(plan: Plan, place: Workplace) -> None:
     for note in image_notes(place.store, plan.suite.data.test, [plan.suite.data.train]):
         place.display.say(note)
     check_methods(plan, place)
-    missing_runs = (key for key in plan.networks if isinstance(key, Run) and not place.store.has(key))
-    if any(run.train.compile for run in missing_runs):
-        check_compiler(place.device)
+    for how in compilations(plan, place.store):
+        check_compiler(place.device, how)
     rehearse(plan, place)
+
+
+def compilations(plan: Plan, store: ArtifactStore) -> list[Compilation]:
+    """Return how the networks that are missing in the store are to be compiled, if they are."""
+    missing_runs = (key for key in plan.networks if isinstance(key, Run) and not store.has(key))
+    return list(dict.fromkeys(run.train.compile for run in missing_runs if run.train.compile))
 
 
 def check_unpacked(plan: Plan, place: Workplace) -> None:

@@ -1,15 +1,12 @@
 """Train the networks of a plan that are not in the store."""
 
 import json
-import platform
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from srkd_bench.config.artifacts import Run, Weights
@@ -18,7 +15,7 @@ from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.files import put, room_for, write
 from srkd_bench.core.progress import last_values
-from srkd_bench.core.provenance import device_name, provenance
+from srkd_bench.core.provenance import provenance
 from srkd_bench.core.units import clock
 from srkd_bench.data.catalog import copy_name
 from srkd_bench.data.image_set import ImageSet, open_set
@@ -41,7 +38,6 @@ from srkd_bench.training.compilation import compile_network
 from srkd_bench.training.distributed import ALONE, Ranks, Training
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import fit
-from srkd_bench.training.teacher_cache import TeacherCache, TeacherSR, open_cache
 
 SAMPLE = 64  # training patches for the statistics of a method's adapter
 
@@ -136,8 +132,7 @@ def _teacher_of(runs: list[Run], place: Workplace) -> Architecture | None:
     if known is None or not any(map(_needs_network, runs)):
         return None
     teacher = load(known, place.store).to(place.device).requires_grad_(False)
-    if runs[0].train.compile:
-        compile_network(teacher)
+    compile_network(teacher, runs[0].train.compile)
     return teacher
 
 
@@ -183,17 +178,13 @@ def _fit(
     validate = None
     if data.validation is not None:
         validate = validation(open_set(place.store, data.validation, data.scale), place.device)
-    with (
-        _teacher_cache(runs, data.scale, place) as cache,
-        place.display.training(f"seed {seed}", first, train.steps) as move,
-    ):
+    with place.display.training(f"seed {seed}", first, train.steps) as move:
         fit(
             group,
             teacher,
             Patches(images, train, seed, ranks.part(train.batch), labels),
             device=place.device,
             checkpoint_seconds=place.options.checkpoint_seconds,
-            cache=cache,
             validate=validate,
             watch=lambda step: move(step, learners),
             hand_on=lambda last: place.store.hand_on(runs, last=last),
@@ -226,29 +217,6 @@ def _methods(columns: Iterable[str]) -> str:
     """Return the methods of a group of runs, how often each if more than once."""
     counts = Counter(columns)
     return ", ".join(f"{name} ×{n}" if n > 1 else name for name, n in counts.items())
-
-
-@contextmanager
-def _teacher_cache(runs: list[Run], scale: int, place: Workplace) -> Iterator[TeacherCache | None]:
-    """Open the cache of the teacher's SR for a group's batches; None with labels, or without a teacher or space."""
-    teacher, train = _known_teacher(runs), runs[0].train
-    if teacher is None or any(run.teacher_labels for run in runs):
-        yield None
-        return
-    key = TeacherSR(
-        teacher=teacher.digest,
-        pixels=runs[0].pixels,
-        scale=scale,
-        seed=runs[0].seed,
-        **train.model_dump(include={"batch", "patch", "augment", "precision", "compile"}),
-        machine=f"{platform.machine()} {device_name(place.device)}, torch {torch.__version__},"
-        f" {torch.get_num_threads()} threads",
-    )
-    cache, why = open_cache(key, train, place.store, place.options.teacher_cache)
-    if why:
-        place.display.say(f"teacher labels are not stored for later runs: {why}")
-    with closing(cache) if cache else nullcontext():
-        yield cache
 
 
 def _keep(learner: Learner, role: str, group: list[str], store: ArtifactStore) -> None:

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from srkd_bench.config.artifacts import Run
 from srkd_bench.experiments.analysis.forecast import Pace
+from srkd_bench.store.workspace import Workplace
 from tests.conftest import Srkd
 from tests.data.test_folders import make
 
@@ -58,6 +60,31 @@ def test_dry_run_prints_the_plan_and_trains_nothing(srkd: Srkd, tmp_path: Path) 
     srkd("run", *suite)
     _, text, _ = srkd("run", *suite, "--dry-run")
     assert "to do" not in text
+
+
+@pytest.mark.parametrize(("bf16", "best"), [(0.5, "bf16"), (3.0, "fp32")])
+def test_dry_run_times_both_precisions_of_a_cpu_and_names_the_faster_one(
+    srkd: Srkd, monkeypatch: pytest.MonkeyPatch, bf16: float, best: str
+) -> None:
+    def paced(runs: list[Run], validation: str | None, place: Workplace) -> Pace:
+        (precision,) = {run.train.precision for run in runs}
+        return Pace(
+            step=2.0 * {"fp32": 1.0, "bf16": bf16}[precision], event=0.0, validation=0.0, event_bytes=1
+        )
+
+    monkeypatch.setattr("srkd_bench.experiments.analysis.forecast.paced", paced)
+    monkeypatch.setattr("srkd_bench.experiments.analysis.forecast.has_bf16_arithmetic", lambda: True)
+    _, text, _ = srkd("run", "tiny.yaml", "--dry-run")
+    line = (
+        f"Precision: a step in bf16 takes {bf16:.2f} of a step in fp32 here; faster: train.precision={best}\n"
+    )
+    assert line in text
+    assert json.loads(srkd("run", "tiny.yaml", "--dry-run", "--json")[1])["precisions"] == {
+        "fp32": 2.0,
+        "bf16": 2 * bf16,
+    }
+    monkeypatch.setattr("srkd_bench.experiments.analysis.forecast.has_bf16_arithmetic", lambda: False)
+    assert "Precision" not in srkd("run", "tiny.yaml", "--dry-run")[1]
 
 
 def test_the_paper_suite_can_be_planned_without_its_data(srkd: Srkd, monkeypatch: pytest.MonkeyPatch) -> None:

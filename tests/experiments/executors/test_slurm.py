@@ -67,7 +67,7 @@ def bash(*words: str, **env: str) -> int:
 
 
 def test_the_shell_script_continues_after_failed_runs(srkd: Srkd, fakes: Path, tmp_path: Path) -> None:
-    words = ["--home", "a 'store'", "--set", 'methods=["none"]', "--teacher-cache", "0.5", "--device", "cpu"]
+    words = ["--home", "a 'store'", "--set", 'methods=["none"]', "--device", "cpu"]
     code, text, _ = srkd("plan", "tiny.yaml", "--format", "shell", *words)
     assert code == 0
     assert not (tmp_path / "a 'store'").exists()
@@ -83,8 +83,8 @@ def test_the_shell_script_continues_after_failed_runs(srkd: Srkd, fakes: Path, t
     group = ["srkd", "distill", "--method", "none", *where, "--device", "cpu", "--set"]
     expected = [
         ["srkd", "train-teacher", *where, "--device", "cpu"],
-        [*group, "seeds=[0]", "--teacher-cache", "0.5"],
-        [*group, "seeds=[3]", "--teacher-cache", "0.5"],
+        [*group, "seeds=[0]"],
+        [*group, "seeds=[3]"],
         ["srkd", "evaluate", *where, "--device", "cpu"],
     ]
     assert calls(tmp_path) == expected

@@ -217,6 +217,10 @@ def test_with_labels_it_pays_for_its_share_of_them(
     assert steps(asked("teacher.labels=ensemble"), store, display) == {
         round(10_000 * (1 + 8 * share * ratio))
     }
+    paired = asked(
+        "teacher.labels=images", "teacher.seeds=paired"
+    )  # a teacher, and its labels, for each seed
+    assert steps(paired, store, display) == {round(10_000 * (1 + 3 * share * ratio))}
     live = {round(10_000 * (1 + ratio))}
     assert steps(asked(), store, display) == live
     features = f"methods=[none, hkd, fitnet, {EQUAL_COST}]"

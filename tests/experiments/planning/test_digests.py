@@ -90,7 +90,7 @@ IDENTITIES = {  # of the suites that come with srkd, as files of published score
     "bsds-tuned": "bsds-tuned@f06e80cfc74ba33276be",
     "bsds-warmup": "bsds-warmup@9a29e777a0438ffc28b2",
     "conformance": "conformance@abae8247eb5895255671",
-    "demo": "demo@901c7ed89ef1ae8edeae",
+    "demo": "demo@91cf58185aacadefe905",
     "paper": "paper@c9d658f8023cfe111e54",
     "smoke": "smoke@fe04751d49bf9dfbf523",
 }

@@ -238,7 +238,11 @@ def test_labels_are_a_task_between_the_teacher_and_the_students_that_use_them(
     }
     apart = [task for task in tasks.tasks(plan, store, 2) if task.kind == "group"]
     assert [(task.name, task.needs, task.live) for task in apart] == [
-        ("seed 0: none, hkd", ("teacher", "teacher labels"), False),
+        (
+            "seed 0: none, hkd",
+            ("teacher", "teacher labels (process 1 of 2)", "teacher labels (process 2 of 2)"),
+            False,
+        ),
         ("seed 0: fitnet", ("teacher",), True),
     ]
     assert apart[0].flops == 10 * 4 * 8 * 8 * 2 * 2 * 3 * plan.suite.student.multiply_adds

@@ -1,8 +1,11 @@
 """Teacher labels of whole images: what they are, and trainings with them."""
 
+import errno
 import json
+import os
 import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +17,17 @@ import torch
 from srkd_bench.config.artifacts import Run
 from srkd_bench.config.suite_file import load_suite
 from srkd_bench.core.errors import IntegrityError, SrkdError, Stopped
+from srkd_bench.core.files import writable
 from srkd_bench.core.progress import Display
 from srkd_bench.data.image_set import open_set
-from srkd_bench.data.labels import LabelReader, from_levels, label_bytes, on_grid
+from srkd_bench.data.labels import (
+    LabelDraft,
+    LabelReader,
+    from_levels,
+    label_bytes,
+    label_shapes,
+    on_grid,
+)
 from srkd_bench.experiments.executors import serial
 from srkd_bench.experiments.planning import planner, tasks
 from srkd_bench.experiments.planning.agenda import steps_made
@@ -29,6 +40,7 @@ from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.stored import load
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.layout import CARD, LEVELS
+from srkd_bench.store.locks import held, is_held
 from srkd_bench.store.workspace import Workplace
 from tests.conftest import Srkd
 from tests.support.tiny_suite import tiny_suite
@@ -221,6 +233,91 @@ def test_an_interruption_keeps_the_finished_images(
     assert tasks.tasks(plan, place.store)[0].kind == "group"
 
 
+def test_processes_that_compute_the_same_labels_share_the_images(
+    planned: Planned, place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned()
+    task = with_teacher(plan, place)
+    assert task.labels is not None
+    images = open_set(place.store, "photos-test", 2)
+    computed, key = list[str](), task.labels
+    numbers = {name: i for i, name in enumerate(images.names)}
+    whole = [np.full(shape, i, np.int16) for i, shape in enumerate(label_shapes(images))]
+
+    def beside(lr: Any, name: str, *words: Any) -> Any:
+        """Let another process finish image 1 meanwhile, and leave a wrong checksum of image 2."""
+        computed.append(name)
+        if len(computed) == 1:
+            other = LabelDraft(place.store.work(key), images)
+            other.write(1, whole[1])
+            other.write(2, whole[2])
+            content = bytearray((place.store.work(key) / LEVELS).read_bytes())
+            content[-1] ^= 1
+            (place.store.work(key) / LEVELS).write_bytes(content)
+        assert is_held(place.store.home / "locks" / f"{key.lock}-{numbers[name]}")
+        return whole[numbers[name]]
+
+    monkeypatch.setattr(labels_module, "labels_of", beside)
+    assert serial.do(task, plan, place) == []
+    assert computed == [images.names[0], images.names[2]]  # the damaged one at last
+    reader = LabelReader(place.store, key, images)
+    assert all(np.array_equal(reader[i], one) for i, one in enumerate(whole))
+    assert not list((place.store.home / "locks").glob(f"{key.lock}-*"))
+    assert not place.store.work(key).exists()
+
+
+def test_the_image_of_a_process_that_dies_is_computed_by_another(
+    planned: Planned, place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned()
+    task = with_teacher(plan, place)
+    assert task.labels is not None
+    names = open_set(place.store, "photos-test", 2).names
+    lock = place.store.home / "locks" / f"{task.labels.lock}-1"
+    computed, plain, other = list[str](), labels_module.labels_of, ExitStack()
+    other.enter_context(held(lock))
+
+    def watched(lr: Any, name: str, *words: Any) -> Any:
+        computed.append(name)
+        if name == names[2]:
+            other.close()
+        return plain(lr, name, *words)
+
+    monkeypatch.setattr(labels_module, "labels_of", watched)
+    assert serial.do(task, plan, place) == []
+    assert computed == [names[0], names[2], names[1]]
+
+
+def test_a_disk_that_fills_keeps_the_finished_images(
+    planned: Planned, place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned()
+    task = with_teacher(plan, place)
+    assert task.labels is not None
+    names, write = open_set(place.store, "photos-test", 2).names, LabelDraft.write
+    computed, plain = list[str](), labels_module.labels_of
+
+    def watched(lr: Any, name: str, *words: Any) -> Any:
+        computed.append(name)
+        return plain(lr, name, *words)
+
+    def full(draft: LabelDraft, i: int, levels: Any) -> None:
+        if i == 2:
+            with writable(place.store.home, levels.nbytes):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(draft, i, levels)
+
+    monkeypatch.setattr(labels_module, "labels_of", watched)
+    with monkeypatch.context() as patch:
+        patch.setattr(LabelDraft, "write", full)
+        with pytest.raises(SrkdError, match=r"No space left on device, .* needed, .* free") as caught:
+            serial.do(task, plan, place)
+    assert "finished work is kept; run the same command to resume" in caught.value.hint
+    assert (steps_made(task, place.store), place.store.has(task.labels)) == (2, False)
+    assert serial.do(task, plan, place) == []
+    assert computed == [*names, names[2]]
+
+
 def test_a_disk_without_room_is_told_before_work_starts(
     planned: Planned, place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,6 +382,9 @@ def test_a_suite_with_labels_runs_in_two_processes_and_is_moved_to_another_machi
     code, text, messages = srkd("run", "tiny.yaml", "--jobs", "2", "--device", "cpu")
     assert code == 0, messages
     assert messages.count("Computing teacher labels of") == 1
+    assert srkd("train-teacher", "tiny.yaml", "--device", "cpu", "--home", "single")[0] == 0
+    (one,), (other,) = ((tmp_path / home / "labels").iterdir() for home in ("home", "single"))
+    assert (one / LEVELS).read_bytes() == (other / LEVELS).read_bytes()
     assert "Teacher labels: crops of the teacher's SR of whole training images, mean over" in " ".join(
         text.split()
     )
