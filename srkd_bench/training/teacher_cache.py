@@ -34,6 +34,7 @@ class TeacherSR(Artifact):
     Args:
         teacher: digest of a `Run` or `Weights`.
         pixels: digest of the training set.
+        images: number of training images, the first of the set; None: all.
         machine: torch's version, device and threads, which affect rounding.
     """
 
@@ -41,6 +42,7 @@ class TeacherSR(Artifact):
 
     teacher: str
     pixels: str
+    images: int | None = Field(default=None, exclude_if=lambda chosen: chosen is None)
     scale: int
     seed: int
     batch: int

@@ -51,7 +51,7 @@ def suites(store: ArtifactStore) -> list[dict[str, Any]]:
             "teacher": str(suite.teacher.model or suite.teacher.weights),
             "teachers": len(suite.seeds if suite.teacher.seeds == "paired" else suite.teacher.seeds or [0]),
             "student": str(suite.student),
-            "trained on": suite.data.train,
+            "trained on": suite.data.trained_on,
             "measured on": ", ".join(suite.data.test),
             "seeds": len(suite.seeds),
             "steps": suite.train.steps,

@@ -130,7 +130,7 @@ def _labels(plan: Plan, store: ArtifactStore, before: Mapping[str, tuple[str, ..
 
 
 def groups(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[list[Run]]:
-    """Return the students that are not in the store, in groups of one seed, one teacher and one length of training.
+    """Return the students that are not in the store, in groups of one seed, one teacher and one kind of training.
 
     Students without teacher are trained with those of their seed's first teacher. All groups are split in the
     same way: for the shortest time on the given slots by counted operations, and then with the fewest parts.
