@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from srkd_bench.core.errors import FailedRuns, failed_runs
 
 if TYPE_CHECKING:
+    from srkd_bench.config.grid import Cell
     from srkd_bench.core.progress import Display
     from srkd_bench.experiments.executors.base import Executor
+    from srkd_bench.experiments.planning.grid import Plans
     from srkd_bench.experiments.planning.planner import Plan
     from srkd_bench.store.artifact_store import ArtifactStore
     from srkd_bench.store.workspace import RunOptions, Workplace
@@ -60,6 +62,31 @@ def find_plan(
     return plan, store
 
 
+def find_plans(
+    suite: str,
+    settings: Sequence[str] | None,
+    home: Path | None,
+    display: Display,
+    chosen: Sequence[str] = (),
+    *,
+    readonly: bool = False,
+) -> tuple[Plans, ArtifactStore]:
+    """Return as `find_plan` the plan of a suite, or of all cells that the settings select of a grid."""
+    from srkd_bench.config.suite_file import load_grid
+    from srkd_bench.experiments.planning import planner
+    from srkd_bench.experiments.planning.grid import plan_grid
+
+    read, store = load_grid(suite, settings or []), open_store(home, display)
+
+    def planned(cell: Cell, *words: str) -> Plan:
+        options = shlex.join([*naming(suite, settings), *words])
+        return planner.plan(cell.suite, store, display, chosen, readonly=readonly, options=options)
+
+    if len(read.cells) == 1:
+        return planned(read.cells[0]), store
+    return plan_grid(read.name, read.cells, lambda cell: planned(cell, "--cell", cell.name)), store
+
+
 def workplace(store: ArtifactStore, display: Display, options: RunOptions) -> Workplace:
     """Return the workplace of this process, on the only device in the options."""
     from srkd_bench.store.workspace import Workplace
@@ -81,7 +108,7 @@ def check_devices(options: RunOptions) -> None:
 
 
 def make(
-    execute: Executor, plan: Plan, store: ArtifactStore, display: Display, options: RunOptions
+    execute: Executor, plan: Plans, store: ArtifactStore, display: Display, options: RunOptions
 ) -> FailedRuns | None:
     """Execute what is missing in the store; return the failures."""
     failures = execute(plan, store, display, options)
@@ -90,7 +117,7 @@ def make(
 
 
 def complete(
-    plan: Plan, store: ArtifactStore, display: Display, options: RunOptions, executor: str = "local"
+    plan: Plans, store: ArtifactStore, display: Display, options: RunOptions, executor: str = "local"
 ) -> FailedRuns | None:
     """Execute what is missing in the store, or report that nothing is; return the failures.
 

@@ -55,6 +55,7 @@ class Plan:
         controls: training steps of the control columns, by name; no two are equal.
         shares: fraction of the teacher's forward passes that counts as cost of a distillation.
         labels: teacher labels to compute even if no student of the plan needs them.
+        cell: name of the cell of a grid; empty outside one.
     """
 
     suite: Suite
@@ -68,6 +69,7 @@ class Plan:
     controls: Mapping[str, int] = field(default_factory=dict)
     shares: TeacherShares = ALL_PASSES
     labels: tuple[Labels, ...] = ()
+    cell: str = ""
 
     @property
     def networks(self) -> tuple[Run | Weights, ...]:
