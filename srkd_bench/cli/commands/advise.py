@@ -158,7 +158,8 @@ def _in_words(one: Range) -> str:
 
 def _check(summary: Summary, asked: dict[str, float]) -> list[str]:
     """Return the command that trains such a student on the user's images."""
-    settings = ["data.train=./train", "data.test=[./test]", "data.validation=null"]
+    methods = ", ".join(["none", *summary.gains])
+    settings = ["data.train=./train", "data.test=[./test]", "data.validation=null", f"methods=[{methods}]"]
     if (steps := asked.get("train.steps")) is not None:
         settings.append(f"train.steps={steps:.0f}")
     if (images := asked.get("data.images")) is not None:
@@ -167,8 +168,7 @@ def _check(summary: Summary, asked: dict[str, float]) -> list[str]:
         n_feats, n_resblocks = nearest_student(params)
         settings.append(f"student={{n_feats: {n_feats}, n_resblocks: {n_resblocks}}}")
     words = [word for setting in settings for word in ("--set", setting)]
-    methods = ",".join(["none", *summary.gains])
-    return ["srkd", "run", "bsds", "--teacher", TEACHER, "--method", methods, *words, "--seeds", "3"]
+    return ["srkd", "run", "bsds", "--teacher", TEACHER, *words, "--seeds", "3"]
 
 
 def nearest_student(params: float) -> tuple[int, int]:
