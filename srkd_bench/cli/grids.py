@@ -66,6 +66,7 @@ def grid_content(
                 cell.results,
                 baseline=baseline,
                 columns=[model for model in cell.results.columns if model in kept],
+                scores=[score for score in cell.results.scores if score.model in kept],
             ),
         )
         for cell in cells
