@@ -1,6 +1,7 @@
 """Training multiplier: what a method is worth in training time of the student alone."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,9 +18,10 @@ class Multiplier:
     """The factor k by which the student alone has to be trained longer to gain as much as by a method.
 
     Attributes:
-        k: between 1 and `largest`, where it is cut: 1 stands for 1 or less, `largest` for that or more.
-        low, high: its 95 % interval, cut likewise.
-        largest: the longest training of the student alone that was measured, over the suite's.
+        k: between `smallest` and `largest`, where it is cut: these stand for that or less, and that or more.
+        low, high: its 95 % interval, cut likewise; nan for one seed.
+        smallest, largest: the shortest and the longest training of the student alone that was measured, over the
+            method's.
         cost: cost c of a training step with the method over one without, in multiply-adds; None if not known.
         seeds: number of paired seeds.
     """
@@ -28,9 +30,14 @@ class Multiplier:
     k: float
     low: float
     high: float
+    smallest: float
     largest: float
     cost: float | None
     seeds: int
+
+
+Curve = Sequence[tuple[float, Results, str]]
+"""The student alone, shortest training first: its length over the method's, and the column of results it is in."""
 
 
 def multipliers(results: Results, metric: str) -> dict[str, Multiplier]:
@@ -47,39 +54,38 @@ def multipliers(results: Results, metric: str) -> dict[str, Multiplier]:
     curve = _curve(results)
     if results.baseline != "none" or len(curve) < 2:
         return {}
-    columns = {model for _, model in curve}
-    found = (_multiplier(results, metric, model, curve) for model in results.columns if model not in columns)
+    columns = {model for *_, model in curve}
+    found = (multiplier(results, metric, model, curve) for model in results.columns if model not in columns)
     return {one.model: one for one in found if one is not None}
 
 
-def _curve(results: Results) -> list[tuple[float, str]]:
-    """Return (steps over those of `none`, column) of the student alone, shortest first, each length once."""
+def _curve(results: Results) -> Curve:
+    """Return the student alone, trained for as long as the methods and for longer, each length once."""
     base = results.steps.get("none")
     if not base:
         return []
     known = (model for model in results.columns if model in results.steps)
     alone = {results.steps[model] / base: model for model in known if model == "none" or is_control(model)}
-    return sorted((length, model) for length, model in alone.items() if length >= 1)
+    return [(length, results, model) for length, model in sorted(alone.items()) if length >= 1]
 
 
-def _multiplier(
-    results: Results, metric: str, model: str, curve: list[tuple[float, str]]
-) -> Multiplier | None:
+def multiplier(results: Results, metric: str, model: str, curve: Curve) -> Multiplier | None:
     """Return k of one method, over the seeds and images that it shares with every length of the curve."""
-    means = [_seed_gains(results, metric, model, alone) for _, alone in curve]
+    means = [seed_gains(results, metric, model, others, alone) for _, others, alone in curve]
     seeds = sorted(set.intersection(*(set(own) for own in means)))
     if not seeds:
         return None
-    lengths = [length for length, _ in curve]
+    lengths = [length for length, *_ in curve]
     gains = np.array([[own[seed] for seed in seeds] for own in means])
     k = _crossing(lengths, gains.mean(axis=1))
     low, high = _interval(lengths, gains)
-    return Multiplier(model, k, low, high, lengths[-1], results.step_costs.get(model), len(seeds))
+    cost = results.step_costs.get(model)
+    return Multiplier(model, k, low, high, lengths[0], lengths[-1], cost, len(seeds))
 
 
-def _seed_gains(results: Results, metric: str, model: str, alone: str) -> dict[int, float]:
+def seed_gains(results: Results, metric: str, model: str, others: Results, alone: str) -> dict[int, float]:
     """Return by seed the method's mean difference from one length of the student alone, on all data sets."""
-    pairs = [results.pairs(metric, model, alone, dataset) for dataset in results.datasets]
+    pairs = [results.pairs(metric, model, alone, dataset, others) for dataset in results.datasets]
     of_seeds = [
         dict(zip(own.units, own.values.mean(axis=1), strict=True)) for own in pairs if own.values.size
     ]

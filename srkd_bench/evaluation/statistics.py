@@ -98,13 +98,18 @@ def differences(results: Results, metric: str, baseline: str | None = None) -> l
     Args:
         baseline: a method; that of the results if not given.
     """
+    return adjusted(unadjusted(results, metric, baseline))
+
+
+def unadjusted(results: Results, metric: str, baseline: str | None = None) -> list[Difference]:
+    """Return what `differences` does, before `adjusted` knows the family of tests."""
     baseline = baseline or results.baseline
     found: list[Difference] = []
     for model in results.columns:
         if model != baseline:
             pairs = {name: results.pairs(metric, model, baseline, name) for name in results.datasets}
             found += _differences(model, baseline, metric, pairs)
-    return _adjusted(found)
+    return found
 
 
 def changes(results: Results, others: Results, metric: str) -> list[Difference]:
@@ -113,7 +118,7 @@ def changes(results: Results, others: Results, metric: str) -> list[Difference]:
     for model in results.columns:
         pairs = {name: results.pairs(metric, model, model, name, others) for name in results.datasets}
         found += _differences(model, model, metric, pairs)
-    return _adjusted(found)
+    return adjusted(found)
 
 
 def pairwise(
@@ -131,7 +136,7 @@ def pairwise(
     for one, other in combinations(models, 2):
         pairs = {name: results.pairs(metric, one, other, name) for name in datasets}
         found += [whole for whole in _differences(one, other, metric, pairs) if whole.dataset is None]
-    known = [replace(one, dataset=dataset) for one in _adjusted(found)]
+    known = [replace(one, dataset=dataset) for one in adjusted(found)]
     return {(one.model, one.baseline): one for forward in known for one in (forward, reverse(forward))}
 
 
@@ -283,20 +288,20 @@ def _every_set(found: Sequence[Difference]) -> float | None:
     return max(p) if len({one.mean > 0 for one in found}) == 1 else 1.0
 
 
-def _adjusted(found: list[Difference]) -> list[Difference]:
-    """Return the differences with what depends on the family: the models on all data sets together."""
+def adjusted(found: Sequence[Difference]) -> list[Difference]:
+    """Return the differences with what depends on the family: all of them that are on all data sets together."""
     whole = [i for i, one in enumerate(found) if one.dataset is None]
     tested = [i for i in whole if found[i].p is not None]
-    adjusted = list(found)
+    family = list(found)
     for i, p in zip(tested, holm([found[i].p or 0.0 for i in tested]), strict=True):
         one = found[i]
         factor = stdtrit(one.seeds - 1, 1 - LEVEL / 2 / len(tested)) / stdtrit(one.seeds - 1, 1 - LEVEL / 2)
         half = float(factor) * one.half_width
-        adjusted[i] = replace(one, p_holm=p, simultaneous=(one.mean - half, one.mean + half))
+        family[i] = replace(one, p_holm=p, simultaneous=(one.mean - half, one.mean + half))
     every = [i for i in whole if found[i].p_every_set is not None]
     for i, p in zip(every, holm([found[i].p_every_set or 0.0 for i in every]), strict=True):
-        adjusted[i] = replace(adjusted[i], p_every_set=p)
-    return adjusted
+        family[i] = replace(family[i], p_every_set=p)
+    return family
 
 
 @lru_cache(maxsize=4)

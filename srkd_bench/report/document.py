@@ -1,10 +1,15 @@
 """The content of a report, before a format renders it."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from srkd_bench.evaluation.regions import Panel
 from srkd_bench.evaluation.results import Results
+from srkd_bench.report.formats.data import to_json
+from srkd_bench.report.formats.score_file import to_csv
 from srkd_bench.report.tables.claims import Verdict, claims_table
 from srkd_bench.report.tables.comparison import comparison
 from srkd_bench.report.tables.costs import costs
@@ -12,6 +17,9 @@ from srkd_bench.report.tables.differences import paired
 from srkd_bench.report.tables.gains import gains
 from srkd_bench.report.tables.published import published_table
 from srkd_bench.report.tables.table import Highlight, Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -42,3 +50,31 @@ class Document:
         tables.append(claims_table(results, self.verdicts) if self.verdicts else None)
         tables.append(costs(results) if results.networks else None)
         return [table for table in tables if table is not None]
+
+    def csv(self) -> str:
+        """Return the scores."""
+        return to_csv(self.results)
+
+    def json(self) -> str:
+        """Return scores, differences and verdicts."""
+        return to_json(self.results, self.verdicts)
+
+    def figures(self) -> dict[str, Figure]:
+        """Return all figures that have something to draw; matplotlib takes a second to import."""
+        from srkd_bench.report.figures.registry import figures
+
+        return figures(self.results)
+
+    def html(self) -> str:
+        """Return the page with its figures."""
+        from srkd_bench.report.figures.svg import to_svg
+        from srkd_bench.report.page.page import to_html
+
+        return to_html(
+            self.results,
+            self.panels,
+            figures={name: to_svg(figure, name) for name, figure in self.figures().items()},
+            verdicts=self.verdicts,
+            reference=self.reference,
+            highlight=self.highlight,
+        )

@@ -1,6 +1,7 @@
 """Render results in any format.
 
-`tables` makes each `Table` from `Results`; `formats` and `page` write a `Document`; `FORMATS` lists the formats.
+`tables` makes each `Table` from `Results`; `formats` and `page` write a `Document`; `grids` does both for the cells
+of a grid; `FORMATS` lists the formats.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,55 +12,43 @@ from typing import NamedTuple
 from rich.console import Console
 
 from srkd_bench.core.errors import SrkdError, unknown
+from srkd_bench.core.files import put
 from srkd_bench.evaluation.regions import Panel
 from srkd_bench.evaluation.results import Results
 from srkd_bench.report.document import Document
-from srkd_bench.report.formats.data import to_json
 from srkd_bench.report.formats.latex import to_latex
 from srkd_bench.report.formats.markdown import to_markdown
-from srkd_bench.report.formats.score_file import to_csv
+from srkd_bench.report.formats.score_file import compressed
 from srkd_bench.report.formats.terminal import print_table, to_text
+from srkd_bench.report.grids.document import GridDocument
 from srkd_bench.report.tables.claims import Verdict
 from srkd_bench.report.tables.table import Highlight, Table
+
+Content = Document | GridDocument
+"""What a report is of: one suite, or all cells of a grid."""
 
 
 class Format(NamedTuple):
     """A format of reports: the suffix of its files, and what writes a document in it."""
 
     suffix: str
-    write: Callable[[Document], str]
+    write: Callable[[Content], str]
 
 
-def _of_tables(write: Callable[[Table], str]) -> Callable[[Document], str]:
+def _of_tables(write: Callable[[Table], str]) -> Callable[[Content], str]:
     return lambda document: "\n".join(map(write, document.tables()))
-
-
-def _page(document: Document) -> str:
-    """Return the page with its figures; matplotlib takes a second to import."""
-    from srkd_bench.report.figures.registry import figures
-    from srkd_bench.report.figures.svg import to_svg
-    from srkd_bench.report.page.page import to_html
-
-    drawn = {name: to_svg(figure, name) for name, figure in figures(document.results).items()}
-    return to_html(
-        document.results,
-        document.panels,
-        figures=drawn,
-        verdicts=document.verdicts,
-        reference=document.reference,
-        highlight=document.highlight,
-    )
 
 
 FORMATS = {
     "terminal": Format(".txt", _of_tables(to_text)),
     "markdown": Format(".md", _of_tables(to_markdown)),
     "latex": Format(".tex", _of_tables(to_latex)),
-    "html": Format(".html", _page),
-    "csv": Format(".csv", lambda document: to_csv(document.results)),
-    "json": Format(".json", lambda document: to_json(document.results, document.verdicts)),
+    "html": Format(".html", lambda document: document.html()),
+    "csv": Format(".csv", lambda document: document.csv()),
+    "json": Format(".json", lambda document: document.json()),
 }
 """Every format; terminal is without colour here."""
+GZIP = ".gz"  # after the suffix of csv: compressed
 
 
 def render(
@@ -82,9 +71,18 @@ def render(
     Raises:
         SrkdError: the format or a metric is unknown, or a metric was measured by two protocols.
     """
+    return written(Document(results, reference, highlight, verdicts, panels), format)
+
+
+def written(document: Content, format: str) -> str:
+    """Return a document in a format.
+
+    Raises:
+        SrkdError: the format is unknown.
+    """
     if format not in FORMATS:
         raise unknown("report format", format, FORMATS)
-    return FORMATS[format].write(Document(results, reference, highlight, verdicts, panels))
+    return FORMATS[format].write(document)
 
 
 def print_report(
@@ -95,13 +93,27 @@ def print_report(
     highlight: Highlight = "printed",
     verdicts: Sequence[Verdict] = (),
 ) -> None:
-    """Print the terminal's report; a footnote of several tables stands below the first of them only."""
+    """Print the terminal's report of results."""
+    print_document(Document(results, reference, highlight, verdicts), console)
+
+
+def print_document(document: Content, console: Console) -> None:
+    """Print a document's tables; a footnote of several tables stands below the first of them only."""
     known: set[str] = set()
-    for table in Document(results, reference, highlight, verdicts).tables():
+    for table in document.tables():
         new = [note for note in table.footnotes if note not in known]
         known.update(new)
         print_table(replace(table, footnotes=new), console)
         console.print()
+
+
+def write_report(path: Path, text: str) -> None:
+    """Write a rendered report; a file whose name ends in `.gz` is compressed.
+
+    Raises:
+        SrkdError: it cannot be written.
+    """
+    put(path, compressed(text) if path.suffix.lower() == GZIP else text)
 
 
 def format_of(path: Path) -> str:
@@ -111,7 +123,7 @@ def format_of(path: Path) -> str:
         SrkdError: no format has this suffix.
     """
     for name, format in FORMATS.items():
-        if path.suffix.lower() == format.suffix:
+        if path.name.lower().removesuffix(GZIP if name == "csv" else "").endswith(format.suffix):
             return name
-    suffixes = ", ".join(format.suffix for format in FORMATS.values())
+    suffixes = ", ".join([*(format.suffix for format in FORMATS.values()), f"{FORMATS['csv'].suffix}{GZIP}"])
     raise SrkdError(f"no report format for '{path.name}'", f"end the name in {suffixes}")

@@ -15,13 +15,16 @@ from srkd_bench.core.errors import MissingError, SrkdError
 from srkd_bench.experiments.workflow import with_teacher, workplace
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.figure import Figure
+
     from srkd_bench.config.artifacts import Run
-    from srkd_bench.evaluation.results import Results
     from srkd_bench.experiments.planning.planner import Plan
 
 
-def write_figures(results: Results, directory: Path) -> list[Path]:
-    """Write every figure that has something to draw, as PDF, PNG and SVG, and return the files.
+def write_figures(figures: Mapping[str, Figure], directory: Path) -> list[Path]:
+    """Write figures as PDF, PNG and SVG, and return the files.
 
     Args:
         directory: made if it is not there.
@@ -29,12 +32,12 @@ def write_figures(results: Results, directory: Path) -> list[Path]:
         SrkdError: it cannot be written.
     """
     from srkd_bench.core.files import writable
-    from srkd_bench.report.figures.registry import SUFFIXES, figures, save
+    from srkd_bench.report.figures.registry import SUFFIXES, save
 
     with writable(directory):
         directory.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, figure in figures(results).items():
+    for name, figure in figures.items():
         for suffix in SUFFIXES:
             written.append(directory / f"{name}{suffix}")
             save(figure, written[-1])

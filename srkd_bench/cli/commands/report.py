@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -15,6 +15,7 @@ import typer
 
 from srkd_bench.cli import completion
 from srkd_bench.cli.commands.figures import write_figures
+from srkd_bench.cli.grids import GridContent, of_file
 from srkd_bench.cli.options import (
     Crops,
     Home,
@@ -33,10 +34,11 @@ from srkd_bench.core.errors import ConditionMet, MissingError, SrkdError, unknow
 from srkd_bench.experiments.workflow import naming, with_teacher
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from srkd_bench.core.progress import Display
     from srkd_bench.evaluation.regions import Panel
     from srkd_bench.evaluation.results import Results
-    from srkd_bench.evaluation.scores import Score
     from srkd_bench.experiments.planning.planner import Plan
     from srkd_bench.report.conditions import Condition
     from srkd_bench.report.tables.claims import Verdict
@@ -69,7 +71,7 @@ Outputs = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Write a file; its suffix is the format: .html .md .tex .csv .json .txt; repeatable.",
+        help="Write a file; its suffix is the format: .html .md .tex .csv .csv.gz .json .txt; repeatable.",
     ),
 ]
 Source = Annotated[
@@ -77,7 +79,7 @@ Source = Annotated[
     typer.Option(
         "--from",
         metavar="FILE.csv",
-        help="Report a score file, written by -o FILE.csv, instead of the store.",
+        help="Report a score file, written by -o FILE.csv or FILE.csv.gz, instead of the store.",
     ),
 ]
 Reference = Annotated[
@@ -169,6 +171,11 @@ def report(
         refuse("--no-crops", {"--crop": crop})
     if not targets.have_page:
         refuse("a report that is not HTML", {"--crop": crop}, "-o report.html, or srkd crops -o crops.png")
+    if source is not None and (grid := of_file(source, suite, method or (), baseline)):
+        refuse("the scores of a grid", {"--set": settings, "--teacher": teacher, "--fail-if": fail_if})
+        refuse("the scores of a grid", {"--reference": reference, "--claims": claims, "--check": check})
+        _write(targets, grid)
+        return
     asked = Asked(suite, with_teacher(settings, teacher), method or (), baseline, home)
     plan, store, display, results = _found(asked, source, targets.need_trainings)
     for condition in conditions:
@@ -186,7 +193,16 @@ def report(
         _check(verdicts, plan)
 
 
-def _summarise(content: Content) -> None:
+def _write(targets: Targets, grid: GridContent) -> None:
+    """Write and print the report of a grid."""
+    from srkd_bench.cli.output import err
+    from srkd_bench.core.progress import Display
+
+    targets.write(grid, Display(err))
+    _summarise(grid)
+
+
+def _summarise(content: Content | GridContent) -> None:
     """Append the report to the job summary in GitHub Actions."""
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         _append(Path(summary), content.text("markdown"))
@@ -207,6 +223,12 @@ class Content:
     claims: bool
     reference: bool
     highlight: HighlightBy
+
+    def figures(self) -> Mapping[str, Figure]:
+        """Return the figures by name."""
+        from srkd_bench.report.figures.registry import figures
+
+        return figures(self.results)
 
     def text(self, format: str) -> str:
         """Return it in a format of `FORMATS`."""
@@ -267,18 +289,21 @@ class Targets:
         """Whether the training of networks is shown anywhere."""
         return self.have_page or self.figures is not None or self.cards is not None
 
-    def write(self, content: Content, display: Display) -> None:
+    def write(self, content: Content | GridContent, display: Display) -> None:
         """Write the files, and print what is not in one of them."""
         from srkd_bench.core.files import put
         from srkd_bench.report.formats.data import to_cards
+        from srkd_bench.report.render import write_report
 
-        if self.cards:
+        if self.cards and isinstance(content, Content):
             put(self.cards, to_cards(content.results))
             display.say(f"Wrote {self.cards}")
         if self.figures:
-            display.say(f"Wrote {len(write_figures(content.results, self.figures))} files to {self.figures}")
+            display.say(
+                f"Wrote {len(write_figures(content.figures(), self.figures))} files to {self.figures}"
+            )
         for path, chosen in self.files:
-            put(path, content.text(chosen))
+            write_report(path, content.text(chosen))
             display.say(f"Wrote {path}")
         if self.printed == "terminal" or (self.printed is None and not self.files):
             content.print()
@@ -321,6 +346,7 @@ def _found(asked: Asked, source: Path | None, trainings: bool) -> Found:
 def _of_file(source: Path, asked: Asked) -> Found:
     """Return the results of a file of scores, with the plan of the suite that they are of."""
     from srkd_bench.experiments.analysis import collect, origin
+    from srkd_bench.report.formats.score_file import read_scores
 
     scores = read_scores(source)
     suite, settings = asked.suite or origin.suite_of(scores, source), asked.settings
@@ -337,20 +363,6 @@ def _of_file(source: Path, asked: Asked) -> Found:
         )
     notes = results.notes if asked.methods else [*results.notes, *origin.left_out(scores, results)]
     return plan, store, display, replace(results, notes=notes)
-
-
-def read_scores(path: Path) -> list[Score]:
-    """Return the scores that `srkd report -o FILE.csv` wrote."""
-    from srkd_bench.report.formats.score_file import from_csv
-
-    try:
-        return from_csv(path.read_text(encoding="utf-8"), path.name)
-    except FileNotFoundError:
-        raise MissingError(f"no file '{path}'", "srkd report -o scores.csv writes one") from None
-    except UnicodeError:
-        raise SrkdError(f"cannot read {path}: it is not UTF-8 text", "save it as CSV UTF-8") from None
-    except OSError as error:
-        raise SrkdError(f"cannot read {path}: {error.strerror}") from None
 
 
 def _append(path: Path, text: str) -> None:

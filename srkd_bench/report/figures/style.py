@@ -184,6 +184,16 @@ def steps_in_thousands(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
+def plain_powers(axes: Axes) -> None:
+    """Label a logarithmic horizontal axis of large numbers: 10k, 1M, 20T."""
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 50 * low else (1,), numticks=8))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
 def plain_numbers(axes: Axes) -> None:
     """Label a logarithmic vertical axis with plain numbers, the fewer the longer it is: 0.02, 1e-05."""
     from matplotlib.ticker import LogLocator, NullFormatter

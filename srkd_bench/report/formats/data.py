@@ -20,7 +20,12 @@ ROW = ("model", "run", "method", "seed", "teacher_seed", "dataset", "metric", "p
 
 
 def to_json(results: Results, verdicts: Sequence[Verdict] = ()) -> str:
-    """Return strict JSON; an infinite value (SR equal to HR), or a mean with one in it, is null.
+    """Return strict JSON of a report, as `report_of` has it."""
+    return json.dumps(report_of(results, verdicts), indent=1, allow_nan=False) + "\n"
+
+
+def report_of(results: Results, verdicts: Sequence[Verdict] = ()) -> dict[str, object]:
+    """Return a report as plain data; an infinite value (SR equal to HR), or a mean with one in it, is None.
 
     `protocol` is the default one, or that of the scores where they share another; every row carries its own.
     A difference's `dataset` is null for all data sets together.
@@ -31,7 +36,7 @@ def to_json(results: Results, verdicts: Sequence[Verdict] = ()) -> str:
         rows[tuple(getattr(score, name) for name in names)][score.image] = score.value
     protocols = {score.protocol for score in results.scores}
     found = {name: differences(results, name) for name in results.metrics}
-    document = {
+    return {
         "schema": SCHEMA,
         "protocol": protocols.pop() if len(protocols) == 1 else METRICS["psnr_y"].protocol,
         "suite": results.suite,
@@ -50,7 +55,7 @@ def to_json(results: Results, verdicts: Sequence[Verdict] = ()) -> str:
         "differences": [difference_row(one) for own in found.values() for one in own],
         "detectable": {name: _detectable(own) for name, own in found.items()},
         "multipliers": [
-            {"metric": name, **_strict(asdict(one))}
+            {"metric": name, **strict(asdict(one))}
             for name in results.metrics
             for one in multipliers(results, name).values()
         ],
@@ -58,7 +63,6 @@ def to_json(results: Results, verdicts: Sequence[Verdict] = ()) -> str:
         "networks": [asdict(network) for network in results.networks],
         "notes": results.notes,
     }
-    return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
 def to_cards(results: Results) -> str:
@@ -75,7 +79,7 @@ def _card(one: Training) -> dict[str, object]:
 
 def difference_row(one: Difference) -> dict[str, object]:
     """Return a difference with its verdict as JSON can hold it; what is not known is null."""
-    row = {**_strict(asdict(one)), "mean": one.mean, "verdict": one.verdict}
+    row = {**strict(asdict(one)), "mean": one.mean, "verdict": one.verdict}
     del row["unit_means"]  # the scores give them
     return row
 
@@ -85,14 +89,16 @@ def _detectable(found: Sequence[Difference]) -> float | None:
     return None if size is None else round(size, 5)  # solved to six decimals
 
 
-def _strict(row: Mapping[str, object]) -> dict[str, object]:
+def strict(row: Mapping[str, object]) -> dict[str, object]:
+    """Return a row with the digits that every version of SciPy agrees on; nan and infinity are null."""
     return {key: _rounded(value) for key, value in row.items()}
 
 
 def _rounded(value: object) -> object:
-    """Return numbers with the digits that every version of SciPy agrees on; null for nan and infinity."""
     if isinstance(value, tuple):
         return [_rounded(one) for one in value]
+    if isinstance(value, Mapping):
+        return strict(value)
     return _finite(float(f"{value:.12g}")) if isinstance(value, float) else value
 
 

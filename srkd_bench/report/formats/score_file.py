@@ -1,18 +1,22 @@
-"""Write and read scores as CSV.
+"""Write and read scores as CSV, also compressed by gzip.
 
 The reader accepts what spreadsheets and pandas do to a file (byte order mark, semicolons or tabs, decimal commas,
 `0.0` for seed 0, other columns or another order), and nothing that would change what a score means.
 """
 
 import csv
+import gzip
 import math
 import re
-from collections.abc import Iterator
-from dataclasses import fields
-from io import StringIO
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from io import BytesIO, StringIO
+from pathlib import Path
 
 from srkd_bench.config.metrics import METRICS
-from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.errors import MissingError, SrkdError
+from srkd_bench.core.units import size
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.scores import Score, columns
 from srkd_bench.report.tables.table import one_line
@@ -20,11 +24,14 @@ from srkd_bench.report.tables.table import one_line
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # what a spreadsheet computes instead of showing
 COLUMNS = [column.name for column in fields(Score)]
 OPTIONAL = {"suite", "teacher_seed"}  # absent from files of older versions and of suites with one teacher
+CELL = "cell"  # the column of a grid's cells
 IDENTITY = ("model", "seed", "teacher_seed", "dataset", "image", "metric", "protocol", "suite")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 SEED = re.compile(r"(\d{1,10})(\.0*)?", re.ASCII)
 SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}@[0-9a-f]{20}")
 MOST = 1000.0  # no 8-bit image has a greater PSNR
+MOST_BYTES = 2**29  # of the text in a compressed file
+GZIP = b"\x1f\x8b"  # how a compressed file begins
 ANOTHER = "`srkd report -o scores.csv` writes a file of scores again"
 
 
@@ -36,11 +43,50 @@ def to_csv(results: Results) -> str:
     A name is one printable line, as in the tables. Before one that begins like a formula stands an apostrophe:
     images are named by who made the data set, and people open CSV in spreadsheets. JSON has names as they are.
     """
-    text, names = StringIO(), columns(results.scores)
+    names = columns(results.scores)
+    return table(names, ([getattr(score, name) for name in names] for score in results.scores))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a text of CSV; names are written as `to_csv` describes."""
+    text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([_shown(getattr(score, name)) for name in names] for score in results.scores)
+    writer.writerow(header)
+    writer.writerows([_shown(value) for value in row] for row in rows)
     return text.getvalue()
+
+
+def compressed(text: str) -> bytes:
+    """Return a text compressed by gzip; the same text gives the same bytes, since no time is stored."""
+    return gzip.compress(text.encode(), mtime=0)
+
+
+def read_scores(path: Path) -> list[Score]:
+    """Return the scores of a file that `srkd report -o FILE.csv` or `-o FILE.csv.gz` wrote.
+
+    Raises:
+        MissingError: there is no such file.
+        SrkdError: it cannot be read, or `from_csv` refuses its text.
+    """
+    return from_csv(read_text(path), path.name)
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file, which may be compressed.
+
+    Raises:
+        MissingError: there is no such file.
+        SrkdError: it cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+        return (_expanded(content, path) if content.startswith(GZIP) else content).decode()
+    except FileNotFoundError:
+        raise MissingError(f"no file '{path}'", "srkd report -o scores.csv writes one") from None
+    except UnicodeError:
+        raise SrkdError(f"cannot read {path}: it is not UTF-8 text", "save it as CSV UTF-8") from None
+    except OSError as error:
+        raise SrkdError(f"cannot read {path}: {error.strerror}") from None
 
 
 def from_csv(text: str, name: str) -> list[Score]:
@@ -51,23 +97,65 @@ def from_csv(text: str, name: str) -> list[Score]:
     Raises:
         SrkdError: it is another table, a line is not a score or repeats another, or lines are of several suites.
     """
-    scores, lines = list[Score](), dict[tuple[object, ...], int]()
-    for line, values, commas in _rows(text, name):
+    scores: list[Score] = []
+    for line in lines(text, name):
+        if CELL in line.more:
+            raise SrkdError(f"{name} has the scores of a grid of suites", f"srkd report --from {name}")
+        scores.append(line.score)
+    return scores
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a file.
+
+    Args:
+        more: the texts in columns that are no fields of a score.
+    """
+
+    number: int
+    score: Score
+    more: dict[str, str]
+
+
+def lines(text: str, name: str) -> Iterator[Line]:
+    """Yield the lines of a text that `to_csv` wrote, or the same with more columns.
+
+    Lines of different cells, as the column `cell` names them, may be of different suites.
+
+    Raises:
+        SrkdError: as `from_csv`.
+    """
+    seen, suites = dict[tuple[object, ...], int](), dict[str, str]()
+    for number, values, commas in _rows(text, name):
         try:
             score = _score(values, commas)
         except ValueError as error:
-            raise SrkdError(f"line {line} of {name} is no score: {error}", ANOTHER) from None
-        key = tuple(getattr(score, name) for name in IDENTITY)
-        if (first := lines.setdefault(key, line)) != line:
-            raise SrkdError(f"line {line} of {name} repeats line {first}", "keep one of them")
-        if scores and score.suite != scores[0].suite:
-            own, other = (one.suite or "an unknown suite" for one in (score, scores[0]))
+            raise SrkdError(f"line {number} of {name} is no score: {error}", ANOTHER) from None
+        more = {column: value for column, value in values.items() if column not in COLUMNS}
+        cell = more.get(CELL, "")
+        key = (cell, *(getattr(score, column) for column in IDENTITY))
+        if (first := seen.setdefault(key, number)) != number:
+            raise SrkdError(f"line {number} of {name} repeats line {first}", "keep one of them")
+        if (other := suites.setdefault(cell, score.suite)) != score.suite:
+            own, other = (one or "an unknown suite" for one in (score.suite, other))
             raise SrkdError(
-                f"{name} mixes suites or settings: line {line} is of {own}, the lines before it of {other}",
+                f"{name} mixes suites or settings: line {number} is of {own}, the lines before it of {other}",
                 "keep the scores of each suite in a file of their own",
             )
-        scores.append(score)
-    return scores
+        yield Line(number, score, more)
+
+
+def _expanded(content: bytes, path: Path) -> bytes:
+    """Return what a gzip file holds; a small file can expand to more than the memory, so its size is limited."""
+    try:
+        with gzip.open(BytesIO(content)) as file:
+            text = file.read(MOST_BYTES + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise SrkdError(f"cannot read {path}: its compressed content is damaged", ANOTHER) from None
+    if len(text) > MOST_BYTES:
+        raise SrkdError(f"cannot read {path}: it expands to more than {size(MOST_BYTES)}")
+    return text
 
 
 def _rows(text: str, name: str) -> Iterator[tuple[int, dict[str, str], bool]]:
@@ -93,7 +181,7 @@ def _rows(text: str, name: str) -> Iterator[tuple[int, dict[str, str], bool]]:
                 found = f"{len(values)} fields instead of {len(header)}"
                 raise SrkdError(f"line {line} of {name} is no score: {found}", ANOTHER)
             pairs = zip(header, values, strict=True)
-            yield line, {column: _read(value) for column, value in pairs if column in known}, delimiter != ","
+            yield line, {column: _read(value) for column, value in pairs}, delimiter != ","
     except csv.Error as error:
         line = reader.line_num + skipped
         raise SrkdError(f"line {line} of {name} is no line of CSV: {error}", ANOTHER) from None

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from srkd_bench import __version__
 from srkd_bench.config.metrics import METRICS, rules
@@ -28,6 +28,9 @@ from srkd_bench.report.tables.differences import bracketed, left_out_notes, sign
 from srkd_bench.report.tables.gains import gains
 from srkd_bench.report.tables.per_image import per_image
 from srkd_bench.report.tables.table import MISSING, UNRANKED, Highlight, label, model_labels, one_line
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 PAGE = Path(__file__).parent / "assets"
 SIGNS = {"better": "▲", "worse": "▼", "holds": "✓", "fails": "✗", "not significant": "○", "not measured": "·"}
@@ -49,17 +52,10 @@ def to_html(
         panels: regions of images as each model renders them.
         figures: `<svg>` elements by name: `forest-psnr_y`, …, `curves`.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        # Texts, some of which users named, are on one printable line.
-        lstrip_blocks=True, finalize=lambda value: one_line(value) if type(value) is str else value,
-    )  # fmt: skip
     names = model_labels(results)
     found = {metric: differences(results, metric) for metric in results.metrics}
-    page = environment.get_template("page.html.j2").render(
-        _context(results) | _assets() | {"signs": SIGNS, "captions": CAPTIONS},
+    page = template("page.html.j2").render(
+        _context(results) | assets() | {"signs": SIGNS, "captions": CAPTIONS},
         findings=findings(results, *next(iter(found.items()))),
         metrics=[_metric(results, metric, found[metric], reference, highlight) for metric in results.metrics],
         claims=[_claim(verdict, names) for verdict in verdicts],
@@ -72,7 +68,18 @@ def to_html(
     return page.strip() + "\n"
 
 
-def _assets() -> dict[str, str]:
+def template(name: str) -> Template:
+    """Return a template that escapes all texts; those that users named are on one printable line."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, finalize=lambda value: one_line(value) if type(value) is str else value,
+    )  # fmt: skip
+    return environment.get_template(name)
+
+
+def assets() -> dict[str, str]:
     """Return the page's own style and script, and its Content-Security-Policy.
 
     The policy admits the style and the script by their checksums, images that are in the page, and nothing else.

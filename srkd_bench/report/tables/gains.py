@@ -60,7 +60,7 @@ def gains(results: Results, metric: str) -> Table | None:
         header=header,
         rows=[
             _row(names[model], one, METRICS[metric].decimals)
-            + [Cell(_factor(worth.get(model)))] * bool(worth)
+            + [Cell(factor(worth.get(model)))] * bool(worth)
             + [Cell(f"{costs[model]:.1f}" if model in costs else MISSING)] * bool(costs)
             for model, one in rows.items()
         ],
@@ -104,14 +104,14 @@ def _row(name: str, one: Difference | None, decimals: int) -> list[Cell]:
     return [Cell(text) for text in texts]
 
 
-def _factor(one: Multiplier | None) -> str:
+def factor(one: Multiplier | None) -> str:
     """Return k with its interval as printed: `2.06 [1.71, 2.64]`, `<1` and `>10` beyond what was measured."""
     if one is None:
         return MISSING
 
     def cut(value: float) -> str:
-        if value <= 1:
-            return "<1"
+        if value <= one.smallest * (1 + 1e-9):
+            return f"<{one.smallest:.3g}"
         return f">{one.largest:.3g}" if value >= one.largest * (1 - 1e-9) else f"{value:.2f}"
 
     k, low, high = map(cut, (one.k, one.low, one.high))
@@ -128,7 +128,7 @@ def _notes(
     return [
         *left_out_notes(results, known),
         *_untested(results, metric, rows),
-        *(_tests(tested, names, metric) if tested else []),
+        *(explained(tested, names, metric) if tested else []),
         _new_images(tested, names, METRICS[metric].decimals),
         *(_every_set(tested, names) if len(results.datasets) > 1 else []),
         *(f"k: {FACTOR.format(alone, one.largest)}" for one in [*worth.values()][:1]),
@@ -137,7 +137,7 @@ def _notes(
     ]
 
 
-def _tests(tested: Sequence[Difference], names: Mapping[str, str], metric: str) -> list[str]:
+def explained(tested: Sequence[Difference], names: Mapping[str, str], metric: str) -> list[str]:
     """Return notes on what intervals cover, what verdicts rest on, and which differences can be detected."""
     decimals, unit = METRICS[metric].decimals, METRICS[metric].unit
     family = f", p adjusted for {len(tested)} comparisons (Holm)" if len(tested) > 1 else ""

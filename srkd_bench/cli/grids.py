@@ -1,0 +1,92 @@
+"""The report of a grid as `srkd report` writes and prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from srkd_bench.cli.output import out
+from srkd_bench.core.errors import SrkdError, unknown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from srkd_bench.evaluation.grids.cells import CellResults
+    from srkd_bench.report.grids.document import GridDocument
+
+
+@dataclass(frozen=True)
+class GridContent:
+    """What a report of a grid shows."""
+
+    document: GridDocument
+
+    def figures(self) -> Mapping[str, Figure]:
+        """Return the figures by name."""
+        return self.document.figures()
+
+    def text(self, format: str) -> str:
+        """Return the report in a format."""
+        from srkd_bench.report.render import written
+
+        return written(self.document, format)
+
+    def print(self) -> None:
+        """Print the tables, in the terminal's colours."""
+        from srkd_bench.report.render import print_document
+
+        print_document(self.document, out)
+
+
+def grid_content(
+    name: str, cells: Sequence[CellResults], methods: Sequence[str] = (), baseline: str = "none"
+) -> GridContent:
+    """Return the report of a grid.
+
+    Args:
+        methods: instead of all; the baseline is kept.
+        baseline: the method that all others are compared with.
+    Raises:
+        SrkdError: no cell has one of these methods.
+    """
+    from srkd_bench.evaluation.grids.cells import columns_of
+    from srkd_bench.report.grids.document import GridDocument
+
+    known = columns_of(cells)
+    for method in (baseline, *methods):
+        if method not in known:
+            raise unknown(f"method in grid {name}", method, known)
+    kept = {*methods, baseline, "bicubic", "teacher"} if methods else set(known)
+    chosen = [
+        replace(
+            cell,
+            results=replace(
+                cell.results,
+                baseline=baseline,
+                columns=[model for model in cell.results.columns if model in kept],
+                scores=[score for score in cell.results.scores if score.model in kept],
+            ),
+        )
+        for cell in cells
+    ]
+    return GridContent(GridDocument(name, chosen))
+
+
+def of_file(source: Path, suite: str | None, methods: Sequence[str], baseline: str) -> GridContent | None:
+    """Return the report of a score file with a grid, or None if it has no cells.
+
+    Raises:
+        MissingError: there is no such file.
+        SrkdError: it cannot be read, or is of another suite than the one named.
+    """
+    from srkd_bench.report.formats.grid_file import is_grid, read_grid
+
+    if not is_grid(source):
+        return None
+    cells = read_grid(source)
+    name = cells[0].results.suite or source.name.partition(".")[0]
+    if suite is not None and Path(suite).stem != name:
+        raise SrkdError(f"{source} is of suite {name}, not {suite}", f"srkd report --from {source}")
+    return grid_content(name, cells, methods, baseline)

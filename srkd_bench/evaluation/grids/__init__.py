@@ -1,0 +1,1 @@
+"""Analyse grids of studies: gains of cells, training multipliers, effects of factors, advice."""

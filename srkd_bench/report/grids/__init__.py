@@ -1,0 +1,1 @@
+"""Reports of grids: tables, figures, data and page."""
