@@ -12,7 +12,7 @@ from srkd_bench.config.suite import Suite, TeacherSpec
 from srkd_bench.config.training import overridden
 from srkd_bench.core.errors import SrkdError
 
-MOST = 2_000
+MOST = 1_000
 """Cells of a grid, at most: planning one takes some milliseconds."""
 CELL = "cell"
 """What `--set cell=NAME` selects by, beside the keys of a grid."""
@@ -92,8 +92,7 @@ def drafts(raw: Raw, where: str) -> list[Draft]:
         if raw.get("overrides"):
             raise SrkdError(f"{where}: overrides need a grid", _AXES)
         return [Draft((), base)]
-    given = raw["grid"] if isinstance(raw["grid"], list) else [raw["grid"]]
-    blocks = [_axes(block, where) for block in given]
+    blocks = _blocks(raw, where)
     count = sum(prod(map(len, axes.values())) for axes in blocks)
     if not count:
         raise SrkdError(f"{where}: the grid has no values", _AXES)
@@ -102,11 +101,37 @@ def drafts(raw: Raw, where: str) -> list[Draft]:
             f"{where}: the grid has {count:,} cells, more than {MOST:,}",
             "leave out values, or list several smaller products: grid: [{…}, {…}]",
         )
-    keys = list(dict.fromkeys(key for axes in blocks for joined in axes for key in joined))
     found = [_placed(base, at, where) for axes in blocks for at in _products(axes)]
     for number, override in enumerate(_overrides(raw, where), 1):
         found = _override(found, *override, f"{where}: override {number}")
-    return [Draft(keys, one) for one in found]
+    return [Draft(axes_of(raw, where), one) for one in found]
+
+
+def axes_of(raw: Raw, where: str) -> list[str]:
+    """Return the keys that a raw suite varies, in order; raises as `drafts`."""
+    blocks = [] if raw.get("grid") is None else _blocks(raw, where)
+    return list(dict.fromkeys(key for axes in blocks for joined in axes for key in joined))
+
+
+def with_fixed_teacher(raw: Raw, base: Raw) -> Raw:
+    """Return a cell whose teacher is trained as in the suite before the grid varies `train`.
+
+    Otherwise, each length of the students' training would have a teacher of its own.
+
+    Args:
+        base: the suite without its grid.
+    """
+    teacher, train = raw.get("teacher"), base.get("train")
+    if not isinstance(teacher, dict) or teacher.get("weights") is not None or not isinstance(train, dict):
+        return raw
+    own = teacher.get("train") or {}
+    return raw | {"teacher": teacher | {"train": overridden(train, own) if isinstance(own, dict) else own}}
+
+
+def _blocks(raw: Raw, where: str) -> list[dict[tuple[str, ...], list[Any]]]:
+    """Return the axes of each product whose union is the grid."""
+    given = raw["grid"] if isinstance(raw["grid"], list) else [raw["grid"]]
+    return [_axes(block, where) for block in given]
 
 
 def _axes(block: Any, where: str) -> dict[tuple[str, ...], list[Any]]:

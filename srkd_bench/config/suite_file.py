@@ -13,6 +13,7 @@ from srkd_bench.config.base import Spec
 from srkd_bench.config.grid import (
     CELL,
     Cell,
+    axes_of,
     cells_hint,
     drafts,
     is_selected,
@@ -20,6 +21,7 @@ from srkd_bench.config.grid import (
     path_of,
     put,
     selects,
+    with_fixed_teacher,
 )
 from srkd_bench.config.messages import problem, unquoted
 from srkd_bench.config.network import ModelSpec, kind_of
@@ -158,12 +160,16 @@ def load_grid(name: str, settings: Iterable[str] = ()) -> Grid:
     raw, where = _read(name)
     asked = [_setting(one) for one in settings]
     whole = [one for one in asked if one[0] in ("grid", "overrides")]
-    found = drafts(raw | dict(whole), where)
-    chosen = [one for one in asked if selects(one[0], found[0].keys)]
+    raw |= dict(whole)
+    keys = axes_of(raw, where)
+    chosen = [one for one in asked if selects(one[0], keys)]
     changes = [one for one in asked if one not in whole and one not in chosen]
-    found = [replace(one, raw=_changed(one.raw, changes)) for one in found]
-    suites = [validated(Suite, one.raw, where) for one in found]
-    if not found[0].keys:
+    # Settings apply before the grid, for its teacher, and after it, since they replace its overrides.
+    base = _changed(raw, changes)
+    found = [replace(one, raw=_changed(one.raw, changes)) for one in drafts(base, where)]
+    cells = [with_fixed_teacher(one.raw, base) if keys else one.raw for one in found]
+    suites = [validated(Suite, one, where) for one in cells]
+    if not keys:
         if chosen:
             raise SrkdError(f"{where} has no grid, so it has no cells", "leave out --cell")
         return Grid(suites[0].name, (Cell("", {}, suites[0]),))

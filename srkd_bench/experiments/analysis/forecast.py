@@ -23,8 +23,8 @@ from srkd_bench.evaluation.inference.profile import wait
 from srkd_bench.evaluation.metrics import measure
 from srkd_bench.evaluation.scores import measurement
 from srkd_bench.evaluation.scoring import VALIDATION_SIDE, bicubic, network
-from srkd_bench.experiments.planning.label_cost import lr_pixels, steps_paid
 from srkd_bench.experiments.planning.grid import Plans, cell_of, in_cell, name_of, plans_of
+from srkd_bench.experiments.planning.label_cost import lr_pixels, steps_paid
 from srkd_bench.experiments.planning.planner import MISSING, Plan
 from srkd_bench.experiments.planning.tasks import Task, duration, tasks
 from srkd_bench.experiments.runs.preflight import check_unpacked

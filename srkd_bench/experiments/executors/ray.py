@@ -24,8 +24,8 @@ from srkd_bench.experiments.executors.serial import do
 from srkd_bench.experiments.executors.worker import Desk, WorkerProcess, stopping
 from srkd_bench.experiments.planning import status
 from srkd_bench.experiments.planning.agenda import Agenda
-from srkd_bench.experiments.planning.parts import part
 from srkd_bench.experiments.planning.grid import Plans, cell_of
+from srkd_bench.experiments.planning.parts import part
 from srkd_bench.experiments.planning.tasks import Task, tasks
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import RunOptions

@@ -68,4 +68,7 @@ def do(task: Task, plan: Plan, place: Workplace, ranks: Ranks | None = None) -> 
             ensure_labels(task.labels, teacher, plan.suite.train, images, place)
         return []
     possible = [run for run in task.runs if run.teacher is None or place.store.has(run.teacher)]
-    return ensure_students(possible, plan, images, place)
+    failures = ensure_students(possible, plan, images, place)
+    for failure in failures if plan.cell else []:
+        failure.message = f"cell {plan.cell}: {failure.message}"
+    return failures

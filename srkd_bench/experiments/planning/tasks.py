@@ -80,7 +80,9 @@ def tasks(plan: Plans, store: ArtifactStore, slots: int = 1) -> list[Task]:
     for one in plans_of(plan):
         found += _trainings(one, own.get(one.cell, []), store, made)
         scores = _scores(one, store, made, known)
-        found += scores if slots == 1 else [part for task in scores for part in _by_network_and_set(task, one)]
+        found += (
+            scores if slots == 1 else [part for task in scores for part in _by_network_and_set(task, one)]
+        )
     return found
 
 

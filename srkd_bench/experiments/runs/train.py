@@ -83,6 +83,7 @@ def ensure_students(runs: list[Run], plan: Plan, images: ImageSet, place: Workpl
         title += f", {max(map(plan.seeds_in_words, missing), key=len)}"
     if missing and len(seeds) > 1:
         title += f" ({seeds.index(missing[0].seed) + 1} of {len(seeds)} seeds)"
+    title += f" of {plan.cell}" if plan.cell else ""
     return ensure_group(runs, images, plan.suite.data, place, title=title, column=plan.column)
 
 
