@@ -109,7 +109,8 @@ def _setting(text: str) -> tuple[str, Any]:
         raise SrkdError(
             f"--set {name[:80]}: no key is nested that deep", "for example --set params.ckd.weight=0.5"
         )
-    return key, value.strip() if key == CELL else parse_yaml(value, f"--set {name[:80]}")
+    found = parse_yaml(value, f"--set {name[:80]}")
+    return key, str(found) if key == CELL else found
 
 
 def _without_training(raw: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def cells(tmp_path: Path) -> Cells:
     def read(grid: object, *settings: str, **changes: object) -> tuple[Cell, ...]:
         path = tiny_suite(tmp_path, **changes)
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        path.write_text(yaml.safe_dump(raw | {"grid": grid}), encoding="utf-8")
+        path.write_text(yaml.safe_dump(raw | {"grid": grid}, sort_keys=False), encoding="utf-8")
         return load_grid(str(path), settings).cells
 
     return read

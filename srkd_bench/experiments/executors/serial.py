@@ -8,7 +8,7 @@ from srkd_bench.config.artifacts import Run, Weights
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.progress import Display
 from srkd_bench.experiments.executors.worker import begin
-from srkd_bench.experiments.planning.grid import Plans, cell_of
+from srkd_bench.experiments.planning.grid import Plans, cell_of, name_cell
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import Task, tasks
 from srkd_bench.methods import sources
@@ -69,6 +69,6 @@ def do(task: Task, plan: Plan, place: Workplace, ranks: Ranks | None = None) -> 
         return []
     possible = [run for run in task.runs if run.teacher is None or place.store.has(run.teacher)]
     failures = ensure_students(possible, plan, images, place)
-    for failure in failures if plan.cell else []:
-        failure.message = f"cell {plan.cell}: {failure.message}"
+    for failure in failures:
+        name_cell(failure, plan.cell)
     return failures

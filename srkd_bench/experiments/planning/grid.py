@@ -28,14 +28,20 @@ class GridPlan:
 Plans = Plan | GridPlan
 
 
+def name_cell(error: SrkdError, cell: str) -> None:
+    """Name a cell in an error; an empty name changes nothing."""
+    if cell:
+        error.message = f"cell {cell}: {error.message}"
+        error.args = (error.message,)
+
+
 @contextmanager
 def in_cell(name: str) -> Iterator[None]:
     """Name a cell in the errors of the block; an empty name changes nothing."""
     try:
         yield
     except SrkdError as error:
-        if name:
-            error.message = f"cell {name}: {error.message}"
+        name_cell(error, name)
         raise
 
 

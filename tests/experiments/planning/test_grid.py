@@ -30,7 +30,7 @@ def planned(tmp_path: Path, display: Display) -> Planned:
     def plan(*settings: str, grid: object = GRID, **changes: object) -> GridPlan:
         path = tiny_suite(tmp_path, **changes)
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        path.write_text(yaml.safe_dump(raw | {"grid": grid}), encoding="utf-8")
+        path.write_text(yaml.safe_dump(raw | {"grid": grid}, sort_keys=False), encoding="utf-8")
         found, _ = workflow.find_plans(str(path), settings, tmp_path / "store", display)
         assert isinstance(found, GridPlan)
         return found
