@@ -67,11 +67,48 @@ seeds: [0, 1, 2, 3, 4, 5]
 `srkd ls suites` lists the built-in suites."""
 
 
+HEAD = ("Key", "Values", "Default", "Meaning", "Example")
+GRID = "A suite with a `grid` has several cells, each a study. [Grids](../guides/grids.md) shows how to run them."
+GRID_KEYS = (
+    (
+        "`grid`",
+        "mapping, or list of mappings",
+        "–",
+        "The values of each key that varies; any key of this page but `name` can. The cells are all combinations; "
+        "those of a list of mappings are their union. Keys that are joined by commas vary together: each value is "
+        "then a list with one entry for each key.",
+        "`{train.steps: [2500, 10000], data.images: [50, 399]}`",
+    ),
+    (
+        "`overrides`",
+        "list of mappings",
+        "–",
+        "Settings of some cells. Later ones replace earlier ones.",
+        "`[{when: {train.steps: 2500}, set: {train.learning_rate: 3e-3}}]`",
+    ),
+    (
+        "`overrides[].when`",
+        "mapping",
+        "*required*",
+        "Conditions that a cell must meet: a value, or a list of possible values, for each key.",
+        "`{train.steps: 2500, student.n_feats: 8}`",
+    ),
+    (
+        "`overrides[].set`",
+        "mapping",
+        "*required*",
+        "Keys and values that such a cell has.",
+        "`{seeds: [0, 1, 2, 3, 4, 5]}`",
+    ),
+)
+
+
 def pages() -> dict[str, str]:
     """Return the Markdown of the reference, by path."""
     parts = [INTRODUCTION]
     for title, (prefix, spec) in SECTIONS.items():
         parts += [f"## {title}", *filter(None, [NOTES.get(title)]), keys(prefix, spec)]
+    parts += ["## Grid", GRID, table(HEAD, GRID_KEYS)]
     return {PATH: "\n\n".join(parts) + "\n"}
 
 
@@ -89,7 +126,7 @@ def keys(prefix: str, spec: type[Spec]) -> str:
         for name, field in spec.model_fields.items()
         if field.examples
     ]
-    return table(("Key", "Values", "Default", "Meaning", "Example"), rows)
+    return table(HEAD, rows)
 
 
 def meanings(spec: type[Spec]) -> dict[str, str]:

@@ -6,7 +6,7 @@ Run `python -m docs_generators.traits` after a built-in method or a suite has ch
 from collections.abc import Iterator
 
 from srkd_bench.config.base import Loss, Params
-from srkd_bench.config.suite_file import load_suite
+from srkd_bench.config.suite_file import load_grid
 from srkd_bench.config.suite_names import suite_files
 from srkd_bench.methods import metadata, sources
 
@@ -17,10 +17,10 @@ def requests() -> Iterator[tuple[str, dict[str, Params], Loss]]:
     for name in sorted(sources.builtin()):
         yield name, {}, "mse"
     for path in suite_files().values():
-        suite = load_suite(str(path))
-        for name in suite.methods:
-            if "@" not in name and name != "all":
-                yield name, dict(suite.params), suite.train.loss
+        for cell in load_grid(str(path)).cells:
+            for name in cell.suite.methods:
+                if "@" not in name and name != "all":
+                    yield name, dict(cell.suite.params), cell.suite.train.loss
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import typer
 from srkd_bench import __version__
 from srkd_bench.cli import registration, shells, streams
 from srkd_bench.cli.commands import method, store
+from srkd_bench.cli.commands.advise import advise
 from srkd_bench.cli.commands.compare import compare
 from srkd_bench.cli.commands.data import download
 from srkd_bench.cli.commands.evaluate import evaluate
@@ -98,6 +99,12 @@ _add(
     "srkd report demo --fail-if 'hkd.photos-test < none.photos-test'",
     panel=INSPECT,
     seeds=True,
+)
+_add(
+    advise,
+    "srkd advise --params 50000 --steps 10000 --images 400",
+    "srkd advise --params 50000 --steps 10000 --images 400 --from grid.csv.gz",
+    panel=INSPECT,
 )
 _add(compare, "srkd compare demo hkd none", "srkd compare old.csv new.csv", panel=INSPECT, seeds=True)
 _add(

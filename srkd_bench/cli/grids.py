@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from srkd_bench.evaluation.grids.cells import CellResults
+    from srkd_bench.experiments.planning.grid import GridPlan
     from srkd_bench.report.grids.document import GridDocument
+    from srkd_bench.store.artifact_store import ArtifactStore
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,25 @@ def grid_content(
                 cell.results,
                 baseline=baseline,
                 columns=[model for model in cell.results.columns if model in kept],
+                scores=[score for score in cell.results.scores if score.model in kept],
             ),
         )
         for cell in cells
     ]
     return GridContent(GridDocument(name, chosen))
+
+
+def of_plan(
+    plan: GridPlan, store: ArtifactStore, methods: Sequence[str] = (), baseline: str = "none"
+) -> GridContent:
+    """Return the report of what is finished of a grid.
+
+    Args:
+        methods, baseline: as in `grid_content`.
+    """
+    from srkd_bench.experiments.analysis.cells import cell_results
+
+    return grid_content(plan.name, cell_results(plan, store), methods, baseline)
 
 
 def of_file(source: Path, suite: str | None, methods: Sequence[str], baseline: str) -> GridContent | None:

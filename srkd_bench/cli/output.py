@@ -39,7 +39,7 @@ def print_forecast(found: Forecast, json_: bool, more: dict[str, Any] | None = N
 
     if json_:
         total = {"seconds": round(found.seconds), "disk": found.disk, "flops": found.flops}
-        rows = [vars(job) for job in found.jobs]
+        rows = [{key: one for key, one in vars(job).items() if key != "cell" or one} for job in found.jobs]
         total["precisions"] = dict(found.precisions)
         print_json({"schema": 1, "suite": found.suite, "jobs": rows, **total, **(more or {})})
         return
@@ -51,7 +51,7 @@ def print_forecast(found: Forecast, json_: bool, more: dict[str, Any] | None = N
             "time": "" if not job.seconds else f"about {clock(job.seconds)}",
             "disk": size(job.disk) if job.disk else "",
         }
-        for job in found.jobs
+        for job in found.by_cell
     ]
     print_table(shown)
     if found.missing:

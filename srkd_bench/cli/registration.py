@@ -23,6 +23,7 @@ DEFAULT_SUITE = "demo"
 RUN, INSPECT, DATA, NETWORKS, STORE, METHODS = "Run", "Inspect", "Data", "Networks", "Store", "Methods"
 _IN_SETTINGS = {
     "seeds": "seeds",
+    "cell": "cell",
     "teacher": "teacher.weights",
     "weights": "teacher.weights",
     "datasets": "data.test",
@@ -65,6 +66,14 @@ SEEDS = Annotated[
     str | None,
     typer.Option(
         "--seeds", metavar="N|A-B|A,B", help="Seeds: a number of seeds (6), a range (0-5) or a list (0,2,4)."
+    ),
+]
+CELL = Annotated[
+    str | None,
+    typer.Option(
+        "--cell",
+        metavar="LABELS",
+        help="Cells of a grid with these labels, such as 'train.steps=2500 student=8x4'.",
     ),
 ]
 OldSuite = Annotated[
@@ -187,6 +196,7 @@ def register(
     """
     added: dict[str, Any] = {"suite": OldSuite} if "suite" in signature(function).parameters else {}
     added |= {"seeds": SEEDS} if seeds else {}
+    added |= {"cell": CELL} if "settings" in signature(function).parameters else {}
     added |= {"offline": OFFLINE} if online else {}
     added |= {"trust": TRUST} if _RUNS_CODE & set(signature(function).parameters) else {}
 
@@ -218,6 +228,8 @@ def _with_shared_options(function: Callable[..., None], added: dict[str, Any]) -
         _refuse_twice(values | shared)
         if shared.get("seeds"):
             values["settings"] = [*(values["settings"] or []), seeds_setting(shared["seeds"])]
+        if shared.get("cell"):
+            values["settings"] = [*(values["settings"] or []), f"cell={shared['cell']}"]
         function(**values)
 
     last = [index for index, one in enumerate(parameters) if one.name in ("dry_run", "json_")]

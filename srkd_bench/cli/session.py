@@ -12,6 +12,7 @@ from srkd_bench.experiments import workflow
 
 if TYPE_CHECKING:
     from srkd_bench.core.progress import Display
+    from srkd_bench.experiments.planning.grid import Plans
     from srkd_bench.experiments.planning.planner import Plan
     from srkd_bench.store.artifact_store import ArtifactStore
     from srkd_bench.store.workspace import RunOptions, Workplace
@@ -44,8 +45,24 @@ def find_plan(
     return *found, display
 
 
+def find_plans(
+    suite: str,
+    settings: list[str] | None,
+    home: Path | None,
+    *,
+    readonly: bool = False,
+    execution: RunOptions | None = None,
+) -> tuple[Plans, ArtifactStore, Display]:
+    """Return as `find_plan` the plan of a suite, or of the cells of a grid."""
+    from srkd_bench.core.progress import Display
+
+    display = Display(err)
+    found = workflow.find_plans(suite, settings, home, display, readonly=readonly, execution=execution)
+    return *found, display
+
+
 def show_forecast(
-    plan: Plan, place: Workplace, json_: bool, slots: int = 1, more: dict[str, Any] | None = None
+    plan: Plans, place: Workplace, json_: bool, slots: int = 1, more: dict[str, Any] | None = None
 ) -> None:
     """Print the predicted cost of a plan on a number of devices like this one.
 
@@ -57,37 +74,51 @@ def show_forecast(
     print_forecast(forecast(plan, place, slots), json_, more)
 
 
-def forecast_run(plan: Plan, place: Workplace, json_: bool, slots: int = 1) -> None:
+def forecast_run(plan: Plans, place: Workplace, json_: bool, slots: int = 1) -> None:
     """Print what a plan will cost, as `show_forecast`, or refuse it where its execution would be refused."""
+    from srkd_bench.experiments.planning.grid import plans_of
     from srkd_bench.experiments.planning.status import finished
     from srkd_bench.experiments.runs.preflight import check_precision
 
     if not finished(plan, place.store):
-        check_precision(plan, place.device)
+        for one in plans_of(plan):
+            check_precision(one, place.device)
     show_forecast(plan, place, json_, slots)
 
 
-def show_results(plan: Plan, store: ArtifactStore, json_: bool) -> None:
+def show_results(plan: Plans, store: ArtifactStore, json_: bool) -> None:
     """Print the tables of what is finished of a plan, or its scores as JSON."""
     from srkd_bench.experiments.analysis.collect import results
+    from srkd_bench.experiments.planning.grid import GridPlan
 
-    print_results(results(plan, store), json_)
+    if not isinstance(plan, GridPlan):
+        print_results(results(plan, store), json_)
+        return
+    from srkd_bench.cli.grids import of_plan
+
+    content = of_plan(plan, store)
+    if json_:
+        print(content.text("json"), end="")
+    else:
+        content.print()
 
 
-def write_events(plan: Plan, store: ArtifactStore, display: Display, folder: Path) -> None:
+def write_events(plan: Plans, store: ArtifactStore, display: Display, folder: Path) -> None:
     """Write the training events of a plan's finished networks for TensorBoard."""
     from srkd_bench.experiments.analysis.collect import results
+    from srkd_bench.experiments.planning.grid import plans_of
     from srkd_bench.report import tensorboard
 
-    trainings = results(plan, store, trainings=True).trainings
-    tensorboard.write(trainings, folder)
-    display.say(
-        f"Wrote {len(trainings)} trainings; to view them: tensorboard --logdir {shlex.quote(str(folder))}"
-    )
+    count = 0
+    for one in plans_of(plan):
+        trainings = results(one, store, trainings=True).trainings
+        tensorboard.write(trainings, folder / one.cell)
+        count += len(trainings)
+    display.say(f"Wrote {count} trainings; to view them: tensorboard --logdir {shlex.quote(str(folder))}")
 
 
 def work(
-    plan: Plan,
+    plan: Plans,
     store: ArtifactStore,
     display: Display,
     options: RunOptions,
@@ -106,10 +137,13 @@ def work(
         from srkd_bench.report.tensorboard import check
 
         check()
+    from srkd_bench.experiments.planning.grid import plans_of
+
     failed = workflow.complete(plan, store, display, options, executor)
     show_results(plan, store, json_)
     if tensorboard:
         write_events(plan, store, display, tensorboard)
     display.say(f"Store: {store}")
-    if problem := failed or plan.lacking:
+    lacking = next((one.lacking for one in plans_of(plan) if one.lacking), None)
+    if problem := failed or lacking:
         raise problem

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from srkd_bench.config.base import Artifact, LabelSource, Params, Precision
+from srkd_bench.config.base import Artifact, Count, LabelSource, Params, Precision
 from srkd_bench.config.network import NetworkSpec
 from srkd_bench.config.training import TrainSpec
 
@@ -32,6 +32,7 @@ class Run(Artifact):
 
     Args:
         data, pixels: name of the training set, and the digest of its decoded pixels.
+        images: number of training images, the first of the set; None: all.
         method: `none` for teachers and controls; `a+b` for a composition.
         params: of each part of the method, defaults written out, with its `version`.
         teacher: None if no part of the method uses one.
@@ -46,6 +47,7 @@ class Run(Artifact):
     train: TrainSpec
     data: str
     pixels: str
+    images: Count | None = Field(default=None, exclude_if=lambda chosen: chosen is None)
     method: str
     params: dict[str, Params]
     seed: int

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from srkd_bench.config.base import LabelSource, Params, Rate, Seed, Spec, digest_of, short
+from srkd_bench.config.base import Count, LabelSource, Params, Rate, Seed, Spec, digest_of, short
 from srkd_bench.config.claims import Claim
 from srkd_bench.config.distinct import Distinct
 from srkd_bench.config.messages import shown
@@ -18,6 +18,9 @@ class DataSpec(Spec):
 
     train: Annotated[str, Field(examples=["div2k"])]
     """Data set that all networks are trained on."""
+    images: Annotated[Count | None, Field(examples=[50], exclude_if=lambda chosen: chosen is None)] = None
+    """Number of training images that students see: the first ones in the order of their pixels' digests, a fixed
+    shuffle that no seed or file name changes. A teacher that is trained sees all. Without it, all images."""
     test: Annotated[Distinct[str], Field(min_length=1, examples=[["set5", "set14"]])]
     """Data sets that networks are measured on."""
     validation: Annotated[str | None, Field(examples=["div2k-valid"])] = None
@@ -25,6 +28,11 @@ class DataSpec(Spec):
     depends on it."""
     scale: Annotated[Literal[2, 3, 4], Field(examples=[4])] = 2
     """Upscaling factor of all networks."""
+
+    @property
+    def trained_on(self) -> str:
+        """The images that students are trained on: `bsds500`, or `50 images of bsds500`."""
+        return self.train if self.images is None else f"{self.images:,} images of {self.train}"
 
     @property
     def names(self) -> list[str]:
@@ -194,7 +202,7 @@ class Suite(Spec):
         settings = self.model_dump(
             mode="json",
             include={
-                "data": {"train", "scale"},
+                "data": {"train", "images", "scale"},
                 "teacher": True,
                 "student": True,
                 "student_init": True,

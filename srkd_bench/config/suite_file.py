@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,15 +10,27 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from srkd_bench.config.base import Spec
+from srkd_bench.config.grid import (
+    CELL,
+    Cell,
+    axes_of,
+    cells_hint,
+    drafts,
+    is_selected,
+    named,
+    path_of,
+    put,
+    selects,
+    with_fixed_teacher,
+)
 from srkd_bench.config.messages import problem, unquoted
 from srkd_bench.config.network import ModelSpec, kind_of
 from srkd_bench.config.suite import Suite
 from srkd_bench.config.suite_names import suite_files
-from srkd_bench.config.training import TrainSpec, overridden
+from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import MissingError, SrkdError, unknown
 
 MAX_BYTES = 100_000  # two seconds of parsing
-_DOT = re.compile(r"\.(?!\d+x(?:\.|$))")  # between the keys of a setting; not the one in none@3.4x
 
 
 class _Loader(yaml.SafeLoader):
@@ -86,17 +99,18 @@ def parse_yaml(text: str, where: str) -> Any:
         raise SrkdError(f"{where}: nested too deeply") from None
 
 
-def _set(raw: dict[str, Any], setting: str) -> dict[str, Any]:
-    """Return the suite with one `key=value` setting of the command line applied."""
-    key, equals, text = setting.partition("=")
-    path = _DOT.split(key.strip())
-    if not equals or not all(path) or not key.isprintable():
-        raise SrkdError(f"--set takes KEY=VALUE, not {setting[:80]!r}", "for example --set train.steps=200")
+def _setting(text: str) -> tuple[str, Any]:
+    """Return key and value of a `key=value` setting of the command line."""
+    name, equals, value = text.partition("=")
+    key, path = name.strip(), path_of(name)
+    if not equals or not all(path) or not name.isprintable():
+        raise SrkdError(f"--set takes KEY=VALUE, not {text[:80]!r}", "for example --set train.steps=200")
     if len(path) > 4:
         raise SrkdError(
-            f"--set {key[:80]}: no key is nested that deep", "for example --set params.ckd.weight=0.5"
+            f"--set {name[:80]}: no key is nested that deep", "for example --set params.ckd.weight=0.5"
         )
-    return _put(raw, path, parse_yaml(text, f"--set {key[:80]}"))
+    found = parse_yaml(value, f"--set {name[:80]}")
+    return key, str(found) if key == CELL else found
 
 
 def _without_training(raw: dict[str, Any]) -> dict[str, Any]:
@@ -108,22 +122,69 @@ def _without_training(raw: dict[str, Any]) -> dict[str, Any]:
     return raw | {"teacher": kept}
 
 
-def _put(raw: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
-    first, *rest = path
-    if not rest:
-        return raw | {first: value}
-    inner = raw.get(first) or {}
-    if not isinstance(inner, dict):
-        raise SrkdError(f"--set {'.'.join(path)[:80]}: '{first[:80]}' has no keys")
-    return raw | {first: overridden(inner, {rest[0]: _put(inner, rest, value)[rest[0]]})}
+@dataclass(frozen=True)
+class Grid:
+    """A suite file's cells; a suite without `grid:` has one, whose name is empty.
+
+    Args:
+        name: of the suite.
+        cells: those that settings select.
+    """
+
+    name: str
+    cells: tuple[Cell, ...]
 
 
 def load_suite(name: str, settings: Iterable[str] = ()) -> Suite:
-    """Read a suite by its name or file, and apply `key=value` settings.
+    """Read a suite by its name or file, and apply `key=value` settings; of a grid, these must select one cell.
 
     Raises:
         SrkdError: no such suite, invalid YAML, an unknown key, a wrong type or a number out of bounds.
     """
+    found = load_grid(name, settings)
+    if len(found.cells) > 1:
+        raise SrkdError(
+            f"suite {found.name} is a grid, and {len(found.cells):,} of its cells are selected",
+            f"select one: --cell '{found.cells[0].name}'",
+        )
+    return found.cells[0].suite
+
+
+def load_grid(name: str, settings: Iterable[str] = ()) -> Grid:
+    """Read a suite and its cells by its name or file, and apply `key=value` settings.
+
+    A setting of a key that the grid varies selects the cells with this value, and `cell` those with these labels.
+
+    Raises:
+        SrkdError: as `load_suite`, an invalid grid, or settings that select no cell.
+    """
+    raw, where = _read(name)
+    asked = [_setting(one) for one in settings]
+    whole = [one for one in asked if one[0] in ("grid", "overrides")]
+    raw |= dict(whole)
+    keys = axes_of(raw, where)
+    chosen = [one for one in asked if selects(one[0], keys)]
+    changes = [one for one in asked if one not in whole and one not in chosen]
+    # Settings apply before the grid, for its teacher, and after it, since they replace its overrides.
+    base = _changed(raw, changes)
+    found = [replace(one, raw=_changed(one.raw, changes)) for one in drafts(base, where)]
+    cells = [with_fixed_teacher(one.raw, base) if keys else one.raw for one in found]
+    suites = [validated(Suite, one, where) for one in cells]
+    if not keys:
+        if chosen:
+            raise SrkdError(f"{where} has no grid, so it has no cells", "leave out --cell")
+        return Grid(suites[0].name, (Cell("", {}, suites[0]),))
+    pairs = list(zip(found, named(found, suites, where), strict=True))
+    for key, value in chosen:
+        fitting = [(one, cell) for one, cell in pairs if is_selected(one, cell, key, value)]
+        if not fitting:
+            raise SrkdError(f"{where}: no cell has {key}={unquoted(value)[:80]}", cells_hint(key, pairs))
+        pairs = fitting
+    return Grid(suites[0].name, tuple(cell for _, cell in pairs))
+
+
+def _read(name: str) -> tuple[dict[str, Any], str]:
+    """Return the keys of a suite by its name or file, and what messages call it."""
     known = suite_files()
     path = known.get(name, Path(name))
     if name not in known and path.suffix not in (".yaml", ".yml"):
@@ -140,12 +201,17 @@ def load_suite(name: str, settings: Iterable[str] = ()) -> Suite:
         raise SrkdError(f"cannot read suite file '{name}': {error.strerror}") from None
     if not isinstance(raw, dict):
         raise SrkdError(f"{path}: a suite must be a mapping of keys", "`srkd show demo` prints an example")
+    return raw, str(path) if name not in known else f"suite {name}"
+
+
+def _changed(raw: dict[str, Any], settings: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a raw suite with settings of the command line applied."""
     settings = list(settings)
-    if any(re.match(r"\s*teacher\.weights\s*=(?!\s*(null|~)?\s*$)", one) for one in settings):
+    if any(key == "teacher.weights" and value is not None for key, value in settings):
         raw = _without_training(raw)
-    for setting in settings:
-        raw = _set(raw, setting)
-    return validated(Suite, raw, str(path) if name not in known else f"suite {name}")
+    for key, value in settings:
+        raw = put(raw, path_of(key), value, f"--set {key[:80]}")
+    return raw
 
 
 _UNION = ("int", "float", "bool", "str")

@@ -109,6 +109,22 @@ def spec_of(store: ArtifactStore, name: str) -> DatasetSpec:
     raise SrkdError(error.message, f"for the folder: ./{name}") if Path(name).is_dir() else error
 
 
+def image_limit(asked: int | None, store: ArtifactStore, name: str) -> int | None:
+    """Return the number of a data set's images to which a suite limits it; None if it takes all of them.
+
+    Args:
+        asked: in the suite, as `data.images`.
+    Raises:
+        SrkdError: the data set has fewer.
+    """
+    if asked is None or (name not in DATASETS and index_of(store, name) is None):
+        return asked
+    count = spec_of(store, name).count
+    if asked > count:
+        raise SrkdError(f"data.images is {asked:,}, but {name} has {count:,} images", "leave it out for all")
+    return None if asked == count else asked
+
+
 def packed(store: ArtifactStore, name: str) -> str | None:
     """Return the digest of a local data set's pixels, or None."""
     spec_of(store, name)

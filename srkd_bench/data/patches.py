@@ -16,11 +16,14 @@ from srkd_bench.data.labels import LabelReader, from_levels
 class Patches:
     """Random LR and HR patches of a data set; each image is drawn with equal probability.
 
+    Images are sorted by the digests of their pixels, so that the first ones are a fixed random sample.
+
     Args:
         train: batch, patch and augment are used.
         seed: streams with the same seed give the same patches.
         part: the slice of each batch that is returned; the rest is not read.
         labels: of the images, whose crops are returned with each batch; or None.
+        count: number of images to draw from, the first of the data set; None: all.
     """
 
     def __init__(
@@ -30,11 +33,12 @@ class Patches:
         seed: int | str,
         part: slice = slice(None),
         labels: LabelReader | None = None,
+        count: int | None = None,
     ) -> None:
         check_patch(images, train.patch)
         self.images, self.train, self.labels = images, train, labels
         self._key = seed_of("patches", seed)
-        self._part = part
+        self._part, self._count = part, count or len(images)
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         """Return LR (N, 3, patch, patch) and HR (N, 3, scale*patch, scale*patch) in [0, 1], float32.
@@ -43,7 +47,7 @@ class Patches:
         """
         n, patch, scale = self.train.batch, self.train.patch, self.images.scale
         random = np.random.Generator(np.random.Philox(key=[self._key, step]))
-        chosen = random.integers(len(self.images), size=n)
+        chosen = random.integers(self._count, size=n)
         places = random.random((n, 2))
         turns = random.integers(8, size=n) if self.train.augment else np.zeros(n, dtype=np.int64)
         chosen, places, turns = chosen[self._part], places[self._part], turns[self._part]

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from srkd_bench.core.errors import FailedRuns, SrkdError, failed_runs
 
 if TYPE_CHECKING:
+    from srkd_bench.config.grid import Cell
     from srkd_bench.core.progress import Display
     from srkd_bench.experiments.executors.base import Executor
+    from srkd_bench.experiments.planning.grid import Plans
     from srkd_bench.experiments.planning.planner import Plan
     from srkd_bench.store.artifact_store import ArtifactStore
     from srkd_bench.store.workspace import RunOptions, Workplace
@@ -67,10 +69,45 @@ def find_plan(
     return plan, store
 
 
-def _without_compiler(plan: Plan, store: ArtifactStore, display: Display, options: RunOptions) -> list[str]:
+def find_plans(
+    suite: str,
+    settings: Sequence[str] | None,
+    home: Path | None,
+    display: Display,
+    chosen: Sequence[str] = (),
+    *,
+    readonly: bool = False,
+    execution: RunOptions | None = None,
+) -> tuple[Plans, ArtifactStore]:
+    """Return as `find_plan` the plan of a suite, or of all cells that the settings select of a grid."""
+    from srkd_bench.config.suite_file import load_grid
+    from srkd_bench.experiments.planning import planner
+    from srkd_bench.experiments.planning.grid import plan_grid
+
+    read, store = load_grid(suite, settings or []), open_store(home, display)
+
+    def planned(cell: Cell, *words: str) -> Plan:
+        options = shlex.join([*naming(suite, settings), *words])
+        return planner.plan(cell.suite, store, display, chosen, readonly=readonly, options=options)
+
+    plans: Plans
+    if len(read.cells) == 1:
+        plans = planned(read.cells[0])
+    else:
+        plans = plan_grid(read.name, read.cells, lambda cell: planned(cell, "--cell", cell.name))
+    if execution is not None and (fallback := _without_compiler(plans, store, display, execution)):
+        return find_plans(suite, [*(settings or []), *fallback], home, display, chosen, readonly=readonly)
+    return plans, store
+
+
+def _without_compiler(plans: Plans, store: ArtifactStore, display: Display, options: RunOptions) -> list[str]:
     """Return the settings that turn torch.compile off if a plan needs it and it does not work here; else none."""
-    trainings = {"train": plan.suite.train, "teacher.train": plan.suite.teacher.train}
-    settings = [f"{key}.compile=false" for key, one in trainings.items() if one is not None and one.compile]
+    from srkd_bench.experiments.planning.grid import plans_of
+
+    suites = [one.suite for one in plans_of(plans)]
+    trainings = [("train", one.train) for one in suites]
+    trainings += [("teacher.train", one.teacher.train) for one in suites if one.teacher.train is not None]
+    settings = [*dict.fromkeys(f"{key}.compile=false" for key, one in trainings if one.compile)]
     if not settings:
         return []
     from srkd_bench.experiments.runs.preflight import compilations
@@ -78,7 +115,7 @@ def _without_compiler(plan: Plan, store: ArtifactStore, display: Display, option
     from srkd_bench.training.devices import choose_devices
 
     try:
-        for how in compilations(plan, store):
+        for how in compilations(plans, store):
             check_compiler(choose_devices(options.devices, options.jobs)[0], how)
     except SrkdError as error:
         if not error.hint.startswith("--set train.compile"):
@@ -110,7 +147,7 @@ def check_devices(options: RunOptions) -> None:
 
 
 def make(
-    execute: Executor, plan: Plan, store: ArtifactStore, display: Display, options: RunOptions
+    execute: Executor, plan: Plans, store: ArtifactStore, display: Display, options: RunOptions
 ) -> FailedRuns | None:
     """Execute what is missing in the store; return the failures."""
     failures = execute(plan, store, display, options)
@@ -119,7 +156,7 @@ def make(
 
 
 def complete(
-    plan: Plan, store: ArtifactStore, display: Display, options: RunOptions, executor: str = "local"
+    plan: Plans, store: ArtifactStore, display: Display, options: RunOptions, executor: str = "local"
 ) -> FailedRuns | None:
     """Execute what is missing in the store, or report that nothing is; return the failures.
 

@@ -4,7 +4,7 @@ import pytest
 
 from srkd_bench.config.network import ModelSpec
 from srkd_bench.config.suite import Suite
-from srkd_bench.config.suite_file import load_suite
+from srkd_bench.config.suite_file import load_grid, load_suite
 from srkd_bench.config.suite_names import suite_files
 from srkd_bench.core.errors import SrkdError
 
@@ -26,7 +26,7 @@ def load(tmp_path: Path, *settings: str, text: str = BASE) -> Suite:
 
 @pytest.mark.parametrize("name", suite_files())
 def test_every_suite_that_comes_with_srkd_can_be_read(name: str) -> None:
-    assert load_suite(name).name == name
+    assert load_grid(name).name == name
 
 
 def test_epochs_are_converted_to_steps_and_defaults_are_applied(tmp_path: Path) -> None:

@@ -24,6 +24,18 @@ def test_patches_are_a_pure_function_of_seed_and_step(store: ArtifactStore) -> N
     assert not torch.equal(forward[0], Patches(images, TRAIN, 1).batch(0)[1])
 
 
+def test_patches_of_a_part_of_the_images_are_those_of_a_set_of_these_images(store: ArtifactStore) -> None:
+    images, fewer = open_set(store, "photos", 2), open_set(store, "photos", 2)
+    fewer.names = fewer.names[:3]
+    for step in range(3):
+        drawn = Patches(images, TRAIN, 0, count=3).batch(step)
+        wanted = Patches(fewer, TRAIN, 0).batch(step)
+        assert all(torch.equal(a, b) for a, b in zip(drawn, wanted, strict=True))
+    everything, unlimited = Patches(images, TRAIN, 0, count=len(images)), Patches(images, TRAIN, 0)
+    assert torch.equal(everything.batch(0)[1], unlimited.batch(0)[1])
+    assert not torch.equal(drawn[1], unlimited.batch(2)[1])
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_every_lr_patch_matches_its_hr_patch(store: ArtifactStore, scale: int) -> None:
     images = open_set(store, "photos", scale)

@@ -23,7 +23,7 @@ from srkd_bench.cli.options import (
 )
 from srkd_bench.cli.output import err, print_results
 from srkd_bench.cli.registration import DEFAULT_SUITE
-from srkd_bench.cli.session import find_plan, open_store, show_results
+from srkd_bench.cli.session import find_plans, open_store, show_results
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.experiments.workflow import check_devices, workplace
 from srkd_bench.store.workspace import RunOptions
@@ -117,19 +117,22 @@ def evaluate(
 def _evaluate_suite(
     suite: str, settings: list[str], home: Path | None, options: RunOptions, json_: bool
 ) -> None:
+    from srkd_bench.experiments.planning.grid import plans_of
     from srkd_bench.experiments.planning.status import finished
 
-    plan, store, display = find_plan(suite, settings, home)
+    plan, store, display = find_plans(suite, settings, home)
     check_devices(options)
     if not finished(plan, store):
         from srkd_bench.experiments.runs.preflight import prepare
         from srkd_bench.experiments.runs.score import ensure_scores
 
         place = workplace(store, display, options)
-        ensure_scores([None, *plan.networks], plan, prepare(plan, place)[1], place)
+        for one in plans_of(plan):
+            ensure_scores([None, *one.networks], one, prepare(one, place)[1], place)
     show_results(plan, store, json_)
-    if plan.lacking:
-        raise plan.lacking
+    for one in plans_of(plan):
+        if one.lacking:
+            raise one.lacking
 
 
 def _check(model: str | None, weights: str | None, names: list[str], self_ensemble: bool) -> None:

@@ -20,7 +20,7 @@ from srkd_bench.cli.options import (
 )
 from srkd_bench.cli.output import print_sensitivity
 from srkd_bench.cli.registration import DEFAULT_SUITE
-from srkd_bench.cli.session import find_plan, show_forecast
+from srkd_bench.cli.session import find_plans, show_forecast
 from srkd_bench.cli.streams import write_file
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.experiments.executors.base import SCRIPTS, find_script
@@ -85,6 +85,7 @@ def plan(
     """
     from srkd_bench.experiments.analysis.sensitivity import sensitivity
     from srkd_bench.experiments.executors.scripts import steps
+    from srkd_bench.experiments.planning.grid import GridPlan
     from srkd_bench.experiments.planning.tasks import tasks
 
     if detect is not None and format_ in SCRIPTS:
@@ -92,13 +93,16 @@ def plan(
             f"--detect does not go with --format {format_}", "leave out --format, or --format json"
         )
     changes = with_teacher(settings, teacher)
-    found, store, display = find_plan(suite, changes, home, readonly=True)
+    found, store, display = find_plans(suite, changes, home, readonly=True)
     options, slots = run_options(device), jobs or 1
     if device != "auto":
         from srkd_bench.training.devices import check_device_name
 
         check_device_name(device)
-    power = None if format_ in SCRIPTS else sensitivity(found, store, detect)
+    if isinstance(found, GridPlan) and detect is not None:
+        raise SrkdError(f"--detect needs one cell of grid {found.name}", f"--cell '{found.cells[0].name}'")
+    scripted = format_ in SCRIPTS or isinstance(found, GridPlan)
+    power = None if scripted else sensitivity(found, store, detect)
     if format_ == "table":
         show_forecast(found, workplace(store, display, options), False, slots)
         if power is not None:

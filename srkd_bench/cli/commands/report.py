@@ -15,7 +15,7 @@ import typer
 
 from srkd_bench.cli import completion
 from srkd_bench.cli.commands.figures import write_figures
-from srkd_bench.cli.grids import GridContent, of_file
+from srkd_bench.cli.grids import GridContent, of_file, of_plan
 from srkd_bench.cli.options import (
     Crops,
     Home,
@@ -28,7 +28,7 @@ from srkd_bench.cli.options import (
 )
 from srkd_bench.cli.output import out
 from srkd_bench.cli.registration import DEFAULT_SUITE
-from srkd_bench.cli.session import find_plan
+from srkd_bench.cli.session import find_plan, find_plans
 from srkd_bench.cli.streams import write_file
 from srkd_bench.core.errors import ConditionMet, MissingError, SrkdError, unknown
 from srkd_bench.experiments.workflow import naming, with_teacher
@@ -129,6 +129,7 @@ Cards = Annotated[
 WithCrops = Annotated[
     bool, typer.Option("--crops/--no-crops", help="Show or omit image crops on an HTML page.")
 ]
+CELL = "--cell NAME reports one cell"
 NOTHING_YET = "No run of suite {suite} is finished yet. To train it: srkd run {words}"
 
 
@@ -177,6 +178,13 @@ def report(
         _write(targets, grid)
         return
     asked = Asked(suite, with_teacher(settings, teacher), method or (), baseline, home)
+    if source is None and (grid := _grid(asked)):
+        refuse(
+            "a grid", {"--reference": reference, "--claims": claims, "--check": check, "--cards": cards}, CELL
+        )
+        refuse("a grid", {"--fail-if": fail_if, "--crop": crop}, CELL)
+        _write(targets, grid)
+        return
     plan, store, display, results = _found(asked, source, targets.need_trainings)
     for condition in conditions:
         check_names(condition, results)
@@ -191,6 +199,18 @@ def report(
     _fail_if(conditions, results)
     if check:
         _check(verdicts, plan)
+
+
+def _grid(asked: Asked) -> GridContent | None:
+    """Return the report of the cells of a grid; None for a suite, or for one cell."""
+    from srkd_bench.config.suite_file import load_grid
+    from srkd_bench.experiments.planning.grid import GridPlan
+
+    suite = asked.suite or DEFAULT_SUITE
+    if len(load_grid(suite, asked.settings).cells) == 1:
+        return None
+    plan, store, _ = find_plans(suite, asked.settings, asked.home, readonly=True)
+    return of_plan(plan, store, asked.methods, asked.baseline) if isinstance(plan, GridPlan) else None
 
 
 def _write(targets: Targets, grid: GridContent) -> None:

@@ -27,14 +27,14 @@ from srkd_bench.cli.options import (
     run_options,
 )
 from srkd_bench.cli.registration import DEFAULT_SUITE
-from srkd_bench.cli.session import find_plan, forecast_run, open_store, show_results, work
+from srkd_bench.cli.session import find_plan, find_plans, forecast_run, open_store, show_results, work
 from srkd_bench.core import torchrun_env
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.experiments.workflow import make, with_teacher, workplace
 
 if TYPE_CHECKING:
     from srkd_bench.core.progress import Display
-    from srkd_bench.experiments.planning.planner import Plan
+    from srkd_bench.experiments.planning.grid import Plans
     from srkd_bench.store.artifact_store import ArtifactStore
     from srkd_bench.store.workspace import RunOptions
 
@@ -163,7 +163,7 @@ def run(
     dry_run: DryRun = False,
     json_: Json = False,
 ) -> None:
-    """Run a suite: teacher, students, evaluation, report.
+    """Run a suite, or all cells of a grid: teacher, students, evaluation, report.
 
     Finished work is reused, and interrupted training resumes from its checkpoint.
     """
@@ -177,14 +177,14 @@ def run(
     changes = with_teacher(settings, teacher)
     options = run_options(device, jobs, checkpoint_seconds, address)
     execution = options if executor == "local" and not dry_run else None
-    found = find_plan(suite, changes, home, readonly=dry_run, execution=execution)
+    found = find_plans(suite, changes, home, readonly=dry_run, execution=execution)
     if dry_run:
         _forecast(*found, options, json_)
     else:
         work(*found, options, json_=json_, executor=executor, tensorboard=tensorboard)
 
 
-def _forecast(plan: Plan, store: ArtifactStore, display: Display, options: RunOptions, json_: bool) -> None:
+def _forecast(plan: Plans, store: ArtifactStore, display: Display, options: RunOptions, json_: bool) -> None:
     """Print what a plan will cost on all devices that the options name."""
     from srkd_bench.store.workspace import Workplace
     from srkd_bench.training.devices import choose_devices

@@ -108,13 +108,13 @@ def gc(
 
     Lists leftovers of killed processes and, with --keep, everything that no kept suite needs. --yes deletes them.
     """
-    from srkd_bench.config.suite_file import load_suite
+    from srkd_bench.config.suite_file import load_grid
     from srkd_bench.experiments.planning.requirements import unneeded
     from srkd_bench.store.gc import leftovers, remove, remove_locks, unused_locks
     from srkd_bench.store.layout import MANIFEST
 
     store, display = _store(home)
-    suites = [load_suite(name) for name in keep or []]
+    suites = [cell.suite for name in keep or [] for cell in load_grid(name).cells]
     waste = unneeded(store, suites, display) if suites else leftovers(store)
     gone = [one for one in waste if remove(store, one)] if yes else waste
     locks = remove_locks(store) if yes else len(unused_locks(store))
@@ -188,7 +188,7 @@ def export(
     json_: Json = False,
 ) -> None:
     """Export finished runs and their scores to a file for `srkd store import`."""
-    from srkd_bench.config.suite_file import load_suite
+    from srkd_bench.config.suite_file import load_grid
     from srkd_bench.core.units import size
     from srkd_bench.experiments.transfer import bundle
 
@@ -202,7 +202,7 @@ def export(
     if output.exists() and not force:
         raise SrkdError(f"'{output}' exists", "--force overwrites it")
     store, display = _store(home)
-    named = load_suite(suite) if suite else None
+    named = [cell.suite for cell in load_grid(suite).cells] if suite else []
     places = bundle.finished(store, runs, named, display, labels=not no_labels)
     written = bundle.export(store, places, output, display)
     if json_:

@@ -68,7 +68,9 @@ def results(
         scores=scores,
         networks=networks,
         seeds=list(suite.seeds) if plan.students else [],
-        budget=f"every student is trained for {suite.train} of {suite.data.train}" if plan.students else "",
+        budget=f"every student is trained for {suite.train} of {suite.data.trained_on}"
+        if plan.students
+        else "",
         notes=[
             *notes,
             *_several_teachers(plan),

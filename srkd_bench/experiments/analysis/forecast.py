@@ -4,7 +4,8 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -22,6 +23,7 @@ from srkd_bench.evaluation.inference.profile import wait
 from srkd_bench.evaluation.metrics import measure
 from srkd_bench.evaluation.scores import measurement
 from srkd_bench.evaluation.scoring import VALIDATION_SIDE, bicubic, network
+from srkd_bench.experiments.planning.grid import Plans, cell_of, in_cell, name_of, plans_of
 from srkd_bench.experiments.planning.label_cost import lr_pixels, steps_paid
 from srkd_bench.experiments.planning.planner import MISSING, Plan
 from srkd_bench.experiments.planning.tasks import Task, duration, tasks
@@ -55,6 +57,7 @@ class Job:
         seconds: estimated remaining time; None if unknown.
         disk: bytes that it will add to the store.
         flops: floating-point operations of the remaining training, as `Task.flops` counts them.
+        cell: of a grid; empty outside one, and for what all cells share.
     """
 
     kind: Literal["data", "teacher", "labels", "group", "scores"]
@@ -63,6 +66,7 @@ class Job:
     seconds: float | None = 0.0
     disk: int = 0
     flops: int = 0
+    cell: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,15 @@ class Forecast:
         return sum(job.disk for job in self.jobs)
 
     @property
+    def by_cell(self) -> list[Job]:
+        """The jobs, with the students of each cell of a grid as one job."""
+        found: dict[tuple[str, str], list[Job]] = {}
+        for job in self.jobs:
+            is_cell = job.cell and job.kind == "group"
+            found.setdefault((job.cell, "") if is_cell else (job.cell, job.what), []).append(job)
+        return [_together(cell, own) if not what else own[0] for (cell, what), own in found.items()]
+
+    @property
     def flops(self) -> int:
         """Floating-point operations of the trainings."""
         return sum(job.flops for job in self.jobs)
@@ -112,6 +125,20 @@ class Forecast:
     def missing(self) -> list[str]:
         """Names of the data sets that have to be downloaded."""
         return [job.what.removeprefix("data ") for job in self.jobs if job.state == "to download"]
+
+
+def _together(cell: str, jobs: Sequence[Job]) -> Job:
+    """Return the students of a cell as one job."""
+    states = Counter(job.state for job in jobs)
+    return Job(
+        "group",
+        f"students of {cell}",
+        ", ".join(f"{count} {state}" for state, count in states.items()),
+        sum(job.seconds or 0.0 for job in jobs),
+        sum(job.disk for job in jobs),
+        sum(job.flops for job in jobs),
+        cell,
+    )
 
 
 @dataclass(frozen=True)
@@ -131,24 +158,38 @@ class Pace:
     event_bytes: int
 
 
-def forecast(plan: Plan, place: Workplace, slots: int = 1) -> Forecast:
+def forecast(plan: Plans, place: Workplace, slots: int = 1) -> Forecast:
     """Predict the cost of a plan. Speeds come from up to 20 real steps on this machine.
 
     Args:
         slots: number of processes that will work on it, each on a machine or device like this one.
     """
-    store, suite = place.store, plan.suite
-    check_unpacked(plan, place)
-    jobs = [_data(name, suite.data.scale, store) for name in suite.data.names]
-    for key in (key for key in plan.networks if store.has(key)):
-        jobs.append(Job("teacher" if key in plan.teachers else "group", plan.title(key), "cached"))
-    labels = dict.fromkeys(run.teacher_labels for run in plan.students if run.teacher_labels)
-    jobs += [Job("labels", plan.labels_title(key), "cached") for key in labels if store.has(key)]
-    jobs += [*_trainings(plan, place, slots), *_scores(plan, place)]
-    return Forecast(suite.name, jobs, slots, str(place.device), store.home, _precisions(plan, place))
+    store, plans = place.store, plans_of(plan)
+    for one in plans:
+        with in_cell(one.cell):
+            check_unpacked(one, place)
+    sets = dict.fromkeys((name, one.suite.data.scale) for one in plans for name in one.suite.data.names)
+    jobs = [_data(name, scale, store) for name, scale in sets]
+    jobs += _cached(plans, store)
+    jobs += [*_trainings(plan, place, slots), *_scores(plans, place)]
+    return Forecast(name_of(plan), jobs, slots, str(place.device), store.home, _precisions(plan, place))
 
 
-def _precisions(plan: Plan, place: Workplace) -> dict[str, float]:
+def _cached(plans: Sequence[Plan], store: ArtifactStore) -> list[Job]:
+    """Return the networks and labels that are in the store, each once."""
+    networks, labels = dict[str, Job](), dict[str, Job]()
+    for one in plans:
+        for key in one.networks:
+            kind: Literal["teacher", "group"] = "teacher" if key in one.teachers else "group"
+            if key.digest not in networks and store.has(key):
+                networks[key.digest] = Job(kind, one.title(key), "cached", cell=one.cell)
+        for used in dict.fromkeys(run.teacher_labels for run in one.students if run.teacher_labels):
+            if used.digest not in labels and store.has(used):
+                labels[used.digest] = Job("labels", one.labels_title(used), "cached", cell=one.cell)
+    return [*networks.values(), *labels.values()]
+
+
+def _precisions(plan: Plans, place: Workplace) -> dict[str, float]:
     """Time a step of the first group in both precisions of a CPU: which one is faster depends on the processor."""
     groups = [task.runs for task in tasks(plan, place.store) if task.kind == "group"]
     if not groups or place.device.type != "cpu" or not has_bf16_arithmetic():
@@ -161,24 +202,21 @@ def _precisions(plan: Plan, place: Workplace) -> dict[str, float]:
     return {precision: step(precision) for precision in ("fp32", "bf16")}
 
 
-def _trainings(plan: Plan, place: Workplace, slots: int) -> list[Job]:
-    todo = [task for task in tasks(plan, place.store, slots) if task.kind != "scores"]
-    jobs, alike, labelled = list[Job](), dict[tuple[str, ...], Job](), set[Labels]()
-    for task in todo:
+def _trainings(plan: Plans, place: Workplace, slots: int) -> list[Job]:
+    jobs, paces, labelled = list[Job](), dict[Hashable, Pace](), set[Labels]()
+    for task in (task for task in tasks(plan, place.store, slots) if task.kind != "scores"):
+        own = cell_of(plan, task.cell)
         if task.labels is not None:
-            if task.labels not in labelled:  # each process has a task for the same labels
-                labelled.add(task.labels)
-                jobs.append(_labels(task.labels, plan, place))
-            continue
-        if not task.runs:  # weights
-            model = plan.teacher.model
+            if task.labels in labelled:  # each process has a task for the same labels
+                continue
+            labelled.add(task.labels)
+            jobs.append(_labels(task.labels, own, place))
+        elif not task.runs:  # weights
+            model = own.teacher.model
             jobs.append(Job("teacher", f"teacher {model}", "to load", 0.0, 4 * model.parameters))
-            continue
-        methods = (task.kind, *map(plan.column, task.runs))
-        job = _group(task, plan, place, alike.get(methods))
-        jobs.append(job)
-        if job.state == "to do":
-            alike.setdefault(methods, job)
+        else:
+            jobs.append(_group(task, own, place, paces))
+        jobs[-1] = replace(jobs[-1], cell=task.cell)
     return jobs
 
 
@@ -216,13 +254,17 @@ def _hr_pixels(store: ArtifactStore, name: str) -> int | None:
     return None if sizes is None else sum(height * width for height, width in sizes.values())
 
 
-def _group(task: Task, plan: Plan, place: Workplace, alike: Job | None) -> Job:
+def _group(task: Task, plan: Plan, place: Workplace, paces: dict[Hashable, Pace]) -> Job:
+    """Return what a training takes.
+
+    Args:
+        paces: of trainings that were timed, which are not timed again.
+    """
     runs, store = task.runs, place.store
-    train = runs[0].train
+    train, validation = runs[0].train, plan.suite.data.validation
     done = min(checkpoints.steps_done(store.work(run)) for run in runs)
-    if alike is not None and not done:
-        return replace(alike, what=task.name)
-    pace = paced(runs, plan.suite.data.validation, place)
+    kind = (validation, *map(_kind, runs))
+    pace = paces[kind] if kind in paces else paces.setdefault(kind, paced(runs, validation, place))
     rest = train.steps - done
     seconds = rest * pace.step + rest / share_every(train) * pace.event
     seconds += rest / event_every(train) / VALIDATE * len(runs) * pace.validation
@@ -233,23 +275,42 @@ def _group(task: Task, plan: Plan, place: Workplace, alike: Job | None) -> Job:
     return Job(task.kind, task.name, state, seconds, disk, flops)
 
 
-def _scores(plan: Plan, place: Workplace) -> list[Job]:
+def _kind(run: Run) -> Hashable:
+    """Return what decides the time of a training step."""
+    of_time = {"batch", "patch", "precision", "compile", "ema", "augment", "loss"}
+    return (
+        run.model.digest,
+        run.method,
+        run.labels,
+        run.teacher and run.teacher.model.digest,
+        str(run.train.model_dump(include=of_time)),
+    )
+
+
+def _scores(plans: Sequence[Plan], place: Workplace) -> list[Job]:
     """Predict the cost of evaluation, one job per data set."""
-    store, suite = place.store, plan.suite
-    scale, ensemble = suite.data.scale, suite.evaluate.self_ensemble
-    jobs, paces = list[Job](), dict[NetworkSpec | None, float]()
-    for name in suite.data.test:
-        digest, pixels = pixels_of(store, name) or MISSING, _hr_pixels(store, name)
-        todo = [
-            None if key is None else key.model
-            for key in (None, *plan.networks)
-            if not store.has(measurement(key, digest, scale, self_ensemble=ensemble))
-        ]
-        for spec in {*todo} - {*paces}:
-            paces[spec] = seconds_a_pixel(spec, scale, place) * (8 if ensemble and spec else 1)
-        if todo:
-            seconds = sum(paces[spec] for spec in todo) * pixels if pixels else None
-            jobs.append(Job("scores", f"scores of {len(todo)} networks on {name}", "to do", seconds))
+    store, jobs, paces = place.store, list[Job](), dict[tuple[NetworkSpec | None, int, bool], float]()
+    todo: dict[tuple[str, int, bool], dict[str, NetworkSpec | None]] = {}
+    for one in plans:
+        scale, ensemble = one.suite.data.scale, one.suite.evaluate.self_ensemble
+        for name in one.suite.data.test:
+            digest, networks = pixels_of(store, name) or MISSING, todo.setdefault((name, scale, ensemble), {})
+            for key in (None, *one.networks):
+                what = key.digest if key else ""
+                if what not in networks and not store.has(
+                    measurement(key, digest, scale, self_ensemble=ensemble)
+                ):
+                    networks[what] = key.model if key else None
+    for (name, scale, ensemble), networks in todo.items():
+        pixels = _hr_pixels(store, name)
+        for spec in {*networks.values()}:
+            if (spec, scale, ensemble) not in paces:
+                each = seconds_a_pixel(spec, scale, place)
+                paces[spec, scale, ensemble] = each * (8 if ensemble and spec else 1)
+        if networks:
+            times = (paces[spec, scale, ensemble] for spec in networks.values())
+            seconds = sum(times) * pixels if pixels else None
+            jobs.append(Job("scores", f"scores of {len(networks)} networks on {name}", "to do", seconds))
     return jobs
 
 

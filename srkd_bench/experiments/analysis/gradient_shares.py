@@ -151,12 +151,12 @@ def measure(plan: Plan, images: ImageSet, place: Workplace) -> list[Shares]:
     train = suite.train.model_copy(update={"steps": steps(plan)})
     teacher = load(plan.teacher, place.store).to(device).requires_grad_(False)
     lesson = _Lesson(train, build(suite.student, SEED).to(device), teacher, device)
-    sample = sample_of(images, train)
+    sample = sample_of(images, train, suite.data.images)
     distilled = [name for name in plan.methods if name != "none" and not is_control(name)]
     asked = [(name, params) for name in distilled for params in _params(plan, name)]
     built = [(name, registry.build(name, params, train.loss)) for name, params in asked]
     probes = [_probe(name, method, lesson, sample) for name, method in built]
-    patches = Patches(images, train, SEED)
+    patches = Patches(images, train, SEED, count=suite.data.images)
     moments = {round(moment * train.steps): moment for moment in MOMENTS}
     with place.display.bar("training a plain student") as tick:
         for step in range(train.steps + 1):
@@ -221,7 +221,7 @@ def explained(plan: Plan) -> str:
     moments = ", ".join(f"{moment:.0%}" for moment in MOMENTS)
     return (
         f"share of the gradient, ‖∇(the method's terms)‖ / ‖∇ rec‖, on a plain student of suite {plan.suite.name}\n"
-        f"after {moments} of {steps(plan)} steps, mean over {BATCHES} batches of {plan.suite.data.train};"
+        f"after {moments} of {steps(plan)} steps, mean over {BATCHES} batches of {plan.suite.data.trained_on};"
         f" marked if it is not within {LOWEST} and {HIGHEST:g}, or is above {FIRST:g} before the first step"
     )
 

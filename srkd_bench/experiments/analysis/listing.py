@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from srkd_bench.config.base import digest_of, short
 from srkd_bench.config.network import network_spec
-from srkd_bench.config.suite_file import load_suite
+from srkd_bench.config.suite import Suite
+from srkd_bench.config.suite_file import load_grid
 from srkd_bench.config.suite_names import suite_files
 from srkd_bench.core.errors import IntegrityError, MissingError
 from srkd_bench.data.catalog import DATASETS, copy_name
@@ -44,21 +45,27 @@ def datasets(store: ArtifactStore) -> list[dict[str, Any]]:
 
 
 def suites(store: ArtifactStore) -> list[dict[str, Any]]:
-    """Return the suites that come with srkd."""
-    return [
-        {
-            "name": name,
-            "teacher": str(suite.teacher.model or suite.teacher.weights),
-            "teachers": len(suite.seeds if suite.teacher.seeds == "paired" else suite.teacher.seeds or [0]),
-            "student": str(suite.student),
-            "trained on": suite.data.train,
-            "measured on": ", ".join(suite.data.test),
-            "seeds": len(suite.seeds),
-            "steps": suite.train.steps,
-        }
-        for name in suite_files()
-        for suite in [load_suite(name)]
-    ]
+    """Return the suites that come with srkd; of a grid, the values of all cells."""
+    found = []
+    for name in suite_files():
+        rows = [_suite(name, cell.suite) for cell in load_grid(name).cells]
+        merged = {key: list(dict.fromkeys(row[key] for row in rows)) for key in rows[0]}
+        row = {key: own[0] if len(own) == 1 else ", ".join(map(str, own)) for key, own in merged.items()}
+        found.append(row | {"cells": len(rows)})
+    return found
+
+
+def _suite(name: str, suite: Suite) -> dict[str, Any]:
+    return {
+        "name": name,
+        "teacher": str(suite.teacher.model or suite.teacher.weights),
+        "teachers": len(suite.seeds if suite.teacher.seeds == "paired" else suite.teacher.seeds or [0]),
+        "student": str(suite.student),
+        "trained on": suite.data.trained_on,
+        "measured on": ", ".join(suite.data.test),
+        "seeds": len(suite.seeds),
+        "steps": suite.train.steps,
+    }
 
 
 def methods(store: ArtifactStore) -> list[dict[str, Any]]:

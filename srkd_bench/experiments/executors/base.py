@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from srkd_bench.core.errors import SrkdError
     from srkd_bench.core.progress import Display
     from srkd_bench.experiments.executors.scripts import Step
-    from srkd_bench.experiments.planning.planner import Plan
+    from srkd_bench.experiments.planning.grid import Plans
     from srkd_bench.store.artifact_store import ArtifactStore
     from srkd_bench.store.workspace import RunOptions
 
@@ -19,7 +19,7 @@ class Executor(Protocol):
     """The function `execute` of a module: train and measure what a plan needs and the store lacks."""
 
     def __call__(
-        self, plan: Plan, store: ArtifactStore, display: Display, options: RunOptions
+        self, plan: Plans, store: ArtifactStore, display: Display, options: RunOptions
     ) -> list[SrkdError]:
         """Execute the missing tasks and return the failures. A failed run does not stop the others.
 
@@ -32,7 +32,7 @@ class Executor(Protocol):
 class ScriptWriter(Protocol):
     """The function `script` of a module: writes the text of a script that executes a plan elsewhere."""
 
-    def __call__(self, steps: Sequence[Step], plan: Plan, at_once: int | None) -> str:
+    def __call__(self, steps: Sequence[Step], plan: Plans, at_once: int | None) -> str:
         """Return the script.
 
         Args:

@@ -21,7 +21,7 @@ from srkd_bench.core.worker_progress import Board, News
 from srkd_bench.experiments.executors.serial import do, do_all
 from srkd_bench.experiments.executors.worker import Desk, WorkerProcess, begin, stopping
 from srkd_bench.experiments.planning.agenda import Agenda, steps_made
-from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.experiments.planning.grid import Plans, cell_of, teachers_of
 from srkd_bench.experiments.planning.tasks import Task, tasks
 from srkd_bench.store.workspace import RunOptions, Workplace
 
@@ -167,7 +167,7 @@ class Crew:
         return points[-DEATHS:] != [points[-1]] * DEATHS
 
 
-def execute(plan: Plan, store: ArtifactStore, display: Display, options: RunOptions) -> list[SrkdError]:
+def execute(plan: Plans, store: ArtifactStore, display: Display, options: RunOptions) -> list[SrkdError]:
     """Execute a plan, in a process for each device if there are several; see `Executor`.
 
     A task whose process is killed restarts from its checkpoint, as long as it makes progress.
@@ -180,7 +180,7 @@ def execute(plan: Plan, store: ArtifactStore, display: Display, options: RunOpti
     return _do_all(plan, place, devices) if len(devices) > 1 else do_all(plan, place)
 
 
-def _do_all(plan: Plan, place: Workplace, devices: Sequence[torch.device]) -> list[SrkdError]:
+def _do_all(plan: Plans, place: Workplace, devices: Sequence[torch.device]) -> list[SrkdError]:
     import torch
 
     all_threads = torch.get_num_threads()
@@ -210,7 +210,7 @@ def _desks(place: Workplace, devices: Sequence[torch.device], all_threads: int) 
     return found
 
 
-def _work(plan: Plan, desk: Desk, all_threads: int, orders: Connection, answers: Connection) -> None:
+def _work(plan: Plans, desk: Desk, all_threads: int, orders: Connection, answers: Connection) -> None:
     """Execute tasks until their connection is closed: the main function of a worker.
 
     Args:
@@ -225,7 +225,7 @@ def _work(plan: Plan, desk: Desk, all_threads: int, orders: Connection, answers:
         sys.exit(stopped.exit_code)
 
 
-def _do_orders(orders: Connection, answers: Connection, plan: Plan, desk: Desk, all_threads: int) -> None:
+def _do_orders(orders: Connection, answers: Connection, plan: Plans, desk: Desk, all_threads: int) -> None:
     def tell(answer: Answer) -> None:
         with suppress(OSError):  # the main process has ended, which the closed task connection also reports
             answers.send(answer)
@@ -235,10 +235,10 @@ def _do_orders(orders: Connection, answers: Connection, plan: Plan, desk: Desk, 
     Thread(target=_receive, args=(orders, received), daemon=True).start()
     while True:
         task = received.get()
-        alone = task.kind == "teacher" and len(plan.teachers) == 1
+        alone = task.kind == "teacher" and len(teachers_of(plan)) == 1
         place = process.workplace(task.name, tell, all_threads if alone else None)
         try:
-            tell(do(task, plan, place))
+            tell(do(task, cell_of(plan, task.cell), place))
         except Stopped:
             raise
         except SrkdError as error:

@@ -24,8 +24,8 @@ from srkd_bench.experiments.executors.serial import do
 from srkd_bench.experiments.executors.worker import Desk, WorkerProcess, stopping
 from srkd_bench.experiments.planning import status
 from srkd_bench.experiments.planning.agenda import Agenda
+from srkd_bench.experiments.planning.grid import Plans, cell_of
 from srkd_bench.experiments.planning.parts import part
-from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import Task, tasks
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import RunOptions
@@ -73,7 +73,7 @@ class Post:
         return taken
 
 
-def carry_out(task: Task | None, plan: Plan, desk: RayDesk, post: Any) -> Outcome:
+def carry_out(task: Task | None, plan: Plans, desk: RayDesk, post: Any) -> Outcome:
     """Execute a task on this node; None only checks that the node can execute the plan.
 
     Returns:
@@ -96,7 +96,7 @@ def carry_out(task: Task | None, plan: Plan, desk: RayDesk, post: Any) -> Outcom
             place = _process(desk).workplace(f"on {node}", tell)
             if task is None:
                 check(plan, place)
-            return do(task, plan, place) if task else []
+            return do(task, cell_of(plan, task.cell), place) if task else []
     except (Interrupted, Stopped):
         raise Preempted(f"{name} was stopped on {node}") from None
     except SrkdError as error:
@@ -123,7 +123,7 @@ class Crew:
         slots: number of tasks that run at once; as many more are queued in Ray.
     """
 
-    def __init__(self, ray: Any, plan: Plan, desk: RayDesk, slots: int, board: Board) -> None:
+    def __init__(self, ray: Any, plan: Plans, desk: RayDesk, slots: int, board: Board) -> None:
         self._ray, self._plan, self._desk, self._slots, self._board = ray, plan, desk, slots, board
         self._running: dict[Any, Task | None] = {}
         self._looked = 0.0
@@ -156,7 +156,7 @@ class Crew:
         failures: list[SrkdError] = []
         while True:
             while len(self._running) < 2 * self._slots and (task := agenda.take()):
-                self._begin(task, part(self._plan, task))
+                self._begin(task, part(cell_of(self._plan, task.cell), task))
             if not self._running:
                 return failures
             for ended, failed in self._ended():
@@ -172,7 +172,7 @@ class Crew:
             self._ray.wait(list(self._running), num_returns=len(self._running), timeout=GRACE)
 
     @shielded()
-    def _begin(self, task: Task | None, plan: Plan) -> None:
+    def _begin(self, task: Task | None, plan: Plans) -> None:
         remote = self._carry_out.options(name=f"srkd {_name(task)}", **self._options)
         self._running[remote.remote(task, plan, self._desk, self._post)] = task
 
@@ -212,7 +212,7 @@ def _name(task: Task | None) -> str:
     return task.name if task else "data"
 
 
-def execute(plan: Plan, store: ArtifactStore, display: Display, options: RunOptions) -> list[SrkdError]:
+def execute(plan: Plans, store: ArtifactStore, display: Display, options: RunOptions) -> list[SrkdError]:
     """Execute a plan on a cluster; see `Executor`.
 
     Args:

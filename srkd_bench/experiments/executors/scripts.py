@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from srkd_bench.config.artifacts import Run, Weights
 from srkd_bench.core.errors import command_line
+from srkd_bench.experiments.planning.grid import Plans, cell_of, plans_of
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import Task
 from srkd_bench.methods import sources
@@ -29,7 +30,7 @@ class Step:
     flops: int = 0
 
 
-def steps(plan: Plan, found: Sequence[Task], options: Sequence[str]) -> list[Step]:
+def steps(plan: Plans, found: Sequence[Task], options: Sequence[str]) -> list[Step]:
     """Return a plan's tasks as commands, in order.
 
     Args:
@@ -37,18 +38,20 @@ def steps(plan: Plan, found: Sequence[Task], options: Sequence[str]) -> list[Ste
     Raises:
         SrkdError: the suite names untrusted code, which an option of a printed command would run as trusted.
     """
-    for source in plan.code:
+    for source in (source for one in plans_of(plan) for source in one.code):
         sources.check_allowed(source)
     first = ["srkd", *(["--trust"] if trusted() else [])]
     made = list[Step]()
     for task in (task for task in found if task.kind != "scores"):
         if task.kind == "labels" and task.needs:
             continue  # the teacher's command computes its labels
-        teacher = next((seed for seed in map(plan.teacher_seed, _teachers(task)) if seed is not None), None)
+        own = cell_of(plan, task.cell)
+        cell = ["--cell", task.cell] if task.cell else []
+        teacher = next((seed for seed in map(own.teacher_seed, _teachers(task)) if seed is not None), None)
         only = [] if teacher is None else ["--set", f"teacher.seeds=[{teacher}]"]
-        command = [*first, "train-teacher", *options, *only]
+        command = [*first, "train-teacher", *options, *cell, *only]
         if task.kind == "group":
-            command = [*first, "distill", *_methods(task, plan), *options, *_seed(task, plan), *only]
+            command = [*first, "distill", *_methods(task, own), *options, *cell, *_seed(task, own), *only]
         kind, networks = ("teacher", ()) if task.kind == "labels" else (task.kind, task.networks)
         runs = [network.digest for network in networks if network]
         needs = [step.name for step in made if step.name in task.needs]

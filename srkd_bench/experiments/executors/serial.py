@@ -8,6 +8,7 @@ from srkd_bench.config.artifacts import Run, Weights
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.progress import Display
 from srkd_bench.experiments.executors.worker import begin
+from srkd_bench.experiments.planning.grid import Plans, cell_of, name_cell
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import Task, tasks
 from srkd_bench.methods import sources
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from srkd_bench.training.distributed import Ranks
 
 
-def execute(plan: Plan, store: ArtifactStore, display: Display, options: RunOptions) -> list[SrkdError]:
+def execute(plan: Plans, store: ArtifactStore, display: Display, options: RunOptions) -> list[SrkdError]:
     """Execute a plan on one device; see `Executor`."""
     from srkd_bench.training.devices import choose_device
 
@@ -27,9 +28,13 @@ def execute(plan: Plan, store: ArtifactStore, display: Display, options: RunOpti
     return do_all(plan, place)
 
 
-def do_all(plan: Plan, place: Workplace, ranks: Ranks | None = None) -> list[SrkdError]:
+def do_all(plan: Plans, place: Workplace, ranks: Ranks | None = None) -> list[SrkdError]:
     """Execute the tasks of a checked plan and return the failures."""
-    return [failure for task in tasks(plan, place.store) for failure in do(task, plan, place, ranks)]
+    return [
+        failure
+        for task in tasks(plan, place.store)
+        for failure in do(task, cell_of(plan, task.cell), place, ranks)
+    ]
 
 
 def do(task: Task, plan: Plan, place: Workplace, ranks: Ranks | None = None) -> list[SrkdError]:
@@ -37,6 +42,8 @@ def do(task: Task, plan: Plan, place: Workplace, ranks: Ranks | None = None) -> 
 
     Tasks that need a missing teacher are skipped: the teacher's own task has failed.
 
+    Args:
+        plan: of the task's cell.
     Raises:
         SrkdError: data is missing, or a network cannot be read. Stopped: a signal arrived; checkpoints are written.
     """
@@ -61,4 +68,7 @@ def do(task: Task, plan: Plan, place: Workplace, ranks: Ranks | None = None) -> 
             ensure_labels(task.labels, teacher, plan.suite.train, images, place)
         return []
     possible = [run for run in task.runs if run.teacher is None or place.store.has(run.teacher)]
-    return ensure_students(possible, plan, images, place)
+    failures = ensure_students(possible, plan, images, place)
+    for failure in failures:
+        name_cell(failure, plan.cell)
+    return failures

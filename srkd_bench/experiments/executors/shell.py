@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from srkd_bench.experiments.executors.scripts import Step, made_by
-from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.experiments.planning.grid import Plans
 
 SHELL = """\
 #!/bin/sh
@@ -22,7 +22,7 @@ exit "$failed"
 """
 
 
-def script(steps: Sequence[Step], plan: Plan, at_once: int | None) -> str:
+def script(steps: Sequence[Step], plan: Plans, at_once: int | None) -> str:
     """Return the script; its last command prints the table. See `ScriptWriter`."""
     *made, last = steps
     how = {"teacher": "{} >/dev/null || exit", "group": "make {}"}

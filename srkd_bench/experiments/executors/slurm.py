@@ -4,8 +4,9 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from srkd_bench.config.base import digest_of
 from srkd_bench.experiments.executors.scripts import Step, made_by
-from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.experiments.planning.grid import Plans, name_of, plans_of
 
 GRACE = 120  # seconds before a job's end, for its checkpoint; Slurm may be a minute early or late
 
@@ -55,7 +56,7 @@ exit "$code"
 """
 
 
-def script(steps: Sequence[Step], plan: Plan, at_once: int | None) -> str:
+def script(steps: Sequence[Step], plan: Plans, at_once: int | None) -> str:
     """Return a script that submits a plan to Slurm and that the jobs then run. See `ScriptWriter`."""
     of = {
         kind: [step.command for step in steps if step.kind == kind] for kind in ("teacher", "group", "scores")
@@ -70,7 +71,7 @@ def script(steps: Sequence[Step], plan: Plan, at_once: int | None) -> str:
         before = f",{'afterok' if stage == 'teacher' else 'afterany'}:${stage}"
     return SLURM.format(
         made_by=made_by(),
-        name=f"srkd-{plan.suite.name}-{plan.suite.digest[:8]}",
+        name=f"srkd-{name_of(plan)}-{_digest(plan)}",
         here=shlex.quote(str(Path.cwd())),
         teacher=_choice(of["teacher"]),
         group=_choice(of["group"]),
@@ -78,6 +79,12 @@ def script(steps: Sequence[Step], plan: Plan, at_once: int | None) -> str:
         submissions="\n".join(submissions),
         grace=GRACE,
     )
+
+
+def _digest(plan: Plans) -> str:
+    """Return the first digits of a suite's digest, or of those of a grid's cells."""
+    digests = [one.suite.digest for one in plans_of(plan)]
+    return (digests[0] if len(digests) == 1 else digest_of(digests))[:8]
 
 
 def _choice(commands: Sequence[Sequence[str]]) -> str:

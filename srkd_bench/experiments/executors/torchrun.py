@@ -102,6 +102,7 @@ def follow(store: ArtifactStore, device_name: str) -> None:
             f"{store.home} holds other images or another checkpoint than rank 0's",
             "--home on a file system that all machines share",
         )
-    learner = Learner(run, None, None, sample_of(images, run.train), store.work(run), device, ranks)
-    patches = Patches(images, run.train, run.seed, ranks.part(run.train.batch))
+    sample = sample_of(images, run.train, run.images)
+    learner = Learner(run, None, None, sample, store.work(run), device, ranks)
+    patches = Patches(images, run.train, run.seed, ranks.part(run.train.batch), count=run.images)
     fit([learner], None, patches, device=device)

@@ -9,12 +9,12 @@ from srkd_bench.core.progress import Display
 from srkd_bench.core.signals import Interrupted
 from srkd_bench.core.worker_progress import News, Relay
 from srkd_bench.experiments.planning import status
-from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.experiments.planning.grid import Plans
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import RunOptions, Workplace
 
 
-def begin(plan: Plan, place: Workplace) -> None:
+def begin(plan: Plans, place: Workplace) -> None:
     """Check that a plan can be executed in this process, and print how much of it is in the store.
 
     Raises:

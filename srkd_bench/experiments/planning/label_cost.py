@@ -33,11 +33,16 @@ class TeacherShares(NamedTuple):
 ALL_PASSES = TeacherShares()
 
 
-def lr_pixels(store: ArtifactStore, name: str, scale: int) -> int | None:
-    """Return the number of LR pixels of a data set's images; None if they are missing."""
+def lr_pixels(store: ArtifactStore, name: str, scale: int, images: int | None = None) -> int | None:
+    """Return the number of LR pixels of a data set's images; None if they are missing.
+
+    Args:
+        images: how many of them count, each with the mean number of pixels; None: all.
+    """
     if (sizes := hr_sizes(store, name)) is None:
         return None
-    return sum((height // scale) * (width // scale) for height, width in sizes.values())
+    pixels = sum((height // scale) * (width // scale) for height, width in sizes.values())
+    return pixels if images is None else pixels * images // len(sizes)
 
 
 def steps_paid(train: TrainSpec, pixels: int, passes: int) -> float:
@@ -55,9 +60,10 @@ def teacher_shares(
 ) -> TeacherShares:
     """Return the shares of the teacher's passes in a suite, whichever of its methods are chosen.
 
-    The labels of a teacher are shared equally among the trainings that use them. If one of the suite's built-in
-    methods needs features, which takes a pass on every batch, the control at equal cost counts that. A user's own
-    methods, whose code may not run here, count as using labels alone.
+    The labels of a teacher are shared equally among the trainings that use them. With `data.images`, only the
+    labels of that many images count. If one of the suite's built-in methods needs features, which takes a pass on
+    every batch, the control at equal cost counts that. A user's own methods, whose code may not run here, count as
+    using labels alone.
 
     Args:
         methods: all of the suite's.
@@ -71,7 +77,8 @@ def teacher_shares(
     about = traits(builtin, suite.params, store, readonly=readonly)
     users = sum(one not in about or about[one].labels for one in names)
     users *= 1 if suite.teacher.seeds == "paired" else len(suite.seeds)
-    pixels, labels = lr_pixels(store, suite.data.train, suite.data.scale) if here else None, None
+    data, labels = suite.data, None
+    pixels = lr_pixels(store, data.train, data.scale, data.images) if here else None
     if pixels is not None and users:
         passes = 8 if suite.teacher.labels == "ensemble" else 1
         labels = steps_paid(suite.train, pixels, passes) / suite.train.steps / users

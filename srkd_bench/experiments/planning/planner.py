@@ -14,7 +14,7 @@ from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import MissingError, SrkdError
 from srkd_bench.core.progress import Display
 from srkd_bench.data import catalog, folders
-from srkd_bench.data.image_set import pixels_of
+from srkd_bench.data.image_set import image_limit, pixels_of
 from srkd_bench.data.packs import packed_as
 from srkd_bench.evaluation.controls import check_control, is_control
 from srkd_bench.evaluation.scores import kept_scores, measurement
@@ -55,6 +55,7 @@ class Plan:
         controls: training steps of the control columns, by name; no two are equal.
         shares: fraction of the teacher's forward passes that counts as cost of a distillation.
         labels: teacher labels to compute even if no student of the plan needs them.
+        cell: name of the cell of a grid; empty outside one.
     """
 
     suite: Suite
@@ -68,6 +69,7 @@ class Plan:
     controls: Mapping[str, int] = field(default_factory=dict)
     shares: TeacherShares = ALL_PASSES
     labels: tuple[Labels, ...] = ()
+    cell: str = ""
 
     @property
     def networks(self) -> tuple[Run | Weights, ...]:
@@ -209,14 +211,15 @@ def with_data(
                 raise
             return folders.proposed_name(Path(name))
 
-    data = suite.data
+    data, train = suite.data, named(suite.data.train)
     test = list(dict.fromkeys(map(named, data.test)))
     here = {catalog.base(name) for name in test if not scored and pixels_of(store, name)}
     absent = [name for name in test if catalog.base(name) in here and not pixels_of(store, name)]
     if absent:
         display.say(f"left out: {', '.join(absent)}, of which another copy is here")
     update = {
-        "train": named(data.train),
+        "train": train,
+        "images": image_limit(data.images, store, train),
         "validation": data.validation and named(data.validation),
         "test": [name for name in test if name not in absent],
     }
@@ -243,6 +246,7 @@ def _students(
                 train=controls.get(name, suite.train),
                 data=suite.data.train,
                 pixels=pixels,
+                images=suite.data.images,
                 method="none" if name in controls else name,
                 params=method.params,
                 seed=seed,

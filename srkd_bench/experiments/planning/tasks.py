@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heapreplace
 from itertools import pairwise
 from typing import Literal
 
 from srkd_bench.config.artifacts import Labels, Run, Weights
 from srkd_bench.config.training import TrainSpec
+from srkd_bench.experiments.planning.grid import Plans, plans_of
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.status import unmeasured
 from srkd_bench.store.artifact_store import ArtifactStore
@@ -34,6 +35,7 @@ class Task:
         live: whether the teacher makes a forward pass on each batch.
         labels: what a task of kind `labels` computes.
         datasets: what a task of kind `scores` measures on; empty for all of the suite's test sets.
+        cell: of a grid, whose suite it is executed for; empty outside one.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Task:
     live: bool = False
     labels: Labels | None = None
     datasets: tuple[str, ...] = ()
+    cell: str = ""
 
     @property
     def runs(self) -> list[Run]:
@@ -60,48 +63,105 @@ class Task:
         return training_flops(self.runs, live=self.live)
 
 
-def tasks(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[Task]:
+def tasks(plan: Plans, store: ArtifactStore, slots: int = 1) -> list[Task]:
     """Return the work of a plan that is not in the store, in an order that satisfies all dependencies.
+
+    What several cells of a grid need is a task of the first of them.
 
     Args:
         slots: number of worker processes. With several, groups are split if this shortens the work, labels are
             computed by all, and scores are split by network and data set.
     """
-    teachers = [one for one in plan.teachers if plan.with_teacher and not store.has(one)]
-    made = [Task(plan.title(one), "teacher", (one,)) for one in teachers]
-    before: dict[str, tuple[str, ...]] = {
-        one.digest: (task.name,) for one, task in zip(teachers, made, strict=True)
-    }
-    labels = _labels(plan, store, before, slots)
-    made += labels
-    names: Counter[str] = Counter()
+    made: dict[str, tuple[str, ...]] = {}  # names of the tasks that make something, by its digest
+    known = set[object]()
+    owners, own = _owners(plan), dict[str, list[list[Run]]]()
     for group in groups(plan, store, slots):
-        teacher = next((run.teacher for run in group if run.teacher), None)
+        own.setdefault(owners[group[0].digest], []).append(group)
+    found = list[Task]()
+    for one in plans_of(plan):
+        found += _trainings(one, own.get(one.cell, []), store, made, slots)
+        scores = _scores(one, store, made, known)
+        found += (
+            scores if slots == 1 else [part for task in scores for part in _by_network_and_set(task, one)]
+        )
+    return found
+
+
+def _titled(title: str, plan: Plan) -> str:
+    return f"{title} ({plan.cell})" if plan.cell else title
+
+
+def _trainings(
+    plan: Plan,
+    groups: Sequence[list[Run]],
+    store: ArtifactStore,
+    made: dict[str, tuple[str, ...]],
+    slots: int,
+) -> list[Task]:
+    """Return the tasks that make the teachers, labels and students of a plan, and add what they make to `made`."""
+    found = list[Task]()
+    for teacher in plan.teachers:
+        if plan.with_teacher and teacher.digest not in made and not store.has(teacher):
+            found.append(Task(_titled(plan.title(teacher), plan), "teacher", (teacher,), cell=plan.cell))
+            made[teacher.digest] = (found[-1].name,)
+    labels = _labels(plan, store, made, slots)
+    found += labels
+    for task in labels:
+        if task.labels:
+            made[task.labels.digest] = (*made.get(task.labels.digest, ()), task.name)
+    names: Counter[str] = Counter()
+    for group in groups:
         seed = max(map(plan.seeds_in_words, group), key=len)
         name = f"{seed}: {', '.join(map(plan.column, group))}"
         names[name] += 1
         name += f" (part {names[name]})" if names[name] > 1 else ""
-        needs = before.get(teacher.digest, ()) if teacher else ()
-        if any(run.teacher_labels for run in group):
-            needs += tuple(task.name for task in labels if teacher in task.networks)
-        made.append(Task(name, "group", tuple(group), needs, live=any(map(plan.is_live, group))))
-    here = [one for one in unmeasured(plan, store) if one is None or store.has(one)]
-    scores = [Task("scores of finished networks", "scores", tuple(here))] if here else []
-    networks = [one for one in made if one.kind != "labels"]
-    scores += [Task(f"scores of {one.name}", "scores", one.networks, (one.name,)) for one in networks]
-    if slots > 1:
-        scores = [part for task in scores for part in _by_network_and_set(task, plan)]
-    return [*made, *scores]
+        used = [one for run in group for one in (run.teacher, run.teacher_labels) if one]
+        needs = dict.fromkeys(maker for one in used for maker in made.get(one.digest, ()))
+        live = any(map(plan.is_live, group))
+        task = Task(_titled(name, plan), "group", tuple(group), (*needs,), live=live, cell=plan.cell)
+        found.append(task)
+        made.update({run.digest: (task.name,) for run in group})
+    return found
+
+
+def _scores(
+    plan: Plan, store: ArtifactStore, made: Mapping[str, tuple[str, ...]], known: set[object]
+) -> list[Task]:
+    """Return the tasks that measure a plan's networks.
+
+    Args:
+        made: names of the tasks that make networks, by digest.
+        known: what is measured by earlier plans, which is not repeated; the plan's is added.
+    """
+
+    def is_new(network: Network) -> bool:
+        data, ensemble = plan.suite.data, plan.suite.evaluate.self_ensemble
+        what = (network and network.digest, data.scale, *data.test, ensemble)
+        new = what not in known
+        known.add(what)
+        return new
+
+    here = [one for one in unmeasured(plan, store) if (one is None or store.has(one)) and is_new(one)]
+    title = _titled("scores of finished networks", plan)
+    found = [Task(title, "scores", tuple(here), cell=plan.cell)] if here else []
+    waiting: dict[str, list[Network]] = {}
+    for network in plan.networks:
+        if network.digest in made and is_new(network):
+            waiting.setdefault(made[network.digest][0], []).append(network)
+    for maker, networks in waiting.items():
+        title = f"scores of {maker}" if maker.endswith(f"({plan.cell})") or not plan.cell else ""
+        title = title or _titled(f"scores of {maker} elsewhere", plan)
+        found.append(Task(title, "scores", tuple(networks), (maker,), cell=plan.cell))
+    return found
 
 
 def _by_network_and_set(task: Task, plan: Plan) -> list[Task]:
     """Split a task of kind `scores`."""
     return [
-        Task(
-            f"scores of {plan.title(network)} on {name}",
-            "scores",
-            (network,),
-            task.needs,
+        replace(
+            task,
+            name=_titled(f"scores of {plan.title(network)} on {name}", plan),
+            networks=(network,),
             datasets=(name,),
         )
         for network in task.networks
@@ -109,38 +169,69 @@ def _by_network_and_set(task: Task, plan: Plan) -> list[Task]:
     ]
 
 
-def _labels(
-    plan: Plan, store: ArtifactStore, before: Mapping[str, tuple[str, ...]], slots: int
-) -> list[Task]:
+def _labels(plan: Plan, store: ArtifactStore, made: Mapping[str, tuple[str, ...]], slots: int) -> list[Task]:
     """Return the tasks that compute the labels which are needed and missing: for each teacher one in each process.
 
     Processes that compute the same labels share the images.
 
     Args:
-        before: names of the tasks that make a teacher, by its digest.
+        made: names of the tasks that make teachers and labels, by digest.
     """
     needed = (run.teacher_labels for run in plan.students if not store.has(run))
     keys = dict.fromkeys(key for key in (*plan.labels, *needed) if key and not store.has(key))
     teachers = {one.digest: one for one in plan.teachers}
     return [
         Task(
-            plan.labels_title(key) + (f" (process {number} of {slots})" if slots > 1 else ""),
+            _titled(plan.labels_title(key), plan) + (f" (process {number} of {slots})" if slots > 1 else ""),
             "labels",
             (teachers[key.teacher],),
-            before.get(key.teacher, ()),
+            made.get(key.teacher, ()),
             labels=key,
+            cell=plan.cell,
         )
         for key in keys
+        if key.digest not in made
         for number in range(1, slots + 1)
     ]
 
 
-def groups(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[list[Run]]:
-    """Return the students that are not in the store, in groups of one seed, one teacher and one length of training.
+def _owners(plan: Plans) -> dict[str, str]:
+    """Return the first cell that has a student, by the digest of the student."""
+    found: dict[str, str] = {}
+    for one in plans_of(plan):
+        for run in one.students:
+            found.setdefault(run.digest, one.cell)
+    return found
+
+
+def groups(plan: Plans, store: ArtifactStore, slots: int = 1) -> list[list[Run]]:
+    """Return the students that are not in the store, in groups of one cell, seed, teacher and kind of training.
 
     Students without teacher are trained with those of their seed's first teacher. All groups are split in the
     same way: for the shortest time on the given slots by counted operations, and then with the fewest parts.
     Each part that needs the teacher's forward passes pays for them.
+    """
+    owners = _owners(plan)
+    todo = [(one, runs) for one in plans_of(plan) for runs in _alike(one, owners, store)]
+    most = min(slots, max((len(runs) for _, runs in todo), default=1))
+    choices = [
+        [(one, part) for one, runs in todo for part in _parts(runs, one, count, apart)]
+        for count in range(1, most + 1)
+        for apart in range(count)
+    ]
+
+    def price(choice: list[tuple[Plan, list[Run]]]) -> tuple[float, int]:
+        costs = [training_flops(part, live=any(map(one.is_live, part))) for one, part in choice]
+        return duration(costs, slots), sum(costs)
+
+    return [part for _, group in min(choices, key=price) for part in _fitting(group)]
+
+
+def _alike(plan: Plan, owners: Mapping[str, str], store: ArtifactStore) -> list[list[Run]]:
+    """Return the missing students of a plan by seed, teacher and training.
+
+    Args:
+        owners: the first cell that has a student, by the digest of the student.
     """
     alike: dict[tuple[int, str, TrainSpec], list[Run]] = {}
     first: dict[int, str] = {}  # the digest of each seed's first teacher
@@ -148,22 +239,10 @@ def groups(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[list[Run]]:
         if run.teacher:
             first.setdefault(run.seed, run.teacher.digest)
     for run in plan.students:
-        if not store.has(run):
+        if owners[run.digest] == plan.cell and not store.has(run):
             teacher = run.teacher.digest if run.teacher else first.get(run.seed, "")
             alike.setdefault((run.seed, teacher, run.train), []).append(run)
-    todo = list(alike.values())
-    most = min(slots, max(map(len, todo), default=1))
-    choices = [
-        [part for runs in todo for part in _parts(runs, plan, count, apart)]
-        for count in range(1, most + 1)
-        for apart in range(count)
-    ]
-
-    def price(choice: list[list[Run]]) -> tuple[float, int]:
-        costs = [training_flops(part, live=any(map(plan.is_live, part))) for part in choice]
-        return duration(costs, slots), sum(costs)
-
-    return [part for group in min(choices, key=price) for part in _fitting(group)]
+    return list(alike.values())
 
 
 def _parts(runs: list[Run], plan: Plan, count: int, apart: int) -> list[list[Run]]:

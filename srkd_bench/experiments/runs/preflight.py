@@ -17,6 +17,7 @@ from srkd_bench.data.image_set import (
     missing,
     open_set,
 )
+from srkd_bench.experiments.planning.grid import Plans, in_cell, networks_of, plans_of
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.methods import registry, sources
 from srkd_bench.methods.base import TeacherView
@@ -33,25 +34,34 @@ from srkd_bench.training.transfers import settle
 PATCH = 16  # LR pixels, at most
 
 
-def check(plan: Plan, place: Workplace) -> None:
+def check(plan: Plans, place: Workplace) -> None:
     """Check, before work starts, that a plan can be executed here; pack its images.
 
     Raises:
         SrkdError: it cannot be executed. MissingError: data is missing.
     """
-    sources.know(plan.code)
-    prepare(plan, place)
-    for note in image_notes(place.store, plan.suite.data.test, [plan.suite.data.train]):
+    notes: dict[str, None] = {}
+    for one in plans_of(plan):
+        with in_cell(one.cell):
+            notes |= dict.fromkeys(_check(one, place))
+    for note in notes:
         place.display.say(note)
-    check_methods(plan, place)
     for how in compilations(plan, place.store):
         check_compiler(place.device, how)
+
+
+def _check(plan: Plan, place: Workplace) -> list[str]:
+    """Check the plan of a suite, and return notes on its images."""
+    sources.know(plan.code)
+    prepare(plan, place)
+    check_methods(plan, place)
     rehearse(plan, place)
+    return image_notes(place.store, plan.suite.data.test, [plan.suite.data.train])
 
 
-def compilations(plan: Plan, store: ArtifactStore) -> list[Compilation]:
+def compilations(plan: Plans, store: ArtifactStore) -> list[Compilation]:
     """Return how the networks that are missing in the store are to be compiled, if they are."""
-    missing_runs = (key for key in plan.networks if isinstance(key, Run) and not store.has(key))
+    missing_runs = (key for key in networks_of(plan) if isinstance(key, Run) and not store.has(key))
     return list(dict.fromkeys(run.train.compile for run in missing_runs if run.train.compile))
 
 

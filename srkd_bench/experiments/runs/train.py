@@ -79,6 +79,7 @@ def ensure_students(runs: list[Run], plan: Plan, images: ImageSet, place: Workpl
         title += f", {max(map(plan.seeds_in_words, missing), key=len)}"
     if missing and len(seeds) > 1:
         title += f" ({seeds.index(missing[0].seed) + 1} of {len(seeds)} seeds)"
+    title += f" of {plan.cell}" if plan.cell else ""
     return ensure_group(runs, images, plan.suite.data, place, title=title, column=plan.column)
 
 
@@ -150,7 +151,7 @@ def _learners(
     runs: list[Run], teacher: Architecture | None, images: ImageSet, place: Workplace, ranks: Ranks
 ) -> dict[str, Learner]:
     """Return the learners of a group by name, at their first step or resumed from their checkpoints."""
-    store, sample = place.store, sample_of(images, runs[0].train)
+    store, sample = place.store, sample_of(images, runs[0].train, runs[0].images)
     store.take_up(runs)
     init = load(runs[0].init, store).state_dict() if runs[0].init else {}
     room_for(store.home, sum(2 * 16 * run.model.parameters for run in runs))  # two checkpoints
@@ -182,7 +183,7 @@ def _fit(
         fit(
             group,
             teacher,
-            Patches(images, train, seed, ranks.part(train.batch), labels),
+            Patches(images, train, seed, ranks.part(train.batch), labels, runs[0].images),
             device=place.device,
             checkpoint_seconds=place.options.checkpoint_seconds,
             validate=validate,
@@ -199,9 +200,14 @@ def _labels(runs: list[Run], images: ImageSet, place: Workplace) -> LabelReader 
     return None
 
 
-def sample_of(images: ImageSet, train: TrainSpec) -> Tensor:
-    """Return the LR training patches, (64, 3, patch, patch), for the statistics of a method's adapter."""
-    return Patches(images, train.model_copy(update={"batch": SAMPLE}), "sample").batch(0)[0]
+def sample_of(images: ImageSet, train: TrainSpec, count: int | None) -> Tensor:
+    """Return the LR training patches, (64, 3, patch, patch), for the statistics of a method's adapter.
+
+    Args:
+        count: number of training images; None: all.
+    """
+    sampled = train.model_copy(update={"batch": SAMPLE})
+    return Patches(images, sampled, "sample", count=count).batch(0)[0]
 
 
 def _names(runs: list[Run]) -> list[str]:

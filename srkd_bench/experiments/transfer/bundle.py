@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -45,13 +45,19 @@ class Imported:
 
 
 def finished(
-    store: ArtifactStore, digits: Iterable[str], suite: Suite | None, display: Display, *, labels: bool = True
+    store: ArtifactStore,
+    digits: Iterable[str],
+    suites: Sequence[Suite],
+    display: Display,
+    *,
+    labels: bool = True,
 ) -> list[str]:
-    """Return the paths in the store of the given runs with their scores, and of a suite's finished artifacts.
+    """Return the paths in the store of the given runs with their scores, and of suites' finished artifacts.
 
     Args:
         digits: an unambiguous prefix of each run's id.
-        labels: include the suite's teacher labels, which are large.
+        suites: one, or the cells of a grid.
+        labels: include the suites' teacher labels, which are large.
     Raises:
         MissingError: no run has this prefix, nothing of the suite is finished, or its data is missing.
         SrkdError: several runs have this prefix.
@@ -61,10 +67,11 @@ def finished(
     for name, key in store.keys("scores") if runs else []:
         if short(key["network"]) in runs:
             places.add(f"scores/{name}")
-    if suite is not None:
-        keys = [key for key in needed(store, suite, display) if key.folder in KINDS and store.has(key)]
+    if suites:
+        wanted = {key.place: key for suite in suites for key in needed(store, suite, display)}
+        keys = [key for key in wanted.values() if key.folder in KINDS and store.has(key)]
         if not any(key.folder == "runs" for key in keys):
-            raise MissingError(f"no run of suite {suite.name} is finished", "srkd ls runs")
+            raise MissingError(f"no run of suite {suites[0].name} is finished", "srkd ls runs")
         places |= {key.place for key in keys if labels or key.folder != Labels.folder}
     return sorted(places)
 

@@ -13,9 +13,8 @@ from srkd_bench.evaluation.controls import is_control
 from srkd_bench.evaluation.grids.cells import STEPS, CellResults, by_steps, columns_of, varied
 from srkd_bench.evaluation.grids.gains import CellGain
 from srkd_bench.evaluation.statistics import t_interval
-from srkd_bench.report.figures.palette import palette
+from srkd_bench.report.figures.palette import Look, palette
 from srkd_bench.report.figures.style import (
-    FAINT,
     End,
     axis_label,
     name_at_right,
@@ -33,7 +32,8 @@ if TYPE_CHECKING:
 
 
 HEIGHT = 2.3  # inches, of a row of panels
-Place = Callable[[CellResults, str], float | None]
+BAND = 0.25  # opacity of an interval
+Place = Callable[[CellResults, str], float]
 """Returns the cost of a training of a method in a cell."""
 CAPTIONS = {
     "heat": "Gain over the baseline over two axes of the grid. In parentheses: not significant, with p adjusted "
@@ -79,24 +79,37 @@ def curves(cells: Sequence[CellResults], metric: str, *, time: bool = False) -> 
     others = [key for key in varied(cells) if key != STEPS]
     with styled():
         figure, grid = panels(len(groups), HEIGHT)
-        ends: list[tuple[Axes, list[End]]] = []
+        ends = [
+            (axes, _panel(axes, group, metric, place, looks, names))
+            for axes, group in zip(grid, groups, strict=True)
+        ]
         for axes, group in zip(grid, groups, strict=True):
             axes.set_title(cell_name(group[0], others))
-            own: list[End] = []
-            for model in dict.fromkeys(model for cell in group for model in _methods(cell, metric)):
-                line = _line(group, metric, model, place)
-                x, y = zip(*((x, mean) for x, mean, _, _ in line), strict=True)
-                axes.plot(x, y, marker=looks[model].marker, color=looks[model].colour, ms=3)
-                low, high = zip(*((low, high) for _, _, low, high in line), strict=True)
-                axes.fill_between(x, low, high, color=looks[model].colour, alpha=FAINT, lw=0)
-                own.append(End(x[-1], y[-1], names[model], looks[model]))
             axes.set_xscale("log")
             plain_powers(axes)
             axes.set_xlabel(words)
             axes.set_ylabel(axis_label(metric))
-            ends.append((axes, own))
         name_at_right(figure, ends)
     return figure
+
+
+def _panel(
+    axes: Axes,
+    group: Sequence[CellResults],
+    metric: str,
+    place: Place,
+    looks: Mapping[str, Look],
+    names: Mapping[str, str],
+) -> list[End]:
+    """Draw a line with a band for each method of a group, and return where the lines end."""
+    ends = []
+    for model in dict.fromkeys(model for cell in group for model in _methods(cell, metric)):
+        if line := _line(group, metric, model, place):
+            x, y, low, high = zip(*line, strict=True)
+            axes.plot(x, y, marker=looks[model].marker, color=looks[model].colour, ms=3)
+            axes.fill_between(x, low, high, color=looks[model].colour, alpha=BAND, lw=0)
+            ends.append(End(x[-1], y[-1], names[model], looks[model]))
+    return ends
 
 
 def _methods(cell: CellResults, metric: str) -> list[str]:
@@ -112,17 +125,20 @@ def _methods(cell: CellResults, metric: str) -> list[str]:
 def _cost(trained: Sequence[tuple[CellResults, str]], *, time: bool) -> tuple[Place | None, str]:
     """Return what tells the cost of a training, and what it is called."""
     if time:
-        known = all(_seconds(cell, model) for cell, model in trained)
+        known = all(_seconds(cell, model) > 0 for cell, model in trained)
         return (_seconds if known else None), "training time (s)"
     if all(cell.costs.get(model) for cell, model in trained):
         return lambda cell, model: cell.costs[model], "training cost (multiply-adds)"
     return lambda cell, model: cell.factors[STEPS], "training steps"
 
 
-def _seconds(cell: CellResults, model: str) -> float | None:
-    """Return the mean time of a method's trainings; students of a seed are trained together and have one time."""
-    found = [one.card.get("seconds") for one in cell.results.trainings if one.model == model]
-    return fmean(found) if found and all(found) else None
+def _seconds(cell: CellResults, model: str) -> float:
+    """Return the mean time of a method's trainings, 0 if it is not known.
+
+    Students of a seed are trained together and have one time.
+    """
+    found = [one.card.get("seconds", 0.0) for one in cell.results.trainings if one.model == model]
+    return fmean(found) if found else 0.0
 
 
 def _line(
@@ -134,9 +150,7 @@ def _line(
         of_sets = [cell.results.seed_means(metric, model, name) for name in cell.results.datasets]
         shared = set.intersection(*map(set, of_sets)) if of_sets else set()
         means = np.array([fmean(own[seed] for own in of_sets) for seed in shared])
-        x = place(cell, model)
-        if len(means) and np.isfinite(means).all() and x is not None:
-            low, high = t_interval(means)
-            mean = float(means.mean())
-            found.append((x, mean, *((low, high) if math.isfinite(low) else (mean, mean))))
+        if len(means) and np.isfinite(means).all():
+            mean, (low, high) = float(means.mean()), t_interval(means)
+            found.append((place(cell, model), mean, *((low, high) if math.isfinite(low) else (mean, mean))))
     return found

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from srkd_bench.config.metrics import METRICS
-from srkd_bench.evaluation.grids.cells import CellResults, axes_of, grouped, varied
+from srkd_bench.evaluation.grids.cells import STEPS, CellResults, axes_of, grouped, varied
 from srkd_bench.evaluation.grids.gains import CellGain, cell_multipliers
 from srkd_bench.evaluation.multiplier import Multiplier
 from srkd_bench.evaluation.statistics import LEVEL, Difference
@@ -99,9 +99,9 @@ def heat_table(
 
 
 def two_axes(cells: Sequence[CellResults]) -> tuple[str, str] | None:
-    """Return the axes with the most labels, the one with more labels across; None for fewer than two."""
+    """Return the axes with the most labels, the one with more labels, or the steps, across; None for one axis."""
     labels = axes_of(cells)
-    keys = sorted(varied(cells), key=lambda key: -len(labels[key]))[:2]
+    keys = sorted(varied(cells), key=lambda key: (-len(labels[key]), key != STEPS))[:2]
     return (keys[1], keys[0]) if len(keys) == 2 else None
 
 

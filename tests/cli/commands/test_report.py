@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from srkd_bench.config.suite_file import load_suite
+from srkd_bench.report.formats.grid_file import to_csv
 from tests.conftest import Srkd
+from tests.support.grids import simulated
 
 SUITE = ["tiny.yaml", "--set", "seeds=[0,1,2,3,4,5]"]
 
@@ -302,3 +304,38 @@ def test_a_wrong_name_in_a_condition_is_refused_before_any_output(srkd: Srkd, ke
     assert (code, text) == (1, "")
     assert "hint: did you mean 'hkd'?" in messages
     assert not Path("scores.csv").exists()
+
+
+def test_the_score_file_of_a_grid_is_reported_without_its_suite(srkd: Srkd, tmp_path: Path) -> None:
+    cells = simulated({"hkd": lambda x, y, z: 0.1, "rkd": lambda x, y, z: 0.0}, steps=[100, 200])
+    (tmp_path / "grid.csv").write_text(to_csv(cells), encoding="utf-8")
+    code, text, _ = srkd("report", "--from", "grid.csv", "--format", "markdown")
+    assert (code, text.count("### map: PSNR-Y in dB")) == (0, 4)
+    assert srkd("report", "map", "--from", "grid.csv", "--format", "markdown")[1] == text
+    words = ["-o", "copy.csv.gz", "-o", "page.html", "--figures", "figures", "-m", "hkd"]
+    assert srkd("report", "--from", "grid.csv", *words)[:2] == (0, "")
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {
+        f"{name}-psnr_y.{kind}" for name in ("curves", "heat") for kind in ("pdf", "png", "svg")
+    }
+    chosen = srkd("report", "--from", "copy.csv.gz", "-f", "markdown")[1]
+    assert ("RKD" in text, "RKD" in chosen) == (True, False)
+    rkd = json.loads(srkd("report", "--from", "grid.csv", "--baseline", "rkd", "--json")[1])["gains"]
+    assert {one["baseline"] for one in rkd} == {"rkd"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["other"], "grid.csv is of suite map, not other"),
+        (["-m", "hdk"], "no method in grid map named 'hdk'"),
+        (["--set", "seeds=[0]"], "--set cannot be combined with the scores of a grid"),
+        (["--claims"], "--claims cannot be combined with the scores of a grid"),
+    ],
+)
+def test_a_grids_score_file_with_what_it_has_not_is_one_error(
+    srkd: Srkd, tmp_path: Path, words: list[str], message: str
+) -> None:
+    cells = simulated({"hkd": lambda x, y, z: 0.1}, steps=[100, 200], seeds=1)
+    (tmp_path / "grid.csv").write_text(to_csv(cells), encoding="utf-8")
+    code, text, said = srkd("report", *words, "--from", "grid.csv")
+    assert (code, text, message in said) == (1, "", True), said

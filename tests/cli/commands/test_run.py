@@ -9,6 +9,7 @@ from srkd_bench.experiments.analysis.forecast import Pace
 from srkd_bench.store.workspace import Workplace
 from tests.conftest import Srkd
 from tests.data.test_folders import make
+from tests.support.tiny_suite import tiny_suite
 
 
 def digests(home: Path) -> dict[str, bytes]:
@@ -197,3 +198,51 @@ def test_a_study_on_own_folders_names_them_and_reports_images_that_are_also_trai
     assert srkd("report", *words, "-o", "scores.csv")[0] == 0
     assert "none,mytests," in (tmp_path / "scores.csv").read_text(encoding="utf-8")
     assert "mytests" in srkd("report", *words, "--from", "scores.csv", "--home", "empty")[1]
+
+
+def test_a_grid_is_run_reported_and_written_as_one_score_file(srkd: Srkd, tmp_path: Path) -> None:
+    tiny_suite(tmp_path, seeds=[0, 1], grid={"train.steps": [4, 8], "data.images": [2, 3]})
+    code, table, messages = srkd("run", "tiny.yaml")
+    assert code == 0
+    assert "Suite tiny (4 cells): 0 of 17 networks are in the store, 17 to train" in messages
+    assert messages.count("Training teacher") == 1
+    assert all(
+        words in table for words in ("4 steps, 2 images", "8 steps, 3 images", "effects of the factors")
+    )
+    assert srkd("run", "tiny.yaml")[1] == srkd("report", "tiny.yaml")[1] == table
+    assert srkd("report", "tiny.yaml", "-o", "scores.csv.gz", "-o", "a.md")[0] == 0
+    assert srkd("report", "--from", "scores.csv.gz", "-o", "b.md")[0] == 0
+    assert (tmp_path / "a.md").read_text("utf-8") == (tmp_path / "b.md").read_text("utf-8")
+    assert "teacher  " in srkd("plan", "tiny.yaml")[1]
+    assert "to do" not in srkd("plan", "tiny.yaml")[1]
+    code, text, _ = srkd("run", "tiny.yaml", "--cell", "train.steps=4 data.images=2", "--json")
+    assert (code, json.loads(text)["suite"]) == (0, "tiny")
+    code, _, messages = srkd("distill", "tiny.yaml", "--method", "hkd")
+    assert (code, "select one: --cell 'train.steps=4 data.images=2'" in messages) == (1, True)
+
+
+def test_a_report_of_a_grid_states_which_cells_are_missing(srkd: Srkd, tmp_path: Path) -> None:
+    tiny_suite(tmp_path, grid={"train.steps": [4, 8], "data.images": [2, 3]})
+    assert srkd("run", "tiny.yaml", "--set", "train.steps=4")[0] == 0
+    code, text, _ = srkd("report", "tiny.yaml", "-f", "markdown")
+    assert code == 0
+    assert [f"{steps} steps, {images} images: no scores" in text for steps in (4, 8) for images in (2, 3)] == [
+        False, False, True, True,
+    ]  # fmt: skip
+    for words in (["--claims"], ["--fail-if", "hkd.set5 < 1"], ["--cards", "cards.json"]):
+        code, _, messages = srkd("report", "tiny.yaml", *words)
+        assert (code, "--cell NAME reports one cell" in messages) == (1, True)
+    code, _, messages = srkd("plan", "tiny.yaml", "--detect", "0.1")
+    assert (code, "--detect needs one cell of grid tiny" in messages) == (1, True)
+
+
+def test_processes_finish_a_grid_with_the_same_bits(srkd: Srkd, tmp_path: Path) -> None:
+    tiny_suite(tmp_path, grid={"train.steps": [4, 8], "data.images": [2, 3]})
+    assert srkd("run", "tiny.yaml", "--home", "one")[0] == 0
+    assert srkd("run", "tiny.yaml", "--home", "two", "--jobs", "2")[0] == 0
+    found = [digests(tmp_path / home) for home in ("one", "two")]
+    assert found[0] == found[1]
+    assert len(found[0]) == 2 * 9 + 1
+    cell = ["--cell", "train.steps=8 data.images=2"]
+    assert srkd("run", "tiny.yaml", "--home", "three", *cell)[0] == 0
+    assert digests(tmp_path / "three").items() <= found[0].items()

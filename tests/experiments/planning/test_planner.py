@@ -6,11 +6,12 @@ import pytest
 
 from srkd_bench.config.suite import Suite
 from srkd_bench.config.suite_file import load_suite
-from srkd_bench.core.errors import MissingError
+from srkd_bench.core.errors import MissingError, SrkdError
 from srkd_bench.core.progress import Display
 from srkd_bench.data.catalog import DATASETS, DatasetSpec
 from srkd_bench.data.ingest import adopt
 from srkd_bench.experiments.planning import planner
+from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.requirements import needed
 from srkd_bench.store.artifact_store import ArtifactStore
 from tests.data.test_folders import make
@@ -55,3 +56,29 @@ def test_a_missing_copy_is_excluded_only_if_another_is_available(
     assert planner.plan(suite, store, display).suite.data.test == ["duo@other", "set5"]
     adopt(store, "duo", tmp_path / "duo", display)
     assert planner.plan(suite, store, display).suite.data.test == ["duo", "duo@other", "set5"]
+
+
+def test_a_number_of_images_limits_the_students_and_not_the_teacher(
+    store: ArtifactStore, display: Display, tmp_path: Path
+) -> None:
+    def plan(train: str = "photos", **data: object) -> Plan:
+        return planner.plan(suite_of(tmp_path, train=train, **data), store, display)
+
+    whole, part = plan(), plan(images=3)
+    assert part.teachers == whole.teachers
+    assert [run.images for run in part.students] == [3, 3]
+    assert [dict(run) | {"images": None} for run in part.students] == [dict(run) for run in whole.students]
+    assert not {run.digest for run in part.students} & {run.digest for run in whole.students}
+    assert part.suite.identity != whole.suite.identity
+    everything = plan(images=8)  # as many as there are is no limit
+    assert (everything, everything.suite.identity) == (whole, whole.suite.identity)
+    folder = str(make(tmp_path / "mine", 32, 40))
+    assert plan(train=folder, images=2) == plan(train=folder)
+    for name, images, count in (("photos", 9, 8), (folder, 3, 2)):
+        with pytest.raises(SrkdError, match=rf"data.images is {images}, but .* has {count} images"):
+            plan(train=name, images=images)
+    with pytest.raises(SrkdError, match=r"data.images: must be at least 1, not 0"):
+        plan(images=0)
+    elsewhere = ArtifactStore(tmp_path / "elsewhere")  # the number of a set's images may be unknown there
+    own = suite_of(tmp_path, train=folder, images=2)
+    assert planner.plan(own, elsewhere, display, readonly=True, scored=True).suite.data.images == 2

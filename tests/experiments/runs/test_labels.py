@@ -135,6 +135,22 @@ def test_labels_are_part_of_a_runs_identity_only_where_they_are_used(planned: Pl
     assert [stored.is_live(run) for run in stored.students] == [False, False, True, False, False, True, False]
 
 
+def test_students_of_fewer_images_use_the_labels_of_all(planned: Planned, place: Workplace) -> None:
+    whole, part = planned("methods=[hkd]"), planned("methods=[hkd]", "data.images=2")
+    assert part.students[0].teacher_labels == whole.students[0].teacher_labels
+    assert serial.do_all(whole, place) == []
+    assert [task.kind for task in tasks.tasks(part, place.store)] == ["group", "scores"]
+    assert serial.do_all(part, place) == []
+    results = [load(plan.students[0], place.store).state_dict() for plan in (whole, part)]
+    assert not all(torch.equal(results[0][name], results[1][name]) for name in results[0])
+
+
+def test_labels_of_fewer_images_cost_less(planned: Planned) -> None:
+    whole, part = planned().shares.labels, planned("data.images=1").shares.labels
+    assert whole is not None
+    assert part == pytest.approx(whole / 3, rel=1e-4)
+
+
 def test_no_teacher_is_loaded_for_a_second_seed_or_a_second_method(
     planned: Planned, place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,228 @@
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from srkd_bench.core.errors import MissingError
+from srkd_bench.evaluation.grids.cells import CellResults
+from srkd_bench.evaluation.results import Training
+from srkd_bench.evaluation.statistics import differences
+from srkd_bench.report.formats.data import report_of
+from srkd_bench.report.grids.document import GridDocument
+from srkd_bench.report.render import FORMATS, written
+from srkd_bench.report.tables.table import Table
+from tests.support.grids import cell, simulated
+
+ALONE = [30.0, 30.2, 29.9]
+
+
+def gained(gain: float) -> list[float]:
+    return [one + gain + noise for one, noise in zip(ALONE, (0.0, 0.004, -0.004), strict=True)]
+
+
+def table(cells: list[CellResults], words: str) -> Table:
+    return next(one for one in GridDocument("map", cells).tables() if words in one.title)
+
+
+def rows(found: Table) -> dict[str, list[str]]:
+    return {row[0].text: [one.text for one in row[1:]] for row in found.rows}
+
+
+def four(**more: CellResults) -> list[CellResults]:
+    """Return a grid of two steps and two students."""
+    return [
+        more.get(f"{student[5]}{steps}")
+        or cell(
+            {"student": student, "train.steps": steps},
+            {"none": ALONE, "hkd": gained(gain), "rkd": gained(-gain)},
+            costs={"none": 1e12, "hkd": 1e12, "rkd": 2e12},
+        )
+        for student, steps, gain in (
+            ("EDSR 8×4", 2500, 0.1), ("EDSR 8×4", 10000, 0.2),
+            ("EDSR 16×8", 2500, 0.3), ("EDSR 16×8", 10000, 0.002),
+        )
+    ]  # fmt: skip
+
+
+def test_the_table_of_gains_has_a_row_for_each_cell_and_method() -> None:
+    found = table(four(), "in each cell")
+    assert found.title == "map: PSNR-Y in dB, gain over w/o KD in each cell"
+    assert found.header == ["", "Gain on Set5", "95 % interval", "Holm p", "Verdict", "k"]
+    texts = rows(found)
+    assert texts["EDSR 8×4, 2,500 steps: HKD"] == ["+0.100", "[+0.090, +0.110]", "0.002", "better", ">4"]
+    assert texts["EDSR 16×8, 10,000 steps: RKD"][3:] == ["not significant", "<0.25 [<0.25, >1]"]
+    assert texts["EDSR 16×8, 2,500 steps: RKD"][3:] == ["worse", "<1"]
+    assert "p adjusted for 8 comparisons (Holm)" in " ".join(found.footnotes)
+
+
+def test_k_needs_scores_of_the_student_alone_that_differ() -> None:
+    """The student alone gains nothing from longer training here, so k is beyond what was measured."""
+    assert rows(table(four(), "in each cell"))["EDSR 8×4, 2,500 steps: HKD"][-1] == ">4"
+
+
+def test_the_number_of_seeds_is_shown_where_it_differs() -> None:
+    other = cell({"student": "EDSR 8×4", "train.steps": 2500}, {"none": ALONE[:2], "hkd": gained(0.1)[:2]})
+    found = table(four(**{"82500": other}), "in each cell")
+    assert found.header[5] == "Seeds"
+    assert rows(found)["EDSR 8×4, 2,500 steps: HKD"][4] == "2"
+    assert rows(found)["EDSR 16×8, 2,500 steps: HKD"][4] == "3"
+
+
+def test_unfinished_and_failed_cells_are_named_and_the_others_reported() -> None:
+    place = {"student": "EDSR 8×4", "train.steps": 2500}
+    without = cell(place, {"hkd": gained(0.1)})
+    found = table(four(**{"82500": without}), "in each cell")
+    assert rows(found)["EDSR 8×4, 2,500 steps: HKD"][:4] == ["–"] * 4
+    assert "EDSR 8×4, 2,500 steps: no gains, w/o KD was not measured" in found.footnotes
+    empty = cell(place, {})
+    empty = replace(
+        empty, results=replace(empty.results, columns=["none", "hkd"], notes=["hkd: not trained yet"])
+    )
+    found = table(four(**{"82500": empty}), "in each cell")
+    assert "EDSR 8×4, 2,500 steps: no scores" in found.footnotes
+    assert rows(found)["EDSR 8×4, 2,500 steps: HKD"][:4] == ["–"] * 4
+    partly = cell(place, {"none": ALONE, "hkd": gained(0.1)[:1]})
+    notes = ["hkd: failed (the loss is nan) (seeds 1, 2)", "self-ensemble"]
+    partly = replace(partly, results=replace(partly.results, notes=notes))
+    found = table(four(**{"82500": partly}), "in each cell")
+    assert "EDSR 8×4, 2,500 steps: hkd: failed (the loss is nan) (seeds 1, 2)" in found.footnotes
+    assert not any("self-ensemble" in note for note in found.footnotes)
+    assert "No test, one seed; a test needs two: EDSR 8×4, 2,500 steps HKD" in found.footnotes
+
+
+def test_the_table_of_two_axes_marks_what_is_not_significant() -> None:
+    found = table(four(), "gain of HKD over w/o KD")
+    assert found.header == ["", "2,500 steps", "10,000 steps"]
+    assert rows(found) == {"EDSR 8×4": ["+0.100", "+0.200"], "EDSR 16×8": ["+0.300", "(+0.002)"]}
+    cells = simulated({"hkd": lambda x, y, z: 0.1}, steps=[100, 200, 300], noise=0.001)
+    found = table(cells[:-1], "gain of HKD")
+    assert found.header[1:] == ["100 steps", "200 steps", "300 steps"]
+    assert list(rows(found))[:2] == ["50 images: EDSR 8×4", "50 images: EDSR 16×8"]
+    assert rows(found)["399 images: EDSR 32×16"][-1] == "–"
+
+
+def test_a_grid_of_one_axis_has_no_table_of_two() -> None:
+    cells = four()[:2]
+    assert not any("gain of" in one.title for one in GridDocument("map", cells).tables())
+    assert "heat-psnr_y" not in GridDocument("map", cells).figures()
+
+
+def test_effects_have_intervals_and_those_that_the_design_lacks_are_named() -> None:
+    found = table(four(), "effects of the factors")
+    texts = rows(found)
+    assert list(texts)[:4] == [
+        "HKD: mean at the centre",
+        "HKD: parameters",
+        "HKD: steps",
+        "HKD: parameters × steps",
+    ]
+    assert texts["HKD: mean at the centre"][0] == "+0.1505"
+    assert texts["HKD: steps"][0] == "−0.0495"
+    assert all(text[1].startswith("[") for text in texts.values())
+    zipped = table(four()[1:3], "effects of the factors")
+    assert rows(zipped)["HKD: steps"] == ["not estimable", "–"]
+    assert any(note.startswith("Not estimable by this design") for note in zipped.footnotes)
+    assert any(note.startswith("Weighted least squares") for note in zipped.footnotes)
+    assert "Centre: parameters 17,999, steps 5,000" in found.footnotes
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_format_writes_a_grid(format: str) -> None:
+    text = written(GridDocument("map", four()), format)
+    assert "8×4" in text or r"8$\times$4" in text or r"8\u00d74" in text
+    assert text == written(GridDocument("map", four()), format)
+
+
+def test_the_json_report() -> None:
+    cells = four()
+    found = json.loads(written(GridDocument("map", cells), "json"))
+    assert (found["schema"], found["grid"]) == (3, "map")
+    assert found["axes"] == {"student": ["EDSR 8×4", "EDSR 16×8"], "train.steps": ["2500", "10000"]}
+    first = found["cells"][0]
+    assert first["factors"] == {"student": 6531.0, "train.steps": 2500.0}
+    assert first["multiply_adds"] == {"none": 1e12, "hkd": 1e12, "rkd": 2e12}
+    assert first["report"] == json.loads(json.dumps(report_of(cells[0].results)))
+    assert len(found["gains"]) == 8
+    (own,) = (
+        one for one in differences(cells[0].results, "psnr_y") if one.model == "hkd" and not one.dataset
+    )
+    assert found["gains"][0]["mean"] == pytest.approx(own.mean)
+    assert found["gains"][0]["p_holm"] > own.p_holm  # type: ignore[operator]
+    assert {one["cell"] for one in found["multipliers"]} == {one.name for one in cells}
+    effects = found["effects"][0]
+    assert [one["term"] for one in effects["terms"]] == [
+        [],
+        ["student"],
+        ["train.steps"],
+        ["student", "train.steps"],
+    ]
+    assert effects["not_estimable"] == []
+    assert effects["centre"]["train.steps"] == pytest.approx(5000)
+    assert (effects["cells"], effects["seeds"], effects["degrees_of_freedom"]) == (4, 12, 8)
+
+
+def test_what_could_not_be_compared_is_a_gain_without_numbers_in_json() -> None:
+    cells = [*four(), cell({"student": "EDSR 32×16", "train.steps": 2500}, {"hkd": ALONE})]
+    found = json.loads(written(GridDocument("map", cells), "json"))
+    assert found["gains"][-1] == {"cell": cells[-1].name, "model": "hkd"}
+
+
+def test_figures_are_drawn_for_what_is_known() -> None:
+    cells = four()
+    assert set(GridDocument("map", cells).figures()) == {"curves-psnr_y", "heat-psnr_y"}
+    trained = [
+        replace(
+            one,
+            results=replace(
+                one.results,
+                trainings=[
+                    Training(model, seed, [], {"seconds": 10.0 + n})
+                    for n, model in enumerate(one.results.columns)
+                    for seed in range(3)
+                ],
+            ),
+        )
+        for one in cells
+    ]
+    found = GridDocument("map", trained).figures()
+    assert found["time-psnr_y"].axes[0].get_xlabel() == "training time (s)"
+    axes = found["curves-psnr_y"].axes
+    assert [one.get_title(loc="left") for one in axes] == ["EDSR 8×4", "EDSR 16×8"]
+    assert axes[0].get_xlabel() == "training cost (multiply-adds)"
+    (line,) = (one for one in axes[0].get_lines()[:3] if list(one.get_xdata()) == [2e12, 2e12])
+    assert list(line.get_ydata()) == pytest.approx([sum(gained(-0.1)) / 3, sum(gained(-0.2)) / 3])
+
+
+def test_without_costs_the_curves_are_over_steps_and_one_length_has_none() -> None:
+    cells = [replace(one, costs={}) for one in four()]
+    axes = GridDocument("map", cells).figures()["curves-psnr_y"].axes[0]
+    assert axes.get_xlabel() == "training steps"
+    assert [list(one.get_xdata()) for one in axes.get_lines()[:3]] == [[2500, 10000]] * 3
+    assert "curves-psnr_y" not in GridDocument("map", [cells[0], cells[2]]).figures()
+
+
+def test_the_heat_map_shows_the_gains_of_the_table() -> None:
+    figure = GridDocument("map", four()).figures()["heat-psnr_y"]
+    assert [one.get_title(loc="left") for one in figure.axes] == ["HKD", "RKD"]
+    assert [one.get_text() for one in figure.axes[0].texts] == ["+0.100", "+0.200", "+0.300", "(+0.002)"]
+
+
+def test_the_page_is_whole_escaped_and_loads_nothing() -> None:
+    cells = [
+        replace(one, axes={**one.axes, "teacher": text})
+        for one, text in zip(four(), ["<script>x</script>", "a", "b", "c"], strict=True)
+    ]
+    page = written(GridDocument("map", cells), "html")
+    assert "<script>x" not in page
+    assert "&lt;script&gt;x" in page
+    assert "8 comparisons in 4 cells: 3 better, 3 worse, 2 not significant." in page
+    assert "<svg" in page
+
+    assert all(one.startswith("#") for one in re.findall(r"\b(?:src|href)=[\"']?([^\"'\s>]+)", page))
+    assert page.count("<table") == page.count("</table>") == 4
+
+
+def test_a_grid_without_cells_is_refused() -> None:
+    with pytest.raises(MissingError, match="grid map has no cells"):
+        GridDocument("map", [])
