@@ -143,14 +143,14 @@ def _notes(
     tested = [one.difference for one in gains if one.difference and one.difference.p_holm is not None]
     notes = explained(tested, names, metric) if tested else []
     return [
-        *(one_line(note) for note in (*_incomplete(cells, gains, metric), *_unpaired(cells, gains), *notes)),
+        *(one_line(note) for note in (*_incomplete(cells, metric), *_unpaired(cells, gains), *notes)),
         *([K.format(baseline_of(cells))] if worth else []),
         *([f"c: multiply-adds of a training step, relative to {label('none')}"] if costs else []),
         *([TOGETHER] if _scope(cells) == "All" else []),
     ]
 
 
-def _incomplete(cells: Sequence[CellResults], gains: Sequence[CellGain], metric: str) -> list[str]:
+def _incomplete(cells: Sequence[CellResults], metric: str) -> list[str]:
     """Say of each cell which results are missing, and why where that is known."""
     calls, names, notes = cell_names(cells), labels_of(cells), []
     for cell in cells:

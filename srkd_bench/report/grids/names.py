@@ -8,7 +8,12 @@ from srkd_bench.evaluation.grids.regression import Term
 from srkd_bench.report.tables.table import label, model_labels, one_line
 
 CENTRE = "mean at the centre"
-PHRASES = {"train.steps": "{} steps", "data.images": "{} images", "student": "{}", "teacher": "teacher {}"}
+PHRASES = {
+    "train.steps": "{} steps",
+    "data.images": "{} images",
+    "student": "student {}",
+    "teacher": "teacher {}",
+}
 AXES = {
     "train.steps": "steps",
     "data.images": "images",
@@ -45,7 +50,7 @@ def rounded(number: float) -> str:
 
 
 def cell_name(cell: CellResults, keys: Iterable[str]) -> str:
-    """Return the values of a cell on some axes in words: `EDSR 8×4, 2,500 steps`."""
+    """Return the values of a cell on some axes in words: `student 8x4, 2,500 steps`."""
     return ", ".join(phrase(key, cell.axes[key]) for key in keys)
 
 

@@ -1,13 +1,14 @@
 import math
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import pytest
 
-from srkd_bench.evaluation.grids.cells import axes_of, by_steps, grouped
+from srkd_bench.evaluation.grids.cells import CellResults, axes_of, by_steps, grouped
 from srkd_bench.evaluation.grids.effects import fitted_gains, fitted_slope
 from srkd_bench.evaluation.grids.gains import cell_gains, cell_multipliers, methods_of
 from srkd_bench.evaluation.statistics import differences, holm
 from tests.support.grids import cell, simulated
+from tests.support.published_scores import EQUAL_COST_STEPS, STEPS, published
 
 ALONE = [30.0, 30.2, 29.9]
 
@@ -153,3 +154,19 @@ def test_a_method_in_one_cell_and_controls_are_not_fitted() -> None:
         cell({"train.steps": 2}, {"none": ALONE, "none@2x": ALONE}),
     ]
     assert fitted_gains(cells, cell_gains(cells, "psnr_y")) == {}
+
+
+def test_k_of_the_published_scores_as_a_grid_of_two_lengths() -> None:
+    """The same numbers as `multipliers` reads from `none@equal-cost`, which is `none` of the second cell."""
+    results = published("bsds")
+    longer = [replace(one, model="none") for one in results.scores if one.model == "none@equal-cost"]
+    place = {"train.steps": float(EQUAL_COST_STEPS)}
+    cells = [
+        CellResults("short", {"train.steps": "10000"}, {"train.steps": STEPS}, results),
+        CellResults(
+            "long", {"train.steps": "100522"}, place, replace(results, columns=["none"], scores=longer)
+        ),
+    ]
+    found = cell_multipliers(cells, "psnr_y")
+    assert [f"{value:.2f}" for value in astuple(found["short", "hkd"])[1:4]] == ["2.06", "1.71", "2.64"]
+    assert [f"{value:.2f}" for value in astuple(found["short", "rvkd"])[1:4]] == ["2.21", "1.80", "2.67"]
