@@ -35,7 +35,7 @@ class Layout:
 
     Args:
         terms: those that the cells determine.
-        aliased: terms that the cells do not tell from those before them; they are taken as 0.
+        aliased: terms that the cells cannot distinguish from those before them; they are taken as 0.
         centre: of each factor, the mean over cells of its logarithm to base 2; of `KEY=LABEL`, the share of cells.
     """
 
@@ -198,5 +198,5 @@ def _between(design: Array, means: Array, variances: Array) -> float:
     weights = 1 / variances
     coefficients, inverse = _solve(design, means, weights)
     excess = float(weights @ (means - design @ coefficients) ** 2) - (len(means) - design.shape[1])
-    spread = weights.sum() - np.trace(inverse @ (design.T * weights**2) @ design)
-    return max(excess / float(spread), 0.0)
+    spread = float(weights.sum() - np.trace(inverse @ (design.T * weights**2) @ design))
+    return max(excess / spread, 0.0)

@@ -123,7 +123,7 @@ def _methods(cell: CellResults, metric: str) -> list[str]:
 
 
 def _cost(trained: Sequence[tuple[CellResults, str]], *, time: bool) -> tuple[Place | None, str]:
-    """Return what tells the cost of a training, and what it is called."""
+    """Return a function that returns the cost of a training, and the name of that cost."""
     if time:
         known = all(_seconds(cell, model) > 0 for cell, model in trained)
         return (_seconds if known else None), "training time (s)"

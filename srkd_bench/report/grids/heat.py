@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 ROW, AROUND = 0.28, 0.55  # inches: the height of a row of cells, and what stands around it
-COLOURS = "RdBu"  # red: worse, blue: better; both can be told apart by the colour-blind
+COLOURS = "RdBu"  # red: worse, blue: better; colour-blind readers can distinguish them
 DARK, LIGHT = "#111111", "#f8f8f8"
 
 
