@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 from scipy.special import stdtrit
 
-from srkd_bench.evaluation.grids.cells import CellResults, axes_of
+from srkd_bench.evaluation.grids.cells import CellResults, axes_of, free
 from srkd_bench.evaluation.statistics import LEVEL, UNKNOWN, Array, Interval
 
 Term = tuple[str, ...]
@@ -91,19 +91,19 @@ class Fit:
 def position(cell: CellResults, cells: Sequence[CellResults]) -> dict[str, float]:
     """Return where a cell is, as a `Point` has it: its number on each axis that varies, or its label as 1 and 0.
 
-    Labels are used on axes on which a cell has no positive number.
+    Labels are used on axes on which a cell has no positive number. Axes that follow from the number of steps are
+    left out.
 
     Args:
         cells: all of the grid.
     """
     found: dict[str, float] = {}
-    for key, labels in axes_of(cells).items():
-        if len(labels) < 2:
-            continue
+    labels = axes_of(cells)
+    for key in free(cells):
         if all(one.factors.get(key, 0) > 0 for one in cells):
             found[key] = cell.factors[key]
         else:
-            found |= {f"{key}={label}": float(cell.axes[key] == label) for label in labels[1:]}
+            found |= {f"{key}={label}": float(cell.axes[key] == label) for label in labels[key][1:]}
     return found
 
 

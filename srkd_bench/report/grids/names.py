@@ -34,14 +34,16 @@ def axis_title(key: str) -> str:
     return one_line({"train.steps": "steps", "data.images": "images"}.get(key, key))
 
 
-def value(text: str) -> str:
-    """Return the label of an axis as printed; whole numbers have separators."""
+def value(key: str, text: str) -> str:
+    """Return a label of an axis as printed; whole numbers have separators."""
+    if (key, text) == ("data.images", "null"):
+        return "all"
     return f"{int(text):,}" if text.isascii() and text.isdigit() and len(text) < 16 else one_line(text)
 
 
 def phrase(key: str, text: str) -> str:
     """Return a value of an axis in words: `2,500 steps`."""
-    return PHRASES[key].format(value(text)) if key in PHRASES else f"{one_line(key)} {value(text)}"
+    return PHRASES[key].format(value(key, text)) if key in PHRASES else f"{one_line(key)} {value(key, text)}"
 
 
 def rounded(number: float) -> str:

@@ -3,9 +3,10 @@ from dataclasses import astuple, replace
 
 import pytest
 
-from srkd_bench.evaluation.grids.cells import CellResults, axes_of, by_steps, grouped
+from srkd_bench.evaluation.grids.cells import CellResults, axes_of, by_steps, free, grouped, tied
 from srkd_bench.evaluation.grids.effects import fitted_gains, fitted_slope
 from srkd_bench.evaluation.grids.gains import cell_gains, cell_multipliers, methods_of
+from srkd_bench.evaluation.grids.regression import position
 from srkd_bench.evaluation.statistics import differences, holm
 from tests.support.grids import cell, simulated
 from tests.support.published_scores import EQUAL_COST_STEPS, STEPS, published
@@ -73,8 +74,11 @@ def test_a_learning_rate_that_goes_with_the_steps_is_not_an_axis_of_its_own() ->
         cell({"train.steps": n, "train.learning_rate": rate}, {"none": ALONE}) for n, rate in rates.items()
     ]
     assert [len(group) for group in by_steps(zipped)] == [3]
+    assert (tied(zipped), free(zipped)) == (["train.learning_rate"], ["train.steps"])
+    assert position(zipped[1], zipped) == {"train.steps": 200}
     other = cell({"train.steps": 100, "train.learning_rate": 0.2}, {"none": ALONE})
     assert [len(group) for group in by_steps([*zipped, other])] == [1, 1, 1, 1]
+    assert tied([*zipped, other]) == []
 
 
 def test_k_worked_by_hand() -> None:

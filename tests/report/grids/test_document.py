@@ -108,6 +108,32 @@ def test_the_table_of_two_axes_marks_what_is_not_significant() -> None:
     assert rows(found)["399 images: EDSR 32×16"][-1] == "–"
 
 
+def test_all_training_images_are_called_so() -> None:
+    cells = [
+        cell({"data.images": count, "train.steps": 5}, {"none": ALONE, "hkd": gained(0.1)})
+        for count in (50, 399)
+    ]
+    cells[1] = replace(cells[1], axes={**cells[1].axes, "data.images": "null"})
+    assert list(rows(table(cells, "in each cell"))) == ["50 images: HKD", "all images: HKD"]
+
+
+def test_a_learning_rate_for_each_length_is_no_axis_of_tables_figures_and_effects() -> None:
+    rates = {"2500": "0.003", "10000": "0.0015"}
+    cells = [
+        replace(one, axes={**one.axes, "train.learning_rate": rates[one.axes["train.steps"]]})
+        for one in four()
+    ]
+    plain = table(four(), "gain of HKD")
+    assert (table(cells, "gain of HKD").header, rows(table(cells, "gain of HKD"))) == (
+        plain.header,
+        rows(plain),
+    )
+    effects = table(cells, "effects of the factors")
+    assert rows(effects) == rows(table(four(), "effects of the factors"))
+    assert any("includes that of train.learning_rate" in note for note in effects.footnotes)
+    assert len(GridDocument("map", cells).figures()["curves-psnr_y"].axes) == 2
+
+
 def test_a_grid_of_one_axis_has_no_table_of_two() -> None:
     cells = four()[:2]
     assert not any("gain of" in one.title for one in GridDocument("map", cells).tables())
