@@ -98,7 +98,7 @@ def test_a_ratio_worked_by_hand() -> None:
     assert all(map(math.isnan, ratio_interval((1.0, 0.25), (2.0, 0.0), 0)))
 
 
-def test_a_summary_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_a_summary_is_read_unchanged(tmp_path: Path) -> None:
     summary = summarise(simulated({"hkd": lambda x, y, z: 0.1, "rkd+hkd": lambda x, y, z: 0.0}), "psnr_y")
     path = tmp_path / "map.json"
     path.write_text(to_json(summary), encoding="utf-8")
