@@ -10,9 +10,9 @@ from benchmarks.measure import Row
 from srkd_bench.evaluation.power import USUAL_DEVIATION, power
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.statistics import LEVEL, Array, holm, new_images_interval, t_interval, t_test
-from srkd_bench.report.formats.score_file import from_csv
+from srkd_bench.report.formats.score_file import read_scores
 
-SCORES = Path(__file__).parents[1] / "results" / "bsds" / "scores.csv"
+SCORES = Path(__file__).parents[1] / "results" / "bsds" / "scores.csv.gz"
 DATASETS = ["set5", "set14", "bsd100", "urban100"]
 METHODS = ["hkd", "ckd", "rkd", "rvkd", "rkd+hkd", "none@equal-cost"]
 SEEDS = (3, 6, 10)
@@ -24,7 +24,7 @@ Draw = Callable[[int, np.random.Generator], Array]
 
 
 def rows(quick: bool) -> list[Row]:
-    scores = from_csv(SCORES.read_text(encoding="utf-8"), SCORES.name)
+    scores = read_scores(SCORES)
     results = Results("bsds", ["none", *METHODS], DATASETS, ["psnr_y"], scores)
     pairs = [[results.pairs("psnr_y", name, "none", one).values for one in DATASETS] for name in METHODS]
     experiments = 200 if quick else 20_000

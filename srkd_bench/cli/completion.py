@@ -88,7 +88,7 @@ def methods_and_runs(context: typer.Context, incomplete: str) -> list[Any]:
     return [
         *methods(context, incomplete),
         *suites_and_runs(context, incomplete),
-        *_files(incomplete, (".csv",)),
+        *_files(incomplete, (".csv", ".csv.gz")),
     ]
 
 
@@ -129,5 +129,5 @@ def _files(incomplete: str, suffixes: tuple[str, ...]) -> list[str]:
     return [
         f"{folder}{slash}{path.name}{'/' * path.is_dir()}"
         for path in found
-        if path.suffix in suffixes or (slash and path.is_dir())
+        if path.name.endswith(suffixes) or (slash and path.is_dir())
     ]

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srkd_bench.core.errors import SrkdError
-from srkd_bench.core.files import put
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.scores import columns
 from srkd_bench.evaluation.statistics import Difference, differences
@@ -115,7 +114,7 @@ class StudyResults:
         """Write a report and return its path, as `srkd report -o FILE` does.
 
         Args:
-            path: the format is that of the suffix: `.html`, `.md`, `.tex`, `.csv`, `.json` or `.txt`.
+            path: the format is that of the suffix: `.html`, `.md`, `.tex`, `.csv`, `.csv.gz`, `.json` or `.txt`.
             claims: whether verdicts on the suite's claims are shown; a page always shows them.
             reference: whether the original study's numbers are shown.
             highlight: how the best is determined: by `printed` value, or by `significant` differences.
@@ -126,7 +125,7 @@ class StudyResults:
         Example:
             >>> results.report("page.html")  # doctest: +SKIP
         """
-        from srkd_bench.report.render import format_of, render
+        from srkd_bench.report.render import format_of, render, write_report
 
         path = Path(path)
         format = format_of(path)
@@ -138,5 +137,5 @@ class StudyResults:
             verdicts = collect.verdicts(shown, plan.suite) if claims or is_page else []
             panels = collect.find_panels(plan, store, display) if crops and is_page else []
         options: dict[str, Any] = {"reference": reference, "highlight": highlight}
-        put(path, render(shown, format, **options, verdicts=verdicts, panels=panels))
+        write_report(path, render(shown, format, **options, verdicts=verdicts, panels=panels))
         return path

@@ -11,13 +11,14 @@ from typing import NamedTuple
 from rich.console import Console
 
 from srkd_bench.core.errors import SrkdError, unknown
+from srkd_bench.core.files import put
 from srkd_bench.evaluation.regions import Panel
 from srkd_bench.evaluation.results import Results
 from srkd_bench.report.document import Document
 from srkd_bench.report.formats.data import to_json
 from srkd_bench.report.formats.latex import to_latex
 from srkd_bench.report.formats.markdown import to_markdown
-from srkd_bench.report.formats.score_file import to_csv
+from srkd_bench.report.formats.score_file import compressed, to_csv
 from srkd_bench.report.formats.terminal import print_table, to_text
 from srkd_bench.report.tables.claims import Verdict
 from srkd_bench.report.tables.table import Highlight, Table
@@ -60,6 +61,7 @@ FORMATS = {
     "json": Format(".json", lambda document: to_json(document.results, document.verdicts)),
 }
 """Every format; terminal is without colour here."""
+GZIP = ".gz"  # after the suffix of csv: compressed
 
 
 def render(
@@ -104,6 +106,15 @@ def print_report(
         console.print()
 
 
+def write_report(path: Path, text: str) -> None:
+    """Write a rendered report; a file whose name ends in `.gz` is compressed.
+
+    Raises:
+        SrkdError: it cannot be written.
+    """
+    put(path, compressed(text) if path.suffix.lower() == GZIP else text)
+
+
 def format_of(path: Path) -> str:
     """Return the format that a file's suffix asks for.
 
@@ -111,7 +122,7 @@ def format_of(path: Path) -> str:
         SrkdError: no format has this suffix.
     """
     for name, format in FORMATS.items():
-        if path.suffix.lower() == format.suffix:
+        if path.name.lower().removesuffix(GZIP if name == "csv" else "").endswith(format.suffix):
             return name
-    suffixes = ", ".join(format.suffix for format in FORMATS.values())
+    suffixes = ", ".join([*(format.suffix for format in FORMATS.values()), f"{FORMATS['csv'].suffix}{GZIP}"])
     raise SrkdError(f"no report format for '{path.name}'", f"end the name in {suffixes}")

@@ -15,7 +15,7 @@ from tests.conftest import Srkd
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "srkd_bench"
-SCORES = str(ROOT / "results" / "bsds" / "scores.csv")
+SCORES = str(ROOT / "results" / "bsds" / "scores.csv.gz")
 REPORT = ["report", "bsds", "--from", SCORES]
 COMMANDS = [
     REPORT,

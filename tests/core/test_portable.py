@@ -9,7 +9,7 @@ from pathlib import Path
 import srkd_bench
 
 PACKAGE = Path(srkd_bench.__file__).parent
-SCORES = PACKAGE.parent / "results" / "bsds" / "scores.csv"
+SCORES = PACKAGE.parent / "results" / "bsds" / "scores.csv.gz"
 MODULES = ("fcntl", "grp", "pty", "pwd", "resource", "syslog", "termios", "tty")
 SIGNALS = (
     "SIGHUP",

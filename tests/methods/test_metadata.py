@@ -129,6 +129,6 @@ def test_the_shipped_traits_are_those_of_the_code() -> None:
 
 
 def test_published_scores_are_reported_without_torch_and_without_a_store(tmp_path: Path) -> None:
-    scores, home = Path(__file__).parents[2] / "results/bsds/scores.csv", tmp_path / "home"
+    scores, home = Path(__file__).parents[2] / "results/bsds/scores.csv.gz", tmp_path / "home"
     assert "RVKD" in printed_without_torch("report", "bsds", "--from", str(scores), "--home", str(home))
     assert not home.exists()

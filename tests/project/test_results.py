@@ -37,7 +37,7 @@ BLOCK = re.compile(
 
 def reported(suite: str, options: str) -> str:
     """Return the output of `srkd report` for scores under results/."""
-    source = ROOT / "results" / suite / "scores.csv"
+    source = ROOT / "results" / suite / "scores.csv.gz"
     chosen = shlex.split(f"--format markdown {options}")  # a second --format replaces the first
     words = ["report", suite, "--from", str(source), *chosen]
     return srkd(*words)
@@ -50,7 +50,7 @@ def srkd(*words: str) -> str:
 
 def compared(suite: str, other: str) -> str:
     """Return what `srkd compare` says of PSNR-Y over all data sets, without methods whose runs are the same."""
-    files = [str(ROOT / "results" / name / "scores.csv") for name in (suite, other)]
+    files = [str(ROOT / "results" / name / "scores.csv.gz") for name in (suite, other)]
     lines = ["|  | Difference (dB) | 95 % interval | Holm p | Verdict |", "| :-- | --: | --: | --: | --: |"]
     for row in json.loads(srkd("compare", *files, "--json"))["differences"]:
         if row["dataset"] is None and row["metric"] == "psnr_y" and row["mean"]:
@@ -109,7 +109,7 @@ def test_checkpoints_and_scores_stay_small() -> None:
     assert sum(path.stat().st_size for path in ROOT.glob("results/**/*.tar")) <= 6_000_000
     kinds = {path.suffix for path in ROOT.glob("results/**/*") if path.is_file()}
     assert kinds <= {
-        ".csv",
+        ".gz",
         ".json",
         ".html",
         ".tar",

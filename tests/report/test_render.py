@@ -483,16 +483,19 @@ def test_a_footnote_of_several_tables_is_printed_below_the_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "format"), [("a.md", "markdown"), ("a.b.TEX", "latex"), ("a.txt", "terminal")]
+    ("name", "format"),
+    [("a.md", "markdown"), ("a.b.TEX", "latex"), ("a.txt", "terminal"), ("a.CSV.gz", "csv")],
 )
 def test_a_files_suffix_says_its_format(name: str, format: str) -> None:
     assert format_of(Path(name)) == format
 
 
 def test_an_unknown_suffix_or_format_is_an_error_with_a_hint() -> None:
-    with pytest.raises(SrkdError, match=r"no report format for 'a\.docx'") as error:
-        format_of(Path("a.docx"))
-    assert error.value.hint == f"end the name in {', '.join(one.suffix for one in FORMATS.values())}"
+    for name in ("a.docx", "a.json.gz", "a.gz"):
+        with pytest.raises(SrkdError, match=rf"no report format for '{re.escape(name)}'") as error:
+            format_of(Path(name))
+        suffixes = ", ".join(one.suffix for one in FORMATS.values())
+        assert error.value.hint == f"end the name in {suffixes}, .csv.gz"
     with pytest.raises(SrkdError, match="no report format named 'yaml'"):
         render(the_study(), "yaml")
 

@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 
 from srkd_bench.evaluation.results import Results
-from srkd_bench.report.formats.score_file import from_csv
+from srkd_bench.report.formats.score_file import read_scores
 
 FOLDER = Path(__file__).parents[2] / "results"
 EQUAL_COST_STEPS = 100_522  # of none@equal-cost in bsds; all other students are trained for 10,000
@@ -14,8 +14,7 @@ STEPS = 10_000
 @cache
 def published(suite: str) -> Results:
     """Return the committed scores of a suite; its models are columns in order of the file."""
-    path = FOLDER / suite / "scores.csv"
-    scores = from_csv(path.read_text(encoding="utf-8"), path.name)
+    scores = read_scores(FOLDER / suite / "scores.csv.gz")
     columns = list(dict.fromkeys(one.model for one in scores))
     steps = {name: EQUAL_COST_STEPS if name == "none@equal-cost" else STEPS for name in columns}
     datasets = list(dict.fromkeys(one.dataset for one in scores))

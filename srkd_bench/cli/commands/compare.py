@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from srkd_bench.cli import completion
-from srkd_bench.cli.commands.report import read_scores
 from srkd_bench.cli.options import Home, Json, Methods, Settings, Teacher, refuse
 from srkd_bench.cli.output import out, print_json, print_table
 from srkd_bench.cli.registration import DEFAULT_SUITE, OldSuite, chosen_suite
@@ -51,7 +50,7 @@ def compare(
     if len(names) not in (2, 3):
         raise SrkdError("compare takes two names, after an optional suite", "srkd compare demo hkd none")
     *before, first, second = names
-    if first.endswith(".csv") or second.endswith(".csv"):
+    if any(name.endswith((".csv", ".csv.gz")) for name in (first, second)):
         given = {"SUITE": before or old_suite, "--teacher": teacher, "--set or --seeds": settings}
         refuse("score files", given)
         _compare_files(Path(first), Path(second), method or [], json_)
@@ -73,6 +72,7 @@ def compare(
 
 def _compare_files(first: Path, second: Path, methods: list[str], json_: bool) -> None:
     from srkd_bench.experiments.analysis.compare import compare_scores
+    from srkd_bench.report.formats.score_file import read_scores
 
     ours, theirs = (
         [one for one in read_scores(path) if not methods or one.model in methods] for path in (first, second)

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from srkd_bench.core.progress import Display
     from srkd_bench.evaluation.regions import Panel
     from srkd_bench.evaluation.results import Results
-    from srkd_bench.evaluation.scores import Score
     from srkd_bench.experiments.planning.planner import Plan
     from srkd_bench.report.conditions import Condition
     from srkd_bench.report.tables.claims import Verdict
@@ -69,7 +68,7 @@ Outputs = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Write a file; its suffix is the format: .html .md .tex .csv .json .txt; repeatable.",
+        help="Write a file; its suffix is the format: .html .md .tex .csv .csv.gz .json .txt; repeatable.",
     ),
 ]
 Source = Annotated[
@@ -77,7 +76,7 @@ Source = Annotated[
     typer.Option(
         "--from",
         metavar="FILE.csv",
-        help="Report a score file, written by -o FILE.csv, instead of the store.",
+        help="Report a score file, written by -o FILE.csv or FILE.csv.gz, instead of the store.",
     ),
 ]
 Reference = Annotated[
@@ -271,6 +270,7 @@ class Targets:
         """Write the files, and print what is not in one of them."""
         from srkd_bench.core.files import put
         from srkd_bench.report.formats.data import to_cards
+        from srkd_bench.report.render import write_report
 
         if self.cards:
             put(self.cards, to_cards(content.results))
@@ -278,7 +278,7 @@ class Targets:
         if self.figures:
             display.say(f"Wrote {len(write_figures(content.results, self.figures))} files to {self.figures}")
         for path, chosen in self.files:
-            put(path, content.text(chosen))
+            write_report(path, content.text(chosen))
             display.say(f"Wrote {path}")
         if self.printed == "terminal" or (self.printed is None and not self.files):
             content.print()
@@ -321,6 +321,7 @@ def _found(asked: Asked, source: Path | None, trainings: bool) -> Found:
 def _of_file(source: Path, asked: Asked) -> Found:
     """Return the results of a file of scores, with the plan of the suite that they are of."""
     from srkd_bench.experiments.analysis import collect, origin
+    from srkd_bench.report.formats.score_file import read_scores
 
     scores = read_scores(source)
     suite, settings = asked.suite or origin.suite_of(scores, source), asked.settings
@@ -337,20 +338,6 @@ def _of_file(source: Path, asked: Asked) -> Found:
         )
     notes = results.notes if asked.methods else [*results.notes, *origin.left_out(scores, results)]
     return plan, store, display, replace(results, notes=notes)
-
-
-def read_scores(path: Path) -> list[Score]:
-    """Return the scores that `srkd report -o FILE.csv` wrote."""
-    from srkd_bench.report.formats.score_file import from_csv
-
-    try:
-        return from_csv(path.read_text(encoding="utf-8"), path.name)
-    except FileNotFoundError:
-        raise MissingError(f"no file '{path}'", "srkd report -o scores.csv writes one") from None
-    except UnicodeError:
-        raise SrkdError(f"cannot read {path}: it is not UTF-8 text", "save it as CSV UTF-8") from None
-    except OSError as error:
-        raise SrkdError(f"cannot read {path}: {error.strerror}") from None
 
 
 def _append(path: Path, text: str) -> None:

@@ -1,18 +1,22 @@
-"""Write and read scores as CSV.
+"""Write and read scores as CSV, also compressed by gzip.
 
 The reader accepts what spreadsheets and pandas do to a file (byte order mark, semicolons or tabs, decimal commas,
 `0.0` for seed 0, other columns or another order), and nothing that would change what a score means.
 """
 
 import csv
+import gzip
 import math
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import fields
-from io import StringIO
+from io import BytesIO, StringIO
+from pathlib import Path
 
 from srkd_bench.config.metrics import METRICS
-from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.errors import MissingError, SrkdError
+from srkd_bench.core.units import size
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.scores import Score, columns
 from srkd_bench.report.tables.table import one_line
@@ -25,6 +29,8 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 SEED = re.compile(r"(\d{1,10})(\.0*)?", re.ASCII)
 SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}@[0-9a-f]{20}")
 MOST = 1000.0  # no 8-bit image has a greater PSNR
+MOST_BYTES = 2**29  # of the text in a compressed file
+GZIP = b"\x1f\x8b"  # how a compressed file begins
 ANOTHER = "`srkd report -o scores.csv` writes a file of scores again"
 
 
@@ -41,6 +47,30 @@ def to_csv(results: Results) -> str:
     writer.writerow(names)
     writer.writerows([_shown(getattr(score, name)) for name in names] for score in results.scores)
     return text.getvalue()
+
+
+def compressed(text: str) -> bytes:
+    """Return a text compressed by gzip; the same text gives the same bytes, since no time is stored."""
+    return gzip.compress(text.encode(), mtime=0)
+
+
+def read_scores(path: Path) -> list[Score]:
+    """Return the scores of a file that `srkd report -o FILE.csv` or `-o FILE.csv.gz` wrote.
+
+    Raises:
+        MissingError: there is no such file.
+        SrkdError: it cannot be read, or `from_csv` refuses its text.
+    """
+    try:
+        content = path.read_bytes()
+        text = (_expanded(content, path) if content.startswith(GZIP) else content).decode()
+    except FileNotFoundError:
+        raise MissingError(f"no file '{path}'", "srkd report -o scores.csv writes one") from None
+    except UnicodeError:
+        raise SrkdError(f"cannot read {path}: it is not UTF-8 text", "save it as CSV UTF-8") from None
+    except OSError as error:
+        raise SrkdError(f"cannot read {path}: {error.strerror}") from None
+    return from_csv(text, path.name)
 
 
 def from_csv(text: str, name: str) -> list[Score]:
@@ -68,6 +98,18 @@ def from_csv(text: str, name: str) -> list[Score]:
             )
         scores.append(score)
     return scores
+
+
+def _expanded(content: bytes, path: Path) -> bytes:
+    """Return what a gzip file holds; a small file can expand to more than the memory, so its size is limited."""
+    try:
+        with gzip.open(BytesIO(content)) as file:
+            text = file.read(MOST_BYTES + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise SrkdError(f"cannot read {path}: its compressed content is damaged", ANOTHER) from None
+    if len(text) > MOST_BYTES:
+        raise SrkdError(f"cannot read {path}: it expands to more than {size(MOST_BYTES)}")
+    return text
 
 
 def _rows(text: str, name: str) -> Iterator[tuple[int, dict[str, str], bool]]:

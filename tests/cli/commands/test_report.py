@@ -48,11 +48,13 @@ def test_cards_and_validation_curves_are_written_on_request(
     assert len(trainings) == 6
 
 
+@pytest.mark.parametrize("file", ["scores.csv", "scores.csv.gz"])
 def test_a_report_from_a_score_file_equals_that_from_the_store(
-    srkd: Srkd, kept: list[str], tmp_path: Path
+    srkd: Srkd, kept: list[str], tmp_path: Path, file: str
 ) -> None:
-    _, text, _ = srkd("report", *SUITE, "-f", "markdown", "-o", "scores.csv")
-    elsewhere = [*SUITE, "--from", "scores.csv", "--home", str(tmp_path / "empty"), "-f", "markdown"]
+    _, text, _ = srkd("report", *SUITE, "-f", "markdown", "-o", file)
+    assert (tmp_path / file).read_bytes().startswith(b"\x1f\x8b") == file.endswith(".gz")
+    elsewhere = [*SUITE, "--from", file, "--home", str(tmp_path / "empty"), "-f", "markdown"]
     found = srkd("report", *elsewhere)[1]
     of_the_store = ("yet", "not trained yet", "also the training images")
     lines = [line for line in text.splitlines() if line and not line.endswith(of_the_store)]

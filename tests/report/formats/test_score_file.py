@@ -1,6 +1,7 @@
 """Files of scores: what pandas and spreadsheets do to one is accepted, what changes a score is refused."""
 
 import csv
+import gzip
 import io
 import math
 from dataclasses import replace
@@ -11,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.errors import MissingError, SrkdError
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.scores import Score, columns
-from srkd_bench.report.formats.score_file import from_csv, to_csv
+from srkd_bench.report.formats import score_file
+from srkd_bench.report.formats.score_file import compressed, from_csv, read_scores, to_csv
 
 ROOT = Path(__file__).parents[3]
 HEAD = ",".join(columns([]))
@@ -62,12 +64,48 @@ def test_the_seeds_of_several_teachers_are_a_last_column_that_other_files_lack()
         from_csv(text.replace(",3\n", ",x\n"), "s.csv")
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("results/*/scores.csv")), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("results/*/scores.csv.gz")), ids=lambda path: path.parent.name
+)
 def test_files_of_older_versions_are_read(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    scores = from_csv(text, path.name)
-    assert len(scores) == text.count("\n") - 1
+    scores = read_scores(path)
+    assert len(scores) == gzip.decompress(path.read_bytes()).count(b"\n") - 1
     assert {score.suite for score in scores} == {""}
+
+
+def test_a_compressed_file_is_read_whatever_its_name_and_has_the_same_bytes_each_time(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    path.write_bytes(compressed(written(SCORES)))
+    assert read_scores(path) == SCORES
+    assert compressed(written(SCORES))[4:8] == bytes(4)  # the time of a gzip header
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (compressed("a" * 99)[:-9], "its compressed content is damaged"),
+        (compressed("a" * 99)[:-8] + bytes(8), "its compressed content is damaged"),
+        (compressed("a" * 99)[:12] + bytes([255] * 20), "its compressed content is damaged"),
+        (compressed("a" * 101), "it expands to more than"),
+        (gzip.compress(b"\xff\xfe"), "it is not UTF-8 text"),
+        (b"\xff\xfe", "it is not UTF-8 text"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str
+) -> None:
+    monkeypatch.setattr(score_file, "MOST_BYTES", 100)
+    path = tmp_path / "s.csv.gz"
+    path.write_bytes(content)
+    with pytest.raises(SrkdError, match=rf"^cannot read .*s\.csv\.gz: {message}"):
+        read_scores(path)
+
+
+def test_a_file_that_does_not_exist_or_is_a_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="no file"):
+        read_scores(tmp_path / "s.csv")
+    with pytest.raises(SrkdError, match="cannot read"):
+        read_scores(tmp_path)
 
 
 def test_a_file_that_pandas_has_read_and_written_holds_the_same_scores() -> None:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy.special import stdtrit
 
-from srkd_bench.cli.commands.report import read_scores
 from srkd_bench.config.claims import Claim
 from srkd_bench.config.suite_file import load_suite
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.scores import Score
+from srkd_bench.report.formats.score_file import read_scores
 from srkd_bench.report.render import render
 from srkd_bench.report.study import study_claims
 from srkd_bench.report.tables.claims import because, check, refuse_unknown_names
@@ -155,7 +155,7 @@ def test_what_any_of_several_parts_can_show_is_adjusted_too() -> None:
 
 
 def test_the_studys_claims_on_the_published_scores() -> None:
-    scores = read_scores(BASE.parent.parent / "results" / "bsds" / "scores.csv")
+    scores = read_scores(BASE.parent.parent / "results" / "bsds" / "scores.csv.gz")
     columns, datasets = (
         list(dict.fromkeys(getattr(one, name) for one in scores)) for name in ("model", "dataset")
     )

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from srkd_bench.cli.commands.report import read_scores
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.scores import Score
+from srkd_bench.report.formats.score_file import read_scores
 from srkd_bench.report.formats.terminal import print_table
 from srkd_bench.report.tables.gains import gains
 from srkd_bench.report.tables.table import Table
@@ -25,7 +25,7 @@ NOISE = (0.01, -0.02, 0.03, -0.01, 0.0, -0.01)  # of six seeds; each method begi
 @cache
 def bsds() -> Results:
     """The published scores; `none@equal-cost` before the methods, which it has to follow."""
-    scores = read_scores(ROOT / "results" / "bsds" / "scores.csv")
+    scores = read_scores(ROOT / "results" / "bsds" / "scores.csv.gz")
     columns = ["bicubic", "teacher", "none", "none@equal-cost", *METHODS]
     return Results("bsds", columns, SETS, ["psnr_y"], scores, seeds=list(range(6)))
 
