@@ -27,7 +27,7 @@ SYMBOLS = {
     r"\ell": "the suite's loss, `train.loss`",
     "d": "mean distance of two SRs, squared or L1 as the parameter `loss`",
     r"\operatorname{MSE}": "mean squared error",
-    r"\operatorname{L1}": "mean absolute error",
+    r"\operatorname{MAE}": "mean absolute error",
     "N": "images of the batch",
     "w": "parameter `weight`",
     r"\alpha": "parameter `alpha`",

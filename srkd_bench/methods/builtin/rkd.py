@@ -26,7 +26,7 @@ class RKD(Method):
     formula = (
         r"\mathcal{L} = \ell(S, y) + \frac{w}{N^2} \sum_{i,j} h\left(\psi_{ij}(S) - \psi_{ij}(T)\right)",
         r"\psi_{ij}(X) = \frac{1}{\mu} \lVert X_i - X_j \rVert",
-        r"\mu = \frac{1}{N (N - 1)} \sum_{k \neq l} \lVert X_k - X_l \rVert",
+        r"\mu = \frac{1}{N (N - 1)} \sum_{k \neq m} \lVert X_k - X_m \rVert",
     )
     symbols = (
         "h: smooth L1 with β = 1",

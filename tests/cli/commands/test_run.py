@@ -170,3 +170,13 @@ def test_a_study_on_own_folders_names_them_and_reports_images_that_are_also_trai
     assert srkd("report", *words, "-o", "scores.csv")[0] == 0
     assert "none,mytests," in (tmp_path / "scores.csv").read_text(encoding="utf-8")
     assert "mytests" in srkd("report", *words, "--from", "scores.csv", "--home", "empty")[1]
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_every_method_trains_an_rcan_at_every_scale(srkd: Srkd, scale: int) -> None:
+    short = [f"data={{train: photos-test, test: [photos-test], scale: {scale}}}", "evaluate.metrics=[psnr_y]"]
+    short += ["train.steps=2", "teacher.train.steps=2", "train.milestones=[1]", "methods=all"]
+    words = [word for one in short for word in ("--set", one)]
+    code, out, err = srkd("run", "rcan-demo", *words, "--device", "cpu", "--json")
+    assert code == 0, err
+    assert {score["model"] for score in json.loads(out)["scores"]} >= {"teacher", "none", "fakd", "augkd"}
