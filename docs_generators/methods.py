@@ -1,4 +1,4 @@
-"""Generate a page for each installed method from its docstrings, fields and source."""
+"""Generate a page for each installed method from its docstrings, fields, source and results."""
 
 import inspect
 import re
@@ -6,13 +6,33 @@ from collections.abc import Iterable
 from dataclasses import MISSING, fields
 from typing import Any, get_type_hints
 
+from latex2mathml.converter import convert
 from pydantic import TypeAdapter
 
+from docs_generators import method_costs, method_figures, method_results
 from srkd_bench.methods import composition, registry
 from srkd_bench.methods.base import Method
 
 LABEL = re.compile(r"([A-Z]\w+): (?=\S)")
 HEADINGS = {"Deviation": "Deviations", "Reading": "Readings of the study", "Default": "Default"}
+SYMBOLS = {
+    "x": "LR batch",
+    "y": "HR batch",
+    "S": "the student's SR",
+    "T": "the teacher's SR, without gradient",
+    "F^S": "features of the student",
+    "F^T": "features of the teacher",
+    r"\hat{F}": "features whose channels are standardised by fixed statistics",
+    "l": "level: a depth at which features are read",
+    r"\ell": "the suite's loss, `train.loss`",
+    "d": "mean distance of two SRs, squared or L1 as the parameter `loss`",
+    r"\operatorname{MSE}": "mean squared error",
+    r"\operatorname{MAE}": "mean absolute error",
+    "N": "images of the batch",
+    "w": "parameter `weight`",
+    r"\alpha": "parameter `alpha`",
+    r"\operatorname{sg}": "stops the gradient",
+}
 ARGUMENT = re.compile(r" {4}(\w[\w, ]*): (.+)")
 
 
@@ -55,7 +75,9 @@ def page(name: str) -> str:
     module = inspect.getmodule(method)
     assert module is not None
     more = inspect.cleandoc(module.__doc__ or "").partition("\n")[2].strip()
-    parts = [f"# {name}", f"**{prose(registry.summary(name))}**", prose(said), prose(more), facts(method)]
+    parts = [f"# {name}", f"**{prose(registry.summary(name))}**", prose(said), prose(more), *loss(method)]
+    ratio, own = method_costs.relative(registry.build(name, {}))
+    parts += ["## Inputs", method_figures.svg(name, method, own), facts(method, ratio, own)]
     parts += ["## Parameters", parameters(method, name, arguments)]
     for label in [label for label in {**HEADINGS, **labelled} if label in labelled]:
         texts = labelled[label]
@@ -63,7 +85,7 @@ def page(name: str) -> str:
             f"## {HEADINGS.get(label, label)}",
             "\n".join(f"- {prose(text[0].upper() + text[1:])}" for text in texts),
         ]
-    parts += ["## Use", f"```sh\nsrkd distill --method {name}\n```"]
+    parts += [*results(name), "## Use", f"```sh\nsrkd distill --method {name}\n```"]
     source = inspect.getsource(module).strip().replace("\n", "\n    ")
     parts += [f'??? abstract "Source: {file_of(method)}"\n\n    ```python\n    {source}\n    ```']
     return "\n\n".join(part for part in parts if part)
@@ -109,8 +131,41 @@ def _arguments(lines: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def facts(method: type[Method]) -> str:
-    """Return the declarations of the class as a table."""
+def loss(method: type[Method]) -> list[str]:
+    """Return the formula of a method as MathML, with the meaning of its symbols."""
+    if not method.formula:
+        return []
+    own = dict(line.split(": ", 1) for line in method.symbols)
+    text = " ".join(method.formula)
+    meanings = {symbol: said for symbol, said in SYMBOLS.items() if _has(text, symbol)} | own
+    lines = [f'<div class="formula">{convert(line, display="block")}</div>' for line in method.formula]
+    rows = [(convert(symbol), prose(said)) for symbol, said in meanings.items()]
+    return ["## Loss", "\n\n".join(lines), table(("Symbol", "Meaning"), rows)]
+
+
+def _has(text: str, symbol: str) -> bool:
+    """Return whether a LaTeX text has a symbol, not as a part of a word or as an index."""
+    return re.search(rf"(?<![A-Za-z\\^_]){re.escape(symbol)}(?![A-Za-z])", text) is not None
+
+
+def results(name: str) -> list[str]:
+    """Return the tables of published and measured gains over the student without distillation."""
+    parts: list[str] = []
+    if rows := list(method_results.published(name)):
+        head = ("Published gain in dB", "Set5", "Set14", "BSD100", "Urban100")
+        parts += ["## Results", "PSNR-Y minus that of the student without distillation.", table(head, rows)]
+    if rows := list(method_results.measured(name)):
+        parts += [] if parts else ["## Results", "PSNR-Y minus that of the student without distillation."]
+        head = ("Suite of srkd", "Gain in dB on all data sets [95 % interval]", "Holm p", "Verdict", "Seeds")
+        parts += [
+            table(head, rows),
+            "Suites may set other parameters than the defaults ([Results](../results.md)).",
+        ]
+    return parts
+
+
+def facts(method: type[Method], ratio: float, own: method_costs.Cost) -> str:
+    """Return the declarations of the class, and what it costs, as a table."""
     depths = ", ".join(f"{tap:.3g}" for tap in method.taps)
     rows = [
         ("Source", paper(method.source)),
@@ -121,6 +176,8 @@ def facts(method: type[Method]) -> str:
             "Adapter",
             "none" if method.adapter is Method.adapter else "trained beside the student, then discarded",
         ),
+        ("Weights beside the student", f"{own.weights:,}"),
+        ("Multiply-adds of a step", f"{ratio:.2f} × those without distillation ({method_costs.WHERE})"),
         ("Smallest batch", str(method.min_batch)),
         ("Version", str(method.version)),
     ]

@@ -123,6 +123,8 @@ class Method(ABC):
         kind: what is compared with the teacher: `none`, `response`, `relation` or `feature`; without a teacher,
             `mutual` or `self`.
         source: authors, venue and year, arXiv number.
+        formula: its loss in LaTeX, for its page of the documentation, which explains the common symbols.
+        symbols: the others, as `LaTeX: meaning`.
         version: raise it when the same parameters would give other numbers.
         taps: depths in (0, 1] at which features of student and teacher are read; `HEAD` and `BODY`, after the head
             and after the body's last convolution, exist in EDSR and RCAN only.
@@ -137,6 +139,8 @@ class Method(ABC):
 
     kind: ClassVar[str]
     source: ClassVar[str]
+    formula: ClassVar[tuple[str, ...]] = ()
+    symbols: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 1
     taps: ClassVar[tuple[float, ...]] = ()
     looks: ClassVar[bool] = True

@@ -17,7 +17,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srkd_bench.core.errors import MissingError, SrkdError
+from srkd_bench.core.errors import MissingError, SrkdError, install_hint
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,9 +36,7 @@ def find(arch: str) -> "tuple[type[nn.Module], Path]":
     try:
         found = getattr(importlib.import_module(module), name, None)
     except ModuleNotFoundError as error:
-        raise MissingError(
-            f"no module '{error.name}' for {arch}", "is it installed, or in this folder?"
-        ) from None
+        raise MissingError(f"no module '{error.name}' for {arch}", _where_from(module)) from None
     if found is None:
         raise SrkdError(f"module '{module}' has no class '{name}'")
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
@@ -77,7 +75,7 @@ def _check_trusted(module: str) -> None:
         return
     here = str(Path.cwd())
     if _files(module, [*sys.path, here]) is None:
-        raise MissingError(f"no module '{module}'", "is it installed, or in this folder?")
+        raise MissingError(f"no module '{module}'", _where_from(module))
     if not trusted():
         raise SrkdError(
             f"'{module}' is code in this folder, and naming it runs it",
@@ -86,6 +84,13 @@ def _check_trusted(module: str) -> None:
     if here not in sys.path:
         sys.path.append(here)
     importlib.invalidate_caches()
+
+
+def _where_from(module: str) -> str:
+    """Return how to get a missing module."""
+    if module.split(".")[0] == "spandrel":
+        return f"to install it: {install_hint('spandrel')}"
+    return "is it installed, or in this folder?"
 
 
 def _files(module: str, places: Sequence[str]) -> list[str] | None:

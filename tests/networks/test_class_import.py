@@ -135,3 +135,12 @@ def test_python_m_in_an_untrusted_folder_does_not_run_its_code(folder: Path) -> 
         assert ended.returncode == 1
         assert "'mpl_toolkits.evil' is code in this folder" in ended.stderr
     assert not list(folder.rglob("ran"))
+
+
+def test_a_missing_spandrel_is_answered_by_the_command_that_installs_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("srkd_bench.networks.class_import._files", lambda module, places: None)
+    with pytest.raises(MissingError, match=r"no module 'spandrel\.architectures\.Nothing'") as caught:
+        find("spandrel.architectures.Nothing:Net")
+    assert "[spandrel]" in caught.value.hint

@@ -3,27 +3,34 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree
 
 import pytest
 import typer
 from pydantic import TypeAdapter
 
-from docs_generators import commands, readme, suites
+from docs_generators import commands, method_costs, method_figures, method_results, readme, suites
 from docs_generators import methods as method_pages
 from srkd_bench import __version__
 from srkd_bench.cli.app import app
 from srkd_bench.config.base import Spec
 from srkd_bench.config.suite_file import load_suite
+from srkd_bench.evaluation.statistics import differences
 from srkd_bench.methods import composition, registry
+from srkd_bench.methods.base import Method
 from tests.conftest import Srkd
+from tests.support.published_scores import published
 
 ROOT = Path(__file__).parent.parent.parent
 WRITTEN = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES = [path.relative_to(ROOT / "docs") for path in WRITTEN[1:]]
+
+pages_of_methods = cache(method_pages.pages)
 
 BLOCK = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
@@ -89,7 +96,7 @@ def test_the_tutorials_method_and_its_test_pass(srkd: Srkd, tmp_path: Path) -> N
 
 
 def test_every_installed_method_has_a_complete_page() -> None:
-    pages = method_pages.pages()
+    pages = pages_of_methods()
     assert set(pages) == {"methods/index.md"} | {f"methods/{name}.md" for name in registry.names()}
     ckd = pages["methods/ckd.md"]
     assert "[arXiv:2105.11683](https://arxiv.org/abs/2105.11683)" in ckd
@@ -103,6 +110,57 @@ def test_every_installed_method_has_a_complete_page() -> None:
     )
     assert "| Smallest batch | 2 |" in ckd
     assert "`ckd`" in pages["methods/index.md"]
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_a_methods_page_has_its_loss_as_mathml_and_a_figure_of_what_it_reads(name: str) -> None:
+    page = pages_of_methods()[f"methods/{name}.md"]
+    formulas = re.findall(r'<div class="formula">(.*)</div>', page)
+    figure = re.search(r'<div class="reads">(.*)</div>', page)
+    assert formulas
+    assert all(ElementTree.fromstring(one).tag.endswith("}math") for one in formulas)
+    assert figure is not None
+    assert ElementTree.fromstring(figure[1]).get("role") == "img"
+    method = registry.find(name)
+    assert ("Teacher" in figure[1]) == method.looks
+    assert ("adapter" in figure[1]) == (method.adapter is not Method.adapter and name != "dml")
+
+
+def test_a_figure_shows_the_inputs_of_the_loss_and_of_the_adapter() -> None:
+    read = [(one.owner, one.lines, one.adapted) for one in method_figures.columns(registry.find("crosskd"))]
+    assert read == [
+        ("HR", ("HR",), False),
+        ("Student", ("SR",), False),
+        ("Student", ("features", "1"), True),
+        ("Teacher", ("layers",), True),
+        ("Teacher", ("SR",), False),
+    ]
+    assert method_figures.columns(registry.find("dml"))[-1].owner == "Peer"
+    assert method_figures.columns(registry.find("byot"))[-1].lines == ("features", "¼ ½ ¾")
+
+
+def test_the_cost_of_a_step_is_counted() -> None:
+    none, hkd, fitnet, augkd = (
+        method_costs.cost(registry.build(name, {})) for name in ("none", "hkd", "fitnet", "augkd")
+    )
+    student, pixels = method_costs.STUDENT, method_costs.TRAIN.batch * method_costs.TRAIN.patch**2
+    # Forward pass and both gradients; none of the image.
+    assert none.multiply_adds == (3 * student.multiply_adds - 9 * 3 * student.n_feats) * pixels
+    assert hkd.multiply_adds - none.multiply_adds == method_costs.TEACHER.multiply_adds * pixels
+    assert (hkd.weights, fitnet.weights) == (0, 16 * 64 + 64)
+    assert (hkd.other_images, augkd.other_images) == (False, True)
+
+
+def test_published_and_measured_gains_are_those_of_the_tables() -> None:
+    study, *others = method_results.published("hkd")
+    assert study[1:] == ("+0.020", "−0.047", "+0.032", "+0.077")
+    assert [row[1:] for row in others if "RCAN, x2" in row[0]] == [("+0.04", "+0.05", "+0.03", "+0.04")]
+    assert list(method_results.published("none")) == []
+    rows = {row[0]: row[1:] for row in method_results.measured("ckd")}
+    one = next(
+        one for one in differences(published("bsds"), "psnr_y") if (one.model, one.dataset) == ("ckd", None)
+    )
+    assert rows["`bsds`"] == (f"−{-one.mean:.3f} [−{-one.low:.3f}, −{-one.high:.3f}]", "0.024", "worse", "6")
 
 
 def test_a_docstring_is_parsed() -> None:

@@ -23,6 +23,11 @@ class AT(Method):
 
     kind = "feature"
     source = "Zagoruyko and Komodakis, ICLR 2017, arXiv:1612.03928"
+    formula = (
+        r"\mathcal{L} = \ell(S, y) + w \sum_{l} \operatorname{MSE}\left(Q(F^S_l),\, Q(F^T_l)\right)",
+        r"Q(F) = \frac{A}{\lVert A \rVert}, \quad A = \frac{1}{C} \sum_{c=1}^{C} F_c^2",
+    )
+    symbols = ("Q: attention map", "C: number of channels")
     needs = ("features",)
     taps = (0.25, 0.5, 0.75, 1.0)
 

@@ -54,6 +54,21 @@ class AugKD(Method):
 
     kind = "response"
     source = "Zhang et al., ICLR 2025, arXiv:2309.14162"
+    formula = (
+        r"\mathcal{L} = \ell(S(x), y) + w_r\, d(S(x), T(x)) + \mathcal{L}_z",
+        r"\mathcal{L}_z = w\, (d_i + d_o) + w_t\, \ell(S(x_o), x)",
+        r"d_i = d\left(g^{-1}(S(g(x_i))),\, T(x_i)\right)",
+        r"d_o = d\left(S(x_o),\, T(x_o)\right)",
+    )
+    symbols = (
+        r"\mathcal{L}_z: loss of the zoomed images",
+        "x: LR",
+        "x_i: crops of HR as LR (zoomed in)",
+        "x_o: downscaled LR (zoomed out)",
+        "g: inversion of colours, flips and transposition",
+        "w_r: `response`",
+        "w_t: `truth`",
+    )
     needs = ("sr", "network")
     never_zero = "the student sees images changed, and a network's SR of those is not its SR changed"
 

@@ -39,6 +39,11 @@ class BYOT(Method):
 
     kind = "self"
     source = "Zhang et al., ICCV 2019, arXiv:1905.08094"
+    formula = (
+        r"\mathcal{L} = \ell(S, y) + w \sum_{l} \mathcal{L}_l",
+        r"\mathcal{L}_l = (1 - \alpha)\, \ell(E_l, y) + \alpha\, d(E_l, \operatorname{sg}(S))",
+    )
+    symbols = ("E_l: SR of the exit at level l",)
     taps = (0.25, 0.5, 0.75)
     looks = False
     never_zero = "it learns from the student's own exits, not from the teacher"

@@ -35,6 +35,17 @@ class CKD(Method):
 
     kind = "relation"
     source = "Wang et al., IJCAI 2021, arXiv:2105.11683"
+    formula = (
+        r"\mathcal{L} = \ell(S, y) + \frac{w}{N} \sum_{i=1}^{N} \frac{p_i}{\max(n_i, \delta)}",
+        r"p_i = \operatorname{MSE}(S_i, T_i)",
+        r"n_i = \sum_{j \neq i} \operatorname{MSE}(S_i, \operatorname{sg}(S_j))",
+        r"\delta = (N - 1) \left(\frac{2}{255}\right)^2",
+    )
+    symbols = (
+        "w: `weight`, raised linearly over the `warmup`",
+        "p_i: distance to the positive",
+        "n_i: distance to the negatives",
+    )
     needs = ("sr",)
     min_batch = 2
 

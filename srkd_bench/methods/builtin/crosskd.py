@@ -43,6 +43,8 @@ class CrossKD(Method):
 
     kind = "response"
     source = "Wang et al., CVPR 2024, arXiv:2306.11369"
+    formula = (r"\mathcal{L} = \ell(S, y) + w\, d\left(\tau_T(C(F^S)),\, T\right)",)
+    symbols = (r"\tau_T: tail of the teacher, frozen", "C: 1×1 convolution")
     needs = ("sr", "network")
     taps = (1.0,)
 

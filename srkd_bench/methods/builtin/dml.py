@@ -27,6 +27,11 @@ class DML(Method):
 
     kind = "mutual"
     source = "Zhang et al., CVPR 2018, arXiv:1706.00384"
+    formula = (
+        r"\mathcal{L} = \ell(S, y) + w\, d(S, \operatorname{sg}(P))",
+        r"\mathcal{L}_P = \ell(P, y) + w\, d(P, \operatorname{sg}(S))",
+    )
+    symbols = ("P: SR of the peer", r"\mathcal{L}_P: loss of the peer")
     looks = False
     never_zero = "it learns from a peer, not from the teacher"
     beside = ("peer",)

@@ -38,6 +38,12 @@ class FAKD(Method):
 
     kind = "feature"
     source = "He et al., ICIP 2020, doi:10.1109/ICIP40778.2020.9190917"
+    formula = (
+        r"\mathcal{L} = \ell(S, y) + w_r\, d(S, T) + w \sum_{l} a_l",
+        r"a_l = \operatorname{MAE}\left(A(F^S_l),\, A(F^T_l)\right)",
+        r"A_{pq}(F) = \frac{F_p \cdot F_q}{\lVert F_p \rVert\, \lVert F_q \rVert}",
+    )
+    symbols = ("w_r: `response`", "A: affinity of the pixels p and q")
     needs = ("sr", "features")
     taps = (1 / 3, 2 / 3, 1.0)
 

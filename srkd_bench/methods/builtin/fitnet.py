@@ -28,6 +28,8 @@ class FitNet(Method):
 
     kind = "feature"
     source = "Romero et al., ICLR 2015, arXiv:1412.06550"
+    formula = (r"\mathcal{L} = \ell(S, y) + w\, \operatorname{MSE}\left(R(\hat{F}^S),\, \hat{F}^T\right)",)
+    symbols = ("R: regressor, a 1×1 convolution",)
     needs = ("features",)
     taps = (MIDDLE,)
     never_zero = "the student's features pass through a regressor, which is random at first"

@@ -22,6 +22,7 @@ class HKD(Method):
 
     kind = "response"
     source = "Hinton et al., NIPS workshop 2014, arXiv:1503.02531"
+    formula = (r"\mathcal{L} = \ell(S, y) + w\, d(S, T)",)
     needs = ("sr",)
 
     weight: Weight = 1.0

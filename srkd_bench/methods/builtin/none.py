@@ -13,6 +13,7 @@ class NoDistillation(Method):
 
     kind = "none"
     source = "Lim et al., CVPRW 2017, arXiv:1707.02921"
+    formula = (r"\mathcal{L} = \ell(S, y)",)
     looks = False
 
     def losses(self, step: Step, adapter: nn.Module) -> Losses:

@@ -23,6 +23,15 @@ class RKD(Method):
 
     kind = "relation"
     source = "Park et al., CVPR 2019, arXiv:1904.05068"
+    formula = (
+        r"\mathcal{L} = \ell(S, y) + \frac{w}{N^2} \sum_{i,j} h\left(\psi_{ij}(S) - \psi_{ij}(T)\right)",
+        r"\psi_{ij}(X) = \frac{1}{\mu} \lVert X_i - X_j \rVert",
+        r"\mu = \frac{1}{N (N - 1)} \sum_{k \neq m} \lVert X_k - X_m \rVert",
+    )
+    symbols = (
+        "h: smooth L1 with β = 1",
+        r"\psi_{ij}: distance of two images, relative to the mean of the batch",
+    )
     needs = ("sr",)
     min_batch = 2
 

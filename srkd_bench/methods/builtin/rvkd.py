@@ -32,6 +32,16 @@ class RVKD(Method):
 
     kind = "feature"
     source = "Chen et al., CVPR 2021, arXiv:2104.09044"
+    formula = (
+        r"\mathcal{L} = \ell(S, y) + w \sum_{l} H\left(\operatorname{ABF}_l(F^S),\, \hat{F}^T_l\right)",
+        r"H(A, B) = \frac{\sum_{k} 2^{-k}\, H_k}{\sum_{k} 2^{-k}}",
+        r"H_k = \operatorname{MSE}(\operatorname{pool}_k A,\, \operatorname{pool}_k B)",
+    )
+    symbols = (
+        "w: `weight`, raised linearly over the `warmup`",
+        r"\operatorname{ABF}_l: fusion of level l with the deeper levels",
+        r"\operatorname{pool}_k: no pooling for k = 0, then average pooling to 4, 2 and 1 pixels a side",
+    )
     needs = ("features",)
     taps = (0.25, 0.5, 0.75, 1.0)
     never_zero = "the student's features pass through fusions, which are random at first"

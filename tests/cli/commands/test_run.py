@@ -246,3 +246,13 @@ def test_processes_finish_a_grid_with_the_same_bits(srkd: Srkd, tmp_path: Path) 
     cell = ["--cell", "train.steps=8 data.images=2"]
     assert srkd("run", "tiny.yaml", "--home", "three", *cell)[0] == 0
     assert digests(tmp_path / "three").items() <= found[0].items()
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_every_method_trains_an_rcan_at_every_scale(srkd: Srkd, scale: int) -> None:
+    short = [f"data={{train: photos-test, test: [photos-test], scale: {scale}}}", "evaluate.metrics=[psnr_y]"]
+    short += ["train.steps=2", "teacher.train.steps=2", "train.milestones=[1]", "methods=all"]
+    words = [word for one in short for word in ("--set", one)]
+    code, out, err = srkd("run", "rcan-demo", *words, "--device", "cpu", "--json")
+    assert code == 0, err
+    assert {score["model"] for score in json.loads(out)["scores"]} >= {"teacher", "none", "fakd", "augkd"}

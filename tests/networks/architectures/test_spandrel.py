@@ -146,6 +146,24 @@ def test_any_checkpoint_can_teach_any_student_class(srkd: Srkd, tmp_path: Path, 
 
 
 @needs_spandrel
+@pytest.mark.parametrize("released", [False, True])
+def test_a_swinir_teaches_a_swinir_for_20_training_steps(srkd: Srkd, tmp_path: Path, released: bool) -> None:
+    student = {"window_size": 8, "img_size": 16, "embed_dim": 4, "depths": [2, 2], "num_heads": [2, 2]}
+    net = "{arch: 'spandrel.architectures.SwinIR:SwinIR', params: %s}"
+    sizes = json.dumps(student | {"mlp_ratio": 2, "upsampler": "pixelshuffledirect"})
+    words = ["--set", f"data={{train: photos, test: [photos-test], scale: {4 if released else 2}}}"]
+    words += ["--set", "train={loss: l1, batch: 2, patch: 16, steps: 20, learning_rate: 0.001, ema: 0.9}"]
+    words += ["--set", "claims=[]", "--set", f"student={net % sizes}", "--device", "cpu"]
+    if released:
+        words += ["--teacher", str(saved(swinir(4), tmp_path / "released.pth"))]
+    else:
+        words += ["--set", f"teacher={{model: {net % sizes}}}"]
+    code, out, err = srkd("run", "swinir-x4" if released else "swinir-x2", *words, "--json")
+    assert code == 0, err
+    assert {score["model"] for score in json.loads(out)["scores"]} >= {"teacher", "none", "hkd", "fakd"}
+
+
+@needs_spandrel
 def test_an_archive_with_a_spandrel_teacher_is_imported(srkd: Srkd, display: Display, tmp_path: Path) -> None:
     saved(compact(2), tmp_path / "pretrained.pth")
     words = ["--set", "student={n_feats: 4, n_resblocks: 4}", "--teacher", "pretrained.pth"]

@@ -1,0 +1,27 @@
+"""The time of a trial call."""
+
+import pytest
+
+from srkd_bench.core.progress import Display
+from srkd_bench.experiments.analysis import forecast
+from srkd_bench.experiments.analysis.forecast import TRIAL_SECONDS, TRIAL_STEPS
+from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.store.workspace import Workplace
+
+
+@pytest.mark.parametrize(
+    ("seconds", "calls"), [([0.5, 0.1], TRIAL_STEPS + 1), ([2.0, 1.0], 4), ([TRIAL_SECONDS, 9.0], 1)]
+)
+def test_the_first_call_counts_only_if_it_takes_as_long_as_a_whole_trial(
+    seconds: list[float], calls: int, monkeypatch: pytest.MonkeyPatch, store: ArtifactStore, display: Display
+) -> None:
+    made: list[int] = []
+    clock = [0.0]
+
+    def work() -> None:
+        clock[0] += seconds[min(len(made), 1)]
+        made.append(1)
+
+    monkeypatch.setattr(forecast.time, "perf_counter", lambda: clock[0])
+    assert forecast._median(work, Workplace(store, display)) == pytest.approx(seconds[0 if calls == 1 else 1])
+    assert len(made) == calls
