@@ -208,4 +208,7 @@ class Suite(Spec):
             settings["teacher"]["weights"] = self.teacher.weights.rpartition("/")[2]
         if self.student_init is not None:
             settings["student_init"] = self.student_init.rpartition("/")[2]
+        for params in settings["params"].values():
+            files = {name: one for name, one in params.items() if str(one).endswith(".pt2")}
+            params |= {name: one.rpartition("/")[2] for name, one in files.items()}
         return f"{self.name}@{short(digest_of(settings))}"

@@ -158,5 +158,5 @@ def _code() -> str:
     """Return the digest of the source of the methods and of their interface."""
     package = Path(__file__).parent
     return code_digest(
-        [package / "base.py", package / "user_code.py", *sorted((package / "builtin").glob("*.py"))]
+        [package / "base.py", package / "user_code.py", *sorted((package / "builtin").rglob("*.py"))]
     )

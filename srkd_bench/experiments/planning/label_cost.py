@@ -7,7 +7,7 @@ from srkd_bench.config.suite import Suite
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.data.image_set import hr_sizes
 from srkd_bench.evaluation.controls import is_control
-from srkd_bench.methods import sources
+from srkd_bench.methods import encoders, sources
 from srkd_bench.methods.metadata import Traits, traits
 from srkd_bench.store.artifact_store import ArtifactStore
 
@@ -68,7 +68,7 @@ def teacher_shares(
     if suite.teacher.labels == "patches" or not names:
         return ALL_PASSES
     builtin = [one for one in names if set(one.split("+")) <= set(sources.builtin())]
-    about = traits(builtin, suite.params, store, readonly=readonly)
+    about = traits(builtin, encoders.resolved(suite.params, optional=True), store, readonly=readonly)
     users = sum(one not in about or about[one].labels for one in names)
     users *= 1 if suite.teacher.seeds == "paired" else len(suite.seeds)
     pixels, labels = lr_pixels(store, suite.data.train, suite.data.scale) if here else None, None

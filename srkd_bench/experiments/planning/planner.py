@@ -31,7 +31,7 @@ from srkd_bench.experiments.planning.trials import (
     trial_rate,
     tuning_seed,
 )
-from srkd_bench.methods import sources
+from srkd_bench.methods import encoders, sources
 from srkd_bench.methods.metadata import Traits, traits
 from srkd_bench.networks.pretrained import find_weights
 from srkd_bench.networks.resolve import resolved
@@ -159,7 +159,8 @@ def plan(
             check_control(name)
     asked = [one for one in columns if not is_control(one)]
     about = [*asked, *_named_parameters(suite, asked), "none"]
-    known = traits(about, suite.params, store, loss=suite.train.loss, readonly=readonly, allowed=chosen)
+    params = encoders.resolved(suite.params, optional=scored)
+    known = traits(about, params, store, loss=suite.train.loss, readonly=readonly, allowed=chosen)
     check_distinct("methods", map(sources.name_of, named_methods))
     for name in filter(is_control, columns):
         known[name] = known["none"].model_copy(update={"summary": summary(name)})
@@ -325,11 +326,12 @@ def _spread(asked: Iterable[str]) -> list[str]:
 
 
 def _code(methods: Iterable[Traits]) -> tuple[sources.Source, ...]:
-    """Return the sources of the own methods among these."""
-    parts = {
-        name: params["sha256"] for one in methods for name, params in one.params.items() if "sha256" in params
-    }
-    return tuple(sources.seen(name, str(sha256)) for name, sha256 in parts.items())
+    """Return the sources of the own methods among these, and the encoder files that methods use."""
+    parts = [part for one in methods for part in one.params.items()]
+    own = {name: params["sha256"] for name, params in parts if "sha256" in params}
+    files = [encoders.source_of(value) for _, params in parts for value in params.values()]
+    code = [sources.seen(name, str(sha256)) for name, sha256 in own.items()]
+    return (*code, *dict.fromkeys(file for file in files if file is not None))
 
 
 def _named_parameters(suite: Suite, asked: list[str]) -> list[str]:

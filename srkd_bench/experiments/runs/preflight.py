@@ -18,7 +18,7 @@ from srkd_bench.data.image_set import (
     open_set,
 )
 from srkd_bench.experiments.planning.planner import Plan
-from srkd_bench.methods import registry, sources
+from srkd_bench.methods import encoders, registry, sources
 from srkd_bench.methods.base import TeacherView
 from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.loading import build
@@ -143,9 +143,17 @@ def prepare(plan: Plan, place: Workplace) -> tuple[ImageSet, list[ImageSet]]:
 def check_methods(plan: Plan, place: Workplace) -> None:
     """Check that the methods of missing runs can be loaded: a user's own may be deleted or not trusted.
 
+    Their encoders are applied to images of the size of a batch.
+
     Raises:
-        SrkdError: a method cannot be loaded.
+        SrkdError: a method or an encoder cannot be loaded, or an encoder does not take such images.
     """
+    used: dict[str, Run] = {}
     for run in plan.students:
         if not place.store.has(run):
-            registry.rebuild(run.method, run.params)
+            method = registry.rebuild(run.method, run.params)
+            used |= dict.fromkeys(registry.encoders(method), run)
+    for name, run in used.items():
+        side = run.model.scale * run.train.patch
+        images = torch.zeros(run.train.batch, 3, side, side, device=place.device)
+        encoders.load(name, place.device).check(images)
