@@ -160,8 +160,9 @@ def validated(kind: type[S], raw: Any, where: str) -> S:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        # An error in `train` also appears in the teacher's copy: report the original key.
-        first = min(error.errors(include_url=False), key=lambda one: one["loc"][:1] == ("teacher",))
+        # An error in `train` also appears in the copies of teachers and their fusion: report the original key.
+        copies = ("teacher", "teachers", "fusion")
+        first = min(error.errors(include_url=False), key=lambda one: one["loc"] and one["loc"][0] in copies)
         *parents, last = [str(part) for part in first["loc"] if part not in _UNION] or [""]
         if first["type"] == "extra_forbidden":
             place = f"{where}, {'.'.join(parents)}," if parents else where

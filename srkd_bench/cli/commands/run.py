@@ -138,7 +138,9 @@ def distill(
     if only_seed is not None:
         plan = of_seed(plan, only_seed)
     looks = any(run.teacher for run in plan.students)
-    plan = replace(plan, with_teacher=looks or all(map(store.has, plan.teachers)))
+    fuses = any(run.teacher == plan.fusion for run in plan.students)
+    plan = replace(plan, fusion=plan.fusion if fuses else None)
+    plan = replace(plan, with_teacher=looks or all(map(store.has, plan.all_teachers)))
     options = run_options(device, jobs, checkpoint_seconds, teacher_cache)
     if dry_run:
         _forecast(plan, store, display, options, json_)

@@ -23,8 +23,9 @@ from srkd_bench.evaluation.metrics import measure
 from srkd_bench.evaluation.scores import measurement
 from srkd_bench.evaluation.scoring import VALIDATION_SIDE, bicubic, network
 from srkd_bench.experiments.planning.label_cost import lr_pixels, steps_paid
-from srkd_bench.experiments.planning.planner import MISSING, Plan
+from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import Task, duration, tasks
+from srkd_bench.experiments.planning.teachers import MISSING
 from srkd_bench.experiments.runs.preflight import check_unpacked
 from srkd_bench.methods.base import TeacherView
 from srkd_bench.networks.loading import build
@@ -136,7 +137,7 @@ def forecast(plan: Plan, place: Workplace, slots: int = 1) -> Forecast:
     check_unpacked(plan, place)
     jobs = [_data(name, suite.data.scale, store) for name in suite.data.names]
     for key in (key for key in plan.networks if store.has(key)):
-        jobs.append(Job("teacher" if key in plan.teachers else "group", plan.title(key), "cached"))
+        jobs.append(Job("teacher" if key in plan.all_teachers else "group", plan.title(key), "cached"))
     labels = dict.fromkeys(run.teacher_labels for run in plan.students if run.teacher_labels)
     jobs += [Job("labels", plan.labels_title(key), "cached") for key in labels if store.has(key)]
     jobs += [*_trainings(plan, place, slots), *_scores(plan, place)]
@@ -150,8 +151,10 @@ def _trainings(plan: Plan, place: Workplace, slots: int) -> list[Job]:
             jobs.append(_labels(task.labels, plan, place))
             continue
         if not task.runs:  # weights
-            model = plan.teacher.model
-            jobs.append(Job("teacher", f"teacher {model}", "to load", 0.0, 4 * model.parameters))
+            (weights,) = task.networks
+            assert weights is not None
+            title, disk = f"{task.name} {weights.model}", 4 * weights.model.parameters
+            jobs.append(Job("teacher", title, "to load", 0.0, disk))
             continue
         methods = (task.kind, *map(plan.column, task.runs))
         job = _group(task, plan, place, alike.get(methods))
@@ -163,7 +166,8 @@ def _trainings(plan: Plan, place: Workplace, slots: int) -> list[Job]:
 
 def _labels(key: Labels, plan: Plan, place: Workplace) -> Job:
     """Return what computing teacher labels takes, and the number of steps whose teacher passes cost as much."""
-    data, train, model = plan.suite.data, plan.suite.train, plan.teacher.model
+    data, train = plan.suite.data, plan.suite.train
+    model = next(one.model for one in plan.all_teachers if one.digest == key.teacher)
     sizes, pixels = hr_sizes(place.store, data.train), lr_pixels(place.store, data.train, data.scale)
     if sizes is None or pixels is None:
         return Job("labels", "teacher labels", "to do", None)

@@ -235,7 +235,7 @@ def _do_orders(orders: Connection, answers: Connection, plan: Plan, desk: Desk, 
     Thread(target=_receive, args=(orders, received), daemon=True).start()
     while True:
         task = received.get()
-        alone = task.kind in ("teacher", "labels") and len(plan.teachers) == 1
+        alone = task.kind in ("teacher", "labels") and len(plan.all_teachers) == 1
         place = process.workplace(task.name, tell, all_threads if alone else None)
         try:
             tell(do(task, plan, place))

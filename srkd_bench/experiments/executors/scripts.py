@@ -44,8 +44,11 @@ def steps(
         sources.check_allowed(source)
     first = ["srkd", *(["--trust"] if trusted() else [])]
     made = list[Step]()
+    teachers = [task for task in found if task.kind == "teacher"]
+    # One command trains all teachers that are fused, and their fusion; others depend on it.
+    first_ones = {task.name: teachers[-1].name for task in teachers[:-1]} if plan.fusion else {}
     for task in (task for task in found if task.kind != "scores"):
-        if task.kind == "labels" and task.needs:
+        if task.name in first_ones or (task.kind == "labels" and task.needs):
             continue  # the teacher's command computes its labels
         teacher = next((seed for seed in map(plan.teacher_seed, _teachers(task)) if seed is not None), None)
         only = [] if teacher is None else ["--set", f"teacher.seeds=[{teacher}]"]
@@ -62,7 +65,10 @@ def steps(
             ]
         kind, networks = ("teacher", ()) if task.kind == "labels" else (task.kind, task.networks)
         runs = [network.digest for network in networks if network]
-        needs = [step.name for step in made if step.name in task.needs]
+        if kind == "teacher" and first_ones:
+            runs = [one.digest for task in teachers for one in task.networks if one]
+        wanted = {first_ones.get(name, name) for name in task.needs}
+        needs = [step.name for step in made if step.name in wanted]
         made.append(Step(task.name, kind, command, runs, needs, task.flops))
     last = Step("scores", "scores", [*first, "evaluate", *options], [], [step.name for step in made])
     return [*made, last]

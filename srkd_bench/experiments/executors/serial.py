@@ -35,7 +35,7 @@ def do_all(plan: Plan, place: Workplace, ranks: Ranks | None = None) -> list[Srk
 def do(task: Task, plan: Plan, place: Workplace, ranks: Ranks | None = None) -> list[SrkdError]:
     """Create the artifacts of a task that are missing in the store and return the failures.
 
-    Tasks that need a missing teacher are skipped: the teacher's own task has failed.
+    Tasks that need a missing teacher are skipped, since the teacher's own task has failed.
 
     Raises:
         SrkdError: data is missing, or a network cannot be read. Stopped: a signal arrived; checkpoints are written.
@@ -54,6 +54,9 @@ def do(task: Task, plan: Plan, place: Workplace, ranks: Ranks | None = None) -> 
         ensure_scores(task.networks, plan, chosen, place)
         return []
     if task.kind == "teacher":
+        fused = (each for one in task.networks if isinstance(one, Run) for each in one.fused)
+        if not all(map(place.store.has, fused)):
+            return []
         return [error for one in task.networks for error in ensure_teacher(plan, images, place, ranks, one)]
     if task.labels is not None:
         (teacher,) = task.networks

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Literal
 
 from srkd_bench.config.artifacts import Labels, Run, Weights
+from srkd_bench.config.network import FusionSpec
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.status import unmeasured
@@ -66,11 +67,14 @@ def tasks(plan: Plan, store: ArtifactStore, slots: int = 1) -> list[Task]:
         slots: number of worker processes. With several, groups are split if this shortens the work, and scores by
             network and data set.
     """
-    teachers = [one for one in plan.teachers if plan.with_teacher and not store.has(one)]
-    made = [Task(plan.title(one), "teacher", (one,)) for one in teachers]
-    before: dict[str, tuple[str, ...]] = {
-        one.digest: (task.name,) for one, task in zip(teachers, made, strict=True)
-    }
+    made: list[Task] = []
+    before: dict[str, tuple[str, ...]] = {}
+    for one in plan.all_teachers if plan.with_teacher else ():
+        if not store.has(one):
+            fused = one.fused if isinstance(one, Run) else ()
+            needs = tuple(name for each in fused for name in before.get(each.digest, ()))
+            made.append(Task(plan.title(one), "teacher", (one,), needs))
+            before[one.digest] = (made[-1].name,)
     labels = {task.labels.teacher: task for task in _labels(plan, store, before) if task.labels}
     made += labels.values()
     names: Counter[str] = Counter()
@@ -116,7 +120,7 @@ def _labels(plan: Plan, store: ArtifactStore, before: Mapping[str, tuple[str, ..
     """
     needed = (run.teacher_labels for run in plan.students if not store.has(run))
     keys = dict.fromkeys(key for key in (*plan.labels, *needed) if key and not store.has(key))
-    teachers = {one.digest: one for one in plan.teachers}
+    teachers = {one.digest: one for one in plan.all_teachers}
     return [
         Task(
             plan.labels_title(key),
@@ -190,6 +194,8 @@ def training_flops(runs: Sequence[Run], *, live: bool) -> int:
         return 0
     train, known = runs[0].train, next((run.teacher for run in runs if run.teacher and live), None)
     multiply_adds = sum(3 * run.model.multiply_adds for run in runs)
+    frozen = (run.model.frozen_multiply_adds for run in runs if isinstance(run.model, FusionSpec))
+    multiply_adds -= sum(2 * one for one in frozen)
     multiply_adds += known.model.multiply_adds if known else 0
     return 2 * multiply_adds * train.steps * train.batch * train.patch**2
 
