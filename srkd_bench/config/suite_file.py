@@ -148,6 +148,21 @@ def load_suite(name: str, settings: Iterable[str] = ()) -> Suite:
     return validated(Suite, raw, str(path) if name not in known else f"suite {name}")
 
 
+def method_parameters(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the hyper-parameters that `params.METHOD.NAME=value` settings give, by method.
+
+    Raises:
+        SrkdError: a setting is of something else.
+    """
+    raw: dict[str, Any] = {}
+    for setting in settings:
+        raw = _set(raw, setting)
+    params = raw.pop("params", {})
+    if raw or not isinstance(params, dict) or not all(isinstance(one, dict) for one in params.values()):
+        raise SrkdError("only hyper-parameters can be set here", "for example --set params.ckd.weight=0.5")
+    return params
+
+
 _UNION = ("int", "float", "bool", "str")
 """What pydantic appends to the place of a value that may be of several types."""
 _SCALAR = "must be a number, true, false or text"

@@ -20,14 +20,18 @@ class TeacherShares(NamedTuple):
     Attributes:
         labels: of a method that uses labels.
         equal: of the suite's distillations, as `none@equal-cost` counts them.
+        fused: of a method that uses labels of the fusion of several teachers.
     """
 
     labels: float | None = 1.0
     equal: float | None = 1.0
+    fused: float | None = 1.0
 
     def of(self, method: Traits) -> float | None:
         """Return the share of a method that uses the teacher."""
-        return self.labels if method.labels and not method.live else 1.0
+        if not method.labels or method.live:
+            return 1.0
+        return self.fused if method.fuses else self.labels
 
 
 ALL_PASSES = TeacherShares()
@@ -69,11 +73,17 @@ def teacher_shares(
         return ALL_PASSES
     builtin = [one for one in names if set(one.split("+")) <= set(sources.builtin())]
     about = traits(builtin, encoders.resolved(suite.params, optional=True), store, readonly=readonly)
-    users = sum(one not in about or about[one].labels for one in names)
-    users *= 1 if suite.teacher.seeds == "paired" else len(suite.seeds)
-    pixels, labels = lr_pixels(store, suite.data.train, suite.data.scale) if here else None, None
-    if pixels is not None and users:
+    fusing = sum(one.fuses and one.labels for one in about.values())
+    users = sum(one not in about or about[one].labels for one in names) - fusing
+    seeds = 1 if suite.teacher.seeds == "paired" else len(suite.seeds)
+    pixels = lr_pixels(store, suite.data.train, suite.data.scale) if here else None
+
+    def share(trainings: int) -> float | None:
+        if pixels is None or not trainings:
+            return None if trainings else 1.0
         passes = 8 if suite.teacher.labels == "ensemble" else 1
-        labels = steps_paid(suite.train, pixels, passes) / suite.train.steps / users
-    live = not users or any(one.live for one in about.values())
-    return TeacherShares(labels if users else 1.0, 1.0 if live else labels)
+        return steps_paid(suite.train, pixels, passes) / suite.train.steps / (trainings * seeds)
+
+    labels = share(users)
+    live = not users or any(one.live for one in about.values() if not one.fuses)
+    return TeacherShares(labels, 1.0 if live else labels, share(fusing))

@@ -42,12 +42,9 @@ class Fusion(Architecture):
 
     def forward(self, lr: Tensor, taps: Sequence[float] = ()) -> Output:
         """Super-resolve a batch, see `Architecture.forward`. Features are those of the fusion's own blocks."""
-        with torch.no_grad():
-            srs = torch.stack([network(lr).sr for network in self.fused])
-        blocks = len(self.body) - 1
-        ends = {HEAD: 0, BODY: blocks + 1}
-        wanted = {tap: ends[tap] if tap in ends else max(1, round(tap * blocks)) for tap in taps}
-        x = head = self.head(srs.transpose(0, 1).flatten(1, 2) - 0.5)
+        srs = self._srs(lr)
+        wanted = {tap: self._position(tap) for tap in taps}
+        x = head = self._shallow(srs)
         feats = {0: head.float()}
         for i, block in enumerate(self.body, start=1):
             x = block(x)
@@ -55,6 +52,27 @@ class Fusion(Architecture):
                 feats[i] = x.float()
         sr = srs.mean(0) + self.tail(head + x).float()
         return Output(sr, {tap: feats[i] for tap, i in wanted.items()})
+
+    def resume(self, tap: float, features: Tensor, lr: Tensor) -> Tensor:
+        """Return the SR (N, 3, scale*h, scale*w) for LR images if the features at a tap are replaced."""
+        srs, position = self._srs(lr), self._position(tap)
+        head = self._shallow(srs) if position else features
+        return srs.mean(0) + self.tail(head + self.body[position:](features)).float()
+
+    @torch.no_grad()
+    def _srs(self, lr: Tensor) -> Tensor:
+        """Return the SRs of all networks, (networks, N, 3, scale*h, scale*w)."""
+        return torch.stack([network(lr).sr for network in self.fused])
+
+    def _shallow(self, srs: Tensor) -> Tensor:
+        shallow: Tensor = self.head(srs.transpose(0, 1).flatten(1, 2) - 0.5)
+        return shallow
+
+    def _position(self, tap: float) -> int:
+        """Return how many layers of the body come before a tap."""
+        blocks = len(self.body) - 1
+        ends = {HEAD: 0, BODY: blocks + 1}
+        return ends[tap] if tap in ends else max(1, round(tap * blocks))
 
     def train(self, mode: bool = True) -> "Fusion":
         """Set the mode of the layers that are trained; the fused networks stay in evaluation mode."""
