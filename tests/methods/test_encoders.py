@@ -6,9 +6,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from srkd_bench.config.suite_file import load_suite
 from srkd_bench.core.errors import MissingError, SrkdError
+from srkd_bench.core.progress import Display
+from srkd_bench.experiments.planning import planner
 from srkd_bench.methods import encoders, registry, sources
+from srkd_bench.store.artifact_store import ArtifactStore
+from tests.conftest import Srkd
 from tests.support.encoder_files import TwoMaps, encoder_file
+from tests.support.tiny_suite import tiny_suite
 
 CPU = torch.device("cpu")
 
@@ -75,7 +81,7 @@ def test_a_file_that_is_no_encoder_is_refused(
 ) -> None:
     path = tmp_path / "no.pt2"
     if content == "text":
-        path.write_text("no archive")
+        path.write_text("no archive", encoding="utf-8")
     elif content == "zip":
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("a", "b")
@@ -155,3 +161,27 @@ def test_the_source_of_an_encoder_can_be_sent_to_another_process(file: Path) -> 
     sources.know([source])
     assert encoders.source_of(named(file)) == source
     assert encoders.source_of("word") is encoders.source_of(1.0) is None
+
+
+def test_a_suite_trains_with_an_encoder_once_its_file_is_trusted(
+    srkd: Srkd, store: ArtifactStore, display: Display, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SRKD_TRUST")
+    encoder_file(tmp_path / "encoder.pt2")
+    encoder_file(tmp_path / "fixed.pt2", nn.Conv2d(3, 2, 3), fixed=True)
+    suite = tiny_suite(tmp_path, methods=["ckd"], params={"ckd": {"space": "encoder.pt2", "warmup": 0.0}})
+    code, _, messages = srkd("run", "tiny.yaml")
+    assert (code, "loading encoder 'encoder.pt2' can run code" in messages) == (1, True)
+    code, _, messages = srkd("--trust", "run", "tiny.yaml", "--set", "params.ckd.space=fixed.pt2")
+    assert (code, "encoder 'fixed.pt2' cannot be applied to 4×3×16×16 images" in messages) == (1, True)
+    assert not (tmp_path / "home" / "runs").exists()  # all before any work
+    code, _, messages = srkd("--trust", "run", "tiny.yaml")
+    assert code == 0, messages
+    (tmp_path / "encoder.pt2").rename(tmp_path / "moved.pt2")
+    code, _, messages = srkd("--trust", "run", "tiny.yaml", "--set", "params.ckd.space=moved.pt2")
+    assert (code, "Training" in messages) == (0, False)  # the content identifies it
+    found = planner.plan(load_suite(str(suite), ["params.ckd.space=moved.pt2"]), store, display)
+    assert [source.path for source in found.code] == [tmp_path / "moved.pt2"]
+    assert found.students[0].params["ckd"]["space"] == named(tmp_path / "moved.pt2")
+    elsewhere = load_suite(str(suite), [f"params.ckd.space={tmp_path}/moved.pt2"])
+    assert elsewhere.identity == found.suite.identity

@@ -131,15 +131,14 @@ def distill(
 
     The students of a seed are trained side by side. The teacher is trained first if a method needs it.
     """
-    from srkd_bench.experiments.planning.parts import of_seed
+    from srkd_bench.experiments.planning.parts import of_seed, without_unused_fusion
 
     changes = with_teacher(settings, teacher)
     plan, store, display = find_plan(suite, changes, home, method, readonly=dry_run)
     if only_seed is not None:
         plan = of_seed(plan, only_seed)
     looks = any(run.teacher for run in plan.students)
-    fuses = any(run.teacher == plan.fusion for run in plan.students)
-    plan = replace(plan, fusion=plan.fusion if fuses else None)
+    plan = without_unused_fusion(plan)
     plan = replace(plan, with_teacher=looks or all(map(store.has, plan.all_teachers)))
     options = run_options(device, jobs, checkpoint_seconds, teacher_cache)
     if dry_run:

@@ -29,6 +29,11 @@ def of_seed(plan: Plan, seed: int) -> Plan:
     return replace(plan, students=students, teachers=teachers or plan.teachers)
 
 
+def without_unused_fusion(plan: Plan) -> Plan:
+    """Return a plan without the fusion of several teachers unless a student learns from it."""
+    return plan if any(run.teacher == plan.fusion for run in plan.students) else replace(plan, fusion=None)
+
+
 def of_teachers(plan: Plan) -> Plan:
     """Return the teachers of a plan without students, with the labels that the suite uses.
 
