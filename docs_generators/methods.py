@@ -167,10 +167,13 @@ def results(name: str) -> list[str]:
 def facts(method: type[Method], ratio: float, own: method_costs.Cost) -> str:
     """Return the declarations of the class, and what it costs, as a table."""
     depths = ", ".join(f"{tap:.3g}" for tap in method.taps)
+    uses = "yes" if method.looks else "no: it needs no teacher forward pass"
+    if method.fuses:
+        uses = "two or more, fused: [Several teachers](../guides/networks.md#several-teachers)"
     rows = [
         ("Source", paper(method.source)),
         ("Kind", f"`{method.kind}`"),
-        ("Uses a teacher", "yes" if method.looks else "no: it needs no teacher forward pass"),
+        ("Uses a teacher", uses),
         ("Features", f"at depths {depths}" if depths else "none"),
         (
             "Adapter",

@@ -13,7 +13,7 @@ from docs_generators.methods import bounds, table, written
 from srkd_bench.config.base import Spec
 from srkd_bench.config.claims import Claim
 from srkd_bench.config.network import ForeignSpec, ModelSpec, RcanSpec
-from srkd_bench.config.suite import DataSpec, EvaluateSpec, Suite, TeacherSpec
+from srkd_bench.config.suite import DataSpec, EvaluateSpec, FusionTraining, Suite, TeacherSpec
 from srkd_bench.config.training import TrainSpec
 
 PATH = "reference/suite.md"
@@ -21,6 +21,7 @@ SECTIONS: dict[str, tuple[str, type[Spec]]] = {
     "Top level": ("", Suite),
     "Data": ("data", DataSpec),
     "Teacher": ("teacher", TeacherSpec),
+    "Fusion": ("fusion", FusionTraining),
     "Student": ("student", ModelSpec),
     "RCAN": ("student", RcanSpec),
     "Custom architectures": ("student", ForeignSpec),
@@ -29,6 +30,9 @@ SECTIONS: dict[str, tuple[str, type[Spec]]] = {
     "Claims": ("claims[]", Claim),
 }
 NOTES = {
+    "Teacher": "Each entry of `teachers` takes the same keys.",
+    "Fusion": "The network that fuses several `teachers`. "
+    "[Several teachers](../guides/networks.md#several-teachers) explains it.",
     "Student": "An EDSR. `teacher.model` takes the same keys.",
     "RCAN": "An RCAN as student. `teacher.model` takes the same keys.",
     "Custom architectures": "A network of any other class. `teacher.model` takes the same keys. "

@@ -17,6 +17,9 @@ from srkd_bench.methods.base import (
     Width,
     originally,
 )
+from srkd_bench.methods.distances import Domain, distance
+from srkd_bench.methods.encoders import Encoder, EncoderFile
+from srkd_bench.methods.encoders import load as load_encoder
 from srkd_bench.methods.features import channel_statistics, sample_features
 from srkd_bench.networks.base import BODY, HEAD, Output
 
@@ -27,6 +30,9 @@ __all__ = [
     "LATER",
     "PIXEL_LOSSES",
     "Depth",
+    "Domain",
+    "Encoder",
+    "EncoderFile",
     "Factor",
     "HasTail",
     "Losses",
@@ -39,6 +45,8 @@ __all__ = [
     "Weight",
     "Width",
     "channel_statistics",
+    "distance",
+    "load_encoder",
     "originally",
     "sample_features",
 ]

@@ -38,6 +38,7 @@ class Run(Artifact):
         teacher: None if no part of the method uses one.
         labels: source of the teacher's SR, as in a suite; `patches` if the method does not use it.
         init: network whose weights the training starts from; None: weights that the seed draws.
+        fused: networks whose SRs the model fuses, if it is a `FusionSpec`; their weights are constant.
     """
 
     folder: ClassVar[str] = "runs"
@@ -54,6 +55,7 @@ class Run(Artifact):
     teacher: "Run | Weights | None"
     labels: LabelSource = Field(default="patches", exclude_if=lambda chosen: chosen == "patches")
     init: "Run | Weights | None" = Field(default=None, exclude_if=lambda chosen: chosen is None)
+    fused: tuple["Run | Weights", ...] = Field(default=(), strict=False, exclude_if=lambda chosen: not chosen)
     recipe: int = RECIPE
 
     @property

@@ -162,25 +162,65 @@ class ForeignSpec(Spec):
         return self.counts
 
 
-def network_spec(raw: Any) -> "ModelSpec | RcanSpec | ForeignSpec":
+class FusionSpec(Spec):
+    """A network that fuses the SRs of several networks, which it contains.
+
+    Args:
+        fused: the networks.
+        n_feats, n_resblocks: filters and residual blocks of the layers that are trained.
+    """
+
+    arch: Literal["fusion"] = "fusion"
+    fused: tuple["NetworkSpec", ...] = Field(min_length=2, strict=False)
+    n_feats: Annotated[int, Field(ge=1, le=1024)]
+    n_resblocks: Annotated[int, Field(ge=1, le=256)]
+    scale: Literal[2, 3, 4] = 2
+
+    def __str__(self) -> str:
+        return f"fusion of {len(self.fused)} networks"
+
+    @property
+    def _layers(self) -> list[tuple[int, int, int]]:
+        _, *rest = _convolutions(self.n_feats, self.scale, 2 * self.n_resblocks + 1)
+        return [(3 * len(self.fused) * self.scale**2, self.n_feats, 1), *rest]
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights, those of the fused networks included."""
+        return sum(9 * i * o + o for i, o, _ in self._layers) + sum(one.parameters for one in self.fused)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds for one LR pixel, those of the fused networks included; biases left out."""
+        return sum(9 * i * o * pixels for i, o, pixels in self._layers) + self.frozen_multiply_adds
+
+    @property
+    def frozen_multiply_adds(self) -> int:
+        """Multiply-adds for one LR pixel of the fused networks, which are not trained."""
+        return sum(one.multiply_adds for one in self.fused)
+
+
+def network_spec(raw: Any) -> "ModelSpec | RcanSpec | ForeignSpec | FusionSpec":
     """Return plain data as the spec of an EDSR, or of the network that the key `arch` names.
 
     Raises:
         ValidationError: the data are neither.
     """
-    if isinstance(raw, ModelSpec | RcanSpec | ForeignSpec):
+    if isinstance(raw, ModelSpec | RcanSpec | ForeignSpec | FusionSpec):
         return raw
     return kind_of(raw).model_validate(raw)
 
 
-def kind_of(raw: Any) -> "type[ModelSpec | RcanSpec | ForeignSpec]":
+def kind_of(raw: Any) -> "type[ModelSpec | RcanSpec | ForeignSpec | FusionSpec]":
     """Return the kind of spec that plain data are meant to be."""
     arch = raw.get("arch") if isinstance(raw, dict) else None
-    return ModelSpec if arch is None else RcanSpec if arch == "rcan" else ForeignSpec
+    if arch is None:
+        return ModelSpec
+    return RcanSpec if arch == "rcan" else FusionSpec if arch == "fusion" else ForeignSpec
 
 
 NetworkSpec = Annotated[
-    ModelSpec | RcanSpec | ForeignSpec,
+    ModelSpec | RcanSpec | ForeignSpec | FusionSpec,
     PlainValidator(network_spec),
     PlainSerializer(lambda spec: spec.model_dump(mode="json")),
 ]

@@ -9,7 +9,7 @@ from srkd_bench.config.claims import Claim
 from srkd_bench.config.distinct import Distinct
 from srkd_bench.config.messages import shown
 from srkd_bench.config.metrics import METRICS, MetricName, ProtocolName
-from srkd_bench.config.network import ForeignSpec, NetworkSpec
+from srkd_bench.config.network import ForeignSpec, FusionSpec, NetworkSpec
 from srkd_bench.config.training import TrainSpec, overridden
 
 
@@ -108,6 +108,27 @@ class TeacherSpec(Spec):
         return self
 
 
+class FusionTraining(Spec):
+    """The network that fuses the SRs of several teachers, and its training."""
+
+    n_feats: Annotated[int, Field(ge=1, le=1024, examples=[64])] = 64
+    """Filters of a convolution."""
+    n_resblocks: Annotated[int, Field(ge=1, le=256, examples=[8])] = 8
+    """Residual blocks."""
+    train: Annotated[TrainSpec | None, Field(examples=[{"steps": 30000}])] = None
+    """Training settings that differ from the suite's `train`."""
+
+
+def _completed(raw: Any, train: Any, scale: dict[str, Any]) -> dict[str, Any]:
+    """Fill in a teacher's derived settings: its network's scale, and its `train`."""
+    teacher = dict(raw)
+    if teacher.get("model") is not None:
+        teacher["model"] = scale | teacher["model"]
+        if teacher.get("weights") is None:
+            teacher["train"] = overridden(train, teacher.get("train") or {})
+    return teacher
+
+
 class EvaluateSpec(Spec):
     """What reports show. Every metric is always measured and kept."""
 
@@ -139,6 +160,20 @@ class Suite(Spec):
     """Data sets and scale."""
     teacher: Annotated[TeacherSpec, Field(examples=[{"weights": "edsr-official"}])]
     """The fixed network that students learn from."""
+    teachers: Annotated[
+        list[TeacherSpec],
+        Field(
+            min_length=2,
+            examples=[[{"weights": "edsr_x2.pt"}, {"weights": "rcan_x2.pt"}]],
+            exclude_if=lambda chosen: not chosen,
+        ),
+    ] = []
+    """Two or more teachers, instead of `teacher`. Methods that fuse several teachers, such as `mtkd`, learn from a
+    network that is trained to fuse their SRs; all others learn from the first."""
+    fusion: Annotated[
+        FusionTraining | None, Field(examples=[{"n_feats": 64}], exclude_if=lambda chosen: chosen is None)
+    ] = None
+    """The network that fuses the SRs of `teachers`."""
     student: Annotated[NetworkSpec, Field(examples=[{"n_feats": 16, "n_resblocks": 8}])]
     """The network that every method trains."""
     student_init: Annotated[
@@ -170,28 +205,50 @@ class Suite(Spec):
     @classmethod
     def _complete(cls, raw: Any) -> Any:
         """Fill in derived settings: the networks' scale, the teacher's `train`, and abbreviated values."""
+        if isinstance(raw, dict) and None not in (raw.get("teacher"), raw.get("teachers")):
+            raise ValueError("teacher and teachers cannot both be given: teachers is for two or more")
         try:
             scale = {"scale": raw["data"].get("scale", 2)}
-            teacher = dict(raw["teacher"])
-            if teacher.get("model") is not None:
-                teacher["model"] = scale | teacher["model"]
-                if teacher.get("weights") is None:
-                    teacher["train"] = overridden(raw["train"], teacher.get("train") or {})
+            several = raw.get("teachers")
+            teachers = [_completed(one, raw["train"], scale) for one in several or [raw["teacher"]]]
             methods = ["all"] if raw["methods"] == "all" else raw["methods"]
             more: dict[str, Any] = {"params": {}, "tuned": True} if raw.get("params") == "tuned" else {}
+            if several is not None:
+                fusion = raw.get("fusion") or {}
+                train = overridden(raw["train"], fusion.get("train") or {})
+                more |= {"teachers": teachers, "fusion": fusion | {"train": train}}
             student = scale | raw["student"]
             if (init := student.pop("init", None)) is not None:  # an id of digits only is a number in YAML
                 more["student_init"] = str(init) if type(init) is int else init
-            return raw | {"student": student, "teacher": teacher, "methods": methods} | more
+            return raw | {"student": student, "teacher": teachers[0], "methods": methods} | more
         except (KeyError, TypeError, AttributeError, ValueError):
             return raw  # a key is missing or no mapping: the fields' own validation reports it
 
     @model_validator(mode="after")
     def _one_scale(self) -> Self:
-        for model in (self.student, self.teacher.model):
+        for model in (self.student, *(one.model for one in self.all_teachers)):
             if model is not None and model.scale != self.data.scale:
                 raise ValueError(f"data.scale is {self.data.scale}, but a network's scale is {model.scale}")
+            if isinstance(model, FusionSpec):
+                raise ValueError(
+                    "a fusion is trained from the teachers that `teachers` lists; it is no model"
+                )
         return self
+
+    @model_validator(mode="after")
+    def _several_teachers(self) -> Self:
+        if self.fusion is not None and not self.teachers:
+            raise ValueError("fusion is the network that fuses several teachers; list them under teachers")
+        if any(one.seeds is not None for one in self.teachers):
+            raise ValueError("seeds cannot be given with several teachers: each is trained once, with seed 0")
+        if len({one.labels for one in self.teachers}) > 1:
+            raise ValueError("labels must be the same for all teachers")
+        return self
+
+    @property
+    def all_teachers(self) -> list[TeacherSpec]:
+        """The suite's teachers, one or several; methods that use one learn from the first."""
+        return self.teachers or [self.teacher]
 
     @property
     def identity(self) -> str:
@@ -204,6 +261,8 @@ class Suite(Spec):
             include={
                 "data": {"train", "images", "scale"},
                 "teacher": True,
+                "teachers": True,
+                "fusion": True,
                 "student": True,
                 "student_init": True,
                 "train": True,
@@ -212,8 +271,12 @@ class Suite(Spec):
                 "evaluate": {"self_ensemble"},
             },
         )
-        if self.teacher.weights is not None:
-            settings["teacher"]["weights"] = self.teacher.weights.rpartition("/")[2]
+        for teacher in (settings["teacher"], *settings.get("teachers", [])):
+            if teacher["weights"] is not None:
+                teacher["weights"] = teacher["weights"].rpartition("/")[2]
         if self.student_init is not None:
             settings["student_init"] = self.student_init.rpartition("/")[2]
+        for params in settings["params"].values():
+            files = {name: one for name, one in params.items() if str(one).endswith(".pt2")}
+            params |= {name: one.rpartition("/")[2] for name, one in files.items()}
         return f"{self.name}@{short(digest_of(settings))}"

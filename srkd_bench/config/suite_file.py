@@ -214,6 +214,19 @@ def _changed(raw: dict[str, Any], settings: Iterable[tuple[str, Any]]) -> dict[s
     return raw
 
 
+def method_parameters(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the hyper-parameters that `params.METHOD.NAME=value` settings give, by method.
+
+    Raises:
+        SrkdError: a setting is of something else.
+    """
+    raw = _changed({}, map(_setting, settings))
+    params = raw.pop("params", {})
+    if raw or not isinstance(params, dict) or not all(isinstance(one, dict) for one in params.values()):
+        raise SrkdError("only hyper-parameters can be set here", "for example --set params.ckd.weight=0.5")
+    return params
+
+
 _UNION = ("int", "float", "bool", "str")
 """What pydantic appends to the place of a value that may be of several types."""
 _SCALAR = "must be a number, true, false or text"
@@ -226,8 +239,9 @@ def validated(kind: type[S], raw: Any, where: str) -> S:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        # An error in `train` also appears in the teacher's copy: report the original key.
-        first = min(error.errors(include_url=False), key=lambda one: one["loc"][:1] == ("teacher",))
+        # An error in `train` also appears in the copies of teachers and their fusion: report the original key.
+        copies = ("teacher", "teachers", "fusion")
+        first = min(error.errors(include_url=False), key=lambda one: one["loc"] and one["loc"][0] in copies)
         *parents, last = [str(part) for part in first["loc"] if part not in _UNION] or [""]
         if first["type"] == "extra_forbidden":
             place = f"{where}, {'.'.join(parents)}," if parents else where

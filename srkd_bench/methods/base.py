@@ -129,6 +129,7 @@ class Method(ABC):
         taps: depths in (0, 1] at which features of student and teacher are read; `HEAD` and `BODY`, after the head
             and after the body's last convolution, exist in EDSR and RCAN only.
         looks: whether the method uses the teacher.
+        fuses: whether its teacher is the fusion of the suite's `teachers`, of which it needs two or more.
         needs: what is used of the teacher: `sr` of the batch (`step.teacher.sr`), `features` of the batch
             (`step.teacher.feats`), or the `network` itself (in `adapter`, or by `step.teacher.see`). With stored
             labels, a method that needs only `sr` is trained without loading a teacher.
@@ -144,6 +145,7 @@ class Method(ABC):
     version: ClassVar[int] = 1
     taps: ClassVar[tuple[float, ...]] = ()
     looks: ClassVar[bool] = True
+    fuses: ClassVar[bool] = False
     needs: ClassVar[tuple[Need, ...]] = ("sr", "features", "network")
     beside: ClassVar[tuple[str, ...]] = ()
     never_zero: ClassVar[str] = ""

@@ -18,6 +18,7 @@ class Composition(Method):
         self.parts = dict(parts)
         self.taps = tuple(sorted({tap for part in parts.values() for tap in part.taps}))  # type: ignore[misc]
         self.looks = any(part.looks for part in parts.values())  # type: ignore[misc]
+        self.fuses = any(part.fuses for part in parts.values())  # type: ignore[misc]
         needed = [need for part in parts.values() if part.looks for need in part.needs]
         self.needs = tuple(dict.fromkeys(needed))  # type: ignore[misc]
         self.beside = tuple(term for part in parts.values() for term in part.beside)  # type: ignore[misc]

@@ -21,6 +21,7 @@ class Traits(Spec):
         params: what its results depend on: version and parameters of each part, defaults written out, and the
             sha256 of the source of a user's own part.
         looks: whether it uses the teacher.
+        fuses: whether its teacher is the fusion of several teachers.
         labels: whether it uses the teacher's SR, which may come from stored labels.
         live: whether it needs a teacher's forward pass on each batch even with such labels: it uses features.
         weights: names of the weights of its loss terms, by part.
@@ -32,6 +33,7 @@ class Traits(Spec):
     params: dict[str, Params]
     weights: dict[str, list[str]]
     looks: bool
+    fuses: bool
     labels: bool
     live: bool
     min_batch: int
@@ -124,6 +126,7 @@ def _ask(name: str, params: Mapping[str, Params], loss: Loss) -> Traits:
         params=registry.identity(method, name),
         weights=registry.weights(method, name),
         looks=bool(method.looks),
+        fuses=bool(method.fuses),
         labels=method.uses("sr"),
         live=method.uses("features") and bool(method.taps),
         min_batch=int(method.min_batch),
@@ -158,5 +161,5 @@ def _code() -> str:
     """Return the digest of the source of the methods and of their interface."""
     package = Path(__file__).parent
     return code_digest(
-        [package / "base.py", package / "user_code.py", *sorted((package / "builtin").glob("*.py"))]
+        [package / "base.py", package / "user_code.py", *sorted((package / "builtin").rglob("*.py"))]
     )

@@ -17,6 +17,7 @@ from srkd_bench.core.errors import SrkdError, unknown
 from srkd_bench.methods import sources, user_code
 from srkd_bench.methods.base import Method, PixelLoss, Weight
 from srkd_bench.methods.composition import Composition
+from srkd_bench.methods.encoders import EncoderFile
 
 
 def names() -> list[str]:
@@ -124,6 +125,13 @@ def weights(method: Method, name: str) -> dict[str, list[str]]:
     """Return the names of the parameters that are weights of loss terms, by part."""
     parts = method.parts if isinstance(method, Composition) else {sources.name_of(name): method}
     return {part: typed(type(one), Weight) for part, one in parts.items()}
+
+
+def encoders(method: Method) -> list[str]:
+    """Return the encoder files that a method uses, as `encoders.load` takes them."""
+    parts = method.parts.values() if isinstance(method, Composition) else [method]
+    found = [getattr(part, name) for part in parts for name in typed(type(part), EncoderFile)]
+    return [one for one in dict.fromkeys(found) if one]
 
 
 def summary(name: str) -> str:

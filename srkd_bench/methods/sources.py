@@ -168,11 +168,12 @@ def check_allowed(source: Source) -> None:
     if not (source.allowed or trusted()):
         raise SrkdError(
             f"the suite would run the code in '{source.where}'",
-            f"read it first; if you trust it: {_trusting()}",
+            f"read it first; if you trust it: {trusting()}",
         )
 
 
-def _trusting() -> str:
+def trusting() -> str:
+    """Return how the user allows the code that suites name to run."""
     return "set SRKD_TRUST=1" if in_python() else shlex.join(["srkd", "--trust", *sys.argv[1:]])
 
 

@@ -117,6 +117,9 @@ def _check(source: Source, found: type[Method]) -> None:
         if not fits(getattr(found, attribute, None)):
             given = repr(getattr(found, attribute, "missing"))[:60]
             _refuse(source, _line_of(source, attribute) or line, f"{attribute} is {given}", hint)
+    if found.fuses and not found.looks:
+        hint = "leave out looks = False, or fuses = True"
+        _refuse(source, _line_of(source, "fuses"), "it fuses several teachers, but uses none", hint)
 
 
 def _counts(value: object) -> bool:
@@ -133,6 +136,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "version": (_counts, "version is a whole number of at least 1"),
     "min_batch": (_counts, "min_batch is a whole number of at least 1"),
     "looks": (lambda value: type(value) is bool, "looks is True or False"),
+    "fuses": (lambda value: type(value) is bool, "fuses is True or False"),
     "taps": (lambda value: isinstance(value, tuple), "taps is a tuple of depths: taps = (0.5, 1.0)"),
     "beside": (lambda value: isinstance(value, tuple), 'beside is a tuple of terms: beside = ("peer",)'),
     "never_zero": (lambda value: isinstance(value, str), _NEVER_ZERO),

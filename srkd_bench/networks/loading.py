@@ -9,11 +9,12 @@ from typing import overload
 from pydantic import TypeAdapter
 from safetensors.torch import save
 
-from srkd_bench.config.network import ForeignSpec, ModelSpec, NetworkSpec, RcanSpec
+from srkd_bench.config.network import ForeignSpec, FusionSpec, ModelSpec, NetworkSpec, RcanSpec
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.seeding import seeded
-from srkd_bench.networks.architectures import custom, edsr, rcan, spandrel
+from srkd_bench.networks.architectures import custom, edsr, fusion, rcan, spandrel
 from srkd_bench.networks.architectures.edsr import EDSR
+from srkd_bench.networks.architectures.fusion import Fusion
 from srkd_bench.networks.architectures.rcan import RCAN
 from srkd_bench.networks.architectures.residual import filled
 from srkd_bench.networks.base import Architecture
@@ -41,6 +42,10 @@ def build(spec: NetworkSpec, *seed: int | str) -> Architecture:
             blocks = spec.blocks if isinstance(spec.blocks, str) else tuple(spec.blocks)
             load_weights(RECOGNISED[spec.digest], Hints(blocks, spec.overlap))
         return spandrel.again(spec)
+    if isinstance(spec, FusionSpec):
+        fused = [build(one, "fused", i, *seed) for i, one in enumerate(spec.fused)]
+        with seeded("model", *seed):
+            return Fusion(spec, fused)
     with seeded("model", *seed):
         if isinstance(spec, ForeignSpec):
             return custom.build(spec)
@@ -50,7 +55,9 @@ def build(spec: NetworkSpec, *seed: int | str) -> Architecture:
 def to_safetensors(model: Architecture) -> bytes:
     """Return a safetensors file of the weights, with the network's spec in its metadata."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.weights().items()}
-    if isinstance(model, custom.Foreign):  # its weights may share memory, which safetensors does not support
+    if isinstance(
+        model, custom.Foreign | Fusion
+    ):  # weights may share memory, which safetensors does not support
         tensors = {name: value.clone() for name, value in tensors.items()}
     return save(tensors, metadata={"srkd": model.spec.model_dump_json()})
 
@@ -131,7 +138,13 @@ def _srkd(file: WeightFile) -> Architecture | None:
     """Read a file that srkd wrote: safetensors with the network's spec in its metadata."""
     if "srkd" not in file.metadata:
         return None
-    spec = spec_in(file.metadata, file.path)
+    return _of_spec(spec_in(file.metadata, file.path), file)
+
+
+def _of_spec(spec: NetworkSpec, file: WeightFile) -> Architecture | None:
+    """Return the network with a spec that srkd wrote, with the weights of a file."""
+    if isinstance(spec, FusionSpec):
+        return _fusion(spec, file)
     if isinstance(spec, ModelSpec):
         return filled(EDSR, spec, file.state, file.path)
     if isinstance(spec, RcanSpec):
@@ -144,6 +157,16 @@ def _srkd(file: WeightFile) -> Architecture | None:
         )
         return spandrel.detect(replace(file, hints=known))
     return custom.load(spec, [file.state], file.path)
+
+
+def _fusion(spec: FusionSpec, file: WeightFile) -> Architecture:
+    fused: list[Architecture] = []
+    for one, state in zip(spec.fused, fusion.parted(file.state, len(spec.fused)), strict=True):
+        network = _of_spec(one, replace(file, state=state))
+        if network is None:
+            raise SrkdError(f"'{file.path}' contains a {one}, which cannot be read here", spandrel.tried())
+        fused.append(inspected(network) if isinstance(network, custom.Foreign) else network)
+    return fusion.load(spec.model_copy(update={"fused": tuple(one.spec for one in fused)}), fused, file)
 
 
 # Tried in this order. A detector returns the network in a file, or None if the file is of another format; it raises

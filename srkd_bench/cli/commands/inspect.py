@@ -108,7 +108,7 @@ def _print_suite(file: Path, json_: bool) -> None:
 def _print_measured(
     suite: str, settings: list[str] | None, home: Path | None, device: str, json_: bool
 ) -> None:
-    """Print the installed methods' gradient shares; the suite's teacher is trained first if needed."""
+    """Print the installed methods' gradient shares; the suite's teachers are trained first if needed."""
     from srkd_bench.config.suite_file import load_suite
     from srkd_bench.core.progress import Display
     from srkd_bench.experiments.analysis import gradient_shares
@@ -121,7 +121,10 @@ def _print_measured(
     plan = find(read, store, display, ["all"])
     place = workplace(store, display, run_options(device))
     images, _ = prepare(plan, place)
-    if failed := failed_runs(ensure_teacher(plan, images, place)):
+    teachers = plan.all_teachers if plan.fusion else [plan.teacher]
+    if failed := failed_runs(
+        [error for one in teachers for error in ensure_teacher(plan, images, place, None, one)]
+    ):
         raise failed
     found = gradient_shares.measure(plan, images, place)
     if json_:

@@ -10,7 +10,16 @@ import typer
 from srkd_bench.cli import completion
 from srkd_bench.cli.options import Json
 from srkd_bench.cli.output import err, print_json
-from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.errors import SrkdError, unknown
+
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Set a hyper-parameter, such as params.ckd.weight=0.5; repeatable.",
+    ),
+]
 
 
 def new(
@@ -38,16 +47,23 @@ def check(
             help="A method: FILE.py, MODULE:CLASS, a name or a+b. The code is run.",
         ),
     ],
+    settings: Parameters = None,
     json_: Json = False,
 ) -> None:
     """Check a method against the contract of all methods.
 
     Every built-in method passes these checks. The exit code is 1 if a check fails.
     """
+    from srkd_bench.config.suite_file import method_parameters
+    from srkd_bench.methods import sources
     from srkd_bench.training.contract import checks
 
+    params, parts = method_parameters(settings or []), sources.name_of(method).split("+")
+    for name in params:
+        if name not in parts:
+            raise unknown(f"part of {method}", name, parts)
     verdicts = []
-    for verdict in checks.examine(checks.subject(method)):
+    for verdict in checks.examine(checks.subject(method, params)):
         verdicts.append(verdict)
         if json_:
             continue

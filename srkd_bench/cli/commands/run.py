@@ -133,7 +133,7 @@ def distill(
 
     The students of a seed are trained side by side. The teacher is trained first if a method needs it.
     """
-    from srkd_bench.experiments.planning.parts import of_seed
+    from srkd_bench.experiments.planning.parts import of_seed, without_unused_fusion
 
     changes = with_teacher(settings, teacher)
     options = run_options(device, jobs, checkpoint_seconds)
@@ -142,7 +142,8 @@ def distill(
     if only_seed is not None:
         plan = of_seed(plan, only_seed)
     looks = any(run.teacher for run in plan.students)
-    plan = replace(plan, with_teacher=looks or all(map(store.has, plan.teachers)))
+    plan = without_unused_fusion(plan)
+    plan = replace(plan, with_teacher=looks or all(map(store.has, plan.all_teachers)))
     if dry_run:
         _forecast(plan, store, display, options, json_)
     else:

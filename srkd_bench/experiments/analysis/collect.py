@@ -4,6 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import fmean
 
 from srkd_bench.config.artifacts import Measurement, Run, Weights
 from srkd_bench.config.metrics import METRICS
@@ -18,7 +19,8 @@ from srkd_bench.evaluation.regions import Panel
 from srkd_bench.evaluation.results import About, Network, Results, Training
 from srkd_bench.evaluation.scores import Score, below_bicubic, kept_scores, measurement
 from srkd_bench.experiments.planning import budgets
-from srkd_bench.experiments.planning.planner import MISSING, Plan
+from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.experiments.planning.teachers import MISSING
 from srkd_bench.experiments.planning.trials import in_words, searched, settings
 from srkd_bench.report.study import study_claims
 from srkd_bench.report.tables.claims import Verdict, check, refuse_unknown_names
@@ -74,6 +76,7 @@ def results(
         notes=[
             *notes,
             *_several_teachers(plan),
+            *_fusion(plan, store),
             *_labels(plan),
             *_weights(plan),
             *_controls(plan),
@@ -212,15 +215,40 @@ def _kept(plan: Plan, store: ArtifactStore) -> tuple[list[Score], list[str]]:
 
 def _below_bicubic(plan: Plan, store: ArtifactStore) -> list[str]:
     """Return a note for each data set that a teacher given by its weights scores below bicubic on."""
-    if not isinstance(plan.teacher, Weights):
-        return []
+    loaded = [one for one in plan.all_teachers if isinstance(one, Weights)]
     notes: list[str] = []
+    for dataset in plan.suite.data.test if loaded else ():
+        bicubic = _scores_of(None, dataset, plan, store)
+        for one in loaded:
+            network = _scores_of(one, dataset, plan, store)
+            notes += below_bicubic(plan.title(one), dataset, network, bicubic) if network and bicubic else []
+    return notes
+
+
+def _scores_of(
+    key: Run | Weights | None, dataset: str, plan: Plan, store: ArtifactStore
+) -> dict[str, dict[str, float]] | None:
+    """Return the scores of a network (None: bicubic) on a data set by image; None if they are missing."""
+    pixels, ensemble = pixels_of(store, dataset) or MISSING, plan.suite.evaluate.self_ensemble
+    return kept_scores(measurement(key, pixels, plan.suite.data.scale, self_ensemble=ensemble), store)
+
+
+def _fusion(plan: Plan, store: ArtifactStore) -> list[str]:
+    """Return what the methods that fuse several teachers learn from, and how good it is."""
+    if plan.fusion is None:
+        return []
+    fusing = [name for name in plan.methods if plan.traits[name].fuses]
+    models = ", ".join(str(one.model) for one in plan.fusion.fused)
+    learning = f"{', '.join(fusing) or 'no method'} learn{'s' * (len(fusing) < 2)} from their fusion"
+    notes = [f"teachers: {models}; the first is in the table, and {learning}"]
     for dataset in plan.suite.data.test:
-        pixels, scale = pixels_of(store, dataset) or MISSING, plan.suite.data.scale
-        ensemble = plan.suite.evaluate.self_ensemble
-        keys = [measurement(key, pixels, scale, self_ensemble=ensemble) for key in (plan.teacher, None)]
-        network, bicubic = (kept_scores(key, store) for key in keys)
-        notes += below_bicubic("teacher", dataset, network, bicubic) if network and bicubic else []
+        found = [_scores_of(key, dataset, plan, store) for key in plan.all_teachers]
+        means = [fmean(image["psnr_y"] for image in one.values()) for one in found if one]
+        if len(means) == len(plan.all_teachers):
+            *each, fused = (f"{mean:.2f}" for mean in means)
+            notes.append(
+                f"PSNR-Y of the teachers on {dataset}: {', '.join(each)} dB; of their fusion: {fused} dB"
+            )
     return notes
 
 
@@ -283,8 +311,10 @@ def _steps(plan: Plan) -> dict[str, int]:
 def _step_costs(plan: Plan) -> dict[str, float]:
     """Return what a training step of each column costs over the student's alone, where that is known."""
     student, teacher = plan.suite.student, plan.teacher.model if plan.knows_teacher else None
+    fusion = plan.fusion.model if plan.fusion else None
     costs = {
-        name: budgets.method_cost(plan.traits[name], student, teacher, plan.shares) for name in plan.methods
+        name: budgets.method_cost(one, student, fusion if one.fuses else teacher, plan.shares)
+        for name, one in ((name, plan.traits[name]) for name in plan.methods)
     }
     return {name: cost for name, cost in costs.items() if cost is not None}
 

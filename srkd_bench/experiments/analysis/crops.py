@@ -44,8 +44,9 @@ class Gallery:
     def __init__(self, plan: Plan, place: Workplace, students: Sequence[Run] = ()) -> None:
         self.seed = students[0].seed if students else plan.suite.seeds[0]
         chosen = students or [run for run in plan.students if run.seed == self.seed]
-        teacher = next((run.teacher for run in chosen if run.teacher), plan.teacher)
-        chosen = [run for run in chosen if run.teacher in (None, teacher)]
+        learnt_from = (run.teacher for run in chosen if run.teacher not in (None, plan.fusion))
+        teacher = next(learnt_from, None) or plan.teacher
+        chosen = [run for run in chosen if run.teacher in (None, teacher, plan.fusion)]
         wanted: dict[str, Run | Weights] = {
             "teacher": teacher,
             **{plan.column(run): run for run in chosen},

@@ -25,8 +25,9 @@ from srkd_bench.evaluation.scores import measurement
 from srkd_bench.evaluation.scoring import VALIDATION_SIDE, bicubic, network
 from srkd_bench.experiments.planning.grid import Plans, cell_of, in_cell, name_of, plans_of
 from srkd_bench.experiments.planning.label_cost import lr_pixels, steps_paid
-from srkd_bench.experiments.planning.planner import MISSING, Plan
+from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import Task, duration, tasks
+from srkd_bench.experiments.planning.teachers import MISSING
 from srkd_bench.experiments.runs.preflight import check_unpacked
 from srkd_bench.methods.base import TeacherView
 from srkd_bench.networks.loading import build
@@ -180,7 +181,7 @@ def _cached(plans: Sequence[Plan], store: ArtifactStore) -> list[Job]:
     networks, labels = dict[str, Job](), dict[str, Job]()
     for one in plans:
         for key in one.networks:
-            kind: Literal["teacher", "group"] = "teacher" if key in one.teachers else "group"
+            kind: Literal["teacher", "group"] = "teacher" if key in one.all_teachers else "group"
             if key.digest not in networks and store.has(key):
                 networks[key.digest] = Job(kind, one.title(key), "cached", cell=one.cell)
         for used in dict.fromkeys(run.teacher_labels for run in one.students if run.teacher_labels):
@@ -212,8 +213,10 @@ def _trainings(plan: Plans, place: Workplace, slots: int) -> list[Job]:
             labelled.add(task.labels)
             jobs.append(_labels(task.labels, own, place))
         elif not task.runs:  # weights
-            model = own.teacher.model
-            jobs.append(Job("teacher", f"teacher {model}", "to load", 0.0, 4 * model.parameters))
+            (weights,) = task.networks
+            assert weights is not None
+            title, disk = f"{task.name} {weights.model}", 4 * weights.model.parameters
+            jobs.append(Job("teacher", title, "to load", 0.0, disk))
         else:
             jobs.append(_group(task, own, place, paces))
         jobs[-1] = replace(jobs[-1], cell=task.cell)
@@ -222,7 +225,8 @@ def _trainings(plan: Plans, place: Workplace, slots: int) -> list[Job]:
 
 def _labels(key: Labels, plan: Plan, place: Workplace) -> Job:
     """Return what computing teacher labels takes, and the number of steps whose teacher passes cost as much."""
-    data, train, model = plan.suite.data, plan.suite.train, plan.teacher.model
+    data, train = plan.suite.data, plan.suite.train
+    model = next(one.model for one in plan.all_teachers if one.digest == key.teacher)
     sizes, pixels = hr_sizes(place.store, data.train), lr_pixels(place.store, data.train, data.scale)
     if sizes is None or pixels is None:
         return Job("labels", "teacher labels", "to do", None)

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from srkd_bench.config.artifacts import Run, Weights
 from srkd_bench.config.base import Params
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.seeding import seed_of, seeded
@@ -145,15 +146,27 @@ def measure(plan: Plan, images: ImageSet, place: Workplace) -> list[Shares]:
     """Measure the shares of the plan's methods with their defaults, and with the suite's parameters if different.
 
     Args:
-        plan: its teacher must be in the store.
+        plan: its teachers must be in the store.
     """
+    distilled = [name for name in plan.methods if name != "none" and not is_control(name)]
+    fusing = [name for name in distilled if plan.traits[name].fuses]
+    single = [name for name in distilled if name not in fusing]
+    found = _shares(plan, single, plan.teacher, images, place) if single else []
+    if fusing and plan.fusion is not None:
+        found += _shares(plan, fusing, plan.fusion, images, place)
+    return sorted(found, key=lambda one: distilled.index(one.method))
+
+
+def _shares(
+    plan: Plan, names: Sequence[str], key: Run | Weights, images: ImageSet, place: Workplace
+) -> list[Shares]:
+    """Return the shares of methods that learn from one teacher."""
     suite, device = plan.suite, place.device
     train = suite.train.model_copy(update={"steps": steps(plan)})
-    teacher = load(plan.teacher, place.store).to(device).requires_grad_(False)
+    teacher = load(key, place.store).to(device).requires_grad_(False)
     lesson = _Lesson(train, build(suite.student, SEED).to(device), teacher, device)
     sample = sample_of(images, train, suite.data.images)
-    distilled = [name for name in plan.methods if name != "none" and not is_control(name)]
-    asked = [(name, params) for name in distilled for params in _params(plan, name)]
+    asked = [(name, params) for name in names for params in _params(plan, name)]
     built = [(name, registry.build(name, params, train.loss)) for name, params in asked]
     probes = [_probe(name, method, lesson, sample) for name, method in built]
     patches = Patches(images, train, SEED, count=suite.data.images)

@@ -58,8 +58,10 @@ def suites(store: ArtifactStore) -> list[dict[str, Any]]:
 def _suite(name: str, suite: Suite) -> dict[str, Any]:
     return {
         "name": name,
-        "teacher": str(suite.teacher.model or suite.teacher.weights),
-        "teachers": len(suite.seeds if suite.teacher.seeds == "paired" else suite.teacher.seeds or [0]),
+        "teacher": ", ".join(str(one.model or one.weights) for one in suite.all_teachers),
+        "teachers": len(
+            suite.seeds if suite.teacher.seeds == "paired" else suite.teacher.seeds or suite.all_teachers
+        ),
         "student": str(suite.student),
         "trained on": suite.data.trained_on,
         "measured on": ", ".join(suite.data.test),

@@ -7,7 +7,8 @@ from srkd_bench.config.suite_names import suite_files
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.scores import Score
-from srkd_bench.experiments.planning.planner import MISSING, Plan
+from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.experiments.planning.teachers import MISSING
 
 EARLIER = {
     "bsds@71a46234611bba82096c": "bsds@aafbb314aaa0202ab5a2",

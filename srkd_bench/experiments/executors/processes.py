@@ -21,7 +21,7 @@ from srkd_bench.core.worker_progress import Board, News
 from srkd_bench.experiments.executors.serial import do, do_all
 from srkd_bench.experiments.executors.worker import Desk, WorkerProcess, begin, stopping
 from srkd_bench.experiments.planning.agenda import Agenda, steps_made
-from srkd_bench.experiments.planning.grid import Plans, cell_of, teachers_of
+from srkd_bench.experiments.planning.grid import Plans, cell_of, teachers_in
 from srkd_bench.experiments.planning.tasks import Task, tasks
 from srkd_bench.store.workspace import RunOptions, Workplace
 
@@ -235,7 +235,7 @@ def _do_orders(orders: Connection, answers: Connection, plan: Plans, desk: Desk,
     Thread(target=_receive, args=(orders, received), daemon=True).start()
     while True:
         task = received.get()
-        alone = task.kind == "teacher" and len(teachers_of(plan)) == 1
+        alone = task.kind == "teacher" and len(teachers_in(plan)) == 1
         place = process.workplace(task.name, tell, all_threads if alone else None)
         try:
             tell(do(task, cell_of(plan, task.cell), place))

@@ -42,8 +42,9 @@ def steps(plan: Plans, found: Sequence[Task], options: Sequence[str]) -> list[St
         sources.check_allowed(source)
     first = ["srkd", *(["--trust"] if trusted() else [])]
     made = list[Step]()
+    fusions = _fusions(plan, found)
     for task in (task for task in found if task.kind != "scores"):
-        if task.kind == "labels" and task.needs:
+        if task.name in fusions or (task.kind == "labels" and task.needs):
             continue  # the teacher's command computes its labels
         own = cell_of(plan, task.cell)
         cell = ["--cell", task.cell] if task.cell else []
@@ -54,10 +55,20 @@ def steps(plan: Plans, found: Sequence[Task], options: Sequence[str]) -> list[St
             command = [*first, "distill", *_methods(task, own), *options, *cell, *_seed(task, own), *only]
         kind, networks = ("teacher", ()) if task.kind == "labels" else (task.kind, task.networks)
         runs = [network.digest for network in networks if network]
-        needs = [step.name for step in made if step.name in task.needs]
+        fused = [one for one in found if fusions.get(one.name) == task.name]
+        runs += [network.digest for one in fused for network in one.networks if network]
+        wanted = {fusions.get(name, name) for name in task.needs}
+        needs = [step.name for step in made if step.name in wanted]
         made.append(Step(task.name, kind, command, runs, needs, task.flops))
     last = Step("scores", "scores", [*first, "evaluate", *options], [], [step.name for step in made])
     return [*made, last]
+
+
+def _fusions(plan: Plans, found: Sequence[Task]) -> dict[str, str]:
+    """Return the task of the fusion, whose command trains all, by the name of the task of each fused teacher."""
+    tasks = [task for task in found if task.kind == "teacher"]
+    last = {task.cell: task.name for task in tasks if cell_of(plan, task.cell).fusion in task.networks}
+    return {task.name: last[task.cell] for task in tasks if last.get(task.cell, task.name) != task.name}
 
 
 def _teachers(task: Task) -> list[Run | Weights | None]:

@@ -40,7 +40,7 @@ def do_all(plan: Plans, place: Workplace, ranks: Ranks | None = None) -> list[Sr
 def do(task: Task, plan: Plan, place: Workplace, ranks: Ranks | None = None) -> list[SrkdError]:
     """Create the artifacts of a task that are missing in the store and return the failures.
 
-    Tasks that need a missing teacher are skipped: the teacher's own task has failed.
+    Tasks that need a missing teacher are skipped, since the teacher's own task has failed.
 
     Args:
         plan: of the task's cell.
@@ -61,6 +61,9 @@ def do(task: Task, plan: Plan, place: Workplace, ranks: Ranks | None = None) -> 
         ensure_scores(task.networks, plan, chosen, place)
         return []
     if task.kind == "teacher":
+        fused = (each for one in task.networks if isinstance(one, Run) for each in one.fused)
+        if not all(map(place.store.has, fused)):
+            return []
         return [error for one in task.networks for error in ensure_teacher(plan, images, place, ranks, one)]
     if task.labels is not None:
         (teacher,) = task.networks

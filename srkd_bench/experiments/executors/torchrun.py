@@ -14,7 +14,7 @@ from srkd_bench.experiments.executors.serial import do, do_all
 from srkd_bench.experiments.executors.worker import begin
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import tasks
-from srkd_bench.experiments.runs.train import sample_of
+from srkd_bench.experiments.runs.train import initial_state, sample_of
 from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import RunOptions, Workplace
@@ -55,17 +55,19 @@ def check_ranks(plan: Plan, store: ArtifactStore) -> None:
     """
     missing = _missing(plan, store)
     if len(missing) > 1 and torchrun_env.ranks() > 1:
-        raise SrkdError(
-            f"torchrun trains one teacher at a time; {len(missing)} are missing",
-            f"--set teacher.seeds=[{missing[0].seed}], then the others",
+        hint = (
+            "train them without torchrun"
+            if plan.fusion
+            else f"--set teacher.seeds=[{missing[0].seed}], then the others"
         )
+        raise SrkdError(f"torchrun trains one teacher at a time; {len(missing)} are missing", hint)
     for run in missing:
         check_shareable(run, torchrun_env.ranks())
 
 
 def _missing(plan: Plan, store: ArtifactStore) -> list[Run]:
     """Return the teachers that are to be trained."""
-    return [one for one in plan.teachers if isinstance(one, Run) and not store.has(one)]
+    return [one for one in plan.all_teachers if isinstance(one, Run) and not store.has(one)]
 
 
 def label(plan: Plan, store: ArtifactStore, device_name: str) -> None:
@@ -102,7 +104,7 @@ def follow(store: ArtifactStore, device_name: str) -> None:
             f"{store.home} holds other images or another checkpoint than rank 0's",
             "--home on a file system that all machines share",
         )
-    sample = sample_of(images, run.train, run.images)
-    learner = Learner(run, None, None, sample, store.work(run), device, ranks)
+    sample, init = sample_of(images, run.train, run.images), initial_state(run, store)
+    learner = Learner(run, None, None, sample, store.work(run), device, ranks, init)
     patches = Patches(images, run.train, run.seed, ranks.part(run.train.batch), count=run.images)
     fit([learner], None, patches, device=device)

@@ -66,9 +66,9 @@ def networks_of(plan: Plans) -> list[Run | Weights]:
     return list(found.values())
 
 
-def teachers_of(plan: Plans) -> list[Run | Weights]:
+def teachers_in(plan: Plans) -> list[Run | Weights]:
     """Return all teachers, each once."""
-    return list({teacher.digest: teacher for one in plans_of(plan) for teacher in one.teachers}.values())
+    return list({teacher.digest: teacher for one in plans_of(plan) for teacher in one.all_teachers}.values())
 
 
 def plan_grid(name: str, cells: tuple[Cell, ...], planned: Callable[[Cell], Plan]) -> GridPlan:

@@ -7,7 +7,7 @@ from srkd_bench.config.suite import Suite
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.data.image_set import hr_sizes
 from srkd_bench.evaluation.controls import is_control
-from srkd_bench.methods import sources
+from srkd_bench.methods import encoders, sources
 from srkd_bench.methods.metadata import Traits, traits
 from srkd_bench.store.artifact_store import ArtifactStore
 
@@ -20,14 +20,18 @@ class TeacherShares(NamedTuple):
     Attributes:
         labels: of a method that uses labels.
         equal: of the suite's distillations, as `none@equal-cost` counts them.
+        fused: of a method that uses labels of the fusion of several teachers.
     """
 
     labels: float | None = 1.0
     equal: float | None = 1.0
+    fused: float | None = 1.0
 
     def of(self, method: Traits) -> float | None:
         """Return the share of a method that uses the teacher."""
-        return self.labels if method.labels and not method.live else 1.0
+        if not method.labels or method.live:
+            return 1.0
+        return self.fused if method.fuses else self.labels
 
 
 ALL_PASSES = TeacherShares()
@@ -74,13 +78,19 @@ def teacher_shares(
     if suite.teacher.labels == "patches" or not names:
         return ALL_PASSES
     builtin = [one for one in names if set(one.split("+")) <= set(sources.builtin())]
-    about = traits(builtin, suite.params, store, readonly=readonly)
-    users = sum(one not in about or about[one].labels for one in names)
-    users *= 1 if suite.teacher.seeds == "paired" else len(suite.seeds)
-    data, labels = suite.data, None
+    about = traits(builtin, encoders.resolved(suite.params, optional=True), store, readonly=readonly)
+    fusing = sum(one.fuses and one.labels for one in about.values())
+    users = sum(one not in about or about[one].labels for one in names) - fusing
+    seeds = 1 if suite.teacher.seeds == "paired" else len(suite.seeds)
+    data = suite.data
     pixels = lr_pixels(store, data.train, data.scale, data.images) if here else None
-    if pixels is not None and users:
+
+    def share(trainings: int) -> float | None:
+        if pixels is None or not trainings:
+            return None if trainings else 1.0
         passes = 8 if suite.teacher.labels == "ensemble" else 1
-        labels = steps_paid(suite.train, pixels, passes) / suite.train.steps / users
-    live = not users or any(one.live for one in about.values())
-    return TeacherShares(labels if users else 1.0, 1.0 if live else labels)
+        return steps_paid(suite.train, pixels, passes) / suite.train.steps / (trainings * seeds)
+
+    labels = share(users)
+    live = not users or any(one.live for one in about.values() if not one.fuses)
+    return TeacherShares(labels, 1.0 if live else labels, share(fusing))

@@ -10,7 +10,7 @@ from srkd_bench.experiments.planning.tasks import Task
 
 def part(plan: Plan, task: Task) -> Plan:
     """Return the part of a plan that is about a task: however large the plan is, it can be sent with each."""
-    students = tuple(run for run in task.networks if isinstance(run, Run) and run not in plan.teachers)
+    students = tuple(run for run in task.networks if isinstance(run, Run) and run not in plan.all_teachers)
     return replace(plan, students=students, trials={})
 
 
@@ -29,6 +29,11 @@ def of_seed(plan: Plan, seed: int) -> Plan:
     return replace(plan, students=students, teachers=teachers or plan.teachers)
 
 
+def without_unused_fusion(plan: Plan) -> Plan:
+    """Return a plan without the fusion of several teachers unless a student learns from it."""
+    return plan if any(run.teacher == plan.fusion for run in plan.students) else replace(plan, fusion=None)
+
+
 def of_teachers(plan: Plan) -> Plan:
     """Return the teachers of a plan without students, with the labels that the suite uses.
 
@@ -36,5 +41,6 @@ def of_teachers(plan: Plan) -> Plan:
         plan: with at least one student.
     """
     like = plan.students[0].model_copy(update={"labels": plan.suite.teacher.labels})
-    keys = (like.model_copy(update={"teacher": one}).teacher_labels for one in plan.teachers)
+    learnt_from = (*plan.teachers, *filter(None, [plan.fusion]))
+    keys = (like.model_copy(update={"teacher": one}).teacher_labels for one in learnt_from)
     return replace(plan, students=(), labels=tuple(key for key in keys if key is not None))

@@ -21,6 +21,7 @@ from srkd_bench.evaluation.scores import kept_scores, measurement
 from srkd_bench.experiments.planning.budgets import control_trainings, summary
 from srkd_bench.experiments.planning.initial import initial_network
 from srkd_bench.experiments.planning.label_cost import ALL_PASSES, TeacherShares, teacher_shares
+from srkd_bench.experiments.planning.teachers import MISSING, teachers_of
 from srkd_bench.experiments.planning.trials import (
     FEWEST,
     MOST,
@@ -31,13 +32,10 @@ from srkd_bench.experiments.planning.trials import (
     trial_rate,
     tuning_seed,
 )
-from srkd_bench.methods import sources
+from srkd_bench.methods import encoders, sources
 from srkd_bench.methods.metadata import Traits, traits
-from srkd_bench.networks.pretrained import find_weights
 from srkd_bench.networks.resolve import resolved
 from srkd_bench.store.artifact_store import ArtifactStore
-
-MISSING = "missing"  # stands for the digest of images or weights that are missing
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,7 @@ class Plan:
 
     Args:
         teachers: the suite's teachers, also those that no student uses; all have the same network.
+        fusion: the network that fuses the suite's `teachers`, of which `teachers` has the first.
         students: methods × seeds, seed by seed; with crossed teachers, once for each teacher that a method uses.
         traits: of the methods, by name.
         trials: by method, the runs that the best weights were chosen from; empty unless the suite says `tuned`.
@@ -70,11 +69,17 @@ class Plan:
     shares: TeacherShares = ALL_PASSES
     labels: tuple[Labels, ...] = ()
     cell: str = ""
+    fusion: Run | None = None
+
+    @property
+    def all_teachers(self) -> tuple[Run | Weights, ...]:
+        """The teachers; if they are fused, all of them and their fusion, in the order of their training."""
+        return self.teachers if self.fusion is None else (*self.fusion.fused, self.fusion)
 
     @property
     def networks(self) -> tuple[Run | Weights, ...]:
         """All networks to train or load, the teachers first."""
-        return (self.teachers if self.with_teacher else ()) + self.students
+        return (self.all_teachers if self.with_teacher else ()) + self.students
 
     @property
     def teacher(self) -> Run | Weights:
@@ -85,6 +90,11 @@ class Plan:
         """Return the name of a network in messages; None is bicubic."""
         if key is None:
             return "bicubic"
+        if self.fusion is not None and key in self.all_teachers:
+            number = self.all_teachers.index(key) + 1
+            return (
+                f"teacher {number}" if key != self.fusion else f"fusion of {len(self.fusion.fused)} teachers"
+            )
         if key in self.teachers:
             several = len(self.teachers) > 1
             return f"teacher seed {key.seed}" if several and isinstance(key, Run) else "teacher"
@@ -93,9 +103,9 @@ class Plan:
 
     def labels_title(self, key: Labels) -> str:
         """Return the name of the labels of a teacher in messages."""
-        if len(self.teachers) < 2:
+        if len(self.all_teachers) < 2:
             return "teacher labels"
-        return f"labels of {next(self.title(one) for one in self.teachers if one.digest == key.teacher)}"
+        return f"labels of {next(self.title(one) for one in self.all_teachers if one.digest == key.teacher)}"
 
     def seeds_in_words(self, run: Run) -> str:
         """Return a student's seed, and its teacher's where teachers are crossed with seeds."""
@@ -155,29 +165,33 @@ def plan(
     suite = _resolved(suite, store, readonly=readonly)
     chosen = list(chosen)
     named_methods = chosen or suite.methods
-    columns = _spread(named_methods)
+    columns = _spread(named_methods, suite, display)
     for name in (*columns, *suite.params):
         if not sources.is_code(name):
             check_control(name)
     asked = [one for one in columns if not is_control(one)]
     about = [*asked, *_named_parameters(suite, asked), "none"]
-    known = traits(about, suite.params, store, loss=suite.train.loss, readonly=readonly, allowed=chosen)
+    params = encoders.resolved(suite.params, optional=scored)
+    known = traits(about, params, store, loss=suite.train.loss, readonly=readonly, allowed=chosen)
     check_distinct("methods", map(sources.name_of, named_methods))
     for name in filter(is_control, columns):
         known[name] = known["none"].model_copy(update={"summary": summary(name)})
     _tell_missing_code(asked, display)
     named = {name: known[name] for name in map(sources.name_of, columns)}
     _check_batches(named, suite.train.batch)
+    _check_teachers(named, suite)
     pixels = _known_pixels(suite, store, scored=scored)[suite.data.train] or MISSING
-    teachers, lacking = _teachers(suite, pixels, known["none"], store, display, readonly, scored or not named)
-    sharing = _spread(suite.methods) if suite.teacher.labels != "patches" else []
+    teachers, fusion, lacking = teachers_of(
+        suite, pixels, known["none"], store, display, readonly=readonly, optional=scored or not named
+    )
+    sharing = _spread(suite.methods, suite, display) if suite.teacher.labels != "patches" else []
     shares = teacher_shares(suite, sharing, store, here=pixels != MISSING, readonly=readonly)
     controls = control_trainings(suite, columns, teachers[0].model, shares.equal)
     init = initial_network(suite, store, display, readonly=readonly, scored=scored)
-    students, code = _students(suite, pixels, teachers, named, controls, init), _code(named.values())
-    found = Plan(suite, teachers, students, named, {}, code, with_teacher=lacking is None, lacking=lacking)
+    students = _students(suite, pixels, teachers, fusion, named, controls, init)
+    found = Plan(suite, teachers, students, named, {}, _code(named.values()), lacking is None, lacking)
     steps = {name: train.steps for name, train in controls.items()}
-    found = replace(found, controls=steps, shares=shares)
+    found = replace(found, controls=steps, shares=shares, fusion=fusion)
     if scored or not suite.tuned:
         return found
     references = {sources.name_of(reference): reference for reference in columns}
@@ -230,6 +244,7 @@ def _students(
     suite: Suite,
     pixels: str,
     teachers: Sequence[Run | Weights],
+    fusion: Run | None,
     methods: Mapping[str, Traits],
     controls: Mapping[str, TrainSpec],
     init: Run | Weights | None,
@@ -250,7 +265,7 @@ def _students(
                 method="none" if name in controls else name,
                 params=method.params,
                 seed=seed,
-                teacher=teacher if method.looks else None,
+                teacher=(fusion or teacher if method.fuses else teacher) if method.looks else None,
                 labels=suite.teacher.labels if method.labels else "patches",
                 init=init,
             )
@@ -268,7 +283,8 @@ def _tell_missing_code(references: Iterable[str], display: Display) -> None:
 def trial_runs(plan: Plan, column: str, count: int) -> list[Run]:
     """Return the runs of a search of a method's weights, or of a control's learning rate, the default's first."""
     like = next(run for run in plan.students if plan.column(run) == column)
-    fixed = {"seed": tuning_seed(plan.suite.seeds), "teacher": tuning_teacher(plan) if like.teacher else None}
+    teacher = like.teacher and (plan.fusion if like.teacher == plan.fusion else tuning_teacher(plan))
+    fixed = {"seed": tuning_seed(plan.suite.seeds), "teacher": teacher}
     if like.method != "none":
         params = (trial(plan.traits[column], i) for i in range(count))
         return [Run(**dict(like) | fixed | {"params": one}) for one in params]
@@ -315,25 +331,30 @@ def _tuned(plan: Plan, store: ArtifactStore, options: str, references: Mapping[s
     return replace(plan, students=students, trials=trials)
 
 
-def _spread(asked: Iterable[str]) -> list[str]:
-    """Return methods with `all` written out."""
+def _spread(asked: Iterable[str], suite: Suite, display: Display) -> list[str]:
+    """Return methods with `all` written out; it leaves out those that need several teachers if there is one."""
     found: list[str] = []
     for one in asked:
-        if one == "all":
-            from srkd_bench.methods import registry
-
-            found += registry.names()
-        else:
+        if one != "all":
             found.append(one)
+            continue
+        from srkd_bench.methods import registry
+
+        names = registry.names()
+        lacking = [name for name in names if registry.find(name).fuses and not suite.teachers]
+        if lacking:
+            display.say(f"left out of all: {', '.join(lacking)}, which needs several teachers")
+        found += [name for name in names if name not in lacking]
     return list(dict.fromkeys(found))
 
 
 def _code(methods: Iterable[Traits]) -> tuple[sources.Source, ...]:
-    """Return the sources of the own methods among these."""
-    parts = {
-        name: params["sha256"] for one in methods for name, params in one.params.items() if "sha256" in params
-    }
-    return tuple(sources.seen(name, str(sha256)) for name, sha256 in parts.items())
+    """Return the sources of the own methods among these, and the encoder files that methods use."""
+    parts = [part for one in methods for part in one.params.items()]
+    own = {name: params["sha256"] for name, params in parts if "sha256" in params}
+    files = [encoders.source_of(value) for _, params in parts for value in params.values()]
+    code = [sources.seen(name, str(sha256)) for name, sha256 in own.items()]
+    return (*code, *dict.fromkeys(file for file in files if file is not None))
 
 
 def _named_parameters(suite: Suite, asked: list[str]) -> list[str]:
@@ -345,10 +366,24 @@ def _named_parameters(suite: Suite, asked: list[str]) -> list[str]:
 
 def _resolved(suite: Suite, store: ArtifactStore, *, readonly: bool) -> Suite:
     """Return the suite with what must be known of its networks written in."""
-    teacher, student = suite.teacher, resolved(suite.student, store, readonly=readonly)
-    if teacher.model is not None:
-        teacher = teacher.model_copy(update={"model": resolved(teacher.model, store, readonly=readonly)})
-    return suite.model_copy(update={"student": student, "teacher": teacher})
+    student = resolved(suite.student, store, readonly=readonly)
+    teachers = [
+        one
+        if one.model is None
+        else one.model_copy(update={"model": resolved(one.model, store, readonly=readonly)})
+        for one in suite.all_teachers
+    ]
+    several = {"teachers": teachers} if suite.teachers else {}
+    return suite.model_copy(update={"student": student, "teacher": teachers[0], **several})
+
+
+def _check_teachers(methods: Mapping[str, Traits], suite: Suite) -> None:
+    for name, method in methods.items():
+        if method.fuses and not suite.teachers:
+            raise SrkdError(
+                f"{name} learns from the fusion of several teachers, and suite {suite.name} has one",
+                "list two or more under teachers instead of teacher: teachers: [{weights: A.pt}, {weights: B.pt}]",
+            )
 
 
 def _check_batches(methods: Mapping[str, Traits], batch: int) -> None:
@@ -358,41 +393,3 @@ def _check_batches(methods: Mapping[str, Traits], batch: int) -> None:
                 f"{name} compares the images of a batch and cannot work with a batch of {batch}",
                 f"--set train.batch={max(8, method.min_batch)}",
             )
-
-
-def _teachers(
-    suite: Suite,
-    pixels: str,
-    none: Traits,
-    store: ArtifactStore,
-    display: Display,
-    readonly: bool,
-    optional: bool,
-) -> tuple[tuple[Run | Weights, ...], MissingError | None]:
-    """Return the teachers; if they are optional and the weights are missing, a substitute and the reason."""
-    if suite.teacher.weights is not None:
-        try:
-            _, weights = find_weights(suite.teacher, suite.data.scale, store, display, readonly=readonly)
-        except MissingError as error:
-            if not optional:
-                raise
-            return (Weights(sha256=MISSING, model=suite.student),), error
-        if weights.model.scale != suite.data.scale:
-            raise SrkdError(
-                f"the teacher's weights are for scale {weights.model.scale}, the suite's is {suite.data.scale}"
-            )
-        return (weights,), None
-    assert suite.teacher.model is not None
-    assert suite.teacher.train is not None
-    run = Run(
-        model=suite.teacher.model,
-        train=suite.teacher.train,
-        data=suite.data.train,
-        pixels=pixels,
-        method="none",
-        params=none.params,
-        seed=0,
-        teacher=None,
-    )
-    seeds = suite.seeds if suite.teacher.seeds == "paired" else suite.teacher.seeds or [0]
-    return tuple(run.model_copy(update={"seed": seed}) for seed in seeds), None

@@ -62,7 +62,7 @@ def needed(store: ArtifactStore, suite: Suite, display: Display) -> list[Artifac
             f"srkd download {missing}",
         )
     plan = planner.plan(suite, store, display, readonly=True)
-    networks = [*plan.teachers, *plan.students]
+    networks = [*plan.all_teachers, *plan.students]
     trials = [run for runs in plan.trials.values() for run in runs]
     networks += [planner.tuning_teacher(plan)] if trials else []
     networks += [run.init for run in plan.students[:1] if run.init is not None]
@@ -85,6 +85,6 @@ def _sources(store: ArtifactStore, suite: Suite) -> Iterator[Path]:
 
     for name in suite.data.names:
         yield from (ingest.kept_at(store, source) for source in spec_of(store, name).sources)
-    for weights in filter(None, (suite.teacher.weights, suite.student_init)):
+    for weights in filter(None, (*(one.weights for one in suite.all_teachers), suite.student_init)):
         if path := pretrained.kept_at(store, weights):
             yield path

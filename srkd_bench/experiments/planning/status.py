@@ -5,7 +5,8 @@ from srkd_bench.core.progress import Display
 from srkd_bench.data.image_set import pixels_of
 from srkd_bench.evaluation.scores import measurement
 from srkd_bench.experiments.planning.grid import GridPlan, Plans, name_of, networks_of, plans_of
-from srkd_bench.experiments.planning.planner import MISSING, Plan
+from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.experiments.planning.teachers import MISSING
 from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore
 

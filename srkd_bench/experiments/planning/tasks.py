@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Literal
 
 from srkd_bench.config.artifacts import Labels, Run, Weights
+from srkd_bench.config.network import FusionSpec
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.experiments.planning.grid import Plans, plans_of
 from srkd_bench.experiments.planning.planner import Plan
@@ -100,10 +101,13 @@ def _trainings(
 ) -> list[Task]:
     """Return the tasks that make the teachers, labels and students of a plan, and add what they make to `made`."""
     found = list[Task]()
-    for teacher in plan.teachers:
-        if plan.with_teacher and teacher.digest not in made and not store.has(teacher):
-            found.append(Task(_titled(plan.title(teacher), plan), "teacher", (teacher,), cell=plan.cell))
-            made[teacher.digest] = (found[-1].name,)
+    for teacher in plan.all_teachers if plan.with_teacher else ():
+        if teacher.digest not in made and not store.has(teacher):
+            fused = teacher.fused if isinstance(teacher, Run) else ()
+            needs = dict.fromkeys(maker for one in fused for maker in made.get(one.digest, ()))
+            title = _titled(plan.title(teacher), plan)
+            found.append(Task(title, "teacher", (teacher,), (*needs,), cell=plan.cell))
+            made[teacher.digest] = (title,)
     labels = _labels(plan, store, made, slots)
     found += labels
     for task in labels:
@@ -179,7 +183,7 @@ def _labels(plan: Plan, store: ArtifactStore, made: Mapping[str, tuple[str, ...]
     """
     needed = (run.teacher_labels for run in plan.students if not store.has(run))
     keys = dict.fromkeys(key for key in (*plan.labels, *needed) if key and not store.has(key))
-    teachers = {one.digest: one for one in plan.teachers}
+    teachers = {one.digest: one for one in plan.all_teachers}
     return [
         Task(
             _titled(plan.labels_title(key), plan) + (f" (process {number} of {slots})" if slots > 1 else ""),
@@ -275,6 +279,8 @@ def training_flops(runs: Sequence[Run], *, live: bool) -> int:
         return 0
     train, known = runs[0].train, next((run.teacher for run in runs if run.teacher and live), None)
     multiply_adds = sum(3 * run.model.multiply_adds for run in runs)
+    frozen = (run.model.frozen_multiply_adds for run in runs if isinstance(run.model, FusionSpec))
+    multiply_adds -= sum(2 * one for one in frozen)
     multiply_adds += known.model.multiply_adds if known else 0
     return 2 * multiply_adds * train.steps * train.batch * train.patch**2
 

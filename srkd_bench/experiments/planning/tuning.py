@@ -9,6 +9,7 @@ from srkd_bench.config.base import Params
 from srkd_bench.config.suite import Suite
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.data.catalog import DATASETS
+from srkd_bench.experiments.planning.parts import without_unused_fusion
 from srkd_bench.experiments.planning.planner import Plan, trial_runs, tuning_teacher, verdict
 from srkd_bench.experiments.planning.trials import in_words, key_of, searched, settings, tuning_seed
 from srkd_bench.methods import sources
@@ -93,7 +94,8 @@ def search(plan: Plan, names: Sequence[str], count: int, store: ArtifactStore) -
     suite = plan.suite.model_copy(update={"seeds": seeds, "data": data, "evaluate": evaluate})
     runs = [run for name in names for run in trial_runs(plan, name, count)]
     left = tuple(run for run in runs if not isinstance(verdict(run, plan, store), str))
-    return replace(plan, suite=suite, teachers=(tuning_teacher(plan),), students=left)
+    found = replace(plan, suite=suite, teachers=(tuning_teacher(plan),), students=left)
+    return without_unused_fusion(found)
 
 
 def trials(plan: Plan, name: str, count: int, store: ArtifactStore) -> list[Trial]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from srkd_bench.config.artifacts import Run
-from srkd_bench.config.network import ForeignSpec
+from srkd_bench.config.network import ForeignSpec, NetworkSpec
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.data.image_set import (
@@ -19,7 +19,7 @@ from srkd_bench.data.image_set import (
 )
 from srkd_bench.experiments.planning.grid import Plans, in_cell, networks_of, plans_of
 from srkd_bench.experiments.planning.planner import Plan
-from srkd_bench.methods import registry, sources
+from srkd_bench.methods import encoders, registry, sources
 from srkd_bench.methods.base import TeacherView
 from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.loading import build
@@ -94,7 +94,8 @@ def check_precision(plan: Plan, device: torch.device) -> None:
 
 
 def _trainings(plan: Plan) -> list[TrainSpec]:
-    return [plan.suite.train, *([plan.teacher.train] if isinstance(plan.teacher, Run) else [])]
+    teachers = plan.all_teachers if plan.fusion else [plan.teacher]
+    return [plan.suite.train, *(one.train for one in teachers if isinstance(one, Run))]
 
 
 def rehearse(plan: Plan, place: Workplace) -> None:
@@ -104,19 +105,17 @@ def rehearse(plan: Plan, place: Workplace) -> None:
         SrkdError: a method does not support these networks.
     """
     runs = [run for run in plan.students if not place.store.has(run)]
-    if not any(isinstance(model, ForeignSpec) for run in runs for model in (run.model, plan.teacher.model)):
+    models = [run.model for run in runs] + [one.model for one in plan.all_teachers]
+    if not runs or not any(isinstance(model, ForeignSpec) for model in models):
         return
-    teacher = stand_in(plan, place) if any(run.teacher for run in runs) else None
-    tried = set()
-    for run in runs:
-        if run.method not in tried:
-            tried.add(run.method)
-            _try(run, teacher if run.teacher else None, place)
+    tried = {run.method: run for run in reversed(runs)}
+    for run in reversed(tried.values()):
+        _try(run, stand_in(run.teacher.model, place) if run.teacher else None, place)
 
 
-def stand_in(plan: Plan, place: Workplace) -> Architecture:
-    """Return a network like the plan's teacher for trials, with random weights if possible."""
-    return build(plan.teacher.model, 0).to(place.device).requires_grad_(False).eval()
+def stand_in(model: NetworkSpec, place: Workplace) -> Architecture:
+    """Return a network like a teacher for trials, with random weights if possible."""
+    return build(model, 0).to(place.device).requires_grad_(False).eval()
 
 
 def _try(run: Run, teacher: Architecture | None, place: Workplace) -> None:
@@ -159,9 +158,17 @@ def prepare(plan: Plan, place: Workplace) -> tuple[ImageSet, list[ImageSet]]:
 def check_methods(plan: Plan, place: Workplace) -> None:
     """Check that the methods of missing runs can be loaded: a user's own may be deleted or not trusted.
 
+    Their encoders are applied to images of the size of a batch.
+
     Raises:
-        SrkdError: a method cannot be loaded.
+        SrkdError: a method or an encoder cannot be loaded, or an encoder does not take such images.
     """
+    used: dict[str, Run] = {}
     for run in plan.students:
         if not place.store.has(run):
-            registry.rebuild(run.method, run.params)
+            method = registry.rebuild(run.method, run.params)
+            used |= dict.fromkeys(registry.encoders(method), run)
+    for name, run in used.items():
+        side = run.model.scale * run.train.patch
+        images = torch.zeros(run.train.batch, 3, side, side, device=place.device)
+        encoders.load(name, place.device).check(images)

@@ -27,6 +27,7 @@ from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.trials import in_words, varied
 from srkd_bench.experiments.runs.labels import open_labels
 from srkd_bench.methods import registry
+from srkd_bench.networks.architectures.fusion import fused_state
 from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.loading import to_safetensors
 from srkd_bench.networks.stored import adopt_weights, load
@@ -59,12 +60,17 @@ def ensure_teacher(
     teacher = teacher or plan.teacher
     if isinstance(teacher, Run):
         title = f"teacher {teacher.model}" + (" (1 of 2)" if plan.students else "")
-        if len(plan.teachers) > 1:
+        if plan.fusion is not None:
+            title = (
+                f"{plan.title(teacher)}: {teacher.model}" if teacher != plan.fusion else plan.title(teacher)
+            )
+        elif len(plan.teachers) > 1:
             place_in_order = f"{plan.teachers.index(teacher) + 1} of {len(plan.teachers)} teachers"
             title = f"teacher {teacher.model}, seed {teacher.seed} ({place_in_order})"
         return ensure_group([teacher], images, plan.suite.data, place, ranks, title, "teacher")
     if not place.store.has(teacher):
-        adopt_weights(plan.suite.teacher, plan.suite.data.scale, place)
+        number = plan.all_teachers.index(teacher) if plan.fusion else 0
+        adopt_weights(plan.suite.all_teachers[number], plan.suite.data.scale, place)
     return []
 
 
@@ -114,7 +120,7 @@ def ensure_group(
         title = title or f"{len(runs)} networks, seed {runs[0].seed}"
         first = min(learner.step for learner in learners.values())
         resumed = f", resumed from step {first:,}" if first else ""
-        methods = "" if title.startswith("teacher") else f": {_methods(map(column, runs))}"
+        methods = "" if role == "teacher" else f": {_methods(map(column, runs))}"
         place.display.say(f"Training {title}{resumed}{methods}")
         _fit(learners, teacher, images, data, place)
         for learner in learners.values():
@@ -153,7 +159,7 @@ def _learners(
     """Return the learners of a group by name, at their first step or resumed from their checkpoints."""
     store, sample = place.store, sample_of(images, runs[0].train, runs[0].images)
     store.take_up(runs)
-    init = load(runs[0].init, store).state_dict() if runs[0].init else {}
+    init = initial_state(runs[0], store)
     room_for(store.home, sum(2 * 16 * run.model.parameters for run in runs))  # two checkpoints
     ranks.tell(Training(runs[0], checkpoints.steps_done(store.work(runs[0]))))
     for run in runs:
@@ -162,6 +168,13 @@ def _learners(
         name: Learner(run, None, teacher, sample, store.work(run), place.device, ranks, init)
         for run, name in zip(runs, _names(runs), strict=True)
     }
+
+
+def initial_state(run: Run, store: ArtifactStore) -> dict[str, Tensor]:
+    """Return the weights of other networks that a training starts from: `run.init`, or those that it fuses."""
+    if run.fused:
+        return fused_state([load(one, store).state_dict() for one in run.fused])
+    return load(run.init, store).state_dict() if run.init else {}
 
 
 def _fit(

@@ -8,7 +8,7 @@ from typing import Any
 
 from srkd_bench.config.artifacts import ARTIFACTS, Labels, Measurement, Pack, Run, Weights
 from srkd_bench.config.metrics import METRICS
-from srkd_bench.config.network import ForeignSpec
+from srkd_bench.config.network import ForeignSpec, FusionSpec
 from srkd_bench.core.errors import IntegrityError, SrkdError
 from srkd_bench.data.catalog import DATASETS, base, is_name
 from srkd_bench.store.layout import CARD, EVENTS, FILES, INDEX, LEVELS, MANIFEST, SCORES, WEIGHTS
@@ -80,8 +80,8 @@ def _check_network(path: Path, place: str, spec: Run | Weights) -> None:
     with weights.open("rb") as file:
         safe = file.read(9)[8:] == b"{"  # `load_weights` would also take a pickled state dict
     try:
-        if safe and isinstance(spec.model, ForeignSpec):
-            # The imported file names the class: do not import it.
+        if safe and isinstance(spec.model, ForeignSpec | FusionSpec):
+            # The imported file names classes: do not import them.
             held = read(weights)[0]
             check_numbers(held.state, weights)
             fits = bool(held.state) and spec_in(held.metadata, weights) == spec.model

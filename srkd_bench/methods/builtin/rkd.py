@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srkd_bench.methods.base import LATER, Losses, Method, Step, Weight
-from srkd_bench.methods.pairs import off_diagonal
+from srkd_bench.methods.distances import off_diagonal
 
 
 @dataclass(frozen=True)

@@ -46,10 +46,7 @@ class ResidualNetwork(Architecture):
         self.spec = spec
         self.head = nn.Sequential(conv(3, n))
         self.body = nn.Sequential(*blocks, conv(n, n))
-        upsampler: list[nn.Module] = []
-        for factor in (2, 2) if scale == 4 else (scale,):
-            upsampler += [conv(n, factor**2 * n), nn.PixelShuffle(factor)]
-        self.tail = nn.Sequential(nn.Sequential(*upsampler), conv(n, 3))
+        self.tail = nn.Sequential(upsampler(n, scale), conv(n, 3))
         self.register_buffer("mean", 255 * torch.tensor(DIV2K_MEAN).view(1, 3, 1, 1), persistent=False)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
 
@@ -128,6 +125,14 @@ def _float32(x: Tensor) -> AbstractContextManager[object]:
     """Switch autocast off; do nothing if it is off already, so that exported graphs stay simple."""
     kind = x.device.type
     return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
+
+
+def upsampler(n_feats: int, scale: int) -> nn.Sequential:
+    """Return layers that map (N, n_feats, h, w) to (N, n_feats, scale*h, scale*w)."""
+    layers: list[nn.Module] = []
+    for factor in (2, 2) if scale == 4 else (scale,):
+        layers += [conv(n_feats, factor**2 * n_feats), nn.PixelShuffle(factor)]
+    return nn.Sequential(*layers)
 
 
 def conv(inputs: int, outputs: int) -> nn.Conv2d:

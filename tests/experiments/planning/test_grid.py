@@ -14,7 +14,7 @@ from srkd_bench.experiments.executors import serial
 from srkd_bench.experiments.executors.base import find_script
 from srkd_bench.experiments.executors.scripts import steps
 from srkd_bench.experiments.planning import status, tasks
-from srkd_bench.experiments.planning.grid import GridPlan, cell_of, networks_of, teachers_of
+from srkd_bench.experiments.planning.grid import GridPlan, cell_of, networks_of, teachers_in
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import Workplace
 from tests.support.tiny_suite import tiny_suite
@@ -41,7 +41,7 @@ def planned(tmp_path: Path, display: Display) -> Planned:
 def test_cells_share_the_teacher_its_labels_and_equal_runs(planned: Planned, store: ArtifactStore) -> None:
     grid = {"train.steps": [3, 4], "evaluate.self_ensemble": [False, True]}
     plan = planned(grid=grid, teacher={"labels": "images"}, seeds=[0, 1])
-    assert len(teachers_of(plan)) == 1
+    assert len(teachers_in(plan)) == 1
     assert len(networks_of(plan)) == 1 + 2 * 2 * 2
     found = tasks.tasks(plan, store)
     assert len({task.name for task in found}) == len(found)

@@ -1,12 +1,16 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srkd_bench.methods import registry
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.methods import encoders, registry
 from srkd_bench.methods.base import Step, TeacherView
-from srkd_bench.methods.builtin.ckd import contrastive_loss
+from srkd_bench.methods.builtin.ckd import contrastive_loss, feature_loss
 from srkd_bench.networks.base import Output
+from srkd_bench.training.contract import checks
 from tests.methods import unseen
+from tests.support.encoder_files import encoder_file
 
 FLOOR = (2 / 255) ** 2
 
@@ -151,3 +155,71 @@ def test_ckd_without_warm_up_keeps_the_identity_of_runs_before_its_default_had_o
     default = registry.build("ckd", {})
     assert registry.identity(default, "ckd") == {"ckd": earlier["ckd"] | {"warmup": 0.02}}
     assert registry.rebuild("ckd", registry.identity(default, "ckd")) == default
+
+
+def features(seed: int) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    shapes = [(3, 2, 4, 4), (3, 3, 2, 2), (3, 1, 1, 1)]
+    return [torch.rand(shape, dtype=torch.float64, generator=generator) for shape in shapes]
+
+
+def l1(a: Tensor, b: Tensor) -> float:
+    pairs = list(zip(a.flatten().tolist(), b.flatten().tolist(), strict=True))
+    return sum(abs(x - y) for x, y in pairs) / len(pairs)
+
+
+def test_the_loss_in_a_feature_space_is_as_worked_by_loops() -> None:
+    student, teacher, negatives = features(0), features(1), features(2)
+    expected = 0.0
+    for weight, own, positive, other in zip((1 / 8, 1 / 4, 1), student, teacher, negatives, strict=True):
+        apart = [l1(own[i], other[j]) for i in range(3) for j in range(3) if j != i]
+        expected += weight * l1(own, positive) / (sum(apart) / 6 + 1e-7)
+    assert feature_loss(student, teacher, negatives).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_five_maps_have_the_weights_of_csd() -> None:
+    student, teacher, negatives = ([torch.full((2, 1), level)] * 5 for level in (0.0, 1.0, 2.0))
+    expected = (1 / 32 + 1 / 16 + 1 / 8 + 1 / 4 + 1) / 2
+    assert feature_loss(student, teacher, negatives).item() == pytest.approx(expected)
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(encoder_file(tmp_path_factory.mktemp("encoder") / "two.pt2"))
+
+
+@pytest.fixture
+def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SRKD_TRUST", "1")
+
+
+@pytest.mark.usefixtures("trusted")
+def test_the_negatives_in_a_feature_space_are_the_enlarged_other_images(encoder: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    lr, (student, teacher) = torch.rand(3, 3, 4, 4), torch.rand(2, 3, 3, 8, 8, generator=generator)
+    student.requires_grad_()
+    view = TeacherView(lambda lr: Output(teacher, {}), lr)
+    rec = torch.tensor(0.0)
+    step = Step(lr, teacher, Output(student, {}), view, rec, 0.5, torch.Generator(), unseen)
+    method = registry.build("ckd", {"ckd": {"space": encoder, "weight": 0.5}})
+    term = method.losses(step, nn.Module())["ckd"]
+    module = encoders.load(method.space, torch.device("cpu"))  # type: ignore[attr-defined]
+    enlarged = F.interpolate(lr, scale_factor=2, mode="bicubic")
+    expected = feature_loss(module(student), module(teacher), module(enlarged))
+    assert term.item() == pytest.approx(2 * 200 / 255 * expected.item())
+    (grad,) = torch.autograd.grad(term, student)
+    assert grad.isfinite().all()
+    assert grad.any()
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("check", checks.CHECKS)
+def test_ckd_in_a_feature_space_fulfils_the_contract(check: str, encoder: str) -> None:
+    checks.CHECKS[check](checks.subject("ckd", {"ckd": {"space": encoder}}))
+
+
+def test_the_parameters_for_pixels_are_refused_in_a_feature_space(encoder: str) -> None:
+    more: dict[str, str | bool]
+    for more in ({"form": "B"}, {"neg_grad": True}):
+        with pytest.raises(SrkdError, match="ckd takes space, or form and neg_grad"):
+            registry.build("ckd", {"ckd": {"space": encoder} | more})

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from srkd_bench.methods import registry
 from srkd_bench.methods.base import Losses, Step, TeacherView
+from srkd_bench.methods.distances import distance
 from srkd_bench.networks.base import Output
 from tests.methods import unseen
 
@@ -46,3 +47,24 @@ def test_hkd_equals_learning_from_the_mean_of_hr_and_teacher(w: float) -> None:
     assert gap.item() == pytest.approx(same.item(), abs=1e-15)  # constant: it does not depend on the student
     assert gap > 0.01
     assert grad.abs().max() < 1e-15
+
+
+def test_hkd_in_the_wavelet_domain_is_the_distance_between_coefficients() -> None:
+    generator = torch.Generator().manual_seed(0)
+    student, teacher = (torch.rand(2, 3, 16, 16, generator=generator) for _ in range(2))
+    for loss in ("mse", "l1"):
+        terms = losses(student, teacher, student, domain="wavelet", loss=loss, weight=0.5)
+        expected = 0.5 * distance(student, teacher, loss, "wavelet")
+        assert terms["hkd"].item() == pytest.approx(expected.item())
+        assert terms["hkd"].item() != pytest.approx(
+            losses(student, teacher, student, loss=loss)["hkd"].item()
+        )
+
+
+def test_hkd_in_pixels_keeps_its_identity_of_before_there_was_a_domain() -> None:
+    earlier = {"hkd": {"version": 1, "weight": 1.0}}
+    method = registry.build("hkd", {"hkd": {"domain": "pixels"}})
+    assert registry.identity(method, "hkd") == earlier
+    assert registry.rebuild("hkd", earlier) == method
+    wavelet = registry.build("hkd", {"hkd": {"domain": "wavelet"}})
+    assert registry.identity(wavelet, "hkd") == {"hkd": earlier["hkd"] | {"domain": "wavelet"}}

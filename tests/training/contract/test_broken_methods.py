@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from srkd_bench.core.errors import SrkdError
 from srkd_bench.methods import registry
 from srkd_bench.training.contract import checks
 from tests.conftest import Srkd
+from tests.support.encoder_files import encoder_file
 
 WHOLE = '''"""Whole."""
 
@@ -204,6 +206,15 @@ BROKEN = {
 }
 
 
+BROKEN["encoder_of_any_name"] = (
+    ("weight: Weight = 1.0", 'weight: Weight = 1.0\n    space: str = ""'),
+    "Every hyper-parameter can be set",
+    "hyper-parameter 'space' may be '-'",
+    'space: str = ""',
+    "",
+)
+
+
 def written(folder: Path, name: str, change: tuple[str, str]) -> Path:
     assert change[0] in WHOLE
     path = folder / f"{name}.py"
@@ -231,6 +242,74 @@ def test_a_broken_method_gets_its_line_and_a_hint(name: str, tmp_path: Path) -> 
     )
     assert caught.value.place.startswith(f"{name}.py, line {number}: {line}")
     assert hint in caught.value.hint
+
+
+USES_ENCODER = """
+        encoder = load_encoder(self.space, step.hr.device)
+        with torch.no_grad():
+            hint = encoder(step.teacher.sr)[0]
+        loss = F.mse_loss(encoder(step.student.sr)[0], hint)
+"""
+
+
+def with_encoder(folder: Path, *changes: tuple[str, str]) -> checks.Subject:
+    text = WHOLE.replace("weight: Weight = 1.0", 'weight: Weight = 1.0\n    space: EncoderFile = ""')
+    text = text.replace("import Losses", "import EncoderFile, load_encoder, Losses")
+    text = text.replace("taps = (0.5,)", 'needs = ("sr",)').replace(
+        "one(lr[:1], self.taps).feats[0.5]", "one"
+    )
+    start, end = text.index("        guided, hint"), text.index("    def losses")
+    text = text[:start] + "        return nn.Module()\n\n" + text[end:]
+    start, end = text.index("        guided = adapter"), text.index("        return {")
+    text = text[:start] + USES_ENCODER.lstrip("\n") + text[end:]
+    for change in changes:
+        assert change[0] in text
+        text = text.replace(*change)
+    (folder / "encoded.py").write_text(text, encoding="utf-8")
+    file = encoder_file(folder / "encoder.pt2")
+    return checks.subject(str(folder / "encoded.py"), {"encoded": {"space": str(file)}})
+
+
+def test_a_method_that_compares_features_of_an_encoder_fulfils_the_contract(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SRKD_TRUST", "1")
+    subject = with_encoder(tmp_path)
+    for title, check in checks.CHECKS.items():
+        if not title.startswith("Time"):
+            check(subject)
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "problem"),
+    [
+        (("student.sr)[0]", "student.sr.detach())[0]"), "Every term gives the student", "no gradient"),
+        (("encoder(step.teacher.sr)", "encoder(step.hr)"), "The batch needs", "the teacher is never used"),
+    ],
+)  # fmt: skip
+def test_a_method_that_misuses_an_encoder_is_reported(
+    change: tuple[str, str], check: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SRKD_TRUST", "1")
+    subject = with_encoder(tmp_path, change)
+    (broken,) = (one for one in checks.CHECKS if one.startswith(check))
+    with pytest.raises(checks.Broken, match=problem):
+        checks.CHECKS[broken](subject)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "problem"),
+    [
+        ('fuses = "all"', "fuses is 'all'"),
+        ("fuses = True\n    looks = False", "it fuses several teachers, but uses none"),
+    ],
+)
+def test_a_method_that_fuses_teachers_must_use_them(attributes: str, problem: str, tmp_path: Path) -> None:
+    path = written(tmp_path, "fusing", ("taps = (0.5,)", f"taps = (0.5,)\n    {attributes}"))
+    with pytest.raises(SrkdError, match=problem) as caught:
+        checks.subject(str(path))
+    assert re.search(r"fusing\.py, line \d+: ", caught.value.message)
+    assert caught.value.hint
 
 
 def test_the_unbroken_method_fulfils_the_contract(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from srkd_bench.training.contract import checks
 from srkd_bench.training.contract.harness import STUDENT, Taught, lesson, trained
 
 INSTALLED = registry.names()
-NAMES = [*INSTALLED, "rkd+hkd", "ckd+rvkd", "fakd+augkd+crosskd", "dml+fitnet", "byot+at"]
+NAMES = [*INSTALLED, "rkd+hkd", "ckd+rvkd", "fakd+augkd+crosskd", "dml+fitnet", "byot+at", "mtkd+ckd"]
 
 every_method = pytest.mark.parametrize("name", NAMES)
 every_installed_method = pytest.mark.parametrize("name", INSTALLED)
@@ -63,10 +63,11 @@ def test_a_too_small_batch_is_rejected_before_work(name: str, tmp_path: Path) ->
     store, display = ArtifactStore(tmp_path), Display(Console(file=sys.stderr))
 
     def planned(batch: int) -> list[str]:
+        teachers = [{"model": {"n_feats": width, "n_resblocks": 4}} for width in (6, 8)]
         suite = {
             "name": "tiny",
             "data": {"train": "photos", "test": ["photos-test"]},
-            "teacher": {"model": {"n_feats": 6, "n_resblocks": 4}},
+            **({"teachers": teachers} if method.fuses else {"teacher": teachers[0]}),
             "student": {"n_feats": 4, "n_resblocks": 4},
             "train": {"batch": batch, "steps": 3},
             "methods": [name],
