@@ -197,6 +197,6 @@ def _between(design: Array, means: Array, variances: Array) -> float:
     """Return the variance between cells that terms and seeds do not explain, by the method of moments."""
     weights = 1 / variances
     coefficients, inverse = _solve(design, means, weights)
-    excess = float(weights @ (means - design @ coefficients) ** 2) - (len(means) - design.shape[1])
+    excess: float = float(weights @ (means - design @ coefficients) ** 2) - (len(means) - design.shape[1])
     spread = float(weights.sum() - np.trace(inverse @ (design.T * weights**2) @ design))
     return max(excess / spread, 0.0)

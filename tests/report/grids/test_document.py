@@ -2,6 +2,7 @@ import json
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from srkd_bench.core.errors import MissingError
@@ -76,7 +77,7 @@ def test_the_number_of_seeds_is_shown_where_it_differs() -> None:
 
 
 def test_unfinished_and_failed_cells_are_named_and_the_others_reported() -> None:
-    place = {"student": "EDSR 8×4", "train.steps": 2500}
+    place: dict[str, str | float] = {"student": "EDSR 8×4", "train.steps": 2500}
     without = cell(place, {"hkd": gained(0.1)})
     found = table(four(**{"82500": without}), "in each cell")
     assert rows(found)["student EDSR 8×4, 2,500 steps: HKD"][:4] == ["–"] * 4
@@ -180,7 +181,7 @@ def test_the_json_report() -> None:
         one for one in differences(cells[0].results, "psnr_y") if one.model == "hkd" and not one.dataset
     )
     assert found["gains"][0]["mean"] == pytest.approx(own.mean)
-    assert found["gains"][0]["p_holm"] > own.p_holm  # type: ignore[operator]
+    assert found["gains"][0]["p_holm"] > own.p_holm
     assert {one["cell"] for one in found["multipliers"]} == {one.name for one in cells}
     effects = found["effects"][0]
     assert [one["term"] for one in effects["terms"]] == [
@@ -222,15 +223,17 @@ def test_figures_are_drawn_for_what_is_known() -> None:
     axes = found["curves-psnr_y"].axes
     assert [one.get_title(loc="left") for one in axes] == ["student EDSR 8×4", "student EDSR 16×8"]
     assert axes[0].get_xlabel() == "training cost (multiply-adds)"
-    (line,) = (one for one in axes[0].get_lines()[:3] if list(one.get_xdata()) == [2e12, 2e12])
-    assert list(line.get_ydata()) == pytest.approx([sum(gained(-0.1)) / 3, sum(gained(-0.2)) / 3])
+    (line,) = (one for one in axes[0].get_lines()[:3] if np.asarray(one.get_xdata()).tolist() == [2e12, 2e12])
+    assert np.asarray(line.get_ydata()).tolist() == pytest.approx(
+        [sum(gained(-0.1)) / 3, sum(gained(-0.2)) / 3]
+    )
 
 
 def test_without_costs_the_curves_are_over_steps_and_one_length_has_none() -> None:
     cells = [replace(one, costs={}) for one in four()]
     axes = GridDocument("map", cells).figures()["curves-psnr_y"].axes[0]
     assert axes.get_xlabel() == "training steps"
-    assert [list(one.get_xdata()) for one in axes.get_lines()[:3]] == [[2500, 10000]] * 3
+    assert [np.asarray(one.get_xdata()).tolist() for one in axes.get_lines()[:3]] == [[2500, 10000]] * 3
     assert "curves-psnr_y" not in GridDocument("map", [cells[0], cells[2]]).figures()
 
 
