@@ -3,12 +3,20 @@
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from srkd_bench.config.base import Count, Loss, Precision, Rate, Spec
+from srkd_bench.config.messages import shown
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 ADAM = (0.9, 0.999)
+
+
+def _compilation(given: Any) -> Any:
+    """Refuse other values in one message; a union's own has one for each kind."""
+    if type(given) is not bool and given != "reduce-overhead":
+        raise ValueError(f"must be true, false or reduce-overhead, not {shown(given)[:80]}")
+    return given
 
 
 class TrainSpec(Spec):
@@ -56,9 +64,9 @@ class TrainSpec(Spec):
     `1 - ema` times the weights. The average is what is stored and measured. Without it, the weights themselves."""
     augment: Annotated[bool, Field(examples=[False])] = True
     """Flip and rotate patches, each of the eight ways equally often."""
-    compile: Annotated[bool | Literal["reduce-overhead"], Field(examples=[True])] = Field(
-        default=False, exclude_if=lambda chosen: not chosen
-    )
+    compile: Annotated[
+        bool | Literal["reduce-overhead"], BeforeValidator(_compilation), Field(examples=[True])
+    ] = Field(default=False, exclude_if=lambda chosen: not chosen)
     """Compile networks with torch.compile; `reduce-overhead` also records CUDA graphs. Rounding differs, so it is
     part of a run's digest when it is on."""
 

@@ -38,7 +38,7 @@ def compile_network(network: Architecture, how: Compilation) -> None:
 def begin_step(how: Compilation) -> None:
     """Tell CUDA graphs that a training step begins: they may overwrite the outputs of the step before."""
     if how == "reduce-overhead":
-        torch.compiler.cudagraph_mark_step_begin()
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
 
 
 def check_compiler(device: torch.device, how: Compilation = True) -> None:

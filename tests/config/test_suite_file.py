@@ -88,6 +88,7 @@ def test_a_teacher_that_is_not_trained_has_no_seeds(tmp_path: Path) -> None:
         ("train.steps=0", "train.steps: must be at least 1, not 0", ""),
         ("train.steps=1.5", "train.steps: must be a whole number", ""),
         ("train.augment=no", "train.augment: must be true or false, not 'no'", ""),
+        ("train.compile=fast", "train.compile: must be true, false or reduce-overhead, not 'fast'", ""),
         ("train.learning_rate=.inf", "train.learning_rate", ""),
         ("train.precision=fp8", "train.precision", ""),
         ("seeds=[1, 1]", "seeds: 1 is listed twice", ""),

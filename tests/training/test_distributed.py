@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -24,6 +25,7 @@ from srkd_bench.core.errors import SrkdError, Stopped, command_line
 from srkd_bench.data.image_set import open_set
 from srkd_bench.data.patches import Patches
 from srkd_bench.experiments.executors import torchrun
+from srkd_bench.experiments.planning.parts import of_teachers
 from srkd_bench.experiments.runs import preflight, train
 from srkd_bench.experiments.runs.train import sample_of
 from srkd_bench.methods import registry
@@ -170,12 +172,38 @@ def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+def test_a_rank_computes_labels_once_rank_0_has_stored_their_teacher(
+    store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = ["teacher.labels=images"]
+    plan, _, display = find_plan(str(write_suite(tmp_path)), settings, store.home, ["none"])
+    plan, place = of_teachers(plan), workspace.Workplace(store, display)
+    looks = list[float]()
+
+    def rank_0(seconds: float) -> None:
+        looks.append(seconds)
+        images = open_set(store, plan.suite.data.train, 2, display)
+        assert train.ensure_teacher(plan, images, place) == []
+
+    preflight.prepare(plan, place)
+    capfd.readouterr()
+    monkeypatch.setattr(torchrun, "time", SimpleNamespace(sleep=rank_0))
+    torchrun.label(plan, store, "cpu")
+    assert looks == [torchrun.LOOK_SECONDS]
+    assert all(map(store.has, plan.labels))
+    assert "Computing" not in capfd.readouterr().err
+
+
 def test_torchrun_stores_the_same_artifact_as_one_process(srkd: Srkd, tmp_path: Path) -> None:
     write_suite(tmp_path)
     assert srkd("train-teacher", "shared.yaml")[0] == 0
-    shared = start(tmp_path, "train-teacher", "shared.yaml", "--home", "two", "--json")
+    labels = ["--set", "teacher.labels=images"]
+    shared = start(tmp_path, "train-teacher", "shared.yaml", *labels, "--home", "two", "--json")
     out, err = shared.communicate(timeout=300)
     assert shared.returncode == 0, err
+    assert err.count("Computing teacher labels of") == 1
+    assert len(list((tmp_path / "two" / "labels").iterdir())) == 1
+    assert not list((tmp_path / "two" / "work").iterdir())
     assert {row["model"] for row in json.loads(out)["scores"]} == {"bicubic", "teacher"}
     (alone,), (together,) = (list((tmp_path / name / "runs").iterdir()) for name in ("home", "two"))
     assert alone.name == together.name

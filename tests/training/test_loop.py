@@ -450,7 +450,8 @@ def test_compiled_networks_learn_the_same_and_are_stored_uncompiled(
 def test_compiling_changes_the_digest_and_the_default_does_not() -> None:
     plain = TRAIN.model_dump(mode="json")
     assert "compile" not in plain
-    assert TRAIN.model_copy(update={"compile": True}).model_dump(mode="json") == plain | {"compile": True}
+    for how in (True, "reduce-overhead"):
+        assert TRAIN.model_copy(update={"compile": how}).model_dump(mode="json") == plain | {"compile": how}
 
 
 def test_the_gradient_share_is_measured_every_hundred_steps_and_repeated_by_other_events(lab: Lab) -> None:

@@ -29,6 +29,7 @@ def script(steps: Sequence[Step], plan: Plans, at_once: int | None) -> str:
     return SHELL.format(
         made_by=made_by(),
         here=shlex.quote(str(Path.cwd())),
-        steps="\n".join(how[step.kind].format(shlex.join(step.command)) for step in made),
+        # Labels have a command for every process; one after the other, the first computes all.
+        steps="\n".join(dict.fromkeys(how[step.kind].format(shlex.join(step.command)) for step in made)),
         scores=shlex.join(last.command),
     )

@@ -96,6 +96,19 @@ def test_the_shell_script_continues_after_failed_runs(srkd: Srkd, fakes: Path, t
     assert calls(tmp_path) == expected[:1]
 
 
+def test_labels_of_a_finished_teacher_are_an_array_of_jobs_and_one_command_of_a_shell_script(
+    srkd: Srkd, fakes: Path, tmp_path: Path
+) -> None:
+    assert srkd("train-teacher", "tiny.yaml")[0] == 0
+    labels = ["tiny.yaml", "--set", "teacher.labels=images", "--set", "methods=[none, hkd]", "--jobs", "3"]
+    script = srkd("plan", *labels, "--format", "shell")[1]
+    assert script.count("train-teacher") == 1
+    (tmp_path / "plan.sh").write_text(srkd("plan", *labels, "--format", "slurm")[1], encoding="utf-8")
+    assert bash("plan.sh") == 0
+    teacher = calls(tmp_path)[0]
+    assert (teacher[-1], "--array=0-2%3" in teacher) == ("teacher", True)
+
+
 def test_slurm_gets_a_teacher_then_an_array_of_groups_then_the_scores(
     srkd: Srkd, fakes: Path, tmp_path: Path
 ) -> None:
