@@ -1,6 +1,6 @@
 # `make demo` and `make test` set up all they need: Python 3.11 or newer is enough.
 PYTHON ?= python3
-# Modules are compiled when they are first imported, which saves half of the time: most never are.
+# Modules are compiled when they are first imported; most never are.
 PIP := -m pip install --quiet --disable-pip-version-check --no-compile
 BIN := .venv/bin
 FUZZ_SECONDS ?= 600
