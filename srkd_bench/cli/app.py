@@ -12,8 +12,7 @@ import typer
 from srkd_bench import __version__
 from srkd_bench.cli import registration, shells, streams
 from srkd_bench.cli.commands import method, store
-from srkd_bench.cli.commands.advise import advise
-from srkd_bench.cli.commands.compare import compare
+from srkd_bench.cli.commands.compare import advise, compare
 from srkd_bench.cli.commands.data import download
 from srkd_bench.cli.commands.evaluate import evaluate
 from srkd_bench.cli.commands.figures import crops

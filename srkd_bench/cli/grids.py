@@ -1,50 +1,24 @@
-"""The report of a grid as `srkd report` writes and prints it."""
+"""Find what a report of a grid shows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srkd_bench.cli.output import out
 from srkd_bench.core.errors import SrkdError, unknown
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from srkd_bench.evaluation.grids.cells import CellResults
     from srkd_bench.experiments.planning.grid import GridPlan
     from srkd_bench.report.grids.document import GridDocument
     from srkd_bench.store.artifact_store import ArtifactStore
 
 
-@dataclass(frozen=True)
-class GridContent:
-    """What a report of a grid shows."""
-
-    document: GridDocument
-
-    def figures(self) -> Mapping[str, Figure]:
-        """Return the figures by name."""
-        return self.document.figures()
-
-    def text(self, format: str) -> str:
-        """Return the report in a format."""
-        from srkd_bench.report.render import written
-
-        return written(self.document, format)
-
-    def print(self) -> None:
-        """Print the tables, in the terminal's colours."""
-        from srkd_bench.report.render import print_document
-
-        print_document(self.document, out)
-
-
-def grid_content(
+def grid_document(
     name: str, cells: Sequence[CellResults], methods: Sequence[str] = (), baseline: str = "none"
-) -> GridContent:
+) -> GridDocument:
     """Return the report of a grid.
 
     Args:
@@ -73,23 +47,23 @@ def grid_content(
         )
         for cell in cells
     ]
-    return GridContent(GridDocument(name, chosen))
+    return GridDocument(name, chosen)
 
 
 def of_plan(
     plan: GridPlan, store: ArtifactStore, methods: Sequence[str] = (), baseline: str = "none"
-) -> GridContent:
+) -> GridDocument:
     """Return the report of what is finished of a grid.
 
     Args:
-        methods, baseline: as in `grid_content`.
+        methods, baseline: as in `grid_document`.
     """
     from srkd_bench.experiments.analysis.cells import cell_results
 
-    return grid_content(plan.name, cell_results(plan, store), methods, baseline)
+    return grid_document(plan.name, cell_results(plan, store), methods, baseline)
 
 
-def of_file(source: Path, suite: str | None, methods: Sequence[str], baseline: str) -> GridContent | None:
+def of_file(source: Path, suite: str | None, methods: Sequence[str], baseline: str) -> GridDocument | None:
     """Return the report of a score file with a grid, or None if it has no cells.
 
     Raises:
@@ -104,4 +78,4 @@ def of_file(source: Path, suite: str | None, methods: Sequence[str], baseline: s
     name = cells[0].results.suite or source.name.partition(".")[0]
     if suite is not None and Path(suite).stem != name:
         raise SrkdError(f"{source} is of suite {name}, not {suite}", f"srkd report --from {source}")
-    return grid_content(name, cells, methods, baseline)
+    return grid_document(name, cells, methods, baseline)

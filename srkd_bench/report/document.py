@@ -29,6 +29,7 @@ class Document:
     Args:
         highlight: what ranks are based on, see `comparison`.
         panels: regions of images as each model renders them.
+        claims: whether other formats than the page show the verdicts; the page always does.
     """
 
     results: Results
@@ -36,6 +37,7 @@ class Document:
     highlight: Highlight = "printed"
     verdicts: Sequence[Verdict] = ()
     panels: Sequence[Panel] = ()
+    claims: bool = True
 
     def tables(self) -> list[Table]:
         """Return for each metric gains, means and differences by data set; then claims and network costs."""
@@ -47,7 +49,7 @@ class Document:
             if self.reference and metric == "psnr_y":
                 tables.append(published_table(results))
             tables.append(paired(results, metric))
-        tables.append(claims_table(results, self.verdicts) if self.verdicts else None)
+        tables.append(claims_table(results, self.verdicts) if self.verdicts and self.claims else None)
         tables.append(costs(results) if results.networks else None)
         return [table for table in tables if table is not None]
 
@@ -57,7 +59,7 @@ class Document:
 
     def json(self) -> str:
         """Return scores, differences and verdicts."""
-        return to_json(self.results, self.verdicts)
+        return to_json(self.results, self.verdicts if self.claims else ())
 
     def figures(self) -> dict[str, Figure]:
         """Return all figures that have something to draw; matplotlib takes a second to import."""

@@ -3,7 +3,8 @@
 A block begins with `<!-- KIND SUITE OPTIONS -->` and ends with `<!-- end -->`. By kind, it holds
 `report`: the output of `srkd report`; `scores`: its gains and its scores in PSNR-Y; `gains`: the gains alone;
 `summary`: gain, interval, adjusted p and verdict of each method, spelled out; `compare SUITE OTHER`: the
-difference of each method from itself in another suite.
+difference of each method from itself in another suite; `grid`: a grid's gains over two axes and effects;
+`advice`: what `srkd advise` says from a grid.
 """
 
 import json
@@ -16,11 +17,17 @@ from typing import Any
 
 import pytest
 
+from docs_generators import advice
+from srkd_bench.evaluation.grids.advice import PACKAGED
+from srkd_bench.report.formats.grid_file import to_csv
+from srkd_bench.report.formats.score_file import compressed
 from srkd_bench.report.tables.differences import probability, signed
 from srkd_bench.report.tables.table import capitals, label
+from tests.support.grids import simulated
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/results.md")
+PAGES = ("README.md", "docs/results.md", "docs/advice.md")
+PENDING = "The scores of the suite `{}` are not published yet."
 NAMES = {
     "hkd": "Output distillation (HKD)",
     "ckd": "Contrastive distillation (CKD)",
@@ -30,7 +37,8 @@ NAMES = {
     "none@equal-cost": "No distillation, equal multiply-adds",
 }
 BLOCK = re.compile(
-    r"(?<=<!-- )(report|scores|gains|summary|compare) (\S+)(.*?) -->\n((?:(?!<!-- ).)*?)\n?(?=<!-- end -->)",
+    r"(?<=<!-- )(report|scores|gains|summary|compare|grid|advice) (\S+)(.*?) -->\n"
+    r"((?:(?!<!-- ).)*?)\n?(?=<!-- end -->)",
     flags=re.DOTALL,
 )
 
@@ -85,7 +93,20 @@ def psnr(suite: str, report: str) -> tuple[str, str]:
     return rows[table], next(own for title, own in rows.items() if title.startswith(f"{table}, gain over"))
 
 
+def of_grid(kind: str, suite: str, options: str) -> str:
+    """Return tables of a grid, or advice from it, if its scores are published."""
+    source = ROOT / "results" / suite / "scores.csv.gz"
+    if not source.exists():
+        return PENDING.format(suite)
+    if kind == "advice":
+        return f"```text\n{srkd('advise', *shlex.split(options), '--from', str(source))}\n```"
+    tables = re.split(r"^(?=### )", reported(suite, options), flags=re.MULTILINE)[1:]
+    return "".join(one for one in tables if "in each cell" not in one.partition("\n")[0]).strip()
+
+
 def wanted(kind: str, suite: str, options: str) -> str:
+    if kind in ("grid", "advice"):
+        return of_grid(kind, suite, options)
     if kind == "compare":
         return compared(suite, options.strip())
     if kind == "summary":
@@ -103,6 +124,27 @@ def test_a_page_shows_the_scores(page: str) -> None:
     assert blocks
     for *block, shown in blocks:
         assert shown == wanted(*block)
+
+
+def test_a_grids_block_has_its_tables_and_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "results" / "map").mkdir(parents=True)
+    cells = simulated({"hkd": lambda x, y, z: 0.1}, steps=[100, 200])
+    (tmp_path / "results" / "map" / "scores.csv.gz").write_bytes(compressed(to_csv(cells)))
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    shown = wanted("grid", "map", "")
+    assert (shown.count("### "), "effects of the factors" in shown, "in each cell" in shown) == (
+        2,
+        True,
+        False,
+    )
+    assert "Expected gain" in wanted("advice", "map", "--params 50000 --steps 150 --images 60")
+    assert wanted("grid", "other", "") == "The scores of the suite `other` are not published yet."
+
+
+def test_the_packaged_summary_is_that_of_the_published_map() -> None:
+    """If this fails, run `python -m docs_generators.advice`."""
+    packaged = PACKAGED.read_text(encoding="utf-8") if PACKAGED.exists() else ""
+    assert packaged == (advice.summary() if advice.SCORES.exists() else "")
 
 
 def test_checkpoints_and_scores_stay_small() -> None:

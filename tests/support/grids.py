@@ -71,6 +71,6 @@ def simulated(
         }
         cost = length * STUDENTS[student]
         costs = {"none": cost} | dict.fromkeys(gains, 3 * cost)
-        axes = {"student": student, "train.steps": length, "data.images": count}
+        axes: dict[str, str | float] = {"student": student, "train.steps": length, "data.images": count}
         found.append(cell(axes, {name: own.tolist() for name, own in values.items()}, costs=costs))
     return found

@@ -1,8 +1,9 @@
-"""`srkd compare`: compare two methods, two runs or two score files."""
+"""`srkd compare` and `srkd advise`: compare two results, and predict a gain from the results of a grid."""
 
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,11 +19,29 @@ from srkd_bench.core.errors import SrkdError
 from srkd_bench.experiments.workflow import with_teacher
 
 if TYPE_CHECKING:
+    from srkd_bench.evaluation.grids.advice import Summary
     from srkd_bench.evaluation.statistics import Difference
     from srkd_bench.experiments.analysis.compare import Comparison
 
 SHOWN_IMAGES = 3  # that gain, and that lose most
 SHOWN_VALUE = 40  # characters of a setting
+Params = Annotated[
+    int | None, typer.Option("--params", metavar="N", min=1, help="Parameters of your student network.")
+]
+Steps = Annotated[
+    int | None, typer.Option("--steps", metavar="N", min=1, help="Training steps of the student.")
+]
+Images = Annotated[
+    int | None, typer.Option("--images", metavar="N", min=1, help="Number of training images.")
+]
+Source = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="FILE.csv",
+        help="Score file of a grid, written by `srkd report -o FILE.csv.gz`. Default: the published map.",
+    ),
+]
 
 
 def compare(
@@ -157,3 +176,45 @@ def _short(value: object) -> str:
         return "–"
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= SHOWN_VALUE else f"{text[: SHOWN_VALUE - 1]}…"
+
+
+def advise(
+    params: Params = None,
+    steps: Steps = None,
+    images: Images = None,
+    source: Source = None,
+    json_: Json = False,
+) -> None:
+    """Predict what distillation gains for a student of your size, training length and number of images.
+
+    The prediction is a regression on the cells of a grid. The answer states how far outside the grid the question
+    lies, and the command that checks it on your own images.
+    """
+    from srkd_bench.evaluation.grids.advice import advise as answer
+    from srkd_bench.report.grids.advice import OPTIONS, advice_data, advice_table, checking_command
+
+    summary = _summary(source)
+    given = {"student": params, "train.steps": steps, "data.images": images}
+    asked = {axis: float(value) for axis, value in given.items() if value is not None}
+    for axis, option in OPTIONS.items():
+        if axis in summary.cells[0] and axis not in asked:
+            raise SrkdError(f"{option} is missing: {summary.grid} varies {axis}", f"give {option} N")
+    found = answer(summary, asked)
+    command = shlex.join(checking_command(summary, asked))
+    if json_:
+        print_json(advice_data(summary, found, asked) | {"command": command})
+        return
+    from srkd_bench.report.formats import terminal
+
+    terminal.print_table(advice_table(summary, found, asked), out)
+    print(
+        f"\nTo check it on your own images, with ./train and ./test as the folders of the images:\n  {command}"
+    )
+
+
+def _summary(source: Path | None) -> Summary:
+    """Return the summary of a score file, or of the published map."""
+    from srkd_bench.evaluation.grids.advice import read_summary, summarise
+    from srkd_bench.report.formats.grid_file import read_grid
+
+    return read_summary() if source is None else summarise(read_grid(source), "psnr_y")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -15,7 +15,7 @@ import typer
 
 from srkd_bench.cli import completion
 from srkd_bench.cli.commands.figures import write_figures
-from srkd_bench.cli.grids import GridContent, of_file, of_plan
+from srkd_bench.cli.grids import of_file, of_plan
 from srkd_bench.cli.options import (
     Crops,
     Home,
@@ -34,13 +34,12 @@ from srkd_bench.core.errors import ConditionMet, MissingError, SrkdError, unknow
 from srkd_bench.experiments.workflow import naming, with_teacher
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from srkd_bench.core.progress import Display
-    from srkd_bench.evaluation.regions import Panel
     from srkd_bench.evaluation.results import Results
     from srkd_bench.experiments.planning.planner import Plan
     from srkd_bench.report.conditions import Condition
+    from srkd_bench.report.grids.document import GridDocument
+    from srkd_bench.report.render import Content
     from srkd_bench.report.tables.claims import Verdict
     from srkd_bench.store.artifact_store import ArtifactStore
 
@@ -160,6 +159,7 @@ def report(
     """
     from srkd_bench.experiments.analysis import collect
     from srkd_bench.report.conditions import check_names, parse
+    from srkd_bench.report.document import Document
 
     if json_:
         refuse("--json", {"--format": format_})
@@ -190,18 +190,18 @@ def report(
         check_names(condition, results)
     verdicts = collect.verdicts(results, plan.suite) if claims or check or targets.have_page else []
     panels = collect.find_panels(plan, store, display, crop or []) if crops and targets.have_page else []
-    content = Content(results, verdicts, panels, claims or check, reference, highlight)
-    targets.write(content, display)
+    document = Document(results, reference, highlight.value, verdicts, panels, claims or check)
+    targets.write(document, display)
     if not results.scores:
         words = shlex.join(naming(suite or DEFAULT_SUITE, asked.settings))
         display.say(NOTHING_YET.format(suite=suite or DEFAULT_SUITE, words=words))
-    _summarise(content)
+    _summarise(document)
     _fail_if(conditions, results)
     if check:
         _check(verdicts, plan)
 
 
-def _grid(asked: Asked) -> GridContent | None:
+def _grid(asked: Asked) -> GridDocument | None:
     """Return the report of the cells of a grid; None for a suite, or for one cell."""
     from srkd_bench.config.suite_file import load_grid
     from srkd_bench.experiments.planning.grid import GridPlan
@@ -213,7 +213,7 @@ def _grid(asked: Asked) -> GridContent | None:
     return of_plan(plan, store, asked.methods, asked.baseline) if isinstance(plan, GridPlan) else None
 
 
-def _write(targets: Targets, grid: GridContent) -> None:
+def _write(targets: Targets, grid: GridDocument) -> None:
     """Write and print the report of a grid."""
     from srkd_bench.cli.output import err
     from srkd_bench.core.progress import Display
@@ -222,58 +222,12 @@ def _write(targets: Targets, grid: GridContent) -> None:
     _summarise(grid)
 
 
-def _summarise(content: Content | GridContent) -> None:
+def _summarise(document: Content) -> None:
     """Append the report to the job summary in GitHub Actions."""
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        _append(Path(summary), content.text("markdown"))
+        from srkd_bench.report.render import written
 
-
-@dataclass(frozen=True)
-class Content:
-    """What a report shows.
-
-    Args:
-        verdicts: on claims; a page always shows them.
-        claims: whether other formats show them, too.
-    """
-
-    results: Results
-    verdicts: Sequence[Verdict]
-    panels: Sequence[Panel]
-    claims: bool
-    reference: bool
-    highlight: HighlightBy
-
-    def figures(self) -> Mapping[str, Figure]:
-        """Return the figures by name."""
-        from srkd_bench.report.figures.registry import figures
-
-        return figures(self.results)
-
-    def text(self, format: str) -> str:
-        """Return it in a format of `FORMATS`."""
-        from srkd_bench.report.render import render
-
-        return render(
-            self.results,
-            format,
-            reference=self.reference,
-            highlight=self.highlight.value,
-            verdicts=self.verdicts if self.claims or format == "html" else [],
-            panels=self.panels,
-        )
-
-    def print(self) -> None:
-        """Print the tables, in the terminal's colours."""
-        from srkd_bench.report.render import print_report
-
-        print_report(
-            self.results,
-            out,
-            reference=self.reference,
-            highlight=self.highlight.value,
-            verdicts=self.verdicts if self.claims else [],
-        )
+        _append(Path(summary), written(document, "markdown"))
 
 
 @dataclass(frozen=True)
@@ -309,27 +263,28 @@ class Targets:
         """Whether the training of networks is shown anywhere."""
         return self.have_page or self.figures is not None or self.cards is not None
 
-    def write(self, content: Content | GridContent, display: Display) -> None:
+    def write(self, document: Content, display: Display) -> None:
         """Write the files, and print what is not in one of them."""
         from srkd_bench.core.files import put
+        from srkd_bench.report.document import Document
         from srkd_bench.report.formats.data import to_cards
-        from srkd_bench.report.render import write_report
+        from srkd_bench.report.render import print_document, write_report, written
 
-        if self.cards and isinstance(content, Content):
-            put(self.cards, to_cards(content.results))
+        if self.cards and isinstance(document, Document):
+            put(self.cards, to_cards(document.results))
             display.say(f"Wrote {self.cards}")
         if self.figures:
             display.say(
-                f"Wrote {len(write_figures(content.figures(), self.figures))} files to {self.figures}"
+                f"Wrote {len(write_figures(document.figures(), self.figures))} files to {self.figures}"
             )
         for path, chosen in self.files:
-            write_report(path, content.text(chosen))
+            write_report(path, written(document, chosen))
             display.say(f"Wrote {path}")
         if self.printed == "terminal" or (self.printed is None and not self.files):
-            content.print()
+            print_document(document, out)
         elif self.printed is not None and self.printed not in [chosen for _, chosen in self.files]:
             show = write_file if self.printed in DATA else partial(print, end="")
-            show(content.text(self.printed))
+            show(written(document, self.printed))
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,11 @@ def axes_of(cells: Sequence[CellResults]) -> dict[str, list[str]]:
     return {key: sorted(labels, key=lambda one: labels[one]) for key, labels in found.items()}
 
 
+def free(cells: Sequence[CellResults]) -> list[str]:
+    """Return the axes with two labels at least that do not follow from the number of steps."""
+    return [key for key in varied(cells) if key not in tied(cells)]
+
+
 def varied(cells: Sequence[CellResults]) -> list[str]:
     """Return the axes with two labels at least."""
     return [key for key, labels in axes_of(cells).items() if len(labels) > 1]
@@ -60,14 +65,18 @@ def by_steps(cells: Sequence[CellResults]) -> list[list[CellResults]]:
     number of steps is not known are left out.
     """
     known = [cell for cell in cells if cell.factors.get(STEPS, 0) > 0]
-    tied = [key for key in axes_of(known) if key.startswith("train.") and _follows_steps(known, key)]
-    return [sorted(own, key=lambda cell: cell.factors[STEPS]) for own in grouped(known, *tied)]
+    groups = grouped(known, STEPS, *tied(known))
+    return [sorted(own, key=lambda cell: cell.factors[STEPS]) for own in groups]
 
 
-def _follows_steps(cells: Sequence[CellResults], key: str) -> bool:
-    """Return whether cells with the same steps have the same label on an axis."""
-    pairs = {(cell.axes[STEPS], cell.axes[key]) for cell in cells}
-    return len(pairs) == len({steps for steps, _ in pairs})
+def tied(cells: Sequence[CellResults]) -> list[str]:
+    """Return the axes of training settings with one label for each number of steps, such as a learning rate."""
+
+    def follows(key: str) -> bool:
+        pairs = {(cell.axes.get(STEPS), cell.axes[key]) for cell in cells}
+        return len(pairs) == len({steps for steps, _ in pairs})
+
+    return [key for key in varied(cells) if key.startswith("train.") and key != STEPS and follows(key)]
 
 
 def metrics_of(cells: Sequence[CellResults]) -> list[str]:

@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 from scipy.special import stdtrit
 
-from srkd_bench.evaluation.grids.cells import CellResults, axes_of
+from srkd_bench.evaluation.grids.cells import CellResults, axes_of, free
 from srkd_bench.evaluation.statistics import LEVEL, UNKNOWN, Array, Interval
 
 Term = tuple[str, ...]
@@ -35,7 +35,7 @@ class Layout:
 
     Args:
         terms: those that the cells determine.
-        aliased: terms that the cells do not tell from those before them; they are taken as 0.
+        aliased: terms that the cells cannot distinguish from those before them; they are taken as 0.
         centre: of each factor, the mean over cells of its logarithm to base 2; of `KEY=LABEL`, the share of cells.
     """
 
@@ -91,19 +91,19 @@ class Fit:
 def position(cell: CellResults, cells: Sequence[CellResults]) -> dict[str, float]:
     """Return where a cell is, as a `Point` has it: its number on each axis that varies, or its label as 1 and 0.
 
-    Labels are used on axes on which a cell has no positive number.
+    Labels are used on axes on which a cell has no positive number. Axes that follow from the number of steps are
+    left out.
 
     Args:
         cells: all of the grid.
     """
     found: dict[str, float] = {}
-    for key, labels in axes_of(cells).items():
-        if len(labels) < 2:
-            continue
+    labels = axes_of(cells)
+    for key in free(cells):
         if all(one.factors.get(key, 0) > 0 for one in cells):
             found[key] = cell.factors[key]
         else:
-            found |= {f"{key}={label}": float(cell.axes[key] == label) for label in labels[1:]}
+            found |= {f"{key}={label}": float(cell.axes[key] == label) for label in labels[key][1:]}
     return found
 
 
@@ -197,6 +197,6 @@ def _between(design: Array, means: Array, variances: Array) -> float:
     """Return the variance between cells that terms and seeds do not explain, by the method of moments."""
     weights = 1 / variances
     coefficients, inverse = _solve(design, means, weights)
-    excess = float(weights @ (means - design @ coefficients) ** 2) - (len(means) - design.shape[1])
-    spread = weights.sum() - np.trace(inverse @ (design.T * weights**2) @ design)
-    return max(excess / float(spread), 0.0)
+    excess: float = float(weights @ (means - design @ coefficients) ** 2) - (len(means) - design.shape[1])
+    spread = float(weights.sum() - np.trace(inverse @ (design.T * weights**2) @ design))
+    return max(excess / spread, 0.0)

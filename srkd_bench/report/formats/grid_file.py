@@ -54,7 +54,7 @@ def is_grid(path: Path) -> bool:
 
 
 def read_grid(path: Path) -> list[CellResults]:
-    """Return the cells of a file that `to_csv` wrote; their results hold what the file tells.
+    """Return the cells of a file that `to_csv` wrote; their results contain what the file states.
 
     Raises:
         MissingError: there is no such file.

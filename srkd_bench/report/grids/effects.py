@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from srkd_bench.config.metrics import METRICS
-from srkd_bench.evaluation.grids.cells import CellResults
+from srkd_bench.evaluation.grids.cells import CellResults, tied
 from srkd_bench.evaluation.grids.regression import Fit, Term
 from srkd_bench.report.grids.names import axis_name, labels_of, rounded, term_name, title
 from srkd_bench.report.tables.differences import bracketed, signed
@@ -35,7 +35,7 @@ def effects_table(
             for model, fit in shown.items()
             for term in (*fit.layout.terms, *fit.layout.aliased)
         ],
-        footnotes=[one_line(note) for note in _notes(shown, names)],
+        footnotes=[one_line(note) for note in (*_notes(shown, names), *_tied(cells))],
         upright=True,
     )
 
@@ -60,6 +60,15 @@ def _notes(fits: Mapping[str, Fit], names: Mapping[str, str]) -> list[str]:
     if any("=" in factor for fit in fits.values() for factor in fit.layout.centre):
         notes.append("An effect of an axis without numbers is the difference from its first value")
     return notes
+
+
+def _tied(cells: Sequence[CellResults]) -> list[str]:
+    axes = tied(cells)
+    return (
+        [f"The effect of the steps includes that of {', '.join(axes)}, which follows from them"]
+        if axes
+        else []
+    )
 
 
 def _centres(fits: Mapping[str, Fit], names: Mapping[str, str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from srkd_bench.evaluation.controls import is_control
-from srkd_bench.evaluation.grids.cells import STEPS, CellResults, by_steps, columns_of, varied
+from srkd_bench.evaluation.grids.cells import STEPS, CellResults, by_steps, columns_of, free
 from srkd_bench.evaluation.grids.gains import CellGain
 from srkd_bench.evaluation.statistics import t_interval
 from srkd_bench.report.figures.palette import Look, palette
@@ -76,7 +76,7 @@ def curves(cells: Sequence[CellResults], metric: str, *, time: bool = False) -> 
     if not trained or place is None:
         return None
     names, looks = labels_of(cells), palette(columns_of(cells))
-    others = [key for key in varied(cells) if key != STEPS]
+    others = [key for key in free(cells) if key != STEPS]
     with styled():
         figure, grid = panels(len(groups), HEIGHT)
         ends = [
@@ -123,7 +123,7 @@ def _methods(cell: CellResults, metric: str) -> list[str]:
 
 
 def _cost(trained: Sequence[tuple[CellResults, str]], *, time: bool) -> tuple[Place | None, str]:
-    """Return what tells the cost of a training, and what it is called."""
+    """Return a function that returns the cost of a training, and the name of that cost."""
     if time:
         known = all(_seconds(cell, model) > 0 for cell, model in trained)
         return (_seconds if known else None), "training time (s)"

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from srkd_bench.config.metrics import METRICS
-from srkd_bench.evaluation.grids.cells import STEPS, CellResults, axes_of, grouped, varied
+from srkd_bench.evaluation.grids.cells import STEPS, CellResults, axes_of, free, grouped, tied
 from srkd_bench.evaluation.grids.gains import CellGain, cell_multipliers
 from srkd_bench.evaluation.multiplier import Multiplier
 from srkd_bench.evaluation.statistics import LEVEL, Difference
@@ -75,9 +75,9 @@ def heat_table(
     down, across = keys
     labels, names = axes_of(cells), labels_of(cells)
     known = {one.cell.name: one.difference for one in gains if one.model == model}
-    others = [key for key in varied(cells) if key not in keys]
+    others = [key for key in free(cells) if key not in keys]
     rows = []
-    for group in grouped(cells, down, across):
+    for group in grouped(cells, down, across, *tied(cells)):
         places = {(cell.axes[down], cell.axes[across]): cell for cell in group}
         for row in labels[down]:
             own = [places.get((row, column)) for column in labels[across]]
@@ -85,7 +85,9 @@ def heat_table(
                 where = cell_name(some, others)
                 found = [known.get(cell.name) if cell else None for cell in own]
                 texts = [gain_text(one, METRICS[metric].decimals) for one in found]
-                rows.append([Cell(f"{where}: {value(row)}" if where else value(row)), *map(Cell, texts)])
+                rows.append(
+                    [Cell(f"{where}: {value(down, row)}" if where else value(down, row)), *map(Cell, texts)]
+                )
     return Table(
         title=title(name, metric, f"gain of {names[model]} over {baseline_of(cells)}"),
         header=["", *(phrase(across, column) for column in labels[across])],
@@ -101,7 +103,7 @@ def heat_table(
 def two_axes(cells: Sequence[CellResults]) -> tuple[str, str] | None:
     """Return the axes with the most labels, the one with more labels, or the steps, across; None for one axis."""
     labels = axes_of(cells)
-    keys = sorted(varied(cells), key=lambda key: (-len(labels[key]), key != STEPS))[:2]
+    keys = sorted(free(cells), key=lambda key: (-len(labels[key]), key != STEPS))[:2]
     return (keys[1], keys[0]) if len(keys) == 2 else None
 
 
@@ -143,14 +145,14 @@ def _notes(
     tested = [one.difference for one in gains if one.difference and one.difference.p_holm is not None]
     notes = explained(tested, names, metric) if tested else []
     return [
-        *(one_line(note) for note in (*_incomplete(cells, gains, metric), *_unpaired(cells, gains), *notes)),
+        *(one_line(note) for note in (*_incomplete(cells, metric), *_unpaired(cells, gains), *notes)),
         *([K.format(baseline_of(cells))] if worth else []),
         *([f"c: multiply-adds of a training step, relative to {label('none')}"] if costs else []),
         *([TOGETHER] if _scope(cells) == "All" else []),
     ]
 
 
-def _incomplete(cells: Sequence[CellResults], gains: Sequence[CellGain], metric: str) -> list[str]:
+def _incomplete(cells: Sequence[CellResults], metric: str) -> list[str]:
     """Say of each cell which results are missing, and why where that is known."""
     calls, names, notes = cell_names(cells), labels_of(cells), []
     for cell in cells:

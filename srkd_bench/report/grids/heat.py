@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from srkd_bench.config.metrics import METRICS
-from srkd_bench.evaluation.grids.cells import CellResults, axes_of, grouped, varied
+from srkd_bench.evaluation.grids.cells import CellResults, axes_of, free, grouped, tied
 from srkd_bench.evaluation.grids.gains import CellGain
 from srkd_bench.evaluation.statistics import Difference
 from srkd_bench.report.figures.style import SMALL, TWO_COLUMNS, new, styled
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 ROW, AROUND = 0.28, 0.55  # inches: the height of a row of cells, and what stands around it
-COLOURS = "RdBu"  # red: worse, blue: better; both can be told apart by the colour-blind
+COLOURS = "RdBu"  # red: worse, blue: better; colour-blind readers can distinguish them
 DARK, LIGHT = "#111111", "#f8f8f8"
 
 
@@ -38,8 +38,8 @@ def heat(cells: Sequence[CellResults], gains: Sequence[CellGain], metric: str) -
     models = list(dict.fromkeys(model for _, model in known))
     if keys is None or not models:
         return None
-    groups, names = grouped(cells, *keys), labels_of(cells)
-    others = [key for key in varied(cells) if key not in keys]
+    groups, names = grouped(cells, *keys, *tied(cells)), labels_of(cells)
+    others = [key for key in free(cells) if key not in keys]
     limit = max(max(abs(one.mean) for one in known.values()), 1e-9)
     height = len(groups) * (ROW * len(axes_of(cells)[keys[0]]) + AROUND)
     with styled(**{"axes.grid": False}):
@@ -84,7 +84,7 @@ def _panel(
                 column + 0.5, row + 0.5, text, ha="center", va="center", color=ink, fontsize=SMALL - 0.5
             )
     axes.pcolormesh(values, cmap=COLOURS, vmin=-limit, vmax=limit, edgecolors="none")
-    axes.set_xticks(np.arange(len(across)) + 0.5, [value(text) for text in across])
-    axes.set_yticks(np.arange(len(down)) + 0.5, [value(text) for text in down])
+    axes.set_xticks(np.arange(len(across)) + 0.5, [value(keys[1], text) for text in across])
+    axes.set_yticks(np.arange(len(down)) + 0.5, [value(keys[0], text) for text in down])
     axes.tick_params(length=0)
     axes.spines[["left", "bottom"]].set_visible(False)

@@ -8,7 +8,12 @@ from srkd_bench.evaluation.grids.regression import Term
 from srkd_bench.report.tables.table import label, model_labels, one_line
 
 CENTRE = "mean at the centre"
-PHRASES = {"train.steps": "{} steps", "data.images": "{} images", "student": "{}", "teacher": "teacher {}"}
+PHRASES = {
+    "train.steps": "{} steps",
+    "data.images": "{} images",
+    "student": "student {}",
+    "teacher": "teacher {}",
+}
 AXES = {
     "train.steps": "steps",
     "data.images": "images",
@@ -29,14 +34,16 @@ def axis_title(key: str) -> str:
     return one_line({"train.steps": "steps", "data.images": "images"}.get(key, key))
 
 
-def value(text: str) -> str:
-    """Return the label of an axis as printed; whole numbers have separators."""
+def value(key: str, text: str) -> str:
+    """Return a label of an axis as printed; whole numbers have separators."""
+    if (key, text) == ("data.images", "null"):
+        return "all"
     return f"{int(text):,}" if text.isascii() and text.isdigit() and len(text) < 16 else one_line(text)
 
 
 def phrase(key: str, text: str) -> str:
     """Return a value of an axis in words: `2,500 steps`."""
-    return PHRASES[key].format(value(text)) if key in PHRASES else f"{one_line(key)} {value(text)}"
+    return PHRASES[key].format(value(key, text)) if key in PHRASES else f"{one_line(key)} {value(key, text)}"
 
 
 def rounded(number: float) -> str:
@@ -45,7 +52,7 @@ def rounded(number: float) -> str:
 
 
 def cell_name(cell: CellResults, keys: Iterable[str]) -> str:
-    """Return the values of a cell on some axes in words: `EDSR 8×4, 2,500 steps`."""
+    """Return the values of a cell on some axes in words: `student 8x4, 2,500 steps`."""
     return ", ".join(phrase(key, cell.axes[key]) for key in keys)
 
 

@@ -62,7 +62,10 @@ def _context(document: GridDocument) -> dict[str, Any]:
         "name": document.name,
         "headline": _headline(document),
         "control": baseline_of(cells),
-        "axes": {axis_title(key): ", ".join(map(value, labels)) for key, labels in axes_of(cells).items()},
+        "axes": {
+            axis_title(key): ", ".join(value(key, text) for text in labels)
+            for key, labels in axes_of(cells).items()
+        },
         "datasets": ", ".join(dict.fromkeys(label(name) for cell in cells for name in cell.results.datasets)),
         "budgets": {calls[cell.name]: cell.results.budget for cell in cells if cell.results.budget},
         "protocols": {name: rules(name) for name in dict.fromkeys(score.protocol for score in scores)},

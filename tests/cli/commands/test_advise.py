@@ -7,10 +7,10 @@ import pytest
 import typer
 
 from srkd_bench.cli.app import app
-from srkd_bench.cli.commands.advise import nearest_student
 from srkd_bench.config.suite_file import load_suite
 from srkd_bench.report.formats.grid_file import to_csv
 from srkd_bench.report.formats.score_file import compressed
+from srkd_bench.report.grids.advice import nearest_student
 from tests.conftest import Srkd
 from tests.support.grids import simulated
 

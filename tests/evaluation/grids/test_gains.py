@@ -1,13 +1,15 @@
 import math
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import pytest
 
-from srkd_bench.evaluation.grids.cells import axes_of, by_steps, grouped
+from srkd_bench.evaluation.grids.cells import CellResults, axes_of, by_steps, free, grouped, tied
 from srkd_bench.evaluation.grids.effects import fitted_gains, fitted_slope
 from srkd_bench.evaluation.grids.gains import cell_gains, cell_multipliers, methods_of
+from srkd_bench.evaluation.grids.regression import position
 from srkd_bench.evaluation.statistics import differences, holm
 from tests.support.grids import cell, simulated
+from tests.support.published_scores import EQUAL_COST_STEPS, STEPS, published
 
 ALONE = [30.0, 30.2, 29.9]
 
@@ -72,8 +74,11 @@ def test_a_learning_rate_that_goes_with_the_steps_is_not_an_axis_of_its_own() ->
         cell({"train.steps": n, "train.learning_rate": rate}, {"none": ALONE}) for n, rate in rates.items()
     ]
     assert [len(group) for group in by_steps(zipped)] == [3]
+    assert (tied(zipped), free(zipped)) == (["train.learning_rate"], ["train.steps"])
+    assert position(zipped[1], zipped) == {"train.steps": 200}
     other = cell({"train.steps": 100, "train.learning_rate": 0.2}, {"none": ALONE})
     assert [len(group) for group in by_steps([*zipped, other])] == [1, 1, 1, 1]
+    assert tied([*zipped, other]) == []
 
 
 def test_k_worked_by_hand() -> None:
@@ -153,3 +158,19 @@ def test_a_method_in_one_cell_and_controls_are_not_fitted() -> None:
         cell({"train.steps": 2}, {"none": ALONE, "none@2x": ALONE}),
     ]
     assert fitted_gains(cells, cell_gains(cells, "psnr_y")) == {}
+
+
+def test_k_of_the_published_scores_as_a_grid_of_two_lengths() -> None:
+    """The same numbers as `multipliers` reads from `none@equal-cost`, which is `none` of the second cell."""
+    results = published("bsds")
+    longer = [replace(one, model="none") for one in results.scores if one.model == "none@equal-cost"]
+    place = {"train.steps": float(EQUAL_COST_STEPS)}
+    cells = [
+        CellResults("short", {"train.steps": "10000"}, {"train.steps": STEPS}, results),
+        CellResults(
+            "long", {"train.steps": "100522"}, place, replace(results, columns=["none"], scores=longer)
+        ),
+    ]
+    found = cell_multipliers(cells, "psnr_y")
+    assert [f"{value:.2f}" for value in astuple(found["short", "hkd"])[1:4]] == ["2.06", "1.71", "2.64"]
+    assert [f"{value:.2f}" for value in astuple(found["short", "rvkd"])[1:4]] == ["2.21", "1.80", "2.67"]

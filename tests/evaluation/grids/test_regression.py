@@ -29,7 +29,7 @@ def test_a_line_through_three_cells_worked_by_hand() -> None:
     points = [Point({"n": n}, [mean - 0.01, mean + 0.01]) for n, mean in ((1, 0.1), (2, 0.2), (4, 0.6))]
     found = fitted(points)
     assert effects(found) == pytest.approx({(): 0.3, ("n",): 0.25})
-    assert (found.within, found.between) == (pytest.approx(0.0002), pytest.approx(0.0149))
+    assert (found.within, found.between) == pytest.approx((0.0002, 0.0149))
     assert (found.freedom, found.cells, found.seeds) == (1, 3, 6)
     half = stdtrit(1, 0.975) * math.sqrt(0.015 / 2)
     assert found.interval(("n",)) == pytest.approx((0.25 - half, 0.25 + half))

@@ -413,7 +413,7 @@ def test_drawing_leaves_the_users_settings_and_pyplot_alone() -> None:
 def test_all_files_of_a_report_are_written(tmp_path: Path) -> None:
     made = costed(study(["none", "hkd"], datasets={"set5": (33.7, 3)}, seeds=1))
     results = replace(made, metrics=["psnr_y"])
-    written = write_figures(results, tmp_path / "new" / "figures")
+    written = write_figures(figures(results), tmp_path / "new" / "figures")
     names = {"forest-psnr_y", "images-psnr_y", "cost-psnr_y", "curves"}
     assert {path.name for path in written} == {f"{n}{s}" for n in names for s in (".pdf", ".png", ".svg")}
     assert sorted(written) == sorted((tmp_path / "new" / "figures").iterdir())

@@ -30,7 +30,7 @@ def stored(tmp_path: Path, text: str, name: str = "grid.csv") -> Path:
 
 
 @pytest.mark.parametrize("name", ["grid.csv", "grid.csv.gz"])
-def test_a_grid_is_read_as_it_was_written(tmp_path: Path, name: str) -> None:
+def test_a_grid_is_read_unchanged(tmp_path: Path, name: str) -> None:
     path = stored(tmp_path, to_csv(CELLS), name)
     assert is_grid(path)
     read = read_grid(path)

@@ -2,6 +2,7 @@ import json
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from srkd_bench.core.errors import MissingError
@@ -50,45 +51,51 @@ def test_the_table_of_gains_has_a_row_for_each_cell_and_method() -> None:
     assert found.title == "map: PSNR-Y in dB, gain over w/o KD in each cell"
     assert found.header == ["", "Gain on Set5", "95 % interval", "Holm p", "Verdict", "k"]
     texts = rows(found)
-    assert texts["EDSR 8×4, 2,500 steps: HKD"] == ["+0.100", "[+0.090, +0.110]", "0.002", "better", ">4"]
-    assert texts["EDSR 16×8, 10,000 steps: RKD"][3:] == ["not significant", "<0.25 [<0.25, >1]"]
-    assert texts["EDSR 16×8, 2,500 steps: RKD"][3:] == ["worse", "<1"]
+    assert texts["student EDSR 8×4, 2,500 steps: HKD"] == [
+        "+0.100",
+        "[+0.090, +0.110]",
+        "0.002",
+        "better",
+        ">4",
+    ]
+    assert texts["student EDSR 16×8, 10,000 steps: RKD"][3:] == ["not significant", "<0.25 [<0.25, >1]"]
+    assert texts["student EDSR 16×8, 2,500 steps: RKD"][3:] == ["worse", "<1"]
     assert "p adjusted for 8 comparisons (Holm)" in " ".join(found.footnotes)
 
 
 def test_k_needs_scores_of_the_student_alone_that_differ() -> None:
     """The student alone gains nothing from longer training here, so k is beyond what was measured."""
-    assert rows(table(four(), "in each cell"))["EDSR 8×4, 2,500 steps: HKD"][-1] == ">4"
+    assert rows(table(four(), "in each cell"))["student EDSR 8×4, 2,500 steps: HKD"][-1] == ">4"
 
 
 def test_the_number_of_seeds_is_shown_where_it_differs() -> None:
     other = cell({"student": "EDSR 8×4", "train.steps": 2500}, {"none": ALONE[:2], "hkd": gained(0.1)[:2]})
     found = table(four(**{"82500": other}), "in each cell")
     assert found.header[5] == "Seeds"
-    assert rows(found)["EDSR 8×4, 2,500 steps: HKD"][4] == "2"
-    assert rows(found)["EDSR 16×8, 2,500 steps: HKD"][4] == "3"
+    assert rows(found)["student EDSR 8×4, 2,500 steps: HKD"][4] == "2"
+    assert rows(found)["student EDSR 16×8, 2,500 steps: HKD"][4] == "3"
 
 
 def test_unfinished_and_failed_cells_are_named_and_the_others_reported() -> None:
-    place = {"student": "EDSR 8×4", "train.steps": 2500}
+    place: dict[str, str | float] = {"student": "EDSR 8×4", "train.steps": 2500}
     without = cell(place, {"hkd": gained(0.1)})
     found = table(four(**{"82500": without}), "in each cell")
-    assert rows(found)["EDSR 8×4, 2,500 steps: HKD"][:4] == ["–"] * 4
-    assert "EDSR 8×4, 2,500 steps: no gains, w/o KD was not measured" in found.footnotes
+    assert rows(found)["student EDSR 8×4, 2,500 steps: HKD"][:4] == ["–"] * 4
+    assert "student EDSR 8×4, 2,500 steps: no gains, w/o KD was not measured" in found.footnotes
     empty = cell(place, {})
     empty = replace(
         empty, results=replace(empty.results, columns=["none", "hkd"], notes=["hkd: not trained yet"])
     )
     found = table(four(**{"82500": empty}), "in each cell")
-    assert "EDSR 8×4, 2,500 steps: no scores" in found.footnotes
-    assert rows(found)["EDSR 8×4, 2,500 steps: HKD"][:4] == ["–"] * 4
+    assert "student EDSR 8×4, 2,500 steps: no scores" in found.footnotes
+    assert rows(found)["student EDSR 8×4, 2,500 steps: HKD"][:4] == ["–"] * 4
     partly = cell(place, {"none": ALONE, "hkd": gained(0.1)[:1]})
     notes = ["hkd: failed (the loss is nan) (seeds 1, 2)", "self-ensemble"]
     partly = replace(partly, results=replace(partly.results, notes=notes))
     found = table(four(**{"82500": partly}), "in each cell")
-    assert "EDSR 8×4, 2,500 steps: hkd: failed (the loss is nan) (seeds 1, 2)" in found.footnotes
+    assert "student EDSR 8×4, 2,500 steps: hkd: failed (the loss is nan) (seeds 1, 2)" in found.footnotes
     assert not any("self-ensemble" in note for note in found.footnotes)
-    assert "No test, one seed; a test needs two: EDSR 8×4, 2,500 steps HKD" in found.footnotes
+    assert "No test, one seed; a test needs two: student EDSR 8×4, 2,500 steps HKD" in found.footnotes
 
 
 def test_the_table_of_two_axes_marks_what_is_not_significant() -> None:
@@ -100,6 +107,32 @@ def test_the_table_of_two_axes_marks_what_is_not_significant() -> None:
     assert found.header[1:] == ["100 steps", "200 steps", "300 steps"]
     assert list(rows(found))[:2] == ["50 images: EDSR 8×4", "50 images: EDSR 16×8"]
     assert rows(found)["399 images: EDSR 32×16"][-1] == "–"
+
+
+def test_all_training_images_are_called_so() -> None:
+    cells = [
+        cell({"data.images": count, "train.steps": 5}, {"none": ALONE, "hkd": gained(0.1)})
+        for count in (50, 399)
+    ]
+    cells[1] = replace(cells[1], axes={**cells[1].axes, "data.images": "null"})
+    assert list(rows(table(cells, "in each cell"))) == ["50 images: HKD", "all images: HKD"]
+
+
+def test_a_learning_rate_for_each_length_is_no_axis_of_tables_figures_and_effects() -> None:
+    rates = {"2500": "0.003", "10000": "0.0015"}
+    cells = [
+        replace(one, axes={**one.axes, "train.learning_rate": rates[one.axes["train.steps"]]})
+        for one in four()
+    ]
+    plain = table(four(), "gain of HKD")
+    assert (table(cells, "gain of HKD").header, rows(table(cells, "gain of HKD"))) == (
+        plain.header,
+        rows(plain),
+    )
+    effects = table(cells, "effects of the factors")
+    assert rows(effects) == rows(table(four(), "effects of the factors"))
+    assert any("includes that of train.learning_rate" in note for note in effects.footnotes)
+    assert len(GridDocument("map", cells).figures()["curves-psnr_y"].axes) == 2
 
 
 def test_a_grid_of_one_axis_has_no_table_of_two() -> None:
@@ -148,7 +181,7 @@ def test_the_json_report() -> None:
         one for one in differences(cells[0].results, "psnr_y") if one.model == "hkd" and not one.dataset
     )
     assert found["gains"][0]["mean"] == pytest.approx(own.mean)
-    assert found["gains"][0]["p_holm"] > own.p_holm  # type: ignore[operator]
+    assert found["gains"][0]["p_holm"] > own.p_holm
     assert {one["cell"] for one in found["multipliers"]} == {one.name for one in cells}
     effects = found["effects"][0]
     assert [one["term"] for one in effects["terms"]] == [
@@ -188,17 +221,19 @@ def test_figures_are_drawn_for_what_is_known() -> None:
     found = GridDocument("map", trained).figures()
     assert found["time-psnr_y"].axes[0].get_xlabel() == "training time (s)"
     axes = found["curves-psnr_y"].axes
-    assert [one.get_title(loc="left") for one in axes] == ["EDSR 8×4", "EDSR 16×8"]
+    assert [one.get_title(loc="left") for one in axes] == ["student EDSR 8×4", "student EDSR 16×8"]
     assert axes[0].get_xlabel() == "training cost (multiply-adds)"
-    (line,) = (one for one in axes[0].get_lines()[:3] if list(one.get_xdata()) == [2e12, 2e12])
-    assert list(line.get_ydata()) == pytest.approx([sum(gained(-0.1)) / 3, sum(gained(-0.2)) / 3])
+    (line,) = (one for one in axes[0].get_lines()[:3] if np.asarray(one.get_xdata()).tolist() == [2e12, 2e12])
+    assert np.asarray(line.get_ydata()).tolist() == pytest.approx(
+        [sum(gained(-0.1)) / 3, sum(gained(-0.2)) / 3]
+    )
 
 
 def test_without_costs_the_curves_are_over_steps_and_one_length_has_none() -> None:
     cells = [replace(one, costs={}) for one in four()]
     axes = GridDocument("map", cells).figures()["curves-psnr_y"].axes[0]
     assert axes.get_xlabel() == "training steps"
-    assert [list(one.get_xdata()) for one in axes.get_lines()[:3]] == [[2500, 10000]] * 3
+    assert [np.asarray(one.get_xdata()).tolist() for one in axes.get_lines()[:3]] == [[2500, 10000]] * 3
     assert "curves-psnr_y" not in GridDocument("map", [cells[0], cells[2]]).figures()
 
 
