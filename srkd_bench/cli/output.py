@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from srkd_bench.evaluation.results import Results
     from srkd_bench.experiments.analysis.forecast import Forecast
     from srkd_bench.experiments.analysis.sensitivity import Sensitivity
+    from srkd_bench.report.grids.document import GridDocument
 
 
 out, err = Console(), Console(stderr=True)
@@ -27,6 +28,16 @@ def print_results(results: Results, json_: bool) -> None:
         print(render(results, "json"), end="")
     else:
         print_report(results, out)
+
+
+def print_grid(document: GridDocument, json_: bool) -> None:
+    """Print the report of a grid as tables, or as JSON."""
+    from srkd_bench.report.render import print_document, written
+
+    if json_:
+        print(written(document, "json"), end="")
+    else:
+        print_document(document, out)
 
 
 def print_forecast(found: Forecast, json_: bool, more: dict[str, Any] | None = None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from srkd_bench.cli.output import err, print_forecast, print_results
+from srkd_bench.cli.output import err, print_forecast, print_grid, print_results
 from srkd_bench.experiments import workflow
 
 if TYPE_CHECKING:
@@ -96,11 +96,7 @@ def show_results(plan: Plans, store: ArtifactStore, json_: bool) -> None:
         return
     from srkd_bench.cli.grids import of_plan
 
-    content = of_plan(plan, store)
-    if json_:
-        print(content.text("json"), end="")
-    else:
-        content.print()
+    print_grid(of_plan(plan, store), json_)
 
 
 def write_events(plan: Plans, store: ArtifactStore, display: Display, folder: Path) -> None:

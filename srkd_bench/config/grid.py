@@ -37,19 +37,6 @@ class Cell:
     suite: Suite
 
 
-@dataclass(frozen=True)
-class Draft:
-    """A cell before its suite is validated.
-
-    Args:
-        keys: of all axes of the grid.
-        raw: the suite's keys, as in a file.
-    """
-
-    keys: Sequence[str]
-    raw: Raw
-
-
 def path_of(key: str) -> list[str]:
     """Return the parts of a dotted key of a suite."""
     return _DOT.split(key.strip())
@@ -79,8 +66,8 @@ def value_at(raw: Any, path: Iterable[str]) -> Any:
     return raw
 
 
-def drafts(raw: Raw, where: str) -> list[Draft]:
-    """Return the cells of a raw suite; one without axes if it has no `grid`.
+def expanded(raw: Raw, where: str) -> list[Raw]:
+    """Return the raw suites of a raw suite's cells; itself if it has no `grid`.
 
     Args:
         where: the suite, for messages.
@@ -91,7 +78,7 @@ def drafts(raw: Raw, where: str) -> list[Draft]:
     if raw.get("grid") is None:
         if raw.get("overrides"):
             raise SrkdError(f"{where}: overrides need a grid", _AXES)
-        return [Draft((), base)]
+        return [base]
     blocks = _blocks(raw, where)
     count = sum(prod(map(len, axes.values())) for axes in blocks)
     if not count:
@@ -104,11 +91,11 @@ def drafts(raw: Raw, where: str) -> list[Draft]:
     found = [_placed(base, at, where) for axes in blocks for at in _products(axes)]
     for number, override in enumerate(_overrides(raw, where), 1):
         found = _override(found, *override, f"{where}: override {number}")
-    return [Draft(axes_of(raw, where), one) for one in found]
+    return found
 
 
 def axes_of(raw: Raw, where: str) -> list[str]:
-    """Return the keys that a raw suite varies, in order; raises as `drafts`."""
+    """Return the keys that a raw suite varies, in order; raises as `expanded`."""
     blocks = [] if raw.get("grid") is None else _blocks(raw, where)
     return list(dict.fromkeys(key for axes in blocks for joined in axes for key in joined))
 
@@ -201,41 +188,40 @@ def selects(key: str, keys: Sequence[str]) -> bool:
     return key == CELL or any(key == one or key.startswith(f"{one}.") for one in keys)
 
 
-def is_selected(draft: Draft, cell: Cell, key: str, value: Any) -> bool:
+def is_selected(raw: Raw, cell: Cell, key: str, value: Any) -> bool:
     """Return whether a cell has the value of a selecting setting; `cell` gives its labels, or some of them."""
     if key != CELL:
-        return has(draft.raw, key, value)
+        return has(raw, key, value)
     return {*value.split()} <= {*cell.name.split()}
 
 
-def cells_hint(key: str, cells: Sequence[tuple[Draft, Cell]]) -> str:
+def cells_hint(key: str, cells: Sequence[tuple[Raw, Cell]]) -> str:
     """Return which cells there are instead of those that a setting selects."""
     if key == CELL:
         return f"for example --cell '{cells[0][1].name}'"
-    values = dict.fromkeys(unquoted(value_at(draft.raw, path_of(key))) for draft, _ in cells)
+    values = dict.fromkeys(unquoted(value_at(raw, path_of(key))) for raw, _ in cells)
     return f"cells have {', '.join(values)[:200]}"
 
 
-def named(found: Sequence[Draft], suites: Sequence[Suite], where: str) -> list[Cell]:
-    """Return the cells of drafts, with names from the labels of their values.
+def named(cells: Sequence[tuple[Raw, Suite]], keys: Sequence[str], where: str) -> list[Cell]:
+    """Return cells with names from the labels of their values.
 
+    Args:
+        keys: of the grid's axes.
     Raises:
         SrkdError: two cells are the same suite.
     """
-    columns = {
-        key: _labels(key, [(draft.raw, suite) for draft, suite in zip(found, suites, strict=True)])
-        for key in found[0].keys
-    }
-    cells = []
+    columns = {key: _labels(key, cells) for key in keys}
+    found = []
     seen: dict[str, str] = {}
-    for number, suite in enumerate(suites):
+    for number, (_, suite) in enumerate(cells):
         axes = {key: labels[number] for key, labels in columns.items()}
         name = " ".join(f"{key}={label}" for key, label in axes.items())
         if (other := seen.setdefault(suite.digest, name)) != name or len(seen) <= number:
             same = name if other == name else f"{other} and {name}"
             raise SrkdError(f"{where}: the grid has the same cell twice: {same}", "state each cell once")
-        cells.append(Cell(name, axes, suite))
-    return cells
+        found.append(Cell(name, axes, suite))
+    return found
 
 
 def _labels(key: str, cells: Sequence[tuple[Raw, Suite]]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from srkd_bench.config.grid import (
     Cell,
     axes_of,
     cells_hint,
-    drafts,
+    expanded,
     is_selected,
     named,
     path_of,
@@ -167,20 +167,21 @@ def load_grid(name: str, settings: Iterable[str] = ()) -> Grid:
     changes = [one for one in asked if one not in whole and one not in chosen]
     # Settings apply before the grid, for its teacher, and after it, since they replace its overrides.
     base = _changed(raw, changes)
-    found = [replace(one, raw=_changed(one.raw, changes)) for one in drafts(base, where)]
-    cells = [with_fixed_teacher(one.raw, base) if keys else one.raw for one in found]
-    suites = [validated(Suite, one, where) for one in cells]
+    raws = expanded(base, where)
     if not keys:
         if chosen:
             raise SrkdError(f"{where} has no grid, so it has no cells", "leave out --cell")
-        return Grid(suites[0].name, (Cell("", {}, suites[0]),))
-    pairs = list(zip(found, named(found, suites, where), strict=True))
+        suite = validated(Suite, raws[0], where)
+        return Grid(suite.name, (Cell("", {}, suite),))
+    raws = [_changed(one, changes) for one in raws]
+    suites = [validated(Suite, with_fixed_teacher(one, base), where) for one in raws]
+    cells = list(zip(raws, named(list(zip(raws, suites, strict=True)), keys, where), strict=True))
     for key, value in chosen:
-        fitting = [(one, cell) for one, cell in pairs if is_selected(one, cell, key, value)]
+        fitting = [(one, cell) for one, cell in cells if is_selected(one, cell, key, value)]
         if not fitting:
-            raise SrkdError(f"{where}: no cell has {key}={unquoted(value)[:80]}", cells_hint(key, pairs))
-        pairs = fitting
-    return Grid(suites[0].name, tuple(cell for _, cell in pairs))
+            raise SrkdError(f"{where}: no cell has {key}={unquoted(value)[:80]}", cells_hint(key, cells))
+        cells = fitting
+    return Grid(suites[0].name, tuple(cell for _, cell in cells))
 
 
 def _read(name: str) -> tuple[dict[str, Any], str]:

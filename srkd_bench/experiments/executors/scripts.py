@@ -41,11 +41,12 @@ def steps(plan: Plans, found: Sequence[Task], options: Sequence[str]) -> list[St
     for source in (source for one in plans_of(plan) for source in one.code):
         sources.check_allowed(source)
     first = ["srkd", *(["--trust"] if trusted() else [])]
-    made = list[Step]()
+    made, cells = list[Step](), {task.name: task.cell for task in found}
     fusions = _fusions(plan, found)
     for task in (task for task in found if task.kind != "scores"):
-        if task.name in fusions or (task.kind == "labels" and task.needs):
-            continue  # the teacher's command computes its labels
+        labelled = task.kind == "labels" and any(cells[name] == task.cell for name in task.needs)
+        if labelled or task.name in fusions:
+            continue  # the command that trains the teacher for this cell, or the fusion, does this too
         own = cell_of(plan, task.cell)
         cell = ["--cell", task.cell] if task.cell else []
         teacher = next((seed for seed in map(own.teacher_seed, _teachers(task)) if seed is not None), None)
