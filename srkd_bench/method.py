@@ -6,7 +6,6 @@ from srkd_bench.methods.base import (
     PIXEL_LOSSES,
     Depth,
     Factor,
-    HasTail,
     Losses,
     Method,
     PixelLoss,
@@ -17,7 +16,7 @@ from srkd_bench.methods.base import (
     Width,
     originally,
 )
-from srkd_bench.methods.features import channel_statistics, sample_features
+from srkd_bench.methods.features import channel_statistics, check_resume, sample_features
 from srkd_bench.networks.base import BODY, HEAD, Output
 
 __all__ = [
@@ -28,7 +27,6 @@ __all__ = [
     "PIXEL_LOSSES",
     "Depth",
     "Factor",
-    "HasTail",
     "Losses",
     "Method",
     "Output",
@@ -39,6 +37,7 @@ __all__ = [
     "Weight",
     "Width",
     "channel_statistics",
+    "check_resume",
     "originally",
     "sample_features",
 ]
