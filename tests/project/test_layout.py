@@ -24,9 +24,12 @@ TEST_FILES = sorted(
     if path.parts[0] not in OF_NO_PACKAGE
 )
 COMMANDS = Path("cli/commands")
-ONE_FILE_EACH = (COMMANDS, Path("methods/builtin"))
+METHODS = Path("methods/builtin")
+ONE_FILE_EACH = (COMMANDS, METHODS)
 FOLDERS = sorted(
-    path for path in (PACKAGE, *PACKAGE.rglob("*")) if path.is_dir() and path.name != "__pycache__"
+    path
+    for path in (PACKAGE, *PACKAGE.rglob("*"))
+    if path.is_dir() and path.name != "__pycache__" and path != PACKAGE / METHODS
 )
 MOST_ENTRIES, MOST_LINES = 12, 400
 
