@@ -25,7 +25,7 @@ from srkd_bench.networks.architectures.edsr import EDSR
 from srkd_bench.networks.loading import build
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.training.schedule import event_every
-from srkd_bench.training.teacher import teacher_pass
+from srkd_bench.training.teacher import TeacherPass
 
 KEY = Labels(teacher="noise", pixels="noise", scale=2, precision="fp32", ensemble=False)
 
@@ -44,7 +44,7 @@ def trainings(
     network: EDSR, student: ModelSpec, train: TrainSpec, count: int, plain: Patches, labelled: Patches
 ) -> dict[str, Callable[[], None]]:
     """Return what trains `count` steps: without distillation, and HKD with labels and with the teacher's passes."""
-    forward = teacher_pass(network, [registry.build("hkd", {})], train, CPU)
+    forward = TeacherPass(network, [registry.build("hkd", {})], train, CPU)
 
     def steps(method: str, patches: Patches) -> None:
         learner = learner_of(method, student, train, network, plain.batch(0)[0])
@@ -85,7 +85,7 @@ def rows(quick: bool) -> list[Row]:
             Patches(images, train, 0, labels=stored(store, images, label)),
         )
         lr = plain.batch(0)[0]
-        forward = teacher_pass(network, [], train, CPU)
+        forward = TeacherPass(network, [], train, CPU)
         times = by_turns(rounds, **trainings(network, sizes[1], train, count, plain, labelled))
         passes = by_turns(rounds, image=lambda: label(0), step=lambda: [forward(lr) for _ in range(10)])
     torch.set_num_threads(threads)

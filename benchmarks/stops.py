@@ -28,7 +28,7 @@ from srkd_bench.networks.loading import build
 from srkd_bench.training.contract.harness import Noise, learner_of
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import fit
-from srkd_bench.training.teacher import teacher_pass
+from srkd_bench.training.teacher import TeacherPass
 from srkd_bench.training.transfers import settle
 
 STUDENT, TEACHER = ModelSpec(n_feats=16, n_resblocks=4), ModelSpec(n_feats=32, n_resblocks=8)
@@ -164,7 +164,8 @@ def alone(name: str) -> Count:
     lr, hr = Noise(TRAIN).batch(0)
     with tempfile.TemporaryDirectory() as folder:
         (learner,) = learners([name], teacher, Path(folder))
-        view = TeacherView(teacher_pass(teacher, [learner.method], TRAIN, CPU), lr)
+        forward = TeacherPass(teacher, [learner.method], TRAIN, CPU)
+        view = TeacherView(forward, lr, resume=forward.resume)
         if learner.method.looks:
             assert view.sr is not None
 

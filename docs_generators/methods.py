@@ -14,7 +14,7 @@ from srkd_bench.methods import composition, registry
 from srkd_bench.methods.base import Method
 
 LABEL = re.compile(r"([A-Z]\w+): (?=\S)")
-HEADINGS = {"Deviation": "Deviations", "Reading": "Readings of the study", "Default": "Default"}
+HEADINGS = {"Deviation": "Deviations", "Reading": "Readings", "Default": "Default"}
 SYMBOLS = {
     "x": "LR batch",
     "y": "HR batch",

@@ -6,7 +6,6 @@ from srkd_bench.methods.base import (
     PIXEL_LOSSES,
     Depth,
     Factor,
-    HasTail,
     Losses,
     Method,
     PixelLoss,
@@ -20,7 +19,7 @@ from srkd_bench.methods.base import (
 from srkd_bench.methods.distances import Domain, distance
 from srkd_bench.methods.encoders import Encoder, EncoderFile
 from srkd_bench.methods.encoders import load as load_encoder
-from srkd_bench.methods.features import channel_statistics, sample_features
+from srkd_bench.methods.features import channel_statistics, check_resume, sample_features
 from srkd_bench.networks.base import BODY, HEAD, Output
 
 __all__ = [
@@ -34,7 +33,6 @@ __all__ = [
     "Encoder",
     "EncoderFile",
     "Factor",
-    "HasTail",
     "Losses",
     "Method",
     "Output",
@@ -45,6 +43,7 @@ __all__ = [
     "Weight",
     "Width",
     "channel_statistics",
+    "check_resume",
     "distance",
     "load_encoder",
     "originally",

@@ -1,10 +1,10 @@
 """The interface of a distillation method."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Annotated, ClassVar, Literal, Never
 
 import torch
 import torch.nn.functional as F
@@ -37,6 +37,10 @@ def originally(default: float | str) -> dict[str, object]:
     return {**LATER, "original": default}
 
 
+def _not_given(*inputs: object) -> Never:
+    raise NotImplementedError("no network was given to resume")
+
+
 class TeacherView:
     """The teacher's output, shared by all students of a step: at most one forward pass, on first access.
 
@@ -44,6 +48,7 @@ class TeacherView:
         forward: maps LR (N, 3, h, w) in [0, 1] to the teacher's output, without gradient.
         lr: the step's batch.
         labels: the teacher's SR of the batch if the store has it (N, 3, H, W); `sr` then needs no forward pass.
+        resume: `Architecture.resume` of the teacher, whose weights get no gradient.
     """
 
     def __init__(
@@ -51,8 +56,10 @@ class TeacherView:
         forward: Callable[[Tensor], Output],
         lr: Tensor,
         labels: Tensor | None = None,
+        resume: Callable[[float, Tensor, Tensor], Tensor] = _not_given,
     ) -> None:
         self.see = forward
+        self._resume = resume
         self._lr = lr
         self._labels = labels
         self._output: Output | None = None
@@ -74,6 +81,13 @@ class TeacherView:
         """The teacher's features of the batch at the taps that the methods declare, as in `Output`."""
         return self.output.feats
 
+    def resume(self, tap: float, features: Tensor) -> Tensor:
+        """Return the SR that the teacher gives for the batch if its features at a tap are replaced.
+
+        See `Architecture.resume`. The replacement gets a gradient, the teacher's weights get none.
+        """
+        return self._resume(tap, features, self._lr)
+
 
 @dataclass(frozen=True)
 class Step:
@@ -89,6 +103,8 @@ class Step:
         see: returns the student's output for other LR images, with gradient and features at the method's taps.
         autocast: returns the autocast context for auxiliary networks of the method.
         loss: the suite's loss function of SR and HR, for auxiliary networks.
+        resume: returns the SR that the student gives for the batch if its features at a tap are replaced, with
+            gradient; see `Architecture.resume`. `check_resume` refuses networks for which that is impossible.
     """
 
     lr: Tensor
@@ -101,17 +117,7 @@ class Step:
     see: Callable[[Tensor], Output]
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext
     loss: Callable[[Tensor, Tensor], Tensor] = F.mse_loss
-
-
-@runtime_checkable
-class HasTail(Protocol):
-    """A network that can provide a copy of its layers after the last block; methods test for it by `isinstance`."""
-
-    def __call__(self, lr: Tensor, taps: Sequence[float] = ()) -> Output:
-        """Super-resolve a batch, see `Architecture.forward`."""
-
-    def lend_tail(self) -> nn.Module:
-        """Return a copy of the tail, which maps LR (N, 3, h, w) and features at depth 1 to SR as in `Output`."""
+    resume: Callable[[float, Tensor], Tensor] = _not_given
 
 
 class Method(ABC):
@@ -131,8 +137,8 @@ class Method(ABC):
         looks: whether the method uses the teacher.
         fuses: whether its teacher is the fusion of the suite's `teachers`, of which it needs two or more.
         needs: what is used of the teacher: `sr` of the batch (`step.teacher.sr`), `features` of the batch
-            (`step.teacher.feats`), or the `network` itself (in `adapter`, or by `step.teacher.see`). With stored
-            labels, a method that needs only `sr` is trained without loading a teacher.
+            (`step.teacher.feats`), or the `network` itself (in `adapter`, or by `step.teacher.see` or `.resume`).
+            With stored labels, a method that needs only `sr` is trained without loading a teacher.
         beside: terms that train the adapter only; all others give the student a gradient.
         never_zero: why its terms are not zero for a student that equals its teacher; empty if they are.
         min_batch: the minimum batch size.

@@ -1,9 +1,12 @@
-"""Feature statistics on a sample of training patches."""
+"""Features of sample patches: their statistics, and whether networks can be resumed from them."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+from srkd_bench.core.errors import SrkdError
+from srkd_bench.networks.base import Architecture
 
 
 def sample_features(network: nn.Module, lr: Tensor, taps: Sequence[float]) -> dict[float, Tensor]:
@@ -20,3 +23,33 @@ def channel_statistics(features: Tensor) -> tuple[Tensor, Tensor]:
     """
     deviation, mean = torch.std_mean(features, dim=(0, 2, 3), keepdim=True)
     return mean, deviation.clamp_min(1e-6)
+
+
+def check_resume(network: nn.Module, lr: Tensor, taps: Sequence[float]) -> dict[float, Tensor]:
+    """Return a network's features of the first sample patch, (1, C, h, w) by tap, if it can be resumed from them.
+
+    Args:
+        network: in evaluation mode.
+        lr: (N, 3, h, w) in [0, 1].
+    Raises:
+        SrkdError: it has no such features, or the SR that it gives when it is resumed does not depend on them.
+    """
+    if not isinstance(network, Architecture):
+        raise SrkdError(
+            f"{type(network).__name__} cannot be resumed from features: it has no method resume",
+            "use another method, or a network that srkd has loaded or built",
+        )
+    with torch.no_grad():
+        output = network(lr[:1], taps)
+    for tap, features in output.feats.items():
+        given = features.clone().requires_grad_()
+        with torch.enable_grad():
+            sr = network.resume(tap, given, lr[:1])
+            used = torch.autograd.grad(sr.sum(), given, allow_unused=True)[0] if sr.requires_grad else None
+        if used is None or not torch.allclose(sr, output.sr, rtol=1e-3, atol=1e-3):
+            problem = "its SR does not depend on them" if used is None else "its own features give another SR"
+            raise SrkdError(
+                f"{network.spec} cannot be resumed from features at depth {tap:g}: {problem}",
+                "use another method, or name other modules by `blocks`",
+            )
+    return output.feats

@@ -1,4 +1,4 @@
-"""The interface of a network: forward pass, features, tail."""
+"""The interface of a network: forward pass, features, and resuming from features."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -54,6 +54,22 @@ class Architecture(nn.Module, ABC):
                 `BODY`.
         Returns:
             SR (N, 3, scale*h, scale*w) in float32, not clipped, and the features (N, C, h, w) in float32 by tap.
+        Raises:
+            SrkdError: it has no such features.
+        """
+
+    @abstractmethod
+    def resume(self, tap: float, features: Tensor, lr: Tensor) -> Tensor:
+        """Return the SR that the network gives if its features at a tap are replaced.
+
+        Gradients flow to the replacement and to the weights that are used.
+
+        Args:
+            tap: as in `forward`. Features at `HEAD` also replace the input of a global skip connection.
+            features: the replacement, (N, C, h, w) as `forward` returns them; not modified.
+            lr: (N, 3, h, w) in [0, 1], the images that the network works on.
+        Returns:
+            SR (N, 3, scale*h, scale*w) in float32, not clipped.
         Raises:
             SrkdError: it has no such features.
         """

@@ -3,8 +3,8 @@
 import copy
 import dataclasses
 import math
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from io import BytesIO
 from itertools import chain
@@ -162,7 +162,8 @@ class Learner:
         rec = loss(output.sr, hr)
         precision = partial(autocast, train, self.device)
         progress = self.step / train.steps
-        step = Step(lr, hr, output, view, rec, progress, self.generator, self._see, precision, loss)
+        resume = partial(self._continue, lr)
+        step = Step(lr, hr, output, view, rec, progress, self.generator, self._see, precision, loss, resume)
         terms = self.method.losses(step, self.adapter)
         values = self.ranks.agreed(torch.stack([rec.detach(), *(term.detach() for term in terms.values())]))
         self._finite &= values.isfinite().all().to(self.device)
@@ -218,11 +219,20 @@ class Learner:
             kept.copy_(new)
 
     def _see(self, lr: Tensor) -> Output:
+        with self._pass():
+            output: Output = self._network(lr, self.method.taps)
+        return output
+
+    def _continue(self, lr: Tensor, tap: float, features: Tensor) -> Tensor:
+        with self._pass():
+            return self.student.resume(tap, features, lr)
+
+    @contextmanager
+    def _pass(self) -> Iterator[None]:
         # Dropout: the masks depend on seed and step alone, not on the other learners or on resuming.
         masks = seeded("forward", self.run.seed, self.step, device=self.device)
         with masks if self.student.draws else nullcontext(), autocast(self.run.train, self.device):
-            output: Output = self._network(lr, self.method.taps)
-        return output
+            yield
 
     def _buffers(self) -> list[Tensor]:
         return [*self.student.buffers(), *self.adapter.buffers()]

@@ -4,18 +4,17 @@ import time
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
 
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import Stopped
 from srkd_bench.core.signals import Interrupted, shielded
 from srkd_bench.data.patches import Patches
 from srkd_bench.methods.base import TeacherView
-from srkd_bench.networks.base import Architecture, Output, convolutions
+from srkd_bench.networks.base import Architecture, convolutions
 from srkd_bench.training.compilation import begin_step
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.schedule import event_every, share_every
-from srkd_bench.training.teacher import teacher_pass
+from srkd_bench.training.teacher import TeacherPass
 from srkd_bench.training.transfers import Readout, upload
 
 VALIDATE = 5  # number of events between two validations
@@ -50,7 +49,7 @@ def fit(
         Stopped: a signal arrived; every learner has a checkpoint.
     """
     train, ranks = patches.train, learners[0].ranks
-    forward = teacher_pass(teacher, [one.method for one in learners], train, device)
+    forward = TeacherPass(teacher, [one.method for one in learners], train, device)
     log = _Log(train, min(one.step for one in learners), validate)
     readout = Readout()
     checkpoints = _Checkpoints(checkpoint_seconds, hand_on, readout)
@@ -71,7 +70,7 @@ def fit(
 def _run(
     learners: Sequence[Learner],
     patches: Patches,
-    forward: Callable[[Tensor], Output],
+    forward: TeacherPass,
     device: torch.device,
     log: "_Log",
     checkpoints: "_Checkpoints",
@@ -84,7 +83,7 @@ def _run(
         begin_step(patches.train.compile)
         lr, hr, *labels = (upload(images, device) for images in patches.batch(step))
         log.batch_is_here()
-        view = TeacherView(forward, lr, labels[0] if labels else None)
+        view = TeacherView(forward, lr, labels[0] if labels else None, forward.resume)
         active = [one for one in learners if one.error is None and one.step == step]
         for learner in active:
             learner.advance(lr, hr, view, log.of(learner), share=log.measures_share)

@@ -103,7 +103,7 @@ def test_every_installed_method_has_a_complete_page() -> None:
     assert "| `weight` | `0.25` | number from 0 to 1,000,000 |" in ckd
     assert "| `form` | `A` | `A` or `B` |" in ckd
     assert "## Deviations\n\n- Distances are mean squared errors of pixels" in ckd
-    assert ckd.partition("## Readings of the study")[2].partition("##")[0].count("\n- ") == 2
+    assert ckd.partition("## Readings")[2].partition("##")[0].count("\n- ") == 2
     assert (
         "## Default\n\n- 0.25, by its gradient share (`srkd ls methods --measure`): 0.43, 0.35 and 0.61 on the demo"
         in ckd

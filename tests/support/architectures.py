@@ -58,6 +58,22 @@ class Careless(nn.Module):
         return sr
 
 
+class Aside(nn.Module):
+    """Its blocks are a branch whose output is not used; with `echo`, the sum of what a block gives in two calls."""
+
+    def __init__(self, echo: bool = False, scale: int = 2) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(nn.Conv2d(3, 3, 3, padding=1) for _ in range(2))
+        self.tail = nn.Sequential(nn.Conv2d(3, 3 * scale**2, 1), nn.PixelShuffle(scale))
+        self.echo = echo
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = [block(x) for block in self.blocks]
+        second = [block(1 - x) for block in self.blocks]
+        sr: Tensor = self.tail(x + sum(first) + sum(second) if self.echo else x)
+        return sr
+
+
 class Attentive(nn.Module):
     """A small transformer: tokens (N, h*w, C), attention over the whole image, dropout, batch norm at its end."""
 

@@ -412,8 +412,9 @@ def test_a_training_equals_the_plain_loop_bit_for_bit(lab: Lab, name: str) -> No
             return Output(on_grid(seen.sr), seen.feats)
 
         rec, progress = F.mse_loss(output.sr, hr), number / TRAIN.steps
-        view, see = TeacherView(look, lr), partial(plain.student, taps=taps)
-        step = Step(lr, hr, output, view, rec, progress, plain.generator, see)
+        view, see = TeacherView(look, lr, resume=lab.teacher.resume), partial(plain.student, taps=taps)
+        resume = partial(plain.student.resume, lr=lr)
+        step = Step(lr, hr, output, view, rec, progress, plain.generator, see, resume=resume)
         optimizer.zero_grad()
         torch.stack(list(method.losses(step, plain.adapter).values())).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -39,7 +39,7 @@ from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import VALIDATE
 from srkd_bench.training.precision import has_bf16_arithmetic
 from srkd_bench.training.schedule import event_every, share_every
-from srkd_bench.training.teacher import teacher_pass
+from srkd_bench.training.teacher import TeacherPass
 from srkd_bench.training.transfers import settle
 
 TRIAL_STEPS = 20
@@ -232,7 +232,7 @@ def _labels(key: Labels, plan: Plan, place: Workplace) -> Job:
         return Job("labels", "teacher labels", "to do", None)
     done = len(finished_images(place.store.work(key))) / len(sizes)
     network = build(model, 0).to(place.device).requires_grad_(False).eval()
-    forward = teacher_pass(network, [], train, place.device)
+    forward = TeacherPass(network, [], train, place.device)
     lr = torch.rand(1, 3, TRIAL_SIDE, TRIAL_SIDE, device=place.device)
     work = key.passes * pixels * (1 - done)
     seconds = work * _median(lambda: forward(lr), place) / TRIAL_SIDE**2
@@ -352,12 +352,12 @@ def trial(
     lr = torch.rand(images, 3, train.patch, train.patch, device=place.device)
     hr = torch.rand(images, 3, scale * train.patch, scale * train.patch, device=place.device)
     learners = [Learner(run, None, teacher, lr, folder, place.device) for run in runs]
-    forward = teacher_pass(teacher, [one.method for one in learners], train, place.device)
+    forward = TeacherPass(teacher, [one.method for one in learners], train, place.device)
     labels = on_grid(hr) if any(run.teacher_labels for run in runs) else None
 
     def step(log: dict[str, float] | None = None) -> None:
         begin_step(train.compile)
-        view = TeacherView(forward, lr, labels)
+        view = TeacherView(forward, lr, labels, forward.resume)
         for learner in learners:
             learner.advance(lr, hr, view, log)
         settle(*learners)

@@ -6,8 +6,8 @@ methods are measured on the same student. Before the first step and at three lat
 training images that were not used for training. Seeds are fixed: the same machine gives the same numbers.
 """
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
@@ -36,7 +36,7 @@ from srkd_bench.store.workspace import Workplace
 from srkd_bench.training.learner import adapter_groups, adapter_of
 from srkd_bench.training.precision import autocast
 from srkd_bench.training.schedule import learning_rate
-from srkd_bench.training.teacher import teacher_pass
+from srkd_bench.training.teacher import TeacherPass
 
 STEPS = 400  # steps of the plain training, or fewer if the suite's training is shorter
 BEGINNING = 0.0
@@ -117,7 +117,8 @@ class _Lesson:
         self.batches += 1
         output = self.see(sorted({tap for probe in probes for tap in probe.method.taps}), lr)
         methods = [probe.method for probe in probes]
-        view = TeacherView(teacher_pass(self.teacher, methods, self.train, self.device), lr)
+        forward = TeacherPass(self.teacher, methods, self.train, self.device)
+        view = TeacherView(forward, lr, resume=forward.resume)
         loss, precision = PIXEL_LOSSES[self.train.loss], partial(autocast, self.train, self.device)
         rec, steps = loss(output.sr, hr), []
         for one in probes:
@@ -126,15 +127,26 @@ class _Lesson:
                 replace(output, feats={tap: output.feats[tap] for tap in taps}),
                 partial(self.see, taps),
             )
-            steps.append(Step(lr, hr, own, view, rec, progress, one.generator, see, precision, loss))
+            resume = partial(self.resume, lr)
+            steps.append(Step(lr, hr, own, view, rec, progress, one.generator, see, precision, loss, resume))
         return rec, steps
 
     def see(self, taps: Sequence[float], lr: Tensor) -> Output:
         """Return the output of the student."""
-        own = seeded("forward", SEED, self.batches) if self.student.draws else nullcontext()
-        with own, autocast(self.train, self.device):
+        with self._pass():
             output: Output = self.student(lr, taps)
         return output
+
+    def resume(self, lr: Tensor, tap: float, features: Tensor) -> Tensor:
+        """Return the student's SR if its features at a tap are replaced."""
+        with self._pass():
+            return self.student.resume(tap, features, lr)
+
+    @contextmanager
+    def _pass(self) -> Iterator[None]:
+        own = seeded("forward", SEED, self.batches) if self.student.draws else nullcontext()
+        with own, autocast(self.train, self.device):
+            yield
 
 
 def steps(plan: Plan) -> int:

@@ -28,7 +28,7 @@ from srkd_bench.store.workspace import Workplace
 from srkd_bench.training.compilation import Compilation, check_compiler
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.precision import obstacle
-from srkd_bench.training.teacher import teacher_pass
+from srkd_bench.training.teacher import TeacherPass
 from srkd_bench.training.transfers import settle
 
 PATCH = 16  # LR pixels, at most
@@ -126,8 +126,8 @@ def _try(run: Run, teacher: Architecture | None, place: Workplace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         try:
             learner = Learner(run, None, teacher, lr, Path(folder), place.device)
-            forward = teacher_pass(teacher, [learner.method], train, place.device)
-            learner.advance(lr, hr, TeacherView(forward, lr))
+            forward = TeacherPass(teacher, [learner.method], train, place.device)
+            learner.advance(lr, hr, TeacherView(forward, lr, resume=forward.resume))
             settle(learner)
         except SrkdError as error:
             raise SrkdError(f"{run.method} does not work here: {error.message}", error.hint) from error

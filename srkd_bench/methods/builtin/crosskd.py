@@ -5,18 +5,17 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from srkd_bench.core.errors import SrkdError
 from srkd_bench.methods.base import (
     LATER,
     PIXEL_LOSSES,
     Factor,
-    HasTail,
     Losses,
     Method,
     PixelLoss,
     Step,
     Weight,
 )
+from srkd_bench.methods.features import check_resume, sample_features
 
 
 @dataclass(frozen=True)
@@ -59,46 +58,47 @@ class CrossKD(Method):
             object.__setattr__(self, "needs", ("sr", "features", "network"))
 
     def adapter(self, teacher: nn.Module | None, student: nn.Module, lr: Tensor) -> nn.Module:
-        """Return the 1×1 convolution with the teacher's tail, frozen.
+        """Return the 1×1 convolution.
 
         Raises:
-            SrkdError: the teacher has no tail to copy.
+            SrkdError: the teacher cannot be resumed.
         """
-        if not isinstance(teacher, HasTail):
-            raise SrkdError(
-                f"crosskd needs a teacher with lend_tail; {type(teacher).__name__} has none",
-                "use another method for this teacher, or give its class a method lend_tail, as EDSR has",
-            )
-        with torch.no_grad():
-            inputs, outputs = (one(lr[:1], self.taps).feats[1.0].shape[1] for one in (student, teacher))
-        return Cross(inputs, outputs, teacher.lend_tail())
+        assert teacher is not None
+        hint, guided = check_resume(teacher, lr, self.taps), sample_features(student, lr[:1], self.taps)
+        return Cross(guided[1.0].shape[1], hint[1.0].shape[1])
 
     def losses(self, step: Step, adapter: nn.Module) -> Losses:
         """Return `rec` and `crosskd`."""
         with step.autocast():
-            sr = adapter(step.lr, step.student.feats[1.0], step.teacher.feats[1.0] if self.align else None)
+            wide = adapter(step.student.feats[1.0], step.teacher.feats[1.0] if self.align else None)
+        sr = step.teacher.resume(1.0, wide)
         return {"rec": step.rec, "crosskd": self.weight * PIXEL_LOSSES[self.loss](sr, step.teacher.sr)}
 
 
 class Cross(nn.Module):
-    """Map the student's features to SR with the teacher's tail."""
+    """Map the student's features to the teacher's channels."""
 
-    def __init__(self, inputs: int, outputs: int, tail: nn.Module) -> None:
+    def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.widen = nn.Conv2d(inputs, outputs, 1)
         nn.init.dirac_(self.widen.weight)
         nn.init.zeros_(self.widen.bias)  # type: ignore[arg-type]  # it has one
-        self.tail = tail.requires_grad_(False)
+        self.register_load_state_dict_pre_hook(_without_tail)
 
-    def forward(self, lr: Tensor, feats: Tensor, like: Tensor | None = None) -> Tensor:
-        """Map LR (N, 3, h, w) and features (N, inputs, h, w) to SR in float32.
+    def forward(self, feats: Tensor, like: Tensor | None = None) -> Tensor:
+        """Map features (N, inputs, h, w) to (N, outputs, h, w).
 
         Args:
             like: the teacher's features (N, outputs, h, w), if the student's are to be aligned with them.
         """
-        wide = self.widen(feats)
-        sr: Tensor = self.tail(lr, wide if like is None else aligned(wide, like))
-        return sr
+        wide: Tensor = self.widen(feats)
+        return wide if like is None else aligned(wide, like)
+
+
+def _without_tail(module: nn.Module, state: dict[str, Tensor], prefix: str, *rest: object) -> None:
+    """Remove the copy of the teacher's tail from a checkpoint that an earlier version wrote."""
+    for name in [name for name in state if name.startswith(f"{prefix}tail.")]:
+        del state[name]
 
 
 def aligned(features: Tensor, like: Tensor) -> Tensor:

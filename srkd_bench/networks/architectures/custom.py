@@ -1,7 +1,7 @@
 """Wrap any super-resolution class so that its features can be read."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -55,19 +55,64 @@ class Foreign(Architecture):
         Raises:
             SrkdError: SR has another shape, or features cannot be read as (N, C, h, w).
         """
+        paths = self._paths(taps)
+        maps: dict[str, Tensor] = {}
+
+        def read(path: str, output: object, found: Tensor) -> None:
+            # A copy: later layers may modify it in place.
+            maps[path] = found[..., : lr.shape[-2], : lr.shape[-1]].to(torch.float32, copy=True)
+
+        sr = self._sr(lr, paths.values(), read)
+        return Output(sr, {tap: maps[paths[tap]] for tap in taps})
+
+    def resume(self, tap: float, features: Tensor, lr: Tensor) -> Tensor:
+        """Continue from features, see `Architecture.resume`. It costs a whole forward pass.
+
+        The network runs on LR, and the output of the block is replaced. What else follows the block stays as it
+        is: features of earlier blocks that later layers use, and what is computed in the padding.
+        """
+        height, width = lr.shape[-2:]
+
+        def replace(path: str, output: object, found: Tensor) -> object:
+            if found.shape == features.shape:
+                return in_the_form_of(output, features.to(found.dtype, copy=True))
+            whole = found.clone()
+            whole[..., :height, :width] = features
+            return in_the_form_of(output, whole)
+
+        return self._sr(lr, self._paths([tap]).values(), replace)
+
+    def _sr(self, lr: Tensor, paths: Iterable[str], act: Callable[[str, object, Tensor], object]) -> Tensor:
+        """Return the SR of a pass in which a function gets the output of some modules.
+
+        Args:
+            act: gets a module's path, its output, and that as features (N, C, h, w) of the padded images; what it
+                returns replaces the output, unless it is None.
+        """
         given = self._pad(lr)
         if given is lr:
             given = lr.clone()
-        paths = self._paths(taps)
-        maps: dict[str, Tensor] = {}
-        hooks = [self._read(path, given.shape[-2:], lr.shape[-2:], maps) for path in set(paths.values())]
+        called = set[str]()
+
+        def watched(path: str) -> Any:
+            def hook(module: nn.Module, inputs: object, output: object) -> object:
+                called.add(path)
+                return act(path, output, self._features(path, output, given.shape[-2:]))
+
+            return module_at(self, path).register_forward_hook(hook)
+
+        wanted = set(paths)
+        hooks = [watched(path) for path in wanted]
         try:
             sr = self.network(given if self.spec.range == 1 else self.spec.range * given)
         finally:
             for hook in hooks:
                 hook.remove()
-        if missing := [path for path in paths.values() if path not in maps]:
-            raise SrkdError(f"{self.spec}: module '{missing[0]}' is not called", self._hint())
+        if missing := wanted - called:
+            raise SrkdError(f"{self.spec}: module '{min(missing)}' is not called", self._hint())
+        return self._checked(sr, given, lr)
+
+    def _checked(self, sr: object, given: Tensor, lr: Tensor) -> Tensor:
         s, (height, width) = self.spec.scale, lr.shape[-2:]
         wanted = torch.Size([len(lr), 3, s * given.shape[-2], s * given.shape[-1]])
         if not isinstance(sr, Tensor) or sr.shape != wanted:
@@ -77,9 +122,7 @@ class Foreign(Architecture):
                 f"an architecture here takes and gives RGB and enlarges by {s}",
             )
         sr = sr[..., : s * height, : s * width].float()
-        return Output(
-            sr if self.spec.range == 1 else sr / self.spec.range, {tap: maps[paths[tap]] for tap in taps}
-        )
+        return sr if self.spec.range == 1 else sr / self.spec.range
 
     def _paths(self, taps: Sequence[float]) -> dict[float, str]:
         blocks = self.spec.blocks
@@ -97,18 +140,14 @@ class Foreign(Architecture):
             )
         return {tap: blocks[max(1, round(tap * len(blocks))) - 1] for tap in taps}
 
-    def _read(self, path: str, padded: torch.Size, size: torch.Size, maps: dict[str, Tensor]) -> Any:
-        def hook(module: nn.Module, inputs: object, output: object) -> None:
-            found = feature_map(output, padded)
-            if found is None:
-                raise SrkdError(
-                    f"{self.spec}: '{path}' gives {described(output)}, which is not a feature map of"
-                    f" {padded[0]}×{padded[1]} pixels", self._hint()
-                )  # fmt: skip
-            # A copy: later layers may modify it in place.
-            maps[path] = found[..., : size[0], : size[1]].to(torch.float32, copy=True)
-
-        return module_at(self, path).register_forward_hook(hook)
+    def _features(self, path: str, output: object, size: torch.Size) -> Tensor:
+        found = feature_map(output, size)
+        if found is None:
+            raise SrkdError(
+                f"{self.spec}: '{path}' gives {described(output)}, which is not a feature map of"
+                f" {size[0]}×{size[1]} pixels", self._hint()
+            )  # fmt: skip
+        return found
 
     def _hint(self) -> str:
         paths = ", ".join(readable_paths(survey(self)))
@@ -149,6 +188,14 @@ def feature_map(output: object, size: Sequence[int]) -> Tensor | None:
     if output.ndim == 3 and output.shape[1] == size[0] * size[1]:
         return output.transpose(1, 2).reshape(len(output), -1, *size)
     return output if output.ndim == 4 and tuple(output.shape[-2:]) == tuple(size) else None
+
+
+def in_the_form_of(output: object, features: Tensor) -> object:
+    """Return features (N, C, h, w) as a module returned its output, from which `feature_map` read their like."""
+    if isinstance(output, tuple | list):
+        return type(output)([in_the_form_of(output[0], features), *output[1:]])
+    assert isinstance(output, Tensor)
+    return features.flatten(2).transpose(1, 2) if output.ndim == 3 else features
 
 
 def module_at(model: Foreign, path: str) -> nn.Module:

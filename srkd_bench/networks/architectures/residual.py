@@ -60,9 +60,7 @@ class ResidualNetwork(Architecture):
         Returns:
             SR (N, 3, scale*h, scale*w) in float32, not clipped, and the features (N, n_feats, h, w) by tap.
         """
-        blocks = len(self.body) - 1
-        ends = {HEAD: 0, BODY: blocks + 1}
-        wanted = {tap: ends[tap] if tap in ends else max(1, round(tap * blocks)) for tap in taps}
+        wanted = {tap: self._position(tap) for tap in taps}
         x = head = _shallow(self.head, self.mean, lr)
         feats = {0: head}
         for i, block in enumerate(self.body, start=1):
@@ -72,14 +70,22 @@ class ResidualNetwork(Architecture):
         sr = _upscaled(self.tail, self.mean, head + x)
         return Output(sr, {tap: feats[i] for tap, i in wanted.items()})
 
+    def resume(self, tap: float, features: Tensor, lr: Tensor) -> Tensor:
+        """Continue from features, see `Architecture.resume`. It costs the head and the layers after the tap."""
+        position = self._position(tap)
+        head = _shallow(self.head, self.mean, lr) if position else features
+        return _upscaled(self.tail, self.mean, head + self.body[position:](features))
+
+    def _position(self, tap: float) -> int:
+        """Return how many layers of the body come before a tap."""
+        blocks = len(self.body) - 1
+        ends = {HEAD: 0, BODY: blocks + 1}
+        return ends[tap] if tap in ends else max(1, round(tap * blocks))
+
     @property
     def pixel_bytes(self) -> float:
         """Peak memory per LR pixel: the upsampler's output before and after the pixel shuffle is the largest."""
         return 8 * self.spec.n_feats * self.spec.scale**2
-
-    def lend_tail(self) -> "Tail":
-        """Return a copy of the layers after the last block."""
-        return Tail(self)
 
     @torch.no_grad()
     def convert_to_255(self) -> None:
@@ -87,25 +93,6 @@ class ResidualNetwork(Architecture):
         for name, value in self.named_parameters():
             if name.endswith(".bias"):
                 value.mul_(255)
-
-
-class Tail(nn.Module):
-    """A copy of the layers of a network after its last block, including its global skip connection.
-
-    Args:
-        network: the original, which shares no weights with the copy.
-    """
-
-    mean: Tensor
-
-    def __init__(self, network: ResidualNetwork) -> None:
-        super().__init__()
-        self.head, self.last, self.tail = copy.deepcopy((network.head, network.body[-1], network.tail))
-        self.register_buffer("mean", network.mean.clone(), persistent=False)
-
-    def forward(self, lr: Tensor, feats: Tensor) -> Tensor:
-        """Map LR (N, 3, h, w) in [0, 1] and features (N, n_feats, h, w) to SR in float32, not clipped."""
-        return _upscaled(self.tail, self.mean, _shallow(self.head, self.mean, lr) + self.last(feats))
 
 
 def _shallow(head: nn.Module, mean: Tensor, lr: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ LABELS = {
     "augkd": "AugKD",
     "crosskd": "CrossKD",
     "fitnet": "FitNet",
+    "mipkd": "MiPKD",
     "teacher": "Teacher",
     "bicubic": "Bicubic",
     "set5": "Set5",

@@ -5,7 +5,7 @@ CHECKS[name](subject("./mymethod.py"))  # raises Broken, with the line to fix an
 
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, cast
 
@@ -24,6 +24,10 @@ from srkd_bench.training.contract.subject import Broken, Subject, subject
 
 __all__ = ["CHECKS", "Broken", "Check", "Subject", "Verdict", "examine", "subject"]
 
+NO_WAY_BACK = (
+    "resume a network from what is computed from step.student.feats, without detach() and outside no_grad(),"
+    " and compare its SR in a term"
+)
 NO_WAY = "do not use detach(), item(), torch.tensor(...) or no_grad() between step.student and the loss"
 
 
@@ -100,11 +104,40 @@ def _student_gets_gradients(one: Subject) -> None:
             raise Broken(f"term '{name}' gives the {who} no gradient", place, NO_WAY)
 
 
+@_check("Resumed networks give the student a gradient through their features")
+def _resumes_with_gradient(one: Subject) -> str:
+    start = one.lesson(batch=one.batch)
+    terms = one.losses(start)
+    weights = [weight for weight in start.student.parameters() if weight.requires_grad]
+    total = torch.stack([loss for name, loss in terms.items() if name != "rec"]).sum()
+    for features, sr, stack in start.resumed:
+        place = one.files.of_frames(stack)
+        if not sr.requires_grad:
+            raise Broken("a network is resumed without gradient", place, NO_WAY_BACK)
+        if not _reaches(total, [sr]):
+            raise Broken("no term gives the SR of a resumed network a gradient", place, NO_WAY_BACK)
+        if not _reaches(features.square().sum(), weights):
+            problem = "a network is resumed from features that give the student no gradient"
+            raise Broken(problem, place, NO_WAY_BACK)
+    return "" if start.resumed else "it resumes no network"
+
+
+def _reaches(loss: Tensor, sources: Sequence[Tensor]) -> bool:
+    """Return whether a loss has a gradient other than zero with respect to any of these tensors."""
+    if not loss.requires_grad:
+        return False
+    grads = torch.autograd.grad(loss, sources, retain_graph=True, allow_unused=True)
+    return any(grad is not None and bool(grad.any()) for grad in grads)
+
+
 @_check("The teacher gets no gradient; its weights and its mode are not modified")
 def _teacher_stays(one: Subject) -> None:
     start = one.lesson(batch=one.batch)
     twin = lesson(registry.build("none", {}), batch=one.batch).teacher
-    hint = "keep the teacher out of the adapter; step.teacher has its output and features"
+    hint = (
+        "keep the teacher out of the adapter; step.teacher has its output and features, and resumes it with"
+        " frozen weights"
+    )
     place = one.files.of_function("adapter", "teacher")
 
     def unlike() -> bool:
@@ -182,6 +215,7 @@ class _Watched:
         "feats": ("features",),
         "output": ("sr", "features"),
         "see": ("network",),
+        "resume": ("network",),
     }
 
     def __init__(self, view: TeacherView) -> None:

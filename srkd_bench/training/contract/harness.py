@@ -1,6 +1,8 @@
 """A minimal training that the checks observe."""
 
+import copy
 import tempfile
+import traceback
 import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -40,6 +42,7 @@ class Lesson:
 
     Args:
         looks: inputs of the teacher's forward passes so far.
+        resumed: features from which networks were resumed, the SR that they gave, and the stack of the call.
     """
 
     method: Method
@@ -49,6 +52,7 @@ class Lesson:
     precision: TrainSpec
     step: Step = field(init=False)
     looks: list[Tensor] = field(default_factory=list)
+    resumed: list[tuple[Tensor, Tensor, traceback.StackSummary]] = field(default_factory=list)
 
     def losses(self) -> Losses:
         """Return the method's loss terms. Mismatched tensor sizes are an error, also where torch only warns."""
@@ -64,18 +68,25 @@ class Lesson:
     def begin(self, lr: Tensor, hr: Tensor) -> None:
         """Create the step of a batch."""
         output, generator = self._output(self.student, lr), torch.Generator().manual_seed(0)
-        view, rec, see = (
-            TeacherView(self._see, lr),
-            F.mse_loss(output.sr, hr),
-            partial(self._output, self.student),
-        )
+        frozen = copy.deepcopy(self.teacher).requires_grad_(False)
+        view = TeacherView(self._see, lr, resume=partial(self._resume, frozen))
+        rec, see = F.mse_loss(output.sr, hr), partial(self._output, self.student)
         precision = partial(autocast, self.precision, CPU)
-        self.step = Step(lr, hr, output, view, rec, 0.5, generator, see, precision)
+        resume = partial(self._resume, self.student, lr=lr)
+        self.step = Step(
+            lr, hr, output, view, rec, 0.5, generator, see, precision, F.mse_loss, resume
+        )  # fmt: skip
 
     @torch.no_grad()
     def _see(self, images: Tensor) -> Output:
         self.looks.append(images)
         return self._output(self.teacher, images)
+
+    def _resume(self, network: EDSR, tap: float, features: Tensor, lr: Tensor) -> Tensor:
+        with autocast(self.precision, CPU):
+            sr = network.resume(tap, features, lr)
+        self.resumed.append((features, sr, traceback.extract_stack()))
+        return sr
 
     def _output(self, network: EDSR, images: Tensor) -> Output:
         with autocast(self.precision, CPU):

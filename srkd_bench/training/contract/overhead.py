@@ -33,7 +33,7 @@ def overhead(method: Method) -> str:
 
     def step(learner: Learner) -> float:
         begun = time.monotonic()
-        learner.advance(lr, hr, TeacherView(look, lr))
+        learner.advance(lr, hr, TeacherView(look, lr, resume=teacher.resume))
         return time.monotonic() - begun
 
     with TemporaryDirectory() as folder:

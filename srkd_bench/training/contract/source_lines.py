@@ -15,7 +15,10 @@ class Files:
 
     def of_error(self, error: BaseException) -> str:
         """Return the last place in these files in an error's traceback."""
-        frames = traceback.extract_tb(error.__traceback__)
+        return self.of_frames(traceback.extract_tb(error.__traceback__))
+
+    def of_frames(self, frames: traceback.StackSummary) -> str:
+        """Return the last place in these files in a stack."""
         found = [(one.filename, one.lineno) for one in frames if one.filename in self.paths]
         return _place(found[-1]) if found else ""
 

@@ -28,6 +28,7 @@ def one_weight(weight: float, **others: float | str) -> Traits:
     names = {"m": ["weight", *(name for name, value in others.items() if type(value) is float)]}
     about = {
         "looks": True,
+        "fuses": False,
         "labels": True,
         "live": False,
         "min_batch": 1,

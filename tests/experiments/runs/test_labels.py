@@ -167,7 +167,7 @@ def test_no_teacher_is_loaded_for_a_second_seed_or_a_second_method(
     assert serial.do_all(plan, place) == []
     assert all(place.store.has(run) for run in plan.students)
     assert loaded == []
-    assert serial.do_all(planned("methods=[crosskd]"), place) == []  # its adapter holds the teacher's tail
+    assert serial.do_all(planned("methods=[crosskd]"), place) == []  # it resumes the teacher
     assert loaded == [plan.teacher]
 
 

@@ -11,7 +11,7 @@ from srkd_bench.config.network import ModelSpec
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.methods import registry
-from srkd_bench.methods.base import HasTail, Step, TeacherView
+from srkd_bench.methods.base import Step, TeacherView
 from srkd_bench.methods.builtin.crosskd import Cross, CrossKD, aligned
 from srkd_bench.networks.architectures.edsr import EDSR
 from srkd_bench.networks.base import Output
@@ -24,28 +24,25 @@ LR = torch.rand(2, 3, 6, 5, generator=torch.Generator().manual_seed(0))
 
 
 def made(
-    student: EDSR, teacher: nn.Module, weight: float = 1.0, loss: Loss = "mse", *, align: bool = False
+    student: EDSR, teacher: EDSR, weight: float = 1.0, loss: Loss = "mse", *, align: bool = False
 ) -> tuple[Cross, dict[str, Tensor]]:
     method = CrossKD(weight=weight, loss=loss, align=align)
     adapter = method.adapter(teacher, student, LR)
     assert isinstance(adapter, Cross)
     with torch.no_grad():
         seen = teacher(LR, method.taps)
-    view = TeacherView(lambda lr: seen, LR)
+    view = TeacherView(lambda lr: seen, LR, resume=teacher.resume)
     step = Step(LR, LR, student(LR, method.taps), view, torch.tensor(0.25), 0.5, torch.Generator(), unseen)
     return adapter, method.losses(step, adapter)
-
-
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_a_tail_reproduces_the_networks_sr_from_its_features(scale: int) -> None:
-    network = build(ModelSpec(n_feats=6, n_resblocks=3, res_scale=0.5, scale=scale), 1)  # type: ignore[arg-type]
-    output = network(LR, (1.0,))
-    assert torch.equal(network.lend_tail()(LR, output.feats[1.0]), output.sr)
 
 
 def test_crosskd_is_the_teachers_tail_on_the_students_features_step_by_step() -> None:
     student, teacher = build(STUDENT, 0), build(TEACHER, 1)
     adapter, terms = made(student, teacher, weight=3.0)
+
+    def crossed(adapter: Cross, feats: Tensor) -> Tensor:
+        return teacher.resume(1.0, adapter(feats), LR)
+
     feats = student(LR, (1.0,)).feats[1.0]
     with torch.no_grad():
         adapter.widen.weight.copy_(torch.randn(6, 4, 1, 1, generator=torch.Generator().manual_seed(0)))
@@ -53,15 +50,15 @@ def test_crosskd_is_the_teachers_tail_on_the_students_features_step_by_step() ->
         skip = teacher.head(255 * LR - teacher.mean)
         last = teacher.body[-1]
         sr = (teacher.tail(skip + last(wide)) + teacher.mean) / 255
-    torch.testing.assert_close(adapter(LR, feats), sr, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(crossed(adapter, feats), sr, rtol=1e-4, atol=1e-4)
     assert list(terms) == ["rec", "crosskd"]
     _, again = made(student, teacher, weight=1.0)
     assert terms["crosskd"].item() == pytest.approx(3 * again["crosskd"].item())
     first, _ = made(student, teacher)
-    by_hand = F.mse_loss(first(LR, feats), teacher(LR).sr)
+    by_hand = F.mse_loss(crossed(first, feats), teacher(LR).sr)
     assert again["crosskd"].item() == pytest.approx(by_hand.item())
     _, absolute = made(student, teacher, loss="l1")
-    by_hand = (first(LR, feats) - teacher(LR).sr).abs().mean()
+    by_hand = (crossed(first, feats) - teacher(LR).sr).abs().mean()
     assert absolute["crosskd"].item() == pytest.approx(by_hand.item())
 
 
@@ -78,7 +75,7 @@ def test_align_passes_the_aligned_features_to_the_tail() -> None:
     adapter, terms = made(student, teacher, align=True)
     hint = teacher(LR, (1.0,))
     wide = adapter.widen(student(LR, (1.0,)).feats[1.0])
-    by_hand = F.mse_loss(teacher.lend_tail()(LR, aligned(wide, hint.feats[1.0])), hint.sr)
+    by_hand = F.mse_loss(teacher.resume(1.0, aligned(wide, hint.feats[1.0]), LR), hint.sr)
     assert terms["crosskd"].item() == pytest.approx(by_hand.item(), rel=1e-5)
     assert terms["crosskd"].item() != pytest.approx(made(student, teacher)[1]["crosskd"].item(), rel=0.01)
     terms["crosskd"].backward()  # type: ignore[no-untyped-call]
@@ -92,13 +89,11 @@ def test_crosskd_is_zero_for_a_student_equal_to_its_teacher() -> None:
     assert terms["crosskd"].item() == pytest.approx(0, abs=1e-12)
 
 
-def test_the_convolution_is_trained_and_the_tail_is_frozen() -> None:
-    teacher = build(TEACHER, 1)
+def test_the_convolution_is_trained_and_the_teacher_is_frozen() -> None:
+    teacher = build(TEACHER, 1).requires_grad_(False)
     adapter, terms = made(build(STUDENT, 0), teacher)
     terms["crosskd"].backward()  # type: ignore[no-untyped-call]
-    trained = {name for name, weight in adapter.named_parameters() if weight.requires_grad}
-    assert trained == {"widen.weight", "widen.bias"}
-    assert all(weight.grad is None for weight in adapter.tail.parameters())
+    assert [name for name, _ in adapter.named_parameters()] == ["widen.weight", "widen.bias"]
     assert all(weight.grad is None for weight in teacher.parameters())
     assert all(weight.grad is not None for weight in adapter.widen.parameters())
 
@@ -111,36 +106,29 @@ def test_the_students_own_tail_gets_no_gradient_from_the_teacher() -> None:
     assert all(weight.grad is not None for weight in student.body[:-1].parameters())
 
 
-def test_a_tail_shares_no_weights_with_the_network() -> None:
-    teacher = build(TEACHER, 1)
-    tail = teacher.lend_tail()
-    own = {weight.data_ptr() for weight in teacher.state_dict().values()} | {teacher.mean.data_ptr()}
-    assert not own & {weight.data_ptr() for weight in [*tail.parameters(), *tail.buffers()]}
-    assert not any("body.0" in name for name in tail.state_dict())  # no blocks in checkpoints
-
-
-def test_the_sr_is_float32_under_bf16() -> None:
+def test_bf16_reaches_the_convolution_and_the_teacher() -> None:
     student, teacher = build(STUDENT, 0), build(TEACHER, 1)
     adapter, _ = made(student, teacher)
     feats = student(LR, (1.0,)).feats[1.0]
     with torch.autocast("cpu", torch.bfloat16):
-        sr = adapter(LR, feats)
+        sr = teacher.resume(1.0, adapter(feats), LR)
+    exact = teacher.resume(1.0, adapter(feats), LR)
     assert sr.dtype == torch.float32
-    torch.testing.assert_close(sr, adapter(LR, feats), rtol=0, atol=0.01)
-    assert not torch.equal(sr, adapter(LR, feats))
+    torch.testing.assert_close(sr, exact, rtol=0, atol=0.01)
+    assert not torch.equal(sr, exact)
 
 
-def test_a_teacher_without_lend_tail_is_rejected() -> None:
+def test_a_teacher_that_cannot_be_resumed_is_rejected() -> None:
     class Closed(nn.Module):
         def forward(self, lr: Tensor, taps: tuple[float, ...] = ()) -> Output:
             return Output(lr, {})
 
-    assert isinstance(build(TEACHER, 1), HasTail)
-    with pytest.raises(
-        SrkdError, match=r"^crosskd needs a teacher with lend_tail; Closed has none$"
-    ) as caught:
+    with pytest.raises(SrkdError, match=r"^Closed cannot be resumed from features: it has no method resume$"):
         CrossKD().adapter(Closed(), build(STUDENT, 0), LR)
-    assert "lend_tail" in caught.value.hint
+
+
+def view_of(teacher: EDSR) -> TeacherView:
+    return TeacherView(lambda lr: teacher(lr, (1.0,)), LR, resume=teacher.resume)
 
 
 def learner(folder: Path, teacher: EDSR, **params: float) -> Learner:
@@ -166,7 +154,7 @@ def test_the_adapter_rate_is_a_factor_on_the_adapters_learning_rate(tmp_path: Pa
         one = learner(tmp_path, teacher, **params)
         weights = one.student.get_parameter("head.0.weight"), one.adapter.get_parameter("widen.weight")
         before = [weight.detach().clone() for weight in weights]
-        one.advance(LR, F.interpolate(LR, scale_factor=2), TeacherView(lambda lr: teacher(lr, (1.0,)), LR))
+        one.advance(LR, F.interpolate(LR, scale_factor=2), view_of(teacher))
         student, adapter = ((a - b).abs().max().item() for a, b in zip(weights, before, strict=True))
         return student, adapter
 
@@ -177,7 +165,7 @@ def test_the_adapter_rate_is_a_factor_on_the_adapters_learning_rate(tmp_path: Pa
 
 def test_a_checkpoint_of_a_time_without_adapter_rates_is_resumed(tmp_path: Path) -> None:
     teacher = build(TEACHER, 1).requires_grad_(False)
-    view = TeacherView(lambda lr: teacher(lr, (1.0,)), LR)
+    view = view_of(teacher)
     one = learner(tmp_path, teacher)
     one.advance(LR, LR.repeat(1, 1, 2, 2), view)
     for group in one.optimizer.param_groups:
@@ -190,20 +178,32 @@ def test_a_checkpoint_of_a_time_without_adapter_rates_is_resumed(tmp_path: Path)
     assert all(map(torch.equal, one.student.parameters(), again.student.parameters()))
 
 
-def test_a_checkpoint_restores_convolution_and_tail(tmp_path: Path) -> None:
+def test_a_checkpoint_restores_the_convolution(tmp_path: Path) -> None:
     teacher = build(TEACHER, 1).requires_grad_(False)
     one = learner(tmp_path, teacher)
     before = {name: value.clone() for name, value in one.adapter.state_dict().items()}
-    hr = F.interpolate(LR, scale_factor=2)
     for _ in range(2):
-        one.advance(LR, hr, TeacherView(lambda lr: teacher(lr, (1.0,)), LR))
+        one.advance(LR, F.interpolate(LR, scale_factor=2), view_of(teacher))
     assert one.error is None
     one.save()
     again = learner(tmp_path, teacher)
     assert again.step == 2
+    assert list(before) == ["widen.weight", "widen.bias"]
     for name, value in one.adapter.state_dict().items():
         assert torch.equal(again.adapter.state_dict()[name], value), name
-        assert torch.equal(value, before[name]) is not name.startswith("widen."), name
+        assert not torch.equal(value, before[name]), name
+
+
+def test_a_checkpoint_of_a_time_when_the_adapter_held_the_tail_is_resumed(tmp_path: Path) -> None:
+    teacher = build(TEACHER, 1).requires_grad_(False)
+    one = learner(tmp_path, teacher)
+    one.advance(LR, LR.repeat(1, 1, 2, 2), view_of(teacher))
+    one.adapter.tail = nn.Conv2d(6, 3, 3).requires_grad_(False)
+    one.save()
+    again = learner(tmp_path, teacher)
+    for each in (one, again):
+        each.advance(LR, LR.repeat(1, 1, 2, 2), view_of(teacher))
+    assert all(map(torch.equal, one.student.parameters(), again.student.parameters()))
 
 
 def test_only_aligning_needs_the_teachers_features() -> None:

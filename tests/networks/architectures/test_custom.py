@@ -21,6 +21,7 @@ from srkd_bench.evaluation.inference.tiling import tiled
 from srkd_bench.evaluation.scoring import network
 from srkd_bench.experiments.transfer import bundle
 from srkd_bench.methods import registry
+from srkd_bench.methods.features import check_resume
 from srkd_bench.networks import probing, resolve
 from srkd_bench.networks.architectures import custom
 from srkd_bench.networks.base import BODY, HEAD, Architecture, Output
@@ -97,6 +98,44 @@ def test_features_are_float32_maps_with_gradients_to_the_student(
     assert not torch.equal(feats[0.25], feats[1.0])
     grads = torch.autograd.grad(feats[1.0].sum(), list(model.parameters()), allow_unused=True)
     assert any(grad is not None and grad.abs().max() > 0 for grad in grads)
+
+
+@pytest.mark.parametrize("tap", [HEAD, 0.25, 0.5, 1.0, BODY])
+@every_architecture
+def test_a_network_continues_from_features_that_replace_its_own(spec: NetworkSpec, tap: float) -> None:
+    model, lr = ready(spec), noise(2, 3, 8, 6)
+    if isinstance(model.spec, ForeignSpec) and (tap in (HEAD, BODY) or not model.spec.blocks):
+        with pytest.raises(SrkdError, match=r"cannot be read|can be read"):
+            model.resume(tap, noise(2, 4, 8, 6), lr)
+        return
+    whole = look(model, lr, tap, 1.0)
+    own = whole.feats[tap].detach().requires_grad_()
+    sr = model.resume(tap, own, lr)
+    assert torch.equal(sr, whole.sr)
+    (grad,) = torch.autograd.grad(sr.square().sum(), own)
+    assert grad.abs().sum((1, 2, 3)).min() > 0
+    other = own.detach() + 0.1
+    before = other.clone()
+    assert not torch.equal(model.resume(tap, other, lr), whole.sr)
+    assert torch.equal(other, before)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model.resume(tap, other, lr).dtype == torch.float32
+
+
+@every_architecture
+def test_earlier_blocks_get_no_gradient_from_a_resumed_network(spec: NetworkSpec) -> None:
+    model, lr = ready(spec), noise(2, 3, 8, 6)
+    if isinstance(model.spec, ForeignSpec) and not model.spec.blocks:
+        pytest.skip("it has no blocks")
+    feats = look(model, lr, 0.5, 1.0).feats
+    before, after = (list(model.parameters()) for _ in range(2))
+    sr = model.resume(1.0, feats[1.0].detach(), lr)
+    grads = torch.autograd.grad(sr.square().sum(), before, allow_unused=True)
+    blocks = torch.autograd.grad(look(model, lr, 1.0).feats[1.0].square().sum(), after, allow_unused=True)
+    both = sum(a is not None and b is not None for a, b in zip(grads, blocks, strict=True))
+    assert any(grad is not None for grad in grads)
+    # A dense network passes what earlier blocks computed on to its tail, and EDSR and RCAN their head.
+    assert both == {"EDSR 4×4": 2, "RCAN 4×1×4": 2, "Distiller": 20}.get(str(spec), 0)
 
 
 @every_scale
@@ -288,6 +327,41 @@ def test_taps_are_depths_in_the_list_of_blocks_unaffected_by_in_place_layers() -
 def test_only_features_of_blocks_can_be_read(tap: float, where: str) -> None:
     with pytest.raises(SrkdError, match=f"after its {where} cannot be read"):
         look(ready(named("Careless")), noise(1, 3, 6, 5), tap)
+
+
+def test_a_padded_network_continues_from_features_without_the_padding() -> None:
+    plain = ready(named("Distiller"))
+    assert isinstance(plain, custom.Foreign)
+    model = custom.Foreign(plain.spec, plain.network, lambda lr: F.pad(lr, (0, 3, 0, 2), "replicate"))
+    lr = noise(2, 3, 6, 5)
+    whole = look(model, lr, 0.5)
+    features = whole.feats[0.5].detach().requires_grad_()
+    assert features.shape[2:] == (6, 5)
+    sr = model.resume(0.5, features, lr)
+    assert torch.equal(sr, whole.sr)
+    (grad,) = torch.autograd.grad(sr.sum(), features)
+    assert grad.abs().max() > 0
+    assert not torch.equal(model.resume(0.5, features.detach() + 1, lr), whole.sr)
+
+
+def test_a_module_that_returns_several_outputs_continues_with_the_first_replaced() -> None:
+    output = (torch.zeros(1, 6, 2), "size")
+    tokens, size = custom.in_the_form_of(output, torch.arange(12.0).reshape(1, 2, 2, 3))  # type: ignore[misc]
+    assert tokens[0, :, 0].tolist() == [0, 1, 2, 3, 4, 5]
+    assert size == "size"
+
+
+def test_a_network_that_ignores_its_blocks_cannot_be_resumed() -> None:
+    lr = noise(2, 3, 6, 5)
+    for spec in (named("Aside"), named("Aside", params={"echo": True})):
+        model = ready(spec)
+        problem = "its own features give another SR" if spec.params else "its SR does not depend on them"
+        refused = f"^Aside.* cannot be resumed from features at depth 0.5: {problem}$"
+        with pytest.raises(SrkdError, match=refused) as caught:
+            check_resume(model, lr, (0.5,))
+        assert "blocks" in caught.value.hint
+    feats = check_resume(ready(named("Distiller")), lr, (0.5, 1.0))
+    assert [one.shape for one in feats.values()] == 2 * [(1, 8, 6, 5)]
 
 
 def test_tokens_are_reshaped_to_maps() -> None:
@@ -513,12 +587,22 @@ def test_a_method_that_needs_features_is_rejected_before_work_without_any(srkd: 
     assert "training" not in err
 
 
-def test_a_method_that_needs_the_teachers_tail_is_rejected_before_work_without_it(srkd: Srkd) -> None:
-    words = [*TINY, "--set", f"teacher={{model: {{arch: '{HERE}Careless'}}}}", "--device", "cpu"]
-    code, _, err = srkd("distill", "-m", "crosskd", *words)
+@pytest.mark.parametrize("method", ["crosskd", "mipkd"])
+def test_a_teacher_that_cannot_be_resumed_is_rejected_before_work(srkd: Srkd, method: str) -> None:
+    words = [*TINY, "--set", f"teacher={{model: {{arch: '{HERE}Aside'}}}}", "--device", "cpu"]
+    code, _, err = srkd("distill", "-m", method, *words)
     assert code == 1
-    assert "crosskd does not work here: crosskd needs a teacher with lend_tail" in " ".join(err.split())
+    said = " ".join(err.split())
+    assert f"{method} does not work here: Aside cannot be resumed from features at depth" in said
+    assert "its SR does not depend on them" in said
     assert "training" not in err
+
+
+def test_methods_that_resume_networks_train_with_any_that_can_be_resumed(srkd: Srkd) -> None:
+    words = [*TINY, "--set", f"teacher={{model: {{arch: '{HERE}Attentive'}}}}", "--device", "cpu", "--json"]
+    code, out, err = srkd("distill", "-m", "crosskd", "-m", "mipkd", *words)
+    assert code == 0, err
+    assert {one["model"] for one in json.loads(out)["scores"]} == {"bicubic", "teacher", "crosskd", "mipkd"}
 
 
 def test_a_wrong_key_of_a_network_is_named_with_the_nearest(srkd: Srkd) -> None:

@@ -12,11 +12,10 @@ from srkd_bench.config.network import ModelSpec, RcanSpec, network_spec
 from srkd_bench.config.suite import TeacherSpec
 from srkd_bench.config.suite_file import validated
 from srkd_bench.core.errors import SrkdError
-from srkd_bench.methods.base import HasTail
 from srkd_bench.networks.architectures.rcan import RCAN, ChannelAttention
 from srkd_bench.networks.architectures.residual import DIV2K_MEAN
 from srkd_bench.networks.architectures.spandrel import why_not
-from srkd_bench.networks.base import Output
+from srkd_bench.networks.base import BODY, HEAD, Output
 from srkd_bench.networks.loading import build, load_weights
 from srkd_bench.networks.resolve import Hints
 from tests.support.weight_files import released
@@ -105,11 +104,11 @@ def test_taps_are_the_outputs_of_residual_groups() -> None:
 
 
 @every_scale
-def test_the_tail_maps_the_last_features_to_the_same_sr(scale: int) -> None:
+@pytest.mark.parametrize("tap", [HEAD, 0.5, 1.0, BODY])
+def test_resumed_from_its_own_features_it_gives_the_same_sr(scale: int, tap: float) -> None:
     model, lr = network(rcan(2, 1, 4, 2, scale)), noise(2, 3, 6, 5)
-    output = model(lr, (1.0,))
-    assert isinstance(model, HasTail)
-    torch.testing.assert_close(model.lend_tail()(lr, output.feats[1.0]), output.sr)
+    output = model(lr, (tap,))
+    assert torch.equal(model.resume(tap, output.feats[tap], lr), output.sr)
 
 
 @every_scale

@@ -52,6 +52,7 @@ class Whole(Method):
         }
 '''
 
+CROSSED = "loss = F.mse_loss(guided, hint)"
 KEY = '"broken": self.weight * loss'
 
 # The original and the changed code; then the failing check, its message, the line that it names, and its hint.
@@ -193,6 +194,62 @@ BROKEN = {
         "def losses(self, step: Step, adapter: nn.Module) -> Losses:",
         "register_buffer",
     ),
+    "ignores_the_resumed": (
+        (CROSSED, "crossed = step.teacher.resume(0.5, guided)\n        loss = F.mse_loss(guided, hint)"),
+        "Resumed networks give the student a gradient",
+        "no term gives the SR of a resumed network a gradient",
+        "crossed = step.teacher.resume(0.5, guided)",
+        "compare its SR in a term",
+    ),
+    "resumes_without_gradient": (
+        (
+            CROSSED,
+            "with torch.no_grad():\n            crossed = step.resume(0.5, step.student.feats[0.5])\n"
+            "        loss = F.mse_loss(guided, hint) + crossed.mean()",
+        ),
+        "Resumed networks give the student a gradient",
+        "a network is resumed without gradient",
+        "crossed = step.resume(0.5, step.student.feats[0.5])",
+        "outside no_grad()",
+    ),
+    "resumes_from_detached_features": (
+        (
+            CROSSED,
+            "crossed = step.resume(0.5, step.student.feats[0.5].detach())\n        loss = crossed.mean()",
+        ),
+        "Resumed networks give the student a gradient",
+        "a network is resumed from features that give the student no gradient",
+        "crossed = step.resume(0.5, step.student.feats[0.5].detach())",
+        "without detach()",
+    ),
+    "resumes_from_the_teachers_features": (
+        (
+            CROSSED,
+            "crossed = step.teacher.resume(0.5, adapter.bias.view(1, -1, 1, 1) + hint)\n"
+            "        loss = F.mse_loss(guided, hint) + crossed.mean()",
+        ),
+        "Resumed networks give the student a gradient",
+        "a network is resumed from features that give the student no gradient",
+        "crossed = step.teacher.resume(0.5, adapter.bias.view(1, -1, 1, 1) + hint)",
+        "from what is computed from step.student.feats",
+    ),
+    "teacher_resumed_with_gradient": (
+        (CROSSED, "loss = self.__dict__['teacher'].resume(0.5, guided, step.lr).square().mean()"),
+        "The teacher gets no gradient",
+        "a loss gives the teacher a gradient",
+        "self.__dict__['teacher'] = teacher",
+        "step.teacher has its output and features, and resumes it with frozen weights",
+    ),
+    "resumes_without_the_network": (
+        (
+            "hint = step.teacher.feats[0.5]\n        loss = F.mse_loss(guided, hint)",
+            "crossed = step.teacher.resume(0.5, guided)\n        loss = F.mse_loss(crossed, step.teacher.sr)",
+        ),
+        "Of the teacher, only what `needs` names",
+        "losses() uses the teacher's network, which needs does not name",
+        "def losses",
+        "add 'network' to needs",
+    ),
     "asks_twice": (
         (
             "hint = step.teacher.feats[0.5]",
@@ -219,7 +276,9 @@ def written(folder: Path, name: str, change: tuple[str, str]) -> Path:
     assert change[0] in WHOLE
     path = folder / f"{name}.py"
     text = WHOLE.replace(*change)
-    if name == "teacher_moved":
+    if name == "resumes_without_the_network":
+        text = text.replace("taps = (0.5,)", 'taps = (0.5,)\n    needs = ("sr", "features")')
+    if name in ("teacher_moved", "teacher_resumed_with_gradient"):
         text = text.replace(
             "adapter = nn.Conv2d", "self.__dict__['teacher'] = teacher\n        adapter = nn.Conv2d"
         )
@@ -328,14 +387,14 @@ def test_the_command_prints_one_line_per_check_and_fails_if_any_fails(srkd: Srkd
     code, text, messages = srkd("method", "check", "./not_zero.py")
     assert code == 1
     lines = text.splitlines()
-    assert [line[0] for line in lines if line[0] in "✓✗"] == ["✓"] * 9 + ["✗"] + ["✓"] * 7
+    assert [line[0] for line in lines if line[0] in "✓✗"] == ["✓"] * 10 + ["✗"] + ["✓"] * 7
     at = next(i for i, line in enumerate(lines) if line.startswith("✗"))
     assert lines[at].startswith(
         "✗ A student that equals its teacher has zero distillation loss: term 'broken' is "
     )
     assert re.fullmatch(r'    not_zero.py, line \d+: "broken": self.weight \* loss,', lines[at + 1])
     assert lines[at + 2].startswith("    hint: if that is intended")
-    assert messages.startswith("error: ./not_zero.py fails 1 of 17 checks\n")
+    assert messages.startswith("error: ./not_zero.py fails 1 of 18 checks\n")
 
 
 def test_optimised_python_has_the_same_checks_and_summaries() -> None:
@@ -345,7 +404,7 @@ def test_optimised_python_has_the_same_checks_and_summaries() -> None:
     )
     printed = subprocess.check_output([sys.executable, "-OO", "-c", code], text=True)
     assert json.loads(printed) == [[*checks.CHECKS], registry.summary("hkd")]
-    assert len(checks.CHECKS) == 17
+    assert len(checks.CHECKS) == 18
     assert registry.summary("hkd").startswith("Output distillation (HKD)")
 
 
