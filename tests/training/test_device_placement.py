@@ -36,6 +36,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in registry.names()),
     ("rkd+hkd", {}),
     ("fakd", {"positions": 9}),
+    ("hkd", {"domain": "wavelet"}),
     ("ckd", {"form": "B", "neg_grad": True}),
     ("rkd", {"angle": 1.0}),
 ]
