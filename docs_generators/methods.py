@@ -196,7 +196,7 @@ def parameters(method: type[Method], name: str, arguments: dict[str, str]) -> st
     rows = [
         (
             f"`{one.name}`",
-            "" if one.default is MISSING else f"`{written(one.default)}`",
+            "" if one.default in (MISSING, "") else f"`{written(one.default)}`",
             bounds(TypeAdapter(hints[one.name]).json_schema()),
             prose(arguments.get(one.name, "")),
         )

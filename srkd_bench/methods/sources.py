@@ -142,8 +142,12 @@ def know(found: Iterable[Source]) -> None:
     """Remember sources for `seen`: of two with the same content, prefer the one that may run and still exists."""
     for one in found:
         before = _SEEN.get((one.name, one.sha256))
-        if before is None or (one.allowed, one.path is not None) > (before.allowed, before.path is not None):
+        if before is None or _usable(one) > _usable(before):
             _SEEN[one.name, one.sha256] = one
+
+
+def _usable(source: Source) -> tuple[bool, bool]:
+    return source.allowed, source.path is not None and source.path.exists()
 
 
 def seen(name: str, sha256: str) -> Source:

@@ -35,6 +35,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in registry.names()),
     ("rkd+hkd", {}),
     ("fakd", {"positions": 9}),
+    ("hkd", {"domain": "wavelet"}),
     ("ckd", {"form": "B", "neg_grad": True}),
     ("rkd", {"angle": 1.0}),
 ]
@@ -64,7 +65,7 @@ def validate(model: nn.Module) -> float:
 def test_every_method_trains_and_resumes_on_one_device(
     name: str, params: dict[str, Any], tmp_path: Path
 ) -> None:
-    method = registry.build(name, params)
+    method = registry.build(name, {name: params})
     with pytest.raises(Stopped):
         train(name, method, tmp_path, stop=2)
     train(name, method, tmp_path)

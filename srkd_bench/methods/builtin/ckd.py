@@ -33,8 +33,8 @@ class CKD(Method):
     uses five maps of VGG19. At the default weight, the factor of the term is 200 / 255: CSD's 200 is for images in
     0..255.
 
-    Deviation: without `space`, distances are mean squared errors of pixels, as in the study; CSD uses L1 on VGG
-    features.
+    Deviation: distances are mean squared errors of pixels, as in the study, unless `space` is given; CSD uses L1 on
+    VGG features.
     Deviation: with `space`, the distance to the negatives is a mean over the other images; CSD's code sums over all
     images of the batch, the image itself among them.
     Deviation: neither the study nor CSD mentions a warm-up. `warmup: 0` is theirs, and that of the suites `bsds`,

@@ -19,9 +19,10 @@ class MTKD(Method):
     once and the distance 10 times, which is the same loss times 10. Adam's steps do not depend on that factor.
     Deviation: the authors' fusion network has Swin transformer blocks on DCT coefficients. Here it has residual
     blocks, and their output is added to the mean of the teachers' SRs.
-    Reading: the paper trains students by the distance in wavelets; the released configuration for EDSR by L1 in
-    pixels. `domain: pixels` is the latter.
-    Default: 10, the authors' ratio.
+    Reading: the paper trains students by the distance in wavelets, the released configuration for EDSR by L1 in
+    pixels. The latter is the default, and `domain: wavelet` the former.
+    Default: 10, the authors' ratio. The student hardly learns from HR: in wavelets, whose coefficients are larger
+    than pixels, the gradient share was 130 before the first step on the built-in photographs.
 
     Args:
         domain: `wavelet` is the sum over the levels' details and the last approximations, each a mean over its
@@ -34,7 +35,7 @@ class MTKD(Method):
     fuses = True
 
     weight: Weight = 10.0
-    domain: Domain = "wavelet"
+    domain: Domain = "pixels"
     loss: PixelLoss = "mse"
 
     def losses(self, step: Step, adapter: nn.Module) -> Losses:

@@ -57,12 +57,17 @@ class Fusion(Architecture):
         """Return the SR (N, 3, scale*h, scale*w) for LR images if the features at a tap are replaced."""
         srs, position = self._srs(lr), self._position(tap)
         head = self._shallow(srs) if position else features
-        return srs.mean(0) + self.tail(head + self.body[position:](features)).float()
+        sr: Tensor = srs.mean(0) + self.tail(head + self.body[position:](features)).float()
+        return sr
+
+    @property
+    def _networks(self) -> list[Architecture]:
+        return [network for network in self.fused if isinstance(network, Architecture)]
 
     @torch.no_grad()
     def _srs(self, lr: Tensor) -> Tensor:
         """Return the SRs of all networks, (networks, N, 3, scale*h, scale*w)."""
-        return torch.stack([network(lr).sr for network in self.fused])
+        return torch.stack([network(lr).sr for network in self._networks])
 
     def _shallow(self, srs: Tensor) -> Tensor:
         shallow: Tensor = self.head(srs.transpose(0, 1).flatten(1, 2) - 0.5)
@@ -83,22 +88,21 @@ class Fusion(Architecture):
     @property
     def halo(self) -> int | None:
         """Radius of the receptive field in LR pixels; None if one of the networks needs whole images."""
-        around = [network.halo for network in self.fused]  # type: ignore[union-attr]  # architectures
-        own = 2 * self.spec.n_resblocks + 5
-        return None if None in around else own + max(around)  # type: ignore[type-var,operator]  # no None
+        around = [network.halo for network in self._networks]
+        known = [one for one in around if one is not None]
+        return 2 * self.spec.n_resblocks + 5 + max(known) if len(known) == len(around) else None
 
     @property
     def pixel_bytes(self) -> float:
         """Peak memory per LR pixel: of the largest network, and of the fusion's upsampler and its SRs."""
         scale, count = self.spec.scale, len(self.fused)
         own = (8 * self.spec.n_feats + 3 * 3 * 4 * count) * scale**2
-        return float(max(own, *(network.pixel_bytes for network in self.fused)))  # type: ignore[union-attr,arg-type]
+        return max(own, *(network.pixel_bytes for network in self._networks))
 
     def weights(self) -> dict[str, Tensor]:
         """Return the weights written to a file, those of the fused networks included."""
         found = {name: value for name, value in self.state_dict().items() if not name.startswith(_FUSED)}
-        for i, network in enumerate(self.fused):
-            assert isinstance(network, Architecture)
+        for i, network in enumerate(self._networks):
             found |= {f"{_FUSED}{i}.{name}": value for name, value in network.weights().items()}
         return found
 

@@ -165,7 +165,7 @@ def features(seed: int) -> list[Tensor]:
 
 def l1(a: Tensor, b: Tensor) -> float:
     pairs = list(zip(a.flatten().tolist(), b.flatten().tolist(), strict=True))
-    return sum(abs(x - y) for x, y in pairs) / len(pairs)
+    return float(sum(abs(x - y) for x, y in pairs) / len(pairs))
 
 
 def test_the_loss_in_a_feature_space_is_as_worked_by_loops() -> None:
@@ -219,7 +219,6 @@ def test_ckd_in_a_feature_space_fulfils_the_contract(check: str, encoder: str) -
 
 
 def test_the_parameters_for_pixels_are_refused_in_a_feature_space(encoder: str) -> None:
-    more: dict[str, str | bool]
-    for more in ({"form": "B"}, {"neg_grad": True}):
+    for more in ("form", "B"), ("neg_grad", True):
         with pytest.raises(SrkdError, match="ckd takes space, or form and neg_grad"):
-            registry.build("ckd", {"ckd": {"space": encoder} | more})
+            registry.build("ckd", {"ckd": {"space": encoder, more[0]: more[1]}})
