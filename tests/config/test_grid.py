@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -19,7 +20,7 @@ Cells = Callable[..., tuple[Cell, ...]]
 def cells(tmp_path: Path) -> Cells:
     """Give the cells of the tiny suite with a grid."""
 
-    def read(grid: object, *settings: str, **changes: object) -> tuple[Cell, ...]:
+    def read(grid: object, *settings: str, **changes: Any) -> tuple[Cell, ...]:
         path = tiny_suite(tmp_path, **changes)
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
         path.write_text(yaml.safe_dump(raw | {"grid": grid}, sort_keys=False), encoding="utf-8")

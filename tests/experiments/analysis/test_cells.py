@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,9 +16,7 @@ from tests.support.tiny_suite import tiny_suite
 STUDENTS = [{"n_feats": 4, "n_resblocks": 4}, {"n_feats": 8, "n_resblocks": 4}]
 
 
-def planned(
-    folder: Path, display: Display, grid: object, **changes: object
-) -> tuple[GridPlan, ArtifactStore]:
+def planned(folder: Path, display: Display, grid: object, **changes: Any) -> tuple[GridPlan, ArtifactStore]:
     path = tiny_suite(folder, **changes)
     raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     path.write_text(yaml.safe_dump(raw | {"grid": grid}, sort_keys=False), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -27,7 +28,7 @@ Planned = Callable[..., GridPlan]
 def planned(tmp_path: Path, display: Display) -> Planned:
     """Give the plan of the tiny suite with a grid, whose store is `store`."""
 
-    def plan(*settings: str, grid: object = GRID, **changes: object) -> GridPlan:
+    def plan(*settings: str, grid: object = GRID, **changes: Any) -> GridPlan:
         path = tiny_suite(tmp_path, **changes)
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
         path.write_text(yaml.safe_dump(raw | {"grid": grid}, sort_keys=False), encoding="utf-8")
