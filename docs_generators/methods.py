@@ -180,7 +180,10 @@ def facts(method: type[Method], ratio: float, own: method_costs.Cost) -> str:
             "none" if method.adapter is Method.adapter else "trained beside the student, then discarded",
         ),
         ("Weights beside the student", f"{own.weights:,}"),
-        ("Multiply-adds of a step", f"{ratio:.2f} × those without distillation ({method_costs.WHERE})"),
+        (
+            "Multiply-adds of a step",
+            f"{ratio:.2f} × those without distillation ({method_costs.where(method)})",
+        ),
         ("Smallest batch", str(method.min_batch)),
         ("Version", str(method.version)),
     ]

@@ -58,6 +58,23 @@ class MiPKD(Method):
 
     kind = "feature"
     source = "Li et al., ICLR 2025, arXiv:2404.02573"
+    formula = (
+        r"\mathcal{L} = \ell(S, y) + w_r\, d(S, T) + \sum_l \left(w L_l + b\, d(R_l, T)\right)",
+        r"L_l = \operatorname{MAE}(D_T(M_l), \hat{F}^T_l) + A_l",
+        r"M_l = m_l \odot E_S(\hat{F}^S_l) + (1 - m_l) \odot E_T(\hat{F}^T_l)",
+    )
+    symbols = (
+        "w_r: parameter `response`",
+        "b: parameter `block`",
+        r"\hat{F}^S_l: features of the student, standardised",
+        r"\hat{F}^T_l: features of the teacher, standardised",
+        "E_S: encoder of the student's features",
+        "E_T: encoder of the teacher's features",
+        "D_T: decoder to the teacher's features",
+        "m_l: random mask, 1 with probability `ratio`",
+        "R_l: the SR that student or teacher, drawn at random, computes from the decoded mixture",
+        "A_l: error of the auto-encoders, which trains only them",
+    )
     needs = ("sr", "features", "network")
     taps = (1 / 3, 2 / 3, 1.0)
     beside = ("autoencoder",)

@@ -31,6 +31,12 @@ class MTKD(Method):
 
     kind = "response"
     source = "Jiang et al., ECCV 2024, arXiv:2404.09571"
+    formula = (r"\mathcal{L} = \ell(S, y) + w\, d(S, T)", r"T = \Phi(T_1, \dots, T_K)")
+    symbols = (
+        "T: the fused SR, without gradient",
+        r"\Phi: the fusion network, trained beforehand",
+        "T_K: the SR of teacher K",
+    )
     needs = ("sr",)
     fuses = True
 
