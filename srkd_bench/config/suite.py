@@ -9,7 +9,7 @@ from srkd_bench.config.claims import Claim
 from srkd_bench.config.distinct import Distinct
 from srkd_bench.config.messages import shown
 from srkd_bench.config.metrics import METRICS, MetricName, ProtocolName
-from srkd_bench.config.network import ForeignSpec, NetworkSpec
+from srkd_bench.config.network import ForeignSpec, ModelSpec, NetworkSpec
 from srkd_bench.config.training import TrainSpec, overridden
 
 
@@ -93,6 +93,8 @@ class TeacherSpec(Spec):
             raise ValueError(
                 "range is of the weights of an EDSR or RCAN; for another network, give it in model"
             )
+        if self.train is not None and self.train.stacked:
+            raise ValueError("train.stacked is a setting of students: teachers are trained alone")
         if self.weights is not None and self.train is not None:
             raise ValueError("train cannot be given with weights: such a teacher is not trained")
         if self.weights is not None and self.seeds is not None:
@@ -168,7 +170,8 @@ class Suite(Spec):
             if teacher.get("model") is not None:
                 teacher["model"] = scale | teacher["model"]
                 if teacher.get("weights") is None:
-                    teacher["train"] = overridden(raw["train"], teacher.get("train") or {})
+                    base = {key: value for key, value in raw["train"].items() if key != "stacked"}
+                    teacher["train"] = overridden(base, teacher.get("train") or {})
             methods = ["all"] if raw["methods"] == "all" else raw["methods"]
             more: dict[str, Any] = {"params": {}, "tuned": True} if raw.get("params") == "tuned" else {}
             student = scale | raw["student"]
@@ -177,6 +180,12 @@ class Suite(Spec):
             return raw | {"student": student, "teacher": teacher, "methods": methods} | more
         except (KeyError, TypeError, AttributeError, ValueError):
             return raw  # a key is missing or no mapping: the fields' own validation reports it
+
+    @model_validator(mode="after")
+    def _only_edsr_is_stacked(self) -> Self:
+        if self.train.stacked and not isinstance(self.student, ModelSpec):
+            raise ValueError(f"train.stacked works with EDSR students only, not with {self.student}")
+        return self
 
     @model_validator(mode="after")
     def _one_scale(self) -> Self:

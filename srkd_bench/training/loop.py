@@ -1,23 +1,21 @@
 """The training loop, shared by teacher and students."""
 
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import Tensor
 
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import Stopped
 from srkd_bench.core.signals import Interrupted, shielded
 from srkd_bench.data.patches import Patches
-from srkd_bench.methods.base import TeacherView
-from srkd_bench.networks.base import Architecture, Output, convolutions
+from srkd_bench.networks.base import Architecture, convolutions
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.schedule import event_every, share_every
+from srkd_bench.training.stack import stacks_of
 from srkd_bench.training.teacher import teacher_pass
 from srkd_bench.training.teacher_cache import TeacherCache
-from srkd_bench.training.transfers import Readout, upload
+from srkd_bench.training.transfers import Batches, Readout
 
 VALIDATE = 5  # number of events between two validations
 CHECKPOINT_SECONDS = 300.0
@@ -28,38 +26,43 @@ Validate = Callable[[Architecture], float]
 def fit(
     learners: Sequence[Learner],
     teacher: Architecture | None,
-    patches: Patches,
+    patches: Patches | Mapping[int, Patches],
     *,
     device: torch.device,
     checkpoint_seconds: float | None = None,
-    cache: TeacherCache | None = None,
+    cache: TeacherCache | Mapping[int, TeacherCache | None] | None = None,
     validate: Validate | None = None,
     watch: Callable[[int], None] = lambda step: None,
     hand_on: Callable[[bool], None] = lambda last: None,
 ) -> None:
-    """Train all learners to the last step on the same batches, with at most one teacher forward pass per batch.
+    """Train all learners to the last step: those of a seed on the same batches, with at most one teacher pass for each.
 
-    A learner that fails keeps its `error` and stops; the others continue. Signals write checkpoints.
+    A learner that fails keeps its `error` and stops; the others continue. Signals write checkpoints. Learners with
+    `train.stacked` take their steps together, as one grouped network.
 
     Args:
         teacher: None if no method needs one, or only the labels that come with the patches.
-        patches: for the learners' common seed and training spec; each rank has its part.
+        patches: for the learners' common training spec, of their seed or by seed; each rank has its part.
         checkpoint_seconds: between checkpoints; None: 300, or more if writing them takes over 1 % of the time.
-        cache: of the teacher's SR for these patches; cached SR is not recomputed.
+        cache: of the teacher's SR for these patches, also by seed; cached SR is not recomputed.
         validate: returns a network's PSNR-Y in dB on validation images, for the log only.
         watch: called after each step with its number, counted from 1.
         hand_on: called after checkpoints were written; with True if a signal arrived and they are the last.
     Raises:
         Stopped: a signal arrived; every learner has a checkpoint.
     """
-    train, ranks = patches.train, learners[0].ranks
+    seeds = dict.fromkeys(one.run.seed for one in learners)
+    streams = patches if isinstance(patches, Mapping) else dict.fromkeys(seeds, patches)
+    caches = cache if isinstance(cache, Mapping) else dict.fromkeys(seeds, cache)
+    train, ranks = next(iter(streams.values())).train, learners[0].ranks
     forward = teacher_pass(teacher, [one.method for one in learners], train, device)
+    batches = {seed: Batches(streams[seed], caches[seed], forward, device) for seed in seeds}
     log = _Log(train, min(one.step for one in learners), validate)
     readout = Readout()
     checkpoints = _Checkpoints(checkpoint_seconds, hand_on, readout)
     try:
         with convolutions(tf32=train.precision == "tf32"), ranks.interruptible():
-            _run(learners, patches, forward, cache, device, log, checkpoints, readout, watch)
+            _run(learners, batches, log, checkpoints, readout, watch)
             with shielded():
                 readout.finish(learners)
     except Interrupted as signal:
@@ -73,31 +76,29 @@ def fit(
 
 def _run(
     learners: Sequence[Learner],
-    patches: Patches,
-    forward: Callable[[Tensor], Output],
-    cache: TeacherCache | None,
-    device: torch.device,
+    batches: Mapping[int, Batches],
     log: "_Log",
     checkpoints: "_Checkpoints",
     readout: Readout,
     watch: Callable[[int], None],
 ) -> None:
     """Execute the training steps of all learners."""
-
-    def kept(step: int, labels: Sequence[Tensor]) -> Tensor | None:
-        sr = labels[0] if labels else cache.read(step) if cache is not None else None
-        return None if sr is None else sr.to(device)
-
-    for step in range(log.step, patches.train.steps):
+    stacks = stacks_of(learners)
+    for step in range(log.step, log.steps):
         log.begin(step)
-        lr, hr, *labels = (upload(images, device) for images in patches.batch(step))
-        log.batch_is_here()
-        view = TeacherView(forward, lr, partial(kept, step, labels))
         active = [one for one in learners if one.error is None and one.step == step]
+        seeds = dict.fromkeys(one.run.seed for one in active)
+        drawn = {seed: batches[seed].batch(step) for seed in seeds}
+        log.batch_is_here()
+        events = {learner: log.of(learner) for learner in active}
+        for stack in stacks:
+            stack.advance(drawn, events, share=log.measures_share)
         for learner in active:
-            learner.advance(lr, hr, view, log.of(learner), share=log.measures_share)
-        if cache is not None and view.has_looked and not cache.has(step):
-            cache.write(step, view.sr)
+            if not learner.run.train.stacked:
+                lr, hr, view = drawn[learner.run.seed]
+                learner.advance(lr, hr, view, events[learner], share=log.measures_share)
+        for seed, batch in drawn.items():
+            batches[seed].keep(step, batch)
         with shielded():
             readout.step(active)
         log.end(active)
@@ -111,7 +112,7 @@ class _Log:
     """Decide which steps are logged and which measure the gradient share; time the steps between two events."""
 
     def __init__(self, train: TrainSpec, step: int, validate: Validate | None) -> None:
-        self.step, self._steps, self._validate = step, train.steps, validate
+        self.step, self.steps, self._validate = step, train.steps, validate
         self._every, self._share_every = event_every(train), share_every(train)
         self._since, self._waited = step, 0.0
         self._logged = self._begun = time.monotonic()
@@ -119,12 +120,12 @@ class _Log:
 
     @property
     def _due(self) -> bool:
-        return self.step % self._every == 0 or self.step == self._steps - 1
+        return self.step % self._every == 0 or self.step == self.steps - 1
 
     @property
     def measures_share(self) -> bool:
         """Whether an event of this step measures the gradient share."""
-        return self.step % self._share_every == 0 or self.step == self._steps - 1
+        return self.step % self._share_every == 0 or self.step == self.steps - 1
 
     def begin(self, step: int) -> None:
         self.step, self._begun = step, time.monotonic()
@@ -141,7 +142,7 @@ class _Log:
         """Return the values of an event that all learners share; None if this step is not logged."""
         if not self._due:
             return None
-        validated = self.step // self._every % VALIDATE == 0 or self.step == self._steps - 1
+        validated = self.step // self._every % VALIDATE == 0 or self.step == self.steps - 1
         if self._validate is None or not validated or not self.step:
             return self._times
         return self._times | {"validation": self._validate(learner.result)}

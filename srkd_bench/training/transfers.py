@@ -2,10 +2,16 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import partial
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+
+from srkd_bench.data.patches import Patches
+from srkd_bench.methods.base import TeacherView
+from srkd_bench.networks.base import Output
+from srkd_bench.training.teacher_cache import TeacherCache
 
 PINNED = ("cuda", "xpu")  # devices that copy pinned memory while they compute
 
@@ -13,6 +19,48 @@ PINNED = ("cuda", "xpu")  # devices that copy pinned memory while they compute
 def upload(images: Tensor, device: torch.device) -> Tensor:
     """Return images on a device; the copy may still be running."""
     return images.pin_memory().to(device, non_blocking=True) if device.type in PINNED else images.to(device)
+
+
+class Batch(NamedTuple):
+    """A training batch on the device.
+
+    Args:
+        lr, hr: (N, 3, h, w) and (N, 3, scale*h, scale*w) in [0, 1].
+        view: the teacher's output for it.
+    """
+
+    lr: Tensor
+    hr: Tensor
+    view: TeacherView
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The batches of a seed.
+
+    Args:
+        forward: the teacher's forward pass.
+        cache: of the teacher's SR for these batches.
+    """
+
+    patches: Patches
+    cache: TeacherCache | None
+    forward: Callable[[Tensor], Output]
+    device: torch.device
+
+    def batch(self, step: int) -> Batch:
+        """Return the batch of a step."""
+        lr, hr, *labels = (upload(images, self.device) for images in self.patches.batch(step))
+        return Batch(lr, hr, TeacherView(self.forward, lr, partial(self._kept, step, labels)))
+
+    def keep(self, step: int, batch: Batch) -> None:
+        """Cache the teacher's SR of a batch if it was computed."""
+        if self.cache is not None and batch.view.has_looked and not self.cache.has(step):
+            self.cache.write(step, batch.view.sr)
+
+    def _kept(self, step: int, labels: list[Tensor]) -> Tensor | None:
+        sr = labels[0] if labels else self.cache.read(step) if self.cache is not None else None
+        return None if sr is None else sr.to(self.device)
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def steps(
                 "distill",
                 *_methods(task, plan),
                 *options,
-                *_seed(task, plan),
+                *_seeds(task, plan),
                 *only,
                 *training,
             ]
@@ -74,19 +74,21 @@ def _teachers(task: Task) -> list[Run | Weights | None]:
     return list(task.networks) if alone else [run.teacher for run in task.runs]
 
 
-def _seed(task: Task, plan: Plan) -> list[str]:
-    """Return the options that limit a command to the seed of a group."""
-    seed, teacher = task.runs[0].seed, plan.suite.teacher
+def _seeds(task: Task, plan: Plan) -> list[str]:
+    """Return the options that limit a command to the seeds of a group."""
+    seeds, teacher = list(dict.fromkeys(run.seed for run in task.runs)), plan.suite.teacher
     # Seeds that share a teacher's labels share their cost, which decides the steps of none@equal-cost.
     shared = teacher.labels != "patches" and teacher.seeds != "paired"
-    return ["--only-seed", str(seed)] if shared else ["--set", f"seeds=[{seed}]"]
+    if shared:
+        return [word for seed in seeds for word in ("--only-seed", str(seed))]
+    return ["--set", f"seeds=[{','.join(map(str, seeds))}]"]
 
 
 def _methods(task: Task, plan: Plan) -> list[str]:
     """Return the methods of a group as options; the user's own by the path of their code."""
     code = {source.name: source.where for source in plan.code}
     parts = [plan.column(run).split("+") for run in task.runs]
-    names = ["+".join(code.get(part, part) for part in method) for method in parts]
+    names = dict.fromkeys("+".join(code.get(part, part) for part in method) for method in parts)
     return [word for name in names for word in ("--method", name)]
 
 

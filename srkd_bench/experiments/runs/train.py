@@ -5,7 +5,7 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from operator import attrgetter
 from typing import Literal
 
@@ -27,6 +27,7 @@ from srkd_bench.data.patches import Patches
 from srkd_bench.evaluation.scoring import validation
 from srkd_bench.experiments.planning.initial import initial_weights
 from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.experiments.planning.tasks import seeds_in_words
 from srkd_bench.experiments.planning.trials import in_words, varied
 from srkd_bench.experiments.runs.labels import open_labels
 from srkd_bench.methods import registry
@@ -37,7 +38,7 @@ from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.layout import CARD, EVENTS, FAILED, WEIGHTS
 from srkd_bench.store.workspace import Workplace
-from srkd_bench.training.compilation import compile_network
+from srkd_bench.networks.compilation import compile_network
 from srkd_bench.training.distributed import ALONE, Ranks, Training
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import fit
@@ -73,15 +74,15 @@ def ensure_teacher(
 
 
 def ensure_students(runs: list[Run], plan: Plan, images: ImageSet, place: Workplace) -> list[SrkdError]:
-    """Train the students of a seed and a teacher that are missing; see `ensure_group`."""
+    """Train the students of a group that are missing; see `ensure_group`."""
     seeds = list(dict.fromkeys(run.seed for run in plan.students))
     missing = [run for run in runs if not place.store.has(run)]
     if missing and isinstance(missing[0].init, Weights) and not place.store.has(missing[0].init):
         adopt_weights(initial_weights(plan.suite), 2, place)
     title = f"{len(missing)} student{'s' * (len(missing) != 1)}"
     if missing:
-        title += f", {max(map(plan.seeds_in_words, missing), key=len)}"
-    if missing and len(seeds) > 1:
+        title += f", {seeds_in_words(missing, plan)}"
+    if len({run.seed for run in missing}) == 1 and len(seeds) > 1:
         title += f" ({seeds.index(missing[0].seed) + 1} of {len(seeds)} seeds)"
     return ensure_group(runs, images, plan.suite.data, place, title=title, column=plan.column)
 
@@ -96,7 +97,7 @@ def ensure_group(
     role: Literal["student", "teacher"] = "student",
     column: Callable[[Run], str] = attrgetter("method"),
 ) -> list[SrkdError]:
-    """Train the missing runs together on the same batches, and return the failures.
+    """Train the missing runs together, those of a seed on the same batches, and return the failures.
 
     Args:
         title: name of the group in messages; the number of networks if empty.
@@ -114,7 +115,7 @@ def ensure_group(
         begun = time.monotonic()
         teacher = _teacher_of(runs, place)
         learners = _learners(runs, teacher, images, place, ranks)
-        title = title or f"{len(runs)} networks, seed {runs[0].seed}"
+        title = title or f"{len(runs)} networks, {_seeds(runs)}"
         first = min(learner.step for learner in learners.values())
         resumed = f", resumed from step {first:,}" if first else ""
         methods = "" if title.startswith("teacher") else f": {_methods(map(column, runs))}"
@@ -177,23 +178,25 @@ def _fit(
 ) -> None:
     """Train the learners of a group and show the progress."""
     runs, group = [one.run for one in learners.values()], list(learners.values())
-    train, seed, ranks = runs[0].train, runs[0].seed, group[0].ranks
+    train, ranks = runs[0].train, group[0].ranks
     first = min(learner.step for learner in group)
     labels = _labels(runs, images, place)
     validate = None
     if data.validation is not None:
         validate = validation(open_set(place.store, data.validation, data.scale), place.device)
     with (
-        _teacher_cache(runs, data.scale, place) as cache,
-        place.display.training(f"seed {seed}", first, train.steps) as move,
+        ExitStack() as opened,
+        place.display.training(_seeds(runs), first, train.steps) as move,
     ):
+        seeds = dict.fromkeys(run.seed for run in runs)
+        caches = {seed: opened.enter_context(_teacher_cache(runs, seed, data.scale, place)) for seed in seeds}
         fit(
             group,
             teacher,
-            Patches(images, train, seed, ranks.part(train.batch), labels),
+            {seed: Patches(images, train, seed, ranks.part(train.batch), labels) for seed in seeds},
             device=place.device,
             checkpoint_seconds=place.options.checkpoint_seconds,
-            cache=cache,
+            cache=caches,
             validate=validate,
             watch=lambda step: move(step, learners),
             hand_on=lambda last: place.store.hand_on(runs, last=last),
@@ -214,7 +217,9 @@ def sample_of(images: ImageSet, train: TrainSpec) -> Tensor:
 
 
 def _names(runs: list[Run]) -> list[str]:
-    """Return distinct names for the runs of a group: the method, and its loss weights if it occurs repeatedly."""
+    """Return distinct names for the runs of a group: the method, and its seed or loss weights if it occurs repeatedly."""
+    if len({run.seed for run in runs}) > 1:
+        return [f"{run.method} seed {run.seed}" for run in runs]
     counts = Counter(run.method for run in runs)
     return [
         run.method if counts[run.method] == 1 else f"{run.method} {in_words(run.params, varied(run, runs))}"
@@ -228,9 +233,15 @@ def _methods(columns: Iterable[str]) -> str:
     return ", ".join(f"{name} ×{n}" if n > 1 else name for name, n in counts.items())
 
 
+def _seeds(runs: list[Run]) -> str:
+    """Return the seeds of a group of runs in words."""
+    seeds = dict.fromkeys(run.seed for run in runs)
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+
+
 @contextmanager
-def _teacher_cache(runs: list[Run], scale: int, place: Workplace) -> Iterator[TeacherCache | None]:
-    """Open the cache of the teacher's SR for a group's batches; None with labels, or without a teacher or space."""
+def _teacher_cache(runs: list[Run], seed: int, scale: int, place: Workplace) -> Iterator[TeacherCache | None]:
+    """Open the cache of the teacher's SR for a seed's batches; None with labels, or without a teacher or space."""
     teacher, train = _known_teacher(runs), runs[0].train
     if teacher is None or any(run.teacher_labels for run in runs):
         yield None
@@ -239,7 +250,7 @@ def _teacher_cache(runs: list[Run], scale: int, place: Workplace) -> Iterator[Te
         teacher=teacher.digest,
         pixels=runs[0].pixels,
         scale=scale,
-        seed=runs[0].seed,
+        seed=seed,
         **train.model_dump(include={"batch", "patch", "augment", "precision", "compile"}),
         machine=f"{platform.machine()} {device_name(place.device)}, torch {torch.__version__},"
         f" {torch.get_num_threads()} threads",

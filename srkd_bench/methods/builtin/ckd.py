@@ -36,6 +36,7 @@ class CKD(Method):
     kind = "relation"
     source = "Wang et al., IJCAI 2021, arXiv:2105.11683"
     needs = ("sr",)
+    stacks = True
     min_batch = 2
 
     weight: Weight = 0.25

@@ -23,6 +23,7 @@ class HKD(Method):
     kind = "response"
     source = "Hinton et al., NIPS workshop 2014, arXiv:1503.02531"
     needs = ("sr",)
+    stacks = True
 
     weight: Weight = 1.0
     loss: PixelLoss = field(default="mse", metadata=LATER)

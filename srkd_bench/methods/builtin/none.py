@@ -14,6 +14,7 @@ class NoDistillation(Method):
     kind = "none"
     source = "Lim et al., CVPRW 2017, arXiv:1707.02921"
     looks = False
+    stacks = True
 
     def losses(self, step: Step, adapter: nn.Module) -> Losses:
         """Return the loss against HR."""

@@ -24,6 +24,7 @@ class RKD(Method):
     kind = "relation"
     source = "Park et al., CVPR 2019, arXiv:1904.05068"
     needs = ("sr",)
+    stacks = True
     min_batch = 2
 
     weight: Weight = 0.25
