@@ -1,4 +1,4 @@
-"""Six small students as one grouped network, against one after another and against a plain EDSR as BasicSR trains it."""
+"""Six small students as one grouped network, against one by one and against a plain EDSR as BasicSR trains it."""
 
 import tempfile
 from functools import partial

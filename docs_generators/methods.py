@@ -122,6 +122,7 @@ def facts(method: type[Method]) -> str:
             "none" if method.adapter is Method.adapter else "trained beside the student, then discarded",
         ),
         ("Smallest batch", str(method.min_batch)),
+        ("Can be stacked", "yes" if method.stacks else "no: it is trained as without `train.stacked`"),
         ("Version", str(method.version)),
     ]
     return table(("Property", "Value"), rows)

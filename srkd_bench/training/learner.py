@@ -24,9 +24,9 @@ from srkd_bench.methods import registry
 from srkd_bench.methods.base import PIXEL_LOSSES, Method, Step, TeacherView
 from srkd_bench.methods.gradients import gradient_share
 from srkd_bench.networks.base import Architecture, Output
+from srkd_bench.networks.compilation import compile_network
 from srkd_bench.networks.loading import build
 from srkd_bench.store import checkpoints
-from srkd_bench.networks.compilation import compile_network
 from srkd_bench.training.distributed import ALONE, Ranks
 from srkd_bench.training.divergence import Watch
 from srkd_bench.training.precision import autocast

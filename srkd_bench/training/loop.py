@@ -35,7 +35,9 @@ def fit(
     watch: Callable[[int], None] = lambda step: None,
     hand_on: Callable[[bool], None] = lambda last: None,
 ) -> None:
-    """Train all learners to the last step: those of a seed on the same batches, with at most one teacher pass for each.
+    """Train all learners to the last step, those of a seed on the same batches.
+
+    The teacher makes at most one forward pass on each batch.
 
     A learner that fails keeps its `error` and stops; the others continue. Signals write checkpoints. Learners with
     `train.stacked` take their steps together, as one grouped network.

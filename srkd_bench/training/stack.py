@@ -1,7 +1,6 @@
 """Stacks: small students that are trained as one grouped network."""
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from srkd_bench.config.training import STACK_WIDTH, TrainSpec
 from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.portable import keep_freed_memory
 from srkd_bench.networks.architectures.residual import ResidualNetwork
 from srkd_bench.networks.base import Architecture, Output
 from srkd_bench.networks.grouped import grouped
@@ -35,14 +35,16 @@ def stacks_of(learners: Sequence[Learner]) -> list["Stack"]:
 class Stack:
     """Learners whose students take their steps as one network with grouped convolutions, each on its own batch.
 
-    Convolutions of small networks on small patches do not keep a processor busy; one grouped convolution for several
-    networks does. Each learner computes its own losses, has its own optimizer, and stays independent of the others.
+    Convolutions of small networks on small patches do not keep a processor busy; one grouped convolution for
+    several networks does. Each learner computes its own losses, has its own optimizer, and stays independent of the
+    others.
 
     Rounding differs for the first few groups. Therefore a stack has at least `STACK_WIDTH` groups, if need be idle
     ones, from where on the weights of a student do not depend on the number of groups or on its place.
 
     Args:
-        learners: with equal networks and training settings. Their weights and gradients become parts of the stack's.
+        learners: with equal networks and training settings. Their weights and gradients become parts of the
+            stack's.
     """
 
     def __init__(self, learners: Sequence[Learner]) -> None:
@@ -52,6 +54,7 @@ class Stack:
         self._weights = list(self.network.parameters())
         self._gradients = [weight.grad for weight in self._weights if weight.grad is not None]
         self._retired: set[Learner] = set()
+        keep_freed_memory()  # clearing the pages of a step's activations took 5 to 12 % of it
         for weight in self._weights:  # a backward pass is one long call: hooks let Python handle signals
             weight.register_hook(lambda grad: None)  # type: ignore[no-untyped-call]
 
@@ -155,7 +158,7 @@ def _stackable(student: Architecture) -> ResidualNetwork:
 
 
 def _own(whole: Tensor, n: int) -> Tensor:
-    """Return the SR of a group, (N, 3, H, W), in memory of its own: how losses round depends on the memory's layout."""
+    """Return the SR of a group, (N, 3, H, W), in memory of its own, whose layout decides how losses round."""
     return whole.detach()[:, 3 * n : 3 * n + 3].clone(memory_format=torch.contiguous_format)
 
 

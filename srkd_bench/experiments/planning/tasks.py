@@ -223,7 +223,7 @@ def training_flops(runs: Sequence[Run], *, live: bool) -> int:
 
 
 def seeds_in_words(runs: Sequence[Run], plan: Plan) -> str:
-    """Return the seeds of a group of students, and the seed of its teacher where teachers are crossed with seeds."""
+    """Return the seeds of a group of students, and its teacher's where teachers are crossed with seeds."""
     seed = max(map(plan.seeds_in_words, runs), key=len)
     seeds = dict.fromkeys(run.seed for run in runs)
     if len(seeds) == 1:

@@ -21,9 +21,9 @@ from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.methods import registry, sources
 from srkd_bench.methods.base import TeacherView
 from srkd_bench.networks.base import Architecture
+from srkd_bench.networks.compilation import check_compiler
 from srkd_bench.networks.loading import build
 from srkd_bench.store.workspace import Workplace
-from srkd_bench.networks.compilation import check_compiler
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.precision import obstacle
 from srkd_bench.training.teacher import teacher_pass

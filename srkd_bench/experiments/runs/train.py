@@ -32,13 +32,13 @@ from srkd_bench.experiments.planning.trials import in_words, varied
 from srkd_bench.experiments.runs.labels import open_labels
 from srkd_bench.methods import registry
 from srkd_bench.networks.base import Architecture
+from srkd_bench.networks.compilation import compile_network
 from srkd_bench.networks.loading import to_safetensors
 from srkd_bench.networks.stored import adopt_weights, load
 from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.layout import CARD, EVENTS, FAILED, WEIGHTS
 from srkd_bench.store.workspace import Workplace
-from srkd_bench.networks.compilation import compile_network
 from srkd_bench.training.distributed import ALONE, Ranks, Training
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import fit
@@ -217,7 +217,7 @@ def sample_of(images: ImageSet, train: TrainSpec) -> Tensor:
 
 
 def _names(runs: list[Run]) -> list[str]:
-    """Return distinct names for the runs of a group: the method, and its seed or loss weights if it occurs repeatedly."""
+    """Return distinct names for the runs of a group: the method, with its seed or loss weights if repeated."""
     if len({run.seed for run in runs}) > 1:
         return [f"{run.method} seed {run.seed}" for run in runs]
     counts = Counter(run.method for run in runs)
