@@ -39,8 +39,8 @@ class Stack:
     several networks does. Each learner computes its own losses, has its own optimizer, and stays independent of the
     others.
 
-    Rounding differs for the first few groups. Therefore a stack has at least `STACK_WIDTH` groups, if need be idle
-    ones, from where on the weights of a student do not depend on the number of groups or on its place.
+    Rounding differs for the first few groups. Therefore a stack has at least `STACK_WIDTH` groups, idle ones if needed,
+    from where on the weights of a student do not depend on the number of groups or on its place.
 
     Args:
         learners: with equal networks and training settings. Their weights and gradients become parts of the
