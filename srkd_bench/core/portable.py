@@ -22,7 +22,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # options of glibc's mallopt
 
 
 def keep_freed_memory() -> None:
-    """Let this process reuse freed memory instead of returning it to the system, which clears each page on its next use.
+    """Let this process reuse freed memory instead of returning it to the system, which clears pages on next use.
 
     By default, glibc returns blocks above 128 kB to 32 MB, depending on the history of the process. Other C
     libraries are left as they are.

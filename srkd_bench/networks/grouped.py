@@ -36,7 +36,7 @@ def _convolution(layers: Sequence[nn.Module], width: int) -> nn.Conv2d:
         width * like.in_channels,
         width * like.out_channels,
         (like.kernel_size[0], like.kernel_size[1]),
-        padding=like.padding,
+        padding=(like.kernel_size[0] // 2, like.kernel_size[1] // 2),  # images keep their size
         groups=width,
         device=like.weight.device,
     )

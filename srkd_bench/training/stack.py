@@ -39,8 +39,8 @@ class Stack:
     several networks does. Each learner computes its own losses, has its own optimizer, and stays independent of the
     others.
 
-    Rounding differs for the first few groups. Therefore a stack has at least `STACK_WIDTH` groups, idle ones if needed,
-    from where on the weights of a student do not depend on the number of groups or on its place.
+    Rounding differs for the first few groups. Therefore a stack has at least `STACK_WIDTH` groups, idle ones if
+    needed. From there on, the weights of a student do not depend on the number of groups or on its place.
 
     Args:
         learners: with equal networks and training settings. Their weights and gradients become parts of the
@@ -147,7 +147,7 @@ class Stack:
     def _norms(self, whole: Tensor, gradient: Tensor) -> Tensor:
         """Return the norm of each group's gradient over its weights, (width,)."""
         gradients = torch.autograd.grad(whole, self._weights, gradient, retain_graph=True)
-        squares = [one.unflatten(0, (self.width, -1)).flatten(1).square().sum(1) for one in gradients]
+        squares = [one.reshape(self.width, -1).square().sum(1) for one in gradients]
         return torch.stack(squares).sum(0).sqrt()
 
 

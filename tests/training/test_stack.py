@@ -97,7 +97,7 @@ class Failing(Method):
 
 @pytest.mark.parametrize("changes", [{}, {"precision": "bf16"}, {"ema": 0.9}], ids=str)
 def test_the_weights_of_a_student_do_not_depend_on_its_stack(lab: Lab, changes: Mapping[str, object]) -> None:
-    train = TrainSpec.model_validate(TRAIN.model_dump() | changes)
+    train = TrainSpec.model_validate(TRAIN.model_dump() | dict(changes))
     found = {key: lab.trained([key], f"alone {key}", train)[key] for key in FOUR}
     assert len(set(found.values())) == len(FOUR)
     for names in (FOUR, SEVEN, TWELVE, [*TWELVE, *SEVEN[:2]]):
@@ -112,9 +112,9 @@ def test_a_stack_learns_what_each_student_learns_without_it(lab: Lab) -> None:
         (other,) = lab.train([lab.learner(name, seed, "apart", apart)])
         for ours, theirs in zip(one.student.parameters(), other.student.parameters(), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
-        for ours, theirs in zip(one.events, other.events, strict=True):
-            assert ours["share"] == pytest.approx(theirs["share"], rel=1e-3)
-            assert ours["terms"] == pytest.approx(theirs["terms"], rel=1e-3)
+        for event, expected in zip(one.events, other.events, strict=True):
+            assert event["share"] == pytest.approx(expected["share"], rel=1e-3)
+            assert event["terms"] == pytest.approx(expected["terms"], rel=1e-3)
 
 
 def test_stacked_training_resumes_bit_identically_and_beside_others(lab: Lab) -> None:

@@ -36,11 +36,12 @@ def test_the_teacher_cache_is_closed_after_success_and_failure(
     train.ensure_teacher(found, images, place)
     caches: list[TeacherCache | None] = []
 
-    def watched_fit(*words: Any, cache: TeacherCache | None, **more: Any) -> None:
-        caches.append(cache)
+    def watched_fit(*words: Any, cache: dict[int, TeacherCache | None], **more: Any) -> None:
         fit(*words, cache=cache, **more)
-        assert cache is not None
-        assert cache.has(1)
+        (own,) = cache.values()
+        caches.append(own)
+        assert own is not None
+        assert own.has(1)
         if stopped:
             raise Stopped("stopped at step 2 of 2", 75)
 
