@@ -9,7 +9,7 @@ from typing import Any
 
 from srkd_bench.config.messages import shown, unquoted
 from srkd_bench.config.suite import Suite, TeacherSpec
-from srkd_bench.config.training import overridden
+from srkd_bench.config.training import overridden, teacher_training
 from srkd_bench.core.errors import SrkdError
 
 MOST = 1_000
@@ -112,7 +112,9 @@ def with_fixed_teacher(raw: Raw, base: Raw) -> Raw:
     if not isinstance(teacher, dict) or teacher.get("weights") is not None or not isinstance(train, dict):
         return raw
     own = teacher.get("train") or {}
-    return raw | {"teacher": teacher | {"train": overridden(train, own) if isinstance(own, dict) else own}}
+    return raw | {
+        "teacher": teacher | {"train": teacher_training(train, own) if isinstance(own, dict) else own}
+    }
 
 
 def _blocks(raw: Raw, where: str) -> list[dict[tuple[str, ...], list[Any]]]:

@@ -10,7 +10,7 @@ from srkd_bench.config.distinct import Distinct
 from srkd_bench.config.messages import shown
 from srkd_bench.config.metrics import METRICS, MetricName, ProtocolName
 from srkd_bench.config.network import ForeignSpec, FusionSpec, ModelSpec, NetworkSpec
-from srkd_bench.config.training import TrainSpec, overridden
+from srkd_bench.config.training import TrainSpec, teacher_training
 
 
 class DataSpec(Spec):
@@ -127,18 +127,13 @@ class FusionTraining(Spec):
         return self
 
 
-def _not_stacked(train: dict[str, Any]) -> dict[str, Any]:
-    """Return the training settings of students without the one that teachers do not have."""
-    return {key: value for key, value in train.items() if key != "stacked"}
-
-
 def _completed(raw: Any, train: Any, scale: dict[str, Any]) -> dict[str, Any]:
     """Fill in a teacher's derived settings: its network's scale, and its `train`."""
     teacher = dict(raw)
     if teacher.get("model") is not None:
         teacher["model"] = scale | teacher["model"]
         if teacher.get("weights") is None:
-            teacher["train"] = overridden(train, teacher.get("train") or {})
+            teacher["train"] = teacher_training(train, teacher.get("train") or {})
     return teacher
 
 
@@ -222,13 +217,13 @@ class Suite(Spec):
             raise ValueError("teacher and teachers cannot both be given: teachers is for two or more")
         try:
             scale = {"scale": raw["data"].get("scale", 2)}
-            several, taught = raw.get("teachers"), _not_stacked(raw["train"])
-            teachers = [_completed(one, taught, scale) for one in several or [raw["teacher"]]]
+            several = raw.get("teachers")
+            teachers = [_completed(one, raw["train"], scale) for one in several or [raw["teacher"]]]
             methods = ["all"] if raw["methods"] == "all" else raw["methods"]
             more: dict[str, Any] = {"params": {}, "tuned": True} if raw.get("params") == "tuned" else {}
             if several is not None:
                 fusion = raw.get("fusion") or {}
-                train = overridden(taught, fusion.get("train") or {})
+                train = teacher_training(raw["train"], fusion.get("train") or {})
                 more |= {"teachers": teachers, "fusion": fusion | {"train": train}}
             student = scale | raw["student"]
             if (init := student.pop("init", None)) is not None:  # an id of digits only is a number in YAML

@@ -80,7 +80,7 @@ class TrainSpec(Spec):
     @model_validator(mode="after")
     def _can_be_stacked(self) -> Self:
         if self.stacked and self.compile:
-            raise ValueError("stacked and compile cannot both be true")
+            raise ValueError("stacked and compile cannot be combined")
         if self.stacked and self.precision == "fp16":
             raise ValueError("stacked works with precision fp32, tf32 or bf16, not fp16")
         return self
@@ -119,3 +119,8 @@ def overridden(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     length = {"steps", "epochs", "steps_per_epoch"}
     drop = length if {"steps", "epochs"} & set(changes) else set()
     return {key: value for key, value in base.items() if key not in drop} | changes
+
+
+def teacher_training(students: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return the training settings of a teacher: those of students with `changes`, but not stacked."""
+    return overridden({key: value for key, value in students.items() if key != "stacked"}, changes)

@@ -55,7 +55,8 @@ def test_students_are_stacked_and_teachers_are_not(tmp_path: Path) -> None:
     assert (suite.train.stacked, suite.teacher.train.stacked) == (True, False)
     for setting, problem in (
         ("teacher.train.stacked=true", "teachers are trained alone"),
-        ("train.compile=true", "stacked and compile cannot both be true"),
+        ("train.compile=true", "stacked and compile cannot be combined"),
+        ("train.compile=reduce-overhead", "stacked and compile cannot be combined"),
         ("train.precision=fp16", "stacked works with precision fp32, tf32 or bf16, not fp16"),
         (
             "student={arch: rcan, n_resgroups: 1, n_resblocks: 1, n_feats: 16}",

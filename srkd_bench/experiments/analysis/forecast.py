@@ -268,7 +268,7 @@ def _group(task: Task, plan: Plan, place: Workplace, paces: dict[Hashable, Pace]
     runs, store = task.runs, place.store
     train, validation = runs[0].train, plan.suite.data.validation
     done = min(checkpoints.steps_done(store.work(run)) for run in runs)
-    kind = (validation, *map(_kind, runs))
+    kind = (validation, len({run.seed for run in runs}), *map(_kind, runs))
     pace = paces[kind] if kind in paces else paces.setdefault(kind, paced(runs, validation, place))
     rest = train.steps - done
     seconds = rest * pace.step + rest / share_every(train) * pace.event
@@ -282,7 +282,7 @@ def _group(task: Task, plan: Plan, place: Workplace, paces: dict[Hashable, Pace]
 
 def _kind(run: Run) -> Hashable:
     """Return what decides the time of a training step."""
-    of_time = {"batch", "patch", "precision", "compile", "ema", "augment", "loss"}
+    of_time = {"batch", "patch", "precision", "compile", "ema", "augment", "loss", "stacked"}
     return (
         run.model.digest,
         run.method,

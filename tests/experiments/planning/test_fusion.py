@@ -166,6 +166,19 @@ def test_parts_of_a_plan_keep_the_teachers_that_they_need(
     assert {key.digest for key in plan.networks} <= needed
 
 
+def test_students_are_stacked_by_teacher_and_the_fusion_is_trained_alone(
+    planned: Planned, store: ArtifactStore
+) -> None:
+    plain, plan = planned("seeds=[0, 1]"), planned("seeds=[0, 1]", "train.stacked=true")
+    assert plan.all_teachers == plain.all_teachers
+    assert [name for name in needs(plan, store) if name.startswith("seed")] == [
+        "seeds 0, 1: none, hkd",
+        "seeds 0, 1: mtkd",
+    ]
+    with pytest.raises(SrkdError, match="the fusion is trained alone"):
+        planned(fusion=FUSION | {"train": {"stacked": True}})
+
+
 def test_the_students_of_a_failed_teacher_are_skipped(
     planned: Planned, store: ArtifactStore, display: Display
 ) -> None:

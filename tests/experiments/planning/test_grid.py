@@ -64,6 +64,17 @@ def test_cells_share_the_teacher_its_labels_and_equal_runs(planned: Planned, sto
     assert sorted(run.digest for task in split for run in task.runs) == sorted(trained)
 
 
+def test_stacked_seeds_of_one_cell_are_trained_together(planned: Planned, store: ArtifactStore) -> None:
+    plan = planned("train.stacked=true", grid={"data.images": [2, 3]}, seeds=[0, 1])
+    found = [task for task in tasks.tasks(plan, store) if task.kind == "group"]
+    assert [
+        (task.cell, [run.seed for run in task.runs], {run.images for run in task.runs}) for task in found
+    ] == [
+        ("data.images=2", [0, 0, 1, 1], {2}),
+        ("data.images=3", [0, 0, 1, 1], {None}),  # all images of the set
+    ]
+
+
 def test_one_cell_has_the_runs_of_an_ordinary_suite(
     planned: Planned, tmp_path: Path, display: Display
 ) -> None:
