@@ -293,28 +293,33 @@ def _kind(run: Run) -> Hashable:
 
 def _scores(plans: Sequence[Plan], place: Workplace) -> list[Job]:
     """Predict the cost of evaluation, one job per data set."""
-    store, jobs, paces = place.store, list[Job](), dict[tuple[NetworkSpec | None, int, bool], float]()
+    store, paces = place.store, dict[tuple[NetworkSpec | None, int, bool], float]()
     todo: dict[tuple[str, int, bool], dict[str, NetworkSpec | None]] = {}
     for one in plans:
-        scale, ensemble = one.suite.data.scale, one.suite.evaluate.self_ensemble
-        for name in one.suite.data.test:
+        suite, ensemble = one.suite, one.suite.evaluate.self_ensemble
+        scale: int = suite.data.scale
+        for name in suite.data.test:
             digest, networks = pixels_of(store, name) or MISSING, todo.setdefault((name, scale, ensemble), {})
             for key in (None, *one.networks):
-                what = key.digest if key else ""
-                if what not in networks and not store.has(
-                    measurement(key, digest, scale, self_ensemble=ensemble)
-                ):
-                    networks[what] = key.model if key else None
+                if not store.has(measurement(key, digest, scale, self_ensemble=ensemble)):
+                    networks[key.digest if key else ""] = key.model if key else None
+
+    def pace(spec: NetworkSpec | None, scale: int, ensemble: bool) -> float:
+        if (spec, scale, ensemble) not in paces:
+            passes = 8 if ensemble and spec else 1
+            paces[spec, scale, ensemble] = passes * seconds_a_pixel(spec, scale, place)
+        return paces[spec, scale, ensemble]
+
+    jobs = list[Job]()
     for (name, scale, ensemble), networks in todo.items():
         pixels = _hr_pixels(store, name)
-        for spec in {*networks.values()}:
-            if (spec, scale, ensemble) not in paces:
-                each = seconds_a_pixel(spec, scale, place)
-                paces[spec, scale, ensemble] = each * (8 if ensemble and spec else 1)
+        times = sum(pace(spec, scale, ensemble) for spec in networks.values())
         if networks:
-            times = (paces[spec, scale, ensemble] for spec in networks.values())
-            seconds = sum(times) * pixels if pixels else None
-            jobs.append(Job("scores", f"scores of {len(networks)} networks on {name}", "to do", seconds))
+            what, seconds = (
+                f"scores of {len(networks)} networks on {name}",
+                times * pixels if pixels else None,
+            )
+            jobs.append(Job("scores", what, "to do", seconds))
     return jobs
 
 

@@ -346,7 +346,9 @@ def test_a_padded_network_continues_from_features_without_the_padding() -> None:
 
 def test_a_module_that_returns_several_outputs_continues_with_the_first_replaced() -> None:
     output = (torch.zeros(1, 6, 2), "size")
-    tokens, size = custom.in_the_form_of(output, torch.arange(12.0).reshape(1, 2, 2, 3))  # type: ignore[misc]
+    given = custom.in_the_form_of(output, torch.arange(12.0).reshape(1, 2, 2, 3))
+    assert isinstance(given, tuple)
+    tokens, size = given
     assert tokens[0, :, 0].tolist() == [0, 1, 2, 3, 4, 5]
     assert size == "size"
 
