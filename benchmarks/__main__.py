@@ -26,6 +26,7 @@ from srkd_bench.core.units import clock
 
 SCRIPTS = (
     "lockstep",
+    "students",
     "stops",
     "labels",
     "precision",

@@ -185,6 +185,7 @@ def facts(method: type[Method], ratio: float, own: method_costs.Cost) -> str:
             f"{ratio:.2f} × those without distillation ({method_costs.where(method)})",
         ),
         ("Smallest batch", str(method.min_batch)),
+        ("Can be stacked", "yes" if method.stacks else "no: it is trained as without `train.stacked`"),
         ("Version", str(method.version)),
     ]
     return table(("Property", "Value"), rows)

@@ -9,7 +9,7 @@ from srkd_bench.config.claims import Claim
 from srkd_bench.config.distinct import Distinct
 from srkd_bench.config.messages import shown
 from srkd_bench.config.metrics import METRICS, MetricName, ProtocolName
-from srkd_bench.config.network import ForeignSpec, FusionSpec, NetworkSpec
+from srkd_bench.config.network import ForeignSpec, FusionSpec, ModelSpec, NetworkSpec
 from srkd_bench.config.training import TrainSpec, overridden
 
 
@@ -101,6 +101,8 @@ class TeacherSpec(Spec):
             raise ValueError(
                 "range is of the weights of an EDSR or RCAN; for another network, give it in model"
             )
+        if self.train is not None and self.train.stacked:
+            raise ValueError("train.stacked is a setting of students: teachers are trained alone")
         if self.weights is not None and self.train is not None:
             raise ValueError("train cannot be given with weights: such a teacher is not trained")
         if self.weights is not None and self.seeds is not None:
@@ -117,6 +119,17 @@ class FusionTraining(Spec):
     """Residual blocks."""
     train: Annotated[TrainSpec | None, Field(examples=[{"steps": 30000}])] = None
     """Training settings that differ from the suite's `train`."""
+
+    @model_validator(mode="after")
+    def _trained_alone(self) -> Self:
+        if self.train is not None and self.train.stacked:
+            raise ValueError("train.stacked is a setting of students: the fusion is trained alone")
+        return self
+
+
+def _not_stacked(train: dict[str, Any]) -> dict[str, Any]:
+    """Return the training settings of students without the one that teachers do not have."""
+    return {key: value for key, value in train.items() if key != "stacked"}
 
 
 def _completed(raw: Any, train: Any, scale: dict[str, Any]) -> dict[str, Any]:
@@ -209,13 +222,13 @@ class Suite(Spec):
             raise ValueError("teacher and teachers cannot both be given: teachers is for two or more")
         try:
             scale = {"scale": raw["data"].get("scale", 2)}
-            several = raw.get("teachers")
-            teachers = [_completed(one, raw["train"], scale) for one in several or [raw["teacher"]]]
+            several, taught = raw.get("teachers"), _not_stacked(raw["train"])
+            teachers = [_completed(one, taught, scale) for one in several or [raw["teacher"]]]
             methods = ["all"] if raw["methods"] == "all" else raw["methods"]
             more: dict[str, Any] = {"params": {}, "tuned": True} if raw.get("params") == "tuned" else {}
             if several is not None:
                 fusion = raw.get("fusion") or {}
-                train = overridden(raw["train"], fusion.get("train") or {})
+                train = overridden(taught, fusion.get("train") or {})
                 more |= {"teachers": teachers, "fusion": fusion | {"train": train}}
             student = scale | raw["student"]
             if (init := student.pop("init", None)) is not None:  # an id of digits only is a number in YAML
@@ -223,6 +236,12 @@ class Suite(Spec):
             return raw | {"student": student, "teacher": teachers[0], "methods": methods} | more
         except (KeyError, TypeError, AttributeError, ValueError):
             return raw  # a key is missing or no mapping: the fields' own validation reports it
+
+    @model_validator(mode="after")
+    def _only_edsr_is_stacked(self) -> Self:
+        if self.train.stacked and not isinstance(self.student, ModelSpec):
+            raise ValueError(f"train.stacked works with EDSR students only, not with {self.student}")
+        return self
 
     @model_validator(mode="after")
     def _one_scale(self) -> Self:

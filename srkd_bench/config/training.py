@@ -10,6 +10,7 @@ from srkd_bench.config.messages import shown
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 ADAM = (0.9, 0.999)
+STACK_WIDTH = 6  # fewest groups of a stack: with fewer, convolutions round differently
 
 
 def _compilation(given: Any) -> Any:
@@ -69,6 +70,20 @@ class TrainSpec(Spec):
     ] = Field(default=False, exclude_if=lambda chosen: not chosen)
     """Compile networks with torch.compile; `reduce-overhead` also records CUDA graphs. Rounding differs, so it is
     part of a run's digest when it is on."""
+    stacked: Annotated[bool, Field(examples=[True])] = Field(
+        default=False, exclude_if=lambda chosen: not chosen
+    )
+    """Train EDSR students of several methods and seeds together as one grouped network, which is faster for small
+    networks on small patches. Only students of methods that use SR alone are stacked; the others train as without
+    it. Rounding differs, so it is part of the digest of a stacked run."""
+
+    @model_validator(mode="after")
+    def _can_be_stacked(self) -> Self:
+        if self.stacked and self.compile:
+            raise ValueError("stacked and compile cannot both be true")
+        if self.stacked and self.precision == "fp16":
+            raise ValueError("stacked works with precision fp32, tf32 or bf16, not fp16")
+        return self
 
     @model_validator(mode="after")
     def _steps_of_the_schedule(self) -> Self:

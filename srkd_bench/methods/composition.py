@@ -24,6 +24,7 @@ class Composition(Method):
         self.beside = tuple(term for part in parts.values() for term in part.beside)  # type: ignore[misc]
         reasons = [f"{name}: {part.never_zero}" for name, part in parts.items() if part.never_zero]
         self.never_zero = "; ".join(reasons)  # type: ignore[misc]
+        self.stacks = all(part.stacks for part in parts.values())  # type: ignore[misc]
         self.min_batch = max(part.min_batch for part in parts.values())  # type: ignore[misc]
 
     def adapter(self, teacher: nn.Module | None, student: nn.Module, lr: torch.Tensor) -> nn.Module:

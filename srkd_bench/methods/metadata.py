@@ -26,6 +26,7 @@ class Traits(Spec):
         live: whether it needs a teacher's forward pass on each batch even with such labels: it uses features.
         weights: names of the weights of its loss terms, by part.
         min_batch: the minimum batch size.
+        stacks: whether its students can be stacked, as in `Method`.
         summary: a description in one line.
         kind, source: as in `Method`.
     """
@@ -37,6 +38,7 @@ class Traits(Spec):
     labels: bool
     live: bool
     min_batch: int
+    stacks: bool
     summary: str
     kind: str
     source: str
@@ -130,6 +132,7 @@ def _ask(name: str, params: Mapping[str, Params], loss: Loss) -> Traits:
         labels=method.uses("sr"),
         live=method.uses("features") and bool(method.taps),
         min_batch=int(method.min_batch),
+        stacks=bool(method.stacks),
         summary=registry.summary(name),
         kind=method.kind,
         source=method.source,

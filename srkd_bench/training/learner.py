@@ -3,8 +3,9 @@
 import copy
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from itertools import chain
@@ -58,6 +59,26 @@ def adapter_groups(method: Method, adapter: nn.Module) -> dict[float, list[nn.Pa
     return {factor: weights for factor, weights in groups.items() if weights}
 
 
+@dataclass(frozen=True)
+class Losses:
+    """The losses of a learner on a batch.
+
+    Args:
+        rec: the loss against HR, with gradient.
+        terms: of the method, by name, with gradient.
+        values: `rec` and the terms, (n,), without gradient.
+    """
+
+    rec: Tensor
+    terms: dict[str, Tensor]
+    values: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """The sum of the terms."""
+        return torch.stack(list(self.terms.values())).sum()
+
+
 class Learner:
     """A student in training: network, adapter, optimizer, and its own random numbers.
 
@@ -79,6 +100,7 @@ class Learner:
             events `validation`, the student's PSNR-Y in dB before the step.
         error: why it stopped early; `step` is then the failed one.
         unread: losses of the latest steps that the host does not know yet.
+        finite: whether all losses so far were finite, on the device.
     Raises:
         SrkdError: the source of a user's method is missing, or may not run.
     """
@@ -121,7 +143,7 @@ class Learner:
         self.events: list[dict[str, Any]] = []
         self.error: SrkdError | None = None
         self.unread: list[Reading] = []
-        self._finite = torch.ones((), dtype=torch.bool, device=device)
+        self.finite = torch.ones((), dtype=torch.bool, device=device)
         self._before: tuple[Tensor, list[Tensor]] | None = None
         self._resume()
         # A backward pass is one long call: hooks let Python handle signals.
@@ -155,38 +177,71 @@ class Learner:
         event is recorded, and `error` says if a loss was not finite or has diverged. A loss that is not finite
         stops all updates of the weights at once. After `Interrupted`, `rewind` restores the state before the step.
         """
-        train = self.run.train
+        self.begin()
+        losses = self.losses(lr, hr, self._see(lr), view, self._see, partial(self._continue, lr))
+        values = losses.values
+        if log is not None and share:
+            ratio = gradient_share(losses.rec, losses.terms, self.student)
+            values = torch.cat([values, ratio.to(values)[None]])
+        self.optimizer.zero_grad()
+        torch.autograd.backward(self.scaler.scale(losses.total))
+        self.update(values, list(losses.terms), log)
+
+    def begin(self) -> None:
+        """Remember the state that an interrupted step is rewound to."""
         self._before = self.generator.get_state(), [buffer.clone() for buffer in self._buffers()]
-        output = self._see(lr)
+
+    def losses(
+        self,
+        lr: Tensor,
+        hr: Tensor,
+        output: Output,
+        view: TeacherView,
+        see: Callable[[Tensor], Output],
+        resume: Callable[[float, Tensor], Tensor],
+    ) -> "Losses":
+        """Return the losses of a batch, and remember on the device whether they are finite.
+
+        Args:
+            output: the student's, for `lr`.
+            see, resume: as in `Step`.
+        """
+        train = self.run.train
         loss = PIXEL_LOSSES[train.loss]
         rec = loss(output.sr, hr)
         precision = partial(autocast, train, self.device)
         progress = self.step / train.steps
-        resume = partial(self._continue, lr)
-        step = Step(lr, hr, output, view, rec, progress, self.generator, self._see, precision, loss, resume)
+        step = Step(lr, hr, output, view, rec, progress, self.generator, see, precision, loss, resume)
         terms = self.method.losses(step, self.adapter)
         values = self.ranks.agreed(torch.stack([rec.detach(), *(term.detach() for term in terms.values())]))
-        self._finite &= values.isfinite().all().to(self.device)
-        rate = learning_rate(train, self.step)
-        if log is not None and share:
-            values = torch.cat([values, gradient_share(rec, terms, self.student).to(values)[None]])
+        self.finite &= values.isfinite().all().to(self.device)
+        return Losses(rec, terms, values)
+
+    def update(self, values: Tensor, names: list[str], log: dict[str, float] | None) -> None:
+        """Take an optimizer step with the gradients that the weights have, which completes the training step.
+
+        Args:
+            values: the losses, and the gradient share if it was measured, for `unread`.
+            names: of the loss terms.
+            log: as in `advance`.
+        """
+        train = self.run.train
         if self.step in train.restarts:
             self.optimizer.state.clear()
+        rate = learning_rate(train, self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("factor", 1.0)  # earlier checkpoints have no factor
-        self.optimizer.zero_grad()
-        torch.autograd.backward(self.scaler.scale(torch.stack(list(terms.values())).sum()))
         with shielded():
             self.scaler.step(self.optimizer)
             self.scaler.update()
             self._average_weights()
-            self.unread.append(Reading(values, partial(self._take, self.step, list(terms), log)))
+            self.unread.append(Reading(values, partial(self._take, self.step, names, log)))
             self.step += 1
             self._before = None
 
     def _mask(self, optimizer: torch.optim.Optimizer, *arguments: object) -> None:
         """Let the device skip the update if a loss of this or an earlier step is not finite."""
-        skip = (~self._finite).float()
+        skip = (~self.finite).float()
         if self.scaler.is_enabled():  # it skips steps in which gradients overflow
             skip = torch.maximum(skip, optimizer.found_inf)  # type: ignore[attr-defined]
         optimizer.found_inf = skip  # type: ignore[attr-defined]  # read by the fused Adam
@@ -256,7 +311,10 @@ class Learner:
         if self.ranks.rank or self.error is not None or self.watch.uneasy:
             return
         content = BytesIO()
-        torch.save({name: part.state_dict() for name, part in self._parts().items()} | self._rest(), content)
+        state = {name: part.state_dict() for name, part in self._parts().items()}
+        # A tensor is saved with all of its memory, and in a stack the weights of several students share memory.
+        state["student"] = {name: value.clone() for name, value in state["student"].items()}
+        torch.save(state | self._rest(), content)
         checkpoints.write(self.folder, self.step, content.getbuffer())
 
     def _fail(self, step: int, reason: str) -> None:

@@ -1,7 +1,7 @@
 """The training loop, shared by teacher and students."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
@@ -9,13 +9,13 @@ from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import Stopped
 from srkd_bench.core.signals import Interrupted, shielded
 from srkd_bench.data.patches import Patches
-from srkd_bench.methods.base import TeacherView
 from srkd_bench.networks.base import Architecture, convolutions
 from srkd_bench.training.compilation import begin_step
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.schedule import event_every, share_every
+from srkd_bench.training.stack import stacks_of
 from srkd_bench.training.teacher import TeacherPass
-from srkd_bench.training.transfers import Readout, upload
+from srkd_bench.training.transfers import Batches, Readout
 
 VALIDATE = 5  # number of events between two validations
 CHECKPOINT_SECONDS = 300.0
@@ -26,7 +26,7 @@ Validate = Callable[[Architecture], float]
 def fit(
     learners: Sequence[Learner],
     teacher: Architecture | None,
-    patches: Patches,
+    patches: Patches | Mapping[int, Patches],
     *,
     device: torch.device,
     checkpoint_seconds: float | None = None,
@@ -34,13 +34,16 @@ def fit(
     watch: Callable[[int], None] = lambda step: None,
     hand_on: Callable[[bool], None] = lambda last: None,
 ) -> None:
-    """Train all learners to the last step on the same batches, with at most one teacher forward pass per batch.
+    """Train all learners to the last step, those of a seed on the same batches.
 
-    A learner that fails keeps its `error` and stops; the others continue. Signals write checkpoints.
+    The teacher makes at most one forward pass on each batch.
+
+    A learner that fails keeps its `error` and stops; the others continue. Signals write checkpoints. Learners with
+    `train.stacked` take their steps together, as one grouped network.
 
     Args:
         teacher: None if no method needs one, or only the labels that come with the patches.
-        patches: for the learners' common seed and training spec; each rank has its part.
+        patches: for the learners' common training spec, of their seed or by seed; each rank has its part.
         checkpoint_seconds: between checkpoints; None: 300, or more if writing them takes over 1 % of the time.
         validate: returns a network's PSNR-Y in dB on validation images, for the log only.
         watch: called after each step with its number, counted from 1.
@@ -48,14 +51,17 @@ def fit(
     Raises:
         Stopped: a signal arrived; every learner has a checkpoint.
     """
-    train, ranks = patches.train, learners[0].ranks
+    seeds = dict.fromkeys(one.run.seed for one in learners)
+    streams = patches if isinstance(patches, Mapping) else dict.fromkeys(seeds, patches)
+    train, ranks = learners[0].run.train, learners[0].ranks
     forward = TeacherPass(teacher, [one.method for one in learners], train, device)
+    batches = {seed: Batches(streams[seed], forward, device) for seed in seeds}
     log = _Log(train, min(one.step for one in learners), validate)
     readout = Readout()
     checkpoints = _Checkpoints(checkpoint_seconds, hand_on, readout)
     try:
         with convolutions(tf32=train.precision == "tf32"), ranks.interruptible():
-            _run(learners, patches, forward, device, log, checkpoints, readout, watch)
+            _run(learners, batches, log, checkpoints, readout, watch)
             with shielded():
                 readout.finish(learners)
     except Interrupted as signal:
@@ -69,24 +75,28 @@ def fit(
 
 def _run(
     learners: Sequence[Learner],
-    patches: Patches,
-    forward: TeacherPass,
-    device: torch.device,
+    batches: Mapping[int, Batches],
     log: "_Log",
     checkpoints: "_Checkpoints",
     readout: Readout,
     watch: Callable[[int], None],
 ) -> None:
     """Execute the training steps of all learners."""
-    for step in range(log.step, patches.train.steps):
+    stacks = stacks_of(learners)
+    for step in range(log.step, log.steps):
         log.begin(step)
-        begin_step(patches.train.compile)
-        lr, hr, *labels = (upload(images, device) for images in patches.batch(step))
-        log.batch_is_here()
-        view = TeacherView(forward, lr, labels[0] if labels else None, forward.resume)
+        begin_step(learners[0].run.train.compile)
         active = [one for one in learners if one.error is None and one.step == step]
+        seeds = dict.fromkeys(one.run.seed for one in active)
+        drawn = {seed: batches[seed].batch(step) for seed in seeds}
+        log.batch_is_here()
+        events = {learner: log.of(learner) for learner in active}
+        for stack in stacks:
+            stack.advance(drawn, events, share=log.measures_share)
         for learner in active:
-            learner.advance(lr, hr, view, log.of(learner), share=log.measures_share)
+            if not learner.run.train.stacked:
+                lr, hr, view = drawn[learner.run.seed]
+                learner.advance(lr, hr, view, events[learner], share=log.measures_share)
         with shielded():
             readout.step(active)
         log.end(active)
@@ -100,7 +110,7 @@ class _Log:
     """Decide which steps are logged and which measure the gradient share; time the steps between two events."""
 
     def __init__(self, train: TrainSpec, step: int, validate: Validate | None) -> None:
-        self.step, self._steps, self._validate = step, train.steps, validate
+        self.step, self.steps, self._validate = step, train.steps, validate
         self._every, self._share_every = event_every(train), share_every(train)
         self._since, self._waited = step, 0.0
         self._logged = self._begun = time.monotonic()
@@ -108,12 +118,12 @@ class _Log:
 
     @property
     def _due(self) -> bool:
-        return self.step % self._every == 0 or self.step == self._steps - 1
+        return self.step % self._every == 0 or self.step == self.steps - 1
 
     @property
     def measures_share(self) -> bool:
         """Whether an event of this step measures the gradient share."""
-        return self.step % self._share_every == 0 or self.step == self._steps - 1
+        return self.step % self._share_every == 0 or self.step == self.steps - 1
 
     def begin(self, step: int) -> None:
         self.step, self._begun = step, time.monotonic()
@@ -130,7 +140,7 @@ class _Log:
         """Return the values of an event that all learners share; None if this step is not logged."""
         if not self._due:
             return None
-        validated = self.step // self._every % VALIDATE == 0 or self.step == self._steps - 1
+        validated = self.step // self._every % VALIDATE == 0 or self.step == self.steps - 1
         if self._validate is None or not validated or not self.step:
             return self._times
         return self._times | {"validation": self._validate(learner.result)}

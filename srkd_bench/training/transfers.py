@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+
+from srkd_bench.data.patches import Patches
+from srkd_bench.methods.base import TeacherView
+from srkd_bench.training.teacher import TeacherPass
 
 PINNED = ("cuda", "xpu")  # devices that copy pinned memory while they compute
 
@@ -13,6 +17,38 @@ PINNED = ("cuda", "xpu")  # devices that copy pinned memory while they compute
 def upload(images: Tensor, device: torch.device) -> Tensor:
     """Return images on a device; the copy may still be running."""
     return images.pin_memory().to(device, non_blocking=True) if device.type in PINNED else images.to(device)
+
+
+class Batch(NamedTuple):
+    """A training batch on the device.
+
+    Args:
+        lr, hr: (N, 3, h, w) and (N, 3, scale*h, scale*w) in [0, 1].
+        view: the teacher's output for it.
+    """
+
+    lr: Tensor
+    hr: Tensor
+    view: TeacherView
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The batches of a seed.
+
+    Args:
+        forward: the teacher's forward pass.
+    """
+
+    patches: Patches
+    forward: TeacherPass
+    device: torch.device
+
+    def batch(self, step: int) -> Batch:
+        """Return the batch of a step."""
+        lr, hr, *labels = (upload(images, self.device) for images in self.patches.batch(step))
+        view = TeacherView(self.forward, lr, labels[0] if labels else None, self.forward.resume)
+        return Batch(lr, hr, view)
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,23 @@ def test_yaml_pitfalls_are_read_as_intended(tmp_path: Path) -> None:
     assert suite.params == {"no": {"weight": 1e-4}}
 
 
+def test_students_are_stacked_and_teachers_are_not(tmp_path: Path) -> None:
+    suite = load(tmp_path, "train.stacked=true")
+    assert suite.teacher.train is not None
+    assert (suite.train.stacked, suite.teacher.train.stacked) == (True, False)
+    for setting, problem in (
+        ("teacher.train.stacked=true", "teachers are trained alone"),
+        ("train.compile=true", "stacked and compile cannot both be true"),
+        ("train.precision=fp16", "stacked works with precision fp32, tf32 or bf16, not fp16"),
+        (
+            "student={arch: rcan, n_resgroups: 1, n_resblocks: 1, n_feats: 16}",
+            "works with EDSR students only",
+        ),
+    ):
+        with pytest.raises(SrkdError, match=problem):
+            load(tmp_path, "train.stacked=true", setting)
+
+
 def test_weights_replace_a_teacher_training(tmp_path: Path) -> None:
     teacher = load(tmp_path, "teacher.weights=edsr-official").teacher
     assert (teacher.weights, teacher.model, teacher.train) == ("edsr-official", None, None)

@@ -60,12 +60,12 @@ Trained = Annotated[
 
 
 OnlySeed = Annotated[
-    int | None,
+    list[int] | None,
     typer.Option(
         "--only-seed",
         metavar="SEED",
         min=0,
-        help="Train this one of the suite's seeds; the suite is not changed.",
+        help="Train this one of the suite's seeds; the suite is not changed. Repeatable.",
     ),
 ]
 
@@ -133,14 +133,14 @@ def distill(
 
     The students of a seed are trained side by side. The teacher is trained first if a method needs it.
     """
-    from srkd_bench.experiments.planning.parts import of_seed, without_unused_fusion
+    from srkd_bench.experiments.planning.parts import of_seeds, without_unused_fusion
 
     changes = with_teacher(settings, teacher)
     options = run_options(device, jobs, checkpoint_seconds)
     execution = None if dry_run else options
     plan, store, display = find_plan(suite, changes, home, method, readonly=dry_run, execution=execution)
-    if only_seed is not None:
-        plan = of_seed(plan, only_seed)
+    if only_seed:
+        plan = of_seeds(plan, only_seed)
     looks = any(run.teacher for run in plan.students)
     plan = without_unused_fusion(plan)
     plan = replace(plan, with_teacher=looks or all(map(store.has, plan.all_teachers)))

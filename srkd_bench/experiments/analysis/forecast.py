@@ -39,8 +39,9 @@ from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import VALIDATE
 from srkd_bench.training.precision import has_bf16_arithmetic
 from srkd_bench.training.schedule import event_every, share_every
+from srkd_bench.training.stack import stacks_of
 from srkd_bench.training.teacher import TeacherPass
-from srkd_bench.training.transfers import settle
+from srkd_bench.training.transfers import Batch, settle
 
 TRIAL_STEPS = 20
 TRIAL_SECONDS = 3.0  # time limit of a trial
@@ -350,21 +351,28 @@ def paced(runs: list[Run], validation: str | None, place: Workplace) -> Pace:
 def trial(
     runs: list[Run], images: int, folder: Path, place: Workplace
 ) -> tuple[list[Learner], Callable[..., None]]:
-    """Return learners of these runs, and a function that trains all of them for one step on a batch of noise."""
+    """Return learners of these runs, and a function that trains all of them for one step on a batch of noise.
+
+    The teacher makes one forward pass for each seed, as in a training.
+    """
     train, scale = runs[0].train, runs[0].model.scale
     known = next((run.teacher for run in runs if run.teacher), None)
     teacher = build(known.model, 0).to(place.device).requires_grad_(False).eval() if known else None
     lr = torch.rand(images, 3, train.patch, train.patch, device=place.device)
     hr = torch.rand(images, 3, scale * train.patch, scale * train.patch, device=place.device)
     learners = [Learner(run, None, teacher, lr, folder, place.device) for run in runs]
+    stacks, seeds = stacks_of(learners), dict.fromkeys(run.seed for run in runs)
     forward = TeacherPass(teacher, [one.method for one in learners], train, place.device)
     labels = on_grid(hr) if any(run.teacher_labels for run in runs) else None
 
     def step(log: dict[str, float] | None = None) -> None:
         begin_step(train.compile)
-        view = TeacherView(forward, lr, labels, forward.resume)
+        batches = {seed: Batch(lr, hr, TeacherView(forward, lr, labels, forward.resume)) for seed in seeds}
+        for stack in stacks:
+            stack.advance(batches, dict.fromkeys(learners, log))
         for learner in learners:
-            learner.advance(lr, hr, view, log)
+            if not learner.run.train.stacked:
+                learner.advance(lr, hr, batches[learner.run.seed].view, log)
         settle(*learners)
 
     return learners, step

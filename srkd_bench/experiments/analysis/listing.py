@@ -79,6 +79,7 @@ def methods(store: ArtifactStore) -> list[dict[str, Any]]:
             "name": name,
             "kind": one.kind,
             "teacher": "yes" if one.looks else "no",
+            "stacks": "yes" if one.stacks else "no",
             "parameters": ", ".join(f"{key}={value}" for key, value in parameters),
             "source": one.source,
         }

@@ -53,7 +53,7 @@ def steps(plan: Plans, found: Sequence[Task], options: Sequence[str]) -> list[St
         only = [] if teacher is None else ["--set", f"teacher.seeds=[{teacher}]"]
         command = [*first, "train-teacher", *options, *cell, *only]
         if task.kind == "group":
-            command = [*first, "distill", *_methods(task, own), *options, *cell, *_seed(task, own), *only]
+            command = [*first, "distill", *_methods(task, own), *options, *cell, *_seeds(task, own), *only]
         kind, networks = ("teacher", ()) if task.kind == "labels" else (task.kind, task.networks)
         runs = [network.digest for network in networks if network]
         fused = [one for one in found if fusions.get(one.name) == task.name]
@@ -78,19 +78,21 @@ def _teachers(task: Task) -> list[Run | Weights | None]:
     return list(task.networks) if alone else [run.teacher for run in task.runs]
 
 
-def _seed(task: Task, plan: Plan) -> list[str]:
-    """Return the options that limit a command to the seed of a group."""
-    seed, teacher = task.runs[0].seed, plan.suite.teacher
+def _seeds(task: Task, plan: Plan) -> list[str]:
+    """Return the options that limit a command to the seeds of a group."""
+    seeds, teacher = list(dict.fromkeys(run.seed for run in task.runs)), plan.suite.teacher
     # Seeds that share a teacher's labels share their cost, which decides the steps of none@equal-cost.
     shared = teacher.labels != "patches" and teacher.seeds != "paired"
-    return ["--only-seed", str(seed)] if shared else ["--set", f"seeds=[{seed}]"]
+    if shared:
+        return [word for seed in seeds for word in ("--only-seed", str(seed))]
+    return ["--set", f"seeds=[{','.join(map(str, seeds))}]"]
 
 
 def _methods(task: Task, plan: Plan) -> list[str]:
     """Return the methods of a group as options; the user's own by the path of their code."""
     code = {source.name: source.where for source in plan.code}
     parts = [plan.column(run).split("+") for run in task.runs]
-    names = ["+".join(code.get(part, part) for part in method) for method in parts]
+    names = dict.fromkeys("+".join(code.get(part, part) for part in method) for method in parts)
     return [word for name in names for word in ("--method", name)]
 
 

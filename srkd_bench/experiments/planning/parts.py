@@ -1,5 +1,6 @@
-"""Parts of a plan: of a task, of one seed, of the teachers."""
+"""Parts of a plan: of a task, of some seeds, of the teachers."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from srkd_bench.config.artifacts import Run
@@ -14,16 +15,16 @@ def part(plan: Plan, task: Task) -> Plan:
     return replace(plan, students=students, trials={})
 
 
-def of_seed(plan: Plan, seed: int) -> Plan:
-    """Return the part of a plan with the students of one seed and the teachers that they learn from.
+def of_seeds(plan: Plan, chosen: Collection[int]) -> Plan:
+    """Return the part of a plan with the students of some seeds and the teachers that they learn from.
 
     Raises:
-        SrkdError: the suite does not have this seed.
+        SrkdError: the suite does not have one of these seeds.
     """
-    students = tuple(run for run in plan.students if run.seed == seed)
-    if not students:
+    students = tuple(run for run in plan.students if run.seed in chosen)
+    if wrong := [seed for seed in chosen if seed not in {run.seed for run in students}]:
         seeds = ", ".join(map(str, plan.suite.seeds))
-        raise SrkdError(f"--only-seed {seed} is not a seed of the suite", f"its seeds are {seeds}")
+        raise SrkdError(f"--only-seed {wrong[0]} is not a seed of the suite", f"its seeds are {seeds}")
     used = [run.teacher for run in students]
     teachers = tuple(one for one in plan.teachers if one in used)
     return replace(plan, students=students, teachers=teachers or plan.teachers)

@@ -256,9 +256,11 @@ def _students(
         for teacher, (name, method) in product(own, methods.items()):
             if teacher is not own[0] and not method.looks:
                 continue
+            train = controls.get(name, suite.train)
             run = Run(
                 model=suite.student,
-                train=controls.get(name, suite.train),
+                # A student that is not stacked is the same run as in a suite without stacks.
+                train=train if method.stacks else train.model_copy(update={"stacked": False}),
                 data=suite.data.train,
                 pixels=pixels,
                 images=suite.data.images,

@@ -7,17 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import heapreplace
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, TypeVar
 
 from srkd_bench.config.artifacts import Labels, Run, Weights
 from srkd_bench.config.network import FusionSpec
-from srkd_bench.config.training import TrainSpec
+from srkd_bench.config.training import STACK_WIDTH, TrainSpec
 from srkd_bench.experiments.planning.grid import Plans, plans_of
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.status import unmeasured
 from srkd_bench.store.artifact_store import ArtifactStore
 
 MEMORY = 4e9  # bytes that a group's networks may take; 90 students of the study do
+T = TypeVar("T")
 Network = Run | Weights | None  # None is bicubic
 
 
@@ -30,7 +31,7 @@ class Task:
             `teacher seed 1` and `seed 0, teacher 1: hkd` where there are several teachers.
         kind: `teacher` trains or loads it, `labels` computes `labels` of the teacher in `networks` together with
             the other tasks of the same labels, `group` trains students of one seed that share the teacher's pass,
-            and `scores` measures what is finished.
+            or of several seeds that are stacked, and `scores` measures what is finished.
         networks: what is trained, loaded or measured.
         needs: names of the tasks that must finish first.
         live: whether the teacher makes a forward pass on each batch.
@@ -115,8 +116,7 @@ def _trainings(
             made[task.labels.digest] = (*made.get(task.labels.digest, ()), task.name)
     names: Counter[str] = Counter()
     for group in groups:
-        seed = max(map(plan.seeds_in_words, group), key=len)
-        name = f"{seed}: {', '.join(map(plan.column, group))}"
+        name = f"{seeds_in_words(group, plan)}: {', '.join(_columns(group, plan))}"
         names[name] += 1
         name += f" (part {names[name]})" if names[name] > 1 else ""
         used = [one for run in group for one in (run.teacher, run.teacher_labels) if one]
@@ -211,7 +211,8 @@ def _owners(plan: Plans) -> dict[str, str]:
 def groups(plan: Plans, store: ArtifactStore, slots: int = 1) -> list[list[Run]]:
     """Return the students that are not in the store, in groups of one cell, seed, teacher and kind of training.
 
-    Students without teacher are trained with those of their seed's first teacher. All groups are split in the
+    Students without teacher are trained with those of their seed's first teacher. Seeds whose students are stacked
+    form groups together, of at least `STACK_WIDTH` such students if there are as many. All groups are split in the
     same way: for the shortest time on the given slots by counted operations, and then with the fewest parts.
     Each part that needs the teacher's forward passes pays for them.
     """
@@ -232,7 +233,7 @@ def groups(plan: Plans, store: ArtifactStore, slots: int = 1) -> list[list[Run]]
 
 
 def _alike(plan: Plan, owners: Mapping[str, str], store: ArtifactStore) -> list[list[Run]]:
-    """Return the missing students of a plan by seed, teacher and training.
+    """Return the missing students of a plan by seed, teacher and training; seeds that are stacked together.
 
     Args:
         owners: the first cell that has a student, by the digest of the student.
@@ -245,14 +246,38 @@ def _alike(plan: Plan, owners: Mapping[str, str], store: ArtifactStore) -> list[
     for run in plan.students:
         if owners[run.digest] == plan.cell and not store.has(run):
             teacher = run.teacher.digest if run.teacher else first.get(run.seed, "")
-            alike.setdefault((run.seed, teacher, run.train), []).append(run)
-    return list(alike.values())
+            train = run.train.model_copy(update={"stacked": False})
+            alike.setdefault((run.seed, teacher, train), []).append(run)
+    return _joined(alike)
+
+
+def _joined(alike: Mapping[tuple[int, str, TrainSpec], list[Run]]) -> list[list[Run]]:
+    """Join the groups of seeds that differ in nothing else, until each can fill a stack.
+
+    Args:
+        alike: groups by seed, teacher and training.
+    """
+    families: dict[tuple[str, TrainSpec], list[list[Run]]] = {}
+    for (_, teacher, train), runs in alike.items():
+        families.setdefault((teacher, train), []).append(runs)
+    found: list[list[Run]] = []
+    for seeds in families.values():
+        stacked = sum(run.train.stacked for runs in seeds for run in runs)
+        parts = _evenly(seeds, max(1, stacked // STACK_WIDTH)) if stacked else [[runs] for runs in seeds]
+        found += [[run for runs in part for run in runs] for part in parts]
+    return found
 
 
 def _parts(runs: list[Run], plan: Plan, count: int, apart: int) -> list[list[Run]]:
-    """Split a seed's runs evenly; `apart` parts have only runs without teacher passes. If 0, parts are mixed."""
+    """Split the runs of a seed evenly; `apart` parts have only runs without teacher passes. If 0, parts are mixed.
+
+    Runs of several seeds are split by seed.
+    """
     if count == 1:
         return [runs]
+    seeds = [[run for run in runs if run.seed == seed] for seed in dict.fromkeys(run.seed for run in runs)]
+    if len(seeds) > 1:
+        return [[run for one in part for run in one] for part in _evenly(seeds, count)]
     looking = [run for run in runs if plan.is_live(run)]
     alone = [run for run in runs if not plan.is_live(run)]
     if apart and alone and looking:
@@ -260,10 +285,10 @@ def _parts(runs: list[Run], plan: Plan, count: int, apart: int) -> list[list[Run
     return _evenly(alone + looking, count)
 
 
-def _evenly(runs: list[Run], count: int) -> list[list[Run]]:
-    each, more = divmod(len(runs), count)
+def _evenly(items: list[T], count: int) -> list[list[T]]:
+    each, more = divmod(len(items), count)
     ends = [i * each + min(i, more) for i in range(count + 1)]
-    return [runs[first:end] for first, end in pairwise(ends) if end > first]
+    return [items[first:end] for first, end in pairwise(ends) if end > first]
 
 
 def _fitting(runs: list[Run]) -> list[list[Run]]:
@@ -278,11 +303,28 @@ def training_flops(runs: Sequence[Run], *, live: bool) -> int:
     if not runs:
         return 0
     train, known = runs[0].train, next((run.teacher for run in runs if run.teacher and live), None)
-    multiply_adds = sum(3 * run.model.multiply_adds for run in runs)
+    stacked = sum(run.train.stacked for run in runs)
+    idle = max(0, STACK_WIDTH - stacked) if stacked else 0
+    multiply_adds = sum(3 * run.model.multiply_adds for run in runs) + 3 * idle * runs[0].model.multiply_adds
     frozen = (run.model.frozen_multiply_adds for run in runs if isinstance(run.model, FusionSpec))
     multiply_adds -= sum(2 * one for one in frozen)
-    multiply_adds += known.model.multiply_adds if known else 0
+    multiply_adds += known.model.multiply_adds * len({run.seed for run in runs}) if known else 0
     return 2 * multiply_adds * train.steps * train.batch * train.patch**2
+
+
+def seeds_in_words(runs: Sequence[Run], plan: Plan) -> str:
+    """Return the seeds of a group of students, and its teacher's where teachers are crossed with seeds."""
+    seed = max(map(plan.seeds_in_words, runs), key=len)
+    seeds = dict.fromkeys(run.seed for run in runs)
+    if len(seeds) == 1:
+        return seed
+    return f"seeds {', '.join(map(str, seeds))}{seed[seed.find(',') :] if ',' in seed else ''}"
+
+
+def _columns(runs: Sequence[Run], plan: Plan) -> list[str]:
+    """Return the columns of a group of students, those of several seeds once."""
+    columns = list(map(plan.column, runs))
+    return columns if len({run.seed for run in runs}) == 1 else list(dict.fromkeys(columns))
 
 
 def duration(costs: Sequence[float], slots: int) -> float:

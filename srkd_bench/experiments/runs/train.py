@@ -24,6 +24,7 @@ from srkd_bench.data.patches import Patches
 from srkd_bench.evaluation.scoring import validation
 from srkd_bench.experiments.planning.initial import initial_weights
 from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.experiments.planning.tasks import seeds_in_words
 from srkd_bench.experiments.planning.trials import in_words, varied
 from srkd_bench.experiments.runs.labels import open_labels
 from srkd_bench.methods import registry
@@ -75,15 +76,15 @@ def ensure_teacher(
 
 
 def ensure_students(runs: list[Run], plan: Plan, images: ImageSet, place: Workplace) -> list[SrkdError]:
-    """Train the students of a seed and a teacher that are missing; see `ensure_group`."""
+    """Train the students of a group that are missing; see `ensure_group`."""
     seeds = list(dict.fromkeys(run.seed for run in plan.students))
     missing = [run for run in runs if not place.store.has(run)]
     if missing and isinstance(missing[0].init, Weights) and not place.store.has(missing[0].init):
         adopt_weights(initial_weights(plan.suite), 2, place)
     title = f"{len(missing)} student{'s' * (len(missing) != 1)}"
     if missing:
-        title += f", {max(map(plan.seeds_in_words, missing), key=len)}"
-    if missing and len(seeds) > 1:
+        title += f", {seeds_in_words(missing, plan)}"
+    if len({run.seed for run in missing}) == 1 and len(seeds) > 1:
         title += f" ({seeds.index(missing[0].seed) + 1} of {len(seeds)} seeds)"
     title += f" of {plan.cell}" if plan.cell else ""
     return ensure_group(runs, images, plan.suite.data, place, title=title, column=plan.column)
@@ -99,7 +100,7 @@ def ensure_group(
     role: Literal["student", "teacher"] = "student",
     column: Callable[[Run], str] = attrgetter("method"),
 ) -> list[SrkdError]:
-    """Train the missing runs together on the same batches, and return the failures.
+    """Train the missing runs together, those of a seed on the same batches, and return the failures.
 
     Args:
         title: name of the group in messages; the number of networks if empty.
@@ -117,7 +118,7 @@ def ensure_group(
         begun = time.monotonic()
         teacher = _teacher_of(runs, place)
         learners = _learners(runs, teacher, images, place, ranks)
-        title = title or f"{len(runs)} networks, seed {runs[0].seed}"
+        title = title or f"{len(runs)} networks, {_seeds(runs)}"
         first = min(learner.step for learner in learners.values())
         resumed = f", resumed from step {first:,}" if first else ""
         methods = "" if role == "teacher" else f": {_methods(map(column, runs))}"
@@ -186,17 +187,21 @@ def _fit(
 ) -> None:
     """Train the learners of a group and show the progress."""
     runs, group = [one.run for one in learners.values()], list(learners.values())
-    train, seed, ranks = runs[0].train, runs[0].seed, group[0].ranks
+    train, ranks = runs[0].train, group[0].ranks
     first = min(learner.step for learner in group)
     labels = _labels(runs, images, place)
     validate = None
     if data.validation is not None:
         validate = validation(open_set(place.store, data.validation, data.scale), place.device)
-    with place.display.training(f"seed {seed}", first, train.steps) as move:
+    seeds = dict.fromkeys(run.seed for run in runs)
+    with place.display.training(_seeds(runs), first, train.steps) as move:
         fit(
             group,
             teacher,
-            Patches(images, train, seed, ranks.part(train.batch), labels, runs[0].images),
+            {
+                seed: Patches(images, train, seed, ranks.part(train.batch), labels, runs[0].images)
+                for seed in seeds
+            },
             device=place.device,
             checkpoint_seconds=place.options.checkpoint_seconds,
             validate=validate,
@@ -224,7 +229,9 @@ def sample_of(images: ImageSet, train: TrainSpec, count: int | None) -> Tensor:
 
 
 def _names(runs: list[Run]) -> list[str]:
-    """Return distinct names for the runs of a group: the method, and its loss weights if it occurs repeatedly."""
+    """Return distinct names for the runs of a group: the method, with its seed or loss weights if repeated."""
+    if len({run.seed for run in runs}) > 1:
+        return [f"{run.method} seed {run.seed}" for run in runs]
     counts = Counter(run.method for run in runs)
     return [
         run.method if counts[run.method] == 1 else f"{run.method} {in_words(run.params, varied(run, runs))}"
@@ -236,6 +243,12 @@ def _methods(columns: Iterable[str]) -> str:
     """Return the methods of a group of runs, how often each if more than once."""
     counts = Counter(columns)
     return ", ".join(f"{name} ×{n}" if n > 1 else name for name, n in counts.items())
+
+
+def _seeds(runs: list[Run]) -> str:
+    """Return the seeds of a group of runs in words."""
+    seeds = dict.fromkeys(run.seed for run in runs)
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
 
 
 def _keep(learner: Learner, role: str, group: list[str], store: ArtifactStore) -> None:

@@ -69,6 +69,7 @@ class CKD(Method):
         "n_i: distance to the negatives",
     )
     needs = ("sr",)
+    stacks = True
     min_batch = 2
 
     weight: Weight = 0.25

@@ -28,6 +28,7 @@ class HKD(Method):
     source = "Hinton et al., NIPS workshop 2014, arXiv:1503.02531"
     formula = (r"\mathcal{L} = \ell(S, y) + w\, d(S, T)",)
     needs = ("sr",)
+    stacks = True
 
     weight: Weight = 1.0
     loss: PixelLoss = field(default="mse", metadata=LATER)

@@ -39,6 +39,7 @@ class MTKD(Method):
     )
     needs = ("sr",)
     fuses = True
+    stacks = True
 
     weight: Weight = 10.0
     domain: Domain = "pixels"

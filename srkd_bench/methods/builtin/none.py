@@ -15,6 +15,7 @@ class NoDistillation(Method):
     source = "Lim et al., CVPRW 2017, arXiv:1707.02921"
     formula = (r"\mathcal{L} = \ell(S, y)",)
     looks = False
+    stacks = True
 
     def losses(self, step: Step, adapter: nn.Module) -> Losses:
         """Return the loss against HR."""

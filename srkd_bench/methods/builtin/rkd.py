@@ -33,6 +33,7 @@ class RKD(Method):
         r"\psi_{ij}: distance of two images, relative to the mean of the batch",
     )
     needs = ("sr",)
+    stacks = True
     min_batch = 2
 
     weight: Weight = 0.25

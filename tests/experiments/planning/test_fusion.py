@@ -16,7 +16,7 @@ from srkd_bench.core.progress import Display
 from srkd_bench.experiments.analysis import collect
 from srkd_bench.experiments.executors import serial, torchrun
 from srkd_bench.experiments.planning import planner, requirements, tasks
-from srkd_bench.experiments.planning.parts import of_seed, of_teachers, part
+from srkd_bench.experiments.planning.parts import of_seeds, of_teachers, part
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.runs.train import initial_state
 from srkd_bench.experiments.transfer import bundle
@@ -158,7 +158,7 @@ def test_parts_of_a_plan_keep_the_teachers_that_they_need(
     planned: Planned, store: ArtifactStore, display: Display
 ) -> None:
     plan = planned("seeds=[0, 1]")
-    assert of_seed(plan, 1).all_teachers == plan.all_teachers
+    assert of_seeds(plan, [1]).all_teachers == plan.all_teachers
     fusion = next(task for task in tasks.tasks(plan, store) if task.networks == (plan.fusion,))
     assert part(plan, fusion).students == ()
     assert part(plan, fusion).all_teachers == plan.all_teachers

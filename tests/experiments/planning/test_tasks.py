@@ -54,6 +54,48 @@ def test_a_suite_is_a_teacher_then_a_group_a_seed_then_their_scores(
     }
 
 
+def test_seeds_whose_students_are_stacked_are_trained_together_until_they_fill_a_stack(
+    planned: Planned, store: ArtifactStore
+) -> None:
+    def found(*settings: str, slots: int = 1) -> list[str]:
+        plan = planned("train.stacked=true", *settings)
+        return [task.name for task in tasks.tasks(plan, store, slots) if task.kind == "group"]
+
+    assert found("seeds=[0,1]") == ["seeds 0, 1: none, hkd"]
+    # Half a stack takes as long as a whole one: only passes of the teacher on each batch are worth a split.
+    assert found("seeds=[0,1]", "teacher.labels=images", slots=2) == ["seeds 0, 1: none, hkd"]
+    assert found("seeds=[0,1]", slots=2) == ["seed 0: none, hkd", "seed 1: none, hkd"]
+    assert found("seeds=[0,1,2,3,4,5]") == ["seeds 0, 1, 2: none, hkd", "seeds 3, 4, 5: none, hkd"]
+    assert found("seeds=[0,1,2]", "methods=[none,rvkd]") == ["seeds 0, 1, 2: none, rvkd"]
+    assert found("seeds=[0,1]", "methods=[rvkd]") == ["seed 0: rvkd", "seed 1: rvkd"]
+    paired = found("seeds=[0,1]", "teacher.seeds=paired")
+    assert paired == ["seed 0: none, hkd", "seed 1: none, hkd"]
+
+
+def test_only_students_that_can_be_stacked_have_another_identity(
+    planned: Planned, store: ArtifactStore
+) -> None:
+    methods = "methods=[none,hkd,ckd,rkd,rkd+hkd,none@2x,rvkd,augkd,byot,rvkd+hkd]"
+    plain, stacked = planned(methods), planned(methods, "train.stacked=true")
+    assert stacked.teacher.digest == plain.teacher.digest
+    changed = {
+        stacked.column(ours)
+        for ours, theirs in zip(stacked.students, plain.students, strict=True)
+        if ours.digest != theirs.digest
+    }
+    assert changed == {"none", "hkd", "ckd", "rkd", "rkd+hkd", "none@2x"}
+    assert {run.train.stacked for run in plain.students} == {False}
+
+
+def test_a_stack_is_counted_with_its_idle_groups(planned: Planned, store: ArtifactStore) -> None:
+    plan = planned("teacher.labels=images")
+    one = plan.students[0]
+    stacked = one.model_copy(update={"train": one.train.model_copy(update={"stacked": True})})
+    alone = tasks.training_flops([one], live=False)
+    assert tasks.training_flops([stacked], live=False) == 6 * alone
+    assert tasks.training_flops([stacked] * 7, live=False) == 7 * alone
+
+
 def test_scores_are_split_by_network_and_data_set_for_several_processes(
     planned: Planned, store: ArtifactStore
 ) -> None:

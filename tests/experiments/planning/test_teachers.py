@@ -13,7 +13,7 @@ from srkd_bench.core.progress import Display
 from srkd_bench.experiments.analysis import collect
 from srkd_bench.experiments.executors import serial, torchrun
 from srkd_bench.experiments.planning import planner, requirements, tasks, tuning
-from srkd_bench.experiments.planning.parts import of_seed, of_teachers
+from srkd_bench.experiments.planning.parts import of_seeds, of_teachers
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.report.formats.score_file import from_csv, to_csv
 from srkd_bench.store.artifact_store import ArtifactStore
@@ -233,12 +233,12 @@ def test_scripts_restrict_each_command_to_its_seed_and_teacher(srkd: Srkd, tmp_p
 
 
 def test_one_seed_needs_its_own_teachers_only(planned: Planned) -> None:
-    assert list(map(planned(*PAIRED).title, of_seed(planned(*PAIRED), 1).networks))[1:] == [
+    assert list(map(planned(*PAIRED).title, of_seeds(planned(*PAIRED), [1]).networks))[1:] == [
         f"{name} seed 1" for name in ("none", "dml", "hkd", "rkd")
     ]
-    assert of_seed(planned(*PAIRED), 1).teachers == planned(*PAIRED).teachers[1:]
-    assert of_seed(planned(*CROSSED), 1).teachers == planned(*CROSSED).teachers
-    assert of_seed(planned(*PAIRED, "methods=[none]"), 1).teachers == planned(*PAIRED).teachers
+    assert of_seeds(planned(*PAIRED), [1]).teachers == planned(*PAIRED).teachers[1:]
+    assert of_seeds(planned(*CROSSED), [1]).teachers == planned(*CROSSED).teachers
+    assert of_seeds(planned(*PAIRED, "methods=[none]"), [1]).teachers == planned(*PAIRED).teachers
 
 
 LABELS = ["teacher.labels=images", "methods=[none, hkd, none@equal-cost]", "train.steps=10000"]
