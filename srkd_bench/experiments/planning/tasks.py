@@ -261,10 +261,14 @@ def _joined(alike: Mapping[tuple[int, str, TrainSpec], list[Run]]) -> list[list[
     for (_, teacher, train), runs in alike.items():
         families.setdefault((teacher, train), []).append(runs)
     found: list[list[Run]] = []
-    for seeds in families.values():
-        stacked = sum(run.train.stacked for runs in seeds for run in runs)
-        parts = _evenly(seeds, max(1, stacked // STACK_WIDTH)) if stacked else [[runs] for runs in seeds]
-        found += [[run for runs in part for run in runs] for part in parts]
+    for (_, teacher, train), runs in alike.items():
+        family = families[teacher, train]
+        stacked = sum(run.train.stacked for one in family for run in one)
+        if not stacked:
+            found.append(runs)
+        elif runs is family[0]:
+            parts = _evenly(family, max(1, stacked // STACK_WIDTH))
+            found += [[run for one in part for run in one] for part in parts]
     return found
 
 
