@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from srkd_bench.config.artifacts import Run, Weights
@@ -600,9 +602,13 @@ def test_a_teacher_that_cannot_be_resumed_is_rejected_before_work(srkd: Srkd, me
     assert "training" not in err
 
 
-def test_methods_that_resume_networks_train_with_any_that_can_be_resumed(srkd: Srkd) -> None:
+def test_methods_that_resume_networks_train_with_any_that_can_be_resumed(srkd: Srkd, tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    Image.fromarray(np.arange(48 * 40 * 3).astype(np.uint8).reshape(48, 40, 3)).save(
+        tmp_path / "small" / "a.png"
+    )
     words = [*TINY, "--set", f"teacher={{model: {{arch: '{HERE}Attentive'}}}}", "--device", "cpu", "--json"]
-    code, out, err = srkd("distill", "-m", "crosskd", "-m", "mipkd", *words)
+    code, out, err = srkd("distill", "-m", "crosskd", "-m", "mipkd", *words, "--set", "data.test=[./small]")
     assert code == 0, err
     assert {one["model"] for one in json.loads(out)["scores"]} == {"bicubic", "teacher", "crosskd", "mipkd"}
 
