@@ -3,8 +3,8 @@
 A block begins with `<!-- KIND SUITE OPTIONS -->` and ends with `<!-- end -->`. By kind, it holds
 `report`: the output of `srkd report`; `scores`: its gains and its scores in PSNR-Y; `gains`: the gains alone;
 `summary`: gain, interval, adjusted p and verdict of each method, spelled out; `compare SUITE OTHER`: the
-difference of each method from itself in another suite, or in OTHER.csv.gz of the suite; `grid`: a grid's gains over two axes and effects;
-`advice`: what `srkd advise` says from a grid.
+difference of each method from itself in another suite, or in OTHER.csv.gz of the suite; `grid`: a grid's gains over
+two axes and effects; `advice`: what `srkd advise` says from a grid.
 """
 
 import json
