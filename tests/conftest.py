@@ -82,7 +82,7 @@ def display() -> Display:
 @pytest.fixture
 def six_minutes_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forecast six minutes for a step of any group of networks, and no time for anything else."""
-    from srkd_bench.experiments.analysis.forecast import Pace  # imports torch
+    from srkd_bench.experiments.analysis.timing import Pace  # imports torch
 
     pace = Pace(step=360.0, event=0.0, validation=0.0, event_bytes=100)
     monkeypatch.setattr(

@@ -9,7 +9,7 @@ from benchmarks.gpu.speed import group, planned
 from benchmarks.measure import Row
 from srkd_bench.core.seeding import seeded
 from srkd_bench.evaluation.inference.profile import wait
-from srkd_bench.experiments.analysis.forecast import trial
+from srkd_bench.experiments.analysis.timing import trial
 from srkd_bench.training.precision import PRECISIONS, obstacle
 
 SUITE = "paper" if ON_GPU else "demo"

@@ -13,7 +13,8 @@ from srkd_bench.cli.output import err
 from srkd_bench.config.artifacts import Run
 from srkd_bench.core.progress import Display
 from srkd_bench.evaluation.inference.profile import wait
-from srkd_bench.experiments.analysis.forecast import forecast, paced, trial
+from srkd_bench.experiments.analysis.forecast import forecast
+from srkd_bench.experiments.analysis.timing import paced, trial
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import tasks, training_flops
 from srkd_bench.experiments.workflow import find_plan

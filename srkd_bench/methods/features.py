@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from srkd_bench.core.errors import SrkdError
-from srkd_bench.networks.base import Architecture
+from srkd_bench.networks.base import Architecture, Output
 
 
 def sample_features(network: nn.Module, lr: Tensor, taps: Sequence[float]) -> dict[float, Tensor]:
@@ -40,7 +40,7 @@ def check_resume(network: nn.Module, lr: Tensor, taps: Sequence[float]) -> dict[
             "use another method, or a network that srkd has loaded or built",
         )
     with torch.no_grad():
-        output = network(lr[:1], taps)
+        output: Output = network(lr[:1], taps)
     for tap, features in output.feats.items():
         given = features.clone().requires_grad_()
         with torch.enable_grad():

@@ -44,6 +44,7 @@ def test_every_command_with_settings_has_seeds_unless_no_seed_matters_to_it() ->
     with_settings = {name for name, names in flags.items() if "--set" in names}
     assert with_settings - {name for name, names in flags.items() if "--seeds" in names} == {
         "ls",
+        "method check",
         "train-teacher",
     }
 

@@ -3,8 +3,8 @@
 A block begins with `<!-- KIND SUITE OPTIONS -->` and ends with `<!-- end -->`. By kind, it holds
 `report`: the output of `srkd report`; `scores`: its gains and its scores in PSNR-Y; `gains`: the gains alone;
 `summary`: gain, interval, adjusted p and verdict of each method, spelled out; `compare SUITE OTHER`: the
-difference of each method from itself in another suite; `grid`: a grid's gains over two axes and effects;
-`advice`: what `srkd advise` says from a grid.
+difference of each method from itself in another suite, or in OTHER.csv.gz of the suite; `grid`: a grid's gains over
+two axes and effects; `advice`: what `srkd advise` says from a grid.
 """
 
 import json
@@ -58,9 +58,11 @@ def srkd(*words: str) -> str:
 
 def compared(suite: str, other: str) -> str:
     """Return what `srkd compare` says of PSNR-Y over all data sets, without methods whose runs are the same."""
-    files = [str(ROOT / "results" / name / "scores.csv.gz") for name in (suite, other)]
+    results = ROOT / "results"
+    own = results / suite / f"{other}.csv.gz"  # the same suite under another setting
+    files = [results / suite / "scores.csv.gz", own if own.exists() else results / other / "scores.csv.gz"]
     lines = ["|  | Difference (dB) | 95 % interval | Holm p | Verdict |", "| :-- | --: | --: | --: | --: |"]
-    for row in json.loads(srkd("compare", *files, "--json"))["differences"]:
+    for row in json.loads(srkd("compare", *map(str, files), "--json"))["differences"]:
         if row["dataset"] is None and row["metric"] == "psnr_y" and row["mean"]:
             name = label(capitals(row["model"]))
             lines.append(f"| {name} | {' | '.join(verdict_cells(row))} |")

@@ -61,7 +61,7 @@ def run_of(model: NetworkSpec = EDSR) -> Run:
 
 def learner_in(folder: Path, store: ArtifactStore, ranks: Ranks = ALONE) -> Learner:
     images = open_set(store, "photos", 2)
-    return Learner(run_of(), NoDistillation(), None, sample_of(images, TRAIN), folder, CPU, ranks)
+    return Learner(run_of(), NoDistillation(), None, sample_of(images, TRAIN, None), folder, CPU, ranks)
 
 
 def trained(learner: Learner, store: ArtifactStore, stop_at: int = 0) -> Learner:

@@ -101,8 +101,7 @@ def plan(
         check_device_name(device)
     if isinstance(found, GridPlan) and detect is not None:
         raise SrkdError(f"--detect needs one cell of grid {found.name}", f"--cell '{found.cells[0].name}'")
-    scripted = format_ in SCRIPTS or isinstance(found, GridPlan)
-    power = None if scripted else sensitivity(found, store, detect)
+    power = None if isinstance(found, GridPlan) or format_ in SCRIPTS else sensitivity(found, store, detect)
     if format_ == "table":
         show_forecast(found, workplace(store, display, options), False, slots)
         if power is not None:

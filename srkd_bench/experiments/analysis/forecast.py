@@ -1,52 +1,34 @@
 """Predict time and disk use of a plan by timing a few steps."""
 
-import json
 import math
-import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import median
 from typing import Literal
 
-import numpy as np
 import torch
 
 from srkd_bench.config.artifacts import Labels, Run
-from srkd_bench.config.metrics import METRICS
 from srkd_bench.config.network import NetworkSpec
 from srkd_bench.data.image_set import hr_sizes, packed, pixels_of, spec_of
-from srkd_bench.data.labels import finished_images, on_grid
-from srkd_bench.evaluation.inference.profile import wait
-from srkd_bench.evaluation.metrics import measure
+from srkd_bench.data.labels import finished_images
 from srkd_bench.evaluation.scores import measurement
-from srkd_bench.evaluation.scoring import VALIDATION_SIDE, bicubic, network
+from srkd_bench.experiments.analysis.timing import TRIAL_SIDE, Pace, median_seconds, paced, seconds_a_pixel
 from srkd_bench.experiments.planning.grid import Plans, cell_of, in_cell, name_of, plans_of
 from srkd_bench.experiments.planning.label_cost import lr_pixels, steps_paid
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import Task, duration, tasks
 from srkd_bench.experiments.planning.teachers import MISSING
 from srkd_bench.experiments.runs.preflight import check_unpacked
-from srkd_bench.methods.base import TeacherView
 from srkd_bench.networks.loading import build
 from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import Workplace
-from srkd_bench.training.compilation import begin_step
-from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import VALIDATE
 from srkd_bench.training.precision import has_bf16_arithmetic
 from srkd_bench.training.schedule import event_every, share_every
-from srkd_bench.training.stack import stacks_of
 from srkd_bench.training.teacher import TeacherPass
-from srkd_bench.training.transfers import Batch, settle
-
-TRIAL_STEPS = 20
-TRIAL_SECONDS = 3.0  # time limit of a trial
-TRIAL_MULTIPLY_ADDS = 2e11  # maximum batch size of a trial step
-TRIAL_SIDE = 64  # LR pixels of the image for timing evaluation
 
 
 @dataclass(frozen=True)
@@ -143,23 +125,6 @@ def _together(cell: str, jobs: Sequence[Job]) -> Job:
     )
 
 
-@dataclass(frozen=True)
-class Pace:
-    """The measured cost of a group of runs that are trained together, in seconds and bytes.
-
-    Args:
-        step: a training step of all.
-        event: additional time of a logged step that measures the gradient share.
-        validation: time to validate one network.
-        event_bytes: size of a logged event in the store.
-    """
-
-    step: float
-    event: float
-    validation: float
-    event_bytes: int
-
-
 def forecast(plan: Plans, place: Workplace, slots: int = 1) -> Forecast:
     """Predict the cost of a plan. Speeds come from up to 20 real steps on this machine.
 
@@ -236,7 +201,7 @@ def _labels(key: Labels, plan: Plan, place: Workplace) -> Job:
     forward = TeacherPass(network, [], train, place.device)
     lr = torch.rand(1, 3, TRIAL_SIDE, TRIAL_SIDE, device=place.device)
     work = key.passes * pixels * (1 - done)
-    seconds = work * _median(lambda: forward(lr), place) / TRIAL_SIDE**2
+    seconds = work * median_seconds(lambda: forward(lr), place) / TRIAL_SIDE**2
     steps = math.ceil(steps_paid(train, pixels, key.passes))
     what = f"teacher labels of {len(sizes)} images, which pay off after {steps:,} training steps"
     disk, state = 2 * 3 * pixels * data.scale**2, f"{done:.0%} done" if done else "to do"
@@ -294,117 +259,31 @@ def _kind(run: Run) -> Hashable:
 
 def _scores(plans: Sequence[Plan], place: Workplace) -> list[Job]:
     """Predict the cost of evaluation, one job per data set."""
-    store, jobs, paces = place.store, list[Job](), dict[tuple[NetworkSpec | None, int, bool], float]()
+    store, paces = place.store, dict[tuple[NetworkSpec | None, int, bool], float]()
     todo: dict[tuple[str, int, bool], dict[str, NetworkSpec | None]] = {}
     for one in plans:
-        scale, ensemble = one.suite.data.scale, one.suite.evaluate.self_ensemble
-        for name in one.suite.data.test:
+        suite, ensemble = one.suite, one.suite.evaluate.self_ensemble
+        scale: int = suite.data.scale
+        for name in suite.data.test:
             digest, networks = pixels_of(store, name) or MISSING, todo.setdefault((name, scale, ensemble), {})
             for key in (None, *one.networks):
-                what = key.digest if key else ""
-                if what not in networks and not store.has(
-                    measurement(key, digest, scale, self_ensemble=ensemble)
-                ):
-                    networks[what] = key.model if key else None
+                if not store.has(measurement(key, digest, scale, self_ensemble=ensemble)):
+                    networks[key.digest if key else ""] = key.model if key else None
+
+    def pace(spec: NetworkSpec | None, scale: int, ensemble: bool) -> float:
+        if (spec, scale, ensemble) not in paces:
+            passes = 8 if ensemble and spec else 1
+            paces[spec, scale, ensemble] = passes * seconds_a_pixel(spec, scale, place)
+        return paces[spec, scale, ensemble]
+
+    jobs = list[Job]()
     for (name, scale, ensemble), networks in todo.items():
         pixels = _hr_pixels(store, name)
-        for spec in {*networks.values()}:
-            if (spec, scale, ensemble) not in paces:
-                each = seconds_a_pixel(spec, scale, place)
-                paces[spec, scale, ensemble] = each * (8 if ensemble and spec else 1)
+        times = sum(pace(spec, scale, ensemble) for spec in networks.values())
         if networks:
-            times = (paces[spec, scale, ensemble] for spec in networks.values())
-            seconds = sum(times) * pixels if pixels else None
-            jobs.append(Job("scores", f"scores of {len(networks)} networks on {name}", "to do", seconds))
+            what, seconds = (
+                f"scores of {len(networks)} networks on {name}",
+                times * pixels if pixels else None,
+            )
+            jobs.append(Job("scores", what, "to do", seconds))
     return jobs
-
-
-def paced(runs: list[Run], validation: str | None, place: Workplace) -> Pace:
-    """Measure the cost of runs that are trained together, from a few real steps on noise.
-
-    On a CPU, large networks are timed with a part of the batch; the time is assumed to be proportional. A GPU takes
-    the whole batch, since a part would not occupy it.
-    """
-    train, scale = runs[0].train, runs[0].model.scale
-    known = next((run.teacher for run in runs if run.teacher), None)
-    work = sum(3 * run.model.multiply_adds for run in runs) + (known.model.multiply_adds if known else 0)
-    fitting = int(min(train.batch, max(2, TRIAL_MULTIPLY_ADDS / (work * train.patch**2))))
-    images = fitting if place.device.type == "cpu" else train.batch
-    with tempfile.TemporaryDirectory() as folder:
-        learners, step = trial(runs, images, Path(folder), place)
-        seconds = _median(step, place)
-        logged = _median(lambda: step({}), place)
-    whole = train.batch / images
-    event = sum(len(json.dumps(learner.last)) + 1 for learner in learners)
-    looked = 0.0
-    if validation is not None:
-        a_pixel = seconds_a_pixel(runs[0].model, scale, place, metrics=["psnr_y"])
-        looked = a_pixel * spec_of(place.store, validation).count * (VALIDATION_SIDE * scale) ** 2
-    return Pace(whole * seconds, max(0.0, whole * (logged - seconds)), looked, event)
-
-
-def trial(
-    runs: list[Run], images: int, folder: Path, place: Workplace
-) -> tuple[list[Learner], Callable[..., None]]:
-    """Return learners of these runs, and a function that trains all of them for one step on a batch of noise.
-
-    The teacher makes one forward pass for each seed, as in a training.
-    """
-    train, scale = runs[0].train, runs[0].model.scale
-    known = next((run.teacher for run in runs if run.teacher), None)
-    teacher = build(known.model, 0).to(place.device).requires_grad_(False).eval() if known else None
-    lr = torch.rand(images, 3, train.patch, train.patch, device=place.device)
-    hr = torch.rand(images, 3, scale * train.patch, scale * train.patch, device=place.device)
-    learners = [Learner(run, None, teacher, lr, folder, place.device) for run in runs]
-    stacks, seeds = stacks_of(learners), dict.fromkeys(run.seed for run in runs)
-    forward = TeacherPass(teacher, [one.method for one in learners], train, place.device)
-    labels = on_grid(hr) if any(run.teacher_labels for run in runs) else None
-
-    def step(log: dict[str, float] | None = None) -> None:
-        begin_step(train.compile)
-        batches = {seed: Batch(lr, hr, TeacherView(forward, lr, labels, forward.resume)) for seed in seeds}
-        for stack in stacks:
-            stack.advance(batches, dict.fromkeys(learners, log))
-        for learner in learners:
-            if not learner.run.train.stacked:
-                learner.advance(lr, hr, batches[learner.run.seed].view, log)
-        settle(*learners)
-
-    return learners, step
-
-
-def seconds_a_pixel(
-    spec: NetworkSpec | None,
-    scale: int,
-    place: Workplace,
-    metrics: Iterable[str] = tuple(METRICS),
-) -> float:
-    """Return the time per HR pixel of a network (None: bicubic), including the metrics."""
-    lr = np.random.default_rng(0).integers(0, 256, (TRIAL_SIDE, TRIAL_SIDE, 3), np.uint8)
-    upscaler = bicubic(scale) if spec is None else network(build(spec, 0), device=place.device)
-
-    def score() -> None:
-        sr = upscaler("noise", lr)
-        measure(sr, np.roll(sr, 1, 0), scale=scale, metrics=metrics)
-
-    return _median(score, place) / (scale * TRIAL_SIDE) ** 2
-
-
-def _median(work: Callable[[], object], place: Workplace) -> float:
-    """Return the median seconds of up to 20 calls, after one warm-up call.
-
-    If the warm-up takes as long as a trial may, its time is returned: large networks need no more warming up.
-    """
-
-    def timed() -> float:
-        begun = time.perf_counter()
-        work()
-        wait(place.device)
-        return time.perf_counter() - begun
-
-    if (first := timed()) >= TRIAL_SECONDS:
-        return first
-    times: list[float] = []
-    while not times or (len(times) < TRIAL_STEPS and sum(times) < TRIAL_SECONDS):
-        times.append(timed())
-    return median(times)

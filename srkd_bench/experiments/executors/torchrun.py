@@ -12,6 +12,7 @@ from srkd_bench.data.image_set import open_set
 from srkd_bench.data.patches import Patches
 from srkd_bench.experiments.executors.serial import do, do_all
 from srkd_bench.experiments.executors.worker import begin
+from srkd_bench.experiments.planning.grid import Plans, plans_of, teachers_in
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import tasks
 from srkd_bench.experiments.runs.train import initial_state, sample_of
@@ -26,7 +27,7 @@ from srkd_bench.training.loop import fit
 LOOK_SECONDS = 0.5  # between two looks for the teacher of rank 0
 
 
-def execute(plan: Plan, store: ArtifactStore, display: Display, options: RunOptions) -> list[SrkdError]:
+def execute(plan: Plans, store: ArtifactStore, display: Display, options: RunOptions) -> list[SrkdError]:
     """Execute a plan as rank 0, or alone without torchrun; see `Executor`."""
     place = Workplace(store, display, choose_device(options.devices), options)
     ranks = lead(plan, place)
@@ -34,7 +35,7 @@ def execute(plan: Plan, store: ArtifactStore, display: Display, options: RunOpti
     return do_all(plan, place, ranks)
 
 
-def lead(plan: Plan, place: Workplace) -> Ranks:
+def lead(plan: Plans, place: Workplace) -> Ranks:
     """Return the ranks that train the missing teacher together: those started by torchrun, or this process alone.
 
     Raises:
@@ -47,7 +48,7 @@ def lead(plan: Plan, place: Workplace) -> Ranks:
     return join(place.device)
 
 
-def check_ranks(plan: Plan, store: ArtifactStore) -> None:
+def check_ranks(plan: Plans, store: ArtifactStore) -> None:
     """Check that torchrun's processes can share the training of a plan's teacher, if it must be trained.
 
     Raises:
@@ -57,7 +58,7 @@ def check_ranks(plan: Plan, store: ArtifactStore) -> None:
     if len(missing) > 1 and torchrun_env.ranks() > 1:
         hint = (
             "train them without torchrun"
-            if plan.fusion
+            if any(one.fusion for one in plans_of(plan))
             else f"--set teacher.seeds=[{missing[0].seed}], then the others"
         )
         raise SrkdError(f"torchrun trains one teacher at a time; {len(missing)} are missing", hint)
@@ -65,9 +66,9 @@ def check_ranks(plan: Plan, store: ArtifactStore) -> None:
         check_shareable(run, torchrun_env.ranks())
 
 
-def _missing(plan: Plan, store: ArtifactStore) -> list[Run]:
+def _missing(plan: Plans, store: ArtifactStore) -> list[Run]:
     """Return the teachers that are to be trained."""
-    return [one for one in plan.all_teachers if isinstance(one, Run) and not store.has(one)]
+    return [one for one in teachers_in(plan) if isinstance(one, Run) and not store.has(one)]
 
 
 def label(plan: Plan, store: ArtifactStore, device_name: str) -> None:

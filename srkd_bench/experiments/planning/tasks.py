@@ -252,20 +252,23 @@ def _alike(plan: Plan, owners: Mapping[str, str], store: ArtifactStore) -> list[
 
 
 def _joined(alike: Mapping[tuple[int, str, TrainSpec], list[Run]]) -> list[list[Run]]:
-    """Join the groups of stacked seeds that differ in nothing else, until each can fill a stack.
+    """Join the groups of seeds that differ in nothing else, until each can fill a stack.
 
     Args:
         alike: groups by seed, teacher and training.
     """
-    families: dict[tuple[str, TrainSpec, int | None], list[list[Run]]] = {}
-    for (seed, teacher, train), runs in alike.items():
-        alone = None if any(run.train.stacked for run in runs) else seed
-        families.setdefault((teacher, train, alone), []).append(runs)
+    families: dict[tuple[str, TrainSpec], list[list[Run]]] = {}
+    for (_, teacher, train), runs in alike.items():
+        families.setdefault((teacher, train), []).append(runs)
     found: list[list[Run]] = []
-    for seeds in families.values():
-        stacked = sum(run.train.stacked for runs in seeds for run in runs)
-        parts = _evenly(seeds, max(1, stacked // STACK_WIDTH))
-        found += [[run for runs in part for run in runs] for part in parts]
+    for (_, teacher, train), runs in alike.items():
+        family = families[teacher, train]
+        stacked = sum(run.train.stacked for one in family for run in one)
+        if not stacked:
+            found.append(runs)
+        elif runs is family[0]:
+            parts = _evenly(family, max(1, stacked // STACK_WIDTH))
+            found += [[run for one in part for run in one] for part in parts]
     return found
 
 

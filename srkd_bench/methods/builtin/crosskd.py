@@ -83,7 +83,7 @@ class Cross(nn.Module):
         self.widen = nn.Conv2d(inputs, outputs, 1)
         nn.init.dirac_(self.widen.weight)
         nn.init.zeros_(self.widen.bias)  # type: ignore[arg-type]  # it has one
-        self.register_load_state_dict_pre_hook(_without_tail)
+        self.register_load_state_dict_pre_hook(_without_tail)  # type: ignore[no-untyped-call]
 
     def forward(self, feats: Tensor, like: Tensor | None = None) -> Tensor:
         """Map features (N, inputs, h, w) to (N, outputs, h, w).

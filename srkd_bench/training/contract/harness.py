@@ -24,7 +24,7 @@ from srkd_bench.core.signals import Interrupted
 from srkd_bench.data.patches import Patches
 from srkd_bench.methods.base import Losses, Method, Step, TeacherView
 from srkd_bench.networks.architectures.edsr import EDSR
-from srkd_bench.networks.base import Output
+from srkd_bench.networks.base import Architecture, Output
 from srkd_bench.networks.loading import build
 from srkd_bench.training.learner import Learner, adapter_of
 from srkd_bench.training.loop import fit
@@ -136,7 +136,7 @@ class Noise(Patches):
 def learner_of(
     name: str,
     method: Method,
-    teacher: EDSR,
+    teacher: Architecture,
     folder: Path,
     train: TrainSpec,
     student: ModelSpec = STUDENT,

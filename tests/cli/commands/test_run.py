@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from srkd_bench.config.artifacts import Run
-from srkd_bench.experiments.analysis.forecast import Pace
+from srkd_bench.experiments.analysis.timing import Pace
 from srkd_bench.store.workspace import Workplace
 from tests.conftest import Srkd
 from tests.data.test_folders import make

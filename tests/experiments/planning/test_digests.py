@@ -12,7 +12,7 @@ from srkd_bench.core.progress import Display
 from srkd_bench.data.catalog import find
 from srkd_bench.evaluation.scores import measurement
 from srkd_bench.experiments.analysis import origin
-from srkd_bench.experiments.analysis.forecast import Pace
+from srkd_bench.experiments.analysis.timing import Pace
 from srkd_bench.experiments.planning import planner
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.methods import registry

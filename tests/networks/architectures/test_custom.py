@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from srkd_bench.config.artifacts import Run, Weights
@@ -346,7 +348,9 @@ def test_a_padded_network_continues_from_features_without_the_padding() -> None:
 
 def test_a_module_that_returns_several_outputs_continues_with_the_first_replaced() -> None:
     output = (torch.zeros(1, 6, 2), "size")
-    tokens, size = custom.in_the_form_of(output, torch.arange(12.0).reshape(1, 2, 2, 3))  # type: ignore[misc]
+    given = custom.in_the_form_of(output, torch.arange(12.0).reshape(1, 2, 2, 3))
+    assert isinstance(given, tuple)
+    tokens, size = given
     assert tokens[0, :, 0].tolist() == [0, 1, 2, 3, 4, 5]
     assert size == "size"
 
@@ -598,9 +602,13 @@ def test_a_teacher_that_cannot_be_resumed_is_rejected_before_work(srkd: Srkd, me
     assert "training" not in err
 
 
-def test_methods_that_resume_networks_train_with_any_that_can_be_resumed(srkd: Srkd) -> None:
+def test_methods_that_resume_networks_train_with_any_that_can_be_resumed(srkd: Srkd, tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    Image.fromarray(np.arange(48 * 40 * 3).astype(np.uint8).reshape(48, 40, 3)).save(
+        tmp_path / "small" / "a.png"
+    )
     words = [*TINY, "--set", f"teacher={{model: {{arch: '{HERE}Attentive'}}}}", "--device", "cpu", "--json"]
-    code, out, err = srkd("distill", "-m", "crosskd", "-m", "mipkd", *words)
+    code, out, err = srkd("distill", "-m", "crosskd", "-m", "mipkd", *words, "--set", "data.test=[./small]")
     assert code == 0, err
     assert {one["model"] for one in json.loads(out)["scores"]} == {"bicubic", "teacher", "crosskd", "mipkd"}
 

@@ -3,8 +3,7 @@
 import pytest
 
 from srkd_bench.core.progress import Display
-from srkd_bench.experiments.analysis import forecast
-from srkd_bench.experiments.analysis.forecast import TRIAL_SECONDS, TRIAL_STEPS
+from srkd_bench.experiments.analysis.timing import TRIAL_SECONDS, TRIAL_STEPS, median_seconds
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import Workplace
 
@@ -23,5 +22,5 @@ def test_the_first_call_counts_only_if_it_takes_as_long_as_a_whole_trial(
         made.append(1)
 
     monkeypatch.setattr("time.perf_counter", lambda: clock[0])
-    assert forecast._median(work, Workplace(store, display)) == pytest.approx(seconds[0 if calls == 1 else 1])
+    assert median_seconds(work, Workplace(store, display)) == pytest.approx(seconds[0 if calls == 1 else 1])
     assert len(made) == calls
