@@ -48,6 +48,7 @@ CALLS = {
     "fakd": 296,
     "fitnet": 125,
     "hkd": 112,
+    "mipkd": 725,
     "mtkd": 112,
     "rkd": 186,
     "rkd+hkd": 193,

@@ -249,8 +249,11 @@ def test_every_rank_reads_its_part_of_a_batch_with_rank_0s_state(
 ) -> None:
     batches: list[Tensor] = []
 
-    def stopped(learners: list[Learner], teacher: None, patches: Patches, **more: object) -> None:
-        batches.append(patches.batch(7)[0])
+    def stopped(
+        learners: list[Learner], teacher: None, patches: Patches | dict[int, Patches], **more: object
+    ) -> None:
+        stream = patches[learners[0].run.seed] if isinstance(patches, dict) else patches
+        batches.append(stream.batch(7)[0])
         for learner in learners:
             learner.step = 1
             learner.save()

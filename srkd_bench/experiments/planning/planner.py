@@ -19,9 +19,8 @@ from srkd_bench.data.packs import packed_as
 from srkd_bench.evaluation.controls import check_control, is_control
 from srkd_bench.evaluation.scores import kept_scores, measurement
 from srkd_bench.experiments.planning.budgets import control_trainings, summary
-from srkd_bench.experiments.planning.initial import initial_network
 from srkd_bench.experiments.planning.label_cost import ALL_PASSES, TeacherShares, teacher_shares
-from srkd_bench.experiments.planning.teachers import MISSING, teachers_of
+from srkd_bench.experiments.planning.teachers import MISSING, initial_network, teachers_of
 from srkd_bench.experiments.planning.trials import (
     FEWEST,
     MOST,

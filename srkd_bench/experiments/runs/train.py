@@ -22,9 +22,9 @@ from srkd_bench.data.image_set import ImageSet, open_set
 from srkd_bench.data.labels import LabelReader
 from srkd_bench.data.patches import Patches
 from srkd_bench.evaluation.scoring import validation
-from srkd_bench.experiments.planning.initial import initial_weights
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import seeds_in_words
+from srkd_bench.experiments.planning.teachers import initial_weights
 from srkd_bench.experiments.planning.trials import in_words, varied
 from srkd_bench.experiments.runs.labels import open_labels
 from srkd_bench.methods import registry

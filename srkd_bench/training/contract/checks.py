@@ -109,6 +109,8 @@ def _resumes_with_gradient(one: Subject) -> str:
     start = one.lesson(batch=one.batch)
     terms = one.losses(start)
     weights = [weight for weight in start.student.parameters() if weight.requires_grad]
+    if not start.resumed:
+        return "it resumes no network"
     total = torch.stack([loss for name, loss in terms.items() if name != "rec"]).sum()
     for features, sr, stack in start.resumed:
         place = one.files.of_frames(stack)
@@ -119,7 +121,7 @@ def _resumes_with_gradient(one: Subject) -> str:
         if not _reaches(features.square().sum(), weights):
             problem = "a network is resumed from features that give the student no gradient"
             raise Broken(problem, place, NO_WAY_BACK)
-    return "" if start.resumed else "it resumes no network"
+    return ""
 
 
 def _reaches(loss: Tensor, sources: Sequence[Tensor]) -> bool:

@@ -212,7 +212,7 @@ def test_a_grid_is_run_reported_and_written_as_one_score_file(srkd: Srkd, tmp_pa
     assert srkd("run", "tiny.yaml")[1] == srkd("report", "tiny.yaml")[1] == table
     assert srkd("report", "tiny.yaml", "-o", "scores.csv.gz", "-o", "a.md")[0] == 0
     assert srkd("report", "--from", "scores.csv.gz", "-o", "b.md")[0] == 0
-    assert (tmp_path / "a.md").read_text("utf-8") == (tmp_path / "b.md").read_text("utf-8")
+    assert (tmp_path / "a.md").read_text(encoding="utf-8") == (tmp_path / "b.md").read_text(encoding="utf-8")
     assert "teacher  " in srkd("plan", "tiny.yaml")[1]
     assert "to do" not in srkd("plan", "tiny.yaml")[1]
     code, text, _ = srkd("run", "tiny.yaml", "--cell", "train.steps=4 data.images=2", "--json")
