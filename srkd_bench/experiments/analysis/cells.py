@@ -18,7 +18,7 @@ def cell_results(plan: GridPlan, store: ArtifactStore) -> list[CellResults]:
 
 
 def _results(cell: Cell, plan: Plan, store: ArtifactStore) -> CellResults:
-    found = results(plan, store)
+    found = results(plan, store, trainings=True)  # their times are an axis of a figure
     values = {key: _number(key, plan, store) for key in cell.axes}
     factors = {key: value for key, value in values.items() if value is not None}
     return CellResults(cell.name, cell.axes, factors, found, _costs(plan, found))

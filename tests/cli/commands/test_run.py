@@ -210,7 +210,8 @@ def test_a_grid_is_run_reported_and_written_as_one_score_file(srkd: Srkd, tmp_pa
         words in table for words in ("4 steps, 2 images", "8 steps, 3 images", "effects of the factors")
     )
     assert srkd("run", "tiny.yaml")[1] == srkd("report", "tiny.yaml")[1] == table
-    assert srkd("report", "tiny.yaml", "-o", "scores.csv.gz", "-o", "a.md")[0] == 0
+    assert srkd("report", "tiny.yaml", "-o", "scores.csv.gz", "-o", "a.md", "--figures", "figures")[0] == 0
+    assert (tmp_path / "figures" / "time-psnr_y.png").exists()
     assert srkd("report", "--from", "scores.csv.gz", "-o", "b.md")[0] == 0
     assert (tmp_path / "a.md").read_text(encoding="utf-8") == (tmp_path / "b.md").read_text(encoding="utf-8")
     assert "teacher  " in srkd("plan", "tiny.yaml")[1]
