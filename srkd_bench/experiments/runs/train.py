@@ -260,7 +260,7 @@ def _keep(learner: Learner, role: str, group: list[str], store: ArtifactStore) -
     with store.writing(learner.run) as folder:
         write(folder / WEIGHTS, to_safetensors(learner.result))
         write(folder / EVENTS, "".join(json.dumps(event) + "\n" for event in learner.events))
-        card = provenance(learner.device) | {"role": role, "seconds": round(learner.seconds, 1)}
+        card = provenance(learner.device) | {"role": role, "seconds": round(learner.seconds, 3)}
         card["trained beside"] = group
         card["dataset"] = copy_name(learner.run.data, learner.run.pixels)
         if learner.ranks.size > 1:
