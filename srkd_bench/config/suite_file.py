@@ -134,6 +134,20 @@ class Grid:
     name: str
     cells: tuple[Cell, ...]
 
+    @property
+    def only(self) -> Cell:
+        """The only cell.
+
+        Raises:
+            SrkdError: there are several.
+        """
+        if len(self.cells) > 1:
+            raise SrkdError(
+                f"suite {self.name} is a grid, and {len(self.cells):,} of its cells are selected",
+                f"select one: --cell '{self.cells[0].name}'",
+            )
+        return self.cells[0]
+
 
 def load_suite(name: str, settings: Iterable[str] = ()) -> Suite:
     """Read a suite by its name or file, and apply `key=value` settings; of a grid, these must select one cell.
@@ -141,13 +155,7 @@ def load_suite(name: str, settings: Iterable[str] = ()) -> Suite:
     Raises:
         SrkdError: no such suite, invalid YAML, an unknown key, a wrong type or a number out of bounds.
     """
-    found = load_grid(name, settings)
-    if len(found.cells) > 1:
-        raise SrkdError(
-            f"suite {found.name} is a grid, and {len(found.cells):,} of its cells are selected",
-            f"select one: --cell '{found.cells[0].name}'",
-        )
-    return found.cells[0].suite
+    return load_grid(name, settings).only.suite
 
 
 def load_grid(name: str, settings: Iterable[str] = ()) -> Grid:

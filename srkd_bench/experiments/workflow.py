@@ -48,24 +48,18 @@ def find_plan(
     scored: bool = False,
     execution: RunOptions | None = None,
 ) -> tuple[Plan, ArtifactStore]:
-    """Return a suite's plan and its store.
+    """Return as `find_plans` the plan of a suite, or of a grid's only cell that the settings select.
 
-    Args:
-        settings: changes of the suite, `KEY=VALUE` each.
-        chosen, readonly, scored: as in `planner.plan`.
-        execution: if the plan is executed on this machine. If it needs torch.compile, which does not work here, the
-            plan is that of the suite without it.
+    Raises:
+        SrkdError: they select several cells.
     """
-    from srkd_bench.config.suite_file import load_suite
-    from srkd_bench.experiments.planning import planner
+    from srkd_bench.experiments.planning.planner import Plan
 
-    read = load_suite(suite, settings or [])
-    store, options = open_store(home, display), shlex.join(naming(suite, settings))
-    plan = planner.plan(read, store, display, chosen, readonly=readonly, scored=scored, options=options)
-    if execution is not None and (fallback := _without_compiler(plan, store, display, execution)):
-        return find_plan(
-            suite, [*(settings or []), *fallback], home, display, chosen, readonly=readonly, scored=scored
-        )
+    plan, store = find_plans(
+        suite, settings, home, display, chosen,
+        readonly=readonly, scored=scored, execution=execution, single=True,
+    )  # fmt: skip
+    assert isinstance(plan, Plan)
     return plan, store
 
 
@@ -77,26 +71,42 @@ def find_plans(
     chosen: Sequence[str] = (),
     *,
     readonly: bool = False,
+    scored: bool = False,
     execution: RunOptions | None = None,
+    single: bool = False,
 ) -> tuple[Plans, ArtifactStore]:
-    """Return as `find_plan` the plan of a suite, or of all cells that the settings select of a grid."""
+    """Return the plan of a suite, or of all cells that the settings select of a grid, and the store.
+
+    Args:
+        settings: changes of the suite, `KEY=VALUE` each.
+        chosen, readonly, scored: as in `planner.plan`.
+        execution: if the plan is executed on this machine. If it needs torch.compile, which does not work here, the
+            plan is that of the suite without it.
+        single: refuse several cells.
+    """
     from srkd_bench.config.suite_file import load_grid
     from srkd_bench.experiments.planning import planner
     from srkd_bench.experiments.planning.grid import plan_grid
 
-    read, store = load_grid(suite, settings or []), open_store(home, display)
-
     def planned(cell: Cell, *words: str) -> Plan:
         options = shlex.join([*naming(suite, settings), *words])
-        return planner.plan(cell.suite, store, display, chosen, readonly=readonly, options=options)
+        return planner.plan(
+            cell.suite, store, display, chosen, readonly=readonly, scored=scored, options=options
+        )
 
     plans: Plans
-    if len(read.cells) == 1:
-        plans = planned(read.cells[0])
+    read = load_grid(suite, settings or [])
+    cells = (read.only,) if single else read.cells
+    store = open_store(home, display)
+    if len(cells) == 1:
+        plans = planned(cells[0])
     else:
-        plans = plan_grid(read.name, read.cells, lambda cell: planned(cell, "--cell", cell.name))
+        plans = plan_grid(read.name, cells, lambda cell: planned(cell, "--cell", cell.name))
     if execution is not None and (fallback := _without_compiler(plans, store, display, execution)):
-        return find_plans(suite, [*(settings or []), *fallback], home, display, chosen, readonly=readonly)
+        return find_plans(
+            suite, [*(settings or []), *fallback], home, display, chosen,
+            readonly=readonly, scored=scored, single=single,
+        )  # fmt: skip
     return plans, store
 
 

@@ -120,6 +120,9 @@ def _check(source: Source, found: type[Method]) -> None:
     if found.fuses and not found.looks:
         hint = "leave out looks = False, or fuses = True"
         _refuse(source, _line_of(source, "fuses"), "it fuses several teachers, but uses none", hint)
+    if found.stacks and (found.taps or found.adapter is not Method.adapter):
+        part = "features at taps" if found.taps else "an adapter"
+        _refuse(source, _line_of(source, "stacks"), f"it uses {part}", "leave out stacks = True")
 
 
 def _counts(value: object) -> bool:
@@ -137,6 +140,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "min_batch": (_counts, "min_batch is a whole number of at least 1"),
     "looks": (lambda value: type(value) is bool, "looks is True or False"),
     "fuses": (lambda value: type(value) is bool, "fuses is True or False"),
+    "stacks": (lambda value: type(value) is bool, "stacks is True or False"),
     "taps": (lambda value: isinstance(value, tuple), "taps is a tuple of depths: taps = (0.5, 1.0)"),
     "beside": (lambda value: isinstance(value, tuple), 'beside is a tuple of terms: beside = ("peer",)'),
     "never_zero": (lambda value: isinstance(value, str), _NEVER_ZERO),

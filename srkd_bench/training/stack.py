@@ -46,16 +46,10 @@ class Stack:
         learners: with equal networks and training settings. Their weights and gradients become parts of the
             stack's.
     Raises:
-        SrkdError: a network is no EDSR, or a method trains an adapter.
+        SrkdError: a network is no EDSR.
     """
 
     def __init__(self, learners: Sequence[Learner]) -> None:
-        for one in learners:
-            if any(weight.requires_grad for weight in one.adapter.parameters()):
-                raise SrkdError(
-                    f"{one.run.method} trains an adapter and cannot be stacked",
-                    "remove `stacks = True` from the method's class",
-                )
         self.learners = learners
         self.width = max(STACK_WIDTH, len(learners))
         self.network = grouped([_stackable(one.student) for one in learners], self.width)

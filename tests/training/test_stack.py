@@ -174,15 +174,6 @@ def test_a_method_that_needs_a_further_pass_is_refused(lab: Lab) -> None:
         lab.train([lab.learner("looking", 0, "x", method=Looking())])
 
 
-def test_a_method_that_trains_an_adapter_is_refused(lab: Lab) -> None:
-    class Adapting(Failing):
-        def adapter(self, teacher: nn.Module | None, student: nn.Module, lr: Tensor) -> nn.Module:
-            return nn.Conv2d(3, 3, 1)
-
-    with pytest.raises(SrkdError, match="trains an adapter and cannot be stacked"):
-        lab.train([lab.learner("adapting", 0, "x", method=Adapting())])
-
-
 def test_a_stack_has_at_least_the_width_that_rounding_needs_and_is_divided_when_wide(lab: Lab) -> None:
     learners = [lab.learner("none", seed, "x") for seed in range(WIDEST + 2)]
     assert [(len(one.learners), one.width) for one in stacks_of(learners)] == [
