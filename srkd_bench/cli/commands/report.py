@@ -185,10 +185,10 @@ def report(
         _write(targets, grid)
         return
     plan, store, display, results = _found(asked, source, targets.need_trainings)
-    if not results.scores and not reference:
-        raise _nothing_yet(asked)
     for condition in conditions:
         check_names(condition, results)
+    if not results.scores and not reference:
+        raise _nothing_yet(asked)
     verdicts = collect.verdicts(results, plan.suite) if claims or check or targets.have_page else []
     panels = collect.find_panels(plan, store, display, crop or []) if crops and targets.have_page else []
     document = Document(results, reference, highlight.value, verdicts, panels, claims or check)
