@@ -26,6 +26,7 @@ from srkd_bench.methods.base import TeacherView
 from srkd_bench.networks.architectures.edsr import EDSR
 from srkd_bench.networks.loading import build
 from srkd_bench.training.contract.harness import Noise, learner_of
+from srkd_bench.training.contract.stand_in import completed
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import fit
 from srkd_bench.training.teacher import TeacherPass
@@ -44,6 +45,7 @@ CALLS = {
     "byot": 175,
     "ckd": 158,
     "crosskd": 133,
+    "dckd": 397,
     "dml": 207,
     "fakd": 296,
     "fitnet": 125,
@@ -148,7 +150,8 @@ def counted(work: Callable[[], object]) -> Count:
 def learners(names: list[str], teacher: EDSR, folder: Path) -> list[Learner]:
     """Return learners on noise."""
     return [
-        learner_of(name, registry.build(name, {}), teacher, folder / name, TRAIN, STUDENT) for name in names
+        learner_of(name, completed(registry.build(name, {})), teacher, folder / name, TRAIN, STUDENT)
+        for name in names
     ]
 
 

@@ -28,7 +28,8 @@ class Cost:
     """What a training step of a method takes.
 
     Args:
-        multiply_adds: of the step, the teacher's passes included; elementwise operations are not counted.
+        multiply_adds: of the step, passes of the teacher and of an encoder included; elementwise operations are not
+            counted.
         weights: trained beside the student.
         other_images: whether student or teacher super-resolve other images than the batch's LR.
     """

@@ -17,7 +17,7 @@ class Column:
     """Something that a loss can read.
 
     Args:
-        owner: `HR`, `Student`, `Teacher` or `Peer`.
+        owner: `HR`, `Student`, `Teacher`, `Average` (of the student) or `Peer`.
         lines: its text.
         adapted: whether the adapter reads it.
     """
@@ -37,7 +37,8 @@ def columns(method: type[Method]) -> list[Column]:
     found += [Column("Teacher", features, adapted)] * ("features" in read and bool(method.taps))
     found += [Column("Teacher", ("layers",), adapted=True)] * ("network" in read and adapted)
     found += [Column("Teacher", ("SR",))] * ("sr" in read)
-    return found + [Column("Peer", ("SR",))] * (adapted and not any(one.adapted for one in found))
+    other = "Peer" if method.after_step is Method.after_step else "Average"
+    return found + [Column(other, ("SR",))] * (adapted and not any(one.adapted for one in found))
 
 
 def svg(name: str, method: type[Method], cost: Cost) -> str:
@@ -45,7 +46,8 @@ def svg(name: str, method: type[Method], cost: Cost) -> str:
     found = columns(method)
     places = range(len(found))
     networks = {
-        owner: [i for i in places if found[i].owner == owner] for owner in ("Student", "Teacher", "Peer")
+        owner: [i for i in places if found[i].owner == owner]
+        for owner in ("Student", "Teacher", "Average", "Peer")
     }
     fed = [i for i in places if found[i].owner != "HR"]
     inputs = "LR, other images" if cost.other_images else "LR"

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from docs_generators import method_costs, method_figures, method_results
 from srkd_bench.methods import composition, registry
 from srkd_bench.methods.base import Method
+from srkd_bench.training.contract.stand_in import completed
 
 LABEL = re.compile(r"([A-Z]\w+): (?=\S)")
 HEADINGS = {"Deviation": "Deviations", "Reading": "Readings", "Default": "Default"}
@@ -76,7 +77,7 @@ def page(name: str) -> str:
     assert module is not None
     more = inspect.cleandoc(module.__doc__ or "").partition("\n")[2].strip()
     parts = [f"# {name}", f"**{prose(registry.summary(name))}**", prose(said), prose(more), *loss(method)]
-    ratio, own = method_costs.relative(registry.build(name, {}))
+    ratio, own = method_costs.relative(completed(registry.build(name, {})))
     parts += ["## Inputs", method_figures.svg(name, method, own), facts(method, ratio, own)]
     parts += ["## Parameters", parameters(method, name, arguments)]
     for label in [label for label in {**HEADINGS, **labelled} if label in labelled]:
@@ -85,7 +86,9 @@ def page(name: str) -> str:
             f"## {HEADINGS.get(label, label)}",
             "\n".join(f"- {prose(text[0].upper() + text[1:])}" for text in texts),
         ]
-    parts += [*results(name), "## Use", f"```sh\nsrkd distill --method {name}\n```"]
+    settings = "".join(f" --set params.{name}.{key}=FILE.pt2" for key in registry.required(method))
+    trust = " --trust" if settings else ""
+    parts += [*results(name), "## Use", f"```sh\nsrkd{trust} distill --method {name}{settings}\n```"]
     source = inspect.getsource(module).strip().replace("\n", "\n    ")
     parts += [f'??? abstract "Source: {file_of(method)}"\n\n    ```python\n    {source}\n    ```']
     return "\n\n".join(part for part in parts if part)
@@ -170,6 +173,7 @@ def facts(method: type[Method], ratio: float, own: method_costs.Cost) -> str:
     uses = "yes" if method.looks else "no: it needs no teacher forward pass"
     if method.fuses:
         uses = "two or more, fused: [Several teachers](../guides/networks.md#several-teachers)"
+    encoder = ", and a small random encoder" if registry.required(method) else ""
     rows = [
         ("Source", paper(method.source)),
         ("Kind", f"`{method.kind}`"),
@@ -177,18 +181,26 @@ def facts(method: type[Method], ratio: float, own: method_costs.Cost) -> str:
         ("Features", f"at depths {depths}" if depths else "none"),
         (
             "Adapter",
-            "none" if method.adapter is Method.adapter else "trained beside the student, then discarded",
+            _adapter(method),
         ),
         ("Weights beside the student", f"{own.weights:,}"),
         (
             "Multiply-adds of a step",
-            f"{ratio:.2f} × those without distillation ({method_costs.where(method)})",
+            f"{ratio:.2f} × those without distillation ({method_costs.where(method)}{encoder})",
         ),
         ("Smallest batch", str(method.min_batch)),
         ("Can be stacked", "yes" if method.stacks else "no: it is trained as without `train.stacked`"),
         ("Version", str(method.version)),
     ]
     return table(("Property", "Value"), rows)
+
+
+def _adapter(method: type[Method]) -> str:
+    if method.adapter is Method.adapter:
+        return "none"
+    if method.after_step is not Method.after_step:
+        return "a moving average of the student, updated beside it, then discarded"
+    return "trained beside the student, then discarded"
 
 
 def parameters(method: type[Method], name: str, arguments: dict[str, str]) -> str:

@@ -4,6 +4,7 @@ from srkd_bench.methods.base import (
     KINDS,
     LATER,
     PIXEL_LOSSES,
+    REQUIRED,
     Depth,
     Factor,
     Losses,
@@ -20,7 +21,7 @@ from srkd_bench.methods.distances import Domain, distance
 from srkd_bench.methods.encoders import Encoder, EncoderFile
 from srkd_bench.methods.encoders import load as load_encoder
 from srkd_bench.methods.features import channel_statistics, check_resume, sample_features
-from srkd_bench.networks.base import BODY, HEAD, Output
+from srkd_bench.networks.base import BODY, HEAD, Output, update_average
 
 __all__ = [
     "BODY",
@@ -28,6 +29,7 @@ __all__ = [
     "KINDS",
     "LATER",
     "PIXEL_LOSSES",
+    "REQUIRED",
     "Depth",
     "Domain",
     "Encoder",
@@ -48,4 +50,5 @@ __all__ = [
     "load_encoder",
     "originally",
     "sample_features",
+    "update_average",
 ]

@@ -21,6 +21,7 @@ from srkd_bench.methods import registry
 from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.loading import build
 from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.training.contract.stand_in import completed
 from srkd_bench.training.devices import choose_device
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import fit
@@ -71,7 +72,7 @@ def learner(
     name: str, suite: Suite, teacher: Architecture, patches: Patches, folder: Path, device: torch.device
 ) -> Learner:
     """Return a student at its first step, or resumed from the checkpoint in the folder."""
-    method = registry.build(name, {})
+    method = completed(registry.build(name, {}))
     run = Run(
         model=suite.student, train=suite.train, data="photos", pixels="", method=name,
         params=registry.identity(method, name), seed=0, teacher=None,

@@ -192,8 +192,9 @@ class Suite(Spec):
     train: Annotated[TrainSpec, Field(examples=[{"steps": 10000, "schedule": "cosine"}])]
     """Training settings of all students, and of the teacher unless `teacher.train` differs."""
     methods: Annotated[Distinct[str], Field(examples=[["none", "hkd", "rkd+hkd"]])]
-    """Methods to compare, or `all` for every installed one. `[]` measures the teacher alone. `none@2x` trains
-    `none` for twice the steps, `none@equal-cost` for as many multiply-adds as a method with a teacher."""
+    """Methods to compare, or `all` for every installed one except those that need several teachers or a file that
+    the suite lacks. `[]` measures the teacher alone. `none@2x` trains `none` for twice the steps, `none@equal-cost`
+    for as many multiply-adds as a method with a teacher."""
     params: Annotated[dict[str, Params], Field(examples=[{"ckd": {"warmup": 0.02}}])] = {}
     """Hyper-parameters by method. A combination `a+b` takes those of `a` and of `b`. `none@2x` and the like take
     `learning_rate`. The word `tuned` stands for `tuned: true` without parameters."""

@@ -1,7 +1,7 @@
 """The interface of a distillation method."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, Never
@@ -29,6 +29,8 @@ PIXEL_LOSSES: dict[Loss, Callable[[Tensor, Tensor], Tensor]] = {"mse": F.mse_los
 # from a run's identity, so that earlier runs are still found. If the default changes afterwards, `originally` keeps
 # the first one.
 LATER = {"later": True}
+# Metadata of a field without a usable default, such as an encoder file: a suite must set it.
+REQUIRED = {"required": True}
 Need = Literal["sr", "features", "network"]
 
 
@@ -167,7 +169,7 @@ class Method(ABC):
     def adapter(self, teacher: nn.Module | None, student: nn.Module, lr: Tensor) -> nn.Module:
         """Return modules that are trained with the student and discarded afterwards; none by default.
 
-        Weights without `requires_grad` stay constant.
+        Weights without `requires_grad` stay constant, unless `after_step` changes them.
 
         Args:
             teacher: None for methods that use neither its features nor its network.
@@ -178,6 +180,27 @@ class Method(ABC):
     def rates(self, adapter: nn.Module) -> list[tuple[nn.Module, float]]:
         """Return the modules of an adapter, each with the factor on its learning rate, `adapter_rate`."""
         return [(adapter, getattr(self, "adapter_rate", 1.0))]
+
+    def check_features(self, features: Sequence[Tensor]) -> None:
+        """Check what the method's encoder returns for images of a batch, before work starts; no check by default.
+
+        Raises:
+            SrkdError: the method cannot use these features.
+        """
+        return
+
+    def after_step(self, adapter: nn.Module, student: nn.Module, done: int, steps: int) -> None:
+        """Update an adapter's own state after a training step, such as an average of students; nothing by default.
+
+        The state is in weights or buffers of the adapter, so that checkpoints have it. It gets no gradient.
+
+        Args:
+            student: as it would be stored now: the network, or under `train.ema` the average of its weights.
+                It may not be changed.
+            done: completed steps.
+            steps: of the whole training.
+        """
+        return
 
     @abstractmethod
     def losses(self, step: Step, adapter: nn.Module) -> Losses:

@@ -36,6 +36,11 @@ class Composition(Method):
         parts = self.parts.items()
         return [pair for name, part in parts for pair in part.rates(adapter.get_submodule(name))]
 
+    def after_step(self, adapter: nn.Module, student: nn.Module, done: int, steps: int) -> None:
+        """Update the parts' adapters."""
+        for name, part in self.parts.items():
+            part.after_step(adapter.get_submodule(name), student, done, steps)
+
     def losses(self, step: Step, adapter: nn.Module) -> Losses:
         """Return the first part's ground-truth term and all other terms of all parts."""
         terms: Losses = {}

@@ -1,5 +1,6 @@
 """Distances between SR images, in pixels or wavelet coefficients; pairs of different images of a batch."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -56,6 +57,23 @@ def haar(images: Tensor, levels: int = LEVELS) -> tuple[Tensor, list[Tensor]]:
         details.append(torch.stack((rows, columns, both), dim=2) / 2)
         images = (low[..., ::2] + low[..., 1::2]) / 2
     return images, details
+
+
+def contrast(student: Sequence[Tensor], teacher: Sequence[Tensor], apart: Sequence[Tensor]) -> Tensor:
+    """Return Σ_i w_i L1(S_i, T_i) / A_i over the feature maps of an encoder, with CSD's weights.
+
+    w is 1 for the last map and 1/4, 1/8, 1/16, 1/32, … for those before it.
+
+    Args:
+        student, teacher: features (N, ...) from shallow to deep.
+        apart: A_i, the distance of the student's features from those of negatives.
+    """
+    loss = student[0].new_zeros(())
+    for depth, (own, positive, away) in enumerate(zip(student, teacher, apart, strict=True)):
+        above = len(student) - 1 - depth
+        weight = 1.0 if above == 0 else 0.5 ** (above + 1)
+        loss = loss + weight * F.l1_loss(own, positive) / (away + 1e-7)
+    return loss
 
 
 def off_diagonal(pairs: Tensor) -> Tensor:

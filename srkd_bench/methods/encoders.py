@@ -107,8 +107,8 @@ class Encoder:
         features = self._module(images)
         return tuple(features) if isinstance(features, list | tuple) else (features,)
 
-    def check(self, images: "Tensor") -> None:
-        """Check that the encoder takes images of this size, in batches of any size, with gradient.
+    def check(self, images: "Tensor") -> "tuple[Tensor, ...]":
+        """Return the features of images if the encoder takes them, in batches of any size, with gradient.
 
         Raises:
             SrkdError: it does not.
@@ -119,16 +119,17 @@ class Encoder:
         hint = "export it for any number of images, with a gradient: dynamic_shapes=({0: torch.export.Dim.AUTO},)"
         images = images.detach().requires_grad_()
         try:
-            features = [*self(images), *self(images[:1])]
+            features, single = self(images), self(images[:1])
         except Exception as error:  # an exported module raises errors of many types
             said = " ".join(str(error).split())[:200]
             raise SrkdError(
                 f"encoder '{self._where}' cannot be applied to {shape} images: {said}", hint
             ) from error
-        if not all(isinstance(one, torch.Tensor) and one.is_floating_point() for one in features):
+        if not all(isinstance(one, torch.Tensor) and one.is_floating_point() for one in (*features, *single)):
             raise SrkdError(f"encoder '{self._where}' does not return tensors of features", _WRITTEN)
-        if not all(one.requires_grad for one in features):
+        if not all(one.requires_grad for one in (*features, *single)):
             raise SrkdError(f"encoder '{self._where}' gives its input no gradient", hint)
+        return features
 
 
 @lru_cache(maxsize=4)

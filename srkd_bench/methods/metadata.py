@@ -25,6 +25,7 @@ class Traits(Spec):
         labels: whether it uses the teacher's SR, which may come from stored labels.
         live: whether it needs a teacher's forward pass on each batch even with such labels: it uses features.
         weights: names of the weights of its loss terms, by part.
+        lacking: keys of parameters that must be set and are not.
         min_batch: the minimum batch size.
         stacks: whether its students can be stacked, as in `Method`.
         summary: a description in one line.
@@ -37,6 +38,7 @@ class Traits(Spec):
     fuses: bool
     labels: bool
     live: bool
+    lacking: list[str] = Field(default_factory=list)
     min_batch: int
     stacks: bool
     summary: str
@@ -131,6 +133,7 @@ def _ask(name: str, params: Mapping[str, Params], loss: Loss) -> Traits:
         fuses=bool(method.fuses),
         labels=method.uses("sr"),
         live=method.uses("features") and bool(method.taps),
+        lacking=registry.lacking(method, name),
         min_batch=int(method.min_batch),
         stacks=bool(method.stacks),
         summary=registry.summary(name),

@@ -127,11 +127,27 @@ def weights(method: Method, name: str) -> dict[str, list[str]]:
     return {part: typed(type(one), Weight) for part, one in parts.items()}
 
 
-def encoders(method: Method) -> list[str]:
-    """Return the encoder files that a method uses, as `encoders.load` takes them."""
+def encoders(method: Method) -> list[tuple[str, Method]]:
+    """Return the encoder files that a method uses, as `encoders.load` takes them, each with its part."""
     parts = method.parts.values() if isinstance(method, Composition) else [method]
-    found = [getattr(part, name) for part in parts for name in typed(type(part), EncoderFile)]
-    return [one for one in dict.fromkeys(found) if one]
+    found = [(getattr(part, name), part) for part in parts for name in typed(type(part), EncoderFile)]
+    return [(file, part) for file, part in found if file]
+
+
+def required(method: type[Method]) -> list[str]:
+    """Return the names of the parameters that a suite must set."""
+    return [field.name for field in fields(method) if "required" in field.metadata]  # type: ignore[arg-type]  # a dataclass
+
+
+def lacking(method: Method, name: str) -> list[str]:
+    """Return the keys of required parameters that are not set, such as `params.dckd.encoder`."""
+    parts = method.parts if isinstance(method, Composition) else {sources.name_of(name): method}
+    return [
+        f"params.{part}.{key}"
+        for part, one in parts.items()
+        for key in required(type(one))
+        if not getattr(one, key)
+    ]
 
 
 def summary(name: str) -> str:

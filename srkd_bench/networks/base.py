@@ -102,3 +102,16 @@ def convolutions(*, tf32: bool = False) -> Iterator[None]:
         yield
     finally:
         cudnn.allow_tf32, cudnn.deterministic = before
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Update a moving average of a network's weights: decay * average + (1 - decay) * network; copy its buffers.
+
+    Args:
+        average: a module like the network.
+    """
+    kept, new = ([*one.parameters()] for one in (average, network))
+    torch._foreach_lerp_(kept, new, 1 - decay)  # type: ignore[arg-type]  # invariant list
+    for old, latest in zip(average.buffers(), network.buffers(), strict=True):
+        old.copy_(latest)

@@ -23,7 +23,7 @@ from srkd_bench.core.signals import shielded
 from srkd_bench.methods import registry
 from srkd_bench.methods.base import PIXEL_LOSSES, Method, Step, TeacherView
 from srkd_bench.methods.gradients import gradient_share
-from srkd_bench.networks.base import Architecture, Output
+from srkd_bench.networks.base import Architecture, Output, update_average
 from srkd_bench.networks.loading import build
 from srkd_bench.store import checkpoints
 from srkd_bench.training.compilation import compile_network
@@ -234,7 +234,10 @@ class Learner:
         with shielded():
             self.scaler.step(self.optimizer)
             self.scaler.update()
-            self._average_weights()
+            if self.average is not None and train.ema is not None:
+                update_average(self.average, self.student, train.ema)
+            with torch.no_grad():
+                self.method.after_step(self.adapter, self.result, self.step + 1, train.steps)
             self.unread.append(Reading(values, partial(self._take, self.step, names, log)))
             self.step += 1
             self._before = None
@@ -263,15 +266,6 @@ class Learner:
             self.events.append(event | log)
         if diverged := self.watch.verdict(step, last=step + 1 == self.run.train.steps):
             self._fail(step + 1, diverged)
-
-    @torch.no_grad()
-    def _average_weights(self) -> None:
-        if self.average is None or self.run.train.ema is None:
-            return
-        averages, weights = ([*one.parameters()] for one in (self.average, self.student))
-        torch._foreach_lerp_(averages, weights, 1 - self.run.train.ema)  # type: ignore[arg-type]  # invariant list
-        for kept, new in zip(self.average.buffers(), self.student.buffers(), strict=True):
-            kept.copy_(new)
 
     def _see(self, lr: Tensor) -> Output:
         with self._pass():

@@ -41,8 +41,10 @@ def test_an_encoder_is_identified_by_its_content(file: Path, tmp_path: Path) -> 
     identity = registry.identity(method, "ckd")
     assert identity["ckd"]["space"] == named(file)
     assert registry.rebuild("ckd", identity) == method
-    assert registry.encoders(method) == [named(file)]
-    assert registry.encoders(registry.build("hkd+ckd", {"ckd": {"space": str(file)}})) == [named(file)]
+    assert registry.encoders(method) == [(named(file), method)]
+    assert registry.encoders(registry.build("hkd+ckd", {"ckd": {"space": str(file)}})) == [
+        (named(file), method)
+    ]
     assert registry.encoders(registry.build("ckd", {})) == []
     assert "space" not in registry.identity(registry.build("ckd", {}), "ckd")["ckd"]
 

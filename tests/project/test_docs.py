@@ -123,7 +123,7 @@ def test_a_methods_page_has_its_loss_as_mathml_and_a_figure_of_what_it_reads(nam
     assert ElementTree.fromstring(figure[1]).get("role") == "img"
     method = registry.find(name)
     assert ("Teacher" in figure[1]) == method.looks
-    assert ("adapter" in figure[1]) == (method.adapter is not Method.adapter and name != "dml")
+    assert ("adapter" in figure[1]) == (method.adapter is not Method.adapter and name not in ("dckd", "dml"))
 
 
 def test_a_figure_shows_the_inputs_of_the_loss_and_of_the_adapter() -> None:

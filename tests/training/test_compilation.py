@@ -9,6 +9,7 @@ from torch import nn
 
 from srkd_bench.methods import registry
 from srkd_bench.training.contract.harness import TRAIN, trained
+from srkd_bench.training.contract.stand_in import completed
 from tests.conftest import Srkd
 from tests.support.tiny_suite import tiny_suite
 
@@ -26,7 +27,7 @@ def cheap_backend(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("cheap_backend")
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_learns_the_same_when_it_is_compiled(name: str) -> None:
-    method = {name: registry.build(name, {})}
+    method = {name: completed(registry.build(name, {}))}
     compiled, plain = trained(method, train=COMPILED)[name], trained(method)[name]
     for weight, value in plain.weights.items():
         assert torch.allclose(compiled.weights[weight], value, atol=1e-4), weight
@@ -35,7 +36,7 @@ def test_every_method_learns_the_same_when_it_is_compiled(name: str) -> None:
 @pytest.mark.usefixtures("cheap_backend")
 def test_compiled_learners_of_a_large_group_are_all_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch._dynamo.config.fail_on_recompile_limit_hit", True)
-    methods = {name: registry.build(name, {}) for name in METHODS}
+    methods = {name: completed(registry.build(name, {})) for name in METHODS}
     together = trained(methods, train=COMPILED)
     torch.compiler.reset()
     assert trained({"rvkd": methods["rvkd"]}, train=COMPILED)["rvkd"].equals(together["rvkd"])

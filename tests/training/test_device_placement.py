@@ -25,6 +25,7 @@ from srkd_bench.networks.stored import Chosen
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import Workplace
 from srkd_bench.training.contract.harness import STUDENT, TEACHER, TRAIN, Noise, learner_of
+from srkd_bench.training.contract.stand_in import completed
 from srkd_bench.training.loop import fit
 from tests.support.device_placement import META, on_meta
 from tests.support.finished_runs import pair
@@ -65,7 +66,7 @@ def validate(model: nn.Module) -> float:
 def test_every_method_trains_and_resumes_on_one_device(
     name: str, params: dict[str, Any], tmp_path: Path
 ) -> None:
-    method = registry.build(name, {name: params})
+    method = completed(registry.build(name, {name: params}))
     with pytest.raises(Stopped):
         train(name, method, tmp_path, stop=2)
     train(name, method, tmp_path)

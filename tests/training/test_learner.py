@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from srkd_bench.config.artifacts import Run
 from srkd_bench.config.network import ModelSpec, NetworkSpec, RcanSpec, network_spec
@@ -16,6 +16,7 @@ from srkd_bench.core.errors import SrkdError, Stopped
 from srkd_bench.data.image_set import open_set
 from srkd_bench.data.patches import Patches
 from srkd_bench.methods import registry
+from srkd_bench.methods.base import Method
 from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.loading import build
 from srkd_bench.store.artifact_store import ArtifactStore
@@ -101,6 +102,20 @@ def test_the_average_is_what_is_validated(store: ArtifactStore, tmp_path: Path) 
     fit([one], None, patches, device=CPU, validate=validate)
     assert seen
     assert all(model is one.result for model in seen)
+
+
+@pytest.mark.parametrize("ema", [None, 0.9])
+def test_a_method_follows_what_is_stored_after_each_step(
+    ema: float | None, store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[object, ...]] = []
+
+    def note(self: Method, adapter: nn.Module, student: Architecture, done: int, steps: int) -> None:
+        calls.append((adapter, student, done, steps, torch.is_grad_enabled()))
+
+    monkeypatch.setattr(Method, "after_step", note)
+    one = trained(learner(tmp_path / "x", training(ema=ema)), store)
+    assert calls == [(one.adapter, one.result, step, 6, False) for step in range(1, 7)]
 
 
 @pytest.mark.parametrize("model", [SMALL, RCAN], ids=str)

@@ -62,8 +62,10 @@ def check(
     for name in params:
         if name not in parts:
             raise unknown(f"part of {method}", name, parts)
-    verdicts = []
-    for verdict in checks.examine(checks.subject(method, params)):
+    verdicts, subject = [], checks.subject(method, params)
+    for key in subject.random:
+        err.print(f"{key} is not set: checked with a small random encoder", markup=False, highlight=False)
+    for verdict in checks.examine(subject):
         verdicts.append(verdict)
         if json_:
             continue

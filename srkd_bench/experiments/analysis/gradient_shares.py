@@ -192,16 +192,25 @@ def _shares(
                 _train(lesson, probes, patches.batch(step), step, progress)
             tick(min(step + 1, train.steps), train.steps)
     return [
-        Shares(probe.name, registry.identity(probe.method, probe.name), not params, probe.found)
+        Shares(
+            probe.name, registry.identity(probe.method, probe.name), params is not suite.params, probe.found
+        )
         for probe, (_, params) in zip(probes, asked, strict=True)
     ]
 
 
 def _params(plan: Plan, name: str) -> list[Mapping[str, Params]]:
-    """Return the parameters to measure a method with: its defaults, and the suite's if they differ."""
-    default = registry.build(name, {}, plan.suite.train.loss)
-    alike = registry.rebuild(name, plan.traits[name].params) == default
-    return [{}] if alike else [{}, plan.suite.params]
+    """Return the parameters to measure a method with: its defaults, and the suite's if they differ.
+
+    The suite's encoders go with both.
+    """
+    given = plan.traits[name].params
+    needed = {
+        part: {key: value for key, value in params.items() if key in registry.required(registry.find(part))}
+        for part, params in given.items()
+    }
+    alike = registry.rebuild(name, given) == registry.build(name, needed, plan.suite.train.loss)
+    return [needed] if alike else [needed, plan.suite.params]
 
 
 def _probe(name: str, method: Method, lesson: _Lesson, sample: Tensor) -> _Probe:
@@ -228,6 +237,9 @@ def _train(lesson: _Lesson, probes: list[_Probe], batch: Any, step: int, progres
     for group in lesson.optimizer.param_groups:
         group["lr"] = rate
     lesson.optimizer.step()
+    with torch.no_grad():
+        for probe in probes:
+            probe.method.after_step(probe.adapter, lesson.student, step + 1, lesson.train.steps)
 
 
 def _measure(lesson: _Lesson, probes: list[_Probe], patches: Patches, moment: float, progress: float) -> None:

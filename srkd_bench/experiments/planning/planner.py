@@ -177,8 +177,7 @@ def plan(
         known[name] = known["none"].model_copy(update={"summary": summary(name)})
     _tell_missing_code(asked, display)
     named = {name: known[name] for name in map(sources.name_of, columns)}
-    _check_batches(named, suite.train.batch)
-    _check_teachers(named, suite)
+    _check_methods(named, suite)
     pixels = _known_pixels(suite, store, scored=scored)[suite.data.train] or MISSING
     teachers, fusion, lacking = teachers_of(
         suite, pixels, known["none"], store, display, readonly=readonly, optional=scored or not named
@@ -333,7 +332,7 @@ def _tuned(plan: Plan, store: ArtifactStore, options: str, references: Mapping[s
 
 
 def _spread(asked: Iterable[str], suite: Suite, display: Display) -> list[str]:
-    """Return methods with `all` written out; it leaves out those that need several teachers if there is one."""
+    """Return methods with `all` written out; it leaves out those that need what the suite does not have."""
     found: list[str] = []
     for one in asked:
         if one != "all":
@@ -341,11 +340,14 @@ def _spread(asked: Iterable[str], suite: Suite, display: Display) -> list[str]:
             continue
         from srkd_bench.methods import registry
 
-        names = registry.names()
-        lacking = [name for name in names if registry.find(name).fuses and not suite.teachers]
-        if lacking:
-            display.say(f"left out of all: {', '.join(lacking)}, which needs several teachers")
-        found += [name for name in names if name not in lacking]
+        for name in registry.names():
+            method, given = registry.find(name), suite.params.get(name, {})
+            needs = ["several teachers"] * (method.fuses and not suite.teachers)
+            needs += [f"params.{name}.{key}" for key in registry.required(method) if not given.get(key)]
+            if needs:
+                display.say(f"left out of all: {name}, which needs {' and '.join(needs)}")
+            else:
+                found.append(name)
     return list(dict.fromkeys(found))
 
 
@@ -378,19 +380,20 @@ def _resolved(suite: Suite, store: ArtifactStore, *, readonly: bool) -> Suite:
     return suite.model_copy(update={"student": student, "teacher": teachers[0], **several})
 
 
-def _check_teachers(methods: Mapping[str, Traits], suite: Suite) -> None:
+def _check_methods(methods: Mapping[str, Traits], suite: Suite) -> None:
     for name, method in methods.items():
+        if suite.train.batch < method.min_batch:
+            raise SrkdError(
+                f"{name} compares the images of a batch and cannot work with a batch of {suite.train.batch}",
+                f"--set train.batch={max(8, method.min_batch)}",
+            )
         if method.fuses and not suite.teachers:
             raise SrkdError(
                 f"{name} learns from the fusion of several teachers, and suite {suite.name} has one",
                 "list two or more under teachers instead of teacher: teachers: [{weights: A.pt}, {weights: B.pt}]",
             )
-
-
-def _check_batches(methods: Mapping[str, Traits], batch: int) -> None:
-    for name, method in methods.items():
-        if batch < method.min_batch:
+        if method.lacking:
             raise SrkdError(
-                f"{name} compares the images of a batch and cannot work with a batch of {batch}",
-                f"--set train.batch={max(8, method.min_batch)}",
+                f"{name} needs an encoder file: {', '.join(method.lacking)}",
+                f"--set {method.lacking[0]}=FILE.pt2; the method's page says what the file returns",
             )

@@ -20,7 +20,7 @@ from srkd_bench.data.image_set import (
 from srkd_bench.experiments.planning.grid import Plans, in_cell, networks_of, plans_of
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.methods import encoders, registry, sources
-from srkd_bench.methods.base import TeacherView
+from srkd_bench.methods.base import Method, TeacherView
 from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.loading import build
 from srkd_bench.store.artifact_store import ArtifactStore
@@ -163,12 +163,12 @@ def check_methods(plan: Plan, place: Workplace) -> None:
     Raises:
         SrkdError: a method or an encoder cannot be loaded, or an encoder does not take such images.
     """
-    used: dict[str, Run] = {}
+    used: dict[tuple[str, Method], Run] = {}
     for run in plan.students:
         if not place.store.has(run):
             method = registry.rebuild(run.method, run.params)
             used |= dict.fromkeys(registry.encoders(method), run)
-    for name, run in used.items():
+    for (name, method), run in used.items():
         side = run.model.scale * run.train.patch
         images = torch.zeros(run.train.batch, 3, side, side, device=place.device)
-        encoders.load(name, place.device).check(images)
+        method.check_features(encoders.load(name, place.device).check(images))

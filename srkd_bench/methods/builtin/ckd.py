@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.methods import encoders
 from srkd_bench.methods.base import LATER, Losses, Method, Share, Step, Weight, originally
-from srkd_bench.methods.distances import off_diagonal
+from srkd_bench.methods.distances import contrast, off_diagonal
 from srkd_bench.methods.encoders import EncoderFile
 
 # CSD's factor is 200, on images in 0..255. The ratio of distances does not depend on that range, but the loss
@@ -108,14 +108,12 @@ def feature_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], negatives
         student, teacher, negatives: features (N, ...) from shallow to deep; N at least 2. The differences from all
             negatives take N times the memory of a batch's features.
     """
-    loss = student[0].new_zeros(())
-    for depth, (own, positive, other) in enumerate(zip(student, teacher, negatives, strict=True)):
-        shifts = range(1, len(own))
-        apart = torch.stack([(own - other.roll(shift, 0)).abs().mean() for shift in shifts]).mean()
-        above = len(student) - 1 - depth
-        weight = 1.0 if above == 0 else 0.5 ** (above + 1)
-        loss = loss + weight * F.l1_loss(own, positive) / (apart + 1e-7)
-    return loss
+    shifts = range(1, len(student[0]))
+    apart = [
+        torch.stack([(own - other.roll(shift, 0)).abs().mean() for shift in shifts]).mean()
+        for own, other in zip(student, negatives, strict=True)
+    ]
+    return contrast(student, teacher, apart)
 
 
 def contrastive_loss(student: Tensor, teacher: Tensor, *, form: str = "A", neg_grad: bool = False) -> Tensor:

@@ -45,6 +45,7 @@ def _check(title: str) -> Callable[[Check], Check]:
 
 @_check("Adapter and losses run, and return loss terms by name")
 def _takes_a_step(one: Subject) -> None:
+    one.check_encoders()
     terms = one.losses(one.lesson(batch=one.batch))
     if not isinstance(terms, dict) or not all(isinstance(term, Tensor) for term in terms.values()):
         hint = 'return {"rec": step.rec, "name": loss}, each loss a tensor'
@@ -249,18 +250,15 @@ def _adapter_is_not_exported(one: Subject) -> None:
     more = [name for name in start.student.state_dict() if name not in alone.state_dict()]
     if more:
         raise Broken(f"'{more[0]}' would be exported with the student", place, hint)
-    for who, network in (("student", start.student), ("teacher", start.teacher)):
-        stored = {value.untyped_storage().data_ptr(): name for name, value in network.state_dict().items()}
-        for name, value in start.adapter.state_dict().items():
-            if value.numel() and value.untyped_storage().data_ptr() in stored:
-                problem, at = (
-                    f"the adapter's '{name}' is a weight of the {who}",
-                    one.files.of_function("adapter", who),
-                )
-                raise Broken(problem, at, "use a copy: copy.deepcopy")
+    one.check_separate(start, "adapter")
     one.losses(start)
     if to_safetensors(start.student) != to_safetensors(alone):
         raise Broken("the student's weights are no longer those that all methods start from", place, hint)
+    one.after_step(start)
+    one.check_separate(start, "after_step")
+    if to_safetensors(start.student) != to_safetensors(alone):
+        hint = "change the adapter only; the student is for reading"
+        raise Broken("after_step() changes the student", one.files.of_function("after_step", "student"), hint)
 
 
 @_check("A student that equals its teacher has zero distillation loss")
@@ -286,10 +284,12 @@ def _global_random_numbers_stay(one: Subject) -> None:
         return torch.random.get_rng_state().numpy().tobytes(), repr(np.random.get_state()), random.getstate()  # noqa: NPY002
 
     before = state()
-    one.losses(start)
-    if state() != before:
-        hint = "draw from the method's own: torch.rand(..., generator=step.generator)"
-        raise Broken("losses() draws from global random numbers", one.files.of_function("losses"), hint)
+    for function, call in (("losses", one.losses), ("after_step", one.after_step)):
+        call(start)
+        if state() != before:
+            hint = "draw from the method's own, in losses(): torch.rand(..., generator=step.generator)"
+            problem = f"{function}() draws from global random numbers"
+            raise Broken(problem, one.files.of_function(function), hint)
 
 
 @_check("It works on its smallest batch")

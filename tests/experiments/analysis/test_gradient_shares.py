@@ -16,6 +16,7 @@ from srkd_bench.experiments.runs import train as train_module
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import Workplace
 from tests.conftest import Srkd
+from tests.support.encoder_files import encoder_file
 from tests.support.tiny_suite import tiny_suite
 
 
@@ -56,6 +57,33 @@ def test_a_methods_share_does_not_depend_on_other_methods(plan: Plan, place: Wor
     together = {one.method: one.moments for one in measured(plan, place, "none", "rvkd", "ckd")}
     assert together.keys() == {"ckd", "rvkd"}
     assert alone == together
+
+
+def test_a_method_with_an_encoder_is_measured_with_it_and_follows_the_plain_student(
+    plan: Plan, place: Workplace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SRKD_TRUST", "1")
+    file = str(encoder_file(tmp_path / "encoder.pt2"))
+    probes: list[gradient_shares._Probe] = []
+    take = gradient_shares._measure
+
+    def spy(lesson: gradient_shares._Lesson, seen: list[gradient_shares._Probe], *rest: object) -> None:
+        probes[:] = seen
+        take(lesson, seen, *rest)  # type: ignore[arg-type]  # as they came
+        moved.append(
+            torch.equal(*(one.state_dict()["tail.1.bias"] for one in (seen[0].adapter, lesson.student)))
+        )
+
+    moved: list[bool] = []
+    monkeypatch.setattr(gradient_shares, "_measure", spy)
+    for params, count in (({"encoder": file}, 1), ({"encoder": file, "weight": 1.0}, 2)):
+        suite = plan.suite.model_copy(update={"params": {"dckd": params}})
+        found = measured(replace(plan, suite=suite), place, "dckd")
+        assert [one.default for one in found] == [True, False][:count]
+        assert all(share > 0 for one in found for share in one.moments.values())
+    assert probes[0].adapter is not probes[1].adapter
+    assert moved[0]  # before the first step
+    assert not moved[1]
 
 
 def test_adapters_are_trained_and_the_student_learns_from_hr_only(

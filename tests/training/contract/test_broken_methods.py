@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.methods import registry
@@ -263,6 +264,52 @@ BROKEN = {
 }
 
 
+AFTER = """
+    def after_step(self, adapter, student, done, steps):
+        {}
+"""
+
+
+def after_step(code: str) -> tuple[str, str]:
+    """Return the change that adds a function `after_step`."""
+    return WHOLE, WHOLE + AFTER.format(code)
+
+
+BROKEN |= {
+    "changes_the_student_afterwards": (
+        after_step("student.tail[-1].bias.add_(1)"),
+        "Modules trained beside the student are separate",
+        "after_step() changes the student",
+        "student.tail[-1].bias.add_(1)",
+        "change the adapter only",
+    ),
+    "keeps_the_student_itself": (
+        after_step("adapter.weight.data = student.head[0].weight.data"),
+        "Modules trained beside the student are separate",
+        "the adapter's 'weight' is a weight of the student",
+        "adapter.weight.data = student.head[0].weight.data",
+        "copy.deepcopy",
+    ),
+    "draws_afterwards": (
+        after_step("adapter.bias.add_(torch.randn(1))"),
+        "The losses do not use the global random state",
+        "after_step() draws from global random numbers",
+        "def after_step",
+        "in losses(): torch.rand(..., generator=step.generator)",
+    ),
+    "counts_in_an_attribute": (
+        after_step(
+            "adapter.__dict__['calls'] = adapter.__dict__.get('calls', 0) + 1\n"
+            "        adapter.bias.add_(adapter.__dict__['calls'])"
+        ),
+        "Interrupted training resumes",
+        "training differs after an interruption",
+        "def losses",
+        "must be a parameter or buffer of the adapter",
+    ),
+}
+
+
 BROKEN["encoder_of_any_name"] = (
     ("weight: Weight = 1.0", 'weight: Weight = 1.0\n    space: str = ""'),
     "Every hyper-parameter can be set",
@@ -354,6 +401,19 @@ def test_a_method_that_misuses_an_encoder_is_reported(
     (broken,) = (one for one in checks.CHECKS if one.startswith(check))
     with pytest.raises(checks.Broken, match=problem):
         checks.CHECKS[broken](subject)
+
+
+def test_an_encoder_that_does_not_fit_the_checks_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SRKD_TRUST", "1")
+    file = encoder_file(tmp_path / "fixed.pt2", nn.Conv2d(3, 2, 1), fixed=True)
+    (verdict,) = checks.examine(checks.subject("ckd", {"ckd": {"space": str(file)}}))
+    assert "/fixed.pt2' cannot be applied to 4×3×16×16 images: " in verdict.problem
+    file = encoder_file(tmp_path / "one.pt2", nn.Conv2d(3, 2, 1))
+    (verdict,) = checks.examine(checks.subject("dckd", {"dckd": {"encoder": str(file)}}))
+    assert verdict.problem.startswith("dckd needs an encoder that returns feature maps")
+    assert "mapping=0" in verdict.hint
 
 
 @pytest.mark.parametrize(

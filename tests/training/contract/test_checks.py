@@ -16,17 +16,32 @@ from srkd_bench.core.errors import SrkdError
 from srkd_bench.core.progress import Display
 from srkd_bench.experiments.planning.planner import plan
 from srkd_bench.methods import registry
-from srkd_bench.methods.base import KINDS
+from srkd_bench.methods.base import KINDS, Method
 from srkd_bench.networks.loading import build
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.training.contract import checks
 from srkd_bench.training.contract.harness import STUDENT, Taught, lesson, trained
+from srkd_bench.training.contract.stand_in import completed
 
 INSTALLED = registry.names()
-NAMES = [*INSTALLED, "rkd+hkd", "ckd+rvkd", "fakd+augkd+crosskd", "dml+fitnet", "byot+at", "mtkd+ckd"]
+NAMES = [
+    *INSTALLED,
+    "rkd+hkd",
+    "ckd+rvkd",
+    "fakd+augkd+crosskd",
+    "dml+fitnet",
+    "byot+at",
+    "mtkd+ckd",
+    "dckd+hkd",
+]
 
 every_method = pytest.mark.parametrize("name", NAMES)
 every_installed_method = pytest.mark.parametrize("name", INSTALLED)
+
+
+def built(name: str) -> Method:
+    """Return a method with its defaults, and a random encoder if it needs one."""
+    return completed(registry.build(name, {}))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -46,12 +61,12 @@ def test_a_method_fulfils_the_contract(name: str, check: str) -> None:
 
 @every_method
 def test_every_term_is_positive(name: str) -> None:
-    assert all(loss > 0 for loss in lesson(registry.build(name, {})).losses().values())
+    assert all(loss > 0 for loss in lesson(built(name)).losses().values())
 
 
 @every_method
 def test_only_methods_with_never_zero_have_a_loss_for_equal_networks(name: str) -> None:
-    method = registry.build(name, {})
+    method = built(name)
     if method.looks and method.never_zero:
         terms = lesson(method, equal=True).losses()
         assert any(loss.item() > 1e-10 for term, loss in terms.items() if term != "rec")
@@ -59,7 +74,11 @@ def test_only_methods_with_never_zero_have_a_loss_for_equal_networks(name: str) 
 
 @every_method
 def test_a_too_small_batch_is_rejected_before_work(name: str, tmp_path: Path) -> None:
-    method = registry.build(name, {})
+    method = built(name)
+    params = {
+        part: {key: value for key, value in values.items() if key in registry.required(registry.find(part))}
+        for part, values in registry.identity(method, name).items()
+    }
     store, display = ArtifactStore(tmp_path), Display(Console(file=sys.stderr))
 
     def planned(batch: int) -> list[str]:
@@ -71,6 +90,7 @@ def test_a_too_small_batch_is_rejected_before_work(name: str, tmp_path: Path) ->
             "student": {"n_feats": 4, "n_resblocks": 4},
             "train": {"batch": batch, "steps": 3},
             "methods": [name],
+            "params": params,
         }
         return plan(Suite.model_validate(suite), store, display).methods
 
@@ -116,13 +136,13 @@ def test_a_method_does_not_change_once_it_is_built(name: str) -> None:
 @pytest.fixture(scope="module")
 def together() -> dict[str, Taught]:
     torch.manual_seed(1)
-    return trained({name: registry.build(name, {}) for name in NAMES})
+    return trained({name: built(name) for name in NAMES})
 
 
 @every_method
 def test_a_student_is_independent_of_all_other_methods(name: str, together: dict[str, Taught]) -> None:
     torch.manual_seed(2)
-    alone = trained({name: registry.build(name, {})})[name]
+    alone = trained({name: built(name)})[name]
     assert len(alone.terms) == 4
     assert alone.equals(together[name])
     before = build(STUDENT, 3).state_dict()
