@@ -222,6 +222,10 @@ def test_effects_have_intervals_and_those_that_the_design_lacks_are_named() -> N
     assert any(note.startswith("Not estimable by this design") for note in zipped.footnotes)
     assert any(note.startswith("Weighted least squares") for note in zipped.footnotes)
     assert "Centre: parameters 17,999, steps 5,000" in found.footnotes
+    labelled = [replace(one, factors={"train.steps": one.factors["train.steps"]}) for one in four()]
+    found = table(labelled, "effects of the factors")
+    assert "HKD: student: EDSR 16×8" in rows(found)
+    assert "The effects of student are differences from EDSR 8×4" in found.footnotes
 
 
 @pytest.mark.parametrize("format", FORMATS)
