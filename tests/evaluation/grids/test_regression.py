@@ -132,7 +132,7 @@ def test_an_axis_with_a_number_that_has_no_logarithm_is_one_of_labels() -> None:
 
 def test_labels_with_the_same_number_have_effects_of_their_own() -> None:
     cells = [cell({"teacher": name, "train.steps": 10}, {"none": [0]}) for name in ("trained", "official")]
-    cells = [replace(one, factors=one.factors | {"teacher": 1_370_000.0}) for one in cells]
+    cells = [replace(one, factors={**one.factors, "teacher": 1_370_000.0}) for one in cells]
     assert position(cells[0], cells) == {"teacher=official": 0.0}
     assert position(cells[1], cells) == {"teacher=official": 1.0}
 

@@ -66,8 +66,14 @@ def test_a_file_that_pandas_has_saved_is_read(tmp_path: Path) -> None:
 
 
 def test_a_file_that_a_spreadsheet_has_saved_with_decimal_commas_is_read(tmp_path: Path) -> None:
-    axes = [{"params.Own.weight": weight, "teacher": "a,b"} for weight in (0.5, 0.25)]
-    cells = [cell(one, {"none": [30.5], "hkd": [31.0]}, costs={"none": 1.5e12}) for one in axes]
+    cells = [
+        cell(
+            {"params.Own.weight": weight, "teacher": "a,b"},
+            {"none": [30.5], "hkd": [31.0]},
+            costs={"none": 1.5e12},
+        )
+        for weight in (0.5, 0.25)
+    ]
     table = list(csv.reader(io.StringIO(to_csv(cells))))
     text = io.StringIO()
     decimal = [[one.replace(".", ",") if one[:1].isdigit() else one for one in row] for row in table[1:]]

@@ -114,9 +114,8 @@ def test_what_holds_for_every_comparison_is_noted_once() -> None:
 
 def test_a_union_of_products_that_vary_different_keys_is_reported(tmp_path: Path) -> None:
     """Three students of two lengths; then another teacher in one of these cells, with one method and one seed."""
-    own = {"teacher": "64x16"}
     cells = [
-        replace(one, axes=one.axes | own, factors=one.factors | {"teacher": 1.4e6})  # type: ignore[operator]
+        replace(one, axes={**one.axes, "teacher": "64x16"}, factors={**one.factors, "teacher": 1.4e6})
         for one in simulated(
             {"hkd": lambda x, y, z: 0.1, "rkd": lambda x, y, z: 0.0}, steps=[100, 200], images=[50]
         )
