@@ -31,12 +31,14 @@ METHODS = ["none", "hkd", "ckd", "rkd", "rvkd", "rkd+hkd"]
 CPU = torch.device("cpu")
 
 
-def learner_of(name: str, student: ModelSpec, train: TrainSpec, teacher: EDSR, lr: torch.Tensor) -> Learner:
+def learner_of(
+    name: str, student: ModelSpec, train: TrainSpec, teacher: EDSR | None, lr: torch.Tensor, seed: int = 0
+) -> Learner:
     """Return a learner on noise, without a checkpoint."""
     method = registry.build(name, {})
     run = Run(
         model=student, train=train, data="noise", pixels="noise", method=name,
-        params=registry.identity(method, name), seed=0, teacher=None,
+        params=registry.identity(method, name), seed=seed, teacher=None,
     )  # fmt: skip
     return Learner(run, method, teacher, lr, Path(tempfile.gettempdir()) / "srkd-no-checkpoint", CPU)
 

@@ -1,18 +1,15 @@
 """Six small students as one grouped network, against one by one and against a plain EDSR as BasicSR trains it."""
 
-import tempfile
 from functools import partial
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks.lockstep import learner_of
 from benchmarks.measure import Row, by_turns, ratio
-from srkd_bench.config.artifacts import Run
 from srkd_bench.config.network import ModelSpec
 from srkd_bench.config.training import TrainSpec
-from srkd_bench.methods import registry
 from srkd_bench.methods.base import TeacherView
 from srkd_bench.networks.base import Output
 from srkd_bench.training.learner import Learner
@@ -20,7 +17,6 @@ from srkd_bench.training.stack import Stack
 from srkd_bench.training.transfers import Batch, settle
 
 STUDENTS = [(method, seed) for seed in range(3) for method in ("none", "hkd")]
-CPU = torch.device("cpu")
 
 
 class Plain(nn.Module):
@@ -48,16 +44,9 @@ class Plain(nn.Module):
 
 
 def learners_of(spec: ModelSpec, train: TrainSpec) -> list[Learner]:
-    """Return six students on noise, without checkpoints."""
-    folder, found = Path(tempfile.gettempdir()) / "srkd-no-checkpoint", []
-    for name, seed in STUDENTS:
-        method = registry.build(name, {})
-        run = Run(
-            model=spec, train=train, data="noise", pixels="noise", method=name,
-            params=registry.identity(method, name), seed=seed, teacher=None,
-        )  # fmt: skip
-        found.append(Learner(run, method, None, torch.rand(8, 3, 8, 8), folder, CPU))
-    return found
+    """Return six students on noise."""
+    lr = torch.rand(8, 3, 8, 8)
+    return [learner_of(name, spec, train, None, lr, seed) for name, seed in STUDENTS]
 
 
 def compared(name: str, spec: ModelSpec, train: TrainSpec, limit: float | None, rounds: int) -> list[Row]:

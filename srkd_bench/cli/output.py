@@ -50,7 +50,10 @@ def print_forecast(found: Forecast, json_: bool, more: dict[str, Any] | None = N
 
     if json_:
         total: dict[str, object] = {"seconds": round(found.seconds), "disk": found.disk, "flops": found.flops}
-        rows = [{key: one for key, one in vars(job).items() if key != "cell" or one} for job in found.jobs]
+        rows = [
+            {key: one for key, one in vars(job).items() if one or key not in ("cell", "networks")}
+            for job in found.jobs
+        ]
         total |= {"precisions": dict(found.precisions)}
         print_json({"schema": 1, "suite": found.suite, "jobs": rows, **total, **(more or {})})
         return

@@ -7,6 +7,7 @@ from itertools import product
 from math import prod
 from typing import Any
 
+from srkd_bench.config.base import Spec
 from srkd_bench.config.messages import shown, unquoted
 from srkd_bench.config.suite import Suite, TeacherSpec
 from srkd_bench.config.training import overridden, teacher_training
@@ -192,16 +193,16 @@ def selects(key: str, keys: Sequence[str]) -> bool:
 
 def is_selected(raw: Raw, cell: Cell, key: str, value: Any) -> bool:
     """Return whether a cell has the value of a selecting setting; `cell` gives its labels, or some of them."""
-    if key != CELL:
-        return has(raw, key, value)
-    return {*value.split()} <= {*cell.name.split()}
+    if key == CELL:
+        return {*value.split()} <= {*cell.name.split()}
+    return has(raw, key, value) or bool(_value(key, raw, cell.suite) == value)
 
 
 def cells_hint(key: str, cells: Sequence[tuple[Raw, Cell]]) -> str:
     """Return which cells there are instead of those that a setting selects."""
     if key == CELL:
         return f"for example --cell '{cells[0][1].name}'"
-    values = dict.fromkeys(unquoted(value_at(raw, path_of(key))) for raw, _ in cells)
+    values = dict.fromkeys(_text(key, raw, cell.suite) for raw, cell in cells)
     return f"cells have {', '.join(values)[:200]}"
 
 
@@ -214,29 +215,31 @@ def named(cells: Sequence[tuple[Raw, Suite]], keys: Sequence[str], where: str) -
         SrkdError: two cells are the same suite.
     """
     columns = {key: _labels(key, cells) for key in keys}
-    found = []
-    seen: dict[str, str] = {}
+    found: dict[str, Cell] = {}
     for number, (_, suite) in enumerate(cells):
         axes = {key: labels[number] for key, labels in columns.items()}
         name = " ".join(f"{key}={label}" for key, label in axes.items())
-        if (other := seen.setdefault(suite.digest, name)) != name or len(seen) <= number:
-            same = name if other == name else f"{other} and {name}"
+        if (other := found.get(suite.digest)) is not None:
+            same = " and ".join(dict.fromkeys([other.name, name]))
             raise SrkdError(f"{where}: the grid has the same cell twice: {same}", "state each cell once")
-        found.append(Cell(name, axes, suite))
-    return found
+        found[suite.digest] = Cell(name, axes, suite)
+    return list(found.values())
 
 
 def _labels(key: str, cells: Sequence[tuple[Raw, Suite]]) -> list[str]:
     """Return the label of each cell's value at a key; values with the same short label are written out."""
-    values = [_value(key, *cell) for cell in cells]
-    written = [re.sub(r"\s+", "", unquoted(value_at(raw, path_of(key)))) for raw, _ in cells]
-    meanings: dict[str, set[str]] = {}
-    for value, text in zip(values, written, strict=True):
-        meanings.setdefault(_label(value), set()).add(text)
-    return [
-        _label(value) if len(meanings[_label(value)]) == 1 else text
-        for value, text in zip(values, written, strict=True)
-    ]
+    short = [_label(_value(key, *cell)) for cell in cells]
+    texts = [re.sub(r"\s+", "", _text(key, *cell)) for cell in cells]
+    of_label: dict[str, set[str]] = {}
+    for label, text in zip(short, texts, strict=True):
+        of_label.setdefault(label, set()).add(text)
+    return [label if len(of_label[label]) == 1 else text for label, text in zip(short, texts, strict=True)]
+
+
+def _text(key: str, raw: Raw, suite: Suite) -> str:
+    """Return a cell's value at a key as a file states it; a network as it is in the cell's own file."""
+    value = _value(key, raw, suite)
+    return unquoted(value_at(raw, path_of(key)) if isinstance(value, Spec) else value)
 
 
 def _value(key: str, raw: Raw, suite: Suite) -> Any:
@@ -255,6 +258,6 @@ def _label(value: Any) -> str:
         return re.sub(r"\s+", "_", value.rpartition("/")[2].removesuffix(".pt"))
     if isinstance(value, float):
         return f"{value:g}"
-    if isinstance(value, int | list | dict | None):
+    if isinstance(value, int | list | tuple | dict | None):
         return re.sub(r"\s+", "", unquoted(value))
     return str(value).removeprefix("EDSR ").replace("×", "x").replace(" ", "-")

@@ -19,8 +19,8 @@ class DataSpec(Spec):
     train: Annotated[str, Field(examples=["div2k"])]
     """Data set that all networks are trained on."""
     images: Annotated[Count | None, Field(examples=[50], exclude_if=lambda chosen: chosen is None)] = None
-    """Number of training images that students see: the first ones in the order of their pixels' digests, a fixed
-    shuffle that no seed or file name changes. A teacher that is trained sees all. Without it, all images."""
+    """Number of images that students are trained on: the first ones in the order of their pixels' digests, a fixed
+    shuffle that no seed or file name changes. A teacher is trained on all. Without it, all images."""
     test: Annotated[Distinct[str], Field(min_length=1, examples=[["set5", "set14"]])]
     """Data sets that networks are measured on."""
     validation: Annotated[str | None, Field(examples=["div2k-valid"])] = None

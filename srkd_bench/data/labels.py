@@ -72,7 +72,7 @@ class LabelDraft:
     """Unfinished labels in a folder, which several processes may fill at once. Finished images survive a kill.
 
     Attributes:
-        done: the checksums of the finished images by number. `look` adds those of other processes, and `verify`
+        done: the checksums of the finished images by number. `refresh` adds those of other processes, and `verify`
             removes damaged ones.
     """
 
@@ -85,11 +85,11 @@ class LabelDraft:
             folder.mkdir(parents=True, exist_ok=True)
             self._path.touch()
         self.done: dict[int, str] = {}
-        self.look()
+        self.refresh()
         self.verify()
 
-    def look(self) -> None:
-        """Find out which images other processes have finished in the meantime."""
+    def refresh(self) -> None:
+        """Add the images that other processes have finished in the meantime."""
         found = finished_images(self._path.parent).items()
         known = {
             (i, sha256)

@@ -102,7 +102,7 @@ class Stack:
                 torch._foreach_zero_([weight.data for weight in learner.student.parameters()])
 
     def _forward(self, lr: Mapping[int, Tensor]) -> Tensor:
-        """Return the SR of all groups, (N, 3*width, H, W), with gradient; idle groups see black images."""
+        """Return the SR of all groups, (N, 3*width, H, W), with gradient; idle groups get black images."""
         one = self.learners[0]
         idle = torch.zeros_like(next(iter(lr.values())))
         joined = torch.cat([lr.get(n, idle) for n in range(self.width)], 1)

@@ -62,6 +62,19 @@ def test_a_list_of_products_is_their_union(cells: Cells) -> None:
     ]  # fmt: skip
 
 
+def test_a_value_has_one_label_whether_it_is_stated_or_the_default(cells: Cells) -> None:
+    grid = [{"train.decay_factor": [0.5, 0.25]}, {"data.images": [1]}]
+    assert names(cells(grid)) == [
+        "train.decay_factor=0.5 data.images=null",
+        "train.decay_factor=0.25 data.images=null",
+        "train.decay_factor=0.5 data.images=1",
+    ]
+    assert len(cells(grid, "train.decay_factor=0.5")) == 2
+    with pytest.raises(SrkdError) as caught:
+        cells(grid, "train.decay_factor=0.75")
+    assert caught.value.hint == "cells have 0.5, 0.25"
+
+
 def test_labels_are_short_and_differ(cells: Cells) -> None:
     teachers = [
         {"weights": "../weights/my edsr.pt"},
@@ -74,6 +87,9 @@ def test_labels_are_short_and_differ(cells: Cells) -> None:
         "teacher={model:{n_feats:6,n_resblocks:4},train:{steps:3}}",
         "teacher={model:{n_feats:6,n_resblocks:4},train:{steps:4}}",
     ]
+    assert names(cells({"train.betas": [[0.9, 0.99], [0.9, 0.999]]})) == [
+        "train.betas=[0.9,0.99]", "train.betas=[0.9,0.999]",
+    ]  # fmt: skip
     rcan = {"arch": "rcan", "n_feats": 4, "n_resblocks": 1, "n_resgroups": 2, "reduction": 2}
     assert names(cells({"student": [rcan, STUDENTS[0]]})) == ["student=RCAN-2x1x4", "student=4x2"]
     assert names(cells({"methods": [["none", "hkd"], ["none"]]})) == ["methods=[none,hkd]", "methods=[none]"]

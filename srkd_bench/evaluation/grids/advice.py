@@ -126,16 +126,17 @@ def advise(summary: Summary, asked: Mapping[str, float]) -> Advice:
     """Return what each method is expected to gain.
 
     Args:
-        asked: positive numbers by axis; axes that the grid does not vary have no effect. Where nothing is asked
-            about an axis, its most frequent value is used.
+        asked: positive numbers by axis; axes that the grid does not vary by numbers have no effect. Where nothing
+            is asked about an axis, its most frequent value is used.
     """
+    factors = summary.cells[0]
     assumed = {
         axis: Counter(own[axis] for own in summary.labels).most_common(1)[0][0]
-        for axis in summary.labels[0]
-        if axis not in asked
+        for axis in dict.fromkeys(name.partition("=")[0] for name in factors)
+        if axis not in factors or axis not in asked
     }
-    where = {name: _value(name, summary, asked, assumed) for name in summary.cells[0]}
-    numeric = [name for name in where if "=" not in name]
+    where = {name: asked[name] if name in asked else _assumed(name, summary, assumed) for name in factors}
+    numeric = [name for name in factors if "=" not in name]
     return Advice(
         expected=[_expectation(method, fit, summary.slope, where) for method, fit in summary.gains.items()],
         ranges=[_range(name, where[name], summary.cells) for name in numeric],
@@ -144,11 +145,9 @@ def advise(summary: Summary, asked: Mapping[str, float]) -> Advice:
     )
 
 
-def _value(name: str, summary: Summary, asked: Mapping[str, float], assumed: Mapping[str, str]) -> float:
-    """Return what is asked about a factor, or its value in the cells with the assumed label."""
+def _assumed(name: str, summary: Summary, assumed: Mapping[str, str]) -> float:
+    """Return the value of a factor in the cells with the label that is assumed on its axis."""
     axis = name.partition("=")[0]
-    if axis in asked:
-        return asked[axis]
     cells = zip(summary.cells, summary.labels, strict=True)
     return next(cell[name] for cell, labels in cells if labels[axis] == assumed[axis])
 
@@ -224,7 +223,7 @@ def ratio_interval(top: tuple[float, float], bottom: tuple[float, float], freedo
     if a <= 0:
         return UNKNOWN
     product = top[0] * bottom[0]
-    root = math.sqrt(product**2 - a * (top[0] ** 2 - square * top[1]))
+    root = math.sqrt(square * (bottom[1] * top[0] ** 2 + top[1] * a))  # the discriminant, never below 0
     return (product - root) / a, (product + root) / a
 
 

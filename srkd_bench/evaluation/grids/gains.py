@@ -56,15 +56,16 @@ def cell_multipliers(cells: Sequence[CellResults], metric: str) -> dict[tuple[st
     """
     found: dict[tuple[str, str], Multiplier] = {}
     for group in by_steps(cells):
+        measured = [
+            cell
+            for cell in group
+            if any(score.model == "none" and score.metric == metric for score in cell.results.scores)
+        ]
+        if len(measured) < 2:
+            continue
         for cell in group:
-            curve = [
-                (one.factors[STEPS] / cell.factors[STEPS], one.results, "none")
-                for one in group
-                if any(score.model == "none" and score.metric == metric for score in one.results.scores)
-            ]
-            if len(curve) < 2 or cell.results.baseline != "none":
-                continue
-            for model in methods_of(cell):
-                if (one := multiplier(cell.results, metric, model, curve)) and not is_control(model):
+            curve = [(one.factors[STEPS] / cell.factors[STEPS], one.results, "none") for one in measured]
+            for model in methods_of(cell) if cell.results.baseline == "none" else []:
+                if not is_control(model) and (one := multiplier(cell.results, metric, model, curve)):
                     found[cell.name, model] = one
     return found

@@ -91,8 +91,8 @@ class Fit:
 def position(cell: CellResults, cells: Sequence[CellResults]) -> dict[str, float]:
     """Return where a cell is, as a `Point` has it: its number on each axis that varies, or its label as 1 and 0.
 
-    Labels are used on axes on which a cell has no positive number. Axes that follow from the number of steps are
-    left out.
+    Labels are used on axes on which a cell has no positive number, or two labels have the same one, such as
+    teachers of equal size. Axes that follow from the number of steps are left out.
 
     Args:
         cells: all of the grid.
@@ -100,7 +100,8 @@ def position(cell: CellResults, cells: Sequence[CellResults]) -> dict[str, float
     found: dict[str, float] = {}
     labels = axes_of(cells)
     for key in free(cells):
-        if all(one.factors.get(key, 0) > 0 for one in cells):
+        numbers = {one.axes[key]: one.factors.get(key, 0.0) for one in cells}
+        if min(numbers.values()) > 0 and len({*numbers.values()}) == len(numbers):
             found[key] = cell.factors[key]
         else:
             found |= {f"{key}={label}": float(cell.axes[key] == label) for label in labels[key][1:]}
@@ -139,7 +140,7 @@ def _fitted(design: Array, means: Array, points: Sequence[Point], layout: Layout
     squares = sum(float(np.var(point.values)) * len(point.values) for point in points)
     within = squares / spare if spare else math.nan
     known = within > 0
-    variances = within / seeds if known else 1 / seeds
+    variances = within / seeds if known else np.ones_like(seeds)
     between = _between(design, means, variances) if known and rest else 0.0
     weights = 1 / (variances + between)
     coefficients, inverse = _solve(design, means, weights)

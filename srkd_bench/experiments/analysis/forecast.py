@@ -42,6 +42,7 @@ class Job:
         disk: bytes that it will add to the store.
         flops: floating-point operations of the remaining training, as `Task.flops` counts them.
         cell: of a grid; empty outside one, and for what all cells share.
+        networks: how many it trains or has trained; 0 for other kinds.
     """
 
     kind: Literal["data", "teacher", "labels", "group", "scores"]
@@ -51,6 +52,7 @@ class Job:
     disk: int = 0
     flops: int = 0
     cell: str = ""
+    networks: int = 0
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,9 @@ class Forecast:
 
 def _together(cell: str, jobs: Sequence[Job]) -> Job:
     """Return the students of a cell as one job."""
-    states = Counter(job.state for job in jobs)
+    states = Counter[str]()
+    for job in jobs:
+        states[job.state] += job.networks
     return Job(
         "group",
         f"students of {cell}",
@@ -122,6 +126,7 @@ def _together(cell: str, jobs: Sequence[Job]) -> Job:
         sum(job.disk for job in jobs),
         sum(job.flops for job in jobs),
         cell,
+        states.total(),
     )
 
 
@@ -149,7 +154,7 @@ def _cached(plans: Sequence[Plan], store: ArtifactStore) -> list[Job]:
         for key in one.networks:
             kind: Literal["teacher", "group"] = "teacher" if key in one.all_teachers else "group"
             if key.digest not in networks and store.has(key):
-                networks[key.digest] = Job(kind, one.title(key), "cached", cell=one.cell)
+                networks[key.digest] = Job(kind, one.title(key), "cached", cell=one.cell, networks=1)
         for used in dict.fromkeys(run.teacher_labels for run in one.students if run.teacher_labels):
             if used.digest not in labels and store.has(used):
                 labels[used.digest] = Job("labels", one.labels_title(used), "cached", cell=one.cell)
@@ -242,7 +247,7 @@ def _group(task: Task, plan: Plan, place: Workplace, paces: dict[Hashable, Pace]
     disk += int(train.steps / event_every(train)) * pace.event_bytes
     flops = task.flops * (train.steps - done) // train.steps
     state = f"{done / train.steps:.0%} done" if done else "to do"
-    return Job(task.kind, task.name, state, seconds, disk, flops)
+    return Job(task.kind, task.name, state, seconds, disk, flops, networks=len(runs))
 
 
 def _kind(run: Run) -> Hashable:

@@ -76,12 +76,13 @@ def tasks(plan: Plans, store: ArtifactStore, slots: int = 1) -> list[Task]:
     """
     made: dict[str, tuple[str, ...]] = {}  # names of the tasks that make something, by its digest
     known = set[object]()
+    shared = _shared(plans_of(plan))
     owners, own = _owners(plan), dict[str, list[list[Run]]]()
     for group in groups(plan, store, slots):
         own.setdefault(owners[group[0].digest], []).append(group)
     found = list[Task]()
     for one in plans_of(plan):
-        found += _trainings(one, own.get(one.cell, []), store, made, slots)
+        found += _trainings(one, own.get(one.cell, []), store, made, slots, shared)
         scores = _scores(one, store, made, known)
         found += (
             scores if slots == 1 else [part for task in scores for part in _by_network_and_set(task, one)]
@@ -89,8 +90,20 @@ def tasks(plan: Plans, store: ArtifactStore, slots: int = 1) -> list[Task]:
     return found
 
 
-def _titled(title: str, plan: Plan) -> str:
-    return f"{title} ({plan.cell})" if plan.cell else title
+def _titled(title: str, plan: Plan, *, shared: bool = False) -> str:
+    """Return the name of a task with its cell, unless all cells share it."""
+    return f"{title} ({plan.cell})" if plan.cell and not shared else title
+
+
+def _shared(plans: Sequence[Plan]) -> set[str]:
+    """Return the digests of the teachers and labels that all cells of a grid use."""
+    return set.intersection(*({one.digest for one in (*own.all_teachers, *_keys(own))} for own in plans))
+
+
+def _keys(plan: Plan) -> list[Labels]:
+    """Return the teacher labels that a plan uses."""
+    used = (*plan.labels, *(run.teacher_labels for run in plan.students))
+    return list(dict.fromkeys(key for key in used if key))
 
 
 def _trainings(
@@ -99,6 +112,7 @@ def _trainings(
     store: ArtifactStore,
     made: dict[str, tuple[str, ...]],
     slots: int,
+    shared: set[str],
 ) -> list[Task]:
     """Return the tasks that make the teachers, labels and students of a plan, and add what they make to `made`."""
     found = list[Task]()
@@ -106,10 +120,10 @@ def _trainings(
         if teacher.digest not in made and not store.has(teacher):
             fused = teacher.fused if isinstance(teacher, Run) else ()
             needs = dict.fromkeys(maker for one in fused for maker in made.get(one.digest, ()))
-            title = _titled(plan.title(teacher), plan)
+            title = _titled(plan.title(teacher), plan, shared=teacher.digest in shared)
             found.append(Task(title, "teacher", (teacher,), (*needs,), cell=plan.cell))
             made[teacher.digest] = (title,)
-    labels = _labels(plan, store, made, slots)
+    labels = _labels(plan, store, made, slots, shared)
     found += labels
     for task in labels:
         if task.labels:
@@ -153,8 +167,8 @@ def _scores(
         if network.digest in made and is_new(network):
             waiting.setdefault(made[network.digest][0], []).append(network)
     for maker, networks in waiting.items():
-        title = f"scores of {maker}" if maker.endswith(f"({plan.cell})") or not plan.cell else ""
-        title = title or _titled(f"scores of {maker} elsewhere", plan)
+        title = f"scores of {maker}"
+        title = title if maker.endswith(f"({plan.cell})") else _titled(title, plan)
         found.append(Task(title, "scores", tuple(networks), (maker,), cell=plan.cell))
     return found
 
@@ -173,20 +187,24 @@ def _by_network_and_set(task: Task, plan: Plan) -> list[Task]:
     ]
 
 
-def _labels(plan: Plan, store: ArtifactStore, made: Mapping[str, tuple[str, ...]], slots: int) -> list[Task]:
+def _labels(
+    plan: Plan, store: ArtifactStore, made: Mapping[str, tuple[str, ...]], slots: int, shared: set[str]
+) -> list[Task]:
     """Return the tasks that compute the labels which are needed and missing: for each teacher one in each process.
 
     Processes that compute the same labels share the images.
 
     Args:
         made: names of the tasks that make teachers and labels, by digest.
+        shared: digests of what all cells use.
     """
     needed = (run.teacher_labels for run in plan.students if not store.has(run))
     keys = dict.fromkeys(key for key in (*plan.labels, *needed) if key and not store.has(key))
     teachers = {one.digest: one for one in plan.all_teachers}
     return [
         Task(
-            _titled(plan.labels_title(key), plan) + (f" (process {number} of {slots})" if slots > 1 else ""),
+            _titled(plan.labels_title(key), plan, shared=key.digest in shared)
+            + (f" (process {number} of {slots})" if slots > 1 else ""),
             "labels",
             (teachers[key.teacher],),
             made.get(key.teacher, ()),

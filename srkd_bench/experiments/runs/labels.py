@@ -130,13 +130,13 @@ def _compute(
             while len(draft.done) < count and not store.has(key):
                 for i in sorted({*range(count)} - {*draft.done}):
                     with alone(_lock(key, i, store)) as mine:
-                        draft.look()
+                        draft.refresh()
                         if mine and i not in draft.done and not store.has(key):
                             draft.write(i, label(i))
                     tick(len(draft.done), count)
                 if len(draft.done) < count:
                     time.sleep(PAUSE)
-                    draft.look()
+                    draft.refresh()
     except Interrupted as signal:
         kept = f"{len(draft.done)} of {count} images"
         raise Stopped(f"Interrupted; teacher labels of {kept} are kept", signal.exit_code) from None

@@ -133,6 +133,8 @@ def lines(text: str, name: str) -> Iterator[Line]:
         except ValueError as error:
             raise SrkdError(f"line {number} of {name} is no score: {error}", ANOTHER) from None
         more = {column: value for column, value in values.items() if column not in COLUMNS}
+        if commas:
+            more = {column: _with_point(value) for column, value in more.items()}
         cell = more.get(CELL, "")
         key = (cell, *(getattr(score, column) for column in IDENTITY))
         if (first := seen.setdefault(key, number)) != number:
@@ -168,7 +170,8 @@ def _rows(text: str, name: str) -> Iterator[tuple[int, dict[str, str], bool]]:
     delimiter = max(",;\t", key=head.count)
     reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        header = [column.strip().lower() for column in next(reader, [])]
+        header = [column.strip() for column in next(reader, [])]
+        header = [column.lower() if column.lower() in (*COLUMNS, CELL) else column for column in header]
         known = [column for column in header if column in COLUMNS]
         if len(set(known)) < len(known) or not {*COLUMNS} - OPTIONAL <= {*known}:
             hint = f"`srkd report -o scores.csv` writes one with the columns {', '.join(columns([]))}"
@@ -225,6 +228,12 @@ def _value(text: str, unit: str) -> float:
     if abs(value) > MOST:
         raise ValueError(f"{_quoted(text)} is out of range; was a decimal point lost?")
     return value
+
+
+def _with_point(text: str) -> str:
+    """Return a number with a point instead of its decimal comma, and any other text as it is."""
+    number = text.strip().replace(",", ".")
+    return number if NUMBER.fullmatch(number) else text
 
 
 def _seed(text: str) -> int:

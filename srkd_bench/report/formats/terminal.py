@@ -8,7 +8,7 @@ from io import StringIO
 from textwrap import wrap
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -21,7 +21,7 @@ MARKS = {0: "", 1: "¹", 2: "²"}
 SPACES = "    \n"
 ASCII_HEAD = box.Box(2 * SPACES + " -- \n" + 5 * SPACES, ascii=True)  # for encodings without lines
 Cells = list[list[Cell]]
-Draw = Callable[[Cells], Grid]
+Draw = Callable[[Cells], Group]
 
 
 def print_table(table: Table, console: Console) -> None:
@@ -32,7 +32,7 @@ def print_table(table: Table, console: Console) -> None:
     lines = box.SIMPLE_HEAD if console.encoding.startswith("utf") else ASCII_HEAD
     cells = [[Cell(text) for text in table.header], *table.rows]
     console.print(Text(table.title))
-    for grid in _fitting(cells, console, partial(_grid, lines, marks), upright=table.upright):
+    for grid in _fitting(cells, console, partial(_drawn, lines, marks), upright=table.upright):
         console.print(grid)
         console.print()
     for note in table.footnotes:
@@ -66,25 +66,24 @@ def _fitted(table: Table, encoding: str) -> Table:
     )
 
 
-def _width(grid: Grid, console: Console) -> int:
-    return console.measure(grid, options=console.options.update(max_width=10_000)).maximum
-
-
 def _wrapped(note: str, width: int) -> str:
     """Return the note in lines; intervals, and numbers with their units, stay on one line."""
     glued = UNBROKEN.sub(lambda found: found[0].replace(" ", "\xa0"), note)
     return "\n".join(wrap(glued, width, break_on_hyphens=False)).replace("\xa0", " ")
 
 
-def _fitting(cells: Cells, console: Console, draw: Draw, *, upright: bool) -> list[Grid]:
+def _fitting(cells: Cells, console: Console, draw: Draw, *, upright: bool) -> list[Group]:
     """Return one grid that fits the console, or several, each with a part of the columns.
 
     Args:
         upright: rows and columns are not exchanged.
     """
 
+    unlimited = console.options.update(max_width=10_000)
+
     def fits(arranged: Cells) -> bool:
-        return _width(draw(arranged), console) <= console.width
+        grids = (part for part in draw(arranged).renderables if isinstance(part, Grid))
+        return max(console.measure(grid, options=unlimited).maximum for grid in grids) <= console.width
 
     turned = [list(column) for column in zip(*cells, strict=True)]
     arrangements = [cells, *([] if upright else [turned]), _grouped(cells)]
@@ -122,18 +121,27 @@ def _grouped(cells: Cells) -> Cells:
     return found
 
 
-def _grid(lines: box.Box, marks: dict[int, str] | None, cells: Cells) -> Grid:
-    header, *rows = cells
-    grid = Grid(
-        box=lines,
-        pad_edge=False,
-        show_edge=False,
-        collapse_padding=True,
-    )
-    for index, cell in enumerate(header):
-        grid.add_column(Text(cell.text), justify="right" if index else "left", no_wrap=True)
-    for row in rows:
-        grid.add_row(*(_text(cell, marks) for cell in row))
+def _drawn(lines: box.Box, marks: dict[int, str] | None, cells: Cells) -> Group:
+    """Return a grid for the rows below each heading of `_grouped`, which may be wider than the first column."""
+    texts = [[_text(cell, marks) for cell in row] for row in cells]
+    headings = [len(row) > 1 and not any(cell.text for cell in row[1:]) for row in cells]
+    rows = [row for row, is_heading in zip(texts, headings, strict=True) if not is_heading]
+    widths = [max(text.cell_len for text in column) for column in zip(*rows, strict=True)]
+    grid = _grid(lines, texts[0], widths, show_header=True)
+    parts: list[Grid | Text] = [grid]
+    for row, is_heading in zip(texts[1:], headings[1:], strict=True):
+        if is_heading:
+            grid = _grid(lines, texts[0], widths, show_header=False)
+            parts += [row[0], grid]
+        else:
+            grid.add_row(*row)
+    return Group(*parts)
+
+
+def _grid(lines: box.Box, header: list[Text], widths: list[int], *, show_header: bool) -> Grid:
+    grid = Grid(box=lines, pad_edge=False, show_edge=False, collapse_padding=True, show_header=show_header)
+    for index, (text, width) in enumerate(zip(header, widths, strict=True)):
+        grid.add_column(text, justify="right" if index else "left", no_wrap=True, min_width=width)
     return grid
 
 

@@ -100,24 +100,26 @@ def _notes(summary: Summary, found: Advice, asked: Mapping[str, float]) -> list[
         *map(_in_words, found.ranges),
     ]
     for axis in asked:
-        if axis not in {name.partition("=")[0] for name in summary.cells[0]}:
-            notes.append(f"{OPTIONS[axis]} has no effect: {summary.grid} does not vary {axis}")
+        if axis not in summary.cells[0]:
+            known = axis in {name.partition("=")[0] for name in summary.cells[0]}
+            why = f"does not state the numbers of {axis}" if known else f"does not vary {axis}"
+            notes.append(f"{OPTIONS[axis]} has no effect: {summary.grid} {why}")
     if found.assumed:
         notes.append(f"As in most cells: {', '.join(phrase(*one) for one in found.assumed.items())}")
     if not found.combined:
         notes.append(
-            "The question lies outside the map: no mixture of its cells has these values together. The prediction"
+            "The question lies outside the grid: no mixture of its cells has these values together. The prediction"
             " is an extrapolation, for which the intervals are too narrow"
         )
     return notes
 
 
 def _in_words(one: Range) -> str:
-    """Return where a factor lies: `steps 10,000: inside the map (2,500 to 160,000)`."""
+    """Return where a factor lies: `steps 10,000: inside the grid (2,500 to 160,000)`."""
     bounds = f"{rounded(one.low)} to {rounded(one.high)}"
     if one.times == 1:
-        where = f"inside the map ({bounds})"
+        where = f"inside the grid ({bounds})"
     else:
         side = "largest" if one.times > 1 else "smallest"
-        where = f"outside the map ({bounds}), {one.times:.3g} times its {side} value"
+        where = f"outside the grid ({bounds}), {one.times:.3g} times its {side} value"
     return f"{axis_name(one.factor)} {rounded(one.value)}: {where}"

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from srkd_bench.config.metrics import METRICS
-from srkd_bench.evaluation.grids.cells import CellResults, tied
-from srkd_bench.evaluation.grids.regression import Fit, Term
+from srkd_bench.evaluation.grids.cells import CellResults, axes_of, tied
+from srkd_bench.evaluation.grids.regression import Fit, Term, position
 from srkd_bench.report.grids.names import axis_name, labels_of, rounded, term_name, title
 from srkd_bench.report.tables.differences import bracketed, signed
 from srkd_bench.report.tables.table import MISSING, Cell, Table, one_line
@@ -35,7 +35,7 @@ def effects_table(
             for model, fit in shown.items()
             for term in (*fit.layout.terms, *fit.layout.aliased)
         ],
-        footnotes=[one_line(note) for note in (*_notes(shown, names), *_tied(cells))],
+        footnotes=[one_line(note) for note in (*_notes(shown, names), *_references(cells), *_tied(cells))],
         upright=True,
     )
 
@@ -48,8 +48,8 @@ def _numbers(fit: Fit, term: Term, decimals: int) -> list[Cell]:
 
 
 def _notes(fits: Mapping[str, Fit], names: Mapping[str, str]) -> list[str]:
-    freedoms = ", ".join(dict.fromkeys(str(fit.freedom) for fit in fits.values()))
-    notes = [WEIGHTS.format(freedoms)]
+    freedoms = sorted({fit.freedom for fit in fits.values()})
+    notes = [WEIGHTS.format(" to ".join(map(str, dict.fromkeys((freedoms[0], freedoms[-1])))))]
     if aliased := list(dict.fromkeys(term for fit in fits.values() for term in fit.layout.aliased)):
         terms = ", ".join(map(term_name, aliased))
         notes.append(
@@ -57,18 +57,18 @@ def _notes(fits: Mapping[str, Fit], names: Mapping[str, str]) -> list[str]:
         )
     for models, centre in _centres(fits, names).items():
         notes.append(f"Centre{models}: {centre}")
-    if any("=" in factor for fit in fits.values() for factor in fit.layout.centre):
-        notes.append("An effect of an axis without numbers is the difference from its first value")
     return notes
 
 
+def _references(cells: Sequence[CellResults]) -> list[str]:
+    """Name the values that the effects of axes without numbers are differences from."""
+    axes = dict.fromkeys(factor.partition("=")[0] for factor in position(cells[0], cells) if "=" in factor)
+    return [f"The effects of {axis} are differences from {axes_of(cells)[axis][0]}" for axis in axes]
+
+
 def _tied(cells: Sequence[CellResults]) -> list[str]:
-    axes = tied(cells)
-    return (
-        [f"The effect of the steps includes that of {', '.join(axes)}, which follows from them"]
-        if axes
-        else []
-    )
+    axes = ", ".join(tied(cells))
+    return [f"The effect of the steps includes that of {axes}, which follows from them"] if axes else []
 
 
 def _centres(fits: Mapping[str, Fit], names: Mapping[str, str]) -> dict[str, str]:

@@ -18,7 +18,14 @@ from srkd_bench.report.grids.names import (
     title,
     value,
 )
-from srkd_bench.report.tables.differences import TOGETHER, bracketed, probability, signed, untested
+from srkd_bench.report.tables.differences import (
+    TOGETHER,
+    bracketed,
+    probability,
+    shortened,
+    signed,
+    untested,
+)
 from srkd_bench.report.tables.gains import explained, factor
 from srkd_bench.report.tables.table import MISSING, Cell, Table, label, one_line
 
@@ -165,25 +172,23 @@ def _incomplete(cells: Sequence[CellResults], metric: str) -> list[str]:
             continue
         if results.baseline not in measured:
             notes.append(f"{calls[cell.name]}: no gains, {names[results.baseline]} was not measured")
-        columns = sorted(results.columns, key=len, reverse=True)
-        notes += [
-            f"{calls[cell.name]}: {note}"
-            for note in results.notes
-            if any(note.startswith((f"{model}: ", f"{model}, ")) for model in columns)
-        ]
+        of_columns = tuple(f"{model}{end}" for model in results.columns for end in (": ", ", "))
+        notes += [f"{calls[cell.name]}: {note}" for note in results.notes if note.startswith(of_columns)]
     return notes
 
 
 def _unpaired(cells: Sequence[CellResults], gains: Sequence[CellGain]) -> list[str]:
-    """Name what cannot be tested, with the reason, and what lacks seeds or images."""
+    """Name what cannot be tested, with the reason, and what lacks seeds or images; no place if it is everywhere."""
     calls, names = cell_names(cells), labels_of(cells)
     reasons = defaultdict[str, list[str]](list)
-    for one in gains:
-        if one.difference is None:
-            continue
-        if reason := untested(one.difference):
-            reasons[f"No test, {reason}"].append(f"{calls[one.cell.name]} {names[one.model]}")
-        if one.difference.left_out:
-            lost = f"{len(one.difference.left_out)} of seeds, images and data sets left out"
-            reasons[f"Not measured for both, {lost}"].append(f"{calls[one.cell.name]} {names[one.model]}")
-    return [f"{reason}: {'; '.join(where)}" for reason, where in reasons.items()]
+    compared = [(one, one.difference) for one in gains if one.difference is not None]
+    for one, difference in compared:
+        where = f"{calls[one.cell.name]} {names[one.model]}"
+        if reason := untested(difference):
+            reasons[f"No test, {reason}"].append(where)
+        if lost := shortened(difference.left_out):
+            reasons[f"Left out, as missing or infinite on one side, {lost}"].append(where)
+    return [
+        reason if len(where) == len(compared) else f"{reason}: {'; '.join(where)}"
+        for reason, where in reasons.items()
+    ]

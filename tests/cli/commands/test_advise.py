@@ -30,7 +30,7 @@ def test_the_answer_names_gain_k_position_and_the_next_command(srkd: Srkd, grid:
     row = next(line for line in text.splitlines() if line.startswith("HKD"))
     assert row.split()[1].startswith("+0.07")
     assert "Predicted from 24 cells of map, measured on Set5" in text
-    assert "steps 10,000: inside the map (2,500 to 160,000)" in text
+    assert "steps 10,000: inside the grid (2,500 to 160,000)" in text
     assert "outside" not in text
     command = next(line for line in text.splitlines() if line.startswith("  srkd run"))
     assert "student={n_feats: 16, n_resblocks: 8}" in command
@@ -39,9 +39,9 @@ def test_the_answer_names_gain_k_position_and_the_next_command(srkd: Srkd, grid:
 def test_a_question_outside_the_map_says_how_far(srkd: Srkd, grid: str) -> None:
     text = srkd("advise", "--params", "50000", "--steps", "640000", "--images", "5", "--from", grid)[1]
     flat = " ".join(text.split())
-    assert "steps 640,000: outside the map (2,500 to 160,000), 4 times its largest value" in flat
-    assert "images 5: outside the map (50 to 399), 0.1 times its smallest value" in flat
-    assert "The question lies outside the map" in flat
+    assert "steps 640,000: outside the grid (2,500 to 160,000), 4 times its largest value" in flat
+    assert "images 5: outside the grid (50 to 399), 0.1 times its smallest value" in flat
+    assert "The question lies outside the grid" in flat
 
 
 def test_the_answer_as_json(srkd: Srkd, grid: str) -> None:
@@ -101,3 +101,15 @@ def test_an_axis_that_the_grid_does_not_vary_has_no_effect(srkd: Srkd, tmp_path:
     text = " ".join(srkd(*QUESTION, "--from", "grid.csv")[1].split())
     assert "--images has no effect: map does not vary data.images" in text
     assert srkd("advise", "--params", "50000", "--steps", "10000", "--from", "grid.csv")[0] == 0
+
+
+def test_an_axis_without_numbers_has_no_effect(srkd: Srkd, tmp_path: Path) -> None:
+    cells = simulated({"hkd": lambda x, y, z: 0.1}, steps=[100, 200])
+    for one in cells:
+        if one.axes["data.images"] == "399":
+            one.axes["data.images"] = "null"  # type: ignore[index]  # of a data set that is not in the store
+            del one.factors["data.images"]  # type: ignore[attr-defined]
+    (tmp_path / "grid.csv").write_text(to_csv(cells), encoding="utf-8")
+    text = " ".join(srkd(*QUESTION, "--from", "grid.csv")[1].split())
+    assert "--images has no effect: map does not state the numbers of data.images" in text
+    assert "As in most cells: 50 images" in text

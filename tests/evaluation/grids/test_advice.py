@@ -65,6 +65,25 @@ def test_axes_that_are_not_asked_about_have_their_most_frequent_value() -> None:
     assert [one.factor for one in found.ranges] == ["train.steps"]
 
 
+def test_learning_rates_that_follow_from_the_steps_are_not_assumed() -> None:
+    gains = {100: 0.1, 200: 0.2, 400: 0.3}
+    axes = {n: {"train.steps": n, "train.learning_rate": 0.1 / n} for n in gains}
+    cells = [cell(axes[n], {"none": [0, 0.01], "hkd": [gain, gain + 0.02]}) for n, gain in gains.items()]
+    assert advise(summarise(cells, "psnr_y"), {"train.steps": 300.0}).assumed == {}
+
+
+def test_a_number_is_not_taken_for_a_label() -> None:
+    """All images of a data set that is not in the store have no number: its axis has labels."""
+    cells = [
+        cell({"data.images": images, "train.steps": n}, {"none": [0, 0.01], "hkd": [gain, gain + 0.02]})
+        for images, gain, lengths in ((50, 0.1, (100, 200, 400)), ("null", 0.3, (100, 200)))
+        for n in lengths
+    ]
+    found = advise(summarise(cells, "psnr_y"), {"train.steps": 100.0, "data.images": 400.0})
+    assert found.assumed == {"data.images": "50"}
+    assert found.expected[0].gain == pytest.approx(0.105)
+
+
 def test_without_another_length_there_is_no_k() -> None:
     summary = summarise(simulated({"hkd": lambda x, y, z: 0.1}, steps=[100]), "psnr_y")
     (one,) = advise(summary, {"student": 50_000.0, "data.images": 100.0}).expected
@@ -93,6 +112,7 @@ def test_fiellers_interval_covers_a_ratio() -> None:
 def test_a_ratio_worked_by_hand() -> None:
     """Without variance of the denominator: (1 ± 1.96 · 0.5) / 2."""
     assert ratio_interval((1.0, 0.25), (2.0, 0.0), 10**9) == pytest.approx((0.010009, 0.989991), abs=1e-5)
+    assert ratio_interval((0.1, 0.0), (0.3, 0.0), 5) == pytest.approx((1 / 3, 1 / 3))
     assert all(map(math.isnan, ratio_interval((1.0, 0.25), (0.1, 1.0), 10)))
     assert all(map(math.isnan, ratio_interval((1.0, 0.25), (-2.0, 0.0), 10)))
     assert all(map(math.isnan, ratio_interval((1.0, 0.25), (2.0, 0.0), 0)))

@@ -53,6 +53,9 @@ def test_more_seeds_weigh_more() -> None:
 
 def test_one_seed_in_every_cell_leaves_the_residuals() -> None:
     found = fitted([Point({"n": n}, [value]) for n, value in ((1, 0.1), (2, 0.2), (4, 0.6))])
+    equal = fitted([Point({"n": n}, [value] * 2) for n, value in ((1, 0.1), (2, 0.2), (4, 0.6))])
+    assert equal.interval(("n",)) == pytest.approx(found.interval(("n",)))
+    assert equal.predict({"n": 8}) == pytest.approx(found.predict({"n": 8}))
     assert math.isnan(found.within)
     half = stdtrit(1, 0.975) * math.sqrt(0.015 / 2)
     assert found.interval(("n",)) == pytest.approx((0.25 - half, 0.25 + half))
@@ -125,6 +128,13 @@ def test_an_axis_with_a_number_that_has_no_logarithm_is_one_of_labels() -> None:
     assert position(cells[1], cells) == {"warmup=0.5": 1.0}
     positive = [replace(one, factors={"warmup": n}) for n, one in zip((1.0, 2.0), cells, strict=True)]
     assert position(positive[1], positive) == {"warmup": 2.0}
+
+
+def test_labels_with_the_same_number_have_effects_of_their_own() -> None:
+    cells = [cell({"teacher": name, "train.steps": 10}, {"none": [0]}) for name in ("trained", "official")]
+    cells = [replace(one, factors={**one.factors, "teacher": 1_370_000.0}) for one in cells]
+    assert position(cells[0], cells) == {"teacher=official": 0.0}
+    assert position(cells[1], cells) == {"teacher=official": 1.0}
 
 
 def test_nothing_is_fitted_without_points() -> None:

@@ -59,5 +59,5 @@ def test_the_forecast_of_a_grid_counts_what_cells_share_once(
     assert found.seconds == 360 * (12 + 2 * 2 * (5 + 10))
     rows = {job.what: job for job in found.by_cell}
     assert rows["students of train.steps=10 data.images=2"].seconds == 360 * 2 * 10
-    assert rows["students of train.steps=10 data.images=2"].state == "2 to do"
+    assert rows["students of train.steps=10 data.images=2"].state == "4 to do"
     assert rows["scores of 18 networks on photos-test"].state == "to do"

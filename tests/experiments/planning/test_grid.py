@@ -48,6 +48,7 @@ def test_cells_share_the_teacher_its_labels_and_equal_runs(planned: Planned, sto
     assert len({task.name for task in found}) == len(found)
     kinds = [task.kind for task in found]
     assert (kinds.count("teacher"), kinds.count("labels"), kinds.count("group")) == (1, 1, 4)
+    assert [task.name for task in found[:2]] == ["teacher", "teacher labels"]
     trained = [run.digest for task in found for run in task.runs]
     assert len(trained) == len(set(trained)) == 9
     measured = [
@@ -62,6 +63,15 @@ def test_cells_share_the_teacher_its_labels_and_equal_runs(planned: Planned, sto
     split = tasks.tasks(plan, store, 3)
     assert len({task.name for task in split}) == len(split)
     assert sorted(run.digest for task in split for run in task.runs) == sorted(trained)
+
+
+def test_teachers_of_single_cells_are_named_by_the_cell(planned: Planned, store: ArtifactStore) -> None:
+    plan = planned(grid={"teacher.train.steps": [3, 4]}, teacher={"labels": "images"})
+    names = [task.name for task in tasks.tasks(plan, store) if task.kind in ("teacher", "labels")]
+    assert names == [
+        "teacher (teacher.train.steps=3)", "teacher labels (teacher.train.steps=3)",
+        "teacher (teacher.train.steps=4)", "teacher labels (teacher.train.steps=4)",
+    ]  # fmt: skip
 
 
 def test_stacked_seeds_of_one_cell_are_trained_together(planned: Planned, store: ArtifactStore) -> None:

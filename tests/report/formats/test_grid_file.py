@@ -65,6 +65,26 @@ def test_a_file_that_pandas_has_saved_is_read(tmp_path: Path) -> None:
     assert [one.results.scores for one in read] == [one.results.scores for one in CELLS]
 
 
+def test_a_file_that_a_spreadsheet_has_saved_with_decimal_commas_is_read(tmp_path: Path) -> None:
+    cells = [
+        cell(
+            {"params.Own.weight": weight, "teacher": "a,b"},
+            {"none": [30.5], "hkd": [31.0]},
+            costs={"none": 1.5e12},
+        )
+        for weight in (0.5, 0.25)
+    ]
+    table = list(csv.reader(io.StringIO(to_csv(cells))))
+    text = io.StringIO()
+    decimal = [[one.replace(".", ",") if one[:1].isdigit() else one for one in row] for row in table[1:]]
+    csv.writer(text, delimiter=";").writerows([table[0], *decimal])
+    read = read_grid(stored(tmp_path, text.getvalue()))
+    assert [(one.axes, one.factors, one.costs) for one in read] == [
+        (one.axes, one.factors, one.costs) for one in cells
+    ]
+    assert [one.results.scores for one in read] == [one.results.scores for one in cells]
+
+
 def test_numbers_of_any_sign_are_factors_and_words_are_not(tmp_path: Path) -> None:
     cells = [cell({"a": value, "b": "x"}, {"none": [1.0]}) for value in (0, -1, 0.001)]
     assert [one.factors for one in read_grid(stored(tmp_path, to_csv(cells)))] == [

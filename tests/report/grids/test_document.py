@@ -1,15 +1,20 @@
+import io
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from srkd_bench.core.errors import MissingError
 from srkd_bench.evaluation.grids.cells import CellResults
 from srkd_bench.evaluation.results import Training
 from srkd_bench.evaluation.statistics import differences
 from srkd_bench.report.formats.data import report_of
+from srkd_bench.report.formats.grid_file import read_grid, to_csv
+from srkd_bench.report.formats.terminal import print_table
 from srkd_bench.report.grids.document import GridDocument
 from srkd_bench.report.render import FORMATS, written
 from srkd_bench.report.tables.table import Table
@@ -98,6 +103,64 @@ def test_unfinished_and_failed_cells_are_named_and_the_others_reported() -> None
     assert "No test, one seed; a test needs two: student EDSR 8×4, 2,500 steps HKD" in found.footnotes
 
 
+def test_what_holds_for_every_comparison_is_noted_once() -> None:
+    cells = [
+        cell({"train.steps": n}, {"none": ALONE[:2], "hkd": gained(0.1)[:1]}, costs={}) for n in (100, 200)
+    ]
+    notes = table(cells, "in each cell").footnotes
+    assert "No test, one seed; a test needs two" in notes
+    assert "Left out, as missing or infinite on one side, seed 1" in notes
+
+
+def test_a_union_of_products_that_vary_different_keys_is_reported(tmp_path: Path) -> None:
+    """Three students of two lengths; then another teacher in one of these cells, with one method and one seed."""
+    cells = [
+        replace(one, axes={**one.axes, "teacher": "64x16"}, factors={**one.factors, "teacher": 1.4e6})
+        for one in simulated(
+            {"hkd": lambda x, y, z: 0.1, "rkd": lambda x, y, z: 0.0}, steps=[100, 200], images=[50]
+        )
+    ]
+    few = replace(
+        cells[0].results, columns=["none", "hkd"],
+        scores=[one for one in cells[0].results.scores if one.seed == 0 and one.model != "rkd"],
+    )  # fmt: skip
+    axes, factors = {**cells[0].axes, "teacher": "256x32"}, {**cells[0].factors, "teacher": 4e7}
+    cells.append(replace(cells[0], name="other", axes=axes, factors=factors, results=few))
+    (tmp_path / "grid.csv").write_text(to_csv(cells), encoding="utf-8")
+    assert [(one.axes, one.factors) for one in read_grid(tmp_path / "grid.csv")] == [
+        (one.axes, one.factors) for one in cells
+    ]
+    gains = table(cells, "in each cell")
+    last = "student EDSR 8×4, 100 steps, teacher 256x32: HKD"
+    assert list(rows(gains))[-1] == last
+    assert rows(gains)[last][1:5] == ["–", "–", "–", "1"]
+    assert rows(gains)[last][-1] == "–"  # no other length with this teacher
+    assert f"No test, one seed; a test needs two: {last.replace(': ', ' ')}" in gains.footnotes
+    effects = rows(table(cells, "effects of the factors"))
+    assert effects["HKD: teacher parameters"][0] != "not estimable"
+    assert effects["HKD: parameters × teacher parameters"] == ["not estimable", "–"]
+    assert effects["RKD: teacher parameters"] == ["not estimable", "–"]
+    found = rows(table(cells, "gain of HKD"))
+    assert list(found) == ["teacher 64x16: 100", "teacher 64x16: 200", "teacher 256x32: 100"]
+    assert found["teacher 256x32: 100"][1:] == ["–", "–"]
+    assert written(GridDocument("map", cells), "html").count("<table") == 4
+
+
+def test_long_names_of_cells_leave_the_numbers_whole_on_a_narrow_terminal() -> None:
+    cells = [
+        replace(one, axes={**one.axes, "teacher": "x" * 50 + str(n % 2)}) for n, one in enumerate(four())
+    ]
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    with console.capture() as captured:
+        print_table(table(cells, "in each cell"), console)
+    lines = captured.get().splitlines()
+    assert not any("…" in line or len(line) > 80 for line in lines)
+    row = next(line for line in lines if "+0.100" in line)
+    assert row.split()[:2] == ["HKD", "+0.100"]
+    assert "[+0.090, +0.110]" in row
+    assert "better" in row
+
+
 def test_the_table_of_two_axes_marks_what_is_not_significant() -> None:
     found = table(four(), "gain of HKD over w/o KD")
     assert found.header == ["", "2,500 steps", "10,000 steps"]
@@ -158,6 +221,10 @@ def test_effects_have_intervals_and_those_that_the_design_lacks_are_named() -> N
     assert any(note.startswith("Not estimable by this design") for note in zipped.footnotes)
     assert any(note.startswith("Weighted least squares") for note in zipped.footnotes)
     assert "Centre: parameters 17,999, steps 5,000" in found.footnotes
+    labelled = [replace(one, factors={"train.steps": one.factors["train.steps"]}) for one in four()]
+    found = table(labelled, "effects of the factors")
+    assert "HKD: student: EDSR 16×8" in rows(found)
+    assert "The effects of student are differences from EDSR 8×4" in found.footnotes
 
 
 @pytest.mark.parametrize("format", FORMATS)
