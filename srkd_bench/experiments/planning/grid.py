@@ -1,10 +1,11 @@
 """Plans of grids: a plan for each cell. Cells share all artifacts that they have in common."""
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from srkd_bench.config.artifacts import Run, Weights
+from srkd_bench.config.artifacts import Labels, Run, Weights
 from srkd_bench.config.grid import Cell
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.experiments.planning.planner import Plan
@@ -83,4 +84,36 @@ def plan_grid(name: str, cells: tuple[Cell, ...], planned: Callable[[Cell], Plan
     for cell in cells:
         with in_cell(cell.name):
             plans.append(replace(planned(cell), cell=cell.name))
-    return GridPlan(name, cells, tuple(plans))
+    return GridPlan(name, cells, tuple(_sharing_labels(plans)))
+
+
+def _sharing_labels(plans: Iterable[Plan]) -> Iterator[Plan]:
+    """Give the plans of cells, among whose trainings the cost of common labels is shared equally.
+
+    `none@equal-cost` keeps the length that it has in its cell alone, which is part of its identity.
+    """
+    plans = list(plans)
+    costs, trainings = dict[Labels, float](), Counter[Labels]()
+    for plan in plans:
+        if (labels := _labels(plan)) is not None and (share := plan.shares.labels) is not None:
+            trainings[labels] += plan.shares.trainings
+            cost = share * plan.shares.trainings * _pixels(plan)
+            costs[labels] = max(cost, costs.get(labels, 0.0))
+    for plan in plans:
+        labels = _labels(plan)
+        if labels in costs:
+            share = costs[labels] / trainings[labels] / _pixels(plan)
+            plan = replace(plan, shares=plan.shares._replace(labels=share))
+        yield plan
+
+
+def _labels(plan: Plan) -> Labels | None:
+    """Return the labels that a plan's students use, except those of a fusion."""
+    used = (run.teacher_labels for run in plan.students if not plan.traits[run.method].fuses)
+    return next(filter(None, used), None)
+
+
+def _pixels(plan: Plan) -> int:
+    """Return the number of LR pixels that a training sees."""
+    train = plan.suite.train
+    return train.steps * train.batch * train.patch**2

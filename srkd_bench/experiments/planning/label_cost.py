@@ -21,11 +21,13 @@ class TeacherShares(NamedTuple):
         labels: of a method that uses labels.
         equal: of the suite's distillations, as `none@equal-cost` counts them.
         fused: of a method that uses labels of the fusion of several teachers.
+        trainings: how many trainings share the labels.
     """
 
     labels: float | None = 1.0
     equal: float | None = 1.0
     fused: float | None = 1.0
+    trainings: int = 0
 
     def of(self, method: Traits) -> float | None:
         """Return the share of a method that uses the teacher."""
@@ -93,4 +95,4 @@ def teacher_shares(
 
     labels = share(users)
     live = not users or any(one.live for one in about.values() if not one.fuses)
-    return TeacherShares(labels, 1.0 if live else labels, share(fusing))
+    return TeacherShares(labels, 1.0 if live else labels, share(fusing), users * seeds)

@@ -426,7 +426,9 @@ def test_an_encoder_that_does_not_fit_the_checks_is_named(
         ("stacks = True\n    taps = ()", "it uses an adapter"),
     ],
 )
-def test_a_declaration_that_contradicts_another_is_refused(attributes: str, problem: str, tmp_path: Path) -> None:
+def test_a_declaration_that_contradicts_another_is_refused(
+    attributes: str, problem: str, tmp_path: Path
+) -> None:
     path = written(tmp_path, "fusing", ("taps = (0.5,)", f"taps = (0.5,)\n    {attributes}"))
     with pytest.raises(SrkdError, match=problem) as caught:
         checks.subject(str(path))
