@@ -1,6 +1,6 @@
 """Plans of grids: a plan for each cell. Cells share all artifacts that they have in common."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -93,16 +93,16 @@ def _sharing_labels(plans: Iterable[Plan]) -> Iterator[Plan]:
     `none@equal-cost` keeps the length that it has in its cell alone, which is part of its identity.
     """
     plans = list(plans)
-    costs, trainings = dict[Labels, float](), Counter[Labels]()
+    costs, users = dict[Labels, float](), defaultdict[Labels, set[str]](set)
     for plan in plans:
         if (labels := _labels(plan)) is not None and (share := plan.shares.labels) is not None:
-            trainings[labels] += plan.shares.trainings
             cost = share * plan.shares.trainings * _pixels(plan)
             costs[labels] = max(cost, costs.get(labels, 0.0))
+            users[labels] |= {run.digest for run in plan.students if run.teacher_labels == labels}
     for plan in plans:
         labels = _labels(plan)
         if labels in costs:
-            share = costs[labels] / trainings[labels] / _pixels(plan)
+            share = costs[labels] / len(users[labels]) / _pixels(plan)
             plan = replace(plan, shares=plan.shares._replace(labels=share))
         yield plan
 

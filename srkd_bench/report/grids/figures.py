@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-HEIGHT = 2.3  # inches, of a row of panels
+HEIGHT = 1.9  # inches, of a row of panels
 BAND = 0.25  # opacity of an interval
 Place = Callable[[CellResults, str], float]
 """Returns the cost of a training of a method in a cell."""
@@ -40,7 +40,8 @@ CAPTIONS = {
     "for all cells and methods (Holm).",
     "curves": "Score against the cost of a training, mean over seeds. Bands are 95 % intervals of each mean over "
     "seeds; gains are tested in pairs, which is more precise than the bands suggest. The horizontal distance "
-    "between a method and the student alone is what the method is worth in training.",
+    "between a method and the student alone is what the method is worth in training. Teacher labels count in equal "
+    "parts for the trainings that use them.",
     "time": "Score against the time of a training on the machine that trained it, otherwise as above.",
 }
 """What a reader must know of each figure; captions of the page."""
@@ -78,7 +79,7 @@ def curves(cells: Sequence[CellResults], metric: str, *, time: bool = False) -> 
     names, looks = labels_of(cells), palette(columns_of(cells))
     others = [key for key in free(cells) if key != STEPS]
     with styled():
-        figure, grid = panels(len(groups), HEIGHT)
+        figure, grid = panels(len(groups), HEIGHT, columns=2 if len(groups) % 3 else 3)
         ends = [
             (axes, _panel(axes, group, metric, place, looks, names))
             for axes, group in zip(grid, groups, strict=True)

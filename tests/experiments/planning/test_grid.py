@@ -16,6 +16,7 @@ from srkd_bench.experiments.executors.base import find_script
 from srkd_bench.experiments.executors.scripts import steps
 from srkd_bench.experiments.planning import status, tasks
 from srkd_bench.experiments.planning.grid import GridPlan, cell_of, networks_of, teachers_in
+from srkd_bench.experiments.planning.label_cost import lr_pixels
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import Workplace
 from tests.support.tiny_suite import tiny_suite
@@ -63,6 +64,17 @@ def test_cells_share_the_teacher_its_labels_and_equal_runs(planned: Planned, sto
     split = tasks.tasks(plan, store, 3)
     assert len({task.name for task in split}) == len(split)
     assert sorted(run.digest for task in split for run in task.runs) == sorted(trained)
+
+
+def test_trainings_of_all_cells_share_the_cost_of_labels(planned: Planned, store: ArtifactStore) -> None:
+    grid = {"train.steps": [3, 4], "data.images": [2, 3], "evaluate.self_ensemble": [False, True]}
+    plan = planned(grid=grid, teacher={"labels": "images"}, seeds=[0, 1], methods=["none", "hkd", "rvkd"])
+    pixels = lr_pixels(store, "photos-test", 2, 3)
+    assert pixels is not None
+    for one in plan.plans:
+        steps = one.suite.train.steps
+        assert one.shares.labels == pytest.approx(pixels / (4 * 8**2) / steps / 8, rel=1e-4)  # 8 of HKD
+        assert one.shares.equal == 1  # RVKD needs a pass on every batch
 
 
 def test_teachers_of_single_cells_are_named_by_the_cell(planned: Planned, store: ArtifactStore) -> None:
