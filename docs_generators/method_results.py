@@ -6,6 +6,7 @@ from pathlib import Path
 
 from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.statistics import Difference, differences
+from srkd_bench.report.formats.grid_file import is_grid
 from srkd_bench.report.formats.score_file import read_scores
 from srkd_bench.report.tables.differences import bracketed, probability, signed
 from srkd_bench.report.tables.published import BY_SUITE, STUDY, Published
@@ -24,8 +25,10 @@ def published(name: str) -> Iterator[tuple[str, ...]]:
 
 
 def measured(name: str) -> Iterator[tuple[str, ...]]:
-    """Yield a row for each committed suite: gain on all data sets, with interval, Holm p, verdict, seeds."""
+    """Yield a row for each committed suite without a grid: gain on all data sets, interval, Holm p, verdict, seeds."""
     for path in sorted(FOLDER.glob("*/scores.csv*")):
+        if is_grid(path):
+            continue
         if one := _differences(path).get(name):
             gain = f"{signed(one.mean, DECIMALS)} {bracketed(one.low, one.high, DECIMALS)}"
             yield f"`{path.parent.name}`", gain, probability(one.p_holm), one.verdict or "–", str(one.seeds)

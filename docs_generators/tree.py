@@ -9,6 +9,7 @@ PACKAGE = ROOT / "srkd_bench"
 PAGE = ROOT / "CONTRIBUTING.md"
 BEGIN, END = "<!-- tree -->\n```text\n", "```\n<!-- end of tree -->"
 OTHER = {
+    "evaluation/grids/map.json": "The published map in short, from which `srkd advise` answers.",
     "report/page/assets": "Template, style sheet and script of the page.",
     "report/study.yaml": "The study's claims, as an example of a claims file.",
     "training/contract/templates": "Templates of `srkd method new`.",

@@ -26,7 +26,7 @@ from srkd_bench.report.tables.table import capitals, label
 from tests.support.grids import simulated
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/results.md", "docs/advice.md")
+PAGES = ("docs/results.md", "docs/advice.md")
 PENDING = "The scores of the suite `{}` are not published yet."
 NAMES = {
     "hkd": "Output distillation (HKD)",
