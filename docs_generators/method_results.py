@@ -25,7 +25,7 @@ def published(name: str) -> Iterator[tuple[str, ...]]:
 
 
 def measured(name: str) -> Iterator[tuple[str, ...]]:
-    """Yield a row for each committed suite without a grid: gain on all data sets, interval, Holm p, verdict, seeds."""
+    """Yield a row for each committed suite without a grid: gain on all data sets, interval, p, verdict, seeds."""
     for path in sorted(FOLDER.glob("*/scores.csv*")):
         if is_grid(path):
             continue
