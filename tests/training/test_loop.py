@@ -30,6 +30,7 @@ from srkd_bench.networks.base import Architecture, Output
 from srkd_bench.networks.loading import build, to_safetensors
 from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore
+from srkd_bench.training.contract.stand_in import completed
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import fit
 from srkd_bench.training.schedule import learning_rate, share_every
@@ -50,7 +51,7 @@ class Lab:
         self.teacher = build(ModelSpec(n_feats=6, n_resblocks=4), "teacher").requires_grad_(False).eval()
 
     def learner(self, name: str, place: str, train: TrainSpec = TRAIN) -> Learner:
-        method = registry.build(name, {})
+        method = completed(registry.build(name, {}))
         run = Run(
             model=ModelSpec(n_feats=4, n_resblocks=4), train=train, data="photos", pixels="", method=name,
             params=registry.identity(method, name), seed=0, teacher=None,
@@ -418,6 +419,8 @@ def test_a_training_equals_the_plain_loop_bit_for_bit(lab: Lab, name: str) -> No
         optimizer.zero_grad()
         torch.stack(list(method.losses(step, plain.adapter).values())).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+        with torch.no_grad():
+            method.after_step(plain.adapter, plain.student, number + 1, TRAIN.steps)
     assert same(learner, plain)
 
 
