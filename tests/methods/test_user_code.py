@@ -163,7 +163,7 @@ def test_a_suite_runs_no_local_code_without_trust(srkd: Srkd, tmp_path: Path) ->
                 messages,
             )
             assert f"if you trust it: srkd --trust {words[0]} " in messages
-    assert srkd("--trust", "report", "tiny.yaml")[0] == 3  # nothing is trained yet
+    assert srkd("--trust", "report", "tiny.yaml")[0] == 0
     assert (tmp_path / "evil").exists()
 
 

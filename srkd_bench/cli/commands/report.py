@@ -129,6 +129,7 @@ WithCrops = Annotated[
     bool, typer.Option("--crops/--no-crops", help="Show or omit image crops on an HTML page.")
 ]
 CELL = "--cell NAME reports one cell"
+NOTHING_YET = "No run of suite {suite} is finished yet. To train it: srkd run {words}"
 
 
 def report(
@@ -187,12 +188,13 @@ def report(
     plan, store, display, results = _found(asked, source, targets.need_trainings)
     for condition in conditions:
         check_names(condition, results)
-    if not results.scores and not reference:
-        raise _nothing_yet(asked)
     verdicts = collect.verdicts(results, plan.suite) if claims or check or targets.have_page else []
     panels = collect.find_panels(plan, store, display, crop or []) if crops and targets.have_page else []
     document = Document(results, reference, highlight.value, verdicts, panels, claims or check)
     targets.write(document, display)
+    if not results.scores:
+        words = shlex.join(naming(suite or DEFAULT_SUITE, asked.settings))
+        display.say(NOTHING_YET.format(suite=suite or DEFAULT_SUITE, words=words))
     _summarise(document)
     _fail_if(conditions, results)
     if check:
@@ -208,19 +210,7 @@ def _grid(asked: Asked) -> GridDocument | None:
     if len(load_grid(suite, asked.settings).cells) == 1:
         return None
     plan, store, _ = find_plans(suite, asked.settings, asked.home, readonly=True)
-    if not isinstance(plan, GridPlan):
-        return None
-    grid = of_plan(plan, store, asked.methods, asked.baseline)
-    if not any(cell.results.scores for cell in grid.cells):
-        raise _nothing_yet(asked)
-    return grid
-
-
-def _nothing_yet(asked: Asked) -> MissingError:
-    """Return the error of a report without scores; a file of an earlier report is not replaced by an empty one."""
-    suite = asked.suite or DEFAULT_SUITE
-    words = shlex.join(naming(suite, asked.settings))
-    return MissingError(f"no run of suite {suite} is finished yet", f"srkd run {words}")
+    return of_plan(plan, store, asked.methods, asked.baseline) if isinstance(plan, GridPlan) else None
 
 
 def _write(targets: Targets, grid: GridDocument) -> None:
