@@ -1,4 +1,5 @@
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from io import StringIO
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from tests.support.bucket_server import Server
 
 Srkd = Callable[..., tuple[int, str, str]]
+if os.name == "posix":  # nohup has it ignored in all that it starts, and tests wait for its effect
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -51,16 +51,22 @@ def grid_document(
 
 
 def of_plan(
-    plan: GridPlan, store: ArtifactStore, methods: Sequence[str] = (), baseline: str = "none"
+    plan: GridPlan,
+    store: ArtifactStore,
+    methods: Sequence[str] = (),
+    baseline: str = "none",
+    *,
+    trainings: bool = False,
 ) -> GridDocument:
     """Return the report of what is finished of a grid.
 
     Args:
         methods, baseline: as in `grid_document`.
+        trainings: as in `cell_results`.
     """
     from srkd_bench.experiments.analysis.cells import cell_results
 
-    return grid_document(plan.name, cell_results(plan, store), methods, baseline)
+    return grid_document(plan.name, cell_results(plan, store, trainings=trainings), methods, baseline)
 
 
 def of_file(source: Path, suite: str | None, methods: Sequence[str], baseline: str) -> GridDocument | None:

@@ -110,9 +110,8 @@ def _setting(text: str) -> tuple[str, Any]:
             f"--set {name[:80]}: no key is nested that deep", "for example --set params.ckd.weight=0.5"
         )
     found = parse_yaml(value, f"--set {name[:80]}")
-    is_text = key == CELL or (
-        key == "student.init" and isinstance(found, float)
-    )  # 12345e67 is the id of a run
+    # YAML reads some labels of cells, and ids of runs such as 12345e67, as numbers.
+    is_text = key == CELL or (key == "student.init" and isinstance(found, float))
     return key, value.strip() if is_text else found
 
 
@@ -262,9 +261,8 @@ def validated(kind: type[S], raw: Any, where: str) -> S:
         hint = "" if first["type"] == "value_error" else _example(kind, [*parents, last], raw)
         several = set(_UNION) & set(first["loc"]) and isinstance(first["input"], dict | list)
         reason = _SCALAR if several else problem(first)
-        key, hint = (
-            text.replace("student_init", "student.init") for text in (key, hint)
-        )  # as a suite has it
+        # The field of `student.init`, which is beside `student` since it is no part of the network.
+        key, hint = (text.replace("student_init", "student.init") for text in (key, hint))
         raise SrkdError(f"{where}:{key} {reason}", hint) from None
 
 

@@ -178,7 +178,7 @@ def report(
         _write(targets, grid)
         return
     asked = Asked(suite, with_teacher(settings, teacher), method or (), baseline, home)
-    if source is None and (grid := _grid(asked)):
+    if source is None and (grid := _grid(asked, targets.need_trainings)):
         refuse(
             "a grid", {"--reference": reference, "--claims": claims, "--check": check, "--cards": cards}, CELL
         )
@@ -201,8 +201,12 @@ def report(
         _check(verdicts, plan)
 
 
-def _grid(asked: Asked) -> GridDocument | None:
-    """Return the report of the cells of a grid; None for a suite, or for one cell."""
+def _grid(asked: Asked, trainings: bool) -> GridDocument | None:
+    """Return the report of the cells of a grid; None for a suite, or for one cell.
+
+    Args:
+        trainings: as in `cell_results`.
+    """
     from srkd_bench.config.suite_file import load_grid
     from srkd_bench.experiments.planning.grid import GridPlan
 
@@ -210,7 +214,9 @@ def _grid(asked: Asked) -> GridDocument | None:
     if len(load_grid(suite, asked.settings).cells) == 1:
         return None
     plan, store, _ = find_plans(suite, asked.settings, asked.home, readonly=True)
-    return of_plan(plan, store, asked.methods, asked.baseline) if isinstance(plan, GridPlan) else None
+    if not isinstance(plan, GridPlan):
+        return None
+    return of_plan(plan, store, asked.methods, asked.baseline, trainings=trainings)
 
 
 def _write(targets: Targets, grid: GridDocument) -> None:

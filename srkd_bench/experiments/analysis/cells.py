@@ -12,13 +12,17 @@ from srkd_bench.store.artifact_store import ArtifactStore
 IMAGES = "data.images"
 
 
-def cell_results(plan: GridPlan, store: ArtifactStore) -> list[CellResults]:
-    """Return the results of each cell that are in the store, with a note on each missing one."""
-    return [_results(cell, one, store) for cell, one in zip(plan.cells, plan.plans, strict=True)]
+def cell_results(plan: GridPlan, store: ArtifactStore, *, trainings: bool = False) -> list[CellResults]:
+    """Return the results of each cell that are in the store, with a note on each missing one.
+
+    Args:
+        trainings: read how networks were trained, too; their times are an axis of a figure.
+    """
+    found = (results(plan, store, trainings=trainings) for plan in plan.plans)
+    return [_results(*one, store) for one in zip(plan.cells, plan.plans, found, strict=True)]
 
 
-def _results(cell: Cell, plan: Plan, store: ArtifactStore) -> CellResults:
-    found = results(plan, store, trainings=True)  # their times are an axis of a figure
+def _results(cell: Cell, plan: Plan, found: Results, store: ArtifactStore) -> CellResults:
     values = {key: _number(key, plan, store) for key in cell.axes}
     factors = {key: value for key, value in values.items() if value is not None}
     return CellResults(cell.name, cell.axes, factors, found, _costs(plan, found))
