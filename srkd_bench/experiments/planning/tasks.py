@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import heapreplace
 from itertools import pairwise
@@ -130,7 +130,9 @@ def _trainings(
             made[task.labels.digest] = (*made.get(task.labels.digest, ()), task.name)
     names: Counter[str] = Counter()
     for group in groups:
-        name = f"{seeds_in_words(group, plan)}: {', '.join(_columns(group, plan))}"
+        columns = list(map(plan.column, group))
+        columns = columns if len({run.seed for run in group}) == 1 else list(dict.fromkeys(columns))
+        name = f"{seeds_in_words(group, plan)}: {in_words(columns)}"
         names[name] += 1
         name += f" (part {names[name]})" if names[name] > 1 else ""
         used = [one for run in group for one in (run.teacher, run.teacher_labels) if one]
@@ -343,10 +345,9 @@ def seeds_in_words(runs: Sequence[Run], plan: Plan) -> str:
     return f"seeds {', '.join(map(str, seeds))}{seed[seed.find(',') :] if ',' in seed else ''}"
 
 
-def _columns(runs: Sequence[Run], plan: Plan) -> list[str]:
-    """Return the columns of a group of students, those of several seeds once."""
-    columns = list(map(plan.column, runs))
-    return columns if len({run.seed for run in runs}) == 1 else list(dict.fromkeys(columns))
+def in_words(columns: Iterable[str]) -> str:
+    """Return the columns of a group of students, how often each if more than once."""
+    return ", ".join(f"{name} ×{n}" if n > 1 else name for name, n in Counter(columns).items())
 
 
 def duration(costs: Sequence[float], slots: int) -> float:

@@ -136,7 +136,7 @@ def test_a_search_of_the_suites_methods_leaves_none_as_it_is(srkd: Srkd) -> None
     assert code == 0
     names = [job["what"] for job in json.loads(text)["jobs"] if job["kind"] == "group"]
     assert names == [
-        "seed 1000000: hkd, hkd",
+        "seed 1000000: hkd ×2",
         "seed 1000000: none@equal-cost",
         "seed 1000000: none@equal-cost (part 2)",
     ]
@@ -182,7 +182,7 @@ def test_a_dry_run_of_a_search_lists_its_trainings(srkd: Srkd, tmp_path: Path) -
         "data photos",
         "data photos-valid",
         "teacher",
-        "seed 1000000: hkd, hkd",
+        "seed 1000000: hkd ×2",
         "scores of 4 networks on photos-valid",
     ]
     assert not (tmp_path / "home" / "runs").exists()

@@ -197,7 +197,7 @@ def test_a_group_larger_than_memory_is_split_into_named_parts(
         "srkd_bench.experiments.planning.tasks.MEMORY", 2.5 * 32 * plan.students[0].model.parameters
     )
     names = [task.name for task in tasks.tasks(plan, store) if task.kind == "group"]
-    assert names == ["seed 1000000: hkd, hkd", "seed 1000000: hkd, hkd (part 2)"]
+    assert names == ["seed 1000000: hkd ×2", "seed 1000000: hkd ×2 (part 2)"]
 
 
 def test_a_task_can_be_executed_from_its_plan_alone(
