@@ -73,13 +73,15 @@ def load_weights(path: Path, hints: Hints = NO_HINTS) -> Architecture:
     files = read(path, hints)
     if isinstance(hints.model, ForeignSpec):
         return custom.load(hints.model, [file.state for file in files], path)
-    unfit: list[Unfit] = []
+    unfit: list[SrkdError] = []
     for detect in DETECTORS:
+        if unfit and hints.model is not None and detect is spandrel.detect:
+            break  # the file does not fit the model that the user states
         for file in files:
             try:
                 model = detect(file)
-            except Unfit as error:
-                if "srkd" in file.metadata:
+            except SrkdError as error:
+                if "srkd" in file.metadata or not (unfit or isinstance(error, Unfit)):
                     raise
                 unfit.append(error)
                 continue

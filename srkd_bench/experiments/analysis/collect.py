@@ -330,7 +330,7 @@ def _chosen(plan: Plan) -> list[str]:
         for name, value in params.items()
         if part in parts
     ]
-    return [f"parameters that the suite gives: {', '.join(given)}"] if given else []
+    return [f"Parameters set by the suite: {', '.join(given)}"] if given else []
 
 
 def _tuned(plan: Plan) -> list[str]:

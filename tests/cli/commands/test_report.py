@@ -37,7 +37,7 @@ def test_methods_can_be_chosen_on_the_command_line(srkd: Srkd, kept: list[str]) 
 def test_a_report_lists_the_parameters_set_by_the_suite(srkd: Srkd, kept: list[str]) -> None:
     given = [*SUITE, "--set", "params={hkd: {weight: 2.0}, ckd: {warmup: 0.02}}"]
     notes = json.loads(srkd("report", *given, "--json")[1])["notes"]
-    assert "parameters that the suite gives: hkd.weight=2.0" in notes  # there is no ckd
+    assert "Parameters set by the suite: hkd.weight=2.0" in notes  # there is no ckd
     assert "gives" not in srkd("report", *SUITE)[1]
 
 
