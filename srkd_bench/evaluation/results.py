@@ -29,13 +29,13 @@ Pairing = dict[int, list[tuple[Cell, Cell]]]
 
 @dataclass(frozen=True)
 class Network:
-    """What a network costs.
+    """Size and cost of a network.
 
     Args:
-        role: whose place it takes in the comparison.
+        role: `teacher` or `student` of the comparison.
         description: such as `EDSR 256x32`.
-        parameters: true count of the network as it is used, without what is only trained beside it.
-        multiply_adds: for one SR image of 1280x720 pixels.
+        parameters: number of weights of the network as it is used, without modules that are only trained beside it.
+        multiply_adds: of a forward pass, for an SR image of 1280x720 pixels.
     """
 
     role: Literal["teacher", "student"]
@@ -46,7 +46,7 @@ class Network:
 
 @dataclass(frozen=True)
 class About:
-    """What a method says of itself.
+    """Description of a method for reports.
 
     Args:
         summary: what it does, in one line.

@@ -29,7 +29,7 @@ class Document:
     Args:
         highlight: what ranks are based on, see `comparison`.
         panels: regions of images as each model renders them.
-        claims: whether other formats than the page show the verdicts; the page always does.
+        claims: whether formats other than HTML show the verdicts; the HTML page always does.
     """
 
     results: Results

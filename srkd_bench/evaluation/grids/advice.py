@@ -26,11 +26,11 @@ NEAR = 1.01  # how far beyond the cells a factor still counts as inside
 
 @dataclass(frozen=True)
 class Summary:
-    """What advice needs to know of a grid.
+    """Regression of a grid's gains, from which `srkd advise` predicts the gain of other settings.
 
     Args:
         grid: its name.
-        cells: where each cell is, as `position` returns it.
+        cells: values of each cell's factors, as `position` returns them.
         labels: of each cell, by axis.
         gains: the fit of each method's gains over the student alone.
         slope: the fit of what the student alone gains when its training is doubled, if it was trained at several
@@ -63,7 +63,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Expectation:
-    """What a method is expected to gain.
+    """Predicted gain of a method.
 
     Attributes:
         gain, low, high: in the metric's unit, with its 95 % interval; nan if it is not known.
@@ -82,7 +82,7 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Advice:
-    """The answer to a question.
+    """Prediction of `srkd advise` for one student, training length and number of images.
 
     Attributes:
         ranges: of every factor with a number.

@@ -26,7 +26,7 @@ class Trial:
         method: the column.
         number: 0 is the default.
         psnr_y: mean over the validation images, in dB; None if it is not known.
-        problem: why it is not known; or empty.
+        problem: why `psnr_y` is not known; empty if it is known.
         best: whether it is the method's best.
     """
 
@@ -117,7 +117,7 @@ def trials(plan: Plan, name: str, count: int, store: ArtifactStore) -> list[Tria
 
 
 def doubts(plan: Plan, tried: Sequence[Trial]) -> list[str]:
-    """Return what speaks against taking a method's best trial at its word."""
+    """Return warnings about a method's best trial: failed trials, a value at the end of the range, a small gain."""
     done = [one for one in tried if one.psnr_y is not None]
     best = next((one for one in done if one.best), None)
     default = next((one for one in done if one.number == 0), None)
