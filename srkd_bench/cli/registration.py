@@ -226,9 +226,9 @@ def _with_shared_options(function: Callable[..., None], added: dict[str, Any]) -
             named = chosen_suite(values["suite"], shared["suite"])
             values["suite"] = named or found.parameters["suite"].default
         _refuse_twice(values | shared)
-        if shared.get("seeds"):
+        if shared.get("seeds") is not None:
             values["settings"] = [*(values["settings"] or []), seeds_setting(shared["seeds"])]
-        if shared.get("cell"):
+        if shared.get("cell") is not None:
             values["settings"] = [*(values["settings"] or []), f"cell={shared['cell']}"]
         function(**values)
 

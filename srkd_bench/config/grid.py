@@ -17,6 +17,7 @@ MOST = 1_000
 """Cells of a grid, at most: planning one takes some milliseconds."""
 CELL = "cell"
 """What `--set cell=NAME` selects by, beside the keys of a grid."""
+_OF_ALL_CELLS = frozenset({"name", "grid", "overrides"})
 _DOT = re.compile(r"\.(?!\d+x(?:\.|$))")  # between the keys of a setting; not the one in none@3.4x
 _AXES = "grid: {train.steps: [2500, 10000], data.images: [50, 399]}"
 _OVERRIDES = "overrides: [{when: {train.steps: 2500}, set: {train.learning_rate: 3e-3}}]"
@@ -131,7 +132,7 @@ def _axes(block: Any, where: str) -> dict[tuple[str, ...], list[Any]]:
     found: dict[tuple[str, ...], list[Any]] = {}
     for text, values in block.items():
         keys = tuple(part.strip() for part in str(text).split(","))
-        if not all(all(path_of(key)) for key in keys) or {"name", "grid", "overrides"} & {*keys}:
+        if not all(all(path_of(key)) for key in keys) or _OF_ALL_CELLS & {*keys}:
             raise SrkdError(f"{where}: a grid cannot vary '{str(text)[:80]}'", _AXES)
         if not isinstance(values, list) or not values:
             raise SrkdError(f"{where}: grid: {str(text)[:80]} must be a list of values", _AXES)
@@ -166,18 +167,37 @@ def _overrides(raw: Raw, where: str) -> Iterator[tuple[Raw, Raw]]:
     """Give the conditions and settings of each override."""
     given = raw.get("overrides") or []
     for one in given if isinstance(given, list) else [given]:
-        parts = (one.get("when"), one.get("set")) if isinstance(one, dict) and len(one) == 2 else (None, None)
-        if not all(isinstance(part, dict) and part for part in parts):
+        parts: tuple[Any, Any] = (None, None)
+        if isinstance(one, dict) and len(one) == 2:
+            parts = one.get("when"), one.get("set")
+        if not all(isinstance(part, dict) and part and all(map(_is_key, part)) for part in parts):
             raise SrkdError(f"{where}: overrides must be a list of {{when: {{…}}, set: {{…}}}}", _OVERRIDES)
-        yield parts[0], parts[1]  # type: ignore[misc]  # mappings, as was checked
+        if wrong := sorted(_OF_ALL_CELLS & {*parts[1]}):
+            raise SrkdError(f"{where}: an override cannot set '{wrong[0]}'", _OVERRIDES)
+        yield parts
+
+
+def _is_key(key: Any) -> bool:
+    return isinstance(key, str) and all(path_of(key))
 
 
 def _override(cells: Sequence[Raw], when: Raw, settings: Raw, where: str) -> list[Raw]:
     """Return the cells with settings changed in those that meet all conditions."""
     fits = [all(has(raw, key, wanted) for key, wanted in when.items()) for raw in cells]
     if not any(fits):
-        raise SrkdError(f"{where} applies to no cell: when {shown(when)[:80]}", _OVERRIDES)
+        raise SrkdError(f"{where} applies to no cell: when {shown(when)[:80]}", _stated(cells, when))
     return [_placed(raw, settings, where) if fit else raw for raw, fit in zip(cells, fits, strict=True)]
+
+
+def _stated(cells: Sequence[Raw], when: Raw) -> str:
+    """Return what the cells have instead of the first condition that none of them meets."""
+    for key, wanted in when.items():
+        if not any(has(raw, key, wanted) for raw in cells):
+            values = dict.fromkeys(unquoted(value_at(raw, path_of(key))) for raw in cells)
+            if [*values] == ["null"]:
+                return f"neither the file nor the grid states {key[:80]}, and defaults are not compared"
+            return f"cells have {key[:80]}: {', '.join(values)[:200]}"
+    return "no cell meets all of these conditions together"
 
 
 def has(raw: Raw, key: str, wanted: Any) -> bool:

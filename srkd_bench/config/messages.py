@@ -35,6 +35,8 @@ def problem(error: Mapping[str, Any]) -> str:
         return "is missing"
     demand = _demand(kind, context, error["msg"])
     given = error["input"]
+    if kind in _LENGTHS and given:
+        return f"{demand}, not {len(given)}"
     return demand if isinstance(given, dict) else f"{demand}, not {shown(given)[:MOST_SHOWN]}"
 
 

@@ -243,7 +243,8 @@ class Suite(Spec):
     def _one_scale(self) -> Self:
         for model in (self.student, *(one.model for one in self.all_teachers)):
             if model is not None and model.scale != self.data.scale:
-                raise ValueError(f"data.scale is {self.data.scale}, but a network's scale is {model.scale}")
+                scales = f"data.scale is {self.data.scale}, but a network's scale is {model.scale}"
+                raise ValueError(f"{scales}: leave out the network's")
             if isinstance(model, FusionSpec):
                 raise ValueError(
                     "a fusion is trained from the teachers that `teachers` lists; it is no model"

@@ -1,7 +1,8 @@
 """Read suite files and `--set` settings; name the key of every error."""
 
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -109,6 +110,8 @@ def _setting(text: str) -> tuple[str, Any]:
         raise SrkdError(
             f"--set {name[:80]}: no key is nested that deep", "for example --set params.ckd.weight=0.5"
         )
+    if key == CELL and not value.strip():
+        raise SrkdError("--cell names no cell", "for example --cell train.steps=2500")
     found = parse_yaml(value, f"--set {name[:80]}")
     # YAML reads some labels of cells, and ids of runs such as 12345e67, as numbers.
     is_text = key == CELL or (key == "student.init" and isinstance(found, float))
@@ -199,7 +202,7 @@ def _read(name: str) -> tuple[dict[str, Any], str]:
     known = suite_files()
     path = known.get(name, Path(name))
     if name not in known and path.suffix not in (".yaml", ".yml"):
-        raise unknown("suite", name, known)
+        raise _no_suite(name, known)
     try:
         if not path.is_file():
             raise MissingError(f"no suite file '{name}'", f"built-in suites: {', '.join(known)}")
@@ -213,6 +216,17 @@ def _read(name: str) -> tuple[dict[str, Any], str]:
     if not isinstance(raw, dict):
         raise SrkdError(f"{path}: a suite must be a mapping of keys", "`srkd show demo` prints an example")
     return raw, str(path) if name not in known else f"suite {name}"
+
+
+def _no_suite(name: str, known: Iterable[str]) -> SrkdError:
+    """Return the error for a name that is neither a suite nor a suite file; a file may be there by another name."""
+    with suppress(OSError, ValueError):  # no file can have such a name
+        if Path(name).is_file():
+            problem = f"'{name}' is no suite: the name of a suite file ends in .yaml"
+            return SrkdError(problem, f"rename it to {Path(name).stem}.yaml")
+        if Path(f"{name}.yaml").is_file():
+            return SrkdError(f"no suite named '{name}'", f"did you mean '{name}.yaml'?")
+    return unknown("suite", name, known)
 
 
 def _changed(raw: dict[str, Any], settings: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -250,9 +264,7 @@ def validated(kind: type[S], raw: Any, where: str) -> S:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        # An error in `train` also appears in the copies of teachers and their fusion: report the original key.
-        copies = ("teacher", "teachers", "fusion")
-        first = min(error.errors(include_url=False), key=lambda one: one["loc"] and one["loc"][0] in copies)
+        first = min(error.errors(include_url=False), key=_rank)
         *parents, last = [str(part) for part in first["loc"] if part not in _UNION] or [""]
         if first["type"] == "extra_forbidden":
             place = f"{where}, {'.'.join(parents)}," if parents else where
@@ -266,10 +278,21 @@ def validated(kind: type[S], raw: Any, where: str) -> S:
         raise SrkdError(f"{where}:{key} {reason}", hint) from None
 
 
+def _rank(error: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Return what orders errors: the first one is reported.
+
+    An error in `train` also appears in the copies of teachers and their fusion, and a key that is missing is often
+    one that is misspelt.
+    """
+    is_copy = bool(error["loc"]) and error["loc"][0] in ("teacher", "teachers", "fusion")
+    return is_copy, error["type"] == "missing"
+
+
 def _keys(kind: type[BaseModel], parents: list[str], raw: Any) -> list[str]:
-    """Return the keys that are known at a place in a spec."""
+    """Return the keys that a file can have at a place in a spec."""
     kind = _spec_at(kind, parents, raw)
-    return [*kind.model_fields, *(["epochs", "steps_per_epoch"] if kind is TrainSpec else [])]
+    more = {TrainSpec: ["epochs", "steps_per_epoch"], Suite: ["grid", "overrides"]}
+    return [key for key in kind.model_fields if key != "student_init"] + more.get(kind, [])
 
 
 def _example(kind: type[BaseModel], path: list[str], raw: Any) -> str:

@@ -87,7 +87,11 @@ def read(path: Path, hints: Hints = NO_HINTS) -> list[WeightFile]:
         raise
     except FileNotFoundError:
         raise SrkdError(f"no weights file '{path}'") from None
-    except (OSError, SafetensorError, RuntimeError, zipfile.BadZipFile) as error:
+    except zipfile.BadZipFile:
+        raise SrkdError(
+            f"cannot read weights '{path}': it is incomplete or damaged", "download or copy it again"
+        ) from None
+    except (OSError, SafetensorError, RuntimeError) as error:
         raise SrkdError(
             f"cannot read weights '{path}': {(str(error) or type(error).__name__)[:100]!r}"
         ) from None

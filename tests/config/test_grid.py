@@ -185,6 +185,9 @@ def test_an_invalid_grid_is_one_error(cells: Cells, grid: object, problem: str) 
     [
         ([{"when": {"train.steps": 6}, "set": {"seeds": [1]}}], "override 1 applies to no cell"),
         ([{"when": {"train.steps": 5}}], "overrides must be a list of"),
+        ([{"when": {5: 5}, "set": {"seeds": [1]}}], "overrides must be a list of"),
+        ([{"when": {"train.steps": 5}, "set": {5: 5}}], "overrides must be a list of"),
+        ([{"when": {"train.steps": 5}, "set": {"name": "other"}}], "an override cannot set 'name'"),
         (5, "overrides must be a list of"),
         ([{"when": {"train.steps": 5}, "set": {"train.rate": 1}}], "no key in .*, train, named 'rate'"),
     ],
@@ -192,6 +195,30 @@ def test_an_invalid_grid_is_one_error(cells: Cells, grid: object, problem: str) 
 def test_an_invalid_override_is_one_error(cells: Cells, overrides: object, problem: str) -> None:
     with pytest.raises(SrkdError, match=problem):
         cells({"train.steps": [5, 7]}, overrides=overrides)
+
+
+@pytest.mark.parametrize(
+    ("when", "hint"),
+    [
+        ({"train.steps": 6}, "cells have train.steps: 5, 7"),
+        (
+            {"train.steps": 5, "train.decay_factor": 0.5},
+            "neither the file nor the grid states train.decay_factor",
+        ),
+        ({"train.steps": 5, "data.images": 3}, "no cell meets all of these conditions together"),
+    ],
+)
+def test_an_override_of_no_cell_names_the_condition(cells: Cells, when: dict[str, Any], hint: str) -> None:
+    grid = [{"train.steps": [5], "data.images": [1]}, {"train.steps": [7], "data.images": [3]}]
+    with pytest.raises(SrkdError, match="override 1 applies to no cell") as caught:
+        cells(grid, overrides=[{"when": when, "set": {"seeds": [1]}}])
+    assert hint in caught.value.hint
+
+
+def test_an_empty_cell_does_not_select_all(cells: Cells) -> None:
+    for setting in ("cell=", "cell= "):
+        with pytest.raises(SrkdError, match="--cell names no cell"):
+            cells({"train.steps": [5, 7]}, setting)
 
 
 def test_a_setting_that_selects_no_cell_is_an_error(cells: Cells) -> None:

@@ -103,6 +103,9 @@ def test_a_teacher_that_is_not_trained_has_no_seeds(tmp_path: Path) -> None:
         ("tran.steps=3", "'tran'", "'train'"),
         ("train.stepps=3", "train, named 'stepps'", "'steps'"),
         ("teacher.train.loos=l1", "teacher.train, named 'loos'", "'loss'"),
+        ("gird={train.steps: [1, 2]}", "named 'gird'", "'grid'"),
+        ("train={step: 4}", "train, named 'step'", "'steps'"),
+        ("student={n_feat: 4, n_resblocks: 2}", "student, named 'n_feat'", "'n_feats'"),
         ("train.steps=0", "train.steps: must be at least 1, not 0", ""),
         ("train.steps=1.5", "train.steps: must be a whole number", ""),
         ("train.augment=no", "train.augment: must be true or false, not 'no'", ""),
@@ -196,6 +199,47 @@ def test_a_broken_suite_file_is_one_clear_error(tmp_path: Path, text: str, messa
     assert message in error.value.message
     assert error.value.message.isprintable()
     assert len(error.value.message) < 400
+
+
+@pytest.mark.parametrize(
+    ("teachers", "message"),
+    [
+        ("{a: 1}", "teachers: must be a list"),
+        ("[{weights: a.pt}, b.pt]", "teachers.1: must be a mapping of keys, not 'b.pt'"),
+        ("[{weights: a.pt}]", "teachers: must have at least 2 entries, not 1"),
+    ],
+)
+def test_teachers_that_are_no_list_of_teachers_are_named(tmp_path: Path, teachers: str, message: str) -> None:
+    path = tmp_path / "mine.yaml"
+    lines = [line for line in BASE.splitlines() if not line.startswith("teacher:")]
+    path.write_text("\n".join([*lines, f"teachers: {teachers}"]), encoding="utf-8")
+    with pytest.raises(SrkdError) as error:
+        load_suite(str(path))
+    assert message in error.value.message
+    assert error.value.hint.startswith("for example teachers=[")
+
+
+def test_an_unknown_key_is_listed_with_those_that_a_file_can_have(tmp_path: Path) -> None:
+    with pytest.raises(SrkdError) as error:
+        load(tmp_path, "zzz=1")
+    assert "grid" in error.value.hint
+    assert "student_init" not in error.value.hint
+
+
+def test_a_suite_file_that_is_named_without_its_suffix_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine.yaml", "mine.txt"):
+        Path(name).write_text(BASE, encoding="utf-8")
+    with pytest.raises(SrkdError, match="no suite named 'mine'") as error:
+        load_suite("mine")
+    assert error.value.hint == "did you mean 'mine.yaml'?"
+    with pytest.raises(SrkdError, match=r"'mine.txt' is no suite: .* ends in .yaml"):
+        load_suite("mine.txt")
+    for name in ("a" * 5000, "a\0b"):
+        with pytest.raises(SrkdError, match="no suite named"):
+            load_suite(name)
 
 
 def test_yaml_with_a_bom_and_crlf_is_read_and_other_encodings_are_rejected(tmp_path: Path) -> None:

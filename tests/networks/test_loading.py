@@ -523,6 +523,15 @@ def test_other_archive_types_are_named(tmp_path: Path) -> None:
     assert "a zip archive of other files" in refused(tmp_path / "x.pt").message
 
 
+def test_a_file_that_was_cut_is_called_incomplete(tmp_path: Path) -> None:
+    path = tmp_path / "x.pt"
+    torch.save(STATE, path)
+    path.write_bytes(path.read_bytes()[:3000])
+    error = refused(path)
+    assert error.message.endswith("it is incomplete or damaged")
+    assert error.hint == "download or copy it again"
+
+
 def test_attempts_are_listed_and_a_damaged_edsr_is_recognised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,14 +25,16 @@ if TYPE_CHECKING:
 
 SHOWN_IMAGES = 3  # that gain, and that lose most
 SHOWN_VALUE = 40  # characters of a setting
+MOST = 10**15  # far beyond any training, and a float represents it exactly
 Params = Annotated[
-    int | None, typer.Option("--params", metavar="N", min=1, help="Parameters of your student network.")
+    int | None,
+    typer.Option("--params", metavar="N", min=1, max=MOST, help="Parameters of your student network."),
 ]
 Steps = Annotated[
-    int | None, typer.Option("--steps", metavar="N", min=1, help="Training steps of the student.")
+    int | None, typer.Option("--steps", metavar="N", min=1, max=MOST, help="Training steps of the student.")
 ]
 Images = Annotated[
-    int | None, typer.Option("--images", metavar="N", min=1, help="Number of training images.")
+    int | None, typer.Option("--images", metavar="N", min=1, max=MOST, help="Number of training images.")
 ]
 Source = Annotated[
     Path | None,
@@ -196,9 +198,14 @@ def advise(
     summary = _summary(source)
     given = {"student": params, "train.steps": steps, "data.images": images}
     asked = {axis: float(value) for axis, value in given.items() if value is not None}
-    for axis, option in OPTIONS.items():
-        if axis in summary.cells[0] and axis not in asked:
-            raise SrkdError(f"{option} is missing: {summary.grid} varies {axis}", f"give {option} N")
+    if missing := {
+        axis: option for axis, option in OPTIONS.items() if axis in summary.cells[0] and axis not in asked
+    }:
+        verb = "is" if len(missing) == 1 else "are"
+        raise SrkdError(
+            f"{', '.join(missing.values())} {verb} missing: {summary.grid} varies {', '.join(missing)}",
+            f"give {' '.join(f'{option} N' for option in missing.values())}",
+        )
     found = answer(summary, asked)
     command = shlex.join(checking_command(summary, asked))
     if json_:

@@ -46,7 +46,10 @@ def teachers_of(
         if weights.model.scale != suite.data.scale:
             which = f" of {teacher.weights}" if suite.teachers else ""
             scales = f"{weights.model.scale}, the suite's is {suite.data.scale}"
-            raise SrkdError(f"the teacher's weights{which} are for scale {scales}")
+            raise SrkdError(
+                f"the teacher's weights{which} are for scale {scales}",
+                f"--set data.scale={weights.model.scale}, or other weights",
+            )
         return weights
 
     try:

@@ -87,10 +87,10 @@ def check_precision(plan: Plan, device: torch.device) -> None:
     """
     for precision in sorted({spec.precision for spec in _trainings(plan)}):
         if reason := obstacle(precision, device):
-            other = {"fp32": "--device cpu", "bf16": "--set train.precision=fp32"}
-            raise SrkdError(
-                f"precision {precision} {reason}", other.get(precision, "--set train.precision=bf16")
-            )
+            owner = "" if precision == plan.suite.train.precision else "teacher."
+            other = "fp32" if precision == "bf16" else "bf16"
+            hint = "--device cpu" if precision == "fp32" else f"--set {owner}train.precision={other}"
+            raise SrkdError(f"precision {precision} {reason}", hint)
 
 
 def _trainings(plan: Plan) -> list[TrainSpec]:

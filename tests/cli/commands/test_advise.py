@@ -78,6 +78,8 @@ def test_invalid_questions_are_one_error_with_a_hint(srkd: Srkd, grid: str, tmp_
         (["--steps", "0"], 2, "--steps: must be at least 1, not '0'"),
         (["--params", "-5"], 2, "--params: must be at least 1, not '-5'"),
         (["--images", "many"], 2, "--images"),
+        (["--steps", "1" + 400 * "0"], 2, "--steps: must be at most 1,000,000,000,000,000"),
+        ([], 1, "--params, --steps, --images are missing: map varies student, train.steps, data.images"),
         (
             ["--params", "50000", "--steps", "100", "--from", grid],
             1,

@@ -233,8 +233,11 @@ def test_several_teachers_that_do_not_fit_are_refused(
 def test_weights_of_another_scale_are_refused_before_work(planned: Planned, tmp_path: Path) -> None:
     path = tmp_path / "x3.safetensors"
     path.write_bytes(to_safetensors(build(ModelSpec(n_feats=4, n_resblocks=2, scale=3), 0)))
-    with pytest.raises(SrkdError, match=r"weights of .*x3\.safetensors are for scale 3, the suite's is 2"):
+    with pytest.raises(
+        SrkdError, match=r"weights of .*x3\.safetensors are for scale 3, the suite's is 2"
+    ) as caught:
         planned(teachers=[A, {"weights": str(path)}])
+    assert caught.value.hint == "--set data.scale=3, or other weights"
 
 
 def test_a_suite_with_one_teacher_has_nothing_to_fuse(
