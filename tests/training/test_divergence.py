@@ -47,6 +47,19 @@ def test_a_jump_of_six_decibels_counts_for_either_loss() -> None:
     assert verdict([1e-3] * 5000 + [2.1e-3] * 5000, "l1")[1]
 
 
+@pytest.mark.parametrize("steps", [60, 100, 5000])
+def test_a_training_that_is_bad_from_its_first_window_is_divergence(steps: int) -> None:
+    step, words = verdict([0.1] * 8 + [5.0] * (steps - 8))
+    assert step == steps - 1
+    assert words == "diverged: loss 'rec' was never below 4 times its mean over the first 8 steps (1.00e-01)"
+
+
+def test_a_training_that_learns_nothing_or_recovers_late_is_no_divergence() -> None:
+    for seed in range(200):
+        assert verdict(noisy(0.1, 300, seed)) == (300, "")
+    assert verdict([0.1] * 8 + [1.0] * 192 + [0.1] * 100)[1] == ""
+
+
 def test_a_jump_in_the_last_window_is_seen_at_the_end() -> None:
     step, words = verdict([1e-3] * 9900 + [1.0] * 100)
     assert (step, words[:8]) == (9999, "diverged")
