@@ -17,6 +17,13 @@ _LENGTHS = {"too_short": ("at least", "min_length"), "too_long": ("at most", "ma
 
 _NAME = re.compile(r"(?!(?:true|false|null|yes|no|on|off)$)[A-Za-z_][\w.+/@-]*", re.IGNORECASE)
 
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+CLASS = r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$"
+_PATTERNS = {
+    NAME: "must have at most 64 letters, digits, '.', '_' and '-', and no spaces",
+    CLASS: "must be rcan, or a class as package.module:Class",
+}
+
 MOST_SHOWN = 80  # characters of a refused value
 
 
@@ -50,7 +57,7 @@ def _demand(kind: str, context: Mapping[str, Any], message: str) -> str:
     if kind == "literal_error":
         return f"must be {context['expected']}"
     if kind == "string_pattern_mismatch":
-        return f"must match the pattern {context['pattern']}"
+        return _PATTERNS.get(context["pattern"], f"must match the pattern {context['pattern']}")
     if kind == "finite_number":
         return "must be a finite number"
     if (name := kind.removeprefix("string_")) in _LENGTHS:

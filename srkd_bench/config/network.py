@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PlainSerializer, PlainValidator, model_validator
 
 from srkd_bench.config.base import Rate, Spec
+from srkd_bench.config.messages import CLASS
 
 
 class ModelSpec(Spec):
@@ -108,7 +109,7 @@ class ForeignSpec(Spec):
     arch: Annotated[
         str,
         Field(
-            pattern=r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$",
+            pattern=CLASS,
             max_length=200,
             examples=["mynets.small:FSRCNN"],
         ),

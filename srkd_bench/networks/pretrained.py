@@ -47,9 +47,9 @@ def find_weights(
         if scale != 2:
             raise SrkdError(f"{where} is known for scale 2 only, not {scale}", "give a file or an address")
         expected, *urls = OFFICIAL[where]
-        path = _fetched(tuple(urls), expected, store, display, not readonly)
+        path = _fetched(where, tuple(urls), expected, store, display, not readonly)
     elif where.startswith(("https://", "http://")):
-        path = _fetched((where,), None, store, display, not readonly)
+        path = _fetched(where, (where,), None, store, display, not readonly)
     else:
         path = Path(where).expanduser()
         if not path.is_file():
@@ -99,14 +99,18 @@ def _name(address: str) -> str:
 
 
 def _fetched(
-    urls: tuple[str, ...], checksum: str | None, store: ArtifactStore, display: Display, wanted: bool
+    where: str,
+    urls: tuple[str, ...],
+    checksum: str | None,
+    store: ArtifactStore,
+    display: Display,
+    wanted: bool,
 ) -> Path:
     name, path = _name(urls[0]), kept_at(store, urls[0])
     assert path is not None
     if not wanted and not path.exists():
-        raise MissingError(
-            f"{urls[0]} is not downloaded yet", "srkd train-teacher --weights ADDRESS fetches it"
-        )
+        hint = f"srkd train-teacher --weights {where} downloads it"
+        raise MissingError(f"{urls[0]} is not downloaded yet", hint)
     with display.bar(f"downloading {name}", bytes=True) as tick:
         return downloads.fetch(
             urls, path, checksum=checksum, progress=tick, hint="set teacher.weights to a file that you have"

@@ -99,6 +99,7 @@ def test_the_paper_suite_can_be_planned_without_its_data(srkd: Srkd, monkeypatch
     code, _, messages = srkd("run", "paper", "--dry-run")
     assert code == 3
     assert "edsr_x2-0edfb8a3.pt is not downloaded yet" in messages
+    assert "srkd train-teacher --weights edsr-official downloads it" in messages
     trained = ("--set", "teacher={model: {n_feats: 256, n_resblocks: 32, res_scale: 0.1}}")
     code, text, _ = srkd("run", "paper", "--dry-run", *trained)
     assert code == 0
