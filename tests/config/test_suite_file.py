@@ -103,7 +103,7 @@ def test_a_teacher_that_is_not_trained_has_no_seeds(tmp_path: Path) -> None:
         ("tran.steps=3", "'tran'", "'train'"),
         ("train.stepps=3", "train, named 'stepps'", "'steps'"),
         ("teacher.train.loos=l1", "teacher.train, named 'loos'", "'loss'"),
-        ("grids={train.steps: [1, 2]}", "named 'gird'", "'grid'"),
+        ("grids={train.steps: [1, 2]}", "named 'grids'", "'grid'"),
         ("train={step: 4}", "train, named 'step'", "'steps'"),
         ("student={n_feat: 4, n_resblocks: 2}", "student, named 'n_feat'", "'n_feats'"),
         ("train.steps=0", "train.steps: must be at least 1, not 0", ""),
