@@ -17,11 +17,11 @@ _LENGTHS = {"too_short": ("at least", "min_length"), "too_long": ("at most", "ma
 
 _NAME = re.compile(r"(?!(?:true|false|null|yes|no|on|off)$)[A-Za-z_][\w.+/@-]*", re.IGNORECASE)
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-CLASS = r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$"
+SUITE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+CLASS_PATH = r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*$"
 _PATTERNS = {
-    NAME: "must have at most 64 letters, digits, '.', '_' and '-', and no spaces",
-    CLASS: "must be rcan, or a class as package.module:Class",
+    SUITE_NAME: "must have at most 64 letters, digits, '.', '_' and '-', and no spaces",
+    CLASS_PATH: "must be rcan, or a class as package.module:Class",
 }
 
 MOST_SHOWN = 80  # characters of a refused value

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PlainSerializer, PlainValidator, model_validator
 
 from srkd_bench.config.base import Rate, Spec
-from srkd_bench.config.messages import CLASS
+from srkd_bench.config.messages import CLASS_PATH
 
 
 class ModelSpec(Spec):
@@ -109,7 +109,7 @@ class ForeignSpec(Spec):
     arch: Annotated[
         str,
         Field(
-            pattern=CLASS,
+            pattern=CLASS_PATH,
             max_length=200,
             examples=["mynets.small:FSRCNN"],
         ),

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from srkd_bench.config.base import Count, LabelSource, Params, Rate, Seed, Spec, digest_of, short
 from srkd_bench.config.claims import Claim
 from srkd_bench.config.distinct import Distinct
-from srkd_bench.config.messages import NAME, shown
+from srkd_bench.config.messages import SUITE_NAME, shown
 from srkd_bench.config.metrics import METRICS, MetricName, ProtocolName
 from srkd_bench.config.network import ForeignSpec, FusionSpec, ModelSpec, NetworkSpec
 from srkd_bench.config.training import TrainSpec, teacher_training
@@ -162,7 +162,7 @@ class EvaluateSpec(Spec):
 class Suite(Spec):
     """A whole study: teacher, student, methods × seeds, data sets and how they are measured."""
 
-    name: Annotated[str, Field(pattern=NAME, examples=["my-study"])]
+    name: Annotated[str, Field(pattern=SUITE_NAME, examples=["my-study"])]
     """Name of the suite in reports."""
     data: Annotated[DataSpec, Field(examples=[{"train": "photos", "test": ["photos-test"]}])]
     """Data sets and scale."""

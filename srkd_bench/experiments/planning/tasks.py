@@ -132,7 +132,7 @@ def _trainings(
     for group in groups:
         columns = list(map(plan.column, group))
         columns = columns if len({run.seed for run in group}) == 1 else list(dict.fromkeys(columns))
-        name = f"{seeds_in_words(group, plan)}: {in_words(columns)}"
+        name = f"{seeds_in_words(group, plan)}: {columns_in_words(columns)}"
         names[name] += 1
         name += f" (part {names[name]})" if names[name] > 1 else ""
         used = [one for run in group for one in (run.teacher, run.teacher_labels) if one]
@@ -345,7 +345,7 @@ def seeds_in_words(runs: Sequence[Run], plan: Plan) -> str:
     return f"seeds {', '.join(map(str, seeds))}{seed[seed.find(',') :] if ',' in seed else ''}"
 
 
-def in_words(columns: Iterable[str]) -> str:
+def columns_in_words(columns: Iterable[str]) -> str:
     """Return the columns of a group of students, how often each if more than once."""
     return ", ".join(f"{name} ×{n}" if n > 1 else name for name, n in Counter(columns).items())
 

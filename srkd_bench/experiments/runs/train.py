@@ -22,8 +22,8 @@ from srkd_bench.data.image_set import ImageSet, open_set
 from srkd_bench.data.labels import LabelReader
 from srkd_bench.data.patches import Patches
 from srkd_bench.evaluation.scoring import validation
-from srkd_bench.experiments.planning import tasks
 from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.experiments.planning.tasks import columns_in_words, seeds_in_words
 from srkd_bench.experiments.planning.teachers import initial_weights
 from srkd_bench.experiments.planning.trials import in_words, varied
 from srkd_bench.experiments.runs.labels import open_labels
@@ -83,7 +83,7 @@ def ensure_students(runs: list[Run], plan: Plan, images: ImageSet, place: Workpl
         adopt_weights(initial_weights(plan.suite), 2, place)
     title = f"{len(missing)} student{'s' * (len(missing) != 1)}"
     if missing:
-        title += f", {tasks.seeds_in_words(missing, plan)}"
+        title += f", {seeds_in_words(missing, plan)}"
     if len({run.seed for run in missing}) == 1 and len(seeds) > 1:
         title += f" ({seeds.index(missing[0].seed) + 1} of {len(seeds)} seeds)"
     title += f" of {plan.cell}" if plan.cell else ""
@@ -121,7 +121,7 @@ def ensure_group(
         title = title or f"{len(runs)} networks, {_seeds(runs)}"
         first = min(learner.step for learner in learners.values())
         resumed = f", resumed from step {first:,}" if first else ""
-        methods = "" if role == "teacher" else f": {tasks.in_words(map(column, runs))}"
+        methods = "" if role == "teacher" else f": {columns_in_words(map(column, runs))}"
         place.display.say(f"Training {title}{resumed}{methods}")
         _fit(learners, teacher, images, data, place)
         for learner in learners.values():

@@ -12,12 +12,15 @@ from srkd_bench.config.network import ModelSpec, RcanSpec, network_spec
 from srkd_bench.config.suite import TeacherSpec
 from srkd_bench.config.suite_file import validated
 from srkd_bench.core.errors import SrkdError
+from srkd_bench.networks import loading
+from srkd_bench.networks.architectures import spandrel
 from srkd_bench.networks.architectures.rcan import RCAN, ChannelAttention
 from srkd_bench.networks.architectures.residual import DIV2K_MEAN
 from srkd_bench.networks.architectures.spandrel import why_not
-from srkd_bench.networks.base import BODY, HEAD, Output
+from srkd_bench.networks.base import BODY, HEAD, Architecture, Output
 from srkd_bench.networks.loading import build, load_weights
 from srkd_bench.networks.resolve import Hints
+from srkd_bench.networks.weight_files import WeightFile
 from tests.support.weight_files import released
 
 every_scale = pytest.mark.parametrize("scale", [2, 3, 4])
@@ -188,6 +191,29 @@ def test_settings_that_contradict_the_file_are_rejected(hints: Hints, message: s
     path = saved(released(network(rcan(2, 1, 4, 2))), tmp_path / "x.pt")
     with pytest.raises(SrkdError, match=message):
         load_weights(path, hints)
+
+
+def test_the_detector_that_knows_the_format_names_the_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+
+    def recognise(file: WeightFile) -> Architecture | None:
+        asked.append(file.path)
+        raise SrkdError("too short for its weights")
+
+    monkeypatch.setattr(spandrel, "detect", recognise)
+    monkeypatch.setattr(loading, "DETECTORS", (*loading.DETECTORS[:-1], recognise))
+    state = released(network(rcan(2, 1, 4, 2)))
+    stated = Hints(model=rcan(3, 1, 4, 2))
+    with pytest.raises(SrkdError, match="does not fit RCAN 3×1×4"):
+        load_weights(saved(state, tmp_path / "x.pt"), stated)
+    assert not asked
+    del state["body.1.body.0.body.2.bias"]
+    with pytest.raises(SrkdError, match="does not fit RCAN 2×1×4") as caught:
+        load_weights(saved(state, tmp_path / "y.pt"))
+    assert asked
+    assert "too short for its weights" in caught.value.hint
 
 
 def test_plain_data_with_arch_rcan_are_an_rcan() -> None:
