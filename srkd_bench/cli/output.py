@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 out, err = Console(), Console(stderr=True)
 LONG = 200  # rows
+SLOW = 1.2  # slowdown by other work that is worth a line
 
 
 def print_results(results: Results, json_: bool) -> None:
@@ -54,7 +55,7 @@ def print_forecast(found: Forecast, json_: bool, more: dict[str, Any] | None = N
             {key: one for key, one in vars(job).items() if one or key not in ("cell", "networks")}
             for job in found.jobs
         ]
-        total |= {"precisions": dict(found.precisions)}
+        total |= {"precisions": dict(found.precisions), "slowdown": round(found.slowdown, 2)}
         print_json({"schema": 1, "suite": found.suite, "jobs": rows, **total, **(more or {})})
         return
     shown = [
@@ -74,6 +75,10 @@ def print_forecast(found: Forecast, json_: bool, more: dict[str, Any] | None = N
     print(f"Total: about {clock(found.seconds)} on {found.device}, {needs}")
     if found.slots > 1:
         print(f"With {found.slots} such devices: about {clock(found.seconds_together)}")
+    if found.slowdown > SLOW:
+        print(
+            f"Other work keeps the processor busy: at present this takes {found.slowdown:.1f} times as long"
+        )
     if found.precisions:
         print(_precision_advice(found.precisions))
     print(f"Store: {found.home}")

@@ -1,6 +1,7 @@
 """Predict time and disk use of a plan by timing a few steps."""
 
 import math
+import time
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -66,6 +67,8 @@ class Forecast:
         home: folder of the store.
         precisions: seconds of a training step of the first group in `fp32` and in `bf16`; empty if nothing is to be
             trained, or for a processor without bfloat16 arithmetic and for a GPU.
+        slowdown: how many times as long the measurements took as the CPU time that this process got for them; above
+            1 if other processes keep the processor busy. All times are those of a processor without other work.
     """
 
     suite: str
@@ -74,6 +77,7 @@ class Forecast:
     device: str
     home: Path
     precisions: Mapping[str, float] = field(default_factory=dict)
+    slowdown: float = 1.0
 
     @property
     def seconds(self) -> float:
@@ -137,6 +141,7 @@ def forecast(plan: Plans, place: Workplace, slots: int = 1) -> Forecast:
         slots: number of processes that will work on it, each on a machine or device like this one.
     """
     store, plans = place.store, plans_of(plan)
+    begun, used = time.perf_counter(), time.process_time()
     for one in plans:
         with in_cell(one.cell):
             check_unpacked(one, place)
@@ -144,7 +149,10 @@ def forecast(plan: Plans, place: Workplace, slots: int = 1) -> Forecast:
     jobs = [_data(name, scale, store) for name, scale in sets]
     jobs += _cached(plans, store)
     jobs += [*_trainings(plan, place, slots), *_scores(plans, place)]
-    return Forecast(name_of(plan), jobs, slots, str(place.device), store.home, _precisions(plan, place))
+    precisions = _precisions(plan, place)
+    elapsed, own = time.perf_counter() - begun, time.process_time() - used
+    slowdown = max(1.0, elapsed / own) if place.device.type == "cpu" else 1.0
+    return Forecast(name_of(plan), jobs, slots, str(place.device), store.home, precisions, slowdown)
 
 
 def _cached(plans: Sequence[Plan], store: ArtifactStore) -> list[Job]:

@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,17 @@ def test_dry_run_prints_the_plan_and_trains_nothing(srkd: Srkd, tmp_path: Path) 
     srkd("run", *suite)
     _, text, _ = srkd("run", *suite, "--dry-run")
     assert "to do" not in text
+
+
+@pytest.mark.parametrize(("busy", "said"), [(2.5, True), (1.0, False)])
+def test_dry_run_tells_a_busy_processor(
+    srkd: Srkd, monkeypatch: pytest.MonkeyPatch, busy: float, said: bool
+) -> None:
+    process_time = time.process_time
+    monkeypatch.setattr("time.perf_counter", lambda: busy * process_time())
+    _, text, _ = srkd("run", "tiny.yaml", "--dry-run")
+    assert (f"at present this takes {busy:.1f} times as long\n" in text) is said
+    assert json.loads(srkd("run", "tiny.yaml", "--dry-run", "--json")[1])["slowdown"] == busy
 
 
 @pytest.mark.parametrize(("bf16", "best"), [(0.5, "bf16"), (3.0, "fp32")])
