@@ -75,7 +75,7 @@ def print_forecast(found: Forecast, json_: bool, more: dict[str, Any] | None = N
     print(f"Total: about {clock(found.seconds)} on {found.device}, {needs}")
     if found.slots > 1:
         print(f"With {found.slots} such devices: about {clock(found.seconds_together)}")
-    if found.slowdown > SLOW:
+    if found.seconds and found.slowdown > SLOW:
         print(
             f"Other work keeps the processor busy: at present this takes {found.slowdown:.1f} times as long"
         )

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -16,6 +16,25 @@ LabelSource = Literal["patches", "images", "ensemble"]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Params = dict[str, int | float | bool | str]
 DIGITS = 20  # of a digest, in the names of folders and files
+
+
+def flat_params(params: Any) -> Any:
+    """Return hyper-parameters by method, in which a composition names those of its parts `part.parameter`.
+
+    `{"rkd+hkd": {"hkd": {"weight": 4}}}` becomes `{"rkd+hkd": {"hkd.weight": 4}}`. Validation refuses what is not
+    of this form.
+    """
+    if not isinstance(params, dict) or not all(isinstance(one, dict) for one in params.values()):
+        return params
+    return {method: dict(_flat(own) if "+" in str(method) else own) for method, own in params.items()}
+
+
+def _flat(params: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for part, own in params.items():
+        if isinstance(own, dict):
+            yield from ((f"{part}.{name}", value) for name, value in own.items())
+        else:
+            yield part, own
 
 
 def short(digest: str) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from srkd_bench.config.base import Count, LabelSource, Params, Rate, Seed, Spec, digest_of, short
+from srkd_bench.config.base import Count, LabelSource, Params, Rate, Seed, Spec, digest_of, flat_params, short
 from srkd_bench.config.claims import Claim
 from srkd_bench.config.distinct import Distinct
 from srkd_bench.config.messages import SUITE_NAME, shown
@@ -195,9 +195,12 @@ class Suite(Spec):
     """Methods to compare, or `all` for every installed one except those that need several teachers or a file that
     the suite lacks. `[]` measures the teacher alone. `none@2x` trains `none` for twice the steps, `none@equal-cost`
     for as many multiply-adds as a method with a teacher."""
-    params: Annotated[dict[str, Params], Field(examples=[{"ckd": {"warmup": 0.02}}])] = {}
-    """Hyper-parameters by method. A combination `a+b` takes those of `a` and of `b`. `none@2x` and the like take
-    `learning_rate`. The word `tuned` stands for `tuned: true` without parameters."""
+    params: Annotated[
+        dict[str, Params], BeforeValidator(flat_params), Field(examples=[{"ckd": {"warmup": 0.02}}])
+    ] = {}
+    """Hyper-parameters by method. A combination `a+b` takes those of `a` and of `b`, unless it has its own, as in
+    `{rkd+hkd: {hkd: {weight: 4}}}`. `none@2x` and the like take `learning_rate`. The word `tuned` stands for
+    `tuned: true` without parameters."""
     tuned: Annotated[bool, Field(examples=[True])] = False
     """Use each method's best loss weights of `srkd tune`, and the best learning rates of `none@2x` and the like,
     searched around `params`."""

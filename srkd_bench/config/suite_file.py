@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from srkd_bench.config.base import Spec
+from srkd_bench.config.base import Spec, flat_params
 from srkd_bench.config.grid import (
     CELL,
     Cell,
@@ -246,7 +246,7 @@ def method_parameters(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
         SrkdError: a setting is of something else.
     """
     raw = _changed({}, map(_setting, settings))
-    params = raw.pop("params", {})
+    params = flat_params(raw.pop("params", {}))
     if raw or not isinstance(params, dict) or not all(isinstance(one, dict) for one in params.values()):
         raise SrkdError("only hyper-parameters can be set here", "for example --set params.ckd.weight=0.5")
     return params

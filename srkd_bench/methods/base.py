@@ -144,6 +144,7 @@ class Method(ABC):
         beside: terms that train the adapter only; all others give the student a gradient.
         never_zero: why its terms are not zero for a student that equals its teacher; empty if they are.
         min_batch: the minimum batch size.
+        min_patch: the minimum size of a patch, in LR pixels.
         stacks: whether its students can be trained as one grouped network (`train.stacked`): its losses use the
             student's SR, but neither features, nor an adapter, `step.see` nor `step.resume`.
     """
@@ -160,6 +161,7 @@ class Method(ABC):
     beside: ClassVar[tuple[str, ...]] = ()
     never_zero: ClassVar[str] = ""
     min_batch: ClassVar[int] = 1
+    min_patch: ClassVar[int] = 1
     stacks: ClassVar[bool] = False
 
     def uses(self, *needs: Need) -> bool:

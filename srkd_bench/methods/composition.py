@@ -26,6 +26,7 @@ class Composition(Method):
         self.never_zero = "; ".join(reasons)  # type: ignore[misc]
         self.stacks = all(part.stacks for part in parts.values())  # type: ignore[misc]
         self.min_batch = max(part.min_batch for part in parts.values())  # type: ignore[misc]
+        self.min_patch = max(part.min_patch for part in parts.values())  # type: ignore[misc]
 
     def adapter(self, teacher: nn.Module | None, student: nn.Module, lr: torch.Tensor) -> nn.Module:
         """Return the parts' adapters, by name."""

@@ -26,7 +26,7 @@ class Traits(Spec):
         live: whether it needs a teacher's forward pass on each batch even with such labels: it uses features.
         weights: names of the weights of its loss terms, by part.
         lacking: keys of parameters that must be set and are not.
-        min_batch: the minimum batch size.
+        min_batch, min_patch: the minimum batch size, and the minimum size of a patch in LR pixels.
         stacks: whether its students can be stacked, as in `Method`.
         summary: a description in one line.
         kind, source: as in `Method`.
@@ -40,6 +40,7 @@ class Traits(Spec):
     live: bool
     lacking: list[str] = Field(default_factory=list)
     min_batch: int
+    min_patch: int
     stacks: bool
     summary: str
     kind: str
@@ -66,7 +67,7 @@ def traits(
 
     Args:
         references: names, or paths of own methods, as in `sources.find`.
-        params: hyper-parameters by the name of a part.
+        params: hyper-parameters, as `sources.parameters_of` takes them.
         loss: the suite's, as in `registry.build`.
         allowed: references whose code may run; all by default.
     Raises:
@@ -104,7 +105,7 @@ def _look_up(
     name = sources.name_of(reference)
     about = [
         name,
-        {part: params.get(part, {}) for part in name.split("+")},
+        sources.parameters_of(name, params),
         *([] if loss == "mse" else [loss]),
     ]
     question = json.dumps([*about, *(origin.sha256 for origin in origins)])
@@ -135,6 +136,7 @@ def _ask(name: str, params: Mapping[str, Params], loss: Loss) -> Traits:
         live=method.uses("features") and bool(method.taps),
         lacking=registry.lacking(method, name),
         min_batch=int(method.min_batch),
+        min_patch=int(method.min_patch),
         stacks=bool(method.stacks),
         summary=registry.summary(name),
         kind=method.kind,

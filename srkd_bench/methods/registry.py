@@ -43,7 +43,7 @@ def _builtin(name: str) -> type[Method]:
 
 
 def build(name: str, params: Mapping[str, Mapping[str, Any]], loss: Loss = "mse") -> Method:
-    """Return a method, or a composition `a+b`, with hyper-parameters by the name of its part.
+    """Return a method, or a composition `a+b`, with hyper-parameters as `sources.parameters_of` takes them.
 
     Args:
         name: parts may be paths of code, as in `find`.
@@ -56,7 +56,8 @@ def build(name: str, params: Mapping[str, Mapping[str, Any]], loss: Loss = "mse"
         raise SrkdError(f"'{name}' is not a composition", "join different methods, as in rkd+hkd")
     found = {sources.name_of(part): find(part) for part in parts}
     following = {part: dict.fromkeys(typed(method, PixelLoss), loss) for part, method in found.items()}
-    return _joined(found, {part: following[part] | dict(params.get(part, {})) for part in found})
+    given = sources.parameters_of("+".join(found), params)
+    return _joined(found, {part: following[part] | given[part] for part in found})
 
 
 def _joined(found: Mapping[str, type[Method]], params: Mapping[str, Mapping[str, Any]]) -> Method:

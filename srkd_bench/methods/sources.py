@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
+from srkd_bench.config.base import Params
 from srkd_bench.core.errors import MissingError, SrkdError, in_python, unknown
 from srkd_bench.networks.class_import import is_installed, module_file, trusted
 
@@ -66,6 +68,28 @@ def installed() -> Mapping[str, str]:
     """Return `package.module:Class` of the methods of installed packages, by name, without built-in names."""
     found = {entry.name: entry.value for entry in entry_points(group=ENTRY_POINTS)}
     return {name: value for name, value in sorted(found.items()) if name not in builtin()}
+
+
+def parameters_of(name: str, params: Mapping[str, Mapping[str, Any]]) -> dict[str, Params]:
+    """Return a method's hyper-parameters by part.
+
+    A composition takes those of its parts, replaced by those under its own name, such as
+    `{"rkd+hkd": {"hkd.weight": 4.0}}`.
+
+    Raises:
+        SrkdError: a key under the composition's name is not `part.parameter`.
+    """
+    parts = name.split("+")
+    found = {part: dict(params.get(part, {})) for part in parts}
+    for key, value in params.get(name, {}).items() if len(parts) > 1 else ():
+        part, _, parameter = key.partition(".")
+        if part not in found or not parameter:
+            raise SrkdError(
+                f"params.{name}.{key} names no parameter of {' or '.join(parts)}",
+                f"for example --set params.{name}.{parts[0]}.weight=1",
+            )
+        found[part][parameter] = value
+    return found
 
 
 def is_code(part: str) -> bool:

@@ -138,6 +138,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "source": (lambda value: isinstance(value, str) and value.isprintable(), _SOURCE),
     "version": (_counts, "version is a whole number of at least 1"),
     "min_batch": (_counts, "min_batch is a whole number of at least 1"),
+    "min_patch": (_counts, "min_patch is a whole number of at least 1"),
     "looks": (lambda value: type(value) is bool, "looks is True or False"),
     "fuses": (lambda value: type(value) is bool, "fuses is True or False"),
     "stacks": (lambda value: type(value) is bool, "stacks is True or False"),

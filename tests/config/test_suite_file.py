@@ -4,7 +4,7 @@ import pytest
 
 from srkd_bench.config.network import ModelSpec
 from srkd_bench.config.suite import Suite
-from srkd_bench.config.suite_file import load_grid, load_suite
+from srkd_bench.config.suite_file import load_grid, load_suite, method_parameters
 from srkd_bench.config.suite_names import suite_files
 from srkd_bench.core.errors import SrkdError
 
@@ -67,6 +67,17 @@ def test_students_are_stacked_and_teachers_are_not(tmp_path: Path) -> None:
             load(tmp_path, "train.stacked=true", setting)
 
 
+def test_a_composition_has_parameters_of_its_own(tmp_path: Path) -> None:
+    params = {"hkd": {"weight": 0.3}, "rkd+hkd": {"rkd.weight": 0.1, "hkd.weight": 4.0}}
+    text = (
+        f"{BASE}params: {{hkd: {{weight: 0.3}}, rkd+hkd: {{rkd: {{weight: 0.1}}, hkd: {{weight: 4.0}}}}}}\n"
+    )
+    assert load(tmp_path, text=text).params == params
+    settings = ("params.hkd.weight=0.3", "params.rkd+hkd.rkd.weight=0.1", "params.rkd+hkd.hkd.weight=4.0")
+    assert load(tmp_path, *settings).params == params
+    assert method_parameters(settings) == params
+
+
 def test_weights_replace_a_teacher_training(tmp_path: Path) -> None:
     teacher = load(tmp_path, "teacher.weights=edsr-official").teacher
     assert (teacher.weights, teacher.model, teacher.train) == ("edsr-official", None, None)
@@ -115,6 +126,8 @@ def test_a_teacher_that_is_not_trained_has_no_seeds(tmp_path: Path) -> None:
         ("seeds=[1, 1]", "seeds: 1 is listed twice", ""),
         ("data.test=[set5, set5]", "data.test: set5 is listed twice", ""),
         ("evaluate.metrics=[psnr_y, ssim_y, psnr_y]", "evaluate.metrics: psnr_y is listed twice", ""),
+        ("params.hkd.hkd.weight=1", "params.hkd.hkd: must be a number, true, false or text", ""),
+        ("params.rkd+hkd=1", "params.rkd+hkd: must be a mapping of keys, not 1", ""),
         ("methods=[none, none]", "methods: none is listed twice", ""),
         ("methods=[rkd+hkd, hkd+rkd]", "methods: rkd+hkd and hkd+rkd are the same", ""),
         ("claims=[{claim: c, gain: [hkd, hkd]}]", "claims.0.gain: hkd is listed twice", ""),

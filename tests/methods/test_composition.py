@@ -47,6 +47,23 @@ def test_a_composition_is_the_ground_truth_once_and_the_terms_of_its_parts(param
     assert both["hkd"] > 0
 
 
+def test_the_own_parameters_of_a_composition_leave_its_parts_alone() -> None:
+    params: Params = {"hkd": {"weight": 0.3}, "rkd+hkd": {"hkd.weight": 2.0}}
+    both, alone = (registry.build(name, params) for name in ("rkd+hkd", "hkd"))
+    assert registry.identity(both, "rkd+hkd") == {
+        "rkd": {"version": 1, "weight": 0.25},
+        "hkd": {"version": 1, "weight": 2.0},
+    }
+    assert registry.identity(alone, "hkd")["hkd"]["weight"] == 0.3
+
+
+@pytest.mark.parametrize("key", ["weight", "at.weight", "hkd.", "hkd"])
+def test_an_own_parameter_of_a_composition_that_names_no_part_is_refused(key: str) -> None:
+    with pytest.raises(SrkdError, match=r"names no parameter of rkd or hkd$") as caught:
+        registry.build("rkd+hkd", {"rkd+hkd": {key: 1.0}})
+    assert caught.value.hint == "for example --set params.rkd+hkd.rkd.weight=1"
+
+
 def test_a_composition_has_the_adapter_of_each_part() -> None:
     alone, beside = losses("rvkd", {}), losses("ckd+rvkd", {})
     assert list(beside) == ["rec", "ckd", "rvkd"]

@@ -362,8 +362,9 @@ def _code(methods: Iterable[Traits]) -> tuple[sources.Source, ...]:
 
 def _named_parameters(suite: Suite, asked: list[str]) -> list[str]:
     """Return the installed methods that the suite has parameters for; those of own methods go with these."""
-    parts = [part for reference in (*asked, *suite.methods) for part in reference.split("+")]
-    own = {sources.name_of(part) for part in parts if sources.is_code(part)}
+    references = (*asked, *suite.methods)
+    parts = [part for reference in references for part in (reference, *reference.split("+"))]
+    own = {sources.name_of(part) for part in parts if any(map(sources.is_code, part.split("+")))}
     return [name for name in suite.params if name not in own and not is_control(name)]
 
 
@@ -386,6 +387,11 @@ def _check_methods(methods: Mapping[str, Traits], suite: Suite) -> None:
             raise SrkdError(
                 f"{name} compares the images of a batch and cannot work with a batch of {suite.train.batch}",
                 f"--set train.batch={max(8, method.min_batch)}",
+            )
+        if suite.train.patch < method.min_patch:
+            raise SrkdError(
+                f"{name} needs patches of {method.min_patch} LR pixels or more, not {suite.train.patch}",
+                f"--set train.patch={2 * method.min_patch}",
             )
         if method.fuses and not suite.teachers:
             raise SrkdError(

@@ -69,9 +69,11 @@ def settings(column: str, run: Run) -> dict[str, Params]:
     return {column: {RATE: run.train.learning_rate}} if run.method == "none" else run.params
 
 
-def key_of(part: str, name: str) -> str:
+def key_of(column: str, part: str, name: str) -> str:
     """Return the key of a suite for what `searched` names."""
-    return f"train.{name}" if part == "none" else f"params.{part}.{name}"
+    if column == "none":
+        return f"train.{name}"
+    return f"params.{column}.{name}" if part == column else f"params.{column}.{part}.{name}"
 
 
 def varied(run: Run, runs: Iterable[Run]) -> list[tuple[str, str]]:

@@ -132,7 +132,9 @@ def doubts(plan: Plan, tried: Sequence[Trial]) -> list[str]:
         value = float(best.params[part][weight])
         if value in (values[0], values[-1]) and values[0] < values[-1]:
             end = "smallest" if value == values[0] else "largest"
-            centre = "" if best is default else f", or begin there: --set {key_of(part, weight)}={value:g}"
+            centre = (
+                "" if best is default else f", or begin there: --set {key_of(name, part, weight)}={value:g}"
+            )
             found.append(
                 f"{name}: its best {weight}, {value:g}, is the {end} that was tried: a better one may lie beyond;"
                 f" more --trials{centre}"
@@ -151,7 +153,7 @@ def best_rates(tried: Sequence[Sequence[Trial]]) -> dict[str, str]:
     """Return the settings that give the columns without distillation their best learning rates, by column."""
     best = [one for of_one in tried for one in of_one if one.best and one.run.method == "none"]
     return {
-        one.method: f"{key_of(part, name)}={value}"
+        one.method: f"{key_of(one.method, part, name)}={value}"
         for one in best
         for part, params in one.params.items()
         for name, value in params.items()

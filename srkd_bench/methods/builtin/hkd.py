@@ -1,7 +1,9 @@
 """Output distillation (HKD): match the student's SR to the teacher's as well as to HR."""
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
+from pydantic import Field
 from torch import nn
 
 from srkd_bench.methods.base import LATER, Losses, Method, PixelLoss, Step, Weight
@@ -14,6 +16,9 @@ class HKD(Method):
 
     `domain: wavelet` compares the coefficients of a Haar transform of four levels, as MTKD does (arXiv:2404.09571):
     the sum over the levels' details and the last approximations, each a mean over its elements.
+
+    `margin` leaves out that many LR pixels at each border of a patch. There, the teacher's stored SR
+    (`teacher.labels`) depends on pixels beyond the border, which the student does not see.
 
     Deviation: Hinton et al. compare class probabilities by KL divergence; for images the study uses MSE.
     Reading: with RKD, Park et al. give the KL divergence a weight of 16 at a temperature of 4, on CIFAR. That is
@@ -33,8 +38,15 @@ class HKD(Method):
     weight: Weight = 1.0
     loss: PixelLoss = field(default="mse", metadata=LATER)
     domain: Domain = field(default="pixels", metadata=LATER)
+    margin: Annotated[int, Field(ge=0, le=1024)] = field(default=0, metadata=LATER)
+
+    def __post_init__(self) -> None:
+        """Require patches with an inner part."""
+        object.__setattr__(self, "min_patch", 2 * self.margin + 1)
 
     def losses(self, step: Step, adapter: nn.Module) -> Losses:
         """Return `rec` and `hkd`."""
-        loss = distance(step.student.sr, step.teacher.sr, self.loss, self.domain)
+        cut = self.margin * (step.hr.shape[-1] // step.lr.shape[-1])
+        inner = (..., slice(cut, step.hr.shape[-2] - cut), slice(cut, step.hr.shape[-1] - cut))
+        loss = distance(step.student.sr[inner], step.teacher.sr[inner], self.loss, self.domain)
         return {"rec": step.rec, "hkd": self.weight * loss}

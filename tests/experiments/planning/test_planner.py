@@ -82,3 +82,12 @@ def test_a_number_of_images_limits_the_students_and_not_the_teacher(
     elsewhere = ArtifactStore(tmp_path / "elsewhere")  # the number of a set's images may be unknown there
     own = suite_of(tmp_path, train=folder, images=2)
     assert planner.plan(own, elsewhere, display, readonly=True, scored=True).suite.data.images == 2
+
+
+def test_a_patch_without_an_inner_part_is_refused(store: ArtifactStore, display: Display) -> None:
+    suite = load_suite("smoke", ["params.hkd.margin=8", "train.patch=16"])
+    with pytest.raises(SrkdError, match=r"^hkd needs patches of 17 LR pixels or more, not 16$") as caught:
+        planner.plan(suite, store, display, ["hkd"])
+    assert caught.value.hint == "--set train.patch=34"
+    fitting = load_suite("smoke", ["params.hkd.margin=8", "train.patch=17"])
+    assert planner.plan(fitting, store, display, ["hkd"]).students

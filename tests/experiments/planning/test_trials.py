@@ -32,6 +32,7 @@ def one_weight(weight: float, **others: float | str) -> Traits:
         "labels": True,
         "live": False,
         "min_batch": 1,
+        "min_patch": 1,
         "stacks": False,
         "summary": "",
         "kind": "",

@@ -115,6 +115,18 @@ def test_a_best_learning_rate_at_the_edge_raises_a_doubt_that_names_its_key(
         )
 
 
+def test_a_composition_is_begun_anew_with_parameters_of_its_own(
+    store: ArtifactStore, display: Display, tmp_path: Path
+) -> None:
+    store.begin()
+    plan = planner.plan(load_suite(str(write_suite(tmp_path))), store, display, ["rkd+hkd"])
+    found = tuning.doubts(plan, scored(plan, store, [30.0, 29.9, 30.1], "rkd+hkd"))
+    assert [one.rpartition(" --set ")[2] for one in found] == [
+        "params.rkd+hkd.rkd.weight=0.791",
+        "params.rkd+hkd.hkd.weight=0.359",
+    ]
+
+
 def test_own_methods_are_searched_by_the_file_that_names_them(
     store: ArtifactStore, display: Display, tmp_path: Path
 ) -> None:

@@ -61,6 +61,22 @@ def test_hkd_in_the_wavelet_domain_is_the_distance_between_coefficients() -> Non
         )
 
 
+@pytest.mark.parametrize("domain", ["pixels", "wavelet"])
+def test_a_margin_leaves_out_the_border_of_a_patch(domain: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    student, teacher, hr = (torch.rand(2, 3, 12, 12, generator=generator) for _ in range(3))
+    method = registry.build("hkd", {"hkd": {"margin": 1, "domain": domain}})
+    view = TeacherView(lambda lr: Output(teacher, {}), hr)
+    step = Step(
+        torch.rand(2, 3, 6, 6), hr, Output(student, {}), view, hr.mean(), 0.5, torch.Generator(), unseen
+    )
+    inner = student[..., 2:10, 2:10], teacher[..., 2:10, 2:10]
+    expected = losses(*inner, inner[0], domain=domain)
+    assert torch.equal(method.losses(step, nn.Module())["hkd"], expected["hkd"])
+    assert method.min_patch == 3
+    assert registry.build("rkd+hkd", {"hkd": {"margin": 2}}).min_patch == 5
+
+
 def test_hkd_in_pixels_keeps_its_identity_of_before_there_was_a_domain() -> None:
     earlier = {"hkd": {"version": 1, "weight": 1.0}}
     method = registry.build("hkd", {"hkd": {"domain": "pixels"}})
