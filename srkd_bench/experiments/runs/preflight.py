@@ -87,9 +87,15 @@ def check_precision(plan: Plan, device: torch.device) -> None:
     """
     for precision in sorted({spec.precision for spec in _trainings(plan)}):
         if reason := obstacle(precision, device):
-            owner = "" if precision == plan.suite.train.precision else "teacher."
             other = "fp32" if precision == "bf16" else "bf16"
-            hint = "--device cpu" if precision == "fp32" else f"--set {owner}train.precision={other}"
+            if precision == "fp32":
+                hint = "--device cpu"
+            elif precision == plan.suite.train.precision:
+                hint = f"--set train.precision={other}"
+            elif plan.suite.teachers:
+                hint = f"write train: {{precision: {other}}} for the teachers that have {precision}"
+            else:
+                hint = f"--set teacher.train.precision={other}"
             raise SrkdError(f"precision {precision} {reason}", hint)
 
 

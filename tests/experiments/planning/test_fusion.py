@@ -18,6 +18,7 @@ from srkd_bench.experiments.executors import serial, torchrun
 from srkd_bench.experiments.planning import planner, requirements, tasks
 from srkd_bench.experiments.planning.parts import of_seeds, of_teachers, part
 from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.experiments.runs.preflight import check_precision
 from srkd_bench.experiments.runs.train import initial_state
 from srkd_bench.experiments.transfer import bundle
 from srkd_bench.networks.loading import build, to_safetensors
@@ -305,3 +306,10 @@ def test_the_labels_of_the_fusion_are_paid_by_the_methods_that_use_them(planned:
     assert both.labels == both.equal == single.labels
     assert both.labels is not None
     assert both.fused == pytest.approx(2 * both.labels)  # one method instead of two
+
+
+def test_a_precision_of_one_of_several_teachers_is_refused_with_the_key_to_change(planned: Planned) -> None:
+    half = B | {"train": {"steps": 6, "precision": "fp16"}}
+    with pytest.raises(SrkdError, match="precision fp16 needs a GPU") as caught:
+        check_precision(planned(teachers=[A, half]), torch.device("cpu"))
+    assert caught.value.hint == "write train: {precision: bf16} for the teachers that have fp16"
