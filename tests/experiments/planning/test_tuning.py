@@ -115,7 +115,7 @@ def test_a_best_learning_rate_at_the_edge_raises_a_doubt_that_names_its_key(
         )
 
 
-def test_a_composition_is_begun_anew_with_parameters_of_its_own(
+def test_a_better_start_of_a_composition_is_named_by_parameters_of_its_own(
     store: ArtifactStore, display: Display, tmp_path: Path
 ) -> None:
     store.begin()
