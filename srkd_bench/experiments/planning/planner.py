@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import product, takewhile
 from math import inf
 from pathlib import Path
@@ -362,23 +363,19 @@ def _code(methods: Iterable[Traits]) -> tuple[sources.Source, ...]:
 
 def _named_parameters(suite: Suite, asked: list[str]) -> list[str]:
     """Return the installed methods that the suite has parameters for; those of own methods go with these."""
-    references = (*asked, *suite.methods)
-    parts = [part for reference in references for part in (reference, *reference.split("+"))]
+    parts = [part for name in (*asked, *suite.methods) for part in (name, *name.split("+"))]
     own = {sources.name_of(part) for part in parts if any(map(sources.is_code, part.split("+")))}
     return [name for name in suite.params if name not in own and not is_control(name)]
 
 
 def _resolved(suite: Suite, store: ArtifactStore, *, readonly: bool) -> Suite:
     """Return the suite with what must be known of its networks written in."""
-    student = resolved(suite.student, store, readonly=readonly)
+    known = partial(resolved, store=store, readonly=readonly)
     teachers = [
-        one
-        if one.model is None
-        else one.model_copy(update={"model": resolved(one.model, store, readonly=readonly)})
-        for one in suite.all_teachers
+        one.model_copy(update={"model": one.model and known(one.model)}) for one in suite.all_teachers
     ]
     several = {"teachers": teachers} if suite.teachers else {}
-    return suite.model_copy(update={"student": student, "teacher": teachers[0], **several})
+    return suite.model_copy(update={"student": known(suite.student), "teacher": teachers[0], **several})
 
 
 def _check_methods(methods: Mapping[str, Traits], suite: Suite) -> None:
@@ -388,11 +385,9 @@ def _check_methods(methods: Mapping[str, Traits], suite: Suite) -> None:
                 f"{name} compares the images of a batch and cannot work with a batch of {suite.train.batch}",
                 f"--set train.batch={max(8, method.min_batch)}",
             )
-        if suite.train.patch < method.min_patch:
-            raise SrkdError(
-                f"{name} needs patches of {method.min_patch} LR pixels or more, not {suite.train.patch}",
-                f"--set train.patch={2 * method.min_patch}",
-            )
+        if suite.train.patch < (least := method.min_patch):
+            problem = f"{name} needs patches of {least} LR pixels or more, not {suite.train.patch}"
+            raise SrkdError(problem, f"--set train.patch={2 * least}")
         if method.fuses and not suite.teachers:
             raise SrkdError(
                 f"{name} learns from the fusion of several teachers, and suite {suite.name} has one",

@@ -69,10 +69,16 @@ def test_the_seeds_of_several_teachers_are_a_last_column_that_other_files_lack()
     sorted(ROOT.glob("results/bsds*/scores.csv.gz")),
     ids=lambda path: path.parent.name,
 )
-def test_files_of_older_versions_are_read(path: Path) -> None:
+def test_a_published_file_names_its_suite_and_is_read_without_the_name_as_of_older_versions(
+    path: Path,
+) -> None:
     scores = read_scores(path)
     assert len(scores) == gzip.decompress(path.read_bytes()).count(b"\n") - 1
-    assert {score.suite for score in scores} == {""}
+    assert {score.suite.partition("@")[0] for score in scores} == {path.parent.name}
+    text = gzip.decompress(path.read_bytes()).decode()
+    assert text.startswith(f"{HEAD}\n")
+    older = "".join(f"{line.rpartition(',')[0]}\n" for line in text.splitlines())
+    assert from_csv(older, path.name) == [replace(score, suite="") for score in scores]
 
 
 def test_a_compressed_file_is_read_whatever_its_name_and_has_the_same_bytes_each_time(tmp_path: Path) -> None:
