@@ -74,21 +74,22 @@ def parameters_of(name: str, params: Mapping[str, Mapping[str, Any]]) -> dict[st
     """Return a method's hyper-parameters by part.
 
     A composition takes those of its parts, replaced by those under its own name, such as
-    `{"rkd+hkd": {"hkd.weight": 4.0}}`.
+    `{"rkd+hkd": {"hkd.weight": 4.0}}`; the order of its parts does not matter.
 
     Raises:
         SrkdError: a key under the composition's name is not `part.parameter`.
     """
     parts = name.split("+")
     found = {part: dict(params.get(part, {})) for part in parts}
-    for key, value in params.get(name, {}).items() if len(parts) > 1 else ():
-        part, _, parameter = key.partition(".")
-        if part not in found or not parameter:
-            raise SrkdError(
-                f"params.{name}.{key} names no parameter of {' or '.join(parts)}",
-                f"for example --set params.{name}.{parts[0]}.weight=1",
-            )
-        found[part][parameter] = value
+    for whole in (one for one in params if "+" in one and set(one.split("+")) == set(parts)):
+        for key, value in params[whole].items():
+            part, _, parameter = key.partition(".")
+            if part not in found or not parameter:
+                raise SrkdError(
+                    f"params.{whole}.{key} names no parameter of {' or '.join(parts)}",
+                    f"for example --set params.{whole}.{parts[0]}.weight=1",
+                )
+            found[part][parameter] = value
     return found
 
 

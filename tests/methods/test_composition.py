@@ -47,8 +47,9 @@ def test_a_composition_is_the_ground_truth_once_and_the_terms_of_its_parts(param
     assert both["hkd"] > 0
 
 
-def test_the_own_parameters_of_a_composition_leave_its_parts_alone() -> None:
-    params: Params = {"hkd": {"weight": 0.3}, "rkd+hkd": {"hkd.weight": 2.0}}
+@pytest.mark.parametrize("whole", ["rkd+hkd", "hkd+rkd"])
+def test_the_own_parameters_of_a_composition_leave_its_parts_alone(whole: str) -> None:
+    params: Params = {"hkd": {"weight": 0.3}, whole: {"hkd.weight": 2.0}}
     both, alone = (registry.build(name, params) for name in ("rkd+hkd", "hkd"))
     assert registry.identity(both, "rkd+hkd") == {
         "rkd": {"version": 1, "weight": 0.25},

@@ -4,7 +4,7 @@ A block begins with `<!-- KIND SUITE OPTIONS -->` and ends with `<!-- end -->`. 
 `report`: the output of `srkd report`; `scores`: its gains and its scores in PSNR-Y; `gains`: the gains alone;
 `summary`: gain, interval, adjusted p and verdict of each method, spelled out; `compare SUITE OTHER`: the
 difference of each method from itself in another suite, or in OTHER.csv.gz of the suite; `grid`: a grid's gains over
-two axes and effects; `advice`: what `srkd advise` says from a grid.
+two axes and effects; `advice`: what `srkd advise` says from a grid; `trials`: the trials of a search for weights.
 """
 
 import json
@@ -18,7 +18,9 @@ from typing import Any
 import pytest
 
 from docs_generators import advice
+from srkd_bench.config.suite_file import load_suite
 from srkd_bench.evaluation.grids.advice import PACKAGED
+from srkd_bench.methods.sources import parameters_of
 from srkd_bench.report.formats.grid_file import to_csv
 from srkd_bench.report.formats.score_file import compressed
 from srkd_bench.report.tables.differences import probability, signed
@@ -37,7 +39,7 @@ NAMES = {
     "none@equal-cost": "No distillation, equal multiply-adds",
 }
 BLOCK = re.compile(
-    r"(?<=<!-- )(report|scores|gains|summary|compare|grid|advice) (\S+)(.*?) -->\n"
+    r"(?<=<!-- )(report|scores|gains|summary|compare|grid|advice|trials) (\S+)(.*?) -->\n"
     r"((?:(?!<!-- ).)*?)\n?(?=<!-- end -->)",
     flags=re.DOTALL,
 )
@@ -106,7 +108,34 @@ def of_grid(kind: str, suite: str, options: str) -> str:
     return "".join(one for one in tables if "in each cell" not in one.partition("\n")[0]).strip()
 
 
+def trials(suite: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the published trials of a search by method, each method's default first."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for one in json.loads((ROOT / "results" / suite / "trials.json").read_text(encoding="utf-8"))["trials"]:
+        found.setdefault(one["method"], []).append(one)
+    return found
+
+
+def searched(suite: str) -> str:
+    """Return the validation PSNR-Y of each trial of a search, each method's best in bold."""
+    lines = []
+    for method, tried in trials(suite).items():
+        pairs = [[pair.split("=") for pair in one["weights"].split(", ")] for one in tried]
+        names = ", ".join(f"`{name}`" for name, _ in pairs[0])
+        cells = [
+            f"{', '.join(value for _, value in own)}: {one['psnr_y']:.3f}"
+            for own, one in zip(pairs, tried, strict=True)
+        ]
+        cells = [f"**{cell}**" if one["best"] else cell for cell, one in zip(cells, tried, strict=True)]
+        lines.append(f"| {label(capitals(method))}, {names} | {' | '.join(cells)} |")
+    others = lines[0].count(" | ") - 1
+    head = [f"|  | Default |{'  |' * others}", f"| :-- |{' --: |' * (others + 1)}"]
+    return "\n".join([*head, *lines])
+
+
 def wanted(kind: str, suite: str, options: str) -> str:
+    if kind == "trials":
+        return searched(suite)
     if kind in ("grid", "advice"):
         return of_grid(kind, suite, options)
     if kind == "compare":
@@ -141,6 +170,17 @@ def test_a_grids_block_has_its_tables_and_advice(tmp_path: Path, monkeypatch: py
     )
     assert "Expected gain" in wanted("advice", "map", "--params 50000 --steps 150 --images 60")
     assert wanted("grid", "other", "") == "The scores of the suite `other` are not published yet."
+
+
+def test_a_suite_has_the_best_weights_of_its_published_search() -> None:
+    suite = load_suite("bsds-methods")
+    for method, tried in trials(suite.name).items():
+        (best,) = (one["params"] for one in tried if one["best"])
+        assert max(tried, key=lambda one: one["psnr_y"])["params"] == best
+        of_parts = parameters_of(method, suite.params)
+        assert all(best[part].items() >= own.items() for part, own in of_parts.items())
+        names = {pair.partition("=")[0].rpartition(".")[2] for pair in tried[0]["weights"].split(", ")}
+        assert {name for own in of_parts.values() for name in own} == names
 
 
 def test_the_packaged_summary_is_that_of_the_published_map() -> None:

@@ -58,10 +58,11 @@ def check(
     from srkd_bench.methods import sources
     from srkd_bench.training.contract import checks
 
-    params, own = method_parameters(settings or []), sources.name_of(method)
+    params, whole = method_parameters(settings or []), sources.name_of(method)
+    parts = whole.split("+")
     for name in params:
-        if name not in (own, *own.split("+")):
-            raise unknown(f"part of {method}", name, own.split("+"))
+        if name not in (whole, *parts):
+            raise unknown(f"part of {method}", name, parts)
     verdicts, subject = [], checks.subject(method, params)
     for key in subject.random:
         err.print(f"{key} is not set: checked with a small random encoder", markup=False, highlight=False)

@@ -141,17 +141,17 @@ def forecast(plan: Plans, place: Workplace, slots: int = 1) -> Forecast:
         slots: number of processes that will work on it, each on a machine or device like this one.
     """
     store, plans = place.store, plans_of(plan)
-    begun, used = time.perf_counter(), time.process_time()
     for one in plans:
         with in_cell(one.cell):
             check_unpacked(one, place)
     sets = dict.fromkeys((name, one.suite.data.scale) for one in plans for name in one.suite.data.names)
     jobs = [_data(name, scale, store) for name, scale in sets]
     jobs += _cached(plans, store)
+    begun, used = time.perf_counter(), time.process_time()
     jobs += [*_trainings(plan, place, slots), *_scores(plans, place)]
     precisions = _precisions(plan, place)
     elapsed, own = time.perf_counter() - begun, time.process_time() - used
-    slowdown = max(1.0, elapsed / own) if place.device.type == "cpu" else 1.0
+    slowdown = max(1.0, elapsed / own) if place.device.type == "cpu" and own > 0 else 1.0
     return Forecast(name_of(plan), jobs, slots, str(place.device), store.home, precisions, slowdown)
 
 

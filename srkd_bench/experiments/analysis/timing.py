@@ -125,22 +125,25 @@ def seconds_a_pixel(
 def median_seconds(work: Callable[[], object], place: Workplace) -> float:
     """Return the median seconds of up to 20 calls, after one warm-up call.
 
-    On a CPU, a call takes its CPU time where that is less than the elapsed time: the rest went to other processes.
+    If the warm-up takes as long as a trial may, it is the only call: large networks need no more warming up.
 
-    If the warm-up takes as long as a trial may, its time is returned: large networks need no more warming up.
+    On a CPU, the mean CPU time of a call is returned if it is less: the rest of the time went to other processes.
     """
+    times, used = _timed(work, place, 1)
+    if times[0] < TRIAL_SECONDS:
+        times, used = _timed(work, place, TRIAL_STEPS)
+    known = (
+        place.device.type == "cpu" and used > 0
+    )  # short work may take less than the resolution of the CPU time
+    return min(median(times), used / len(times)) if known else median(times)
 
-    def timed() -> tuple[float, float]:
-        begun, used = time.perf_counter(), time.process_time()
+
+def _timed(work: Callable[[], object], place: Workplace, most: int) -> tuple[list[float], float]:
+    """Return the elapsed seconds of each call, and the CPU seconds of all."""
+    times, used = list[float](), time.process_time()
+    while not times or (len(times) < most and sum(times) < TRIAL_SECONDS):
+        begun = time.perf_counter()
         work()
         wait(place.device)
-        elapsed = time.perf_counter() - begun
-        return elapsed, min(elapsed, time.process_time() - used) if place.device.type == "cpu" else elapsed
-
-    elapsed, first = timed()
-    if elapsed >= TRIAL_SECONDS:
-        return first
-    calls: list[tuple[float, float]] = []
-    while not calls or (len(calls) < TRIAL_STEPS and sum(elapsed for elapsed, _ in calls) < TRIAL_SECONDS):
-        calls.append(timed())
-    return median(own for _, own in calls)
+        times.append(time.perf_counter() - begun)
+    return times, time.process_time() - used
