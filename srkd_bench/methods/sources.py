@@ -70,6 +70,12 @@ def installed() -> Mapping[str, str]:
     return {name: value for name, value in sorted(found.items()) if name not in builtin()}
 
 
+def takes(name: str, owner: str) -> bool:
+    """Return whether parameters under the name `owner` are a method's: a part's or its own, parts in any order."""
+    parts = set(name.split("+"))
+    return owner in parts or set(owner.split("+")) == parts
+
+
 def parameters_of(name: str, params: Mapping[str, Mapping[str, Any]]) -> dict[str, Params]:
     """Return a method's hyper-parameters by part.
 
@@ -81,7 +87,7 @@ def parameters_of(name: str, params: Mapping[str, Mapping[str, Any]]) -> dict[st
     """
     parts = name.split("+")
     found = {part: dict(params.get(part, {})) for part in parts}
-    for whole in (one for one in params if "+" in one and set(one.split("+")) == set(parts)):
+    for whole in (one for one in params if one not in parts and takes(name, one)):
         for key, value in params[whole].items():
             part, _, parameter = key.partition(".")
             if part not in found or not parameter:

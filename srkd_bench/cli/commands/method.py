@@ -59,10 +59,9 @@ def check(
     from srkd_bench.training.contract import checks
 
     params, whole = method_parameters(settings or []), sources.name_of(method)
-    parts = whole.split("+")
     for name in params:
-        if name not in (whole, *parts):
-            raise unknown(f"part of {method}", name, parts)
+        if not sources.takes(whole, name):
+            raise unknown(f"part of {method}", name, whole.split("+"))
     verdicts, subject = [], checks.subject(method, params)
     for key in subject.random:
         err.print(f"{key} is not set: checked with a small random encoder", markup=False, highlight=False)

@@ -22,6 +22,7 @@ from srkd_bench.experiments.planning import budgets
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.teachers import MISSING
 from srkd_bench.experiments.planning.trials import in_words, searched, settings
+from srkd_bench.methods.sources import takes
 from srkd_bench.report.study import study_claims
 from srkd_bench.report.tables.claims import Verdict, check, refuse_unknown_names
 from srkd_bench.store.artifact_store import ArtifactStore
@@ -323,12 +324,11 @@ def _chosen(plan: Plan) -> list[str]:
     """Return the parameters that the suite sets for its methods."""
     if plan.suite.tuned:
         return []
-    parts = {part for method in plan.methods for part in method.split("+")}
     given = [
-        f"{part}.{name}={value}"
-        for part, params in plan.suite.params.items()
+        f"{owner}.{name}={value}"
+        for owner, params in plan.suite.params.items()
         for name, value in params.items()
-        if part in parts
+        if any(takes(method, owner) for method in plan.methods)
     ]
     return [f"Parameters set by the suite: {', '.join(given)}"] if given else []
 

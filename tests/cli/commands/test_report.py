@@ -38,7 +38,12 @@ def test_a_report_lists_the_parameters_set_by_the_suite(srkd: Srkd, kept: list[s
     given = [*SUITE, "--set", "params={hkd: {weight: 2.0}, ckd: {warmup: 0.02}}"]
     notes = json.loads(srkd("report", *given, "--json")[1])["notes"]
     assert "Parameters set by the suite: hkd.weight=2.0" in notes  # there is no ckd
-    assert "gives" not in srkd("report", *SUITE)[1]
+    assert "Parameters set" not in srkd("report", *SUITE)[1]
+    own = [*SUITE, "--set", "params={hkd+rkd: {hkd: {weight: 2.0}}, ckd+hkd: {hkd: {weight: 1.0}}}"]
+    assert (
+        "Parameters set by the suite: hkd+rkd.hkd.weight=2.0"
+        in json.loads(srkd("report", *own, "--json")[1])["notes"]
+    )
 
 
 def test_cards_and_validation_curves_are_written_on_request(
