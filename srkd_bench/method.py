@@ -20,7 +20,7 @@ from srkd_bench.methods.base import (
 from srkd_bench.methods.distances import Domain, distance
 from srkd_bench.methods.encoders import Encoder, EncoderFile
 from srkd_bench.methods.encoders import load as load_encoder
-from srkd_bench.methods.features import channel_statistics, check_resume, sample_features
+from srkd_bench.methods.features import channel_statistics, sample_features
 from srkd_bench.networks.base import BODY, HEAD, Output, update_average
 
 __all__ = [
@@ -45,7 +45,6 @@ __all__ = [
     "Weight",
     "Width",
     "channel_statistics",
-    "check_resume",
     "distance",
     "load_encoder",
     "originally",

@@ -32,6 +32,7 @@ LATER = {"later": True}
 # Metadata of a field without a usable default, such as an encoder file: a suite must set it.
 REQUIRED = {"required": True}
 Need = Literal["sr", "features", "network"]
+Resumed = Literal["student", "teacher"]
 
 
 def originally(default: float | str) -> dict[str, object]:
@@ -106,7 +107,7 @@ class Step:
         autocast: returns the autocast context for auxiliary networks of the method.
         loss: the suite's loss function of SR and HR, for auxiliary networks.
         resume: returns the SR that the student gives for the batch if its features at a tap are replaced, with
-            gradient; see `Architecture.resume`. `check_resume` refuses networks for which that is impossible.
+            gradient; see `Architecture.resume` and `Method.resumes`.
     """
 
     lr: Tensor
@@ -141,6 +142,8 @@ class Method(ABC):
         needs: what is used of the teacher: `sr` of the batch (`step.teacher.sr`), `features` of the batch
             (`step.teacher.feats`), or the `network` itself (in `adapter`, or by `step.teacher.see` or `.resume`).
             With stored labels, a method that needs only `sr` is trained without loading a teacher.
+        resumes: the networks that continue from replaced features at the taps: `student` by `step.resume`,
+            `teacher` by `step.teacher.resume`. Networks that cannot be resumed are refused before the training.
         beside: terms that train the adapter only; all others give the student a gradient.
         never_zero: why its terms are not zero for a student that equals its teacher; empty if they are.
         min_batch: the minimum batch size.
@@ -158,6 +161,7 @@ class Method(ABC):
     looks: ClassVar[bool] = True
     fuses: ClassVar[bool] = False
     needs: ClassVar[tuple[Need, ...]] = ("sr", "features", "network")
+    resumes: ClassVar[tuple[Resumed, ...]] = ()
     beside: ClassVar[tuple[str, ...]] = ()
     never_zero: ClassVar[str] = ""
     min_batch: ClassVar[int] = 1

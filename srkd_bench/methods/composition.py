@@ -21,6 +21,8 @@ class Composition(Method):
         self.fuses = any(part.fuses for part in parts.values())  # type: ignore[misc]
         needed = [need for part in parts.values() if part.looks for need in part.needs]
         self.needs = tuple(dict.fromkeys(needed))  # type: ignore[misc]
+        resumed = (one for part in parts.values() for one in part.resumes)
+        self.resumes = tuple(dict.fromkeys(resumed))  # type: ignore[misc]
         self.beside = tuple(term for part in parts.values() for term in part.beside)  # type: ignore[misc]
         reasons = [f"{name}: {part.never_zero}" for name, part in parts.items() if part.never_zero]
         self.never_zero = "; ".join(reasons)  # type: ignore[misc]

@@ -1,11 +1,12 @@
 """Features of sample patches: their statistics, and whether networks can be resumed from them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from srkd_bench.core.errors import SrkdError
+from srkd_bench.methods.base import Resumed
 from srkd_bench.networks.base import Architecture, Output
 
 
@@ -25,20 +26,30 @@ def channel_statistics(features: Tensor) -> tuple[Tensor, Tensor]:
     return mean, deviation.clamp_min(1e-6)
 
 
-def check_resume(network: nn.Module, lr: Tensor, taps: Sequence[float]) -> dict[float, Tensor]:
-    """Return a network's features of the first sample patch, (1, C, h, w) by tap, if it can be resumed from them.
+def check_declared(who: Resumed, resumes: Collection[Resumed]) -> None:
+    """Check that a method which resumes a network says so.
+
+    Args:
+        resumes: as `Method.resumes`.
+    Raises:
+        SrkdError: it does not.
+    """
+    if who not in resumes:
+        raise SrkdError(
+            f"a method resumes the {who}, which its class attribute `resumes` does not name",
+            f"write resumes = {(*sorted(resumes), who)}; networks that cannot be resumed are then refused",
+        )
+
+
+def check_resume(network: Architecture, lr: Tensor, taps: Sequence[float]) -> None:
+    """Check that a network can be resumed from its features.
 
     Args:
         network: in evaluation mode.
         lr: (N, 3, h, w) in [0, 1].
     Raises:
-        SrkdError: it has no such features, or the SR that it gives when it is resumed does not depend on them.
+        SrkdError: it has none, or the SR that it gives when it is resumed does not depend on them.
     """
-    if not isinstance(network, Architecture):
-        raise SrkdError(
-            f"{type(network).__name__} cannot be resumed from features: it has no method resume",
-            "use another method, or a network that srkd has loaded or built",
-        )
     with torch.no_grad():
         output: Output = network(lr[:1], taps)
     for tap, features in output.feats.items():
@@ -55,4 +66,3 @@ def check_resume(network: nn.Module, lr: Tensor, taps: Sequence[float]) -> dict[
                 f"{network.spec} cannot be resumed from features at depth {tap:g}: {problem}",
                 "use another method, or name other modules by `blocks`",
             )
-    return output.feats

@@ -8,10 +8,10 @@ import traceback
 from collections.abc import Callable
 from functools import cache
 from types import ModuleType
-from typing import Any, Never, get_type_hints
+from typing import Any, Never, get_args, get_type_hints
 
 from srkd_bench.core.errors import MissingError, SrkdError
-from srkd_bench.methods.base import KINDS, Method
+from srkd_bench.methods.base import KINDS, Method, Resumed
 from srkd_bench.methods.sources import Source, check_allowed
 
 _BEGIN = "`srkd method new NAME` writes a method to begin with"
@@ -120,6 +120,10 @@ def _check(source: Source, found: type[Method]) -> None:
     if found.fuses and not found.looks:
         hint = "leave out looks = False, or fuses = True"
         _refuse(source, _line_of(source, "fuses"), "it fuses several teachers, but uses none", hint)
+    if "teacher" in found.resumes and not (found.looks and "network" in found.needs):
+        hint = "add 'network' to needs, or leave out needs: then everything may be used"
+        problem = "it resumes the teacher, which needs does not name"
+        _refuse(source, _line_of(source, "resumes"), problem, hint)
     if found.stacks and (found.taps or found.adapter is not Method.adapter):
         part = "features at taps" if found.taps else "an adapter"
         _refuse(source, _line_of(source, "stacks"), f"it uses {part}", "leave out stacks = True")
@@ -127,6 +131,10 @@ def _check(source: Source, found: type[Method]) -> None:
 
 def _counts(value: object) -> bool:
     return type(value) is int and value >= 1
+
+
+def _names_networks(value: object) -> bool:
+    return isinstance(value, tuple) and all(one in get_args(Resumed) for one in value)
 
 
 _NEVER_ZERO = (
@@ -143,6 +151,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "fuses": (lambda value: type(value) is bool, "fuses is True or False"),
     "stacks": (lambda value: type(value) is bool, "stacks is True or False"),
     "taps": (lambda value: isinstance(value, tuple), "taps is a tuple of depths: taps = (0.5, 1.0)"),
+    "resumes": (_names_networks, 'resumes is a tuple: resumes = ("teacher",), ("student",) or both'),
     "beside": (lambda value: isinstance(value, tuple), 'beside is a tuple of terms: beside = ("peer",)'),
     "never_zero": (lambda value: isinstance(value, str), _NEVER_ZERO),
 }

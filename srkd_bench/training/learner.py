@@ -22,6 +22,7 @@ from srkd_bench.core.seeding import seed_of, seeded
 from srkd_bench.core.signals import shielded
 from srkd_bench.methods import registry
 from srkd_bench.methods.base import PIXEL_LOSSES, Method, Step, TeacherView
+from srkd_bench.methods.features import check_declared, check_resume
 from srkd_bench.methods.gradients import gradient_share
 from srkd_bench.networks.base import Architecture, Output, update_average
 from srkd_bench.networks.loading import build
@@ -42,10 +43,15 @@ def adapter_of(
     Args:
         teacher: passed only to methods that use its features or its network.
         sample: (64, 3, h, w) in [0, 1], fixed training patches, on the student's device.
+    Raises:
+        SrkdError: a network that the method resumes cannot be resumed.
     """
     student.eval()  # so that trial passes of the method do not change batch normalisation statistics
     with seeded("adapter", *seed):
         given = teacher if method.uses("features", "network") else None
+        for network in (student if who == "student" else given for who in method.resumes):
+            assert network is not None  # user_code: needs has `network`
+            check_resume(network, sample, method.taps)
         adapter = method.adapter(given, student, sample).to(sample.device)
     student.train()
     return adapter
@@ -273,6 +279,7 @@ class Learner:
         return output
 
     def _continue(self, lr: Tensor, tap: float, features: Tensor) -> Tensor:
+        check_declared("student", self.method.resumes)
         with self._pass():
             return self.student.resume(tap, features, lr)
 

@@ -10,6 +10,7 @@ from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.data.labels import on_grid
 from srkd_bench.methods.base import Method
+from srkd_bench.methods.features import check_declared
 from srkd_bench.networks.base import Architecture, Output
 from srkd_bench.training.precision import autocast
 
@@ -27,7 +28,9 @@ class TeacherPass:
     def __init__(
         self, teacher: Architecture | None, methods: Iterable[Method], train: TrainSpec, device: torch.device
     ) -> None:
+        methods = [*methods]
         self._teacher, self._train, self._device = teacher, train, device
+        self._resumed = {who for method in methods for who in method.resumes}
         self._taps = sorted({tap for method in methods if method.uses("features") for tap in method.taps})
 
     @torch.no_grad()
@@ -39,6 +42,7 @@ class TeacherPass:
 
     def resume(self, tap: float, features: Tensor, lr: Tensor) -> Tensor:
         """Return SR as `Architecture.resume` does, at the precision of the training, not rounded."""
+        check_declared("teacher", self._resumed)
         with autocast(self._train, self._device):
             return self._network.resume(tap, features, lr)
 

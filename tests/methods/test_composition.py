@@ -47,6 +47,12 @@ def test_a_composition_is_the_ground_truth_once_and_the_terms_of_its_parts(param
     assert both["hkd"] > 0
 
 
+def test_a_composition_resumes_the_networks_of_its_parts() -> None:
+    assert registry.build("hkd+crosskd", {}).resumes == ("teacher",)
+    assert registry.build("crosskd+mipkd", {}).resumes == ("teacher", "student")
+    assert registry.build("rkd+hkd", {}).resumes == ()
+
+
 @pytest.mark.parametrize("whole", ["rkd+hkd", "hkd+rkd"])
 def test_the_own_parameters_of_a_composition_leave_its_parts_alone(whole: str) -> None:
     params: Params = {"hkd": {"weight": 0.3}, whole: {"hkd.weight": 2.0}}

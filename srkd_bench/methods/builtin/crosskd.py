@@ -15,7 +15,7 @@ from srkd_bench.methods.base import (
     Step,
     Weight,
 )
-from srkd_bench.methods.features import check_resume, sample_features
+from srkd_bench.methods.features import sample_features
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class CrossKD(Method):
     symbols = (r"\tau_T: tail of the teacher, frozen", "C: 1×1 convolution")
     needs = ("sr", "network")
     taps = (1.0,)
+    resumes = ("teacher",)
 
     weight: Weight = 1.0
     loss: PixelLoss = field(default="mse", metadata=LATER)
@@ -58,13 +59,9 @@ class CrossKD(Method):
             object.__setattr__(self, "needs", ("sr", "features", "network"))
 
     def adapter(self, teacher: nn.Module | None, student: nn.Module, lr: Tensor) -> nn.Module:
-        """Return the 1×1 convolution.
-
-        Raises:
-            SrkdError: the teacher cannot be resumed.
-        """
+        """Return the 1×1 convolution."""
         assert teacher is not None
-        hint, guided = check_resume(teacher, lr, self.taps), sample_features(student, lr[:1], self.taps)
+        hint, guided = (sample_features(network, lr[:1], self.taps) for network in (teacher, student))
         return Cross(guided[1.0].shape[1], hint[1.0].shape[1])
 
     def losses(self, step: Step, adapter: nn.Module) -> Losses:

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from srkd_bench.methods.base import PIXEL_LOSSES, Factor, Losses, Method, PixelLoss, Step, Weight
-from srkd_bench.methods.features import channel_statistics, check_resume, sample_features
+from srkd_bench.methods.features import channel_statistics, sample_features
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class MiPKD(Method):
     )
     needs = ("sr", "features", "network")
     taps = (1 / 3, 2 / 3, 1.0)
+    resumes = ("student", "teacher")
     beside = ("autoencoder",)
     never_zero = "features pass through encoders and decoders, which are random at first"
 
@@ -95,14 +96,8 @@ class MiPKD(Method):
         object.__setattr__(self, "taps", taps)  # not a field of the frozen dataclass
 
     def adapter(self, teacher: nn.Module | None, student: nn.Module, lr: Tensor) -> nn.Module:
-        """Return the mixers, from shallow to deep.
-
-        Raises:
-            SrkdError: a network cannot be resumed.
-        """
+        """Return the mixers, from shallow to deep."""
         assert teacher is not None
-        for network in (student, teacher):
-            check_resume(network, lr, self.taps)
         guided, hints = (sample_features(network, lr, self.taps) for network in (student, teacher))
         width = self.width or guided[self.taps[0]].shape[1]
         return nn.ModuleList(Mixer(guided[tap], hints[tap], width) for tap in self.taps)

@@ -113,7 +113,7 @@ def _resumes_with_gradient(one: Subject) -> str:
     if not start.resumed:
         return "it resumes no network"
     total = torch.stack([loss for name, loss in terms.items() if name != "rec"]).sum()
-    for features, sr, stack in start.resumed:
+    for _, features, sr, stack in start.resumed:
         place = one.files.of_frames(stack)
         if not sr.requires_grad:
             raise Broken("a network is resumed without gradient", place, NO_WAY_BACK)
@@ -229,7 +229,7 @@ class _Watched:
         return getattr(self._view, name)
 
 
-@_check("Of the teacher, only what `needs` names is used")
+@_check("Only what `needs` and `resumes` name is used")
 def _uses_what_it_needs(one: Subject) -> None:
     start = one.lesson(batch=one.batch)
     view = _Watched(start.step.teacher)
@@ -239,6 +239,10 @@ def _uses_what_it_needs(one: Subject) -> None:
         problem = f"losses() uses the teacher's {min(more)}, which needs does not name"
         hint = f"add {min(more)!r} to needs, or leave out needs: then everything may be used"
         raise Broken(problem, one.files.of_function("losses"), hint)
+    for who, _, _, stack in start.resumed:
+        if who not in one.method.resumes:
+            hint = f"write resumes = {(*one.method.resumes, who)}, so that networks that cannot are refused"
+            raise Broken(f"the {who} is resumed", one.files.of_frames(stack), hint)
 
 
 @_check("Modules trained beside the student are separate from it and are not saved with it")
@@ -356,9 +360,7 @@ def _parameters_have_bounds(one: Subject) -> None:
                     continue
                 hint = 'list its possible values: Literal["a", "b"]'
                 if number:
-                    hint = (
-                        "give it the type Weight, Share or Width of srkd_bench.method, or bounds of its own:"
-                    )
+                    hint = "give it the type Weight, Share or Width of srkd_bench.method, or bounds:"
                     hint += " Annotated[float, Field(ge=0, le=1)]"
                 place = one.files.of_attribute(field.name)
                 raise Broken(f"hyper-parameter '{field.name}' may be {wrong!r}", place, hint)

@@ -22,7 +22,7 @@ from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import SrkdError, Stopped
 from srkd_bench.core.signals import Interrupted
 from srkd_bench.data.patches import Patches
-from srkd_bench.methods.base import Losses, Method, Step, TeacherView
+from srkd_bench.methods.base import Losses, Method, Resumed, Step, TeacherView
 from srkd_bench.networks.architectures.edsr import EDSR
 from srkd_bench.networks.base import Architecture, Output
 from srkd_bench.networks.loading import build
@@ -42,7 +42,7 @@ class Lesson:
 
     Args:
         looks: inputs of the teacher's forward passes so far.
-        resumed: features from which networks were resumed, the SR that they gave, and the stack of the call.
+        resumed: which network was resumed, from which features, the SR that it gave, and the stack of the call.
     """
 
     method: Method
@@ -52,7 +52,7 @@ class Lesson:
     precision: TrainSpec
     step: Step = field(init=False)
     looks: list[Tensor] = field(default_factory=list)
-    resumed: list[tuple[Tensor, Tensor, traceback.StackSummary]] = field(default_factory=list)
+    resumed: list[tuple[Resumed, Tensor, Tensor, traceback.StackSummary]] = field(default_factory=list)
 
     def losses(self) -> Losses:
         """Return the method's loss terms. Mismatched tensor sizes are an error, also where torch only warns."""
@@ -69,10 +69,10 @@ class Lesson:
         """Create the step of a batch."""
         output, generator = self._output(self.student, lr), torch.Generator().manual_seed(0)
         frozen = copy.deepcopy(self.teacher).requires_grad_(False)
-        view = TeacherView(self._see, lr, resume=partial(self._resume, frozen))
+        view = TeacherView(self._see, lr, resume=partial(self._resume, "teacher", frozen))
         rec, see = F.mse_loss(output.sr, hr), partial(self._output, self.student)
         precision = partial(autocast, self.precision, CPU)
-        resume = partial(self._resume, self.student, lr=lr)
+        resume = partial(self._resume, "student", self.student, lr=lr)
         self.step = Step(
             lr, hr, output, view, rec, 0.5, generator, see, precision, F.mse_loss, resume
         )  # fmt: skip
@@ -82,10 +82,10 @@ class Lesson:
         self.looks.append(images)
         return self._output(self.teacher, images)
 
-    def _resume(self, network: EDSR, tap: float, features: Tensor, lr: Tensor) -> Tensor:
+    def _resume(self, who: Resumed, network: EDSR, tap: float, features: Tensor, lr: Tensor) -> Tensor:
         with autocast(self.precision, CPU):
             sr = network.resume(tap, features, lr)
-        self.resumed.append((features, sr, traceback.extract_stack()))
+        self.resumed.append((who, features, sr, traceback.extract_stack()))
         return sr
 
     def _output(self, network: EDSR, images: Tensor) -> Output:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -187,9 +188,9 @@ def test_crosskd_makes_no_forward_pass_of_the_teacher_while_it_trains(
     images = open_set(place.store, "photos-test", 2)
     crosskd, fakd = plan.students
     assert train.ensure_students([crosskd], plan, images, place) == []
-    assert passes == [1]  # the adapter asks for the number of channels
+    assert passes == [1, 1]  # whether it can be resumed, and its number of channels
     assert train.ensure_students([fakd], plan, images, place) == []
-    assert passes == [1, *[4] * 10]
+    assert passes == [1, 1, *[4] * 10]
 
 
 def test_a_student_learns_from_the_crops_of_the_labels(
@@ -221,6 +222,19 @@ def test_a_method_that_uses_more_than_it_says_is_told_so(
     images = open_set(place.store, "photos-test", 2)
     with pytest.raises(SrkdError, match="more of the teacher than its class attribute `needs` names"):
         train.ensure_students(list(plan.students), plan, images, place)
+
+
+@pytest.mark.parametrize("method", ["crosskd", "mipkd"])
+def test_a_method_that_resumes_a_network_undeclared_is_told_so(
+    method: str, planned: Planned, place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned(f"methods=[{method}]")
+    serial.do(with_teacher(plan, place), plan, place)
+    monkeypatch.setattr(registry.find(method), "resumes", ())
+    images = open_set(place.store, "photos-test", 2)
+    with pytest.raises(SrkdError, match="which its class attribute `resumes` does not name") as caught:
+        train.ensure_students(list(plan.students), plan, images, place)
+    assert re.fullmatch(r"write resumes = \('(teacher|student)',\); .*", caught.value.hint)
 
 
 def test_an_interruption_keeps_the_finished_images(

@@ -9,12 +9,10 @@ from srkd_bench.config.artifacts import Run
 from srkd_bench.config.base import Loss
 from srkd_bench.config.network import ModelSpec
 from srkd_bench.config.training import TrainSpec
-from srkd_bench.core.errors import SrkdError
 from srkd_bench.methods import registry
 from srkd_bench.methods.base import Step, TeacherView
 from srkd_bench.methods.builtin.crosskd import Cross, CrossKD, aligned
 from srkd_bench.networks.architectures.edsr import EDSR
-from srkd_bench.networks.base import Output
 from srkd_bench.networks.loading import build
 from srkd_bench.training.learner import Learner
 from tests.methods import unseen
@@ -116,15 +114,6 @@ def test_bf16_reaches_the_convolution_and_the_teacher() -> None:
     assert sr.dtype == torch.float32
     torch.testing.assert_close(sr, exact, rtol=0, atol=0.01)
     assert not torch.equal(sr, exact)
-
-
-def test_a_teacher_that_cannot_be_resumed_is_rejected() -> None:
-    class Closed(nn.Module):
-        def forward(self, lr: Tensor, taps: tuple[float, ...] = ()) -> Output:
-            return Output(lr, {})
-
-    with pytest.raises(SrkdError, match=r"^Closed cannot be resumed from features: it has no method resume$"):
-        CrossKD().adapter(Closed(), build(STUDENT, 0), LR)
 
 
 def view_of(teacher: EDSR) -> TeacherView:

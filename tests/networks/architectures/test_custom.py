@@ -364,8 +364,7 @@ def test_a_network_that_ignores_its_blocks_cannot_be_resumed() -> None:
         with pytest.raises(SrkdError, match=refused) as caught:
             check_resume(model, lr, (0.5,))
         assert "blocks" in caught.value.hint
-    feats = check_resume(ready(named("Distiller")), lr, (0.5, 1.0))
-    assert [one.shape for one in feats.values()] == 2 * [(1, 8, 6, 5)]
+    check_resume(ready(named("Distiller")), lr, (0.5, 1.0))
 
 
 def test_tokens_are_reshaped_to_maps() -> None:

@@ -60,7 +60,7 @@ KEY = '"broken": self.weight * loss'
 BROKEN = {
     "undeclared_features": (
         ("taps = (0.5,)", 'taps = (0.5,)\n    needs = ("sr", "network")'),
-        "Of the teacher, only what `needs` names",
+        "Only what `needs` and `resumes` name",
         "losses() uses the teacher's features, which needs does not name",
         "def losses",
         "add 'features' to needs",
@@ -246,10 +246,17 @@ BROKEN = {
             "hint = step.teacher.feats[0.5]\n        loss = F.mse_loss(guided, hint)",
             "crossed = step.teacher.resume(0.5, guided)\n        loss = F.mse_loss(crossed, step.teacher.sr)",
         ),
-        "Of the teacher, only what `needs` names",
+        "Only what `needs` and `resumes` name",
         "losses() uses the teacher's network, which needs does not name",
         "def losses",
         "add 'network' to needs",
+    ),
+    "resumes_undeclared": (
+        (CROSSED, "loss = F.mse_loss(step.teacher.resume(0.5, guided), step.teacher.sr)"),
+        "Only what `needs` and `resumes` name",
+        "the teacher is resumed",
+        "loss = F.mse_loss(step.teacher.resume(0.5, guided), step.teacher.sr)",
+        "write resumes = ('teacher',)",
     ),
     "asks_twice": (
         (
@@ -421,6 +428,9 @@ def test_an_encoder_that_does_not_fit_the_checks_is_named(
     [
         ('fuses = "all"', "fuses is 'all'"),
         ("fuses = True\n    looks = False", "it fuses several teachers, but uses none"),
+        ('resumes = "teacher"', "resumes is 'teacher'"),
+        ('resumes = ("pupil",)', "resumes is"),
+        ('resumes = ("teacher",)\n    needs = ("sr",)', "it resumes the teacher, which needs does not name"),
         ("stacks = 1", "stacks is 1"),
         ("stacks = True", "it uses features at taps"),
         ("stacks = True\n    taps = ()", "it uses an adapter"),
