@@ -171,7 +171,7 @@ def load_grid(name: str, settings: Iterable[str] = ()) -> Grid:
     Raises:
         SrkdError: as `load_suite`, an invalid grid, or settings that select no cell.
     """
-    raw, where = _read(name)
+    raw, where = raw_suite(name)
     asked = [_setting(one) for one in settings]
     whole = [one for one in asked if one[0] in ("grid", "overrides")]
     raw |= dict(whole)
@@ -197,8 +197,25 @@ def load_grid(name: str, settings: Iterable[str] = ()) -> Grid:
     return Grid(suites[0].name, tuple(cell for _, cell in cells))
 
 
-def _read(name: str) -> tuple[dict[str, Any], str]:
-    """Return the keys of a suite by its name or file, and what messages call it."""
+def raw_suite(name: str) -> tuple[dict[str, Any], str]:
+    """Return the keys of a suite by its name or file, unchecked, and what messages call it.
+
+    Raises:
+        SrkdError: as `suite_text`, invalid YAML, or no mapping of keys.
+    """
+    text, where = suite_text(name), f"suite {name}" if name in suite_files() else name
+    raw = parse_yaml(text, where)
+    if not isinstance(raw, dict):
+        raise SrkdError(f"{where}: a suite must be a mapping of keys", "`srkd show demo` prints an example")
+    return raw, where
+
+
+def suite_text(name: str) -> str:
+    """Return what a suite file contains, by the suite's name or the file's path.
+
+    Raises:
+        SrkdError: no such suite, or a file that is too large or no text.
+    """
     known = suite_files()
     path = known.get(name, Path(name))
     if name not in known and path.suffix not in (".yaml", ".yml"):
@@ -208,14 +225,11 @@ def _read(name: str) -> tuple[dict[str, Any], str]:
             raise MissingError(f"no suite file '{name}'", f"built-in suites: {', '.join(known)}")
         if path.stat().st_size > MAX_BYTES:
             raise SrkdError(f"suite file '{name}' is larger than {MAX_BYTES:,} bytes")
-        raw = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise SrkdError(f"{path}: not UTF-8 text") from None
+        raise SrkdError(f"{name}: not UTF-8 text") from None
     except OSError as error:
         raise SrkdError(f"cannot read suite file '{name}': {error.strerror}") from None
-    if not isinstance(raw, dict):
-        raise SrkdError(f"{path}: a suite must be a mapping of keys", "`srkd show demo` prints an example")
-    return raw, str(path) if name not in known else f"suite {name}"
 
 
 def _no_suite(name: str, known: Iterable[str]) -> SrkdError:

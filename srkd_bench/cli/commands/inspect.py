@@ -68,7 +68,7 @@ def show(
         typer.Argument(
             metavar="RUN|SUITE",
             autocompletion=completion.suites_and_runs,
-            help="An unambiguous prefix of a run's id, or a suite.",
+            help="An unambiguous prefix of a run's id, or a suite or its file.",
         ),
     ],
     home: Home = None,
@@ -81,8 +81,8 @@ def show(
     from srkd_bench.config.suite_names import suite_files
     from srkd_bench.experiments.analysis.listing import one_run
 
-    if name in suite_files():
-        _print_suite(suite_files()[name], json_)
+    if name in suite_files() or name.endswith((".yaml", ".yml")):
+        _print_suite(name, json_)
         return
     if not re.fullmatch("[0-9a-f]+", name):
         raise unknown("run or suite", name, suite_files())
@@ -95,14 +95,13 @@ def show(
         print(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True), end="")
 
 
-def _print_suite(file: Path, json_: bool) -> None:
-    from srkd_bench.config.suite_file import parse_yaml
+def _print_suite(name: str, json_: bool) -> None:
+    from srkd_bench.config.suite_file import raw_suite, suite_text
 
-    text = file.read_text(encoding="utf-8")
     if json_:
-        print_json({"schema": 1, **parse_yaml(text, file.name)})
+        print_json({"schema": 1, **raw_suite(name)[0]})
     else:
-        write_file(text)
+        write_file(suite_text(name))
 
 
 def _print_measured(

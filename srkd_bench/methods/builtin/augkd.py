@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from srkd_bench.core.errors import SrkdError
 from srkd_bench.methods.base import (
     LATER,
     PIXEL_LOSSES,
@@ -70,6 +69,7 @@ class AugKD(Method):
         "w_t: `truth`",
     )
     needs = ("sr", "network")
+    min_patch = 4  # the largest scale, by which LR is downscaled
     never_zero = "the student sees images changed, and a network's SR of those is not its SR changed"
 
     weight: Weight = 0.2
@@ -208,16 +208,7 @@ def random_crop(hr: Tensor, lr: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def multiple(lr: Tensor, scale: int) -> Tensor:
-    """Return LR without the last rows and columns that exceed a multiple of the scale.
-
-    Raises:
-        SrkdError: it is smaller than the scale.
-    """
-    if min(lr.shape[-2:]) < scale:
-        raise SrkdError(
-            f"augkd cannot downscale patches of {min(lr.shape[-2:])} LR pixels by {scale}",
-            f"--set train.patch={4 * scale}",
-        )
+    """Return LR, at least as large as the scale, without the rows and columns that exceed a multiple of it."""
     height, width = (side // scale * scale for side in lr.shape[-2:])
     return lr[..., :height, :width]
 

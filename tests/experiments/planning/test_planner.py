@@ -84,10 +84,16 @@ def test_a_number_of_images_limits_the_students_and_not_the_teacher(
     assert planner.plan(own, elsewhere, display, readonly=True, scored=True).suite.data.images == 2
 
 
-def test_a_patch_without_an_inner_part_is_refused(store: ArtifactStore, display: Display) -> None:
-    suite = load_suite("smoke", ["params.hkd.margin=8", "train.patch=16"])
-    with pytest.raises(SrkdError, match=r"^hkd needs patches of 17 LR pixels or more, not 16$") as caught:
-        planner.plan(suite, store, display, ["hkd"])
-    assert caught.value.hint == "--set train.patch=34"
-    fitting = load_suite("smoke", ["params.hkd.margin=8", "train.patch=17"])
-    assert planner.plan(fitting, store, display, ["hkd"]).students
+@pytest.mark.parametrize(
+    ("method", "setting", "least"), [("hkd", "params.hkd.margin=8", 17), ("augkd", "data.scale=4", 4)]
+)
+def test_a_patch_that_is_too_small_for_a_method_is_refused(
+    method: str, setting: str, least: int, store: ArtifactStore, display: Display
+) -> None:
+    suite = load_suite("smoke", [setting, f"train.patch={least - 1}"])
+    refused = f"^{method} needs patches of {least} LR pixels or more, not {least - 1}$"
+    with pytest.raises(SrkdError, match=refused) as caught:
+        planner.plan(suite, store, display, [method])
+    assert caught.value.hint == f"--set train.patch={2 * least}"
+    fitting = load_suite("smoke", [setting, f"train.patch={least}"])
+    assert planner.plan(fitting, store, display, [method]).students

@@ -6,7 +6,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from srkd_bench.config.network import ModelSpec
-from srkd_bench.core.errors import SrkdError
 from srkd_bench.methods import registry
 from srkd_bench.methods.base import Losses, Method, Step, TeacherView
 from srkd_bench.methods.builtin.augkd import AugKD, Changes, Turn, grid_crops, random_crop, zoomed_out
@@ -200,13 +199,6 @@ def test_lr_that_is_no_multiple_of_the_scale_is_cut_for_its_own_ground_truth(sid
     smaller = lesson.asked["student"][2]
     assert torch.equal(smaller, zoomed_out(even, 2))
     assert lesson.terms["truth"].item() == pytest.approx(F.mse_loss(upscaled(smaller, 0.9), even).item())
-
-
-def test_a_patch_smaller_than_the_scale_is_rejected() -> None:
-    with pytest.raises(SrkdError, match="augkd cannot downscale patches of 1 LR pixels by 2") as caught:
-        Lesson(AugKD(), lr=images(0, 1, 1))
-    assert caught.value.hint == "--set train.patch=8"
-    assert "truth" not in Lesson(AugKD(truth=0.0), lr=images(0, 1, 1)).terms
 
 
 def test_the_earlier_form_keeps_identity_and_numbers() -> None:
