@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from docs_generators.method_costs import Cost
 from srkd_bench.methods.base import Method
 from srkd_bench.networks.base import BODY, HEAD
+from srkd_bench.training.contract.counting import Count
 
 WIDTH, GAP, HEIGHT, ROW = 74, 8, 34, 62  # of a column, between columns, of a box, from row to row
 DEPTHS = {HEAD: "head", 0.25: "¼", 1 / 3: "⅓", 0.5: "½", 2 / 3: "⅔", 0.75: "¾", BODY: "end"}
@@ -41,7 +41,7 @@ def columns(method: type[Method]) -> list[Column]:
     return found + [Column(other, ("SR",))] * (adapted and not any(one.adapted for one in found))
 
 
-def svg(name: str, method: type[Method], cost: Cost) -> str:
+def svg(name: str, method: type[Method], cost: Count) -> str:
     """Return the figure of a method, from top to bottom: inputs, networks, their outputs, adapter and loss."""
     found = columns(method)
     places = range(len(found))

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from docs_generators import method_costs, method_figures, method_results
 from srkd_bench.methods import composition, registry
 from srkd_bench.methods.base import Method
+from srkd_bench.training.contract.counting import Count
 from srkd_bench.training.contract.stand_in import completed
 
 LABEL = re.compile(r"([A-Z]\w+): (?=\S)")
@@ -167,7 +168,7 @@ def results(name: str) -> list[str]:
     return parts
 
 
-def facts(method: type[Method], ratio: float, own: method_costs.Cost) -> str:
+def facts(method: type[Method], ratio: float, own: Count) -> str:
     """Return the declarations of the class, and what it costs, as a table."""
     depths = ", ".join(f"{tap:.3g}" for tap in method.taps)
     uses = "yes" if method.looks else "no: it needs no teacher forward pass"

@@ -83,7 +83,6 @@ def on_meta() -> Iterator[torch.device]:
     with (
         patch("srkd_bench.training.learner.autocast", nothing),
         patch("srkd_bench.training.teacher.autocast", nothing),
-        patch("srkd_bench.networks.architectures.residual._float32", nothing),
         patch("torch.optim.optimizer._get_fused_kernels_supported_devices", lambda: ["cpu", "meta"]),
         _Placement(),  # type: ignore[no-untyped-call]  # likewise
     ):

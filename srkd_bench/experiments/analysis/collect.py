@@ -18,6 +18,7 @@ from srkd_bench.evaluation.controls import EQUAL_COST
 from srkd_bench.evaluation.regions import Panel
 from srkd_bench.evaluation.results import About, Network, Results, Training
 from srkd_bench.evaluation.scores import Score, below_bicubic, kept_scores, measurement
+from srkd_bench.experiments.analysis.step_costs import step_costs
 from srkd_bench.experiments.planning import budgets
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.teachers import MISSING
@@ -90,7 +91,7 @@ def results(
         about={name: About(one.summary, one.kind, one.source) for name, one in plan.traits.items()},
         baseline=baseline,
         steps=_steps(plan),
-        step_costs=_step_costs(plan),
+        step_costs=step_costs(plan, store),
         teachers=teachers,
     )
 
@@ -307,17 +308,6 @@ def _steps(plan: Plan) -> dict[str, int]:
     steps = {plan.column(run): run.train.steps for run in plan.students}
     known = plan.knows_teacher and plan.shares.equal is not None
     return {name: one for name, one in steps.items() if known or name != EQUAL_COST}
-
-
-def _step_costs(plan: Plan) -> dict[str, float]:
-    """Return what a training step of each column costs over the student's alone, where that is known."""
-    student, teacher = plan.suite.student, plan.teacher.model if plan.knows_teacher else None
-    fusion = plan.fusion.model if plan.fusion else None
-    costs = {
-        name: budgets.method_cost(one, student, fusion if one.fuses else teacher, plan.shares)
-        for name, one in ((name, plan.traits[name]) for name in plan.methods)
-    }
-    return {name: cost for name, cost in costs.items() if cost is not None}
 
 
 def _chosen(plan: Plan) -> list[str]:

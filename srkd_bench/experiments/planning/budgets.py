@@ -12,9 +12,7 @@ from srkd_bench.config.suite_file import validated
 from srkd_bench.config.training import TrainSpec
 from srkd_bench.core.errors import SrkdError, unknown
 from srkd_bench.evaluation.controls import EQUAL_COST, control_label, is_control, times
-from srkd_bench.experiments.planning.label_cost import TeacherShares
 from srkd_bench.experiments.planning.trials import RATE
-from srkd_bench.methods.metadata import Traits
 
 CONTROL = "The control, trained for as many steps as cost the multiply-adds of a distillation."
 
@@ -52,20 +50,6 @@ def step_cost(student: NetworkSpec, teacher: NetworkSpec, share: float = 1.0) ->
         share: of the teacher's passes that a distillation pays for; below 1 where labels replace them.
     """
     return 1 + share * teacher.multiply_adds / (3 * student.multiply_adds)
-
-
-def method_cost(
-    method: Traits, student: NetworkSpec, teacher: NetworkSpec | None, shares: TeacherShares
-) -> float | None:
-    """Return what a step of a method costs, as `step_cost` counts; None if it is not known.
-
-    Args:
-        teacher: None if it is not known.
-    """
-    if method.looks:
-        share = shares.of(method)
-        return None if teacher is None or share is None else step_cost(student, teacher, share)
-    return {"none": 1.0, "mutual": 2.0}.get(method.kind)  # a peer is trained as the student is
 
 
 def summary(control: str) -> str:

@@ -111,7 +111,8 @@ def _upscaled(tail: nn.Sequential, mean: Tensor, deep: Tensor) -> Tensor:
 def _float32(x: Tensor) -> AbstractContextManager[object]:
     """Switch autocast off; do nothing if it is off already, so that exported graphs stay simple."""
     kind = x.device.type
-    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
+    on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return torch.autocast(kind, enabled=False) if on else nullcontext()
 
 
 def upsampler(n_feats: int, scale: int) -> nn.Sequential:

@@ -151,7 +151,8 @@ def test_results_hold_the_steps_of_each_column_and_the_cost_of_a_step(
             "none": 10, "hkd": 10, "dml": 10, "byot": 10, "none@2x": 20, EQUAL_COST: equal,
         }  # fmt: skip
         assert results.step_costs == {
-            "none": 1.0, "hkd": with_teacher, "dml": 2.0, "none@2x": 1.0, EQUAL_COST: 1.0,
+            "none": 1.0, "hkd": with_teacher, "dml": 2.0, "byot": 1.5455, "none@2x": 1.0,
+            EQUAL_COST: 1.0,
         }  # fmt: skip
         assert results.notes[-2:] == [
             "w/o KD, 2× steps: 20 steps at a learning rate of 0.001",
