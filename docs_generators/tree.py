@@ -10,6 +10,7 @@ PAGE = ROOT / "CONTRIBUTING.md"
 BEGIN, END = "<!-- tree -->\n```text\n", "```\n<!-- end of tree -->"
 OTHER = {
     "evaluation/grids/map.json": "The published map in short, from which `srkd advise` answers.",
+    "experiments/analysis/step_costs.json": "Counts that come with srkd, of the built-in suites.",
     "report/page/assets": "Template, style sheet and script of the page.",
     "report/study.yaml": "The study's claims, as an example of a claims file.",
     "training/contract/templates": "Templates of `srkd method new`.",
