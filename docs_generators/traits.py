@@ -33,7 +33,7 @@ def requests() -> Iterator[tuple[str, dict[str, Params], Loss]]:
                     yield name, dict(cell.suite.params), cell.suite.train.loss
 
 
-def trained_here(store: ArtifactStore) -> Iterator[Plan]:
+def plans_of_cpu_suites(store: ArtifactStore) -> Iterator[Plan]:
     """Yield the plans of the built-in suites that are trained on a CPU."""
     quiet = Display(Console(file=io.StringIO()))
     for name, path in suite_files().items():
@@ -45,4 +45,4 @@ def trained_here(store: ArtifactStore) -> Iterator[Plan]:
 if __name__ == "__main__":
     metadata.ship(requests())
     with tempfile.TemporaryDirectory() as folder:
-        step_costs.ship(trained_here(ArtifactStore(Path(folder))), ArtifactStore(Path(folder)))
+        step_costs.ship(plans_of_cpu_suites(ArtifactStore(Path(folder))))

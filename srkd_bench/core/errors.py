@@ -9,6 +9,8 @@ from pathlib import Path
 from srkd_bench.core import torchrun_env
 
 LISTED = 30  # names in a hint
+# What the code of a method or network raises if it does not fit its inputs.
+CODE_ERRORS = (RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError)
 INTERACTIVE = ("", "-c", "ipykernel_launcher.py", "colab_kernel_launcher.py")  # no script file
 
 

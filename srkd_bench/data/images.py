@@ -163,7 +163,7 @@ def find_images(folder: Path, *, nested: bool = False) -> list[Path]:
 
 
 def least_side(scale: int) -> int:
-    """Return the smallest side of an HR image that can be measured: SSIM's window must fit inside the border."""
+    """Return the minimum side of an HR image in pixels: SSIM's window must fit inside the border."""
     return -(-(SSIM_WINDOW + 2 * scale) // scale) * scale
 
 

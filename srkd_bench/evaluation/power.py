@@ -29,7 +29,7 @@ def power(difference: float, deviation: float, seeds: int, methods: int) -> floa
 
 
 def detectable(deviation: float, seeds: int, methods: int) -> float:
-    """Return the smallest difference that is found significant with a probability of 80 %, as in `power`."""
+    """Return the minimum difference that is found significant with a probability of 80 %, as in `power`."""
     shift = float(nctdtrinc(seeds - 1, 1 - POWER, _critical(seeds, methods)))
     return shift * deviation / math.sqrt(seeds)
 

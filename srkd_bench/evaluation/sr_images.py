@@ -17,7 +17,7 @@ from srkd_bench.data.images import FORMATS, find_images, read_rgb, upscale
 
 STEP = 4  # every fourth row and column is compared
 FARTHEST = 650.0  # mean squared difference from bicubic (20 dB) above which an image has other content
-CLEARER = 2.0  # required ratio of the second smallest difference to the smallest
+CLEARER = 2.0  # required ratio of the second difference to the first, in ascending order
 _ROLES = {"sr": r"sr", "hr": r"hr|gt|groundtruth", "lr": LR_WORD}
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from pydantic import Field
@@ -145,12 +146,12 @@ def _ask(name: str, params: Mapping[str, Params], loss: Loss) -> Traits:
 
 
 def _cache(store: ArtifactStore, *, readonly: bool = False) -> SealedCache[_Known]:
-    return SealedCache(store.home / "methods.json", _Known, _code(), readonly=readonly)
+    return SealedCache(store.home / "methods.json", _Known, code(), readonly=readonly)
 
 
 def _shipped() -> SealedCache[_Known]:
     """Return the cache that comes with srkd, of the built-in methods as the built-in suites use them."""
-    return SealedCache(Path(__file__).with_name("traits.json"), _Known, _code())
+    return SealedCache(Path(__file__).with_name("traits.json"), _Known, code())
 
 
 def ship(requests: Iterable[tuple[str, Mapping[str, Params], Loss]]) -> None:
@@ -165,7 +166,8 @@ def ship(requests: Iterable[tuple[str, Mapping[str, Params], Loss]]) -> None:
     _shipped().write(_Known(traits=kept))
 
 
-def _code() -> str:
+@cache
+def code() -> str:
     """Return the digest of the source of the methods and of their interface."""
     package = Path(__file__).parent
     return code_digest(

@@ -76,7 +76,7 @@ def test_changed_code_is_imported_again(
 ) -> None:
     store.begin()
     known(store)
-    monkeypatch.setattr(metadata, "_code", lambda: "other")
+    monkeypatch.setattr(metadata, "code", lambda: "other")
     request.getfixturevalue("imports_refused")
     with pytest.raises(AssertionError, match="asked again"):
         known(store)

@@ -78,7 +78,7 @@ def plan(
 
     Shows what is cached and what would run, with FLOPs, time and disk space. Nothing runs.
 
-    Also shows the smallest difference from no distillation that the suite's seeds detect with a power of 80 %.
+    Also shows the minimum difference from no distillation that the suite's seeds detect with a power of 80 %.
 
     The commands of a script may run on several machines that share the store, at the same time and repeatedly; only
     the teacher must come first. Finished work is reused.

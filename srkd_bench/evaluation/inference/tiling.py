@@ -36,7 +36,7 @@ class Tiled:
         """Return the SR of (1, 3, h, w).
 
         Raises:
-            SrkdError: memory runs out with the smallest tiles, or the network does not support tiles.
+            SrkdError: memory runs out with tiles of the minimum size, or the network does not support tiles.
         """
         if self.side is None and max(lr.shape[-2:]) > self.whole and self.model.halo is not None:
             self.side = max(SMALLEST_TILE, self.whole - 2 * self.model.halo)

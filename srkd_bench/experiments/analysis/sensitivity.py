@@ -25,7 +25,7 @@ class Sensitivity:
         source: where the deviation comes from.
         methods: number of methods that are compared with `none`.
         seeds: number of seeds, or of teachers where they are crossed with the seeds (`unit`).
-        detectable: the smallest difference that the plan's seeds detect; None for one seed.
+        detectable: the minimum difference that the plan's seeds detect; None for one seed.
         difference: one that is to be detected.
         seeds_needed: to detect it; None above 10,000, or if there is none.
     """

@@ -6,22 +6,23 @@ a file: counting needs torch, reports do not.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from pydantic import Field
 
 from srkd_bench.config.artifacts import Run
 from srkd_bench.config.base import Spec
-from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.errors import CODE_ERRORS, SrkdError
 from srkd_bench.core.sealed_cache import SealedCache, code_digest
 from srkd_bench.experiments.planning.budgets import step_cost
 from srkd_bench.experiments.planning.planner import Plan
+from srkd_bench.methods import metadata
 from srkd_bench.store.artifact_store import ArtifactStore
 
 SHIPPED = Path(__file__).with_suffix(".json")
-PACKAGE = Path(__file__).parents[2]
 
 
 class _Counts(Spec):
@@ -37,11 +38,14 @@ def step_costs(plan: Plan, store: ArtifactStore) -> dict[str, float]:
     the teacher's weights, the training images on which the share depends, or the code of a method or network; and
     for a method that does not run on the networks.
     """
+    runs = {column: run for column, run in _runs(plan).items() if run.teacher is None or plan.knows_teacher}
+    counts = _counts(counted_runs([plan]), store)
     costs = {}
-    for column, relative in _counts(plan, store).items():
-        run, method = _runs(plan)[column], plan.traits[column]
+    for column, run in runs.items():
+        method = plan.traits[column]
+        relative = 1.0 if method.stacks else counts.get(_key(run))  # such methods compute nothing else
         share = plan.shares.of(method) if method.looks else 0.0
-        if share is not None:
+        if relative is not None and share is not None:
             teacher = 0.0 if run.teacher is None else step_cost(run.model, run.teacher.model) - 1
             costs[column] = relative + share * teacher
     return costs
@@ -52,33 +56,28 @@ def _runs(plan: Plan) -> dict[str, Run]:
     return {plan.column(run): run for run in reversed(plan.students)}
 
 
-def _counts(plan: Plan, store: ArtifactStore) -> dict[str, float]:
-    """Return what was or could be counted, by column, and keep what is new."""
-    cache, shipped = _file(store.home / "step-costs.json"), _file(SHIPPED).read().relative
-    known = cache.read().relative
-    new, found = dict[str, float](), dict[str, float]()
-    for column, run in _runs(plan).items():
-        if run.teacher is not None and not plan.knows_teacher:
-            continue
-        key = _key(run)
-        one = 1.0 if plan.traits[column].stacks else shipped.get(key, known.get(key))
-        if one is None and (one := _counted(run)) is not None:
-            new[key] = one
-        if one is not None:
-            found[column] = one
+def _counts(runs: Iterable[Run], store: ArtifactStore) -> dict[str, float]:
+    """Return the counts of runs by key, where they are known, and keep those that are new."""
+    wanted = {_key(run): run for run in runs}
+    found = {key: one for key, one in _shipped().items() if key in wanted}
+    if wanted.keys() == found.keys():
+        return found
+    kept = _file(store.home / "step-costs.json")
+    known = kept.read().relative
+    counted = {key: _counted(run) for key, run in wanted.items() if key not in found and key not in known}
+    new = {key: one for key, one in counted.items() if one is not None}
     if new:
-        cache.write(_Counts(relative=known | new))
-    return found
+        kept.write(_Counts(relative=known | new))
+    return known | new | found
 
 
 def _counted(run: Run) -> float | None:
+    """Return the count of a run; None if its method or its networks cannot be loaded, or do not fit."""
     from srkd_bench.methods import registry
     from srkd_bench.networks.loading import build
     from srkd_bench.training.contract.counting import relative
 
-    with suppress(
-        SrkdError, RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError
-    ):
+    with suppress(SrkdError, *CODE_ERRORS):
         method, student = registry.rebuild(run.method, run.params), build(run.model, 0)
         teacher = build(run.teacher.model, 0).requires_grad_(False).eval() if run.teacher else None
         return round(relative(method, student, teacher, run.train), 4)
@@ -98,20 +97,32 @@ def _key(run: Run) -> str:
 
 
 def _file(path: Path) -> SealedCache[_Counts]:
-    counting = PACKAGE / "training" / "contract" / "counting.py"
-    methods = PACKAGE / "methods"
-    code = code_digest([counting, methods / "base.py", *sorted((methods / "builtin").rglob("*.py"))])
-    return SealedCache(path, _Counts, code)
+    return SealedCache(path, _Counts, _code())
 
 
-def ship(plans: Iterable[Plan], store: ArtifactStore) -> None:
-    """Write the file that comes with srkd: the counts of these plans."""
-    counts: dict[str, float] = {}
+@cache
+def _code() -> str:
+    """Return the digest of the source of what is counted, and of the counting."""
+    package = Path(__file__).parents[2]
+    networks = sorted((package / "networks" / "architectures").glob("*.py"))
+    return metadata.code() + code_digest([package / "training" / "contract" / "counting.py", *networks])
+
+
+@cache
+def _shipped() -> dict[str, float]:
+    return _file(SHIPPED).read().relative
+
+
+def counted_runs(plans: Iterable[Plan]) -> Iterator[Run]:
+    """Yield the runs whose steps are counted: their methods compute more than the teacher's pass on the batch."""
     for plan in plans:
-        found = _counts(plan, store)
-        counts |= {
-            _key(run): found[column]
-            for column, run in _runs(plan).items()
-            if column in found and not plan.traits[column].stacks
-        }
+        for column, run in _runs(plan).items():
+            if not plan.traits[column].stacks and (run.teacher is None or plan.knows_teacher):
+                yield run
+
+
+def ship(plans: Iterable[Plan]) -> None:
+    """Write the file that comes with srkd: the counts of these plans."""
+    runs = {_key(run): run for run in counted_runs(plans)}
+    counts = {key: one for key, run in runs.items() if (one := _counted(run)) is not None}
     _file(SHIPPED).write(_Counts(relative=counts))

@@ -132,10 +132,11 @@ def median_seconds(work: Callable[[], object], place: Workplace) -> float:
     times, used = _timed(work, place, 1)
     if times[0] < TRIAL_SECONDS:
         times, used = _timed(work, place, TRIAL_STEPS)
-    known = (
-        place.device.type == "cpu" and used > 0
-    )  # short work may take less than the resolution of the CPU time
-    return min(median(times), used / len(times)) if known else median(times)
+    if (
+        place.device.type != "cpu" or used == 0
+    ):  # short work may take less than the resolution of the CPU time
+        return median(times)
+    return min(median(times), used / len(times))
 
 
 def _timed(work: Callable[[], object], place: Workplace, most: int) -> tuple[list[float], float]:

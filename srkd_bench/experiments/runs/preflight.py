@@ -8,7 +8,7 @@ import torch
 from srkd_bench.config.artifacts import Run
 from srkd_bench.config.network import ForeignSpec, NetworkSpec
 from srkd_bench.config.training import TrainSpec
-from srkd_bench.core.errors import SrkdError
+from srkd_bench.core.errors import CODE_ERRORS, SrkdError
 from srkd_bench.data.image_set import (
     ImageSet,
     check_patch,
@@ -137,7 +137,7 @@ def _try(run: Run, teacher: Architecture | None, place: Workplace) -> None:
             settle(learner)
         except SrkdError as error:
             raise SrkdError(f"{run.method} does not work here: {error.message}", error.hint) from error
-        except (RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError) as error:
+        except CODE_ERRORS as error:
             names = f"{run.model}" + (f" and {teacher.spec}" if teacher else "")
             raise SrkdError(
                 f"{run.method} does not work with {names}: {type(error).__name__}: {str(error)[:200]}",

@@ -102,7 +102,7 @@ def _check_names(state: Mapping[str, Tensor], path: Path) -> None:
     for name in state:
         if any(len(digits) > 6 or int(digits) > len(state) + 64 for digits in re.findall(r"\d+", name)):
             raise SrkdError(
-                f"'{path}' is no network: it has no {len(state):,} weights' worth of {name[:80]!r}"
+                f"'{path}' is no network: {name[:80]!r} has too large a number for a file of {len(state):,} tensors"
             )
 
 

@@ -2,7 +2,9 @@
 
 import copy
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
+from typing import Never
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +12,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from srkd_bench.config.training import TrainSpec
+from srkd_bench.core.errors import SrkdError
 from srkd_bench.methods import registry
 from srkd_bench.methods.base import PIXEL_LOSSES, Method, Step, TeacherView
 from srkd_bench.networks.base import Architecture, Output
@@ -53,52 +56,35 @@ def counted(
     hr = F.interpolate(lr, scale_factor=student.spec.scale)
     others: list[Tensor] = []
 
-    @torch.no_grad()
-    def by_teacher(images: Tensor) -> Output:
+    def passed(network: Architecture, images: Tensor) -> Output:
         if images is not lr:
             others.append(images)
-        assert teacher is not None
-        output: Output = teacher(images, method.taps)
+        output: Output = network(images, method.taps)
         return output
 
-    def by_student(images: Tensor) -> Output:
-        if images is not lr:
-            others.append(images)
-        output: Output = student(images, method.taps)
-        return output
-
-    def resumed(tap: float, features: Tensor, images: Tensor = lr) -> Tensor:
-        return student.resume(tap, features, images)
-
-    known = by_teacher(lr) if teacher is not None and method.looks else None
-    generator, loss = torch.Generator().manual_seed(0), PIXEL_LOSSES[train.loss]
+    see, resume, loss = partial(passed, student), partial(student.resume, lr=lr), PIXEL_LOSSES[train.loss]
+    if teacher is None or not method.looks:
+        view = TeacherView(_no_teacher, lr)
+    else:
+        view = TeacherView(torch.no_grad()(partial(passed, teacher)), lr, resume=teacher.resume)
+        _ = view.output  # kept, so that it is not counted
+    generator = torch.Generator().manual_seed(0)
     counts: list[float] = []
-    for done in range(MANY):
-        if done == FEW and len({*counts}) == 1:
-            break
-        view = TeacherView(
-            lambda images: known if images is lr and known is not None else by_teacher(images),
-            lr,
-            resume=teacher.resume if teacher is not None else resumed,
-        )
+    while len(counts) < (FEW if len({*counts}) < 2 else MANY):
         with FlopCounterMode(display=False) as counter:
-            output = by_student(lr)
+            output = see(lr)
             step = Step(
-                lr,
-                hr,
-                output,
-                view,
-                loss(output.sr, hr),
-                0.5,
-                generator,
-                by_student,
-                loss=loss,
-                resume=resumed,
+                lr, hr, output, view, loss(output.sr, hr), 0.5, generator, see, loss=loss, resume=resume
             )
-            torch.stack([*method.losses(step, adapter).values()]).sum().backward()  # type: ignore[no-untyped-call]
+            total = torch.stack([*method.losses(step, adapter).values()]).sum()
+            total.backward()  # type: ignore[no-untyped-call]
         counts.append(counter.get_total_flops() / 2)
     weights = sum(weight.numel() for weight in adapter.parameters() if weight.requires_grad)
     return Count(fmean(counts), weights, bool(others))
+
+
+def _no_teacher(images: Tensor) -> Never:
+    raise SrkdError("a method without a teacher uses one", "leave out looks = False")
 
 
 def relative(method: Method, student: Architecture, teacher: Architecture | None, train: TrainSpec) -> float:

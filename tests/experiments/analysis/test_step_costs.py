@@ -93,14 +93,8 @@ def test_an_own_method_is_counted_if_it_runs_without_values(
 
 def test_the_shipped_counts_are_those_of_the_code(store: ArtifactStore, display: Display) -> None:
     """If this fails, run `python -m docs_generators.traits`."""
-    shipped = module._file(module.SHIPPED).read().relative
-    wanted = {
-        module._key(run)
-        for plan in traits.trained_here(store)
-        if plan.knows_teacher
-        for column, run in module._runs(plan).items()
-        if not plan.traits[column].stacks
-    }
+    shipped = module._shipped()
+    wanted = {module._key(run) for run in module.counted_runs(traits.plans_of_cpu_suites(store))}
     assert wanted == shipped.keys()
     run = module._runs(planner.plan(load_suite("bsds-more"), store, display, scored=True))["crosskd"]
     assert shipped[module._key(run)] == module._counted(run)
