@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 PROTOCOLS = {
-    "y@1": "SR is rounded to 8 bits, as a saved PNG; both images become BT.601 luma, not rounded; `scale` pixels "
-    "are left out on every side; a data set's score is the mean of its images'. "
+    "y@1": "SR is rounded to 8 bits, as a saved PNG; both images become BT.601 luma, not rounded; a border as wide "
+    "as the scale (2 pixels at ×2) is left out; a data set's score is the mean of its images'. "
     "SSIM: 11x11 Gaussian window, sigma 1.5, K 0.01 and 0.03, only where the window fits.",
     "rgb@1": "As y@1, but on the three colour channels, with one mean squared error over all of them.",
 }

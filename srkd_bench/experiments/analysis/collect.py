@@ -72,9 +72,7 @@ def results(
         scores=scores,
         networks=networks,
         seeds=list(suite.seeds) if plan.students else [],
-        budget=f"every student is trained for {suite.train} of {suite.data.trained_on}"
-        if plan.students
-        else "",
+        budget=_budget(suite) if plan.students else "",
         notes=[
             *notes,
             *_several_teachers(plan),
@@ -94,6 +92,12 @@ def results(
         step_costs=step_costs(plan, store),
         teachers=teachers,
     )
+
+
+def _budget(suite: Suite) -> str:
+    """Return how the students are trained, in words; controls and tuned learning rates have notes of their own."""
+    rate = f"at a learning rate of {suite.train.learning_rate:g}"
+    return f"every student is trained for {suite.train} of {suite.data.trained_on}, {rate}"
 
 
 def check_baseline(baseline: str, plan: Plan) -> None:

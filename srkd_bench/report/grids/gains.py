@@ -26,7 +26,7 @@ from srkd_bench.report.tables.differences import (
     signed,
     untested,
 )
-from srkd_bench.report.tables.gains import explained, factor
+from srkd_bench.report.tables.gains import explained, factor, relative_cost
 from srkd_bench.report.tables.table import MISSING, Cell, Table, label, one_line
 
 K = (
@@ -60,7 +60,7 @@ def gains_table(
             [Cell(f"{calls[one.cell.name]}: {names[one.model]}"), *_numbers(one.difference, metric)]
             + [Cell(str(one.difference.seeds) if one.difference else MISSING)] * seeds
             + [Cell(factor(worth.get((one.cell.name, one.model))))] * bool(worth)
-            + [Cell(_cost(one))] * costs
+            + [Cell(relative_cost(one.cell.results.step_costs.get(one.model)))] * costs
             for one in gains
         ],
         footnotes=_notes(cells, gains, metric, worth, costs),
@@ -134,11 +134,6 @@ def gain_text(one: Difference | None, decimals: int) -> str:
         return MISSING
     text = signed(one.mean, decimals)
     return text if one.p_holm is not None and one.p_holm < LEVEL else f"({text})"
-
-
-def _cost(one: CellGain) -> str:
-    costs = one.cell.results.step_costs
-    return f"{costs[one.model]:.1f}" if one.model in costs else MISSING
 
 
 def _notes(

@@ -61,7 +61,7 @@ def gains(results: Results, metric: str) -> Table | None:
         rows=[
             _row(names[model], one, METRICS[metric].decimals)
             + [Cell(factor(worth.get(model)))] * bool(worth)
-            + [Cell(f"{costs[model]:.1f}" if model in costs else MISSING)] * bool(costs)
+            + [Cell(relative_cost(costs.get(model)))] * bool(costs)
             for model, one in rows.items()
         ],
         footnotes=[one_line(note) for note in _notes(results, metric, rows, worth, bool(costs)) if note],
@@ -116,6 +116,11 @@ def factor(one: Multiplier | None) -> str:
 
     k, low, high = map(cut, (one.k, one.low, one.high))
     return k if math.isnan(one.low) or k == low == high else f"{k} [{low}, {high}]"
+
+
+def relative_cost(c: float | None) -> str:
+    """Return c as printed, with three digits: `1.17`, `10.1`."""
+    return MISSING if c is None else f"{c:.2f}" if c < 9.995 else f"{c:.1f}"
 
 
 def _notes(

@@ -325,6 +325,17 @@ def test_the_page_is_whole_escaped_and_loads_nothing() -> None:
     assert page.count("<table") == page.count("</table>") == 4
 
 
+def test_the_page_states_the_settings_of_each_cell() -> None:
+    said = "every student is trained for 10 steps, at a learning rate of 0.006"
+    cells = [replace(one, results=replace(one.results, budget=said)) for one in four()]
+    page = written(GridDocument("map", cells), "html")
+    assert re.findall("<div><dt>(.*?)</dt><dd>(.*?)</dd></div>", page)[:2] == [
+        ("Student", "EDSR 8×4, EDSR 16×8"),
+        ("Steps", "2,500, 10,000"),
+    ]
+    assert f"<li>student EDSR 8×4, 2,500 steps: {said}</li>" in page
+
+
 def test_a_grid_without_cells_is_refused() -> None:
     with pytest.raises(MissingError, match="grid map has no cells"):
         GridDocument("map", [])

@@ -13,7 +13,7 @@ from srkd_bench.evaluation.results import Results
 from srkd_bench.evaluation.scores import Score
 from srkd_bench.report.formats.score_file import read_scores
 from srkd_bench.report.formats.terminal import print_table
-from srkd_bench.report.tables.gains import gains
+from srkd_bench.report.tables.gains import gains, relative_cost
 from srkd_bench.report.tables.table import Table
 
 ROOT = Path(__file__).parents[3]
@@ -125,7 +125,7 @@ def test_a_row_has_the_training_multiplier_and_the_cost_of_a_step() -> None:
         ["<1 [<1, 1.17]", "10.1"],
         ["2.21 [1.80, 2.67]", "10.1"],
         ["1.75 [1.35, 2.46]", "10.1"],
-        ["–", "1.0"],
+        ["–", "1.00"],
     ]
     (note,) = (note for note in table(ours).footnotes if note.startswith("k: "))
     assert note.endswith("measured up to 10.1")
@@ -169,6 +169,15 @@ def test_two_seeds_are_tested_and_the_note_states_their_limits() -> None:
     assert found.rows[0][4].text in ("better", "not significant")
     (note,) = (note for note in found.footnotes if note.startswith("With 2 seeds"))
     assert "cannot be detected" in note
+
+
+@pytest.mark.parametrize(
+    ("c", "text"),
+    [(None, "–"), (1.0, "1.00"), (1.168, "1.17"), (9.994, "9.99"), (9.996, "10.0"), (22.61, "22.6")],
+)
+def test_the_cost_of_a_step_has_three_digits(c: float | None, text: str) -> None:
+    """So that it can be compared with k, which has two decimals."""
+    assert relative_cost(c) == text
 
 
 @pytest.mark.parametrize(
