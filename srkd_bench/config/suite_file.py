@@ -222,7 +222,8 @@ def suite_text(name: str) -> str:
         raise _no_suite(name, known)
     try:
         if not path.is_file():
-            raise MissingError(f"no suite file '{name}'", f"built-in suites: {', '.join(known)}")
+            near = f"did you mean the built-in suite '{path.stem}'?" if path.stem in known else ""
+            raise MissingError(f"no suite file '{name}'", near or f"built-in suites: {', '.join(known)}")
         if path.stat().st_size > MAX_BYTES:
             raise SrkdError(f"suite file '{name}' is larger than {MAX_BYTES:,} bytes")
         return path.read_text(encoding="utf-8")

@@ -30,6 +30,7 @@ def test_a_suite_file_is_printed(srkd: Srkd, tmp_path: Path) -> None:
 def test_what_is_no_suite_file_is_refused(srkd: Srkd, tmp_path: Path) -> None:
     code, _, err = srkd("show", "absent.yaml")
     assert (code, err.splitlines()[0]) == (3, "error: no suite file 'absent.yaml'")
+    assert srkd("show", "demo.yaml")[2].splitlines()[1] == "hint: did you mean the built-in suite 'demo'?"
     (tmp_path / "list.yaml").write_text("[1, 2]\n", encoding="utf-8")
     code, _, err = srkd("show", "list.yaml", "--json")
     assert (code, err.splitlines()[0]) == (1, "error: list.yaml: a suite must be a mapping of keys")
