@@ -27,6 +27,7 @@ from srkd_bench.report.tables.differences import (
     untested,
 )
 from srkd_bench.report.tables.gains import explained, factor, relative_cost
+from srkd_bench.report.tables.outliers import outlier_note
 from srkd_bench.report.tables.table import MISSING, Cell, Table, label, one_line
 
 K = (
@@ -147,7 +148,15 @@ def _notes(
     tested = [one.difference for one in gains if one.difference and one.difference.p_holm is not None]
     notes = explained(tested, names, metric) if tested else []
     return [
-        *(one_line(note) for note in (*_incomplete(cells, metric), *_unpaired(cells, gains), *notes)),
+        *(
+            one_line(note)
+            for note in (
+                *_incomplete(cells, metric),
+                *_unpaired(cells, gains),
+                *_outliers(cells, metric),
+                *notes,
+            )
+        ),
         *([K.format(baseline_of(cells))] if worth else []),
         *([f"c: multiply-adds of a training step, relative to {label('none')}"] if costs else []),
         *([TOGETHER] if _scope(cells) == "All" else []),
@@ -170,6 +179,13 @@ def _incomplete(cells: Sequence[CellResults], metric: str) -> list[str]:
         of_columns = tuple(f"{model}{end}" for model in results.columns for end in (": ", ", "))
         notes += [f"{calls[cell.name]}: {note}" for note in results.notes if note.startswith(of_columns)]
     return notes
+
+
+def _outliers(cells: Sequence[CellResults], metric: str) -> list[str]:
+    """Name the trainings of each cell that lie far below the others."""
+    calls = cell_names(cells)
+    found = ((calls[cell.name], outlier_note(cell.results, metric)) for cell in cells)
+    return [f"{call}: {note}" for call, note in found if note]
 
 
 def _unpaired(cells: Sequence[CellResults], gains: Sequence[CellGain]) -> list[str]:

@@ -20,6 +20,7 @@ from srkd_bench.report.tables.differences import (
     untested,
     where,
 )
+from srkd_bench.report.tables.outliers import outlier_note
 from srkd_bench.report.tables.table import (
     MISSING,
     UNRANKED,
@@ -133,6 +134,7 @@ def _notes(
     return [
         *left_out_notes(results, known),
         *_untested(results, metric, rows),
+        outlier_note(results, metric),
         *(explained(tested, names, metric) if tested else []),
         _new_images(tested, names, METRICS[metric].decimals),
         *(_every_set(tested, names) if len(results.datasets) > 1 else []),
