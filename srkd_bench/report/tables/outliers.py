@@ -16,25 +16,23 @@ FEWEST_SEEDS = 3
 def outliers(results: Results, metric: str) -> dict[tuple[str, int], float]:
     """Return by method and seed how far a training lies below the median of its method, where that is very far.
 
-    The score of a training is its mean over all data sets. Ten times the usual deviation is very far: the median
-    absolute deviation from the methods' medians, which a few failed trainings do not change.
+    The score of a training is its mean over all data sets. Very far is more than ten times the usual deviation:
+    1.4826 times the median, over all trainings, of the distance from the method's median. A few failed trainings
+    hardly change it.
 
     Returns:
         Negative differences in the metric's unit; nothing for methods with fewer than three seeds.
     Source: Leys et al., J. Exp. Soc. Psychol. 49, 2013 (median absolute deviation).
     """
-    scores = {model: _scores(results, metric, model) for model in results.columns if model != "teacher"}
-    scores = {model: own for model, own in scores.items() if len(own) >= FEWEST_SEEDS}
-    apart = {
-        (model, seed): score - median(own.values())
-        for model, own in scores.items()
-        for seed, score in own.items()
-    }
-    usual = [
-        size
-        for model, own in scores.items()  # of an odd number of seeds, one is the median itself
-        for size in sorted(abs(apart[model, seed]) for seed in own)[len(own) % 2 :]
-    ]
+    apart: dict[tuple[str, int], float] = {}
+    usual: list[float] = []
+    for model in results.columns:
+        own = _scores(results, metric, model)
+        if len(own) >= FEWEST_SEEDS:
+            middle = median(own.values())
+            apart |= {(model, seed): score - middle for seed, score in own.items()}
+            sizes = sorted(abs(score - middle) for score in own.values())
+            usual += sizes[len(own) % 2 :]  # of an odd number of seeds, one is the median itself
     limit = FAR * MAD * median(usual) if usual else 0.0
     return {place: one for place, one in apart.items() if one < -limit < 0}
 
@@ -46,8 +44,8 @@ def outlier_note(results: Results, metric: str) -> str:
         f"{names[model]} {results.unit(model)} {seed} ({f'{signed(one, known.decimals)} {known.unit}'.rstrip()})"
         for (model, seed), one in outliers(results, metric).items()
     ]
-    start = "Far below the median of the same method's other trainings, and included: "
-    return f"{start}{', '.join(said)}. Such a training may have failed" if said else ""
+    start = "Trainings far below the median of their method, which may have failed; they are included: "
+    return start + ", ".join(said) if said else ""
 
 
 def _scores(results: Results, metric: str, model: str) -> Mapping[int, float]:

@@ -78,8 +78,8 @@ def test_the_published_gains_with_intervals_p_and_verdicts() -> None:
 def test_the_footnotes_state_what_intervals_cover_and_verdicts_rest_on() -> None:
     notes = table(bsds()).footnotes
     assert notes[:4] == [
-        "Far below the median of the same method's other trainings, and included: CKD seed 3 (−0.268 dB). Such a"
-        " training may have failed",
+        "Trainings far below the median of their method, which may have failed; they are included: CKD seed 3"
+        " (−0.268 dB)",
         "Intervals cover the variation between seeds, for this teacher and these images",
         "Verdicts: paired t test over 6 seeds, p adjusted for 6 comparisons (Holm); better or worse if p < 0.05",
         "With 6 seeds, differences below about 0.038 dB cannot be detected; one of 0.079 dB is detected with a"
