@@ -58,9 +58,15 @@ def advice_data(summary: Summary, found: Advice, asked: Mapping[str, float]) -> 
 
 
 def checking_command(summary: Summary, asked: Mapping[str, float]) -> list[str]:
-    """Return the command that trains such a student on the user's images."""
+    """Return the command that trains such a student on the user's images, otherwise as in the published map."""
     methods = ", ".join(["none", *summary.gains])
-    settings = ["data.train=./train", "data.test=[./test]", "data.validation=null", f"methods=[{methods}]"]
+    settings = [
+        "grid=null",
+        "overrides=[]",
+        "data.train=./train",
+        "data.test=[./test]",
+        f"methods=[{methods}]",
+    ]
     if (steps := asked.get("train.steps")) is not None:
         settings.append(f"train.steps={steps:.0f}")
     if (images := asked.get("data.images")) is not None:
@@ -69,7 +75,7 @@ def checking_command(summary: Summary, asked: Mapping[str, float]) -> list[str]:
         n_feats, n_resblocks = nearest_student(params)
         settings.append(f"student={{n_feats: {n_feats}, n_resblocks: {n_resblocks}}}")
     words = [word for setting in settings for word in ("--set", setting)]
-    return ["srkd", "run", "bsds", "--teacher", TEACHER, *words, "--seeds", "3"]
+    return ["srkd", "run", "map", "--teacher", TEACHER, *words, "--seeds", "3"]
 
 
 def nearest_student(params: float) -> tuple[int, int]:

@@ -26,7 +26,7 @@ from srkd_bench.report.tables.differences import (
     signed,
     untested,
 )
-from srkd_bench.report.tables.gains import explained, factor, relative_cost
+from srkd_bench.report.tables.gains import cost_note, explained, factor, relative_cost
 from srkd_bench.report.tables.outliers import outlier_note
 from srkd_bench.report.tables.table import MISSING, Cell, Table, label, one_line
 
@@ -64,7 +64,7 @@ def gains_table(
             + [Cell(relative_cost(one.cell.results.step_costs.get(one.model)))] * costs
             for one in gains
         ],
-        footnotes=_notes(cells, gains, metric, worth, costs),
+        footnotes=_notes(cells, gains, metric, worth),
         upright=True,
     )
 
@@ -142,7 +142,6 @@ def _notes(
     gains: Sequence[CellGain],
     metric: str,
     worth: dict[tuple[str, str], Multiplier],
-    costs: bool,
 ) -> list[str]:
     names = labels_of(cells)
     tested = [one.difference for one in gains if one.difference and one.difference.p_holm is not None]
@@ -158,7 +157,7 @@ def _notes(
             )
         ),
         *([K.format(baseline_of(cells))] if worth else []),
-        *([f"c: multiply-adds of a training step, relative to {label('none')}"] if costs else []),
+        *filter(None, [cost_note(one.cell.results.step_costs.get(one.model) for one in gains)]),
         *([TOGETHER] if _scope(cells) == "All" else []),
     ]
 

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 
 from srkd_bench.config.metrics import METRICS
@@ -65,7 +65,7 @@ def gains(results: Results, metric: str) -> Table | None:
             + [Cell(relative_cost(costs.get(model)))] * bool(costs)
             for model, one in rows.items()
         ],
-        footnotes=[one_line(note) for note in _notes(results, metric, rows, worth, bool(costs)) if note],
+        footnotes=[one_line(note) for note in _notes(results, metric, rows, worth, costs) if note],
         upright=True,
     )
 
@@ -124,8 +124,17 @@ def relative_cost(c: float | None) -> str:
     return MISSING if c is None else f"{c:.2f}" if c < 9.995 else f"{c:.1f}"
 
 
+def cost_note(costs: Iterable[float | None]) -> str:
+    """Return what c is; nothing if it is not known of any method."""
+    known = [one is not None for one in costs]
+    if not any(known):
+        return ""
+    note = f"c: multiply-adds of a training step, relative to {label('none')}"
+    return note if all(known) else f"{note}; {MISSING}: unknown, for example without the training images"
+
+
 def _notes(
-    results: Results, metric: str, rows: Rows, worth: Mapping[str, Multiplier], costs: bool
+    results: Results, metric: str, rows: Rows, worth: Mapping[str, Multiplier], costs: Mapping[str, float]
 ) -> list[str]:
     """Return the footnotes; some may be empty."""
     names, known = model_labels(results), [one for one in rows.values() if one is not None]
@@ -139,7 +148,7 @@ def _notes(
         _new_images(tested, names, METRICS[metric].decimals),
         *(_every_set(tested, names) if len(results.datasets) > 1 else []),
         *(f"k: {FACTOR.format(alone, one.largest)}" for one in [*worth.values()][:1]),
-        f"c: multiply-adds of a training step, relative to {label('none')}" * costs,
+        cost_note(map(costs.get, rows)),
         TOGETHER * (len(results.datasets) > 1),
     ]
 

@@ -53,7 +53,7 @@ def test_the_answer_as_json(srkd: Srkd, grid: str) -> None:
     assert first["low"] < 0.07 < first["high"]
     assert first["k_low"] < first["k"] < first["k_high"]
     assert [one["times"] for one in found["factors"]] == [1, 1, 1]
-    assert found["command"].startswith("srkd run bsds --teacher ")
+    assert found["command"].startswith("srkd run map --teacher ")
 
 
 def test_the_command_is_one_that_srkd_takes(srkd: Srkd, grid: str) -> None:
@@ -61,8 +61,9 @@ def test_the_command_is_one_that_srkd_takes(srkd: Srkd, grid: str) -> None:
     command: Any = typer.main.get_command(app)
     parsed = command.commands["run"].make_context("run", words[2:])
     settings = [one for one in parsed.params["settings"] if not one.startswith("data.images")]
-    suite = load_suite("bsds", settings)
+    suite = load_suite("map", settings)
     assert suite.methods == ["none", "hkd", "rkd+hkd"]
+    assert (suite.teacher.labels, suite.params["crosskd"]) == ("images", {"weight": 3.16})
     assert (suite.train.steps, suite.student.parameters, suite.data.test) == (10_000, 49_603, ["./test"])
 
 

@@ -118,7 +118,7 @@ def test_the_footnotes_name_methods_whose_intervals_do_not_cover_other_teachers(
 def test_a_row_has_the_training_multiplier_and_the_cost_of_a_step() -> None:
     """Of the published scores, with the lengths and costs of their suite."""
     trained = dict.fromkeys(["none", *METHODS], 10_000) | {"none@equal-cost": 100_522}
-    costs = dict.fromkeys(METHODS, 10.05) | {"none@equal-cost": 1.0}
+    costs = dict.fromkeys(METHODS, 10.05) | {"none": 1.0, "none@equal-cost": 1.0}
     ours = replace(bsds(), steps=trained, step_costs=costs)
     assert table(ours).header[-2:] == ["k", "c"]
     assert [row[-2:] for row in rows(ours)] == [
@@ -180,6 +180,24 @@ def test_two_seeds_are_tested_and_the_note_states_their_limits() -> None:
 def test_the_cost_of_a_step_has_three_digits(c: float | None, text: str) -> None:
     """So that it can be compared with k, which has two decimals."""
     assert relative_cost(c) == text
+
+
+@pytest.mark.parametrize(
+    ("costs", "note"),
+    [
+        ({}, None),
+        ({"hkd": 3.0, "ckd": 3.0}, "c: multiply-adds of a training step, relative to w/o KD"),
+        (
+            {"hkd": 3.0},
+            "c: multiply-adds of a training step, relative to w/o KD; –: unknown, for example without the training"
+            " images",
+        ),
+    ],
+)
+def test_a_missing_cost_is_explained(costs: dict[str, float], note: str | None) -> None:
+    found = gains(replace(measured({"hkd": 0.5, "ckd": 0.1}), step_costs=costs), "psnr_y")
+    assert found is not None
+    assert [one for one in found.footnotes if one.startswith("c: ")] == ([note] if note else [])
 
 
 @pytest.mark.parametrize(
