@@ -10,10 +10,9 @@ from rich.console import Console
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from srkd_bench.evaluation.results import Results
     from srkd_bench.experiments.analysis.forecast import Forecast
     from srkd_bench.experiments.analysis.sensitivity import Sensitivity
-    from srkd_bench.report.grids.document import GridDocument
+    from srkd_bench.report.render import Content
 
 
 out, err = Console(), Console(stderr=True)
@@ -21,18 +20,8 @@ LONG = 200  # rows
 SLOW = 1.2  # slowdown by other work that is worth a line
 
 
-def print_results(results: Results, json_: bool) -> None:
-    """Print results as tables, or as JSON."""
-    from srkd_bench.report.render import print_report, render
-
-    if json_:
-        print(render(results, "json"), end="")
-    else:
-        print_report(results, out)
-
-
-def print_grid(document: GridDocument, json_: bool) -> None:
-    """Print the report of a grid as tables, or as JSON."""
+def print_report(document: Content, json_: bool) -> None:
+    """Print a report as tables, or as JSON."""
     from srkd_bench.report.render import print_document, written
 
     if json_:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from srkd_bench.cli.output import err, print_forecast, print_grid, print_results
+from srkd_bench.cli.output import err, print_forecast, print_report
 from srkd_bench.experiments import workflow
 
 if TYPE_CHECKING:
@@ -88,15 +88,13 @@ def forecast_run(plan: Plans, place: Workplace, json_: bool, slots: int = 1) -> 
 
 def show_results(plan: Plans, store: ArtifactStore, json_: bool) -> None:
     """Print the tables of what is finished of a plan, or its scores as JSON."""
+    from srkd_bench.cli.grids import of_plan
     from srkd_bench.experiments.analysis.collect import results
     from srkd_bench.experiments.planning.grid import GridPlan
+    from srkd_bench.report.document import Document
 
-    if not isinstance(plan, GridPlan):
-        print_results(results(plan, store), json_)
-        return
-    from srkd_bench.cli.grids import of_plan
-
-    print_grid(of_plan(plan, store), json_)
+    found = of_plan(plan, store) if isinstance(plan, GridPlan) else Document(results(plan, store))
+    print_report(found, json_)
 
 
 def write_events(plan: Plans, store: ArtifactStore, display: Display, folder: Path) -> None:

@@ -85,18 +85,6 @@ def written(document: Content, format: str) -> str:
     return FORMATS[format].write(document)
 
 
-def print_report(
-    results: Results,
-    console: Console,
-    *,
-    reference: bool = False,
-    highlight: Highlight = "printed",
-    verdicts: Sequence[Verdict] = (),
-) -> None:
-    """Print the terminal's report of results."""
-    print_document(Document(results, reference, highlight, verdicts), console)
-
-
 def print_document(document: Content, console: Console) -> None:
     """Print a document's tables; a footnote of several tables stands below the first of them only."""
     known: set[str] = set()

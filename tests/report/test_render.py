@@ -21,7 +21,8 @@ from srkd_bench.core.errors import SrkdError
 from srkd_bench.evaluation.results import Network, Results
 from srkd_bench.evaluation.scores import Score
 from srkd_bench.report import study
-from srkd_bench.report.render import FORMATS, format_of, print_report, render
+from srkd_bench.report.document import Document
+from srkd_bench.report.render import FORMATS, format_of, print_document, render
 from srkd_bench.report.study import study_claims
 from srkd_bench.report.tables.claims import check
 from srkd_bench.report.tables.comparison import comparison
@@ -447,7 +448,7 @@ def test_json_names_the_default_protocol_or_the_only_one() -> None:
 def test_the_best_is_bold_and_the_second_underlined_where_the_console_can() -> None:
     console = Console(file=io.StringIO(), width=80, color_system="standard", force_terminal=True)
     with console.capture() as captured:
-        print_report(the_study(), console)
+        print_document(Document(the_study()), console)
     styles = dict(re.findall(r"\x1b\[([\d;]+)m *(3[78]\.\d{3})\x1b", captured.get())[::-1])
     assert styles == {"1": "37.879", "4": "37.868"}
 
@@ -458,14 +459,14 @@ def test_numbers_are_never_cut_by_a_narrow_terminal(width: int) -> None:
     scores = [score(model, "a", 30 + seed, seed) for model in many for seed in (0, 1)]
     console = Console(file=io.StringIO(), width=width, color_system=None)
     with console.capture() as captured:
-        print_report(results(scores, *many), console)
+        print_document(Document(results(scores, *many)), console)
     assert captured.get().count("30.500 ± 0.707") == 20
 
 
 def test_no_interval_is_wrapped_and_no_name_split_at_80_columns() -> None:
     console = Console(file=io.StringIO(), width=80, color_system=None)
     with console.capture() as captured:
-        print_report(six_seeds(), console)
+        print_document(Document(six_seeds()), console)
     text = captured.get()
     assert text.count("[") == text.count("]") > 10
     assert all(line.count("[") == line.count("]") and len(line) <= 80 for line in text.splitlines())
@@ -476,7 +477,7 @@ def test_no_interval_is_wrapped_and_no_name_split_at_80_columns() -> None:
 def test_a_footnote_of_several_tables_is_printed_below_the_first() -> None:
     console = Console(file=io.StringIO(), width=120, color_system=None)
     with console.capture() as captured:
-        print_report(six_seeds(), console)
+        print_document(Document(six_seeds()), console)
     first, *others = captured.get().split("paper: ")[1:]
     assert "All: mean of the data sets" in first
     assert not any("All: mean of the data sets" in other for other in others)

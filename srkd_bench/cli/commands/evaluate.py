@@ -21,7 +21,7 @@ from srkd_bench.cli.options import (
     run_options,
     weights_of,
 )
-from srkd_bench.cli.output import err, print_results
+from srkd_bench.cli.output import err, print_report
 from srkd_bench.cli.registration import DEFAULT_SUITE
 from srkd_bench.cli.session import find_plans, open_store, show_results
 from srkd_bench.core.errors import SrkdError
@@ -107,11 +107,12 @@ def evaluate(
     from srkd_bench.config.distinct import check_distinct
     from srkd_bench.core.progress import Display
     from srkd_bench.experiments.runs.standalone import measure
+    from srkd_bench.report.document import Document
 
     check_distinct("--datasets", names)
     place = workplace(open_store(home), Display(err), run_options(device))
     found = measure(names, place, scale=scale, weights=network, sr_dir=sr_dir, self_ensemble=self_ensemble)
-    print_results(found, json_)
+    print_report(Document(found), json_)
 
 
 def _evaluate_suite(
