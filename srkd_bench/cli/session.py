@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from srkd_bench.cli.options import run_options
 from srkd_bench.cli.output import err, print_forecast, print_report
 from srkd_bench.experiments import workflow
 
@@ -18,11 +19,17 @@ if TYPE_CHECKING:
     from srkd_bench.store.workspace import RunOptions, Workplace
 
 
-def open_store(home: Path | None) -> ArtifactStore:
-    """Return the store; what makes the user wait is said on stderr."""
+def open_store(home: Path | None) -> tuple[ArtifactStore, Display]:
+    """Return the store and the display, on stderr, which reports the reason for delays."""
     from srkd_bench.core.progress import Display
 
-    return workflow.open_store(home, Display(err))
+    display = Display(err)
+    return workflow.open_store(home, display), display
+
+
+def open_workplace(home: Path | None, device: str) -> Workplace:
+    """Return the workplace of a command that runs on one device."""
+    return workflow.workplace(*open_store(home), run_options(device))
 
 
 def find_plan(

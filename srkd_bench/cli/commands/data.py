@@ -9,7 +9,7 @@ import typer
 
 from srkd_bench.cli import completion
 from srkd_bench.cli.options import Home, Json, refuse
-from srkd_bench.cli.output import err, print_json, print_rows
+from srkd_bench.cli.output import print_json, print_rows
 from srkd_bench.cli.session import open_store
 from srkd_bench.core.errors import SrkdError
 
@@ -44,7 +44,6 @@ def download(
     Without NAME, the data sets are listed. With --from, NAME may be new: all HR images of the folder are then
     registered under it, for suites and `srkd evaluate --datasets NAME`.
     """
-    from srkd_bench.core.progress import Display
     from srkd_bench.data.image_set import spec_of
     from srkd_bench.experiments.analysis.listing import datasets
 
@@ -55,13 +54,13 @@ def download(
             f"{'--from' if source else '--force'} needs the NAME of a data set",
             "srkd download NAME --from DIR",
         )
-    store = open_store(home)
+    store, display = open_store(home)
     if listing or not names:
         print_rows("datasets", datasets(store), json_)
         return
     for name in names if source is None else []:
         spec_of(store, name)
-    found = [_pack(name, source, store, Display(err), force=force) for name in names]
+    found = [_pack(name, source, store, display, force=force) for name in names]
     if json_:
         rows = [packed._asdict() for packed in found]
         print_json({"schema": 1, "datasets": rows})

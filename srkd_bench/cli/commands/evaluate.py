@@ -21,9 +21,9 @@ from srkd_bench.cli.options import (
     run_options,
     weights_of,
 )
-from srkd_bench.cli.output import err, print_report
+from srkd_bench.cli.output import print_report
 from srkd_bench.cli.registration import DEFAULT_SUITE
-from srkd_bench.cli.session import find_plans, open_store, show_results
+from srkd_bench.cli.session import find_plans, open_workplace, show_results
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.experiments.workflow import check_devices, workplace
 from srkd_bench.store.workspace import RunOptions
@@ -105,12 +105,11 @@ def evaluate(
     refuse(option, {"SUITE": suite, "--set or --seeds": settings}, f"leave out {option} to evaluate a suite")
     _check(model, weights, names, self_ensemble)
     from srkd_bench.config.distinct import check_distinct
-    from srkd_bench.core.progress import Display
     from srkd_bench.experiments.runs.standalone import measure
     from srkd_bench.report.document import Document
 
     check_distinct("--datasets", names)
-    place = workplace(open_store(home), Display(err), run_options(device))
+    place = open_workplace(home, device)
     found = measure(names, place, scale=scale, weights=network, sr_dir=sr_dir, self_ensemble=self_ensemble)
     print_report(Document(found), json_)
 

@@ -11,7 +11,7 @@ import typer
 
 from srkd_bench.cli import completion
 from srkd_bench.cli.options import Device, Home, Json, OptionalSuite, Settings, refuse, run_options
-from srkd_bench.cli.output import err, print_json, print_rows
+from srkd_bench.cli.output import print_json, print_rows
 from srkd_bench.cli.registration import DEFAULT_SUITE
 from srkd_bench.cli.session import open_store
 from srkd_bench.cli.streams import write_file
@@ -59,7 +59,7 @@ def list_(
         What.DATASETS: listing.datasets,
         What.SUITES: listing.suites,
     }[what]
-    print_rows(what, rows(open_store(home)), json_)
+    print_rows(what, rows(open_store(home)[0]), json_)
 
 
 def show(
@@ -86,7 +86,7 @@ def show(
         return
     if not re.fullmatch("[0-9a-f]+", name):
         raise unknown("run or suite", name, suite_files())
-    shown = one_run(open_store(home), name)
+    shown = one_run(open_store(home)[0], name)
     if json_:
         print_json({"schema": 1, **shown})
     else:
@@ -109,14 +109,13 @@ def _print_measured(
 ) -> None:
     """Print the installed methods' gradient shares; the suite's teachers are trained first if needed."""
     from srkd_bench.config.suite_file import load_suite
-    from srkd_bench.core.progress import Display
     from srkd_bench.experiments.analysis import gradient_shares
     from srkd_bench.experiments.planning.planner import plan as find
     from srkd_bench.experiments.runs.preflight import prepare
     from srkd_bench.experiments.runs.train import ensure_teacher
 
     read = load_suite(suite, settings or []).model_copy(update={"tuned": False})
-    store, display = open_store(home), Display(err)
+    store, display = open_store(home)
     plan = find(read, store, display, ["all"])
     place = workplace(store, display, run_options(device))
     images, _ = prepare(plan, place)

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from srkd_bench.cli import completion
-from srkd_bench.cli.options import Device, Home, Json, Range, ResScale, run_options, weights_of
-from srkd_bench.cli.output import err, out, print_json, print_table
-from srkd_bench.cli.session import open_store
+from srkd_bench.cli.options import Device, Home, Json, Range, ResScale, weights_of
+from srkd_bench.cli.output import out, print_json, print_table
+from srkd_bench.cli.session import open_workplace
 from srkd_bench.core.errors import SrkdError
-from srkd_bench.experiments.workflow import workplace
 
 if TYPE_CHECKING:
     from srkd_bench.evaluation.inference.profile import Cost
-    from srkd_bench.store.workspace import Workplace
 
 
 WeightsFile = Annotated[
@@ -40,12 +38,6 @@ class Format(StrEnum):
     ONNX = "onnx"
     SAFETENSORS = "safetensors"
     PT2 = "pt2"
-
-
-def _place(home: Path | None, device: str) -> Workplace:
-    from srkd_bench.core.progress import Display
-
-    return workplace(open_store(home), Display(err), run_options(device))
 
 
 def upscale(
@@ -78,7 +70,7 @@ def upscale(
     from srkd_bench.evaluation.inference.upscale import upscale as work
     from srkd_bench.networks.stored import choose
 
-    place = _place(home, device)
+    place = open_workplace(home, device)
     done = work(
         choose(run, weights_of(weights, range_, res_scale), place), sources, output, place, force=force
     )
@@ -113,7 +105,7 @@ def export(
     from srkd_bench.networks.stored import choose
 
     check_request(to, output, force=force)
-    place = _place(home, "cpu")
+    place = open_workplace(home, "cpu")
     chosen = choose(run, weights_of(weights, range_, res_scale), place)
     parity = write(chosen, to, output, place, check=check, force=force)
     if json_:
@@ -148,7 +140,7 @@ def profile(
     from srkd_bench.networks.stored import choose, find_teacher
 
     sides = _size(size)
-    place = _place(home, device)
+    place = open_workplace(home, device)
     student = choose(run, weights_of(weights, range_, res_scale), place)
     networks = {"student" if student.teacher else "network": student}
     if teacher := find_teacher(student, place):

@@ -91,7 +91,7 @@ def train_teacher(
         if not dry_run:
             from srkd_bench.experiments.executors.torchrun import follow, label
 
-            follow(open_store(home), device)
+            follow(open_store(home)[0], device)
             plan, store, _ = find_plan(suite, changes, home, ["none"], readonly=True)
             label(of_teachers(plan), store, device)
         return

@@ -9,12 +9,12 @@ import typer
 
 from srkd_bench.cli import completion, lists
 from srkd_bench.cli.options import Home, Json
-from srkd_bench.cli.output import err, print_json, print_table
+from srkd_bench.cli.output import print_json, print_table
 from srkd_bench.cli.registration import OldSuite, leading_suite
+from srkd_bench.cli.session import open_store
 from srkd_bench.core.errors import IntegrityError, MissingError, SrkdError, command_line
 
 if TYPE_CHECKING:
-    from srkd_bench.core.progress import Display
     from srkd_bench.store.artifact_store import ArtifactStore
     from srkd_bench.store.gc import Waste
 
@@ -32,7 +32,7 @@ def verify(repair: Repair = False, shared: InBucket = False, home: Home = None, 
     from srkd_bench.store.verify import verify as verify_local
     from srkd_bench.store.verify_shared import repair_shared, shared_of, verify_shared
 
-    store, display = _store(home)
+    store, display = open_store(home)
     where = shared_of(store).bucket.address if shared else str(store.home)
     found = verify_shared(store, display) if shared else verify_local(store, display)
     remove = repair_shared if shared else repair_local
@@ -69,7 +69,7 @@ def push(home: Home = None, json_: Json = False) -> None:
     """Upload finished artifacts that the shared store (SRKD_STORE) lacks."""
     from srkd_bench.store import verify_shared
 
-    store, display = _store(home)
+    store, display = open_store(home)
     shared = verify_shared.shared_of(store)
     places = verify_shared.unshared(store)
     for place in places:
@@ -113,7 +113,7 @@ def gc(
     from srkd_bench.store.gc import leftovers, remove, remove_locks, unused_locks
     from srkd_bench.store.layout import MANIFEST
 
-    store, display = _store(home)
+    store, display = open_store(home)
     suites = [cell.suite for name in keep or [] for cell in load_grid(name).cells]
     waste = unneeded(store, suites, display) if suites else leftovers(store)
     gone = [one for one in waste if remove(store, one)] if yes else waste
@@ -157,7 +157,7 @@ def du(home: Home = None, json_: Json = False) -> None:
     from srkd_bench.core.units import size
     from srkd_bench.store.gc import usage
 
-    store, _ = _store(home)
+    store, _ = open_store(home)
     rows, left = usage(store), free(store.home)
     total = sum(count for _, _, count in rows)
     if json_:
@@ -201,7 +201,7 @@ def export(
         raise SrkdError(f"'{output}' does not end in .tar", f"-o {output.name.split('.')[0] or 'runs'}.tar")
     if output.exists() and not force:
         raise SrkdError(f"'{output}' exists", "--force overwrites it")
-    store, display = _store(home)
+    store, display = open_store(home)
     named = [cell.suite for cell in load_grid(suite).cells] if suite else []
     places = bundle.finished(store, runs, named, display, labels=not no_labels)
     written = bundle.export(store, places, output, display)
@@ -223,7 +223,7 @@ def import_(
     """
     from srkd_bench.experiments.transfer import bundle
 
-    store, display = _store(home)
+    store, display = open_store(home)
     came = bundle.take_in(store, file, display)
     if json_:
         print_json({"schema": 1, "new": came.new, "here": came.here, "datasets": came.datasets})
@@ -232,14 +232,6 @@ def import_(
     display.say(f"{file}: {bundle.contents([*came.new, *came.here])}: {len(came.new)} new, {were}")
     if came.datasets:
         display.say(f"A report also needs their images: srkd download {' '.join(came.datasets)}")
-
-
-def _store(home: Path | None) -> tuple[ArtifactStore, Display]:
-    from srkd_bench.core.progress import Display
-    from srkd_bench.store.artifact_store import ArtifactStore
-
-    display = Display(err)
-    return ArtifactStore(home, say=display.say), display
 
 
 def _remedy(path: Path) -> str:

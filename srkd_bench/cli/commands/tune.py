@@ -22,7 +22,7 @@ from srkd_bench.cli.options import (
     Teacher,
     run_options,
 )
-from srkd_bench.cli.output import err, print_json, print_table
+from srkd_bench.cli.output import print_json, print_table
 from srkd_bench.cli.registration import DEFAULT_SUITE
 from srkd_bench.cli.session import forecast_run, open_store
 from srkd_bench.experiments.planning.trials import FEWEST, MOST, USUAL
@@ -73,12 +73,11 @@ def tune(
     with `params: tuned` uses the best trial of each method except `none`.
     """
     from srkd_bench.config.suite_file import load_suite
-    from srkd_bench.core.progress import Display
     from srkd_bench.experiments.planning import planner, tuning
 
     changes = with_teacher(settings, teacher)
     asked, options = load_suite(suite, changes), run_options(device, None, checkpoint_seconds)
-    store, display = open_store(home), Display(err)
+    store, display = open_store(home)
     plan = planner.plan(tuning.searchable(asked), store, display, method or (), readonly=dry_run)
     names = tuning.tunable(plan, method or [])
     search = tuning.search(plan, names, trials, store)
