@@ -106,13 +106,13 @@ def show_results(plan: Plans, store: ArtifactStore, json_: bool) -> None:
 
 def write_events(plan: Plans, store: ArtifactStore, display: Display, folder: Path) -> None:
     """Write the training events of a plan's finished networks for TensorBoard."""
-    from srkd_bench.experiments.analysis.collect import results
+    from srkd_bench.experiments.analysis.collect import read_trainings
     from srkd_bench.experiments.planning.grid import plans_of
     from srkd_bench.report import tensorboard
 
     count = 0
     for one in plans_of(plan):
-        trainings = results(one, store, trainings=True).trainings
+        trainings = read_trainings(one, store)
         tensorboard.write(trainings, folder / one.cell)
         count += len(trainings)
     display.say(f"Wrote {count} trainings; to view them: tensorboard --logdir {shlex.quote(str(folder))}")

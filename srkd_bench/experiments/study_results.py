@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,7 +133,8 @@ class StudyResults:
         shown, verdicts, panels = self.results, [], []
         if self.origin is not None:
             plan, store, display = self.origin
-            shown = collect.with_trainings(shown, plan, store) if is_page else shown
+            if is_page:
+                shown = replace(shown, trainings=collect.read_trainings(plan, store))
             verdicts = collect.verdicts(shown, plan.suite) if claims or is_page else []
             panels = collect.find_panels(plan, store, display) if crops and is_page else []
         options: dict[str, Any] = {"reference": reference, "highlight": highlight}

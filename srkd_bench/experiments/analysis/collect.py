@@ -84,7 +84,7 @@ def results(
             *_tuned(plan),
         ]
         + ensemble * suite.evaluate.self_ensemble,
-        trainings=_trainings(plan, store) if trainings else [],
+        trainings=read_trainings(plan, store) if trainings else [],
         scale=suite.data.scale,
         about={name: About(one.summary, one.kind, one.source) for name, one in plan.traits.items()},
         baseline=baseline,
@@ -108,11 +108,6 @@ def check_baseline(baseline: str, plan: Plan) -> None:
     """
     if baseline not in (*plan.methods, "none"):
         raise unknown("method", baseline, plan.methods)
-
-
-def with_trainings(results: Results, plan: Plan, store: ArtifactStore) -> Results:
-    """Add the training logs of a plan's networks to its results."""
-    return replace(results, trainings=_trainings(plan, store))
 
 
 def verdicts(results: Results, suite: Suite) -> list[Verdict]:
@@ -355,7 +350,8 @@ def _state(key: Run | Weights | None, plan: Plan, store: ArtifactStore) -> str:
     return "not trained yet" if isinstance(key, Run) else "not loaded yet"
 
 
-def _trainings(plan: Plan, store: ArtifactStore) -> list[Training]:
+def read_trainings(plan: Plan, store: ArtifactStore) -> list[Training]:
+    """Return the training logs of a plan's finished networks."""
     return [
         Training(
             model=model,
