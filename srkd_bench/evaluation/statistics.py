@@ -163,24 +163,20 @@ def holm(values: Sequence[float]) -> list[float]:
     return list(adjusted[np.argsort(order)].tolist())
 
 
-def t_test(of_seeds: Array, null: float = 0.0) -> float | None:
-    """Return p of the two-sided t test that a mean is `null`; None below two values, and without variance."""
+def t_test(of_seeds: Array) -> float | None:
+    """Return p of the two-sided t test that a mean is 0; None below two values, and without variance."""
     n, deviation = len(of_seeds), _deviation(of_seeds)
     if n < 2 or not deviation > 0:
         return None
-    return float(2 * stdtr(n - 1, -abs(of_seeds.mean() - null) * math.sqrt(n) / deviation))
+    return float(2 * stdtr(n - 1, -abs(of_seeds.mean()) * math.sqrt(n) / deviation))
 
 
-def t_interval(of_seeds: Array, family: int = 1) -> Interval:
-    """Return the 95 % interval of a mean by Student's t; nan for one value.
-
-    Args:
-        family: number of intervals that hold together with 95 %, by Bonferroni.
-    """
+def t_interval(of_seeds: Array) -> Interval:
+    """Return the 95 % interval of a mean by Student's t; nan for one value."""
     n = len(of_seeds)
     if n < 2:
         return UNKNOWN
-    half = float(stdtrit(n - 1, 1 - LEVEL / 2 / family)) * _deviation(of_seeds) / math.sqrt(n)
+    half = float(stdtrit(n - 1, 1 - LEVEL / 2)) * _deviation(of_seeds) / math.sqrt(n)
     mean = float(of_seeds.mean())
     return mean - half, mean + half
 
