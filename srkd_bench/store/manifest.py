@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from srkd_bench.config.artifacts import Pack
-from srkd_bench.config.base import Artifact, short
+from srkd_bench.config.base import Artifact, digest_of, short
 from srkd_bench.core.errors import IntegrityError
 from srkd_bench.core.files import put
 from srkd_bench.store.layout import MANIFEST
@@ -59,8 +59,7 @@ def stamp(path: Path) -> dict[str, Any]:
 def place_of(kind: str, key: Any) -> str:
     """Return the path of the artifact with a key; an empty string for an invalid key."""
     if kind != Pack.folder:
-        text = json.dumps(key, sort_keys=True, separators=(",", ":"))
-        return f"{kind}/{short(hashlib.sha256(text.encode()).hexdigest())}"
+        return f"{kind}/{short(digest_of(key))}"
     try:
         return Pack.model_validate(key).place
     except ValueError:

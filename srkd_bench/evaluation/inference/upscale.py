@@ -1,6 +1,5 @@
 """Super-resolve image files without overwriting any."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from srkd_bench.data.images import find_images, unreadable
 from srkd_bench.evaluation.inference import pictures
 from srkd_bench.evaluation.scoring import network
 from srkd_bench.networks.stored import Chosen
+from srkd_bench.store.downloads import checksum_of
 from srkd_bench.store.workspace import Workplace
 
 MAX_SR_PIXELS = 100_000_000  # about 3 GB while it is computed and written
@@ -109,8 +109,7 @@ def _is_own_output(path: Path, output: Path) -> bool:
 def _text(chosen: Chosen, source: Path) -> str:
     """Return a text that identifies the input pixels and the network of an SR image."""
     try:
-        with source.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
+        content = checksum_of(source, "sha256")
     except OSError:
         content = "unreadable"
     return f"network {chosen.key.name}, image {short(content)}"
