@@ -68,6 +68,14 @@ def value_at(raw: Any, path: Iterable[str]) -> Any:
     return raw
 
 
+def field_of(suite: Suite, key: str) -> Any:
+    """Return a suite's value at a dotted key, with defaults; None if there is none."""
+    value: Any = suite
+    for part in path_of(key):
+        value = value.get(part) if isinstance(value, Mapping) else getattr(value, part, None)
+    return value
+
+
 def expanded(raw: Raw, where: str) -> list[Raw]:
     """Return the raw suites of a raw suite's cells; itself if it has no `grid`.
 
@@ -264,9 +272,7 @@ def _text(key: str, raw: Raw, suite: Suite) -> str:
 
 def _value(key: str, raw: Raw, suite: Suite) -> Any:
     """Return a cell's value at a key, with defaults; as in the file where a suite has no such field."""
-    value: Any = suite
-    for part in path_of(key):
-        value = value.get(part) if isinstance(value, Mapping) else getattr(value, part, None)
+    value = field_of(suite, key)
     return value_at(raw, path_of(key)) if value is None else value
 
 

@@ -1,6 +1,6 @@
 """Collect the results of a grid's cells from the store."""
 
-from srkd_bench.config.grid import Cell, path_of
+from srkd_bench.config.grid import Cell, field_of
 from srkd_bench.data.image_set import hr_sizes
 from srkd_bench.evaluation.grids.cells import CellResults
 from srkd_bench.evaluation.results import Results
@@ -18,8 +18,10 @@ def cell_results(plan: GridPlan, store: ArtifactStore, *, trainings: bool = Fals
     Args:
         trainings: read how networks were trained, too; their times are an axis of a figure.
     """
-    found = (results(plan, store, trainings=trainings) for plan in plan.plans)
-    return [_results(*one, store) for one in zip(plan.cells, plan.plans, found, strict=True)]
+    return [
+        _results(cell, one, results(one, store, trainings=trainings), store)
+        for cell, one in zip(plan.cells, plan.plans, strict=True)
+    ]
 
 
 def _results(cell: Cell, plan: Plan, found: Results, store: ArtifactStore) -> CellResults:
@@ -34,14 +36,12 @@ def _number(key: str, plan: Plan, store: ArtifactStore) -> float | None:
         return float(plan.teacher.model.parameters) if plan.knows_teacher else None
     if key == "student":
         return float(plan.suite.student.parameters)
-    value: object = plan.suite
-    for part in path_of(key):
-        value = value.get(part) if isinstance(value, dict) else getattr(value, part, None)
+    value = field_of(plan.suite, key)
     if key == IMAGES and value is None:  # all
         sizes = hr_sizes(store, plan.suite.data.train)
         value = len(sizes) if sizes else None
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else None  # type: ignore[arg-type]  # a number, as was checked
+    return float(value) if is_number else None
 
 
 def _costs(plan: Plan, found: Results) -> dict[str, float]:
