@@ -21,8 +21,7 @@ from srkd_bench.experiments.planning.label_cost import lr_pixels, steps_paid
 from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.experiments.planning.tasks import Task, duration, tasks
 from srkd_bench.experiments.planning.teachers import MISSING
-from srkd_bench.experiments.runs.preflight import check_unpacked
-from srkd_bench.networks.loading import build
+from srkd_bench.experiments.runs.preflight import check_unpacked, untrained_teacher
 from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import Workplace
@@ -210,8 +209,7 @@ def _labels(key: Labels, plan: Plan, place: Workplace) -> Job:
     if sizes is None or pixels is None:
         return Job("labels", "teacher labels", "to do", None)
     done = len(finished_images(place.store.work(key))) / len(sizes)
-    network = build(model, 0).to(place.device).requires_grad_(False).eval()
-    forward = TeacherPass(network, [], train, place.device)
+    forward = TeacherPass(untrained_teacher(model, place.device), [], train, place.device)
     lr = torch.rand(1, 3, TRIAL_SIDE, TRIAL_SIDE, device=place.device)
     work = key.passes * pixels * (1 - done)
     seconds = work * median_seconds(lambda: forward(lr), place) / TRIAL_SIDE**2

@@ -19,6 +19,8 @@ from srkd_bench.data.labels import on_grid
 from srkd_bench.evaluation.inference.profile import wait
 from srkd_bench.evaluation.metrics import measure
 from srkd_bench.evaluation.scoring import VALIDATION_SIDE, bicubic, network
+from srkd_bench.experiments.planning.tasks import teacher_of
+from srkd_bench.experiments.runs.preflight import untrained_teacher
 from srkd_bench.methods.base import TeacherView
 from srkd_bench.networks.loading import build
 from srkd_bench.store.workspace import Workplace
@@ -58,7 +60,7 @@ def paced(runs: list[Run], validation: str | None, place: Workplace) -> Pace:
     the whole batch, since a part would not occupy it.
     """
     train, scale = runs[0].train, runs[0].model.scale
-    known = next((run.teacher for run in runs if run.teacher), None)
+    known = teacher_of(runs)
     work = sum(3 * run.model.multiply_adds for run in runs) + (known.model.multiply_adds if known else 0)
     fitting = int(min(train.batch, max(2, TRIAL_MULTIPLY_ADDS / (work * train.patch**2))))
     images = fitting if place.device.type == "cpu" else train.batch
@@ -83,8 +85,8 @@ def trial(
     The teacher makes one forward pass for each seed, as in a training.
     """
     train, scale = runs[0].train, runs[0].model.scale
-    known = next((run.teacher for run in runs if run.teacher), None)
-    teacher = build(known.model, 0).to(place.device).requires_grad_(False).eval() if known else None
+    known = teacher_of(runs)
+    teacher = untrained_teacher(known.model, place.device) if known else None
     lr = torch.rand(images, 3, train.patch, train.patch, device=place.device)
     hr = torch.rand(images, 3, scale * train.patch, scale * train.patch, device=place.device)
     learners = [Learner(run, None, teacher, lr, folder, place.device) for run in runs]

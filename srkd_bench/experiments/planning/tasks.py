@@ -322,11 +322,16 @@ def _fitting(runs: list[Run]) -> list[list[Run]]:
     return [runs[first : first + many] for first in range(0, len(runs), many)]
 
 
+def teacher_of(runs: Iterable[Run]) -> Run | Weights | None:
+    """Return the teacher that the runs of a group share; None if no run has one."""
+    return next((run.teacher for run in runs if run.teacher), None)
+
+
 def training_flops(runs: Sequence[Run], *, live: bool) -> int:
     """Return the operations of trainings side by side, as `Task.flops` counts them."""
     if not runs:
         return 0
-    train, known = runs[0].train, next((run.teacher for run in runs if run.teacher and live), None)
+    train, known = runs[0].train, teacher_of(runs) if live else None
     stacked = sum(run.train.stacked for run in runs)
     idle = max(0, STACK_WIDTH - stacked) if stacked else 0
     multiply_adds = sum(3 * run.model.multiply_adds for run in runs) + 3 * idle * runs[0].model.multiply_adds

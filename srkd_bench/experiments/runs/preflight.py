@@ -116,12 +116,13 @@ def rehearse(plan: Plan, place: Workplace) -> None:
         return
     tried = {run.method: run for run in reversed(runs)}
     for run in reversed(tried.values()):
-        _try(run, stand_in(run.teacher.model, place) if run.teacher else None, place)
+        teacher = untrained_teacher(run.teacher.model, place.device) if run.teacher else None
+        _try(run, teacher, place)
 
 
-def stand_in(model: NetworkSpec, place: Workplace) -> Architecture:
+def untrained_teacher(model: NetworkSpec, device: torch.device) -> Architecture:
     """Return a network like a teacher for trials, with random weights if possible."""
-    return build(model, 0).to(place.device).requires_grad_(False).eval()
+    return build(model, 0).to(device).requires_grad_(False).eval()
 
 
 def _try(run: Run, teacher: Architecture | None, place: Workplace) -> None:

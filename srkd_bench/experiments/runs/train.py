@@ -23,7 +23,7 @@ from srkd_bench.data.labels import LabelReader
 from srkd_bench.data.patches import Patches
 from srkd_bench.evaluation.scoring import validation
 from srkd_bench.experiments.planning.planner import Plan
-from srkd_bench.experiments.planning.tasks import columns_in_words, seeds_in_words
+from srkd_bench.experiments.planning.tasks import columns_in_words, seeds_in_words, teacher_of
 from srkd_bench.experiments.planning.teachers import initial_weights
 from srkd_bench.experiments.planning.trials import in_words, varied
 from srkd_bench.experiments.runs.labels import open_labels
@@ -116,7 +116,7 @@ def ensure_group(
             ranks.tell(None)  # another process was faster
             return []
         begun = time.monotonic()
-        teacher = _teacher_of(runs, place)
+        teacher = _loaded_teacher(runs, place)
         learners = _learners(runs, teacher, images, place, ranks)
         title = title or f"{len(runs)} networks, {_seeds(runs)}"
         first = min(learner.step for learner in learners.values())
@@ -134,9 +134,9 @@ def ensure_group(
         return failures
 
 
-def _teacher_of(runs: list[Run], place: Workplace) -> Architecture | None:
+def _loaded_teacher(runs: list[Run], place: Workplace) -> Architecture | None:
     """Return the teacher that the runs of a group share, None if no run needs more of it than labels."""
-    known = _known_teacher(runs)
+    known = teacher_of(runs)
     if known is None or not any(map(_needs_network, runs)):
         return None
     teacher = load(known, place.store).to(place.device).requires_grad_(False)
@@ -148,10 +148,6 @@ def _needs_network(run: Run) -> bool:
     """Return whether a training needs its teacher's network; labels replace it for methods that use only its SR."""
     method = registry.rebuild(run.method, run.params)
     return method.uses("features", "network") or (run.teacher_labels is None and method.uses("sr"))
-
-
-def _known_teacher(runs: list[Run]) -> Run | Weights | None:
-    return next((run.teacher for run in runs if run.teacher), None)
 
 
 def _learners(
