@@ -52,10 +52,8 @@ def searchable(suite: Suite) -> Suite:
     """
     data, hint = suite.data, "--set data.validation=photos-valid, or div2k-valid"
     if data.validation is None:
-        raise SrkdError(
-            f"suite {suite.name} has no validation images, and weights are never chosen by test images",
-            "--set data.validation=photos-valid, or div2k-valid",
-        )
+        problem = f"suite {suite.name} has no validation images, and weights are never chosen by test images"
+        raise SrkdError(problem, hint)
     known = DATASETS.get(data.validation)
     if data.validation in (data.train, *data.test) or (known is not None and known.role == "test"):
         used = "trained" if data.validation == data.train else "tested"

@@ -68,7 +68,7 @@ def ensure_teacher(
         elif len(plan.teachers) > 1:
             place_in_order = f"{plan.teachers.index(teacher) + 1} of {len(plan.teachers)} teachers"
             title = f"teacher {teacher.model}, seed {teacher.seed} ({place_in_order})"
-        return ensure_group([teacher], images, plan.suite.data, place, ranks, title, "teacher")
+        return ensure_group([teacher], images, plan.suite.data, place, title, ranks, "teacher")
     if not place.store.has(teacher):
         number = plan.all_teachers.index(teacher) if plan.fusion else 0
         adopt_weights(plan.suite.all_teachers[number], plan.suite.data.scale, place)
@@ -87,7 +87,7 @@ def ensure_students(runs: list[Run], plan: Plan, images: ImageSet, place: Workpl
     if len({run.seed for run in missing}) == 1 and len(seeds) > 1:
         title += f" ({seeds.index(missing[0].seed) + 1} of {len(seeds)} seeds)"
     title += f" of {plan.cell}" if plan.cell else ""
-    return ensure_group(runs, images, plan.suite.data, place, title=title, column=plan.column)
+    return ensure_group(runs, images, plan.suite.data, place, title, column=plan.column)
 
 
 def ensure_group(
@@ -95,15 +95,15 @@ def ensure_group(
     images: ImageSet,
     data: DataSpec,
     place: Workplace,
+    title: str,
     ranks: Ranks | None = None,
-    title: str = "",
     role: Literal["student", "teacher"] = "student",
     column: Callable[[Run], str] = attrgetter("method"),
 ) -> list[SrkdError]:
     """Train the missing runs together, those of a seed on the same batches, and return the failures.
 
     Args:
-        title: name of the group in messages; the number of networks if empty.
+        title: name of the group in messages.
         role: of the networks, for their cards.
         column: what messages call a run.
     Raises:
@@ -118,7 +118,6 @@ def ensure_group(
         begun = time.monotonic()
         teacher = _loaded_teacher(runs, place)
         learners = _learners(runs, teacher, images, place, ranks)
-        title = title or f"{len(runs)} networks, {_seeds(runs)}"
         first = min(learner.step for learner in learners.values())
         resumed = f", resumed from step {first:,}" if first else ""
         methods = "" if role == "teacher" else f": {columns_in_words(map(column, runs))}"
