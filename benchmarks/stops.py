@@ -26,7 +26,7 @@ from srkd_bench.methods.base import TeacherView
 from srkd_bench.networks.architectures.edsr import EDSR
 from srkd_bench.networks.loading import build
 from srkd_bench.training.contract.harness import Noise, learner_of
-from srkd_bench.training.contract.stand_in import completed
+from srkd_bench.training.contract.random_encoder import completed
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import fit
 from srkd_bench.training.teacher import TeacherPass

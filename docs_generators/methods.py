@@ -13,7 +13,7 @@ from docs_generators import method_costs, method_figures, method_results
 from srkd_bench.methods import composition, registry
 from srkd_bench.methods.base import Method
 from srkd_bench.training.contract.counting import Count
-from srkd_bench.training.contract.stand_in import completed
+from srkd_bench.training.contract.random_encoder import completed
 
 LABEL = re.compile(r"([A-Z]\w+): (?=\S)")
 HEADINGS = {"Deviation": "Deviations", "Reading": "Readings", "Default": "Default"}

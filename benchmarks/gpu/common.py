@@ -21,7 +21,7 @@ from srkd_bench.methods import registry
 from srkd_bench.networks.base import Architecture
 from srkd_bench.networks.loading import build
 from srkd_bench.store.artifact_store import ArtifactStore
-from srkd_bench.training.contract.stand_in import completed
+from srkd_bench.training.contract.random_encoder import completed
 from srkd_bench.training.devices import choose_device
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import fit

@@ -9,7 +9,7 @@ from torch import nn
 
 from srkd_bench.methods import registry
 from srkd_bench.training.contract.harness import TRAIN, trained
-from srkd_bench.training.contract.stand_in import completed
+from srkd_bench.training.contract.random_encoder import completed
 from tests.conftest import Srkd
 from tests.support.tiny_suite import tiny_suite
 

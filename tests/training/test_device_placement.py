@@ -25,7 +25,7 @@ from srkd_bench.networks.stored import Chosen
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.workspace import Workplace
 from srkd_bench.training.contract.harness import STUDENT, TEACHER, TRAIN, Noise, learner_of
-from srkd_bench.training.contract.stand_in import completed
+from srkd_bench.training.contract.random_encoder import completed
 from srkd_bench.training.loop import fit
 from tests.support.device_placement import META, on_meta
 from tests.support.finished_runs import pair

@@ -30,7 +30,7 @@ from srkd_bench.networks.base import Architecture, Output
 from srkd_bench.networks.loading import build, to_safetensors
 from srkd_bench.store import checkpoints
 from srkd_bench.store.artifact_store import ArtifactStore
-from srkd_bench.training.contract.stand_in import completed
+from srkd_bench.training.contract.random_encoder import completed
 from srkd_bench.training.learner import Learner
 from srkd_bench.training.loop import fit
 from srkd_bench.training.schedule import learning_rate, share_every

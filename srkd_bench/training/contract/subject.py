@@ -12,8 +12,8 @@ from srkd_bench.core.errors import SrkdError
 from srkd_bench.methods import composition, encoders, registry, sources
 from srkd_bench.methods.base import Losses, Method
 from srkd_bench.training.contract.harness import TRAIN, Lesson, lesson
+from srkd_bench.training.contract.random_encoder import completed
 from srkd_bench.training.contract.source_lines import Files
-from srkd_bench.training.contract.stand_in import completed
 
 
 class Broken(Exception):

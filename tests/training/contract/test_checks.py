@@ -21,7 +21,7 @@ from srkd_bench.networks.loading import build
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.training.contract import checks
 from srkd_bench.training.contract.harness import STUDENT, Taught, lesson, trained
-from srkd_bench.training.contract.stand_in import completed
+from srkd_bench.training.contract.random_encoder import completed
 
 INSTALLED = registry.names()
 NAMES = [

@@ -1,4 +1,4 @@
-"""A small random encoder for methods that need an encoder file, where only their mechanics matter."""
+"""A small random encoder, with which checks run methods that need an encoder file."""
 
 import tempfile
 from dataclasses import replace
