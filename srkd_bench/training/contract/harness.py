@@ -167,7 +167,6 @@ def trained(
     *,
     train: TrainSpec = TRAIN,
     stop: Iterable[int] = (),
-    device: torch.device = CPU,
 ) -> dict[str, Taught]:
     """Train students with some methods together for a few steps.
 
@@ -176,7 +175,7 @@ def trained(
     Raises:
         SrkdError: a student failed.
     """
-    teacher = build(TEACHER, 1).to(device).requires_grad_(False).eval()
+    teacher = build(TEACHER, 1).requires_grad_(False).eval()
     with tempfile.TemporaryDirectory() as folder:
         homes = {name: Path(folder) / str(i) for i, name in enumerate(methods)}
         for home in homes.values():
@@ -188,11 +187,11 @@ def trained(
                     raise Interrupted(SIGINT)
 
             learners = {
-                name: learner_of(name, methods[name], teacher, homes[name], train, device=device)
-                for name in methods
+                name: learner_of(name, method, teacher, homes[name], train)
+                for name, method in methods.items()
             }
             with suppress(Stopped):
-                fit(list(learners.values()), teacher, Noise(train), device=device, watch=watch)
+                fit(list(learners.values()), teacher, Noise(train), device=CPU, watch=watch)
             if failed := [learner.error for learner in learners.values() if learner.error]:
                 raise SrkdError(failed[0].message, failed[0].hint)
     return {

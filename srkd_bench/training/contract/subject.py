@@ -43,20 +43,20 @@ class Subject:
     random: tuple[str, ...] = ()
 
     @contextmanager
-    def telling(self, hint: str = "") -> Iterator[None]:
+    def telling(self) -> Iterator[None]:
         """Report an error in the method's code with its line."""
         try:
             yield
         except Broken:
             raise
         except SrkdError as error:
-            raise Broken(error.message, self.files.of_error(error), hint or error.hint) from None
+            raise Broken(error.message, self.files.of_error(error), error.hint) from None
         except Exception as error:
             problem = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-            if " size" in problem and not hint:
-                hint = (
-                    "student and teacher have other numbers of channels; let the adapter bring them together"
-                )
+            channels = (
+                "student and teacher have other numbers of channels; let the adapter bring them together"
+            )
+            hint = channels if " size" in problem else ""
             raise Broken(problem, self.files.of_error(error), hint) from error
 
     def lesson(self, **how: Any) -> Lesson:
