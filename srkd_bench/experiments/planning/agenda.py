@@ -12,7 +12,7 @@ from srkd_bench.store.artifact_store import ArtifactStore
 
 
 class Agenda:
-    """What is still to be begun of some tasks: each can be taken once all that it needs is done, in their order.
+    """The tasks that have not started yet; each can be taken, in order, once all tasks that it needs are done.
 
     A call takes about the same time, however many tasks there are.
     """
@@ -29,15 +29,15 @@ class Agenda:
         self._ready = [number for number, missing in enumerate(self._missing) if not missing]  # a heap
 
     def take(self) -> Task | None:
-        """Return the first task that can be done now; None while there is none."""
+        """Remove and return the first task that can start now; None while there is none."""
         return self._todo[heappop(self._ready)] if self._ready else None
 
     def again(self, task: Task) -> None:
-        """Let a task be taken once more."""
+        """Put back a task that must be started again."""
         heappush(self._ready, self._numbers[task.name])
 
     def done(self, task: Task) -> None:
-        """Let those that wait for a task be taken; that it is done does not mean that all went well."""
+        """Record that a task has ended, even by a failure, so that the tasks that need it can start."""
         for number in self._after[self._numbers[task.name]]:
             self._missing[number] -= 1
             if not self._missing[number]:
@@ -45,7 +45,7 @@ class Agenda:
 
 
 def steps_made(task: Task, store: ArtifactStore) -> int:
-    """Return how many steps of a task's trainings, or images of its labels, are done and kept."""
+    """Return how many steps of a task's trainings, or images of its labels, are finished and stored."""
     if task.labels is not None:
         return len(finished_images(store.work(task.labels)))
     return sum(

@@ -10,7 +10,7 @@ from srkd_bench.experiments.planning.tasks import Task
 
 
 def part(plan: Plan, task: Task) -> Plan:
-    """Return the part of a plan that is about a task: however large the plan is, it can be sent with each."""
+    """Return a plan limited to the students of a task, which is small enough to be sent with each task."""
     students = tuple(run for run in task.networks if isinstance(run, Run) and run not in plan.all_teachers)
     return replace(plan, students=students, trials={})
 

@@ -80,7 +80,7 @@ def needed(store: ArtifactStore, suite: Suite, display: Display) -> list[Artifac
 
 
 def _sources(store: ArtifactStore, suite: Suite) -> Iterator[Path]:
-    """Give where the downloads of a suite's data sets and of its teacher are, or would be."""
+    """Yield the paths of the downloads of a suite's data sets and teachers, downloaded or not."""
     from srkd_bench.networks import pretrained
 
     for name in suite.data.names:

@@ -84,7 +84,7 @@ def varied(run: Run, runs: Iterable[Run]) -> list[tuple[str, str]]:
 
 
 def in_words(params: Mapping[str, Params], names: Iterable[tuple[str, str]]) -> str:
-    """Return the weights of a run as one reads them: `weight=0.5`, or `rkd.weight=25, hkd.weight=1`."""
+    """Format the weights of a run: `weight=0.5`, or `rkd.weight=25, hkd.weight=1`."""
     several = len(params) > 1
     chosen = ((f"{part}.{name}" if several else name, params[part][name]) for part, name in names)
     return ", ".join(

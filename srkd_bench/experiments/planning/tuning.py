@@ -45,7 +45,7 @@ class Trial:
 
 
 def searchable(suite: Suite) -> Suite:
-    """Return the suite as a search takes it: with the weights that it would have if it were not tuned.
+    """Return the suite with the weights from which a search starts: those that it has if it is not tuned.
 
     Raises:
         SrkdError: it has no validation images, or they are used for something else.
