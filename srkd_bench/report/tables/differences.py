@@ -1,5 +1,6 @@
 """The table of paired differences from the baseline on each data set."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -55,7 +56,7 @@ def in_words(one: Difference, decimals: int) -> str:
 
 def bracketed(low: float, high: float, decimals: int) -> str:
     """Return an interval as printed: `[−0.003, +0.027]`; a dash if it is not known."""
-    if low != low or high != high:
+    if math.isnan(low) or math.isnan(high):
         return MISSING
     return f"[{signed(low, decimals)}, {signed(high, decimals)}]"
 
