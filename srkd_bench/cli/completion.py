@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,20 @@ def settings(context: typer.Context, incomplete: str) -> list[str]:
 
 def runs(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """Complete the id of a run in the store; method and seed explain it."""
-    return [*_runs(context, incomplete)]
+    import platformdirs
+
+    if not re.fullmatch("[0-9a-f]*", incomplete):
+        return []
+    home = context.params.get("home") or os.environ.get("SRKD_HOME")
+    folder = Path(home or platformdirs.user_cache_dir("srkd", appauthor=False)).expanduser() / "runs"
+    found = []
+    for path in sorted(folder.glob(f"{incomplete}*/artifact.json"))[:MOST_RUNS]:
+        try:
+            key = json.loads(path.read_text(encoding="utf-8"))["key"]
+            found.append((path.parent.name[:ID_DIGITS], f"{key['method']}, seed {key['seed']}"))
+        except (OSError, ValueError, LookupError, TypeError):
+            continue  # a damaged run is not offered
+    return found
 
 
 def suites_and_runs(context: typer.Context, incomplete: str) -> list[Any]:
@@ -90,21 +103,6 @@ def methods_and_runs(context: typer.Context, incomplete: str) -> list[Any]:
         *suites_and_runs(context, incomplete),
         *_files(incomplete, (".csv", ".csv.gz")),
     ]
-
-
-def _runs(context: typer.Context, digits: str) -> Iterator[tuple[str, str]]:
-    import platformdirs
-
-    if not re.fullmatch("[0-9a-f]*", digits):
-        return
-    home = context.params.get("home") or os.environ.get("SRKD_HOME")
-    folder = Path(home or platformdirs.user_cache_dir("srkd", appauthor=False)).expanduser() / "runs"
-    for path in sorted(folder.glob(f"{digits}*/artifact.json"))[:MOST_RUNS]:
-        try:
-            key = json.loads(path.read_text(encoding="utf-8"))["key"]
-            yield path.parent.name[:ID_DIGITS], f"{key['method']}, seed {key['seed']}"
-        except (OSError, ValueError, LookupError, TypeError):
-            continue  # a damaged run is not offered
 
 
 def _matching(names: Iterable[str], incomplete: str) -> list[str]:

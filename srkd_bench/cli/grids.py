@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def grid_document(
-    name: str, cells: Sequence[CellResults], methods: Sequence[str] = (), baseline: str = "none"
+    name: str, cells: Sequence[CellResults], methods: Sequence[str], baseline: str
 ) -> GridDocument:
     """Return the report of a grid.
 
