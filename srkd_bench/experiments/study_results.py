@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from srkd_bench.core.errors import SrkdError
 from srkd_bench.evaluation.results import Results
@@ -125,7 +125,8 @@ class StudyResults:
         Example:
             >>> results.report("page.html")  # doctest: +SKIP
         """
-        from srkd_bench.report.render import format_of, render, write_report
+        from srkd_bench.report.document import Document
+        from srkd_bench.report.render import format_of, write_report, written
 
         path = Path(path)
         format = format_of(path)
@@ -137,6 +138,5 @@ class StudyResults:
                 shown = replace(shown, trainings=collect.read_trainings(plan, store))
             verdicts = collect.verdicts(shown, plan.suite) if claims or is_page else []
             panels = collect.find_panels(plan, store, display) if crops and is_page else []
-        options: dict[str, Any] = {"reference": reference, "highlight": highlight}
-        write_report(path, render(shown, format, **options, verdicts=verdicts, panels=panels))
+        write_report(path, written(Document(shown, reference, highlight, verdicts, panels), format))
         return path
