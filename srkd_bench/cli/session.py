@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def open_store(home: Path | None) -> ArtifactStore:
-    """Return the store; what makes the user wait is said on stderr."""
+    """Return the store; reasons for waiting are printed on stderr."""
     from srkd_bench.core.progress import Display
 
     return workflow.open_store(home, Display(err))
@@ -123,7 +123,7 @@ def work(
     executor: str = "local",
     tensorboard: Path | None = None,
 ) -> None:
-    """Train, measure and print; what failed is raised after all else is done and shown.
+    """Train, measure and print; errors of single runs are raised after all other work is finished and printed.
 
     Args:
         executor: a key of `EXECUTORS`.
