@@ -279,7 +279,7 @@ def test_a_download_without_a_checksum_is_unverified_and_no_fault(store: Artifac
     beside(store.home / "downloads" / "images.zip", SHA256).unlink()
     code, text, _ = srkd("store", "verify")
     assert code == 0
-    assert "downloads/images.zip: cannot be checked" in text
+    assert "downloads/images.zip: cannot be verified" in text
     assert json.loads(srkd("store", "verify", "--json")[1])["unverified"] == ["downloads/images.zip"]
 
 
@@ -371,7 +371,7 @@ def test_gc_without_yes_changes_nothing(store: ArtifactStore, srkd: Srkd) -> Non
     assert all(name in text for name in left)
     assert "6 items, 4 kB can be deleted" in text
     assert "3 finished runs are kept; --keep SUITE includes those that SUITE does not need" in messages
-    assert messages.endswith("to remove what is listed: srkd store gc --yes\n")
+    assert messages.endswith("to delete the listed items: srkd store gc --yes\n")
     srkd("store", "gc", "--keep", "tiny.yaml")
     assert contents(store.home) == before
     assert sorted(store.home.rglob("*")) == names
