@@ -27,7 +27,7 @@ from srkd_bench.cli.registration import DATA, INSPECT, METHODS, NETWORKS, RUN, S
 from srkd_bench.core import torchrun_env
 from srkd_bench.core.errors import SrkdError, Stopped
 
-UNWRITTEN = "what the command made is kept; make room and give the same command again to print it"
+UNWRITTEN = "the results are kept; free disk space and run the same command again to print them"
 EPILOG = "Examples:\n  srkd run demo\n  srkd report demo -o demo.html\n  srkd run --help"
 
 app = typer.Typer(

@@ -48,12 +48,12 @@ def _named(values: Sequence[str] | None, option: str, example: str) -> list[str]
     if not values:
         return None
     if not (found := split(values)):
-        raise SrkdError(f"{option} names nothing", example)
+        raise SrkdError(f"{option} has no value", example)
     return found
 
 
 def device(value: str) -> str:
-    """Return the name of one device, refused before any work if no device has such a name.
+    """Return the name of one device.
 
     Raises:
         SrkdError: it is not auto, cpu, or an accelerator's type with an optional index.
@@ -64,19 +64,19 @@ def device(value: str) -> str:
 
 
 def devices(values: Sequence[str]) -> list[str]:
-    """Return the names of devices, each known, `auto` and `all` alone.
+    """Return the names of devices. `auto` and `all` exclude other names.
 
     Raises:
         SrkdError: no device has such a name, or a list holds `auto` or `all`.
     """
     found, example = split(values), "--device cpu, cuda, cuda:0,cuda:1, mps, xpu or all"
     if not found:
-        raise SrkdError("--device names nothing", example)
+        raise SrkdError("--device has no value", example)
     for one in found:
         if one != "all" and not DEVICE_NAME.fullmatch(one):
             raise SrkdError(f"--device: no device named '{one[:40]}'", example)
     if len(found) > 1 and {"auto", "all"} & set(found):
-        raise SrkdError("--device: auto and all stand alone, not in a list", example)
+        raise SrkdError("--device: auto and all cannot be combined with other devices", example)
     return found
 
 

@@ -154,7 +154,7 @@ Range = Annotated[
     choice(
         "--range",
         names=("1", "255"),
-        help="Values that the network of --weights works on: up to 1 or up to 255. Without it, read from the file.",
+        help="Highest pixel value that the network in --weights works with: 1 or 255. Default: read from the file.",
     ),
 ]
 ResScale = Annotated[
@@ -162,7 +162,7 @@ ResScale = Annotated[
     typer.Option(
         "--res-scale",
         metavar="NUMBER",
-        help="Residual scale of the EDSR in --weights; if not given, 0.1 from 256 filters on and 1 below.",
+        help="Residual scale of the EDSR in --weights. Default: 0.1 for 256 or more filters, else 1.",
     ),
 ]
 Crops = Annotated[
@@ -176,7 +176,7 @@ Crops = Annotated[
 
 
 def refuse(beside: str, given: Mapping[str, object], hint: str = "") -> None:
-    """Refuse options that something else on the command line would leave without effect.
+    """Refuse options that have no effect beside another option or argument.
 
     Args:
         beside: what was given with them, such as `--weights`.
@@ -196,7 +196,7 @@ def run_options(
     checkpoint_seconds: float | None = None,
     address: str | None = None,
 ) -> RunOptions:
-    """Return how a command works as its options say."""
+    """Return the execution settings that the options of a command give."""
     names = devices if isinstance(devices, str) else ",".join(devices)
     return RunOptions(names, jobs, address, checkpoint_seconds)
 
@@ -208,12 +208,12 @@ def weights_of(
     model: str | None = None,
     scale: int | None = None,
 ) -> TeacherSpec | None:
-    """Return what the options say about a network's weights, as under a suite's `teacher`; None without a file.
+    """Return the spec of a network's weights, as under a suite's `teacher`; None without a file.
 
     Args:
         model: the network that they are of: `package.module:Class`, or a mapping as under `student`.
     Raises:
-        SrkdError: an option goes with a file of weights or with another option, or its value is wrong.
+        SrkdError: an option needs a weights file or another option, or its value is wrong.
     """
     from srkd_bench.config.suite import TeacherSpec
     from srkd_bench.config.suite_file import parse_yaml, validated
@@ -221,7 +221,7 @@ def weights_of(
     if file is None:
         if range_ or res_scale is not None:
             raise SrkdError(
-                "--range and --res-scale go with --weights FILE", "leave them out, or add --weights FILE"
+                "--range and --res-scale need --weights FILE", "leave them out, or add --weights FILE"
             )
         return None
     said: dict[str, Any] = {"range": int(range_) if range_ else None, "res_scale": res_scale}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def open_store(home: Path | None) -> tuple[ArtifactStore, Display]:
-    """Return the store and the display, on stderr, which reports the reason for delays."""
+    """Return the store, and the display, which prints reasons for waiting on stderr."""
     from srkd_bench.core.progress import Display
 
     display = Display(err)
@@ -128,7 +128,7 @@ def work(
     executor: str = "local",
     tensorboard: Path | None = None,
 ) -> None:
-    """Train, measure and print; what failed is raised after all else is done and shown.
+    """Train, measure and print; errors of single runs are raised after all other work is finished and printed.
 
     Args:
         executor: a key of `EXECUTORS`.

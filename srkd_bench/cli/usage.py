@@ -40,9 +40,7 @@ def unknown_command(name: str, known: Iterable[str], path: str) -> SrkdError:
         path: the words before it, `srkd` or `srkd store`.
     """
     if name in suite_files() or name.endswith((".yaml", ".yml")):
-        return UsageError(
-            f"no command named '{name}'", f"a suite stands after the command: {path} run {name}"
-        )
+        return UsageError(f"no command named '{name}'", f"put the suite after the command: {path} run {name}")
     found = unknown("command", name, known)
     return UsageError(found.message, found.hint)
 
@@ -66,7 +64,7 @@ def _unknown_option(name: str, near: list[str], context: typer.Context) -> SrkdE
     if having:
         chosen = "run" if "run" in having else having[0]
         return SrkdError(
-            f"{path} has no option {name}", f"options stand after the command: {path} {chosen} {name}"
+            f"{path} has no option {name}", f"put options after the command: {path} {chosen} {name}"
         )
     return SrkdError(f"{path} has no option {name}", f"did you mean {near[0]}?" if near else "")
 

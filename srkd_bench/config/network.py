@@ -114,8 +114,8 @@ class ForeignSpec(Spec):
             examples=["mynets.small:FSRCNN"],
         ),
     ]
-    """`package.module:Class`, an `nn.Module` that maps (N, 3, h, w) to (N, 3, scale·h, scale·w) in [0, 1], unless
-    `range` says otherwise."""
+    """`package.module:Class`, an `nn.Module` that maps (N, 3, h, w) to (N, 3, scale·h, scale·w), with values
+    in the `range`."""
     params: Annotated[
         dict[str, int | float | bool | str | list[int] | list[float] | None], Field(examples=[{"width": 32}])
     ] = {}
@@ -128,7 +128,7 @@ class ForeignSpec(Spec):
     scale: Annotated[Literal[2, 3, 4], Field(examples=[4])] = 2
     """Upscaling factor; the suite's `data.scale` unless given."""
     range: Annotated[Literal[1, 255], Field(examples=[255], exclude_if=lambda chosen: chosen == 1)] = 1
-    """Range of the values that the class takes and gives: 1 for [0, 1], 255 for [0, 255]."""
+    """Range of the class's inputs and outputs: 1 for [0, 1], 255 for [0, 255]."""
     source: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     """SHA-256 of the file that holds the class. srkd fills it in."""
     counts: Counts | None = Field(default=None, exclude=True)

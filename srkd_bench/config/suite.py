@@ -24,8 +24,8 @@ class DataSpec(Spec):
     test: Annotated[Distinct[str], Field(min_length=1, examples=[["set5", "set14"]])]
     """Data sets that networks are measured on."""
     validation: Annotated[str | None, Field(examples=["div2k-valid"])] = None
-    """Data set that is measured during training, for learning curves, `srkd tune` and nothing else; no weight
-    depends on it."""
+    """Data set that is measured during training, only for learning curves and `srkd tune`. Weights of networks
+    do not depend on it."""
     scale: Annotated[Literal[2, 3, 4], Field(examples=[4])] = 2
     """Upscaling factor of all networks."""
 
@@ -75,15 +75,16 @@ class TeacherSpec(Spec):
     """Where features are read in a network of `weights` that is not built in: module paths, from shallow to deep,
     or the path of the module that holds them."""
     overlap: Annotated[Annotated[int, Field(ge=1, le=4096)] | None, Field(examples=[32])] = None
-    """LR pixels around a tile for such a network. Without it, the receptive field."""
+    """LR pixels of context around a tile, in a network of `weights` that is not built in. Without it, the measured
+    receptive field."""
 
     range: Annotated[
         Literal[1, 255] | None, Field(examples=[255], exclude_if=lambda chosen: chosen is None)
     ] = None
-    """Range of the values that the EDSR or RCAN in `weights` works on. Without it, read from the file."""
+    """Highest pixel value that the EDSR or RCAN in `weights` works with. Without it, read from the file."""
     res_scale: Annotated[Rate | None, Field(examples=[0.1], exclude_if=lambda chosen: chosen is None)] = None
-    """Residual scale of the EDSR in `weights`, which its file does not state. Without it, 0.1 from 256 filters on
-    and 1 below."""
+    """Residual scale of the EDSR in `weights`, which its file does not state. Without it, 0.1 for 256 or
+    more filters, else 1."""
     labels: Annotated[
         LabelSource, Field(examples=["images"], exclude_if=lambda chosen: chosen == "patches")
     ] = "patches"
@@ -141,7 +142,7 @@ class EvaluateSpec(Spec):
     """What reports show. Every metric is always measured and kept."""
 
     protocol: Annotated[ProtocolName, Field(examples=["y@1"])] = "y@1"
-    """Rules of measurement. Scores of two protocols never share a table."""
+    """Evaluation rules. Scores of two protocols never appear in one table."""
     metrics: Annotated[Distinct[MetricName], Field(examples=[["psnr_y"]])] = []
     """Metrics that reports show, in this order. Empty: all metrics of the protocol."""
     self_ensemble: Annotated[bool, Field(examples=[True])] = False
@@ -187,8 +188,8 @@ class Suite(Spec):
     student_init: Annotated[
         str | None, Field(min_length=1, examples=["edsr_x2.pt"], exclude_if=lambda chosen: chosen is None)
     ] = None
-    """Initial weights of the students: the id of a finished run or a file as under `teacher.weights`, of a network
-    of their size and of their scale or 2. Without it, the seed draws them."""
+    """Initial weights of the students: the id of a finished run, or a file as under `teacher.weights`. The network
+    must have the students' size, and their scale or 2. Without it, the seed determines random weights."""
     train: Annotated[TrainSpec, Field(examples=[{"steps": 10000, "schedule": "cosine"}])]
     """Training settings of all students, and of the teacher unless `teacher.train` differs."""
     methods: Annotated[Distinct[str], Field(examples=[["none", "hkd", "rkd+hkd"]])]
@@ -199,11 +200,11 @@ class Suite(Spec):
         dict[str, Params], BeforeValidator(flat_params), Field(examples=[{"ckd": {"warmup": 0.02}}])
     ] = {}
     """Hyper-parameters by method. A combination `a+b` takes those of `a` and of `b`, unless it has its own, as in
-    `{rkd+hkd: {hkd: {weight: 4}}}`. `none@2x` and the like take `learning_rate`. The word `tuned` stands for
+    `{rkd+hkd: {hkd: {weight: 4}}}`. Controls such as `none@2x` take `learning_rate`. The word `tuned` stands for
     `tuned: true` without parameters."""
     tuned: Annotated[bool, Field(examples=[True])] = False
-    """Use each method's best loss weights of `srkd tune`, and the best learning rates of `none@2x` and the like,
-    searched around `params`."""
+    """Use each method's best loss weights of `srkd tune`, and the best learning rates of controls such
+    as `none@2x`, searched around `params`."""
     seeds: Annotated[Distinct[Seed], Field(min_length=1, examples=[[0, 1, 2, 3, 4, 5]])] = [0]
     """One training of every method for each seed."""
     evaluate: Annotated[EvaluateSpec, Field(examples=[{"metrics": ["psnr_y"]}])] = EvaluateSpec()
@@ -211,7 +212,7 @@ class Suite(Spec):
     claims: Annotated[
         list[Claim], Field(max_length=100, examples=[[{"claim": "HKD helps", "gain": ["hkd"]}]])
     ] = []
-    """Statements that `srkd report --claims` checks. Without any, those of the study."""
+    """Statements that `srkd report --claims` checks. Without it, those of the original study."""
 
     @model_validator(mode="before")
     @classmethod

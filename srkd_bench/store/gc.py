@@ -138,7 +138,7 @@ def describe(path: Path) -> str:
             return f"labels of training images by {_owner(key['teacher'], path)}{how}"
         return _scores(key, path)
     except (IntegrityError, OSError, ValueError, LookupError, TypeError):
-        return "broken: see `srkd store verify`"
+        return "corrupted: see `srkd store verify`"
 
 
 def _scores(key: dict[str, Any], path: Path) -> str:

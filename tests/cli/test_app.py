@@ -90,7 +90,7 @@ from tests.conftest import Srkd
         ("profile 4f1a --size big", 1, "hint: --size 320x180"),
         # order and number of arguments
         ("run demo bsds", 2, "error: unexpected argument: bsds hint: srkd run --help"),
-        ("demo run", 2, "hint: a suite stands after the command: srkd run demo"),
+        ("demo run", 2, "hint: put the suite after the command: srkd run demo"),
         ("compare hkd", 1, "hint: srkd compare demo hkd none"),
         ("compare demo hkd none rkd", 1, "hint: srkd compare demo hkd none"),
         # missing files
@@ -102,7 +102,7 @@ from tests.conftest import Srkd
         # unknown options, and options in the wrong place
         ("run --gpu 1", 2, "error: srkd run has no option --gpu hint: srkd run --help"),
         ("run --drry-run", 2, "hint: did you mean --dry-run?"),
-        ("--dry-run run demo", 2, "hint: options stand after the command: srkd run --dry-run"),
+        ("--dry-run run demo", 2, "hint: put options after the command: srkd run --dry-run"),
         ("report --dry-run", 2, "error: srkd report has no option --dry-run"),
         ("--verion", 2, "hint: did you mean --version?"),
         ("ls --measure", 1, "hint: srkd ls methods --measure"),
@@ -112,7 +112,7 @@ from tests.conftest import Srkd
         ("run --executor ray --dry-run", 1, "hint: srkd plan demo"),
         ("evaluate --model bicubic --weights a.pt", 1, "hint: give one of them"),
         ("evaluate --self-ensemble --model bicubic --datasets set5", 1, "--self-ensemble needs a network"),
-        ("store export -o a.tar", 1, "nothing to export is named"),
+        ("store export -o a.tar", 1, "no suite and no run is given"),
         ("store export demo -o a.zip", 1, "does not end in .tar"),
         ("evaluate demo --weights a.pt --datasets set5", 1, "SUITE cannot be combined with --weights"),
         ("evaluate --weights a.pt --datasets set5 --seeds 2", 1, "--set or --seeds cannot be combined with"),
@@ -123,7 +123,7 @@ from tests.conftest import Srkd
         ),
         ("evaluate demo --model bicubic --datasets set5", 1, "SUITE cannot be combined with --model"),
         ("evaluate demo --scale 3", 1, "hint: --set data.scale=3"),
-        ("evaluate demo --range 255", 1, "--range and --res-scale go with --weights FILE"),
+        ("evaluate demo --range 255", 1, "--range and --res-scale need --weights FILE"),
         (
             "evaluate --datasets set5 --set data.test=[set14]",
             1,

@@ -279,7 +279,7 @@ def test_a_download_without_a_checksum_is_unverified_and_no_fault(store: Artifac
     beside(store.home / "downloads" / "images.zip", SHA256).unlink()
     code, text, _ = srkd("store", "verify")
     assert code == 0
-    assert "downloads/images.zip: cannot be checked" in text
+    assert "downloads/images.zip: cannot be verified" in text
     assert json.loads(srkd("store", "verify", "--json")[1])["unverified"] == ["downloads/images.zip"]
 
 
@@ -299,14 +299,14 @@ def test_verify_ends_with_4_and_the_command_that_repairs(store: ArtifactStore, s
     )
     code, text, messages = srkd("store", "verify")
     assert (code, messages) == (0, "")
-    assert text.startswith(f"{files + 1} files, 2 MB checked in ")  # and the download
-    assert text.endswith(", 0 broken\n")
+    assert text.startswith(f"{files + 1} files, 2 MB verified in ")  # and the download
+    assert text.endswith(", 0 corrupted\n")
     (run_of(store, "hkd") / "card.json").write_text("{}", encoding="utf-8")
     before = contents(store.home)
     code, text, messages = srkd("store", "verify")
     assert code == 4
     assert text.splitlines()[0] == f"runs/{run_of(store, 'hkd').name}: card.json is corrupted"
-    assert text.endswith(", 1 broken\n")
+    assert text.endswith(", 1 corrupted\n")
     assert messages.endswith("hint: srkd store verify --repair\n")
     code, text, _ = srkd("store", "verify", "--json")
     assert code == 4
@@ -325,8 +325,8 @@ def test_repaired_artifacts_are_recreated_bit_identically(store: ArtifactStore, 
         path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
     code, text, _ = srkd("store", "verify", "--repair")
     assert code == 0
-    assert text.count("; removed, ") == 7
-    assert f"runs/{hkd.name}: artifact.json is corrupted; removed, the next `srkd run`" in text
+    assert text.count("; deleted: ") == 7
+    assert f"runs/{hkd.name}: artifact.json is corrupted; deleted: the next `srkd run`" in text
     assert not any(path.exists() for path in lost)
     assert not beside(lost[5], SHA256).exists()
     assert srkd("store", "verify")[0] == 0
@@ -347,7 +347,7 @@ def test_repair_keeps_artifacts_of_a_running_process(store: ArtifactStore, srkd:
     with process(store, f"store.locked(['run-{run.name}'])"):
         code, text, _ = srkd("store", "verify", "--repair")
     assert code == 4
-    assert "not removed: another process is at work on it" in text
+    assert "not deleted: another process uses it" in text
     assert run.exists()
     assert srkd("store", "verify", "--repair")[0] == 0
     assert not run.exists()
@@ -369,9 +369,9 @@ def test_gc_without_yes_changes_nothing(store: ArtifactStore, srkd: Srkd) -> Non
     code, text, messages = srkd("store", "gc")
     assert code == 0
     assert all(name in text for name in left)
-    assert "6 things, 4 kB can go" in text
-    assert "3 finished runs are kept; --keep SUITE names what to keep" in messages
-    assert messages.endswith("to remove what is listed: srkd store gc --yes\n")
+    assert "6 items, 4 kB can be deleted" in text
+    assert "3 finished runs are kept; --keep SUITE includes those that SUITE does not need" in messages
+    assert messages.endswith("to delete the listed items: srkd store gc --yes\n")
     srkd("store", "gc", "--keep", "tiny.yaml")
     assert contents(store.home) == before
     assert sorted(store.home.rglob("*")) == names
@@ -387,7 +387,7 @@ def test_gc_removes_only_leftovers_of_killed_processes(store: ArtifactStore, srk
     assert {one["path"] for one in removed["things"]} == set(left)
     assert removed["bytes"] == 3 * 500 + 3 * 700
     assert contents(store.home) == before
-    assert srkd("store", "gc", "--yes")[1] == "nothing can go\n"
+    assert srkd("store", "gc", "--yes")[1] == "nothing to delete\n"
 
 
 def test_gc_removes_partial_small_files_of_killed_processes(store: ArtifactStore, srkd: Srkd) -> None:
@@ -411,8 +411,8 @@ def test_gc_removes_unused_locks(store: ArtifactStore, srkd: Srkd) -> None:
         assert told["locks"] == unused
         assert len(list(locks.iterdir())) == unused  # nothing is removed without --yes
         code, text, messages = srkd("store", "gc", "--yes")
-        assert (code, text) == (0, "nothing can go\n")
-        assert f"{unused} unused lock files removed\n" in messages
+        assert (code, text) == (0, "nothing to delete\n")
+        assert f"{unused} unused lock files deleted\n" in messages
         assert [path.name for path in locks.iterdir()] == ["run-abc"]
         assert not download.exists()
     assert json.loads(srkd("store", "gc", "--yes", "--json")[1])["locks"] == 1
@@ -554,7 +554,7 @@ def test_gc_keeps_all_artifacts_of_a_suite(store: ArtifactStore, srkd: Srkd, tmp
     assert code == 0
     assert "2 of 2 networks are in the store" in messages
     assert "measuring" not in messages
-    assert srkd("store", "gc", "--keep", "less.yaml", "--keep", "tiny.yaml")[1] == "nothing can go\n"
+    assert srkd("store", "gc", "--keep", "less.yaml", "--keep", "tiny.yaml")[1] == "nothing to delete\n"
 
 
 def test_gc_keeps_the_unfinished_runs_of_a_suite(store: ArtifactStore, srkd: Srkd) -> None:
@@ -644,7 +644,7 @@ def test_du_sums_all_files(store: ArtifactStore, srkd: Srkd) -> None:
             count for name, count in held.items() if name.startswith(one["what"] + "/")
         )
     assert 0 < told["free"] <= shutil.disk_usage(store.home).total
-    assert "in all" in srkd("store", "du")[1]
+    assert "total" in srkd("store", "du")[1]
 
 
 def test_locks_and_errors_name_their_artifact(tmp_path: Path) -> None:

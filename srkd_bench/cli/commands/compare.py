@@ -65,8 +65,8 @@ def compare(
 ) -> None:
     """Compare two methods, two runs or two score files.
 
-    Shows paired differences, the images that differ most, and different settings. Two score files are compared
-    method by method, which shows the effect of a setting.
+    Shows paired differences, the images that differ most, and the settings that differ. Of two score files, each
+    method is compared with itself, which shows the effect of a setting.
     """
     if len(names) not in (2, 3):
         raise SrkdError("compare takes two names, after an optional suite", "srkd compare demo hkd none")
@@ -189,8 +189,8 @@ def advise(
 ) -> None:
     """Predict what distillation gains for a student of your size, training length and number of images.
 
-    The prediction is a regression on the cells of a grid. The answer states how far outside the grid the question
-    lies, and the command that checks it on your own images.
+    The prediction comes from a regression on the cells of a grid. The output also states whether your training is
+    inside the range of the grid, and prints a command that checks the prediction on your own images.
     """
     from srkd_bench.evaluation.grids.advice import advise as answer
     from srkd_bench.report.grids.advice import OPTIONS, advice_data, advice_table, checking_command

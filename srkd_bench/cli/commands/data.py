@@ -77,7 +77,7 @@ def _pack(name: str, source: Path | None, store: ArtifactStore, display: Display
         stamp = stamp_of(source) if source.is_dir() else ""
         made = ingest.adopt(store, name, source, display, stamp=stamp, replace=force)
     elif (here := packed(store, name)) is not None and not force:
-        display.say(f"{name} is present")
+        display.say(f"{name} is already available")
         return Packed(name, here)
     elif spec_of(store, name).role == "own":
         raise SrkdError(f"'{name}' was imported from a folder", f"srkd download {name} --from DIR --force")

@@ -27,7 +27,7 @@ def write_figures(figures: Mapping[str, Figure], directory: Path) -> list[Path]:
     """Write figures as PDF, PNG and SVG, and return the files.
 
     Args:
-        directory: made if it is not there.
+        directory: created if missing.
     Raises:
         SrkdError: it cannot be written.
     """

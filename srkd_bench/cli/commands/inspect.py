@@ -47,7 +47,9 @@ def list_(
     from srkd_bench.experiments.analysis import listing
 
     if measure and what != What.METHODS:
-        raise SrkdError(f"--measure goes with methods, not {what}", "srkd ls methods --measure")
+        raise SrkdError(
+            f"--measure needs `srkd ls methods`, not `srkd ls {what}`", "srkd ls methods --measure"
+        )
     if measure:
         _print_measured(suite or DEFAULT_SUITE, settings, home, device, json_)
         return

@@ -88,7 +88,7 @@ def export(
     range_: Range = None,
     res_scale: ResScale = None,
     check: Annotated[
-        Path | None, typer.Option("--check", metavar="DIR", help="Also compare on these HR images.")
+        Path | None, typer.Option("--check", metavar="DIR", help="Folder of HR images to compare on as well.")
     ] = None,
     force: Force = False,
     home: Home = None,
@@ -96,9 +96,10 @@ def export(
 ) -> None:
     """Export a network to ONNX, safetensors or PT2.
 
-    The exported network maps float32 RGB in [0, 1] of shape (batch, 3, height, width), any size, to SR; the file's
-    metadata describe this. It is first compared with PyTorch on photographs. Nothing is written if SR differs by
-    more than 0.0001 or PSNR-Y by more than 0.001 dB. ONNX needs the extra srkd-bench[onnx].
+    The exported network maps float32 RGB images in [0, 1] of shape (batch, 3, height, width) and any size to SR.
+    The file's metadata describe this. Before the file is written, its output is compared with PyTorch's on
+    photographs. Nothing is written if SR differs by more than 0.0001 or PSNR-Y by more than 0.001 dB. ONNX needs
+    the extra srkd-bench[onnx].
     """
     from srkd_bench.evaluation.inference.export import check_request, describe
     from srkd_bench.evaluation.inference.export import export as write
@@ -132,9 +133,9 @@ def profile(
 ) -> None:
     """Measure a network's size, multiply-adds, time and memory.
 
-    The student is measured next to its teacher. After three warm-up passes, student and teacher alternate; time is
-    the median with quartiles of a forward pass. Memory is the peak with the weights, without torch itself: on the
-    CPU the memory of a separate process, on CUDA what torch allocated.
+    A student is measured together with its teacher: after three warm-up passes, their forward passes alternate.
+    Time is the median of the passes, with quartiles. Memory is the peak including the weights, without PyTorch
+    itself: on the CPU that of a separate process, on CUDA what PyTorch allocated.
     """
     from srkd_bench.evaluation.inference.profile import profile as measure
     from srkd_bench.networks.stored import choose, find_teacher
@@ -183,7 +184,7 @@ def _plain(cost: Cost) -> dict[str, object]:
 
 
 def _rows(costs: list[Cost]) -> list[dict[str, str]]:
-    """Return what was measured, a column a network; the last is how many times the teacher's is the student's."""
+    """Return the measurements, one column for each network; the last is the ratio of teacher to student."""
     shown = [_shown(cost) for cost in costs]
     rows = [
         {"": what, **{one.role: column[what] for one, column in zip(costs, shown, strict=True)}}

@@ -32,7 +32,7 @@ Format = Annotated[
         "--format",
         "-f",
         names=("table", "json", *SCRIPTS),
-        help="A table or JSON with times, or a script: commands for a shell, or a Slurm job array.",
+        help="A table or JSON with the predicted times, or a script of shell commands or Slurm jobs.",
     ),
 ]
 AtOnce = Annotated[
@@ -80,8 +80,8 @@ def plan(
 
     Also shows the minimum difference from no distillation that the suite's seeds detect with a power of 80 %.
 
-    The commands of a script may run on several machines that share the store, at the same time and repeatedly; only
-    the teacher must come first. Finished work is reused.
+    The commands of a script may run at the same time on several machines that share the store, and may be repeated.
+    Only the teacher must be trained first. Finished work is reused.
     """
     from srkd_bench.experiments.analysis.sensitivity import sensitivity
     from srkd_bench.experiments.executors.scripts import steps
@@ -90,7 +90,7 @@ def plan(
 
     if detect is not None and format_ in SCRIPTS:
         raise SrkdError(
-            f"--detect does not go with --format {format_}", "leave out --format, or --format json"
+            f"--detect cannot be combined with --format {format_}", "leave out --format, or --format json"
         )
     changes = with_teacher(settings, teacher)
     found, store, display = find_plans(suite, changes, home, readonly=True)

@@ -70,7 +70,7 @@ Outputs = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Write a file; its suffix is the format: .html .md .tex .csv .csv.gz .json .txt; repeatable.",
+        help="File to write; its suffix is the format: .html .md .tex .csv .csv.gz .json .txt; repeatable.",
     ),
 ]
 Source = Annotated[
@@ -295,7 +295,7 @@ class Targets:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a report is to be about.
+    """The request for a report.
 
     Args:
         suite: as it was named; None if it was not.
@@ -357,7 +357,7 @@ def _append(path: Path, text: str) -> None:
 
 
 def _fail_if(conditions: Sequence[Condition], results: Results) -> None:
-    """Raise what --fail-if asks for."""
+    """Raise an error if a condition of --fail-if holds."""
     from srkd_bench.report.conditions import met
 
     if reasons := [reason for one in conditions if (reason := met(one, results))]:
@@ -365,7 +365,7 @@ def _fail_if(conditions: Sequence[Condition], results: Results) -> None:
 
 
 def _check(verdicts: Sequence[Verdict], plan: Plan) -> None:
-    """Raise what --check asks for."""
+    """Raise an error if a claim fails, or if none holds."""
     failed = [f"({number}) {one.claim}" for number, one in enumerate(verdicts, 1) if one.verdict == "fails"]
     if failed:
         raise ConditionMet(f"--check: {len(failed)} of {len(verdicts)} claims fail: {'; '.join(failed)}")

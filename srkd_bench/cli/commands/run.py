@@ -169,7 +169,7 @@ def run(
     Finished work is reused, and interrupted training resumes from its checkpoint.
     """
     if executor == "local" and address:
-        raise SrkdError("--address goes with --executor ray", "--executor ray")
+        raise SrkdError("--address needs --executor ray", "--executor ray")
     if executor != "local" and dry_run:
         raise SrkdError(
             "--dry-run forecasts this machine only",

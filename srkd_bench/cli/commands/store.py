@@ -41,8 +41,8 @@ def verify(repair: Repair = False, shared: InBucket = False, home: Home = None, 
         gone = repair and remove(store, fault)
         rows.append({"path": _place(fault.path, store), "problem": fault.problem, "removed": gone})
         if not json_:
-            end = f"; removed, {_remedy(fault.path)}" if gone else ""
-            end = "; not removed: another process is at work on it" if repair and not gone else end
+            end = f"; deleted: {_remedy(fault.path)}" if gone else ""
+            end = "; not deleted: another process uses it" if repair and not gone else end
             print(f"{_place(fault.path, store)}: {fault.problem}{end}")
     unverified = [_place(path, store) for path in found.unverified]
     if json_:
@@ -50,11 +50,11 @@ def verify(repair: Repair = False, shared: InBucket = False, home: Home = None, 
         print_json({"schema": 1, **sums, "broken": rows, "unverified": unverified})
     else:
         for place in unverified:
-            print(f"{place}: cannot be checked, no checksum is kept beside it")
-        print(f"{found.files:,} files, {size(found.bytes)} checked in {where}, {len(rows)} broken")
+            print(f"{place}: cannot be verified, because it has no checksum")
+        print(f"{found.files:,} files, {size(found.bytes)} verified in {where}, {len(rows)} corrupted")
     if left := sum(not row["removed"] for row in rows):
-        hint = "wait until it is done, or stop it" if repair else f"{command_line()} --repair"
-        raise IntegrityError(f"{_are(left)} broken in {where}", hint)
+        hint = "wait until the other process ends, or stop it" if repair else f"{command_line()} --repair"
+        raise IntegrityError(f"{_are(left)} corrupted in {where}", hint)
 
 
 def _place(path: Path, store: ArtifactStore) -> str:
@@ -62,7 +62,7 @@ def _place(path: Path, store: ArtifactStore) -> str:
 
 
 def _are(count: int) -> str:
-    return "1 thing is" if count == 1 else f"{count} things are"
+    return "1 item is" if count == 1 else f"{count} items are"
 
 
 def push(home: Home = None, json_: Json = False) -> None:
@@ -79,9 +79,9 @@ def push(home: Home = None, json_: Json = False) -> None:
     if json_:
         print_json({"schema": 1, "sent": [one for one in places if one not in left], "left": left})
     else:
-        display.say(f"{len(places) - len(left)} of {len(places)} sent to {shared.bucket.address}")
+        display.say(f"{len(places) - len(left)} of {len(places)} uploaded to {shared.bucket.address}")
     if left:
-        raise MissingError(f"{_are(len(left))} not sent yet", command_line())
+        raise MissingError(f"{_are(len(left))} not uploaded yet", command_line())
 
 
 Keep = Annotated[
@@ -122,16 +122,17 @@ def gc(
     if json_:
         return
     if len(gone) < len(waste):
-        display.say(f"{len(waste) - len(gone)} left: another srkd has begun to work on it")
+        display.say(f"{len(waste) - len(gone)} not deleted: another process uses them")
     runs = len(list((store.home / "runs").glob(f"*/{MANIFEST}")))
     if not suites and runs:
         display.say(
-            f"{runs} finished run{'s are' if runs > 1 else ' is'} kept; --keep SUITE names what to keep"
+            f"{runs} finished run{'s are' if runs > 1 else ' is'} kept;"
+            " --keep SUITE includes those that SUITE does not need"
         )
     if locks and yes:
-        display.say(f"{locks} unused lock file{'s' * (locks != 1)} removed")
+        display.say(f"{locks} unused lock file{'s' * (locks != 1)} deleted")
     if waste and not yes:
-        display.say(f"nothing is removed yet; to remove what is listed: {command_line()} --yes")
+        display.say(f"Nothing was deleted; to delete the listed items: {command_line()} --yes")
 
 
 def _print_waste(
@@ -147,8 +148,8 @@ def _print_waste(
         return
     for path, what, held in rows:
         print(f"{size(held):>7}  {path:<27}  {what}")
-    count = f"{len(rows)} thing{'s' * (len(rows) != 1)}, {size(total)}"
-    print("nothing can go" if not found else f"{count} removed" if removed else f"{count} can go")
+    count = f"{len(rows)} item{'s' * (len(rows) != 1)}, {size(total)}"
+    print("nothing to delete" if not found else f"{count} deleted" if removed else f"{count} can be deleted")
 
 
 def du(home: Home = None, json_: Json = False) -> None:
@@ -165,8 +166,8 @@ def du(home: Home = None, json_: Json = False) -> None:
         print_json({"schema": 1, "store": str(store.home), "places": places, "bytes": total, "free": left})
         return
     shown = [{"what": what, "count": f"{count:,}", "size": size(held)} for what, count, held in rows]
-    print_table([*shown, {"what": "in all", "count": "", "size": size(total)}])
-    print(f"{size(left)} free where {store.home} is")
+    print_table([*shown, {"what": "total", "count": "", "size": size(total)}])
+    print(f"{size(left)} free on the disk of {store.home}")
 
 
 def export(
@@ -195,7 +196,7 @@ def export(
     suite, runs = leading_suite(names or [], old_suite)
     if not runs and suite is None:
         raise SrkdError(
-            "nothing to export is named", "srkd store export demo -o demo.tar, or ids of `srkd ls runs`"
+            "no suite and no run is given", "srkd store export demo -o demo.tar, or ids of `srkd ls runs`"
         )
     if output.suffix != ".tar":
         raise SrkdError(f"'{output}' does not end in .tar", f"-o {output.name.split('.')[0] or 'runs'}.tar")
@@ -228,28 +229,28 @@ def import_(
     if json_:
         print_json({"schema": 1, "new": came.new, "here": came.here, "datasets": came.datasets})
         return
-    were = f"{len(came.here)} {'was' if len(came.here) == 1 else 'were'} here"
+    were = f"{len(came.here)} {'was' if len(came.here) == 1 else 'were'} already in the store"
     display.say(f"{file}: {bundle.contents([*came.new, *came.here])}: {len(came.new)} new, {were}")
     if came.datasets:
         display.say(f"A report also needs their images: srkd download {' '.join(came.datasets)}")
 
 
 def _remedy(path: Path) -> str:
-    """Print the commands that recreate removed items."""
+    """Return how a deleted item is recreated."""
     from srkd_bench.config.artifacts import ARTIFACTS
     from srkd_bench.data.catalog import DATASETS
 
     kind, name = path.parts[-2:] if path.parent.name in (*ARTIFACTS, "downloads") else ("work", path.name)
     if kind == "data" and not name.endswith(("_x2", "_x3", "_x4")) and name not in DATASETS:
-        return f"`srkd download {name} --from DIR` packs it again"
+        return f"`srkd download {name} --from DIR` imports it again"
     if kind == "data" and name in DATASETS and not DATASETS[name].builtin:
-        return f"`srkd download {name}` packs it again"
+        return f"`srkd download {name}` downloads it again"
     return {
         "runs": "the next `srkd run` of a suite that needs it trains it again",
-        "weights": "the next `srkd run` of a suite that names them takes them in again",
+        "weights": "the next `srkd run` of a suite that names them imports them again",
         "labels": "the next `srkd run` of a suite that needs them computes them again",
-        "scores": "the next `srkd run` or `srkd evaluate` that needs them measures again",
-        "data": "the next command that needs it packs it again",
-        "downloads": "the next command that needs it fetches it again",
-        "work": "the next `srkd run` of a suite that needs it begins that run again",
+        "scores": "the next `srkd run` or `srkd evaluate` that needs them measures them again",
+        "data": "the next command that needs it creates it again",
+        "downloads": "the next command that needs it downloads it again",
+        "work": "the next `srkd run` of a suite that needs it restarts that run",
     }[kind]

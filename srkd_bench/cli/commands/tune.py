@@ -68,9 +68,9 @@ def tune(
     """Search loss weights on a suite's validation images.
 
     Loss weights are searched from a tenth to ten times the default. For `none@2x`, `none@equal-cost` and, if named,
-    `none`, the learning rate is searched, from a quarter to four times the default. Every method has the same
-    number of trials; the first is its default. All trials have a separate seed and remain in the store. A suite
-    with `params: tuned` uses the best trial of each method except `none`.
+    `none`, the learning rate is searched from a quarter to four times the default. Every method has the same
+    number of trials, and the first trial is the default. Trials use a seed that the suite does not have, and remain
+    in the store. A suite with `tuned: true` uses the best trial of each method except `none`.
     """
     from srkd_bench.config.suite_file import load_suite
     from srkd_bench.experiments.planning import planner, tuning

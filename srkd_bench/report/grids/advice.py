@@ -97,7 +97,7 @@ def _worth(one: Expectation) -> list[str]:
 
 
 def _notes(summary: Summary, found: Advice, asked: Mapping[str, float]) -> list[str]:
-    """Return what the prediction rests on, and how far outside the grid the question lies."""
+    """Return the basis of the prediction, and how far the requested values are outside the grid."""
     sets = ", ".join(label(name) for name in summary.datasets)
     notes = [
         f"Predicted from {len(summary.cells)} cells of {summary.grid}, measured on {sets}",
@@ -114,14 +114,14 @@ def _notes(summary: Summary, found: Advice, asked: Mapping[str, float]) -> list[
         notes.append(f"As in most cells: {', '.join(phrase(*one) for one in found.assumed.items())}")
     if not found.combined:
         notes.append(
-            "The question lies outside the grid: no mixture of its cells has these values together. The prediction"
-            " is an extrapolation, for which the intervals are too narrow"
+            "This combination of values is outside the range of the grid's cells. The prediction is an"
+            " extrapolation, and its intervals are too narrow"
         )
     return notes
 
 
 def _in_words(one: Range) -> str:
-    """Return where a factor lies: `steps 10,000: inside the grid (2,500 to 160,000)`."""
+    """Return whether a factor is inside the grid: `steps 10,000: inside the grid (2,500 to 160,000)`."""
     bounds = f"{rounded(one.low)} to {rounded(one.high)}"
     if one.times == 1:
         where = f"inside the grid ({bounds})"

@@ -41,7 +41,7 @@ def test_a_question_outside_the_map_says_how_far(srkd: Srkd, grid: str) -> None:
     flat = " ".join(text.split())
     assert "steps 640,000: outside the grid (2,500 to 160,000), 4 times its largest value" in flat
     assert "images 5: outside the grid (50 to 399), 0.1 times its smallest value" in flat
-    assert "The question lies outside the grid" in flat
+    assert "outside the range of the grid" in flat
 
 
 def test_the_answer_as_json(srkd: Srkd, grid: str) -> None:

@@ -32,7 +32,7 @@ def test_a_local_copy_is_packed_once_and_replaced_with_force(srkd: Srkd, tmp_pat
     assert packed["name"] == "set5"
     assert states(srkd)["set5"] == "here"
     code, text, messages = srkd("download", "set5", "--json")
-    assert (code, json.loads(text)["datasets"], messages) == (0, [packed], "set5 is present\n")
+    assert (code, json.loads(text)["datasets"], messages) == (0, [packed], "set5 is already available\n")
     five_images(tmp_path / "mine", side=40)
     code, text, _ = srkd("download", "set5", "--from", "mine", "--force", "--json")
     assert code == 0

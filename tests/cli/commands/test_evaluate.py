@@ -144,7 +144,7 @@ def test_options_that_contradict_a_file_are_refused(srkd: Srkd, teacher_file: Pa
     assert "for values up to 255" in srkd(*words, "--range", "1")[2]
     assert "does not fit EDSR 8×1" in srkd(*words, "--model", "{n_feats: 8, n_resblocks: 1}")[2]
     assert "names no class" in srkd(*words, "--model", "resnet")[2]
-    assert "go with --weights" in srkd("evaluate", "--model", "bicubic", "--range", "1")[2]
+    assert "need --weights" in srkd("evaluate", "--model", "bicubic", "--range", "1")[2]
 
 
 def test_a_network_below_bicubic_is_flagged_with_likely_causes(srkd: Srkd, teacher_file: Path) -> None:

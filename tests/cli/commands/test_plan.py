@@ -143,7 +143,7 @@ def test_a_difference_to_detect_is_a_number_and_is_not_for_scripts(srkd: Srkd) -
     assert "'little'" in messages
     code, text, messages = srkd("plan", "tiny.yaml", "--detect", "0.02", "--format", "shell")
     assert (code, text) == (1, "")
-    assert "--detect does not go with --format shell" in messages
+    assert "--detect cannot be combined with --format shell" in messages
 
 
 def test_own_methods_are_named_by_their_files_only_if_trusted(

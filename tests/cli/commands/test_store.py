@@ -7,8 +7,8 @@ from tests.conftest import Srkd
 
 
 def test_a_missing_store_is_empty(srkd: Srkd, tmp_path: Path) -> None:
-    assert srkd("store", "verify")[1].startswith("0 files, 0 kB checked")
-    assert srkd("store", "gc")[1] == "nothing can go\n"
+    assert srkd("store", "verify")[1].startswith("0 files, 0 kB verified")
+    assert srkd("store", "gc")[1] == "nothing to delete\n"
     assert json.loads(srkd("store", "du", "--json")[1])["bytes"] == 0
     assert not (tmp_path / "home").exists()
 

@@ -153,7 +153,7 @@ def test_methods_are_listed_with_their_shares_after_the_teacher_was_trained(
 
 def test_only_methods_are_measured(srkd: Srkd) -> None:
     code, _, messages = srkd("ls", "suites", "--measure")
-    assert (code, "error: --measure goes with methods, not suites" in messages) == (1, True)
+    assert (code, "error: --measure needs `srkd ls methods`, not `srkd ls suites`" in messages) == (1, True)
 
 
 def test_a_short_suite_is_measured_on_a_short_training(plan: Plan) -> None:

@@ -427,7 +427,7 @@ def test_a_suite_with_labels_runs_in_two_processes_and_is_moved_to_another_machi
         text.split()
     )
     assert list((tmp_path / "home" / "work").iterdir()) == []
-    assert "nothing can go" in srkd("store", "gc", "--keep", "tiny.yaml")[1]
+    assert "nothing to delete" in srkd("store", "gc", "--keep", "tiny.yaml")[1]
     counts = {one["what"]: one["count"] for one in json.loads(srkd("store", "du", "--json")[1])["places"]}
     assert counts["labels"] == 1
     tiny_suite(tmp_path, "plain", methods=["none"])

@@ -85,7 +85,10 @@ def test_an_import_equals_the_export_and_gives_the_same_table(srkd: Srkd, tmp_pa
     assert (code, text) == (0, "")
     assert messages.startswith("Wrote moved.tar: 3 runs, 4 sets of scores, ")
     code, _, messages = srkd("store", "import", "moved.tar", "--home", "away")
-    assert (code, messages) == (0, "moved.tar: 3 runs, 4 sets of scores: 7 new, 0 were here\n")
+    assert (code, messages) == (
+        0,
+        "moved.tar: 3 runs, 4 sets of scores: 7 new, 0 were already in the store\n",
+    )
     assert kept(tmp_path / "away") == kept(tmp_path / "home")
     table = srkd("report", "tiny.yaml")[1]
     assert srkd("report", "tiny.yaml", "--home", "away")[1] == table
@@ -126,7 +129,7 @@ def test_a_run_is_exported_by_its_id_prefix_with_its_scores(srkd: Srkd) -> None:
         json.loads(srkd("store", "import", "one.tar", "--home", "away", "--json")[1])["new"] == told["holds"]
     )
     _, _, messages = srkd("store", "import", "tiny.tar", "--home", "away")
-    assert "5 new, 2 were here" in messages
+    assert "5 new, 2 were already in the store" in messages
 
 
 def canonical(key: Any) -> bytes:

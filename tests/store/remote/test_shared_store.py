@@ -210,7 +210,7 @@ def test_corrupted_bytes_on_the_server_are_detected_and_repaired(
     assert (status, out.splitlines()[0]) == (4, f"{KEY.place}: scores.json is corrupted")
     assert srkd("store", "verify", "--shared", "--repair", "--home", str(one.home))[0] == 0
     assert two.file(KEY, "scores.json").read_text(encoding="utf-8") == "{}"  # sent again: it was whole here
-    assert srkd("store", "verify", "--shared")[1].endswith("0 broken\n")
+    assert srkd("store", "verify", "--shared")[1].endswith("0 corrupted\n")
 
 
 def test_a_manifest_that_is_damaged_or_names_files_elsewhere_is_refused(
