@@ -84,7 +84,7 @@ def seeds_setting(text: str) -> str:
     """Return --seeds as a setting: `6` and `0-5` are `seeds=[0,1,2,3,4,5]`.
 
     Raises:
-        SrkdError: it is no number, range or list, or has too many seeds.
+        SrkdError: it is not a number, range or list, or has too many seeds.
     """
     parts = [part.strip() for part in text.split(",")]
     found = [_SEEDS.fullmatch(part) for part in parts]

@@ -33,7 +33,7 @@ def path_of(context: typer.Context) -> str:
 
 
 def unknown_command(name: str, known: Iterable[str], path: str) -> SrkdError:
-    """Return the error for a word that is no command.
+    """Return the error for a word that is not a command.
 
     Args:
         known: the commands of the group.

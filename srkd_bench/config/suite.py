@@ -251,7 +251,7 @@ class Suite(Spec):
                 raise ValueError(f"{scales}: leave out the network's")
             if isinstance(model, FusionSpec):
                 raise ValueError(
-                    "a fusion is trained from the teachers that `teachers` lists; it is no model"
+                    "a fusion is trained from the teachers that `teachers` lists; it is not a model"
                 )
         return self
 

@@ -237,7 +237,7 @@ def _no_suite(name: str, known: Iterable[str]) -> SrkdError:
     """Return the error for a name that is neither a suite nor a suite file; a file may be there by another name."""
     with suppress(OSError, ValueError):  # no file can have such a name
         if Path(name).is_file():
-            problem = f"'{name}' is no suite: the name of a suite file ends in .yaml"
+            problem = f"'{name}' is not a suite: the name of a suite file ends in .yaml"
             return SrkdError(problem, f"rename it to {Path(name).stem}.yaml")
         if Path(f"{name}.yaml").is_file():
             return SrkdError(f"no suite named '{name}'", f"did you mean '{name}.yaml'?")
@@ -288,7 +288,7 @@ def validated(kind: type[S], raw: Any, where: str) -> S:
         hint = "" if first["type"] == "value_error" else _example(kind, [*parents, last], raw)
         several = set(_UNION) & set(first["loc"]) and isinstance(first["input"], dict | list)
         reason = _SCALAR if several else problem(first)
-        # The field of `student.init`, which is beside `student` since it is no part of the network.
+        # The field of `student.init`, which is beside `student` since it is not a part of the network.
         key, hint = (text.replace("student_init", "student.init") for text in (key, hint))
         raise SrkdError(f"{where}:{key} {reason}", hint) from None
 

@@ -26,7 +26,7 @@ def control_label(control: str) -> str:
 
 
 def check_control(name: str) -> None:
-    """Refuse the name of a method with a budget that is no control.
+    """Refuse the name of a method with a budget that is not a control.
 
     Raises:
         SrkdError: its method is not `none`, or its factor is not above 1 or has a shorter spelling.

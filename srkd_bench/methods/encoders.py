@@ -72,7 +72,7 @@ def resolved(params: Mapping[str, Params], *, optional: bool = False) -> dict[st
 
 
 def source_of(value: object) -> sources.Source | None:
-    """Return the source of a parameter that `resolved` gave; None if it is no encoder.
+    """Return the source of a parameter that `resolved` gave; None if it is not an encoder.
 
     Raises:
         MissingError: this process does not know the file.

@@ -46,7 +46,7 @@ class Stack:
         learners: with equal networks and training settings. Their weights and gradients become parts of the
             stack's.
     Raises:
-        SrkdError: a network is no EDSR.
+        SrkdError: a network is not an EDSR.
     """
 
     def __init__(self, learners: Sequence[Learner]) -> None:

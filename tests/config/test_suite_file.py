@@ -253,7 +253,7 @@ def test_a_suite_file_that_is_named_without_its_suffix_is_found(
     with pytest.raises(SrkdError, match="no suite named 'mine'") as error:
         load_suite("mine")
     assert error.value.hint == "did you mean 'mine.yaml'?"
-    with pytest.raises(SrkdError, match=r"'mine.txt' is no suite: .* ends in .yaml"):
+    with pytest.raises(SrkdError, match=r"'mine.txt' is not a suite: .* ends in .yaml"):
         load_suite("mine.txt")
     for name in ("a" * 5000, "a\0b"):
         with pytest.raises(SrkdError, match="no suite named"):

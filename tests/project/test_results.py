@@ -3,7 +3,7 @@
 A block begins with `<!-- KIND SUITE OPTIONS -->` and ends with `<!-- end -->`. By kind, it holds
 `report`: the output of `srkd report`; `scores`: its gains and its scores in PSNR-Y; `gains`: the gains alone;
 `summary`: gain, interval, adjusted p and verdict of each method, spelled out; `compare SUITE OTHER`: the
-difference of each method from itself in another suite, or in OTHER.csv.gz of the suite; `grid`: a grid's gains over
+difference of each method from itself in results/OTHER.csv.gz; `grid`: a grid's gains over
 two axes and effects; `advice`: what `srkd advise` says from a grid; `trials`: the trials of a search for weights.
 """
 
@@ -60,9 +60,7 @@ def srkd(*words: str) -> str:
 
 def compared(suite: str, other: str) -> str:
     """Return what `srkd compare` says of PSNR-Y over all data sets, without methods whose runs are the same."""
-    results = ROOT / "results"
-    own = results / suite / f"{other}.csv.gz"  # the same suite under another setting
-    files = [results / suite / "scores.csv.gz", own if own.exists() else results / other / "scores.csv.gz"]
+    files = [ROOT / "results" / f"{one}.csv.gz" for one in (f"{suite}/scores", other)]
     lines = ["|  | Difference (dB) | 95 % interval | Holm p | Verdict |", "| :-- | --: | --: | --: | --: |"]
     for row in json.loads(srkd("compare", *map(str, files), "--json"))["differences"]:
         if row["dataset"] is None and row["metric"] == "psnr_y" and row["mean"]:

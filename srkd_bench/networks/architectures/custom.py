@@ -177,7 +177,7 @@ class Foreign(Architecture):
 
 
 def feature_map(output: object, size: Sequence[int]) -> Tensor | None:
-    """Return a module's output as (N, C, h, w), or None if it is no feature map of that size.
+    """Return a module's output as (N, C, h, w), or None if it is not a feature map of that size.
 
     Outputs (N, h*w, C) of transformers are reshaped; of several outputs the first is used.
     """

@@ -102,7 +102,7 @@ def _check_names(state: Mapping[str, Tensor], path: Path) -> None:
     for name in state:
         if any(len(digits) > 6 or int(digits) > len(state) + 64 for digits in re.findall(r"\d+", name)):
             raise SrkdError(
-                f"'{path}' is no network: {name[:80]!r} has too large a number for a file of {len(state):,} tensors"
+                f"'{path}' is not a network: {name[:80]!r} has too large a number for {len(state):,} tensors"
             )
 
 
@@ -117,7 +117,7 @@ def _recognised(state: Mapping[str, Tensor], path: Path) -> Any | None:
     except spandrel.UnsupportedModelError:
         return None
     except SrkdError as error:
-        raise SrkdError(f"'{path}' is no network: {error.message}") from None
+        raise SrkdError(f"'{path}' is not a network: {error.message}") from None
     except Exception as error:  # architectures raise errors of various classes when sizes do not fit
         raise Unfit(f"'{path}' looks like a network that spandrel knows, but its weights do not fit",
                     f"spandrel says: {str(error)[:200]!r}") from None  # fmt: skip

@@ -86,7 +86,7 @@ def _cell(name: str, own: Sequence[Line], file: str) -> CellResults:
     factors = {key: number for key, text in texts.items() if (number := _number(text)) is not None}
     for key in axes:
         if first.get(FACTOR + key) and key not in factors:
-            raise _refused(own[0], file, f"{FACTOR}{key} is no number")
+            raise _refused(own[0], file, f"{FACTOR}{key} is not a number")
     costs = {
         line.score.model: number for line in own if (number := _number(line.more.get(COST, "")) or 0) > 0
     }
@@ -128,7 +128,7 @@ def _refuse_twins(cells: Sequence[CellResults], file: str) -> None:
 
 
 def _refused(line: Line, file: str, problem: str) -> SrkdError:
-    return SrkdError(f"line {line.number} of {file} is of no cell: {problem}", "write the file again")
+    return SrkdError(f"line {line.number} of {file} does not fit its cell: {problem}", "write the file again")
 
 
 def _needs_number(cell: CellResults, key: str) -> bool:

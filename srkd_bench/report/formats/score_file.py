@@ -131,7 +131,7 @@ def lines(text: str, name: str) -> Iterator[Line]:
         try:
             score = _score(values, commas)
         except ValueError as error:
-            raise SrkdError(f"line {number} of {name} is no score: {error}", ANOTHER) from None
+            raise SrkdError(f"line {number} of {name} is not a score: {error}", ANOTHER) from None
         more = {column: value for column, value in values.items() if column not in COLUMNS}
         if commas:
             more = {column: _with_point(value) for column, value in more.items()}
@@ -175,19 +175,19 @@ def _rows(text: str, name: str) -> Iterator[tuple[int, dict[str, str], bool]]:
         known = [column for column in header if column in COLUMNS]
         if len(set(known)) < len(known) or not {*COLUMNS} - OPTIONAL <= {*known}:
             hint = f"`srkd report -o scores.csv` writes one with the columns {', '.join(columns([]))}"
-            raise SrkdError(f"{name} is no table of scores", hint)
+            raise SrkdError(f"{name} is not a table of scores", hint)
         for values in reader:
             if not any(value.strip() for value in values):
                 continue
             line = reader.line_num + skipped
             if len(values) != len(header):
                 found = f"{len(values)} fields instead of {len(header)}"
-                raise SrkdError(f"line {line} of {name} is no score: {found}", ANOTHER)
+                raise SrkdError(f"line {line} of {name} is not a score: {found}", ANOTHER)
             pairs = zip(header, values, strict=True)
             yield line, {column: _read(value) for column, value in pairs}, delimiter != ","
     except csv.Error as error:
         line = reader.line_num + skipped
-        raise SrkdError(f"line {line} of {name} is no line of CSV: {error}", ANOTHER) from None
+        raise SrkdError(f"line {line} of {name} is not a line of CSV: {error}", ANOTHER) from None
 
 
 def _score(texts: dict[str, str], commas: bool) -> Score:
@@ -224,7 +224,7 @@ def _value(text: str, unit: str) -> float:
     if unit and text.lower() in ("inf", "+inf"):
         return math.inf
     if not NUMBER.fullmatch(text) or not math.isfinite(value := float(text)):
-        raise ValueError(f"{_quoted(text)} is no finite number")
+        raise ValueError(f"{_quoted(text)} is not a finite number")
     if abs(value) > MOST:
         raise ValueError(f"{_quoted(text)} is out of range; was a decimal point lost?")
     return value
@@ -238,7 +238,7 @@ def _with_point(text: str) -> str:
 
 def _seed(text: str) -> int:
     if not (found := SEED.fullmatch(text)) or int(found[1]) >= 2**32:
-        raise ValueError(f"{_quoted(text)} is no seed")
+        raise ValueError(f"{_quoted(text)} is not a seed")
     return int(found[1])
 
 

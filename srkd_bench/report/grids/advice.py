@@ -58,7 +58,7 @@ def advice_data(summary: Summary, found: Advice, asked: Mapping[str, float]) -> 
 
 
 def checking_command(summary: Summary, asked: Mapping[str, float]) -> list[str]:
-    """Return the command that trains such a student on the user's images, otherwise as in the published map."""
+    """Return the command that trains such a student on the user's images, at the rate of the map's centre."""
     methods = ", ".join(["none", *summary.gains])
     settings = [
         "grid=null",

@@ -63,7 +63,9 @@ class Bucket:
     def __init__(self, address: str) -> None:
         parts = urlsplit(address)
         if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
-            raise SrkdError(f"'{address}' is no address of a shared store", "SRKD_STORE=s3://BUCKET/PREFIX")
+            raise SrkdError(
+                f"'{address}' is not an address of a shared store", "SRKD_STORE=s3://BUCKET/PREFIX"
+            )
         try:
             import obstore
             from obstore import exceptions

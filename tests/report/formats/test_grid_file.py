@@ -124,8 +124,12 @@ def test_a_grid_is_no_score_file_of_a_suite(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (",100,", ",101,", "line 3 of grid.csv is of no cell: axis:train.steps is '101', and '100' before"),
-        (",6531,", ",many,", "line 3 of grid.csv is of no cell: factor:student is 'many'"),
+        (
+            ",100,",
+            ",101,",
+            "line 3 of grid.csv does not fit its cell: axis:train.steps is '101', and '100' before",
+        ),
+        (",6531,", ",many,", "line 3 of grid.csv does not fit its cell: factor:student is 'many'"),
     ],
 )
 def test_lines_of_a_cell_agree(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -136,7 +140,7 @@ def test_lines_of_a_cell_agree(tmp_path: Path, old: str, new: str, message: str)
 
 
 def test_a_factor_that_is_no_number_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SrkdError, match=r"line 2 of grid\.csv is of no cell: factor:student is no number"):
+    with pytest.raises(SrkdError, match="does not fit its cell: factor:student is not a number"):
         read_grid(stored(tmp_path, to_csv(CELLS).replace(",6531,", ",many,")))
 
 

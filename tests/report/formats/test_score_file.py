@@ -60,7 +60,7 @@ def test_the_seeds_of_several_teachers_are_a_last_column_that_other_files_lack()
     assert from_csv(text.replace(",3\n", ",3.0\n"), "s.csv") == [SCORES[0], *of_two]  # pandas' way with gaps
     with pytest.raises(SrkdError, match=r"line 4 of .* repeats line 3"):
         from_csv(text.replace(",3\n", ",0\n"), "s.csv")
-    with pytest.raises(SrkdError, match="'x' is no seed"):
+    with pytest.raises(SrkdError, match="'x' is not a seed"):
         from_csv(text.replace(",3\n", ",x\n"), "s.csv")
 
 
@@ -153,19 +153,19 @@ def test_a_file_that_a_spreadsheet_has_saved_holds_the_same_scores(saved) -> Non
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("none,set5,a,psnr_y,y@1,nan,,none,0", "'nan' is no finite number"),
-        ("none,set5,a,psnr_y,y@1,NaN,,none,0", "'NaN' is no finite number"),
-        ("none,set5,a,psnr_y,y@1,,,none,0", "'' is no finite number"),
-        ("none,set5,a,psnr_y,y@1,-inf,,none,0", "'-inf' is no finite number"),
-        ("none,set5,a,psnr_y,y@1,1e999,,none,0", "'1e999' is no finite number"),
-        ("none,set5,a,ssim_y,y@1,inf,,none,0", "'inf' is no finite number"),
-        ("none,set5,a,psnr_y,y@1,1_0,,none,0", "'1_0' is no finite number"),
-        ('none,set5,a,psnr_y,y@1,"37,1",,none,0', "'37,1' is no finite number"),
+        ("none,set5,a,psnr_y,y@1,nan,,none,0", "'nan' is not a finite number"),
+        ("none,set5,a,psnr_y,y@1,NaN,,none,0", "'NaN' is not a finite number"),
+        ("none,set5,a,psnr_y,y@1,,,none,0", "'' is not a finite number"),
+        ("none,set5,a,psnr_y,y@1,-inf,,none,0", "'-inf' is not a finite number"),
+        ("none,set5,a,psnr_y,y@1,1e999,,none,0", "'1e999' is not a finite number"),
+        ("none,set5,a,ssim_y,y@1,inf,,none,0", "'inf' is not a finite number"),
+        ("none,set5,a,psnr_y,y@1,1_0,,none,0", "'1_0' is not a finite number"),
+        ('none,set5,a,psnr_y,y@1,"37,1",,none,0', "'37,1' is not a finite number"),
         ("none,set5,a,psnr_y,y@1,37078096,,none,0", "out of range"),
-        ("none,set5,a,psnr_y,y@1,30,,none,0.5", "'0.5' is no seed"),
-        ("none,set5,a,psnr_y,y@1,30,,none,-1", "'-1' is no seed"),
-        ("none,set5,a,psnr_y,y@1,30,,none,4294967296", "is no seed"),
-        ("none,set5,a,psnr_y,y@1,30,,none,1e0", "'1e0' is no seed"),
+        ("none,set5,a,psnr_y,y@1,30,,none,0.5", "'0.5' is not a seed"),
+        ("none,set5,a,psnr_y,y@1,30,,none,-1", "'-1' is not a seed"),
+        ("none,set5,a,psnr_y,y@1,30,,none,4294967296", "is not a seed"),
+        ("none,set5,a,psnr_y,y@1,30,,none,1e0", "'1e0' is not a seed"),
         ("none,set5,,psnr_y,y@1,30,,none,0", "no image (pandas drops names such as NA"),
         (",set5,a,psnr_y,y@1,30,,none,0", "no model"),
         ("none,set5,a,psnr_x,y@1,30,,none,0", "no metric named 'psnr_x'"),
@@ -176,7 +176,7 @@ def test_a_file_that_a_spreadsheet_has_saved_holds_the_same_scores(saved) -> Non
 def test_what_is_no_score_is_refused_with_its_file_and_line(line: str, problem: str) -> None:
     with pytest.raises(SrkdError) as caught:
         from_csv(f"{OLD_HEAD}\nnone,set5,b,psnr_y,y@1,30,,none,0\n{line}\n", "s.csv")
-    assert caught.value.message.startswith("line 3 of s.csv is no score: ")
+    assert caught.value.message.startswith("line 3 of s.csv is not a score: ")
     assert problem in caught.value.message
 
 
@@ -199,12 +199,12 @@ def test_scores_of_two_suites_in_one_file_are_refused() -> None:
 
 @pytest.mark.parametrize("text", ["", "\n", "a,b\n1,2\n", HEAD.replace("seed", "value"), "\ufeff", "sep=;"])
 def test_another_table_is_refused(text: str) -> None:
-    with pytest.raises(SrkdError, match=r"^s.csv is no table of scores$"):
+    with pytest.raises(SrkdError, match=r"^s.csv is not a table of scores$"):
         from_csv(text, "s.csv")
 
 
 def test_an_open_quote_is_refused() -> None:
-    with pytest.raises(SrkdError, match=r"of s.csv is no line of CSV"):
+    with pytest.raises(SrkdError, match=r"of s.csv is not a line of CSV"):
         from_csv(f'{OLD_HEAD}\nnone,set5,"a,psnr_y,y@1,30,,none,0\n', "s.csv")
 
 

@@ -96,7 +96,7 @@ def test_requests_to_a_busy_or_slow_server_are_retried(server: Server, bucket: B
 
 @pytest.mark.parametrize("address", ["runs/lab", "s3://", "http://runs/lab", "s3://runs/lab?x=1"])
 def test_an_invalid_address_is_rejected(address: str) -> None:
-    with pytest.raises(SrkdError, match="is no address of a shared store") as error:
+    with pytest.raises(SrkdError, match="is not an address of a shared store") as error:
         Bucket(address)
     assert error.value.hint == "SRKD_STORE=s3://BUCKET/PREFIX"
 

@@ -185,7 +185,7 @@ def test_before_work_starts_an_outage_is_an_error_with_a_hint(
     assert "error: cannot reach s3://runs/" in err
     assert "hint: is AWS_ENDPOINT_URL right" in err
     monkeypatch.setenv("SRKD_STORE", "s3:/runs")
-    assert "error: 's3:/runs' is no address of a shared store" in srkd("ls", "runs")[2]
+    assert "error: 's3:/runs' is not an address of a shared store" in srkd("ls", "runs")[2]
     assert srkd("ls", "methods", "--help")[0] == 0
     monkeypatch.setenv("SRKD_STORE", "s3://runs/lab")
     monkeypatch.setitem(sys.modules, "obstore", None)
