@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from srkd_bench.evaluation.grids.cells import CellResults, axes_of
+from srkd_bench.evaluation.grids.changes import Change
 from srkd_bench.evaluation.grids.gains import CellGain, cell_multipliers
 from srkd_bench.evaluation.grids.regression import Fit
 from srkd_bench.report.formats.data import SCHEMA, difference_row, report_of, strict
@@ -16,11 +17,12 @@ def to_json(
     cells: Sequence[CellResults],
     gains: Mapping[str, Sequence[CellGain]],
     fits: Mapping[str, Mapping[str, Fit]],
+    changes: Mapping[str, Sequence[Change]],
 ) -> str:
     """Return strict JSON; what is infinite or not known is null.
 
     Args:
-        gains: by metric.
+        gains, changes: by metric.
         fits: by metric and method.
     """
     document = {
@@ -47,6 +49,9 @@ def to_json(
             {"metric": metric, "model": model, **_effects(fit)}
             for metric, own in fits.items()
             for model, fit in own.items()
+        ],
+        "changes": [
+            {"metric": metric, **strict(asdict(one))} for metric, own in changes.items() for one in own
         ],
     }
     return json.dumps(document, indent=1, allow_nan=False) + "\n"

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from srkd_bench.core.errors import MissingError
 from srkd_bench.evaluation.grids.cells import CellResults, metrics_of
+from srkd_bench.evaluation.grids.changes import Change, changes
 from srkd_bench.evaluation.grids.effects import fitted_gains
 from srkd_bench.evaluation.grids.gains import CellGain, cell_gains
 from srkd_bench.evaluation.grids.regression import Fit
 from srkd_bench.report.formats.grid_file import to_csv
+from srkd_bench.report.grids.changes import changes_table
 from srkd_bench.report.grids.data import to_json
 from srkd_bench.report.grids.effects import effects_table
 from srkd_bench.report.grids.gains import gains_table, heat_table
@@ -49,8 +51,13 @@ class GridDocument:
         """The fits of the gains, by metric and method."""
         return {metric: fitted_gains(self.cells, gains) for metric, gains in self.gains.items()}
 
+    @cached_property
+    def changes(self) -> dict[str, list[Change]]:
+        """The changes of the gains between neighbouring values of the axes, by metric."""
+        return {metric: changes(self.cells, gains, metric) for metric, gains in self.gains.items()}
+
     def tables(self) -> list[Table]:
-        """Return for each metric the gains in each cell, over two axes for each method, and the effects."""
+        """Return for each metric the gains in each cell and over two axes, the effects, and the changes."""
         return [table for metric in self.gains for table in self.tables_of(metric)]
 
     def tables_of(self, metric: str) -> list[Table]:
@@ -61,6 +68,7 @@ class GridDocument:
             gains_table(self.name, self.cells, gains, metric),
             *(heat_table(self.name, self.cells, gains, metric, model) for model in methods),
             effects_table(self.name, self.cells, self.fits[metric], metric),
+            changes_table(self.name, self.cells, self.changes[metric], metric),
         ]
         return [table for table in found if table is not None]
 
@@ -69,8 +77,8 @@ class GridDocument:
         return to_csv(self.cells)
 
     def json(self) -> str:
-        """Return the reports of all cells, gains, training multipliers and effects."""
-        return to_json(self.name, self.cells, self.gains, self.fits)
+        """Return the reports of all cells, gains, training multipliers, effects and changes."""
+        return to_json(self.name, self.cells, self.gains, self.fits, self.changes)
 
     def figures(self) -> dict[str, Figure]:
         """Return all figures that have something to draw, by name: `heat-psnr_y`, `curves-psnr_y`, …"""

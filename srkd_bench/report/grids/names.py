@@ -41,9 +41,10 @@ def value(key: str, text: str) -> str:
     return f"{int(text):,}" if text.isascii() and text.isdigit() and len(text) < 16 else one_line(text)
 
 
-def phrase(key: str, text: str) -> str:
-    """Return a value of an axis in words: `2,500 steps`."""
-    return PHRASES[key].format(value(key, text)) if key in PHRASES else f"{one_line(key)} {value(key, text)}"
+def phrase(key: str, *texts: str) -> str:
+    """Return a value of an axis in words, or one and the next: `2,500 steps`, `2,500 to 10,000 steps`."""
+    values = " to ".join(value(key, text) for text in texts)
+    return PHRASES[key].format(values) if key in PHRASES else f"{one_line(key)} {values}"
 
 
 def rounded(number: float) -> str:

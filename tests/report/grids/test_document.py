@@ -153,7 +153,7 @@ def test_a_union_of_products_that_vary_different_keys_is_reported(tmp_path: Path
     found = rows(table(cells, "gain of HKD"))
     assert list(found) == ["teacher 64x16: 100", "teacher 64x16: 200", "teacher 256x32: 100"]
     assert found["teacher 256x32: 100"][1:] == ["–", "–"]
-    assert written(GridDocument("map", cells), "html").count("<table") == 4
+    assert written(GridDocument("map", cells), "html").count("<table") == 5
 
 
 def test_long_names_of_cells_leave_the_numbers_whole_on_a_narrow_terminal() -> None:
@@ -235,6 +235,23 @@ def test_effects_have_intervals_and_those_that_the_design_lacks_are_named() -> N
     found = table(labelled, "effects of the factors")
     assert "HKD: student: EDSR 16×8" in rows(found)
     assert "The effects of student are differences from EDSR 8×4" in found.footnotes
+
+
+def test_changes_between_neighbouring_values_have_intervals() -> None:
+    found = table(four(), "change of the gain between neighbouring values")
+    assert found.header == ["", "Change", "95 % interval", "Pairs of cells"]
+    texts = rows(found)
+    assert list(texts)[:2] == ["HKD: student EDSR 8×4 to EDSR 16×8", "HKD: 2,500 to 10,000 steps"]
+    assert texts["HKD: 2,500 to 10,000 steps"] == ["−0.099", "[−0.099, −0.099]", "2"]
+    same = [
+        one
+        for one in json.loads(written(GridDocument("map", four()), "json"))["changes"]
+        if one["model"] == "hkd"
+    ]
+    assert [(one["axis"], one["before"], one["after"], one["pairs"]) for one in same] == [
+        ("student", "EDSR 8×4", "EDSR 16×8", 2), ("train.steps", "2500", "10000", 2),
+    ]  # fmt: skip
+    assert not any("change of" in one.title for one in GridDocument("map", four()[:1]).tables())
 
 
 @pytest.mark.parametrize("format", FORMATS)
