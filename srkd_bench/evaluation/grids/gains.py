@@ -49,23 +49,31 @@ def cell_multipliers(cells: Sequence[CellResults], metric: str) -> dict[tuple[st
     """Return the training multiplier k of each method in each cell, by (cell, method).
 
     How many times the steps of the cell the student alone needs for the same score, read from `none` in the cells
-    that differ in nothing but their steps, as `multiplier` does.
+    that differ in nothing but their steps, and from the cell's own controls, as `multiplier` does.
 
     Returns:
-        Nothing for cells without another such cell, and where `none` is not the baseline or not measured.
+        Nothing for cells without another such length, and where `none` is not the baseline or not measured.
     """
     found: dict[tuple[str, str], Multiplier] = {}
     for group in by_steps(cells):
-        measured = [
-            cell
-            for cell in group
-            if any(score.model == "none" and score.metric == metric for score in cell.results.scores)
-        ]
-        if len(measured) < 2:
-            continue
+        alone = {
+            cell.factors[STEPS]: (cell.results, "none") for cell in group if _measured(cell, "none", metric)
+        }
         for cell in group:
-            curve = [(one.factors[STEPS] / cell.factors[STEPS], one.results, "none") for one in measured]
-            for model in methods_of(cell) if cell.results.baseline == "none" else []:
-                if not is_control(model) and (one := multiplier(cell.results, metric, model, curve)):
+            results, models = cell.results, methods_of(cell)
+            lengths = {
+                results.steps[model]: (results, model)
+                for model in filter(is_control, models)
+                if model in results.steps and _measured(cell, model, metric)
+            } | alone
+            if results.baseline != "none" or len(lengths) < 2:
+                continue
+            curve = [(steps / cell.factors[STEPS], *lengths[steps]) for steps in sorted(lengths)]
+            for model in models:
+                if not is_control(model) and (one := multiplier(results, metric, model, curve)):
                     found[cell.name, model] = one
     return found
+
+
+def _measured(cell: CellResults, model: str, metric: str) -> bool:
+    return any(score.model == model and score.metric == metric for score in cell.results.scores)

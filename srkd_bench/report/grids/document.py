@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from srkd_bench.core.errors import MissingError
+from srkd_bench.evaluation.controls import is_control
 from srkd_bench.evaluation.grids.cells import CellResults, metrics_of
 from srkd_bench.evaluation.grids.changes import Change, changes
 from srkd_bench.evaluation.grids.effects import fitted_gains
@@ -63,7 +64,8 @@ class GridDocument:
     def tables_of(self, metric: str) -> list[Table]:
         """Return the tables of a metric."""
         gains = self.gains[metric]
-        methods = dict.fromkeys(one.model for one in gains if one.difference is not None)
+        compared = dict.fromkeys(one.model for one in gains if one.difference is not None)
+        methods = [model for model in compared if not is_control(model)]
         found = [
             gains_table(self.name, self.cells, gains, metric),
             *(heat_table(self.name, self.cells, gains, metric, model) for model in methods),

@@ -32,7 +32,7 @@ from srkd_bench.report.tables.table import MISSING, Cell, Table, label, one_line
 
 K = (
     "k: how many times longer {} must be trained for the same score, with a 95 % interval; from its own scores at"
-    " the other numbers of steps, < and > beyond them"
+    " other numbers of steps, < and > beyond them"
 )
 
 

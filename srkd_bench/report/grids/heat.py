@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from srkd_bench.config.metrics import METRICS
+from srkd_bench.evaluation.controls import is_control
 from srkd_bench.evaluation.grids.cells import CellResults, axes_of, free, grouped, tied
 from srkd_bench.evaluation.grids.gains import CellGain
 from srkd_bench.evaluation.statistics import Difference
@@ -29,12 +30,17 @@ DARK, LIGHT = "#111111", "#f8f8f8"
 def heat(cells: Sequence[CellResults], gains: Sequence[CellGain], metric: str) -> Figure | None:
     """Draw the gain of each method, a column of panels, over two axes; a row for each value of the others.
 
+    Controls have no panels.
+
     Returns:
         None for grids with fewer than two axes that vary, or without a gain.
     """
     keys = two_axes(cells)
-    known = {(one.cell.name, one.model): one.difference for one in gains if one.difference is not None}
-    known = {place: one for place, one in known.items() if math.isfinite(one.mean)}
+    known = {
+        (one.cell.name, one.model): one.difference
+        for one in gains
+        if one.difference is not None and math.isfinite(one.difference.mean) and not is_control(one.model)
+    }
     models = list(dict.fromkeys(model for _, model in known))
     if keys is None or not models:
         return None

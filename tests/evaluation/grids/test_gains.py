@@ -114,6 +114,23 @@ def test_k_worked_by_hand() -> None:
     assert (long.k, long.low, long.high) == (1, 1, 1)  # more than any that was measured
 
 
+def test_k_uses_the_controls_of_its_own_cell() -> None:
+    """Twice the steps gain more than half of what four times the steps gain."""
+    levels = {100: {"none": 0.0, "hkd": 0.2, "none@2x": 0.3}, 400: {"none": 0.4, "hkd": 0.6}}
+    cells = [
+        cell({"train.steps": n}, {model: shifted(ALONE, [gain] * 3) for model, gain in own.items()})
+        for n, own in levels.items()
+    ]
+    without = cell_multipliers(cells, "psnr_y")
+    cells[0] = replace(cells[0], results=replace(cells[0].results, steps={"none": 100, "none@2x": 200}))
+    found = cell_multipliers(cells, "psnr_y")
+    assert {place[1] for place in found} == {"hkd"}
+    assert without[cells[0].name, "hkd"].k == pytest.approx(2)  # half of two doublings
+    assert found[cells[0].name, "hkd"].k == pytest.approx(2 ** (2 / 3))
+    assert found[cells[1].name, "hkd"] == without[cells[1].name, "hkd"]
+    assert cell_multipliers(cells[:1], "psnr_y")[cells[0].name, "hkd"].largest == 2
+
+
 def test_k_needs_the_student_alone_as_the_baseline_at_two_lengths() -> None:
     cells = [cell({"train.steps": n}, {"none": ALONE, "hkd": ALONE, "rkd": ALONE}) for n in (100, 200)]
     assert len(cell_multipliers(cells, "psnr_y")) == 4

@@ -337,6 +337,17 @@ def test_the_heat_map_shows_the_gains_of_the_table() -> None:
     assert [one.get_text() for one in figure.axes[0].texts] == ["+0.100", "+0.200", "+0.300", "(+0.002)"]
 
 
+def test_controls_are_in_the_table_of_gains_only() -> None:
+    control = cell(
+        {"student": "EDSR 8×4", "train.steps": 2500},
+        {"none": ALONE, "hkd": gained(0.1), "none@2x": gained(0.9)},
+    )
+    document = GridDocument("map", four(**{"82500": control}))
+    titles = [one.title for one in document.tables() if "2× steps" in str(one)]
+    assert titles == ["map: PSNR-Y in dB, gain over w/o KD in each cell"]
+    assert [one.get_title(loc="left") for one in document.figures()["heat-psnr_y"].axes] == ["HKD", "RKD"]
+
+
 def test_the_page_is_whole_escaped_and_loads_nothing() -> None:
     cells = [
         replace(one, axes={**one.axes, "teacher": text})
