@@ -33,6 +33,7 @@ class Summary:
         cells: values of each cell's factors, as `position` returns them.
         labels: of each cell, by axis.
         gains: the fit of each method's gains over the student alone.
+        measured: the positions in `cells` of those that the fit of a method has.
         slope: the fit of what the student alone gains when its training is doubled, if it was trained at several
             lengths.
     """
@@ -43,6 +44,7 @@ class Summary:
     cells: tuple[Mapping[str, float], ...]
     labels: tuple[Mapping[str, str], ...]
     gains: Mapping[str, Fit]
+    measured: Mapping[str, tuple[int, ...]]
     slope: Fit | None
 
 
@@ -67,6 +69,8 @@ class Expectation:
 
     Attributes:
         gain, low, high: in the metric's unit, with its 95 % interval; nan if it is not known.
+        inside: whether the question lies between the cells in which the method was measured; it may lie outside
+            although each factor is inside the grid.
         k: how many times longer the student alone must be trained for the same gain; None if it is not known.
         k_low, k_high: its 95 % interval; None on a side that is unbounded or not known.
     """
@@ -75,6 +79,7 @@ class Expectation:
     gain: float
     low: float
     high: float
+    inside: bool
     k: float | None
     k_low: float | None
     k_high: float | None
@@ -87,14 +92,11 @@ class Advice:
     Attributes:
         ranges: of every factor with a number.
         assumed: labels of the axes that the question leaves open, as in most cells.
-        combined: whether the question lies between cells of the grid; it may lie outside although each factor is
-            inside.
     """
 
     expected: list[Expectation]
     ranges: list[Range]
     assumed: dict[str, str]
-    combined: bool
 
 
 def summarise(cells: Sequence[CellResults], metric: str) -> Summary:
@@ -104,7 +106,9 @@ def summarise(cells: Sequence[CellResults], metric: str) -> Summary:
         SrkdError: no axis of it varies, or no method was measured in two cells.
     """
     name = cells[0].results.suite
-    gains = fitted_gains(cells, cell_gains(cells, metric))
+    compared = cell_gains(cells, metric)
+    gains = fitted_gains(cells, compared)
+    known = {(one.model, one.cell.name) for one in compared if one.difference is not None}
     where = [position(cell, cells) for cell in cells]
     if not gains or not where[0]:
         problem = f"{name} has no method whose gain in {metric} is known in two different cells"
@@ -118,6 +122,9 @@ def summarise(cells: Sequence[CellResults], metric: str) -> Summary:
         cells=tuple(where),
         labels=tuple(dict(cell.axes) for cell in cells),
         gains=gains,
+        measured={
+            model: tuple(n for n, cell in enumerate(cells) if (model, cell.name) in known) for model in gains
+        },
         slope=fitted_slope(cells, metric),
     )
 
@@ -138,10 +145,18 @@ def advise(summary: Summary, asked: Mapping[str, float]) -> Advice:
     where = {name: asked[name] if name in asked else _assumed(name, summary, assumed) for name in factors}
     numeric = [name for name in factors if "=" not in name]
     return Advice(
-        expected=[_expectation(method, fit, summary.slope, where) for method, fit in summary.gains.items()],
+        expected=[
+            _expectation(
+                method,
+                fit,
+                summary.slope,
+                where,
+                _between(where, [summary.cells[n] for n in summary.measured[method]], numeric),
+            )
+            for method, fit in summary.gains.items()
+        ],
         ranges=[_range(name, where[name], summary.cells) for name in numeric],
         assumed=assumed,
-        combined=_between(where, summary.cells, numeric),
     )
 
 
@@ -175,6 +190,7 @@ def read_summary(path: Path = PACKAGED) -> Summary:
         cells=tuple(found["cells"]),
         labels=tuple(found["labels"]),
         gains={method: _fit(one) for method, one in found["gains"].items()},
+        measured={method: tuple(cells) for method, cells in found["measured"].items()},
         slope=_fit(found["slope"]) if found["slope"] else None,
     )
 
@@ -198,16 +214,18 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.10g}") if isinstance(value, float) else value
 
 
-def _expectation(method: str, fit: Fit, slope: Fit | None, where: Mapping[str, float]) -> Expectation:
+def _expectation(
+    method: str, fit: Fit, slope: Fit | None, where: Mapping[str, float], inside: bool
+) -> Expectation:
     gain, variance = fit.predict(where)
     low, high = fit.prediction_interval(where)
     if slope is None or STEPS not in where:
-        return Expectation(method, gain, low, high, None, None, None)
+        return Expectation(method, gain, low, high, inside, None, None, None)
     rise, spread = slope.predict(where)
     doublings = gain / rise if rise > 0 else math.nan
     freedom = min(fit.freedom, slope.freedom)
     limits = ratio_interval((gain, variance), (rise, spread), freedom)
-    return Expectation(method, gain, low, high, *map(_times, (doublings, *limits)))
+    return Expectation(method, gain, low, high, inside, *map(_times, (doublings, *limits)))
 
 
 def ratio_interval(top: tuple[float, float], bottom: tuple[float, float], freedom: int) -> Interval:
@@ -241,12 +259,13 @@ def _range(name: str, value: float, cells: Sequence[Mapping[str, float]]) -> Ran
 def _between(
     where: Mapping[str, float], cells: Sequence[Mapping[str, float]], numeric: Sequence[str]
 ) -> bool:
-    """Return whether a place is a weighted mean of cells, on logarithmic axes."""
+    """Return whether a place is near a weighted mean of cells, on logarithmic axes."""
     from scipy.optimize import linprog
 
-    points = np.log2([[cell[name] for name in numeric] for cell in cells])
-    place = np.log2([where[name] for name in numeric])
-    clipped = np.clip(place, points.min(axis=0), points.max(axis=0))
-    place = np.where(np.abs(place - clipped) <= math.log2(NEAR), clipped, place)
-    equations = np.vstack([points.T, np.ones(len(points))])
-    return bool(linprog(np.zeros(len(points)), A_eq=equations, b_eq=np.append(place, 1.0)).success)
+    points = np.log2([[cell[name] for name in numeric] for cell in cells]).T
+    place, near = np.log2([where[name] for name in numeric]), math.log2(NEAR)
+    limits, bounds = np.vstack([points, -points]), np.concatenate([place + near, near - place])
+    mixture = linprog(
+        np.zeros(len(cells)), A_ub=limits, b_ub=bounds, A_eq=np.ones((1, len(cells))), b_eq=[1.0]
+    )
+    return bool(mixture.success)

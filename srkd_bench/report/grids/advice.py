@@ -44,7 +44,7 @@ def advice_table(summary: Summary, found: Advice, asked: Mapping[str, float]) ->
 def advice_data(summary: Summary, found: Advice, asked: Mapping[str, float]) -> dict[str, Any]:
     """Return the answer as plain data; what is not known is null."""
     return {
-        "schema": 1,
+        "schema": 2,
         "grid": summary.grid,
         "cells": len(summary.cells),
         "metric": summary.metric,
@@ -52,7 +52,6 @@ def advice_data(summary: Summary, found: Advice, asked: Mapping[str, float]) -> 
         "asked": dict(asked),
         "assumed": found.assumed,
         "factors": [strict(asdict(one)) for one in found.ranges],
-        "inside": found.combined,
         "expected": [strict(asdict(one)) for one in found.expected],
     }
 
@@ -112,10 +111,10 @@ def _notes(summary: Summary, found: Advice, asked: Mapping[str, float]) -> list[
             notes.append(f"{OPTIONS[axis]} has no effect: {summary.grid} {why}")
     if found.assumed:
         notes.append(f"As in most cells: {', '.join(phrase(*one) for one in found.assumed.items())}")
-    if not found.combined:
+    if outside := [label(capitals(one.method)) for one in found.expected if not one.inside]:
         notes.append(
-            "This combination of values is outside the range of the grid's cells. The prediction is an"
-            " extrapolation, and its intervals are too narrow"
+            f"Outside the range of the cells with {', '.join(outside)}: the prediction is an extrapolation, and its"
+            " intervals are too narrow"
         )
     return notes
 

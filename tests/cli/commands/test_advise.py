@@ -31,7 +31,7 @@ def test_the_answer_names_gain_k_position_and_the_next_command(srkd: Srkd, grid:
     assert row.split()[1].startswith("+0.07")
     assert "Predicted from 24 cells of map, measured on Set5" in text
     assert "steps 10,000: inside the grid (2,500 to 160,000)" in text
-    assert "outside" not in text
+    assert "outside" not in text.lower()
     command = next(line for line in text.splitlines() if line.startswith("  srkd run"))
     assert "student={n_feats: 16, n_resblocks: 8}" in command
 
@@ -41,15 +41,16 @@ def test_a_question_outside_the_map_says_how_far(srkd: Srkd, grid: str) -> None:
     flat = " ".join(text.split())
     assert "steps 640,000: outside the grid (2,500 to 160,000), 4 times its largest value" in flat
     assert "images 5: outside the grid (50 to 399), 0.1 times its smallest value" in flat
-    assert "outside the range of the grid" in flat
+    assert "Outside the range of the cells with HKD, RKD+HKD: the prediction is an extrapolation" in flat
 
 
 def test_the_answer_as_json(srkd: Srkd, grid: str) -> None:
     found = json.loads(srkd(*QUESTION, "--from", grid, "--json")[1])
-    assert (found["schema"], found["grid"], found["cells"], found["inside"]) == (1, "map", 24, True)
+    assert (found["schema"], found["grid"], found["cells"]) == (2, "map", 24)
     assert found["asked"] == {"student": 50000, "train.steps": 10000, "data.images": 100}
     assert [one["method"] for one in found["expected"]] == ["hkd", "rkd+hkd"]
     first = found["expected"][0]
+    assert first["inside"]
     assert first["low"] < 0.07 < first["high"]
     assert first["k_low"] < first["k"] < first["k_high"]
     assert [one["times"] for one in found["factors"]] == [1, 1, 1]

@@ -9,6 +9,7 @@ from srkd_bench.core.errors import MissingError, SrkdError
 from srkd_bench.evaluation.grids.advice import advise, ratio_interval, read_summary, summarise, to_json
 from tests.support.grids import cell, simulated
 
+ALONE = [30.0, 30.2, 29.9]
 QUESTION = {"student": 50_000.0, "train.steps": 10_000.0, "data.images": 399.0}
 
 
@@ -23,7 +24,7 @@ def test_the_expected_gain_and_k_of_simulated_scores() -> None:
     assert one.k_low is not None
     assert one.k_high is not None
     assert one.k_low < 2 ** (0.07 / 0.25) < one.k_high
-    assert found.combined
+    assert one.inside
     assert {own.times for own in found.ranges} == {1.0}
 
 
@@ -33,7 +34,7 @@ def test_how_far_outside_each_factor_is() -> None:
     assert {one.factor: one.times for one in found.ranges} == pytest.approx(
         {"student": 4.0, "train.steps": 0.5, "data.images": 1.0}
     )
-    assert not found.combined
+    assert not found.expected[0].inside
     near, far = (advise(summary, QUESTION | {"train.steps": n}).expected[0] for n in (20_000.0, 2e7))
     assert far.high - far.low > 2 * (near.high - near.low)
 
@@ -47,8 +48,35 @@ def test_a_combination_that_no_mixture_of_cells_has_is_outside() -> None:
     corner = {"student": 387_171.0, "train.steps": 160_000.0, "data.images": 100.0}
     found = advise(summary, corner)
     assert {one.times for one in found.ranges} == {1.0}
-    assert not found.combined
-    assert advise(summary, corner | {"train.steps": 40_000.0}).combined
+    assert not found.expected[0].inside
+    assert advise(summary, corner | {"train.steps": 40_000.0}).expected[0].inside
+    assert advise(summary, corner | {"train.steps": 40_300.0}).expected[0].inside  # within 1 %
+    assert not advise(summary, corner | {"train.steps": 42_000.0}).expected[0].inside
+
+
+def test_a_method_is_outside_where_only_others_were_measured() -> None:
+    cells = simulated({"hkd": lambda x, y, z: 0.1, "rvkd": lambda x, y, z: 0.1}, steps=[2_500, 10_000])
+    cells = [
+        one
+        if one.axes["student"] != "EDSR 32×16"
+        else cell(
+            {
+                **one.axes,
+                "train.steps": one.factors["train.steps"],
+                "data.images": one.factors["data.images"],
+            },
+            {"none": ALONE, "hkd": ALONE},
+        )
+        for one in cells
+    ]
+    summary = summarise(cells, "psnr_y")
+    for parameters, expected in (
+        (40_000.0, {"hkd": True, "rvkd": True}),
+        (300_000.0, {"hkd": True, "rvkd": False}),
+    ):
+        found = advise(summary, QUESTION | {"student": parameters})
+        assert {one.method: one.inside for one in found.expected} == expected
+        assert {one.times for one in found.ranges} == {1.0}
 
 
 def test_axes_that_are_not_asked_about_have_their_most_frequent_value() -> None:
