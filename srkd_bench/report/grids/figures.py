@@ -64,7 +64,8 @@ def figures(cells: Sequence[CellResults], gains: Mapping[str, Sequence[CellGain]
 def curves(cells: Sequence[CellResults], metric: str, *, time: bool = False) -> Figure | None:
     """Draw the scores of each method against the cost of its training, a panel for cells that differ in it only.
 
-    The cost is in multiply-adds if it is known for all trainings, else in steps.
+    Controls are points of the student alone. The cost is in multiply-adds if it is known for all trainings, else in
+    steps.
 
     Args:
         time: against the seconds of the trainings instead.
@@ -72,7 +73,7 @@ def curves(cells: Sequence[CellResults], metric: str, *, time: bool = False) -> 
         None if no cells differ in their steps only, or if a time is not known.
     """
     groups = [group for group in by_steps(cells) if len(group) > 1]
-    trained = [(cell, model) for group in groups for cell in group for model in _methods(cell, metric)]
+    trained = [(cell, model) for group in groups for cell in group for model in _students(cell, metric)]
     place, words = _cost(trained, time=time)
     if not trained or place is None:
         return None
@@ -104,7 +105,7 @@ def _panel(
 ) -> list[End]:
     """Draw a line with a band for each method of a group, and return where the lines end."""
     ends = []
-    for model in dict.fromkeys(model for cell in group for model in _methods(cell, metric)):
+    for model in dict.fromkeys(_method(cell, model) for cell in group for model in _students(cell, metric)):
         if line := _line(group, metric, model, place):
             x, y, low, high = zip(*line, strict=True)
             axes.plot(x, y, marker=looks[model].marker, color=looks[model].colour, ms=3)
@@ -113,14 +114,15 @@ def _panel(
     return ends
 
 
-def _methods(cell: CellResults, metric: str) -> list[str]:
-    """Return the methods of a cell that were measured, without controls."""
+def _students(cell: CellResults, metric: str) -> list[str]:
+    """Return the columns of a cell with students that were measured."""
     measured = {one.model for one in cell.results.scores if one.metric == metric and one.seed is not None}
-    return [
-        model
-        for model in cell.results.columns
-        if model in measured and model not in UNRANKED and not is_control(model)
-    ]
+    return [model for model in cell.results.columns if model in measured and model not in UNRANKED]
+
+
+def _method(cell: CellResults, model: str) -> str:
+    """Return the method on whose line a column is: a control is the student alone, trained for longer."""
+    return "none" if is_control(model) and "none" in cell.results.columns else model
 
 
 def _cost(trained: Sequence[tuple[CellResults, str]], *, time: bool) -> tuple[Place | None, str]:
@@ -130,7 +132,7 @@ def _cost(trained: Sequence[tuple[CellResults, str]], *, time: bool) -> tuple[Pl
         return (_seconds if known else None), "training time (s)"
     if all(cell.costs.get(model) for cell, model in trained):
         return lambda cell, model: cell.costs[model], "training cost (multiply-adds)"
-    return lambda cell, model: cell.factors[STEPS], "training steps"
+    return lambda cell, model: cell.results.steps.get(model, cell.factors[STEPS]), "training steps"
 
 
 def _seconds(cell: CellResults, model: str) -> float:
@@ -145,13 +147,19 @@ def _seconds(cell: CellResults, model: str) -> float:
 def _line(
     group: Sequence[CellResults], metric: str, model: str, place: Place
 ) -> list[tuple[float, float, float, float]]:
-    """Return cost, mean, and interval of the mean over seeds, of each cell that has the method."""
+    """Return cost, mean, and interval of the mean over seeds, of each training of the method, by cost."""
     found = []
-    for cell in group:
-        of_sets = [cell.results.seed_means(metric, model, name) for name in cell.results.datasets]
+    columns = [
+        (cell, column)
+        for cell in group
+        for column in _students(cell, metric)
+        if _method(cell, column) == model
+    ]
+    for cell, column in columns:
+        of_sets = [cell.results.seed_means(metric, column, name) for name in cell.results.datasets]
         shared = set.intersection(*map(set, of_sets)) if of_sets else set()
         means = np.array([fmean(own[seed] for own in of_sets) for seed in shared])
         if len(means) and np.isfinite(means).all():
             mean, (low, high) = float(means.mean()), t_interval(means)
-            found.append((place(cell, model), mean, *((low, high) if math.isfinite(low) else (mean, mean))))
-    return found
+            found.append((place(cell, column), mean, *((low, high) if math.isfinite(low) else (mean, mean))))
+    return sorted(found, key=lambda point: point[0])

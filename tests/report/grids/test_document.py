@@ -323,6 +323,26 @@ def test_figures_are_drawn_for_what_is_known() -> None:
     )
 
 
+def test_controls_are_points_of_the_student_alone() -> None:
+    longer = cell(
+        {"student": "EDSR 8×4", "train.steps": 2500},
+        {"none": ALONE, "hkd": gained(0.1), "none@2x": gained(0.3)},
+        costs={"none": 1e12, "hkd": 1e12, "none@2x": 2e12},
+    )
+    cells = [longer, replace(four()[1], costs={"none": 4e12, "hkd": 4e12, "rkd": 8e12})]
+    for own, lengths in (
+        (cells, [1e12, 2e12, 4e12]),
+        (
+            [replace(one, costs={}, results=replace(one.results, steps={"none@2x": 5000})) for one in cells],
+            [2500, 5000, 10000],
+        ),
+    ):
+        axes = GridDocument("map", own).figures()["curves-psnr_y"].axes[0]
+        first = axes.get_lines()[0]
+        assert np.asarray(first.get_xdata()).tolist() == lengths
+        assert np.asarray(first.get_ydata())[1] == pytest.approx(sum(gained(0.3)) / 3)
+
+
 def test_without_costs_the_curves_are_over_steps_and_one_length_has_none() -> None:
     cells = [replace(one, costs={}) for one in four()]
     axes = GridDocument("map", cells).figures()["curves-psnr_y"].axes[0]
