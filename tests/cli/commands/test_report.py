@@ -317,7 +317,7 @@ def test_the_score_file_of_a_grid_is_reported_without_its_suite(srkd: Srkd, tmp_
     cells = simulated({"hkd": lambda x, y, z: 0.1, "rkd": lambda x, y, z: 0.0}, steps=[100, 200])
     (tmp_path / "grid.csv").write_text(to_csv(cells), encoding="utf-8")
     code, text, _ = srkd("report", "--from", "grid.csv", "--format", "markdown")
-    assert (code, text.count("### map: PSNR-Y in dB")) == (0, 4)
+    assert (code, text.count("### map: PSNR-Y in dB")) == (0, 5)
     assert srkd("report", "map", "--from", "grid.csv", "--format", "markdown")[1] == text
     words = ["-o", "copy.csv.gz", "-o", "page.html", "--figures", "figures", "-m", "hkd"]
     assert srkd("report", "--from", "grid.csv", *words)[:2] == (0, "")
