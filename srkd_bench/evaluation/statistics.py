@@ -38,7 +38,8 @@ class Difference:
         deviation: sample standard deviation over seeds of the difference of a seed; nan for one seed.
         seeds, images: number of pairs.
         unit: `teacher` where several teachers are crossed with the student seeds: `seeds` then is their number.
-        unit_means: the difference of each seed, or teacher, in order; `mean` is their mean.
+        units: the seeds, or teachers, in order.
+        unit_means: the difference of each unit; `mean` is their mean.
         covers_teachers: whether each seed has another teacher, so that the interval covers new teachers.
         p: of the two-sided paired t test over seeds; None for one seed, and where all seeds differ by the same
             amount, so that there is no variance to test against.
@@ -71,6 +72,7 @@ class Difference:
     new_images: Interval | None = None
     left_out: tuple[str, ...] = ()
     unit: Unit = "seed"
+    units: tuple[int, ...] = ()
     unit_means: tuple[float, ...] = ()
     covers_teachers: bool = False
 
@@ -252,7 +254,7 @@ def _difference(
     model: str, baseline: str, metric: str, dataset: str | None, pairs: Mapping[str, Pairs]
 ) -> Difference:
     """Return the mean over data sets that share their seeds."""
-    values = [own.values for own in pairs.values()]
+    first, values = next(iter(pairs.values())), [own.values for own in pairs.values()]
     of_seeds: Array = np.mean([own.mean(axis=1) for own in values], axis=0)
     low, high = t_interval(of_seeds)
     return Difference(
@@ -270,7 +272,8 @@ def _difference(
         p_sign_flip=sign_flip(of_seeds) if len(of_seeds) > 1 else None,
         new_images=new_images_interval(values),
         left_out=tuple(dict.fromkeys(lost for own in pairs.values() for lost in own.left_out)),
-        unit=next(iter(pairs.values())).unit,
+        unit=first.unit,
+        units=tuple(first.units),
         unit_means=tuple(of_seeds.tolist()),
         covers_teachers=all(own.covers_teachers for own in pairs.values()),
     )

@@ -79,6 +79,11 @@ def tied(cells: Sequence[CellResults]) -> list[str]:
     return [key for key in varied(cells) if key.startswith("train.") and key != STEPS and follows(key)]
 
 
+def measured(cell: CellResults, metric: str) -> set[str]:
+    """Return the columns of a cell's results that have scores of students."""
+    return {one.model for one in cell.results.scores if one.metric == metric and one.seed is not None}
+
+
 def metrics_of(cells: Sequence[CellResults]) -> list[str]:
     """Return the metrics of all cells in order."""
     return list(dict.fromkeys(metric for cell in cells for metric in cell.results.metrics))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from srkd_bench.evaluation.controls import is_control
-from srkd_bench.evaluation.grids.cells import STEPS, CellResults, by_steps
+from srkd_bench.evaluation.grids.cells import STEPS, CellResults, by_steps, measured
 from srkd_bench.evaluation.multiplier import Multiplier, multiplier
 from srkd_bench.evaluation.statistics import Difference, adjusted, unadjusted
 
@@ -56,24 +56,20 @@ def cell_multipliers(cells: Sequence[CellResults], metric: str) -> dict[tuple[st
     """
     found: dict[tuple[str, str], Multiplier] = {}
     for group in by_steps(cells):
-        alone = {
-            cell.factors[STEPS]: (cell.results, "none") for cell in group if _measured(cell, "none", metric)
-        }
+        known = {cell.name: measured(cell, metric) for cell in group}
+        alone = {cell.factors[STEPS]: (cell.results, "none") for cell in group if "none" in known[cell.name]}
         for cell in group:
-            results, models = cell.results, methods_of(cell)
-            lengths = {
+            results = cell.results
+            controls = {
                 results.steps[model]: (results, model)
-                for model in filter(is_control, models)
-                if model in results.steps and _measured(cell, model, metric)
-            } | alone
+                for model in known[cell.name] & results.steps.keys()
+                if is_control(model)
+            }
+            lengths = controls | alone
             if results.baseline != "none" or len(lengths) < 2:
                 continue
             curve = [(steps / cell.factors[STEPS], *lengths[steps]) for steps in sorted(lengths)]
-            for model in models:
+            for model in methods_of(cell):
                 if not is_control(model) and (one := multiplier(results, metric, model, curve)):
                     found[cell.name, model] = one
     return found
-
-
-def _measured(cell: CellResults, model: str, metric: str) -> bool:
-    return any(score.model == model and score.metric == metric for score in cell.results.scores)

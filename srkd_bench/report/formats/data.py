@@ -80,7 +80,7 @@ def _card(one: Training) -> dict[str, object]:
 def difference_row(one: Difference) -> dict[str, object]:
     """Return a difference with its verdict as JSON can hold it; what is not known is null."""
     row = {**strict(asdict(one)), "mean": one.mean, "verdict": one.verdict}
-    del row["unit_means"]  # the scores give them
+    del row["units"], row["unit_means"]  # the scores give them
     return row
 
 

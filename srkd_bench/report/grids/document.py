@@ -55,7 +55,7 @@ class GridDocument:
     @cached_property
     def changes(self) -> dict[str, list[Change]]:
         """The changes of the gains between neighbouring values of the axes, by metric."""
-        return {metric: changes(self.cells, gains, metric) for metric, gains in self.gains.items()}
+        return {metric: changes(self.cells, gains) for metric, gains in self.gains.items()}
 
     def tables(self) -> list[Table]:
         """Return for each metric the gains in each cell and over two axes, the effects, and the changes."""

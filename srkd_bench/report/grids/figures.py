@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from srkd_bench.evaluation.controls import is_control
-from srkd_bench.evaluation.grids.cells import STEPS, CellResults, by_steps, columns_of, free
+from srkd_bench.evaluation.grids.cells import STEPS, CellResults, by_steps, columns_of, free, measured
 from srkd_bench.evaluation.grids.gains import CellGain
 from srkd_bench.evaluation.statistics import t_interval
 from srkd_bench.report.figures.palette import Look, palette
@@ -116,8 +116,8 @@ def _panel(
 
 def _students(cell: CellResults, metric: str) -> list[str]:
     """Return the columns of a cell with students that were measured."""
-    measured = {one.model for one in cell.results.scores if one.metric == metric and one.seed is not None}
-    return [model for model in cell.results.columns if model in measured and model not in UNRANKED]
+    known = measured(cell, metric)
+    return [model for model in cell.results.columns if model in known and model not in UNRANKED]
 
 
 def _method(cell: CellResults, model: str) -> str:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from srkd_bench.config.metrics import METRICS
-from srkd_bench.evaluation.grids.cells import STEPS, CellResults, axes_of, free, grouped, tied
+from srkd_bench.evaluation.grids.cells import STEPS, CellResults, axes_of, free, grouped, measured, tied
 from srkd_bench.evaluation.grids.gains import CellGain, cell_multipliers
 from srkd_bench.evaluation.multiplier import Multiplier
 from srkd_bench.evaluation.statistics import LEVEL, Difference
@@ -167,13 +167,11 @@ def _incomplete(cells: Sequence[CellResults], metric: str) -> list[str]:
     calls, names, notes = cell_names(cells), labels_of(cells), []
     for cell in cells:
         results = cell.results
-        measured = {
-            score.model for score in results.scores if score.metric == metric and score.seed is not None
-        }
-        if not measured:
+        known = measured(cell, metric)
+        if not known:
             notes.append(f"{calls[cell.name]}: no scores")
             continue
-        if results.baseline not in measured:
+        if results.baseline not in known:
             notes.append(f"{calls[cell.name]}: no gains, {names[results.baseline]} was not measured")
         of_columns = tuple(f"{model}{end}" for model in results.columns for end in (": ", ", "))
         notes += [f"{calls[cell.name]}: {note}" for note in results.notes if note.startswith(of_columns)]

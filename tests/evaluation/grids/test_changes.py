@@ -1,9 +1,8 @@
 import math
-from statistics import fmean
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_1samp
+from scipy.stats import t, ttest_1samp
 
 from srkd_bench.evaluation.grids.cells import CellResults
 from srkd_bench.evaluation.grids.changes import Change, changes
@@ -29,10 +28,7 @@ def grid(gains: dict[tuple[str, int], list[float]]) -> list[CellResults]:
 
 
 def found(cells: list[CellResults]) -> dict[tuple[str, str, str], Change]:
-    return {
-        (one.axis, one.before, one.after): one
-        for one in changes(cells, cell_gains(cells, "psnr_y"), "psnr_y")
-    }
+    return {(one.axis, one.before, one.after): one for one in changes(cells, cell_gains(cells, "psnr_y"))}
 
 
 def test_a_change_is_the_paired_t_test_if_all_pairs_have_the_same_seeds() -> None:
@@ -55,15 +51,38 @@ def test_a_change_is_the_paired_t_test_if_all_pairs_have_the_same_seeds() -> Non
 
 
 def test_pairs_have_equal_weights_whatever_their_seeds() -> None:
+    """Changes of 0.1 to 0.3 for three seeds and of 0.4 and 0.6 for two of them, worked by hand."""
     gains = {
-        ("EDSR 8×4", 100): [0.1, 0.12, 0.09, 0.1, 0.11, 0.13],
-        ("EDSR 8×4", 400): [0.2, 0.21, 0.23, 0.19, 0.2, 0.22],
-        ("EDSR 16×8", 100): [0.3, 0.31, 0.33],
-        ("EDSR 16×8", 400): [0.5, 0.45],
+        ("EDSR 8×4", 100): [0.0, 0.0, 0.0],
+        ("EDSR 8×4", 400): [0.1, 0.2, 0.3],
+        ("EDSR 16×8", 100): [0.0, 0.0],
+        ("EDSR 16×8", 400): [0.4, 0.6],
     }
     one = found(grid(gains))["train.steps", "100", "400"]
-    assert one.mean == pytest.approx((fmean([0.1, 0.09, 0.14, 0.09, 0.09, 0.09]) + fmean([0.2, 0.14])) / 2)
-    assert one.low < one.mean < one.high
+    assert one.mean == pytest.approx((0.2 + 0.5) / 2)
+    of_seeds = [
+        (-0.1 / math.sqrt(6) - 0.1 / math.sqrt(2)) / 2,
+        0.1 / math.sqrt(2) / 2,
+        0.1 / math.sqrt(6) / 2,
+    ]
+    weights = [1 / 9 + 1 / 4, 1 / 9 + 1 / 4, 1 / 9]
+    freedom = sum(weights) ** 2 / sum(own**2 for own in weights) - 1
+    half = t.ppf(0.975, freedom) * math.sqrt(sum(own**2 for own in of_seeds))
+    assert (one.low, one.high) == pytest.approx((one.mean - half, one.mean + half))
+
+
+def test_axes_without_numbers_have_no_changes_and_learning_rates_follow_the_steps() -> None:
+    cells = [
+        cell(
+            {"teacher": teacher, "train.steps": steps, "train.learning_rate": 1 / steps},
+            {"none": ALONE, "hkd": [own + steps / 1000 for own in ALONE]},
+        )
+        for teacher in ("own", "official")
+        for steps in (100, 200)
+    ]
+    known = found(cells)
+    assert list(known) == [("train.steps", "100", "200")]
+    assert known["train.steps", "100", "200"].pairs == 2
 
 
 def test_a_pair_with_one_common_seed_has_no_interval() -> None:

@@ -3,7 +3,7 @@ from dataclasses import astuple, replace
 
 import pytest
 
-from srkd_bench.evaluation.grids.cells import CellResults, axes_of, by_steps, free, grouped, tied
+from srkd_bench.evaluation.grids.cells import CellResults, axes_of, by_steps, free, grouped, measured, tied
 from srkd_bench.evaluation.grids.effects import fitted_gains, fitted_slope
 from srkd_bench.evaluation.grids.gains import cell_gains, cell_multipliers, methods_of
 from srkd_bench.evaluation.grids.regression import position
@@ -38,6 +38,13 @@ def test_holm_is_over_all_cells_and_methods() -> None:
     assert [one.verdict for one in alone] == ["better", "better", "not significant", "not significant"]
     assert [one.verdict for one in known] == ["better", "better", "not significant", "not significant"]
     assert known[0].p_holm == pytest.approx(4 * p[0])
+
+
+def test_only_students_with_scores_of_a_metric_are_measured() -> None:
+    one = cell({"train.steps": 1}, {"none": ALONE, "hkd": ALONE, "teacher": ALONE[:1]})
+    scores = [replace(own, seed=None) if own.model == "teacher" else own for own in one.results.scores]
+    one = replace(one, results=replace(one.results, scores=scores))
+    assert (measured(one, "psnr_y"), measured(one, "ssim_y")) == ({"none", "hkd"}, set())
 
 
 def test_a_cell_without_baseline_has_methods_and_no_gain() -> None:
@@ -129,6 +136,19 @@ def test_k_uses_the_controls_of_its_own_cell() -> None:
     assert found[cells[0].name, "hkd"].k == pytest.approx(2 ** (2 / 3))
     assert found[cells[1].name, "hkd"] == without[cells[1].name, "hkd"]
     assert cell_multipliers(cells[:1], "psnr_y")[cells[0].name, "hkd"].largest == 2
+    steps = {"none": 100, "none@2x": 400}  # a length that another cell has: its own setting is used
+    cells[0] = replace(cells[0], results=replace(cells[0].results, steps=steps))
+    assert cell_multipliers(cells, "psnr_y") == without
+
+
+def test_k_of_a_cell_without_the_student_alone_uses_the_other_lengths() -> None:
+    cells = [
+        cell({"train.steps": n}, {model: shifted(ALONE, [n / 1000] * 3) for model in models})
+        for n, models in ((100, ["hkd"]), (200, ["none"]), (400, ["none"]))
+    ]
+    cells[0] = replace(cells[0], results=replace(cells[0].results, steps={"hkd": 100}))
+    (one,) = cell_multipliers(cells, "psnr_y").values()
+    assert (one.smallest, one.largest) == (2, 4)
 
 
 def test_k_needs_the_student_alone_as_the_baseline_at_two_lengths() -> None:

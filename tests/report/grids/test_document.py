@@ -271,6 +271,7 @@ def test_the_json_report() -> None:
     assert first["multiply_adds"] == {"none": 1e12, "hkd": 1e12, "rkd": 2e12}
     assert first["report"] == json.loads(json.dumps(report_of(cells[0].results)))
     assert len(found["gains"]) == 8
+    assert not {"units", "unit_means"} & found["gains"][0].keys()
     (own,) = (
         one for one in differences(cells[0].results, "psnr_y") if one.model == "hkd" and not one.dataset
     )
