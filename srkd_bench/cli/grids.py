@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from srkd_bench.cli.options import refuse
+from srkd_bench.config.grid import CELL, has_labels
 from srkd_bench.core.errors import SrkdError, unknown
 
 if TYPE_CHECKING:
@@ -69,12 +71,17 @@ def of_plan(
     return grid_document(plan.name, cell_results(plan, store, trainings=trainings), methods, baseline)
 
 
-def of_file(source: Path, suite: str | None, methods: Sequence[str], baseline: str) -> GridDocument | None:
+def of_file(
+    source: Path, suite: str | None, settings: Sequence[str], methods: Sequence[str], baseline: str
+) -> GridDocument | None:
     """Return the report of a score file with a grid, or None if it has no cells.
 
+    Args:
+        settings: `cell=LABELS` selects the cells with these labels.
+        methods, baseline: as in `grid_document`.
     Raises:
         MissingError: there is no such file.
-        SrkdError: it cannot be read, or is of another suite than the one named.
+        SrkdError: it cannot be read, is of another suite than the one named, or has no such cell; other settings.
     """
     from srkd_bench.report.formats.grid_file import is_grid, read_grid
 
@@ -84,4 +91,11 @@ def of_file(source: Path, suite: str | None, methods: Sequence[str], baseline: s
     name = cells[0].results.suite or source.name.partition(".")[0]
     if suite is not None and Path(suite).stem != name:
         raise SrkdError(f"{source} is of suite {name}, not {suite}", f"srkd report --from {source}")
+    for setting in settings:
+        key, _, labels = setting.partition("=")
+        if key != CELL:
+            refuse("the scores of a grid", {"--set": setting})
+        if not labels.strip() or not any(has_labels(cell.name, labels) for cell in cells):
+            raise SrkdError(f"{source} has no cell {labels[:80]!r}", f"for example --cell '{cells[0].name}'")
+        cells = [cell for cell in cells if has_labels(cell.name, labels)]
     return grid_document(name, cells, methods, baseline)

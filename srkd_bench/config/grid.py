@@ -222,8 +222,13 @@ def selects(key: str, keys: Sequence[str]) -> bool:
 def is_selected(raw: Raw, cell: Cell, key: str, value: Any) -> bool:
     """Return whether a cell has the value of a selecting setting; `cell` gives its labels, or some of them."""
     if key == CELL:
-        return {*value.split()} <= {*cell.name.split()}
+        return has_labels(cell.name, value)
     return has(raw, key, value) or bool(_value(key, raw, cell.suite) == value)
+
+
+def has_labels(name: str, labels: str) -> bool:
+    """Return whether the cell of this name has these labels: `train.steps=2500 student=8x4`, in any order."""
+    return {*labels.split()} <= {*name.split()}
 
 
 def cells_hint(key: str, cells: Sequence[tuple[Raw, Cell]]) -> str:

@@ -172,10 +172,11 @@ def report(
         refuse("--no-crops", {"--crop": crop})
     if not targets.have_page:
         refuse("a report that is not HTML", {"--crop": crop}, "-o report.html, or srkd crops -o crops.png")
-    if source is not None and (grid := of_file(source, suite, method or (), baseline)):
-        refuse("the scores of a grid", {"--set": settings, "--teacher": teacher, "--fail-if": fail_if})
+    if source is not None and (grid := of_file(source, suite, settings or (), method or (), baseline)):
+        refuse("the scores of a grid", {"--teacher": teacher, "--fail-if": fail_if, "--crop": crop})
         refuse("the scores of a grid", {"--reference": reference, "--claims": claims, "--check": check})
-        _write(targets, grid)
+        one_cell = len(grid.cells) == 1
+        _write(targets, Document(grid.cells[0].results, highlight=highlight.value) if one_cell else grid)
         return
     asked = Asked(suite, with_teacher(settings, teacher), method or (), baseline, home)
     if source is None and (grid := _grid(asked, targets.need_trainings)):
@@ -219,13 +220,13 @@ def _grid(asked: Asked, trainings: bool) -> GridDocument | None:
     return of_plan(plan, store, asked.methods, asked.baseline, trainings=trainings)
 
 
-def _write(targets: Targets, grid: GridDocument) -> None:
-    """Write and print the report of a grid."""
+def _write(targets: Targets, document: Content) -> None:
+    """Write and print the report of a grid, or of one of its cells."""
     from srkd_bench.cli.output import err
     from srkd_bench.core.progress import Display
 
-    targets.write(grid, Display(err))
-    _summarise(grid)
+    targets.write(document, Display(err))
+    _summarise(document)
 
 
 def _summarise(document: Content) -> None:

@@ -4,12 +4,15 @@ import csv
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from srkd_bench.config.suite_file import load_suite
-from srkd_bench.report.formats.grid_file import to_csv
+from srkd_bench.report.document import Document
+from srkd_bench.report.formats.grid_file import read_grid, to_csv
+from srkd_bench.report.render import written
 from tests.conftest import Srkd
 from tests.support.grids import simulated
 
@@ -330,9 +333,25 @@ def test_the_score_file_of_a_grid_is_reported_without_its_suite(srkd: Srkd, tmp_
     assert {one["baseline"] for one in rkd} == {"rkd"}
 
 
+def test_cells_of_a_grids_score_file_are_selected_by_their_labels(srkd: Srkd, tmp_path: Path) -> None:
+    cells = simulated({"hkd": lambda x, y, z: 0.1, "rkd": lambda x, y, z: 0.0}, steps=[100, 200])
+    cells = [replace(cell, name=cell.name.replace("EDSR ", "").replace(";", "")) for cell in cells]
+    (tmp_path / "grid.csv").write_text(to_csv(cells), encoding="utf-8")
+    few = json.loads(srkd("report", "--from", "grid.csv", "--cell", "train.steps=200", "--json")[1])
+    assert [one["cell"] for one in few["cells"]] == [cell.name for cell in cells[6:]]
+    words = ["--cell", " ".join(reversed(cells[0].name.split())), "--baseline", "hkd"]
+    shown = srkd("report", "--from", "grid.csv", *words, "-f", "markdown")[1]
+    one = replace(read_grid(tmp_path / "grid.csv")[0].results, baseline="hkd")
+    assert shown == written(Document(one), "markdown")
+    assert "gain over HKD" in shown
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--cell", "train.steps=7"], "grid.csv has no cell 'train.steps=7'"),
+        (["--cell", " "], "grid.csv has no cell ' '"),
+        (["--crop", "coffee", "-o", "page.html"], "--crop cannot be combined with the scores of a grid"),
         (["other"], "grid.csv is of suite map, not other"),
         (["-m", "hdk"], "no method in grid map named 'hdk'"),
         (["--set", "seeds=[0]"], "--set cannot be combined with the scores of a grid"),
