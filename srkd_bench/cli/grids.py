@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srkd_bench.cli.options import refuse
-from srkd_bench.config.grid import CELL, has_labels
 from srkd_bench.core.errors import SrkdError, unknown
 
 if TYPE_CHECKING:
@@ -83,6 +82,7 @@ def of_file(
         MissingError: there is no such file.
         SrkdError: it cannot be read, is of another suite than the one named, or has no such cell; other settings.
     """
+    from srkd_bench.config.grid import CELL, has_labels
     from srkd_bench.report.formats.grid_file import is_grid, read_grid
 
     if not is_grid(source):
