@@ -23,7 +23,7 @@ class Multiplier:
         smallest, largest: the shortest and the longest training of the student alone that was measured, over the
             method's.
         cost: cost c of a training step with the method over one without, in multiply-adds; None if not known.
-        seeds: number of paired seeds.
+        seeds: number of paired seeds; the fewest, if lengths of the student alone differ in them.
     """
 
     model: str
@@ -38,6 +38,8 @@ class Multiplier:
 
 Curve = Sequence[tuple[float, Results, str]]
 """The student alone, shortest training first: its length over the method's, and the column of results it is in."""
+Part = tuple[float, float, Array]
+"""Two neighbouring lengths, and the gains (2, seeds) of the method over the student alone at both."""
 
 
 def multipliers(results: Results, metric: str) -> dict[str, Multiplier]:
@@ -70,17 +72,22 @@ def _curve(results: Results) -> Curve:
 
 
 def multiplier(results: Results, metric: str, model: str, curve: Curve) -> Multiplier | None:
-    """Return k of one method, over the seeds and images that it shares with every length of the curve."""
+    """Return k of one method; None if it shares no seed with two neighbouring lengths of the curve.
+
+    Between two lengths, the seeds and images count that the method shares with both.
+    """
     means = [seed_gains(results, metric, model, others, alone) for _, others, alone in curve]
-    seeds = sorted(set.intersection(*(set(own) for own in means)))
-    if not seeds:
-        return None
     lengths = [length for length, *_ in curve]
-    gains = np.array([[own[seed] for seed in seeds] for own in means])
-    k = _crossing(lengths, gains.mean(axis=1))
-    low, high = _interval(lengths, gains)
+    parts: list[Part] = []
+    for (x0, one), (x1, other) in pairwise(zip(lengths, means, strict=True)):
+        seeds = sorted(one.keys() & other.keys())
+        parts.append((x0, x1, np.array([[own[seed] for seed in seeds] for own in (one, other)])))
+    counts = [gains.shape[1] for *_, gains in parts]
+    if not all(counts):
+        return None
+    low, high = _interval(parts)
     cost = results.step_costs.get(model)
-    return Multiplier(model, k, low, high, lengths[0], lengths[-1], cost, len(seeds))
+    return Multiplier(model, _crossing(parts), low, high, lengths[0], lengths[-1], cost, min(counts))
 
 
 def seed_gains(results: Results, metric: str, model: str, others: Results, alone: str) -> dict[int, float]:
@@ -95,38 +102,33 @@ def seed_gains(results: Results, metric: str, model: str, others: Results, alone
     return {seed: float(np.mean([own[seed] for own in of_seeds])) for seed in shared}
 
 
-def _crossing(lengths: list[float], gains: Array) -> float:
-    """Return the first length at which the student alone gains as much; the last one if it never does.
-
-    Args:
-        gains: (lengths,) of the method over the student alone.
-    """
-    if gains[0] <= 0:
-        return lengths[0]
-    for (x0, x1), (y0, y1) in zip(pairwise(lengths), pairwise(gains), strict=True):
+def _crossing(parts: Sequence[Part]) -> float:
+    """Return the first length at which the student alone gains as much; the last one if it never does."""
+    if parts[0][2][0].mean() <= 0:
+        return parts[0][0]
+    for x0, x1, gains in parts:
+        y0, y1 = gains.mean(axis=1)
         if y1 <= 0:
-            return float(x0 * (x1 / x0) ** (y0 / (y0 - y1)))
-    return lengths[-1]
+            return float(x0 * (x1 / x0) ** (y0 / (y0 - y1))) if y0 > 0 else x0
+    return parts[-1][1]
 
 
-def _interval(lengths: list[float], gains: Array) -> tuple[float, float]:
-    """Return the shortest and longest length that a paired t test over seeds does not reject; nan for one seed.
-
-    Args:
-        gains: (lengths, seeds) of the method over the student alone.
-    """
-    n = gains.shape[1]
-    if n < 2:
-        return math.nan, math.nan
-    critical = float(stdtrit(n - 1, 1 - LEVEL / 2))
+def _interval(parts: Sequence[Part]) -> tuple[float, float]:
+    """Return the shortest and longest length that a paired t test over seeds does not reject; nan for one seed."""
     kept: list[float] = []
-    if gains[0].mean() < critical * gains[0].std(ddof=1) / math.sqrt(n):
-        kept.append(lengths[0])
-    if gains[-1].mean() > -critical * gains[-1].std(ddof=1) / math.sqrt(n):
-        kept.append(lengths[-1])
-    for (x0, x1), (y0, y1) in zip(pairwise(lengths), pairwise(gains), strict=True):
-        roots = [root for root in _roots(y0, y1, critical) if 0 <= root <= 1]
-        kept += [min(x0 * (x1 / x0) ** root, lengths[-1]) for root in roots]
+    for x0, x1, gains in parts:
+        n = gains.shape[1]
+        if n < 2:
+            return math.nan, math.nan
+        critical = float(stdtrit(n - 1, 1 - LEVEL / 2))
+        for x, own in ((x0, gains[0]), (x1, gains[1])):
+            half = critical * own.std(ddof=1) / math.sqrt(n)
+            too_long = own.mean() < -half and x > parts[0][0]
+            too_short = own.mean() > half and x < parts[-1][1]
+            kept += [] if too_long or too_short else [x]
+        for root in _roots(gains[0], gains[1], critical):
+            if 0 <= root <= 1:
+                kept.append(min(x0 * (x1 / x0) ** root, x1))
     return (min(kept), max(kept)) if kept else (math.nan, math.nan)
 
 

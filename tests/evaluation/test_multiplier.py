@@ -57,6 +57,28 @@ def test_k_is_interpolated_in_the_logarithm_of_the_steps() -> None:
     assert (one.largest, one.cost) == (10.0, None)
 
 
+def test_a_length_with_fewer_seeds_changes_nothing_between_shorter_ones() -> None:
+    shorter = {
+        "none": [30.0, 30.2, 30.1, 30.3],
+        "none_2x": [30.6, 30.7, 30.7, 30.8],
+        "hkd": [30.2, 30.31, 30.3, 30.41],
+    }
+    long = [31.0, 31.2]
+    known, one = of_hkd(**shorter), of_hkd(**shorter, none_10x=long)
+    assert (one.k, one.low, one.high) == (known.k, known.low, known.high)
+    assert (one.largest, known.seeds, one.seeds) == (10.0, 4, 2)
+    assert 1 < one.low < one.k < one.high < 2
+    better = shorter | {"hkd": [30.8, 31.0, 30.8, 31.0]}
+    y0, y1 = 0.25, -0.2  # of the two seeds
+    assert of_hkd(**better, none_10x=long).k == pytest.approx(2 * 5 ** (y0 / (y0 - y1)))
+    equal = shorter | {
+        "hkd": [30.5, 30.6, 31.0, 31.2]
+    }  # better than twice as long, but not for these two seeds
+    assert of_hkd(**equal, none_10x=long).k == 2
+    assert math.isnan(of_hkd(**shorter, none_10x=long[:1]).low)
+    assert multipliers(results(**shorter, none_10x=[math.inf]), "psnr_y") == {}
+
+
 def test_a_third_length_bends_the_curve() -> None:
     one = of_hkd(none=[30.0], none_2x=[30.8], none_10x=[31.0], hkd=[30.9])
     assert one.k == pytest.approx(2 * math.sqrt(5))
