@@ -1,12 +1,19 @@
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.special import stdtrit
 
+from srkd_bench.evaluation.grids.gains import cell_gains
 from srkd_bench.evaluation.grids.regression import Fit, Point, fit, position
+from srkd_bench.report.formats.grid_file import read_grid
 from tests.support.grids import cell
+
+ROOT = Path(__file__).parents[3]
 
 
 def fitted(points: list[Point]) -> Fit:
@@ -107,6 +114,32 @@ def test_the_interval_covers_the_effects_of_a_fraction_of_the_map() -> None:
                 low, high = found.interval(term)
                 covered.append(low <= true <= high)
         assert 0.935 <= np.mean(covered) <= 0.985
+
+
+def correlation(cells: list[Mapping[int, float]]) -> float:
+    """Return the correlation over seeds of two cells, pooled over all pairs of cells and the seeds they share."""
+    products, sizes = 0.0, 0.0
+    for one, other in combinations(cells, 2):
+        shared = sorted(one.keys() & other.keys())
+        first, second = (np.array([own[seed] for seed in shared]) for own in (one, other))
+        first, second = first - first.mean(), second - second.mean()
+        products += float(first @ second)
+        sizes += float(np.linalg.norm(first) * np.linalg.norm(second))
+    return products / sizes
+
+
+def test_the_gains_of_a_seed_in_two_cells_of_the_map_hardly_correlate() -> None:
+    """The regression takes cells as independent."""
+    assert correlation([{0: 1.0, 1: 2.0, 2: 3.0}, {1: 0.2, 2: 0.4}, {0: 3.0, 1: 2.0}]) == pytest.approx(
+        (0.1 - 0.5) / (0.1 + 0.5)
+    )
+    found: dict[str, list[Mapping[int, float]]] = {"hkd": [], "crosskd": []}
+    for one in cell_gains(read_grid(ROOT / "results" / "map" / "scores.csv.gz"), "psnr_y"):
+        if one.model in found and one.difference:
+            of_seeds = dict(zip(one.difference.units, one.difference.unit_means, strict=True))
+            found[one.model].append(of_seeds)
+    known = {model: round(correlation(own), 2) for model, own in found.items()}
+    assert known == {"hkd": -0.01, "crosskd": 0.06}
 
 
 def test_an_axis_without_numbers_is_a_difference_from_its_first_label() -> None:
