@@ -18,7 +18,7 @@ from srkd_bench.evaluation.grids.gains import cell_gains
 from srkd_bench.evaluation.grids.regression import Fit, Layout, position
 from srkd_bench.evaluation.statistics import LEVEL, UNKNOWN, Interval
 
-SCHEMA = 1
+SCHEMA = 2
 PACKAGED = Path(__file__).with_name("map.json")
 """The summary of the published map; `python -m docs_generators.advice` writes it."""
 NEAR = 1.01  # how far beyond the cells a factor still counts as inside
@@ -34,8 +34,8 @@ class Summary:
         labels: of each cell, by axis.
         gains: the fit of each method's gains over the student alone.
         measured: the positions in `cells` of those that the fit of a method has.
-        slope: the fit of what the student alone gains when its training is doubled, if it was trained at several
-            lengths.
+        slope: the fit of the logarithm of what the student alone gains when its training is doubled, if it was
+            trained at several lengths.
     """
 
     grid: str
@@ -221,11 +221,11 @@ def _expectation(
     low, high = fit.prediction_interval(where)
     if slope is None or STEPS not in where:
         return Expectation(method, gain, low, high, inside, None, None, None)
-    rise, spread = slope.predict(where)
-    doublings = gain / rise if rise > 0 else math.nan
+    level, spread = slope.predict(where)
+    rise = math.exp(max(min(level, 100), -100))
     freedom = min(fit.freedom, slope.freedom)
-    limits = ratio_interval((gain, variance), (rise, spread), freedom)
-    return Expectation(method, gain, low, high, inside, *map(_times, (doublings, *limits)))
+    limits = ratio_interval((gain, variance), (rise, rise**2 * spread), freedom)
+    return Expectation(method, gain, low, high, inside, *map(_times, (gain / rise, *limits)))
 
 
 def ratio_interval(top: tuple[float, float], bottom: tuple[float, float], freedom: int) -> Interval:

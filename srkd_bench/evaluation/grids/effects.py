@@ -1,7 +1,9 @@
 """Fit the gains of a grid on its factors."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
+from operator import itemgetter
 
 import numpy as np
 
@@ -27,21 +29,29 @@ def fitted_gains(cells: Sequence[CellResults], gains: Sequence[CellGain]) -> dic
 
 
 def fitted_slope(cells: Sequence[CellResults], metric: str) -> Fit | None:
-    """Return the fit of what the student alone gains when its training is doubled, on all factors.
+    """Return the fit of the logarithm of what the student alone gains when its training is doubled, on all factors.
 
-    Between every two lengths that follow each other the gain per doubling is a point at their geometric mean.
+    Between every two neighbouring lengths, of cells or of their longer trainings (`none@2x`), the gain per doubling
+    is a point at their geometric mean; points at which it is not above 0 are left out. A logarithm, since the gain
+    falls by about the same factor with every doubling, and stays above 0.
 
     Returns:
-        None if no two cells differ in their steps only.
+        None if no two lengths differ in their steps only.
     """
     points: list[Point] = []
     for group in by_steps(cells):
-        measured = [cell for cell in group if "none" in cell.results.columns]
-        for short, long in pairwise(measured):
+        alone: dict[float, tuple[CellResults, str]] = {}
+        for cell in group:
+            lengths = {**cell.results.steps, "none": cell.factors[STEPS]}
+            for model in cell.results.columns:
+                if model == "none" or (is_control(model) and model in lengths):
+                    known = alone.get(lengths[model])
+                    alone[lengths[model]] = known if known and known[1] == "none" else (cell, model)
+        for (x0, (short, one)), (x1, (long, other)) in pairwise(sorted(alone.items(), key=itemgetter(0))):
+            gains = seed_gains(long.results, metric, other, short.results, one)
+            slopes = np.array([*gains.values()]) / math.log2(x1 / x0)
             where = position(short, cells)
-            gains = seed_gains(long.results, metric, "none", short.results, "none")
-            if STEPS in where and gains:
-                where[STEPS] = float(np.sqrt(short.factors[STEPS] * long.factors[STEPS]))
-                doublings = np.log2(long.factors[STEPS] / short.factors[STEPS])
-                points.append(Point(where, [float(gain / doublings) for gain in gains.values()]))
+            if STEPS in where and len(slopes) and (mean := float(slopes.mean())) > 0:
+                where[STEPS] = math.sqrt(x0 * x1)
+                points.append(Point(where, (math.log(mean) + slopes / mean - 1).tolist()))
     return fit(points)

@@ -1,5 +1,4 @@
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -119,12 +118,24 @@ def test_without_another_length_there_is_no_k() -> None:
 
 
 def test_a_student_that_longer_training_does_not_improve_has_no_k() -> None:
-    cells = simulated({"hkd": lambda x, y, z: 0.1})
+    cells = [cell({"train.steps": n}, {"none": [0.1 / n], "hkd": [1.0]}) for n in (1, 2, 4)]
     falling = summarise(cells, "psnr_y")
-    assert falling.slope is not None
-    worse = replace(falling.slope, coefficients=(-0.1, *[0.0] * (len(falling.slope.coefficients) - 1)))
-    (one,) = advise(replace(falling, slope=worse), QUESTION).expected
+    assert falling.slope is None
+    (one,) = advise(falling, {"train.steps": 2.0}).expected
     assert (one.k, one.k_low, one.k_high) == (None, None, None)
+
+
+def test_k_grows_where_the_student_alone_gains_less_from_longer_training() -> None:
+    """It gains 0.8, 0.4 and 0.2 dB from the doublings; the method gains 0.2 dB everywhere."""
+    alone = {100: 30.0, 200: 30.8, 400: 31.2, 800: 31.4}
+    cells = [
+        cell({"train.steps": n}, {"none": [own, own], "hkd": [own + 0.19, own + 0.21]})
+        for n, own in alone.items()
+    ]
+    summary = summarise(cells, "psnr_y")
+    for steps, slope in ((100, 0.8 * 2**0.5), (800, 0.1 * 2**0.5), (3200, 0.1 * 2**0.5 / 4)):
+        (one,) = advise(summary, {"train.steps": float(steps)}).expected
+        assert one.k == pytest.approx(2 ** (0.2 / slope))
 
 
 def test_fiellers_interval_covers_a_ratio() -> None:

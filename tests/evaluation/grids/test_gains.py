@@ -185,8 +185,27 @@ def test_the_slope_is_what_the_student_alone_gains_per_doubling() -> None:
     assert found is not None
     assert found.cells == 18
     where = {"train.steps": 20_000.0, "student": 50_000.0, "data.images": 100.0}
-    assert found.predict(where)[0] == pytest.approx(0.25, abs=0.001)
+    assert math.exp(found.predict(where)[0]) == pytest.approx(0.25, abs=0.001)
     assert fitted_slope(simulated({}, steps=[100]), "psnr_y") is None
+
+
+def test_the_slope_has_the_longer_trainings_of_a_cell() -> None:
+    """From 100 to 200 steps 0.4 dB, and from 200, which the second cell has as well, to 800 in all 0.2."""
+    cells = [
+        cell(
+            {"train.steps": 100},
+            {"none": ALONE, "none@2x": shifted(ALONE, [9.0] * 3), "none@8x": shifted(ALONE, [0.6] * 3)},
+        ),
+        cell({"train.steps": 200}, {"none": shifted(ALONE, [0.3, 0.4, 0.5])}),
+    ]
+    steps = {"none": 100, "none@2x": 200, "none@8x": 800, "hkd": 100}
+    cells[0] = replace(cells[0], results=replace(cells[0].results, steps=steps))
+    found = fitted_slope(cells, "psnr_y")
+    assert found is not None
+    for n, slope in ((100 * 2**0.5, 0.4), (400, 0.1)):
+        assert math.exp(found.predict({"train.steps": n})[0]) == pytest.approx(slope)
+    # over seeds, log(slope) varies as the slope does relative to its mean: 0.1 / 0.4, and (0.1 / 2) / 0.1
+    assert found.within == pytest.approx((0.25**2 + 0.5**2) / 2)
 
 
 def test_a_method_in_one_cell_and_controls_are_not_fitted() -> None:
