@@ -23,7 +23,7 @@ class Multiplier:
         smallest, largest: the shortest and the longest training of the student alone that was measured, over the
             method's.
         cost: cost c of a training step with the method over one without, in multiply-adds; None if not known.
-        seeds: number of paired seeds; the fewest, if lengths of the student alone differ in them.
+        seeds: number of paired seeds; the minimum if it differs between lengths of the student alone.
     """
 
     model: str
@@ -72,9 +72,12 @@ def _curve(results: Results) -> Curve:
 
 
 def multiplier(results: Results, metric: str, model: str, curve: Curve) -> Multiplier | None:
-    """Return k of one method; None if it shares no seed with two neighbouring lengths of the curve.
+    """Return k of one method.
 
-    Between two lengths, the seeds and images count that the method shares with both.
+    Between two neighbouring lengths, it uses the seeds and images that the method shares with both.
+
+    Returns:
+        None if there are no such seeds between some two lengths.
     """
     means = [seed_gains(results, metric, model, others, alone) for _, others, alone in curve]
     lengths = [length for length, *_ in curve]
@@ -104,12 +107,12 @@ def seed_gains(results: Results, metric: str, model: str, others: Results, alone
 
 def _crossing(parts: Sequence[Part]) -> float:
     """Return the first length at which the student alone gains as much; the last one if it never does."""
-    if parts[0][2][0].mean() <= 0:
-        return parts[0][0]
     for x0, x1, gains in parts:
         y0, y1 = gains.mean(axis=1)
+        if y0 <= 0:
+            return x0
         if y1 <= 0:
-            return float(x0 * (x1 / x0) ** (y0 / (y0 - y1))) if y0 > 0 else x0
+            return float(x0 * (x1 / x0) ** (y0 / (y0 - y1)))
     return parts[-1][1]
 
 
@@ -125,7 +128,8 @@ def _interval(parts: Sequence[Part]) -> tuple[float, float]:
             half = critical * own.std(ddof=1) / math.sqrt(n)
             too_long = own.mean() < -half and x > parts[0][0]
             too_short = own.mean() > half and x < parts[-1][1]
-            kept += [] if too_long or too_short else [x]
+            if not (too_long or too_short):
+                kept.append(x)
         for root in _roots(gains[0], gains[1], critical):
             if 0 <= root <= 1:
                 kept.append(min(x0 * (x1 / x0) ** root, x1))

@@ -221,8 +221,8 @@ def _expectation(
     low, high = fit.prediction_interval(where)
     if slope is None or STEPS not in where:
         return Expectation(method, gain, low, high, inside, None, None, None)
-    level, spread = slope.predict(where)
-    rise = math.exp(max(min(level, 100), -100))
+    logarithm, spread = slope.predict(where)
+    rise = math.exp(max(min(logarithm, 100), -100))  # no overflow far outside the grid
     freedom = min(fit.freedom, slope.freedom)
     limits = ratio_interval((gain, variance), (rise, rise**2 * spread), freedom)
     return Expectation(method, gain, low, high, inside, *map(_times, (gain / rise, *limits)))
@@ -232,9 +232,9 @@ def ratio_interval(top: tuple[float, float], bottom: tuple[float, float], freedo
     """Return Fieller's 95 % interval of a ratio of independent estimates, each with its variance.
 
     Returns:
-        nan without degrees of freedom, and where the denominator is not significantly above 0.
+        nan without degrees of freedom, and where the denominator does not differ significantly from 0.
     """
-    if freedom < 1 or bottom[0] <= 0:
+    if freedom < 1:
         return UNKNOWN
     square = float(stdtrit(freedom, 1 - LEVEL / 2)) ** 2
     a = bottom[0] ** 2 - square * bottom[1]

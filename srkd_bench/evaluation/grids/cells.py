@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from srkd_bench.evaluation.controls import is_control
 from srkd_bench.evaluation.results import Results
 
 STEPS = "train.steps"
@@ -82,6 +83,17 @@ def tied(cells: Sequence[CellResults]) -> list[str]:
 def measured(cell: CellResults, metric: str) -> set[str]:
     """Return the columns of a cell's results that have scores of students."""
     return {one.model for one in cell.results.scores if one.metric == metric and one.seed is not None}
+
+
+def lengths_alone(cell: CellResults, metric: str) -> dict[str, float]:
+    """Return the number of steps of the student alone, by column with scores: `none` and its longer trainings."""
+    steps = {**cell.results.steps, "none": cell.factors[STEPS]}
+    known = measured(cell, metric)
+    return {
+        model: steps[model]
+        for model in cell.results.columns
+        if model in known and model in steps and (model == "none" or is_control(model))
+    }
 
 
 def metrics_of(cells: Sequence[CellResults]) -> list[str]:

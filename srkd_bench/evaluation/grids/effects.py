@@ -8,7 +8,7 @@ from operator import itemgetter
 import numpy as np
 
 from srkd_bench.evaluation.controls import is_control
-from srkd_bench.evaluation.grids.cells import STEPS, CellResults, by_steps
+from srkd_bench.evaluation.grids.cells import STEPS, CellResults, by_steps, lengths_alone
 from srkd_bench.evaluation.grids.gains import CellGain
 from srkd_bench.evaluation.grids.regression import Fit, Point, fit, position
 from srkd_bench.evaluation.multiplier import seed_gains
@@ -40,13 +40,13 @@ def fitted_slope(cells: Sequence[CellResults], metric: str) -> Fit | None:
     """
     points: list[Point] = []
     for group in by_steps(cells):
-        alone: dict[float, tuple[CellResults, str]] = {}
-        for cell in group:
-            lengths = {**cell.results.steps, "none": cell.factors[STEPS]}
-            for model in cell.results.columns:
-                if model == "none" or (is_control(model) and model in lengths):
-                    known = alone.get(lengths[model])
-                    alone[lengths[model]] = known if known and known[1] == "none" else (cell, model)
+        found = [
+            (steps, cell, model) for cell in group for model, steps in lengths_alone(cell, metric).items()
+        ]
+        found.sort(
+            key=lambda one: one[2] == "none"
+        )  # a cell of its own replaces a longer training of this length
+        alone = {steps: (cell, model) for steps, cell, model in found}
         for (x0, (short, one)), (x1, (long, other)) in pairwise(sorted(alone.items(), key=itemgetter(0))):
             gains = seed_gains(long.results, metric, other, short.results, one)
             slopes = np.array([*gains.values()]) / math.log2(x1 / x0)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from srkd_bench.evaluation.controls import is_control
-from srkd_bench.evaluation.grids.cells import STEPS, CellResults, by_steps, measured
+from srkd_bench.evaluation.grids.cells import STEPS, CellResults, by_steps, lengths_alone
 from srkd_bench.evaluation.multiplier import Multiplier, multiplier
 from srkd_bench.evaluation.statistics import Difference, adjusted, unadjusted
 
@@ -56,16 +56,15 @@ def cell_multipliers(cells: Sequence[CellResults], metric: str) -> dict[tuple[st
     """
     found: dict[tuple[str, str], Multiplier] = {}
     for group in by_steps(cells):
-        known = {cell.name: measured(cell, metric) for cell in group}
-        alone = {cell.factors[STEPS]: (cell.results, "none") for cell in group if "none" in known[cell.name]}
-        for cell in group:
+        alone = [lengths_alone(cell, metric) for cell in group]
+        of_cells = {
+            own["none"]: (cell.results, "none")
+            for cell, own in zip(group, alone, strict=True)
+            if "none" in own
+        }
+        for cell, own in zip(group, alone, strict=True):
             results = cell.results
-            controls = {
-                results.steps[model]: (results, model)
-                for model in known[cell.name] & results.steps.keys()
-                if is_control(model)
-            }
-            lengths = controls | alone
+            lengths = {steps: (results, model) for model, steps in own.items()} | of_cells
             if results.baseline != "none" or len(lengths) < 2:
                 continue
             curve = [(steps / cell.factors[STEPS], *lengths[steps]) for steps in sorted(lengths)]

@@ -208,6 +208,15 @@ def test_the_slope_has_the_longer_trainings_of_a_cell() -> None:
     assert found.within == pytest.approx((0.25**2 + 0.5**2) / 2)
 
 
+def test_a_length_without_scores_is_no_gap_in_the_slope() -> None:
+    cells = [cell({"train.steps": n}, {"none": shifted(ALONE, [n / 100] * 3)}) for n in (100, 200, 400)]
+    cells[1] = replace(cells[1], results=replace(cells[1].results, scores=[]))
+    found = fitted_slope(cells, "psnr_y")
+    assert found is not None
+    assert found.cells == 1
+    assert math.exp(found.coefficients[0]) == pytest.approx(1.5)
+
+
 def test_a_method_in_one_cell_and_controls_are_not_fitted() -> None:
     cells = [
         cell({"train.steps": 1}, {"none": ALONE, "hkd": ALONE, "none@2x": ALONE}),
