@@ -40,13 +40,9 @@ def fitted_slope(cells: Sequence[CellResults], metric: str) -> Fit | None:
     """
     points: list[Point] = []
     for group in by_steps(cells):
-        found = [
-            (steps, cell, model) for cell in group for model, steps in lengths_alone(cell, metric).items()
-        ]
-        found.sort(
-            key=lambda one: one[2] == "none"
-        )  # a cell of its own replaces a longer training of this length
-        alone = {steps: (cell, model) for steps, cell, model in found}
+        alone = {  # a cell, which comes later, replaces a longer training of the same length
+            steps: (cell, model) for cell in group for model, steps in lengths_alone(cell, metric).items()
+        }
         for (x0, (short, one)), (x1, (long, other)) in pairwise(sorted(alone.items(), key=itemgetter(0))):
             gains = seed_gains(long.results, metric, other, short.results, one)
             slopes = np.array([*gains.values()]) / math.log2(x1 / x0)

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from srkd_bench.core.errors import MissingError, SrkdError
 from srkd_bench.evaluation.grids.advice import advise, ratio_interval, read_summary, summarise, to_json
@@ -136,6 +137,26 @@ def test_k_grows_where_the_student_alone_gains_less_from_longer_training() -> No
     for steps, slope in ((100, 0.8 * 2**0.5), (800, 0.1 * 2**0.5), (3200, 0.1 * 2**0.5 / 4)):
         (one,) = advise(summary, {"train.steps": float(steps)}).expected
         assert one.k == pytest.approx(2 ** (0.2 / slope))
+
+
+def test_the_interval_of_k_has_the_variation_of_the_slope_relative_to_it() -> None:
+    """The student gains 0.19, 0.2 and 0.21 dB from one doubling, a method 0.2 dB with almost no variation."""
+    cells = [
+        cell({"train.steps": n}, {"none": own, "hkd": [one + 0.2 + i * 1e-6 for i, one in enumerate(own)]})
+        for n, own in ((100, [30.0, 30.0, 30.0]), (200, [30.19, 30.2, 30.21]))
+    ]
+    (one,) = advise(summarise(cells, "psnr_y"), {"train.steps": 100 * 2**0.5}).expected
+    half = t.ppf(0.975, 2) * 0.05 / math.sqrt(3)
+    limits = [2 ** (1 / (1 + half)), 2 ** (1 / (1 - half))]
+    assert [one.k, one.k_low, one.k_high] == pytest.approx([2, *limits], rel=1e-4)
+
+
+@pytest.mark.parametrize("steps", [1e-300, 1e300])
+def test_a_training_far_outside_the_grid_has_no_overflow(steps: float) -> None:
+    alone = {100: 30.0, 200: 31.0, 400: 31.1}
+    cells = [cell({"train.steps": n}, {"none": [own], "hkd": [own + 0.2]}) for n, own in alone.items()]
+    (one,) = advise(summarise(cells, "psnr_y"), {"train.steps": steps}).expected
+    assert one.k == (pytest.approx(1) if steps < 1 else None)
 
 
 def test_fiellers_interval_covers_a_ratio() -> None:
