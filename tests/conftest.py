@@ -64,18 +64,19 @@ def running_server() -> Iterator["Server"]:
 
     server = Server()
     yield server
-    leases.end_all()
     server.close()
 
 
 @pytest.fixture
-def server(running_server: "Server", monkeypatch: pytest.MonkeyPatch) -> "Server":
+def server(running_server: "Server", monkeypatch: pytest.MonkeyPatch) -> Iterator["Server"]:
     """Start a real S3-compatible server with an empty bucket, and set SRKD_STORE to it."""
     running_server.settle()
     for name, value in running_server.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("SRKD_STORE", f"s3://runs/{uuid4().hex}")
-    return running_server
+    yield running_server
+    running_server.settle()
+    leases.end_all()  # heartbeats would be counted among the requests of later tests
 
 
 @pytest.fixture

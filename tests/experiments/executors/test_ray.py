@@ -29,7 +29,6 @@ from srkd_bench.experiments.planning.planner import Plan
 from srkd_bench.methods import user_code
 from srkd_bench.store.artifact_store import ArtifactStore
 from srkd_bench.store.checkpoints import steps_done
-from srkd_bench.store.remote import leases
 from srkd_bench.store.workspace import RunOptions
 from tests.conftest import Srkd
 from tests.scale.cluster import cluster
@@ -190,7 +189,6 @@ def test_a_worker_process_has_one_heartbeat_for_all_tasks(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["worker"])
     desk = replace(desk, environment=())  # not offline
-    leases.end_all()  # of other tests
 
     def heartbeats() -> int:
         return sum("_beat" in thread.name for thread in threading.enumerate())
@@ -201,4 +199,3 @@ def test_a_worker_process_has_one_heartbeat_for_all_tasks(
         assert outcome == []
     assert heartbeats() == before + 1
     assert {"teacher", "seed 0: none, hkd"} <= set(told)  # each task's news are told under its name
-    leases.end_all()

@@ -87,6 +87,7 @@ def test_a_finished_run_and_its_scores_take_as_many_requests_as_the_documentatio
     server: Server, one: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SRKD_STORE")
+    monkeypatch.setattr(leases, "BEAT", 3600.0)  # however slow this machine is
     run, _ = pair(tmp_path / "elsewhere")
     with one.locked(["data-x"]):
         pass  # the first one is the heartbeat
@@ -287,7 +288,8 @@ def test_two_machines_at_once_train_nothing_twice_and_print_the_same(
     assert not any(
         name.endswith((".safetensors", ".u8")) for name in gets(server)
     )  # a table needs scores alone
-    assert {method for method, _ in server.asked} == {"GET"}
+    # The two workers' last requests, which end their heartbeats, may arrive late.
+    assert {method for method, path in server.asked if "/workers/" not in path} == {"GET"}
 
 
 def test_another_machine_resumes_from_the_checkpoint_bit_identically(
