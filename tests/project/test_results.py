@@ -4,8 +4,8 @@ A block begins with `<!-- KIND SUITE OPTIONS -->` and ends with `<!-- end -->`. 
 `report`: the output of `srkd report`; `scores`: its gains and its scores in PSNR-Y; `gains`: the gains alone;
 `summary`: gain, interval, adjusted p and verdict of each method, spelled out; `compare SUITE OTHER`: the
 difference of each method from itself in results/OTHER.csv.gz; `grid`: a grid's gains in PSNR-Y over
-two axes, their effects and changes; `advice`: what `srkd advise` says from a grid; `trials`: the trials of a search
-for weights.
+two axes, their effects and changes; `multipliers`: k and c of each method in each cell of a grid; `advice`: what
+`srkd advise` says from a grid; `trials`: the trials of a search for weights.
 """
 
 import json
@@ -40,7 +40,7 @@ NAMES = {
     "none@equal-cost": "No distillation, equal multiply-adds",
 }
 BLOCK = re.compile(
-    r"(?<=<!-- )(report|scores|gains|summary|compare|grid|advice|trials) (\S+)(.*?) -->\n"
+    r"(?<=<!-- )(report|scores|gains|summary|compare|grid|multipliers|advice|trials) (\S+)(.*?) -->\n"
     r"((?:(?!<!-- ).)*?)\n?(?=<!-- end -->)",
     flags=re.DOTALL,
 )
@@ -104,12 +104,32 @@ def of_grid(kind: str, suite: str, options: str) -> str:
     if kind == "advice":
         return f"```text\n{srkd('advise', *shlex.split(options), '--from', str(source))}\n```"
     tables = re.split(r"^(?=### )", reported(suite, options), flags=re.MULTILINE)[1:]
+    if kind == "multipliers":
+        return multipliers(tables[0])
     titles = [one.partition("\n")[0] for one in tables]
     return "".join(
         one
         for one, title in zip(tables, titles, strict=True)
         if "PSNR-Y" in title and "in each cell" not in title
     ).strip()
+
+
+def multipliers(table: str) -> str:
+    """Return k and c of each method from a grid's table of gains in each cell, one row for each cell."""
+    header, _, *rows = [line[2:-2].split(" | ") for line in table.splitlines() if line.startswith("|")]
+    k, c = header.index("k"), header.index("c")
+    found: dict[str, dict[str, str]] = {}
+    for row in rows:
+        cell, _, method = row[0].partition(": ")
+        if row[k] != "–":
+            found.setdefault(cell, {})[method] = f"{row[k]} | {row[c]}"
+    methods = list(dict.fromkeys(method for own in found.values() for method in own))
+    head = "".join(f" {method}: k | c |" for method in methods)
+    lines = [f"| Student | Steps | Images |{head}", f"| :-- | --: | --: |{' --: | --: |' * len(methods)}"]
+    for cell, own in found.items():
+        where = cell.replace("student ", "").replace(" steps", "").replace(" images", "").split(", ")
+        lines.append(f"| {' | '.join([*where, *(own.get(method, '– | –') for method in methods)])} |")
+    return "\n".join(lines)
 
 
 def trials(suite: str) -> dict[str, list[dict[str, Any]]]:
@@ -140,7 +160,7 @@ def searched(suite: str) -> str:
 def wanted(kind: str, suite: str, options: str) -> str:
     if kind == "trials":
         return searched(suite)
-    if kind in ("grid", "advice"):
+    if kind in ("grid", "multipliers", "advice"):
         return of_grid(kind, suite, options)
     if kind == "compare":
         return compared(suite, options.strip())
