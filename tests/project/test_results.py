@@ -124,7 +124,7 @@ def multipliers(table: str) -> str:
         if row[k] != "–":
             found.setdefault(cell, {})[method] = f"{row[k]} | {row[c]}"
     methods = list(dict.fromkeys(method for own in found.values() for method in own))
-    head = "".join(f" {method}: k | c |" for method in methods)
+    head = "".join(f" {method}: k | {method}: c |" for method in methods)
     lines = [f"| Student | Steps | Images |{head}", f"| :-- | --: | --: |{' --: | --: |' * len(methods)}"]
     for cell, own in found.items():
         where = cell.replace("student ", "").replace(" steps", "").replace(" images", "").split(", ")
