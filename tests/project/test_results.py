@@ -13,6 +13,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,13 @@ BLOCK = re.compile(
 
 def reported(suite: str, options: str) -> str:
     """Return the output of `srkd report` for scores under results/."""
-    source = ROOT / "results" / suite / "scores.csv.gz"
+    return of_file(suite, ROOT / "results" / suite / "scores.csv.gz", options)
+
+
+@cache
+def of_file(suite: str, source: Path, options: str) -> str:
     chosen = shlex.split(f"--format markdown {options}")  # a second --format replaces the first
-    words = ["report", suite, "--from", str(source), *chosen]
-    return srkd(*words)
+    return srkd("report", suite, "--from", str(source), *chosen)
 
 
 def srkd(*words: str) -> str:

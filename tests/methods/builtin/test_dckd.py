@@ -224,6 +224,7 @@ def test_a_suite_trains_with_dckd_only_with_an_encoder_file(
     assert "Training" not in srkd(*words)[2]
 
 
+@pytest.mark.usefixtures("six_minutes_a_step")  # instead of timing a step of every method
 def test_all_leaves_out_a_method_without_its_encoder(
     srkd: Srkd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
