@@ -200,6 +200,23 @@ def test_a_grids_block_has_its_tables_and_advice(tmp_path: Path, monkeypatch: py
     assert wanted("grid", "other", "") == "The scores of the suite `other` are not published yet."
 
 
+def test_multipliers_have_a_row_for_each_cell_without_longer_trainings() -> None:
+    rows = [
+        "|  | Gain | k | c |",
+        "| :-- | --: | --: | --: |",
+        "| student 8x4, 2,500 steps, 50 images: HKD | +0.1 | 1.2 | 1.1 |",
+        "| student 8x4, 2,500 steps, 50 images: RVKD | +0.2 | 1.3 | 9.0 |",
+        "| student 8x4, 2,500 steps, 399 images: HKD | +0.3 | >4 | 1.0 |",
+        "| student 8x4, 2,500 steps, 399 images: w/o KD, 2× steps | +0.4 | – | 1.0 |",
+    ]
+    assert multipliers("\n".join(["### title", "", *rows, "", "- a note"])).splitlines() == [
+        "| Student | Steps | Images | HKD: k | HKD: c | RVKD: k | RVKD: c |",
+        "| :-- | --: | --: | --: | --: | --: | --: |",
+        "| 8x4 | 2,500 | 50 | 1.2 | 1.1 | 1.3 | 9.0 |",
+        "| 8x4 | 2,500 | 399 | >4 | 1.0 | – | – |",
+    ]
+
+
 def test_a_suite_has_the_best_weights_of_its_published_search() -> None:
     suite = load_suite("bsds-methods")
     for method, tried in trials(suite.name).items():
